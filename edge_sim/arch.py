@@ -1,0 +1,82 @@
+"""One row an architecture; every other spelling is translated here, at the edges.
+
+Sources: Greengrass names from botocore's ``UpdateTargetsArchitecture``; the pairs from the developer guide,
+``core-ota-update.md``; ELF machine numbers from ``elf.h``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """An architecture that Greengrass V1 ran on."""
+
+    greengrass: str
+    """Name in the API (``UpdateTargetsArchitecture``) and in ``uname -m``; V1 used the kernel's own word."""
+    oci_platform: str
+    debian: str
+    qemu: str
+    """Name of the QEMU user-mode binary, without ``-static``."""
+    qemu_cpu: str | None
+    """Value of ``QEMU_CPU`` without which the emulator claims to be a newer processor."""
+    elf_machine: int
+    tarball: str
+    """Spelling in the names of AWS's core tarballs (``x86-64``, not ``x86_64``)."""
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    row.greengrass: row
+    for row in (
+        Architecture(
+            greengrass="armv6l",
+            oci_platform="linux/arm/v6",
+            debian="armel",
+            qemu="qemu-arm",
+            qemu_cpu="arm1176",
+            elf_machine=40,
+            tarball="armv6l",
+        ),
+        Architecture(
+            greengrass="armv7l",
+            oci_platform="linux/arm/v7",
+            debian="armhf",
+            qemu="qemu-arm",
+            qemu_cpu=None,
+            elf_machine=40,
+            tarball="armv7l",
+        ),
+        Architecture(
+            greengrass="aarch64",
+            oci_platform="linux/arm64",
+            debian="arm64",
+            qemu="qemu-aarch64",
+            qemu_cpu=None,
+            elf_machine=183,
+            tarball="aarch64",
+        ),
+        Architecture(
+            greengrass="x86_64",
+            oci_platform="linux/amd64",
+            debian="amd64",
+            qemu="qemu-x86_64",
+            qemu_cpu=None,
+            elf_machine=62,
+            tarball="x86-64",
+        ),
+    )
+}
+
+UPDATE_TARGETS: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("ubuntu", "x86_64"),
+        ("ubuntu", "aarch64"),
+        ("amazon_linux", "x86_64"),
+        ("raspbian", "armv7l"),
+        ("raspbian", "armv6l"),
+        ("openwrt", "aarch64"),
+        ("openwrt", "armv7l"),
+    }
+)
+"""(operating system, architecture) pairs that CreateSoftwareUpdateJob accepted; the other nine were refused."""

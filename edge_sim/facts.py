@@ -1,0 +1,73 @@
+"""What a board is like, as a plain value.
+
+On a board the facts are probed (``agent.probe``); off the board a device profile supplies them (``profiles``).
+Rules, plans and access answers read only this value, so the same rules run on a laptop and on the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+NodeType = Literal["directory", "file", "link", "char", "block", "fifo", "socket"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One path as ``lstat`` shows it. ``mode`` holds the permission bits (07777); ``target`` is a link's text."""
+
+    type: NodeType
+    uid: int
+    gid: int
+    mode: int
+    target: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """One line of the board's passwd file."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreengrassInstall:
+    """The core software on a board. ``root`` and the account names are AWS's defaults unless a profile differs."""
+
+    root: str = "/greengrass"
+    version: str = "1.10.0"
+    user: str = "ggc_user"
+    group: str = "ggc_group"
+    allow_functions_to_run_as_root: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """A board: who it is, who lives on it, and what lies at the paths a group refers to.
+
+    ``paths`` maps absolute board paths to nodes. It holds at least every path that was asked about when the facts
+    were made; a path that is missing from it does not exist on the board.
+    """
+
+    architecture: str
+    operating_system: str
+    libc: str = "glibc"
+    init: str = "systemd"
+    memory_kib: int = 0
+    cpus: int = 1
+    users: Mapping[str, User] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+    greengrass: GreengrassInstall = field(default_factory=GreengrassInstall)
+    paths: Mapping[str, Node] = field(default_factory=dict)
+    unsupported: frozenset[str] = frozenset()
+    """Features that Greengrass does not have on this board, such as ``ml-inference`` on OpenWrt."""
+
+    def gid(self, owner: str) -> int | None:
+        """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.
+
+        All digits mean a GID; anything else is a name in the board's own group file (AWS's pages say "name or
+        GID" in one place and "GID" in another, see docs/fidelity.md).
+        """
+        return int(owner) if owner.isascii() and owner.isdigit() else self.groups.get(owner)

@@ -1,0 +1,70 @@
+"""Functions of a group, and whose rights their processes run with.
+
+Shapes: botocore's ``greengrass`` model, ``FunctionDefinitionVersion``. Defaults: lambda-group-config.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge_sim.greengrass.resources import Permission
+
+IsolationMode = Literal["GreengrassContainer", "NoContainer"]
+ISOLATION_MODES: tuple[IsolationMode, ...] = ("GreengrassContainer", "NoContainer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunAs:
+    """``RunAs``: a missing half falls back to the group's default, then to ggc_user / ggc_group."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceAccessPolicy:
+    """A resource attached to a function; ``permission`` is None when the definition leaves it out."""
+
+    resource_id: str
+    permission: Permission | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefaultConfig:
+    """``DefaultConfig.Execution``: what functions without their own setting get."""
+
+    isolation_mode: IsolationMode | None = None
+    run_as: RunAs = RunAs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """One entry of ``Functions``. ``memory_size_kb`` and ``access_sysfs`` are None when left out."""
+
+    id: str
+    arn: str
+    executable: str | None = None
+    exec_args: str | None = None
+    encoding_type: str = "json"
+    memory_size_kb: int | None = None
+    pinned: bool = False
+    timeout_s: int = 3
+    access_sysfs: bool | None = None
+    isolation_mode: IsolationMode | None = None
+    run_as: RunAs = RunAs()
+    policies: tuple[ResourceAccessPolicy, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    runtime_override: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionCode:
+    """What Lambda told the cloud about a function's code when the deployment was built."""
+
+    artifact_arn: str
+    handler: str
+    runtime: str
+    sha256: str
+    size: int

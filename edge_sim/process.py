@@ -1,0 +1,37 @@
+"""The one place where a short command is started and waited for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from edge_sim.errors import UnsupportedEnvironmentError
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ``argv`` to its end, at most ``timeout`` seconds, and return its status and output.
+
+    Raises UnsupportedEnvironmentError when the program is missing or takes too long, and, with ``check``, when it
+    ends with another status than 0.
+    """
+    try:
+        done = subprocess.run(
+            list(argv), input=input, env=env, timeout=timeout, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnsupportedEnvironmentError(f"{argv[0]}: no end after {timeout:g} s") from error
+    if check and done.returncode:
+        raise UnsupportedEnvironmentError(
+            f"{argv[0]} ended with status {done.returncode}",
+            details=done.stderr.decode(errors="replace").strip() or None,
+        )
+    return done

@@ -1,0 +1,29 @@
+"""Findings: what a rule has to say about one place of a definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+Phase = Literal["create", "deploy", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One rule's verdict.
+
+    ``phase`` says when V1 would have refused: at the API call that creates the definition, at the deployment
+    (in the cloud while Building, or on the core), or when the function runs. ``aws_text`` is AWS's exact message
+    where one is known; ``source`` names the page or issue the rule comes from.
+    """
+
+    id: str
+    severity: Severity
+    phase: Phase
+    path: str
+    message: str
+    aws_text: str | None = None
+    resource: str | None = None
+    source: str | None = None
+    hint: str | None = None
