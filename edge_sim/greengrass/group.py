@@ -56,7 +56,7 @@ class Group:
     core: Core | None = None
     resources: tuple[Resource, ...] = ()
     functions: tuple[Function, ...] = ()
-    default_config: DefaultConfig = DefaultConfig()
+    default_config: DefaultConfig = field(default_factory=DefaultConfig)
     code: Mapping[str, FunctionCode] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
 

@@ -1,0 +1,248 @@
+"""``group.json``: what a deployment writes to ``ggc/deployment/group/`` and the core reads when it starts.
+
+The frame, the functions and the volume resource follow a real file of the GGC 1.3-1.5 era. Nobody published the
+encoding of the other resource kinds, of ``OwnerSetting``, of isolation and of RunAs: those are inferred by analogy
+(``LOCAL_DEVICE``, the API's own key names below ``Data``) and marked so in docs/fidelity.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass import parse
+from edge_sim.greengrass.functions import Function, FunctionCode, RunAs
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.resources import (
+    GroupOwnerSetting,
+    LocalDevice,
+    LocalVolume,
+    OwnerSetting,
+    Resource,
+    ResourceData,
+    S3Model,
+    SageMakerModel,
+)
+
+_TYPES: dict[str, str] = {
+    "LOCAL_VOLUME": "LocalVolumeResourceData",
+    "LOCAL_DEVICE": "LocalDeviceResourceData",
+    "S3_MACHINE_LEARNING_MODEL": "S3MachineLearningModelResourceData",
+    "SAGEMAKER_MACHINE_LEARNING_MODEL": "SageMakerMachineLearningModelResourceData",
+    "SECRETS_MANAGER_SECRET": "SecretsManagerSecretResourceData",
+}
+"""``Type`` in group.json to the API's container key, which is also ``Data.type``; all but the first are inferred."""
+
+
+def encode(group: Group, *, region: str) -> dict[str, object]:
+    """Return the group as ``group.json`` holds it."""
+    return {
+        "$Schema": None,
+        "Arn": group.arn,
+        "Version": None,
+        "Region": region,
+        "Cores": [_core(group)] if group.core else [],
+        "Devices": [],
+        "GroupDefinitions": {
+            "Resources": {"ref": None, "Content": [_resource(group, r) for r in group.resources]},
+            "Lambdas": {
+                "ref": None,
+                "DefaultConfig": {
+                    "Execution": _execution(group.default_config.isolation_mode, group.default_config.run_as)
+                },
+                "Content": [_lambda(group, f) for f in group.functions],
+            },
+            "Subscriptions": {"ref": None, "Content": []},
+            "Logging": {"Content": []},
+            "ShadowSync": {"ref": None, "Content": []},
+            "ClientCertFingerprints": {"Content": []},
+        },
+    }
+
+
+def decode(document: Mapping[str, object]) -> Group:
+    """Read a ``group.json``. Raises InvalidDefinitionError naming the first place that cannot be read."""
+    definitions = _object(document, "GroupDefinitions")
+    resources = _content(definitions, "Resources")
+    lambdas = _content(definitions, "Lambdas")
+    parsed, faults = parse.resource_definition({"Resources": [_api_resource(r) for r in resources]})
+    frame = _object(definitions, "Lambdas")
+    default, functions, more = parse.function_definition(
+        {"DefaultConfig": frame.get("DefaultConfig") or {}, "Functions": [_api_function(f) for f in lambdas]}
+    )
+    cores, core_faults = parse.core_definition({"Cores": [_api_core(c) for c in _list(document, "Cores")]})
+    for fault in (*faults, *more, *core_faults):
+        raise InvalidDefinitionError(f"group.json: {fault.message}")
+    return Group(
+        arn=str(document.get("Arn") or ""),
+        core=cores[0] if cores else None,
+        resources=parsed,
+        functions=functions,
+        default_config=default,
+        code={str(f["Id"]): _code(f) for f in lambdas if f.get("ArtifactArn")},
+        artifacts={str(r["Id"]): _artifact(r) for r in resources if r.get("ArtifactArn")},
+    )
+
+
+def _core(group: Group) -> dict[str, object]:
+    core = group.core
+    return {} if core is None else {"thingArn": core.thing_arn, "certArn": core.certificate_arn}
+
+
+def _api_core(core: Mapping[str, Any]) -> dict[str, object]:
+    return {"Id": "core", "ThingArn": core.get("thingArn"), "CertificateArn": core.get("certArn")}
+
+
+def _resource(group: Group, resource: Resource) -> dict[str, object]:
+    kind, body = _data(resource.data)
+    entry: dict[str, object] = {
+        "Id": resource.id,
+        "Name": resource.name,
+        "Type": kind,
+        "Data": {"type": _TYPES[kind], **body},
+    }
+    artifact = group.artifacts.get(resource.id)
+    if artifact:
+        entry |= {
+            "ArtifactArn": artifact.arn,
+            "Artifact": {"Sha256": artifact.sha256, "Size": artifact.size, "FileName": artifact.file_name},
+        }
+    return entry
+
+
+def _data(data: ResourceData) -> tuple[str, dict[str, object]]:
+    if isinstance(data, LocalVolume):
+        return "LOCAL_VOLUME", {
+            "SourcePath": data.source_path,
+            "DestinationPath": data.destination_path,
+            "GroupOwnerSetting": _group_owner(data.group_owner),
+        }
+    if isinstance(data, LocalDevice):
+        return "LOCAL_DEVICE", {
+            "SourcePath": data.source_path,
+            "GroupOwnerSetting": _group_owner(data.group_owner),
+        }
+    if isinstance(data, S3Model):
+        return "S3_MACHINE_LEARNING_MODEL", {
+            "S3Uri": data.s3_uri,
+            "DestinationPath": data.destination_path,
+            **_owner(data.owner),
+        }
+    if isinstance(data, SageMakerModel):
+        return "SAGEMAKER_MACHINE_LEARNING_MODEL", {
+            "SageMakerJobArn": data.job_arn,
+            "DestinationPath": data.destination_path,
+            **_owner(data.owner),
+        }
+    return "SECRETS_MANAGER_SECRET", {
+        "ARN": data.arn,
+        "AdditionalStagingLabelsToDownload": list(data.staging_labels),
+    }
+
+
+def _group_owner(setting: GroupOwnerSetting) -> dict[str, object]:
+    return {"AutoAddGroupOwner": setting.auto_add_group_owner, "GroupOwner": setting.group_owner}
+
+
+def _owner(owner: OwnerSetting | None) -> dict[str, object]:
+    if owner is None:
+        return {}
+    return {"OwnerSetting": {"GroupOwner": owner.group_owner, "GroupPermission": owner.group_permission}}
+
+
+def _api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
+    kind = str(entry.get("Type"))
+    if kind not in _TYPES:
+        raise InvalidDefinitionError(
+            f"group.json: resource {entry.get('Id')}: unknown Type {kind!r}", hint=f"Known: {', '.join(_TYPES)}."
+        )
+    data = {key: value for key, value in _object(entry, "Data").items() if key != "type"}
+    name = entry.get("Name") or entry.get("Id")  # the real file of 1.3-1.5 has no Name
+    return {"Id": entry.get("Id"), "Name": name, "ResourceDataContainer": {_TYPES[kind]: data}}
+
+
+def _execution(isolation: str | None, run_as: RunAs) -> dict[str, object]:
+    return {"IsolationMode": isolation, "RunAs": {"Uid": run_as.uid, "Gid": run_as.gid}}
+
+
+def _lambda(group: Group, function: Function) -> dict[str, object]:
+    code = group.code.get(function.id)
+    entry: dict[str, object] = {
+        "Id": function.id,
+        "FunctionArn": function.arn,
+        "DeploymentConfiguration": {
+            "Priority": 1,
+            "Pinned": function.pinned,
+            "CodeSha256": code.sha256 if code else None,
+            "CodeSize": code.size if code else None,
+            "Handler": code.handler if code else None,
+            "Runtime": code.runtime if code else None,
+            "Executable": function.executable,
+            "ExecArgs": function.exec_args,
+            "MemorySize": function.memory_size_kb,
+            "Timeout": function.timeout_s,
+            "EncodingType": function.encoding_type,
+            "FunctionRuntimeOverride": function.runtime_override,
+            "Environment": {
+                "Variables": dict(function.variables),
+                "ResourceAccessPolicies": [
+                    {"ResourceId": p.resource_id, "Permission": p.permission} for p in function.policies
+                ],
+                "AccessSysfs": function.access_sysfs,
+                "Execution": _execution(function.isolation_mode, function.run_as),
+            },
+        },
+    }
+    if code:
+        entry["ArtifactArn"] = code.artifact_arn
+    return entry
+
+
+def _api_function(entry: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "Id": entry.get("Id") or entry.get("FunctionArn"),  # the real file of 1.3-1.5 has no Id
+        "FunctionArn": entry.get("FunctionArn"),
+        "FunctionConfiguration": entry.get("DeploymentConfiguration"),
+    }
+
+
+def _code(entry: Mapping[str, Any]) -> FunctionCode:
+    config = _object(entry, "DeploymentConfiguration")
+    return FunctionCode(
+        artifact_arn=str(entry["ArtifactArn"]),
+        handler=str(config.get("Handler") or ""),
+        runtime=str(config.get("Runtime") or ""),
+        sha256=str(config.get("CodeSha256") or ""),
+        size=int(config.get("CodeSize") or 0),
+    )
+
+
+def _artifact(entry: Mapping[str, Any]) -> Artifact:
+    artifact = _object(entry, "Artifact")
+    return Artifact(
+        arn=str(entry["ArtifactArn"]),
+        sha256=str(artifact.get("Sha256") or ""),
+        size=int(artifact.get("Size") or 0),
+        file_name=str(artifact.get("FileName") or ""),
+    )
+
+
+def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidDefinitionError(f"group.json: {key} must be an object")
+    return value
+
+
+def _list(parent: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = parent.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise InvalidDefinitionError(f"group.json: {key} must be a list of objects")
+    return value
+
+
+def _content(definitions: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    return _list(_object(definitions, key), "Content")

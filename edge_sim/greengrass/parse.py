@@ -1,0 +1,282 @@
+"""API JSON to values: the ``…DefinitionVersion`` objects of botocore's ``greengrass`` model.
+
+What cannot be read becomes a finding with its JSON path; all faults come in one go. Numbers and booleans are taken
+as AWS's own samples write them (``GroupOwner: 999``, ``"true"``). Unknown keys are somebody else's business: the
+API refuses them by the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from edge_sim.greengrass.functions import (
+    ISOLATION_MODES,
+    DefaultConfig,
+    Function,
+    IsolationMode,
+    ResourceAccessPolicy,
+    RunAs,
+)
+from edge_sim.greengrass.group import Core
+from edge_sim.greengrass.resources import (
+    PERMISSIONS,
+    GroupOwnerSetting,
+    LocalDevice,
+    LocalVolume,
+    OwnerSetting,
+    Permission,
+    Resource,
+    ResourceData,
+    S3Model,
+    SageMakerModel,
+    Secret,
+)
+from edge_sim.report import Finding, Phase
+
+_T = TypeVar("_T")
+_Object = Mapping[str, object]
+
+
+def resource_definition(version: _Object) -> tuple[tuple[Resource, ...], list[Finding]]:
+    """Read a ResourceDefinitionVersion; resources that cannot be read are left out and reported."""
+    return _items(version, "Resources", _resource)
+
+
+def function_definition(version: _Object) -> tuple[DefaultConfig, tuple[Function, ...], list[Finding]]:
+    """Read a FunctionDefinitionVersion."""
+    reader = _Reader(version, "$")
+    execution = reader.child("DefaultConfig").child("Execution")
+    default = DefaultConfig(isolation_mode=_isolation(execution, None), run_as=_run_as(execution))
+    functions, findings = _items(version, "Functions", _function)
+    return default, functions, [*reader.findings, *findings]
+
+
+def core_definition(version: _Object) -> tuple[tuple[Core, ...], list[Finding]]:
+    """Read a CoreDefinitionVersion."""
+    return _items(version, "Cores", _core)
+
+
+class _Reader:
+    """One JSON object with its path; what has the wrong type is noted and read as absent."""
+
+    def __init__(self, value: object, path: str, findings: list[Finding] | None = None) -> None:
+        self.path = path
+        self.findings: list[Finding] = [] if findings is None else findings
+        self.value: _Object = value if isinstance(value, Mapping) else {}
+        if not isinstance(value, Mapping):
+            self.fault(f"must be an object, not {_name(value)}")
+
+    def fault(
+        self, message: str, *, key: str | None = None, phase: Phase = "create", aws_text: str | None = None
+    ) -> None:
+        path = f"{self.path}.{key}" if key else self.path
+        resource = self.value.get("Id")
+        self.findings.append(
+            Finding(
+                id="shape",
+                severity="error",
+                phase=phase,
+                path=path,
+                message=f"{path} {message}",
+                aws_text=aws_text,
+                resource=resource if isinstance(resource, str) else None,
+                source="botocore greengrass 2017-06-07",
+            )
+        )
+
+    def child(self, key: str) -> _Reader:
+        return _Reader(self.value.get(key) or {}, f"{self.path}.{key}", self.findings)
+
+    def text(self, key: str) -> str | None:
+        value = self.value.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        self.fault(f"must be a string, not {_name(value)}", key=key)
+        return None
+
+    def required_text(self, key: str) -> str:
+        value = self.text(key)
+        if value is None and self.value.get(key) is None:
+            self.fault("is missing", key=key)
+        return value or ""
+
+    def number(self, key: str) -> int | None:
+        value = self.value.get(key)
+        if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+            return int(value)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        self.fault(f"must be a whole number, not {_name(value)}", key=key)
+        return None
+
+    def flag(self, key: str) -> bool | None:
+        value = self.value.get(key)
+        if value in ("true", "false"):
+            return value == "true"
+        if value is None or isinstance(value, bool):
+            return value
+        self.fault(f"must be true or false, not {_name(value)}", key=key)
+        return None
+
+    def items(self, key: str) -> list[object]:
+        value = self.value.get(key)
+        if value is None or isinstance(value, list):
+            return value or []
+        self.fault(f"must be a list, not {_name(value)}", key=key)
+        return []
+
+    def objects(self, key: str) -> Iterator[_Reader]:
+        for index, item in enumerate(self.items(key)):
+            yield _Reader(item, f"{self.path}.{key}[{index}]", self.findings)
+
+
+def _name(value: object) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _items(version: _Object, key: str, read: Callable[[_Reader], _T | None]) -> tuple[tuple[_T, ...], list[Finding]]:
+    top = _Reader(version, "$")
+    values = [read(item) for item in top.objects(key)]
+    return tuple(v for v in values if v is not None), top.findings
+
+
+def _permission(reader: _Reader, key: str) -> Permission | None:
+    value = reader.text(key)
+    if value is None or value == "":
+        return None
+    for known in PERMISSIONS:
+        if value == known:
+            return known
+    reader.fault(f"must be 'ro' or 'rw', not {value!r}", key=key)
+    return None
+
+
+def _group_owner(reader: _Reader) -> GroupOwnerSetting:
+    setting = reader.child("GroupOwnerSetting")
+    auto = setting.flag("AutoAddGroupOwner") or False
+    return GroupOwnerSetting(auto_add_group_owner=auto, group_owner=setting.text("GroupOwner") or None)
+
+
+def _owner(reader: _Reader) -> OwnerSetting | None:
+    if reader.value.get("OwnerSetting") is None:
+        return None
+    setting = reader.child("OwnerSetting")
+    return OwnerSetting(
+        group_owner=setting.text("GroupOwner") or None, group_permission=_permission(setting, "GroupPermission")
+    )
+
+
+def _device(reader: _Reader) -> ResourceData:
+    return LocalDevice(source_path=reader.required_text("SourcePath"), group_owner=_group_owner(reader))
+
+
+def _volume(reader: _Reader) -> ResourceData:
+    return LocalVolume(
+        source_path=reader.required_text("SourcePath"),
+        destination_path=reader.required_text("DestinationPath"),
+        group_owner=_group_owner(reader),
+    )
+
+
+def _s3(reader: _Reader) -> ResourceData:
+    return S3Model(
+        s3_uri=reader.required_text("S3Uri"),
+        destination_path=reader.required_text("DestinationPath"),
+        owner=_owner(reader),
+    )
+
+
+def _sagemaker(reader: _Reader) -> ResourceData:
+    return SageMakerModel(
+        job_arn=reader.required_text("SageMakerJobArn"),
+        destination_path=reader.required_text("DestinationPath"),
+        owner=_owner(reader),
+    )
+
+
+def _secret(reader: _Reader) -> ResourceData:
+    labels = tuple(label for label in reader.items("AdditionalStagingLabelsToDownload") if isinstance(label, str))
+    return Secret(arn=reader.required_text("ARN"), staging_labels=labels)
+
+
+_KINDS: dict[str, Callable[[_Reader], ResourceData]] = {
+    "LocalDeviceResourceData": _device,
+    "LocalVolumeResourceData": _volume,
+    "S3MachineLearningModelResourceData": _s3,
+    "SageMakerMachineLearningModelResourceData": _sagemaker,
+    "SecretsManagerSecretResourceData": _secret,
+}
+
+
+def _resource(reader: _Reader) -> Resource | None:
+    container = reader.child("ResourceDataContainer")
+    present = [kind for kind in _KINDS if container.value.get(kind) is not None]
+    if len(present) != 1:
+        found = ", ".join(present) or "none"
+        container.fault(f"must hold exactly one of {', '.join(_KINDS)}; found {found}")
+        return None
+    data = _KINDS[present[0]](container.child(present[0]))
+    return Resource(id=reader.required_text("Id"), name=reader.required_text("Name"), data=data)
+
+
+def _isolation(execution: _Reader, arn: str | None) -> IsolationMode | None:
+    value = execution.text("IsolationMode")
+    if value is None:
+        return None
+    for known in ISOLATION_MODES:
+        if value == known:
+            return known
+    whose = "the group" if arn is None else f"function with arn {arn}"
+    text = f"Your 'IsolationMode' configuration for {whose} is invalid."
+    execution.fault(
+        f"must be one of {', '.join(ISOLATION_MODES)}, not {value!r}",
+        key="IsolationMode",
+        phase="deploy",
+        aws_text=text,
+    )
+    return None
+
+
+def _run_as(execution: _Reader) -> RunAs:
+    run_as = execution.child("RunAs")
+    return RunAs(uid=run_as.number("Uid"), gid=run_as.number("Gid"))
+
+
+def _function(reader: _Reader) -> Function | None:
+    arn = reader.required_text("FunctionArn")
+    config = reader.child("FunctionConfiguration")
+    environment = config.child("Environment")
+    execution = environment.child("Execution")
+    variables = environment.child("Variables")
+    return Function(
+        id=reader.required_text("Id"),
+        arn=arn,
+        executable=config.text("Executable"),
+        exec_args=config.text("ExecArgs"),
+        encoding_type=config.text("EncodingType") or "json",
+        memory_size_kb=config.number("MemorySize"),
+        pinned=config.flag("Pinned") or False,
+        timeout_s=config.number("Timeout") or 3,
+        access_sysfs=environment.flag("AccessSysfs"),
+        isolation_mode=_isolation(execution, arn),
+        run_as=_run_as(execution),
+        policies=tuple(
+            ResourceAccessPolicy(resource_id=p.required_text("ResourceId"), permission=_permission(p, "Permission"))
+            for p in environment.objects("ResourceAccessPolicies")
+        ),
+        variables={name: variables.text(name) or "" for name in variables.value},
+        runtime_override=config.text("FunctionRuntimeOverride"),
+    )
+
+
+def _core(reader: _Reader) -> Core:
+    return Core(
+        id=reader.required_text("Id"),
+        thing_arn=reader.required_text("ThingArn"),
+        certificate_arn=reader.required_text("CertificateArn"),
+        sync_shadow=reader.flag("SyncShadow") or False,
+    )

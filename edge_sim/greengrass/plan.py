@@ -1,0 +1,231 @@
+"""What a deployment makes on a board: every path, with owner, mode, link target and the reason for it.
+
+Pure: a group, the board's facts and the listing of each model package go in, entries come out, parents before
+children. The deployer makes exactly these; the layout report and the access answers read the same value.
+
+The modes, the prefix directory's name and the split into ``mlmodel`` and ``mlmodel_public`` are this project's
+decisions where AWS is silent (docs/fidelity.md, "Modes" and "Prefix").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import HostFacts, Node
+from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, OwnerSetting, Resource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """One member of a model package: its path relative to the package's root."""
+
+    path: str
+    type: Literal["file", "directory"]
+    executable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One path that a deployment makes, and why."""
+
+    path: str
+    node: Node
+    resource: str | None = None
+    function: str | None = None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modes:
+    """Owner and permission bits for an unpacked package."""
+
+    uid: int
+    gid: int
+    file: int
+    executable: int
+    directory: int
+
+    def node(self, content: Content) -> Node:
+        """Return what ``content`` becomes on disk."""
+        if content.type == "directory":
+            return Node(type="directory", uid=self.uid, gid=self.gid, mode=self.directory)
+        mode = self.executable if content.executable else self.file
+        return Node(type="file", uid=self.uid, gid=self.gid, mode=mode)
+
+
+CODE_MODES = Modes(uid=0, gid=0, file=0o644, executable=0o755, directory=0o755)
+
+
+def deployment_directory(facts: HostFacts) -> str:
+    """Return the directory that everything deployed lives in."""
+    return f"{facts.greengrass.root}/ggc/deployment"
+
+
+def model_directory(facts: HostFacts, resource: Resource, artifact: Artifact) -> str:
+    """Return where a model is unpacked: ``mlmodel_public`` when it has an owner, else ``mlmodel``."""
+    if not isinstance(resource.data, Model):
+        raise TypeError(f"{resource.id} is not a machine-learning resource")
+    parent = "mlmodel_public" if resource.data.owner else "mlmodel"
+    return f"{deployment_directory(facts)}/{parent}/{artifact.id}"
+
+
+def work_directory(facts: HostFacts, function: Function) -> str:
+    """Return a No-container function's working directory, which is also its AWS_GG_RESOURCE_PREFIX."""
+    return f"{deployment_directory(facts)}/workdir/{function.id}"
+
+
+def function_directory(facts: HostFacts, function: Function) -> str:
+    """Return where a function's code is unpacked; V1 names the directory by the qualified ARN."""
+    return f"{deployment_directory(facts)}/lambda/{function.arn.replace('/', '_')}"
+
+
+def model_modes(facts: HostFacts, resource: Resource) -> Modes:
+    """Return owner and modes for the files of a model.
+
+    Raises InvalidDefinitionError when its group does not exist on the board.
+    """
+    owner = resource.data.owner if isinstance(resource.data, Model) else None
+    if owner is None:
+        user = facts.users.get(facts.greengrass.user)
+        gid = facts.groups.get(facts.greengrass.group)
+        if user is None or gid is None:
+            raise InvalidDefinitionError(
+                f"resource {resource.id}: the board has no {facts.greengrass.user}:{facts.greengrass.group}"
+            )
+        return Modes(uid=user.uid, gid=gid, file=0o644, executable=0o755, directory=0o755)
+    gid = _owner_gid(facts, resource, owner)
+    if owner.group_permission == "rw":
+        return Modes(uid=0, gid=gid, file=0o660, executable=0o770, directory=0o2770)
+    return Modes(uid=0, gid=gid, file=0o440, executable=0o550, directory=0o550)
+
+
+def plan(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Content]]) -> tuple[Entry, ...]:
+    """Return every path that deploying ``group`` makes, parents before children.
+
+    ``contents`` holds the members of each model package by resource id, without the package's root.
+    """
+    made: dict[str, Entry] = {}
+    for entry in (
+        *_skeleton(facts),
+        *_code(group, facts),
+        *_models(group, facts, contents),
+        *_work_directories(group, facts),
+    ):
+        made.setdefault(entry.path, entry)
+    return tuple(made.values())
+
+
+def paths_of_interest(group: Group, greengrass_root: str) -> tuple[str, ...]:
+    """Return the board paths that must be looked at before a group can be judged, with all their parents."""
+    wanted = [f"{greengrass_root}/ggc/deployment"]
+    for resource in group.resources:
+        if isinstance(resource.data, LocalDevice | LocalVolume):
+            wanted.append(resource.data.source_path)
+        if isinstance(resource.data, LocalVolume | Model):
+            wanted.append(resource.data.destination_path)
+    return tuple(sorted({str(p) for path in wanted for p in _with_parents(path)}))
+
+
+def _with_parents(path: str) -> Iterable[PurePosixPath]:
+    pure = PurePosixPath(path)
+    return (pure, *pure.parents)
+
+
+def _owner_gid(facts: HostFacts, resource: Resource, owner: OwnerSetting) -> int:
+    gid = facts.gid(owner.group_owner or "")
+    if gid is None:
+        raise InvalidDefinitionError(
+            f"resource {resource.id}: group {owner.group_owner!r} does not exist on this board",
+            hint="Name one of the board's groups, or give the GID as digits.",
+        )
+    return gid
+
+
+def _directory(path: str, mode: int, reason: str, *, function: str | None = None) -> Entry:
+    node = Node(type="directory", uid=0, gid=0, mode=mode)
+    return Entry(path=path, node=node, function=function, reason=reason)
+
+
+def _skeleton(facts: HostFacts) -> Iterator[Entry]:
+    top = deployment_directory(facts)
+    yield _directory(top, 0o755, "parents stay open so that a model's group can reach it")
+    yield _directory(f"{top}/group", 0o755, "the deployed group")
+    yield _directory(f"{top}/lambda", 0o755, "code of the functions")
+    yield _directory(f"{top}/mlmodel", 0o700, "models without an owner: only root gets in on the host")
+    yield _directory(f"{top}/mlmodel_public", 0o755, "models with an owner setting")
+    yield _directory(f"{top}/workdir", 0o755, "working directories of No-container functions")
+    yield Entry(
+        path=f"{top}/group/group.json",
+        node=Node(type="file", uid=0, gid=0, mode=0o600),
+        reason="the group as deployed",
+    )
+
+
+def _code(group: Group, facts: HostFacts) -> Iterator[Entry]:
+    for function in group.functions:
+        if function.id in group.code:
+            yield _directory(function_directory(facts, function), 0o755, "unpacked code", function=function.id)
+
+
+def _models(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Content]]) -> Iterator[Entry]:
+    for resource in group.resources:
+        artifact = group.artifacts.get(resource.id)
+        if not isinstance(resource.data, Model) or artifact is None:
+            continue
+        modes = model_modes(facts, resource)
+        top = model_directory(facts, resource, artifact)
+        reason = _model_reason(resource.data.owner)
+        members = (Content(path="", type="directory"), *_with_directories(contents.get(resource.id, ())))
+        for content in members:
+            path = f"{top}/{content.path}" if content.path else top
+            yield Entry(path=path, node=modes.node(content), resource=resource.id, reason=reason)
+
+
+def _model_reason(owner: OwnerSetting | None) -> str:
+    if owner is None:
+        return "no OwnerSetting: seen only through a container"
+    return f"OwnerSetting {owner.group_owner}:{owner.group_permission}"
+
+
+def _with_directories(contents: Sequence[Content]) -> Iterator[Content]:
+    """Yield the members and the directories that a zip may leave out, parents first."""
+    seen: set[str] = set()
+    for content in contents:
+        for parent in reversed(PurePosixPath(content.path).parents[:-1]):
+            if str(parent) not in seen:
+                seen.add(str(parent))
+                yield Content(path=str(parent), type="directory")
+        if content.path not in seen:
+            seen.add(content.path)
+            yield content
+
+
+def _work_directories(group: Group, facts: HostFacts) -> Iterator[Entry]:
+    for function in group.functions:
+        if group.isolation_mode(function) != "NoContainer":
+            continue
+        prefix = work_directory(facts, function)
+        yield _directory(prefix, 0o755, "AWS_GG_RESOURCE_PREFIX", function=function.id)
+        for resource, _ in group.attached(function):
+            if isinstance(resource.data, Model) and resource.id in group.artifacts:
+                target = model_directory(facts, resource, group.artifacts[resource.id])
+                yield from _link(prefix, resource.data.destination_path, target, resource, function)
+
+
+def _link(prefix: str, destination: str, target: str, resource: Resource, function: Function) -> Iterator[Entry]:
+    below = PurePosixPath(destination.lstrip("/"))
+    for parent in reversed(below.parents[:-1]):
+        yield _directory(f"{prefix}/{parent}", 0o755, "parent of a model's link", function=function.id)
+    yield Entry(
+        path=f"{prefix}/{below}",
+        node=Node(type="link", uid=0, gid=0, mode=0o777, target=target),
+        resource=resource.id,
+        function=function.id,
+        reason="a No-container function reaches its model through a link; files are shared, not copied",
+    )

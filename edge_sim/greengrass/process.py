@@ -1,0 +1,180 @@
+"""Whose rights a function's process has, and what it sees.
+
+One value answers both "may it open this?" (``access``) and "start it" (the agent's sandbox), so that the answer
+and the process cannot drift apart. Sources: access-local-resources.md, access-ml-resources.md,
+lambda-group-config.md; the environment from the facts collected in docs/fidelity.md, "Environment".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permission, Resource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A process's user, group and exactly its supplementary groups (sorted, without ``gid``)."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A path of the board made visible in a container. Devices are mounts onto the same path."""
+
+    source: str
+    destination: str
+    read_only: bool
+    resource: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionProcess:
+    """Everything that makes one function's process different from another's.
+
+    Paths are the board's. ``masked`` are hidden from a containerised function; its code appears at ``/lambda``.
+    """
+
+    function: Function
+    isolation: IsolationMode
+    identity: Identity
+    mounts: tuple[Mount, ...]
+    masked: tuple[str, ...]
+    environment: Mapping[str, str]
+    working_directory: str
+    code_directory: str
+
+
+def function_process(group: Group, function: Function, facts: HostFacts) -> FunctionProcess:
+    """Return the process that the core starts for ``function``.
+
+    Raises InvalidDefinitionError when the board lacks the account it would run as.
+    """
+    isolation = group.isolation_mode(function)
+    contained = isolation == "GreengrassContainer"
+    code = function_directory(facts, function)
+    return FunctionProcess(
+        function=function,
+        isolation=isolation,
+        identity=identity(group, function, facts),
+        mounts=tuple(_mounts(group, function, facts)) if contained else (),
+        masked=(facts.greengrass.root,) if contained else (),
+        environment=_environment(function, facts, contained=contained, code=code),
+        working_directory="/lambda" if contained else work_directory(facts, function),
+        code_directory=code,
+    )
+
+
+def identity(group: Group, function: Function, facts: HostFacts) -> Identity:
+    """Return uid, gid and supplementary groups: RunAs, else the group's default, else ggc_user and ggc_group."""
+    default = group.default_config.run_as
+    uid = _first(function.run_as.uid, default.uid)
+    gid = _first(function.run_as.gid, default.gid)
+    if uid is None:
+        user = facts.users.get(facts.greengrass.user)
+        if user is None:
+            name = facts.greengrass.user
+            raise InvalidDefinitionError(
+                "unable to load the group file downloaded: could not find UID based on user name, "
+                f"userName: {name}: user: unknown user {name}.",
+                hint=f"Create the account on the board: useradd --system {name}",
+            )
+        uid = user.uid
+    if gid is None:
+        found = facts.groups.get(facts.greengrass.group)
+        if found is None:
+            name = facts.greengrass.group
+            raise InvalidDefinitionError(
+                f"the board has no group {name}, which functions run as",
+                hint=f"Create it on the board: groupadd --system {name}",
+            )
+        gid = found
+    extra = set(_supplementary(group, function, facts)) - {gid}
+    return Identity(uid=uid, gid=gid, groups=tuple(sorted(extra)))
+
+
+def effective_permission(resource: Resource, policy: ResourceAccessPolicy) -> Permission:
+    """Return what a function may do with an attached resource.
+
+    The function's own permission, else the owner setting's. For local resources AWS does not say what an absent
+    permission means; here it is ``ro``.
+    """
+    if policy.permission:
+        return policy.permission
+    if isinstance(resource.data, Model) and resource.data.owner:
+        return resource.data.owner.group_permission or "ro"
+    return "ro"
+
+
+def _first(*values: int | None) -> int | None:
+    return next((v for v in values if v is not None), None)
+
+
+def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterator[int]:
+    contained = group.isolation_mode(function) == "GreengrassContainer"
+    for resource, _ in group.attached(function):
+        data = resource.data
+        gid: int | None = None
+        if isinstance(data, Model):
+            gid = facts.gid(data.owner.group_owner or "") if data.owner else None
+        elif isinstance(data, LocalDevice | LocalVolume) and contained:
+            setting = data.group_owner
+            if setting.auto_add_group_owner:  # GroupOwner is ignored then (access-local-resources.md)
+                node = facts.paths.get(data.source_path)
+                gid = node.gid if node else None
+            elif setting.group_owner:
+                gid = facts.groups.get(setting.group_owner)
+        if gid is not None:
+            yield gid
+
+
+def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Mount]:
+    for resource, policy in group.attached(function):
+        data = resource.data
+        read_only = effective_permission(resource, policy) == "ro"
+        if isinstance(data, LocalDevice):
+            source, destination = data.source_path, data.source_path
+        elif isinstance(data, LocalVolume):
+            source, destination = data.source_path, data.destination_path
+        elif isinstance(data, Model) and resource.id in group.artifacts:
+            source = model_directory(facts, resource, group.artifacts[resource.id])
+            destination = data.destination_path
+        else:
+            continue
+        yield Mount(source=source, destination=destination, read_only=read_only, resource=resource.id)
+
+
+def _environment(function: Function, facts: HostFacts, *, contained: bool, code: str) -> dict[str, str]:
+    parts = function.arn.split(":")
+    region = parts[3] if len(parts) > 3 else ""
+    home = "/lambda" if contained else code
+    own = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "MY_FUNCTION_ARN": function.arn,
+        "ROUTER_FUNCTION_ARN": "arn:aws:lambda:::function:GGRouter",
+        "SHADOW_FUNCTION_ARN": "arn:aws:lambda:::function:GGShadowService",
+        "SECRETS_MANAGER_FUNCTION_ARN": "arn:aws:lambda:::function:GGSecretManager:1",
+        "ENCODING_TYPE": function.encoding_type,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "GGC_VERSION": facts.greengrass.version,
+    }
+    if _version(facts.greengrass.version) >= (1, 10):
+        own["AWS_GG_RESOURCE_PREFIX"] = "/" if contained else work_directory(facts, function)
+    variables = dict(function.variables)
+    python_path = variables.pop("PYTHONPATH", None)
+    own["PYTHONPATH"] = f"{python_path}:{home}" if python_path else home
+    return {**own, **variables}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
