@@ -1,0 +1,96 @@
+"""``edge-sim cloud serve|env``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_sim.errors import UnsupportedEnvironmentError
+
+
+@click.group("cloud")
+def command() -> None:
+    """The local cloud: Greengrass V1 API, IoT Jobs over a real MQTT broker, artifact URLs."""
+
+
+@command.command()
+@click.option("--state", type=click.Path(path_type=Path), help="SQLite file; a restart with it forgets nothing.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port on 127.0.0.1; 0 takes a free one.")
+@click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
+    """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
+
+    Example: edge-sim cloud serve --state cloud.sqlite
+    """
+    from edge_sim.cloud.server import Cloud
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    with Cloud(state=state, port=port, broker=broker) as cloud:
+        about = {
+            "http": cloud.http_url,
+            "mqtt": cloud.mqtt_url,
+            "region": cloud.region,
+            "account": cloud.account,
+            "state": str(state) if state else None,
+        }
+        with _advertised({**about, "exports": cloud.exports()}):
+            click.echo(json.dumps(about) if fmt == "json" else _exports(cloud.exports()))
+            click.get_text_stream("stdout").flush()
+            while not stop.wait(0.5):
+                if not cloud.alive():
+                    raise UnsupportedEnvironmentError(
+                        f"the MQTT broker at {cloud.mqtt_url} is gone", hint="Start the cloud again."
+                    )
+
+
+@command.command()
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def env(fmt: str) -> None:
+    """Print the exports of the cloud that is running. Example: eval "$(edge-sim cloud env)" """
+    try:
+        about = json.loads(_advert().read_text(encoding="utf-8"))
+        os.kill(about["pid"], 0)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnsupportedEnvironmentError(
+            "no local cloud is running for this user", hint="Start one: edge-sim cloud serve"
+        ) from error
+    click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
+
+
+def _exports(values: dict[str, str]) -> str:
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _advert() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "edge-sim" / "cloud.json"
+
+
+@contextlib.contextmanager
+def _advertised(about: dict[str, Any]) -> Iterator[None]:
+    """Leave a note for ``cloud env`` while serving; a home that cannot be written costs only that command."""
+    path = _advert()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(json.dumps({**about, "pid": os.getpid()}), encoding="utf-8")
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+                path.unlink()

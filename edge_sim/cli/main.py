@@ -1,0 +1,98 @@
+"""The ``edge-sim`` command: finds the subcommand, and turns every deliberate error into text and an exit status.
+
+Subcommands are loaded when used, so that ``edge-sim --help`` costs little more than importing click; their one-line
+help therefore stands here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from edge_sim import __version__
+from edge_sim.errors import EdgeSimError
+
+_COMMANDS = {
+    "agent": "What runs on the board: deployments, functions, updates.",
+    "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
+    "profiles": "The boards that edge-sim knows.",
+    "run": "Deploy a scenario to boards, run its functions and updates, report.",
+}
+
+EXIT_STATUS_HELP = """\
+Exit status: 0 ok · 1 a bug · 2 usage · 3 invalid definition, or what it refers to · 4 access is not what the
+definition says · 5 an update did not end as expected · 6 this environment cannot do it · 7 differs from the plan ·
+130 interrupted"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in ``edge_sim.cli.<name>`` and are imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"edge_sim.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - our own modules
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EXIT_STATUS_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="edge-sim")
+def edge_sim() -> None:
+    """Simulate AWS IoT Greengrass V1 cores: resource definitions, No-container ML layouts, OTA updates.
+
+    Example: edge-sim run examples/no-container-ml --profile raspberry-pi-3
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with the documented status."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = edge_sim.main(standalone_mode=False)
+    except EdgeSimError as error:
+        _explain(error)
+        status = error.exit_status
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; everything that was started has been stopped.", err=True)
+        status = 130
+    except BrokenPipeError:  # the reader of our output went away: nothing left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _terminated(signum: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + signum)
+
+
+def _explain(error: EdgeSimError) -> None:
+    click.echo(f"error: {error.brief}", err=True)
+    if error.details:
+        click.echo("\n".join(f"  {line}" for line in error.details.splitlines()), err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

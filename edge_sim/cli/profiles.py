@@ -1,0 +1,56 @@
+"""``edge-sim profiles list|show``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from edge_sim.profiles import DeviceProfile, list_profiles, load_profile
+
+_FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+@click.group("profiles")
+def command() -> None:
+    """The boards that edge-sim knows."""
+
+
+@command.command("list")
+@_FORMAT
+def list_(fmt: str) -> None:
+    """List the device profiles. Example: edge-sim profiles list"""
+    profiles = [load_profile(name) for name in list_profiles()]
+    if fmt == "json":
+        click.echo(json.dumps([_summary(p) for p in profiles], indent=2))
+        return
+    width = max(len(p.name) for p in profiles)
+    for profile in profiles:
+        pair = f"{profile.architecture}/{profile.operating_system}"
+        click.echo(f"{profile.name:<{width}}  {pair:<20}  {profile.description}")
+
+
+@command.command()
+@click.argument("name")
+@_FORMAT
+def show(name: str, fmt: str) -> None:
+    """Show one profile; NAME is a known profile or a path to a YAML file."""
+    profile = load_profile(name)
+    if fmt == "json":
+        click.echo(json.dumps(asdict(profile), indent=2, default=_plain))
+        return
+    click.echo(profile.source.read_text(encoding="utf-8"), nl=False)
+
+
+def _summary(profile: DeviceProfile) -> dict[str, str]:
+    return {
+        "name": profile.name,
+        "architecture": profile.architecture,
+        "operating_system": profile.operating_system,
+        "description": profile.description,
+    }
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)

@@ -1,0 +1,161 @@
+"""The calls a user makes, with boto3 as it comes: definitions, group, deployment, software update job.
+
+Nothing here knows that the cloud is ours; only ``endpoint_url`` differs from a call to AWS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+
+_POLL_S = 0.1
+
+
+class Aws:
+    """boto3 clients for one endpoint."""
+
+    def __init__(self, endpoint_url: str, region: str) -> None:
+        import boto3
+        from botocore.config import Config
+
+        config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
+        keys = {"aws_access_key_id": "edge-sim", "aws_secret_access_key": "edge-sim"}
+        session = boto3.session.Session(region_name=region, **keys)
+        self.greengrass = session.client("greengrass", endpoint_url=endpoint_url, config=config)
+        self.iot = session.client("iot", endpoint_url=endpoint_url, config=config)
+
+    def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
+        """Call one operation. A refusal or a dead endpoint becomes an error that names the call."""
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**params)
+        except ClientError as error:
+            told = error.response.get("Error", {})
+            raise InvalidDefinitionError(
+                f"{operation} was refused: {told.get('Message') or told.get('Code')}"
+            ) from error
+        except ParamValidationError as error:
+            raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
+        except BotoCoreError as error:
+            raise UnsupportedEnvironmentError(f"{operation}: the local cloud does not answer: {error}") from error
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definitions:
+    """ARNs of the definition versions that every board's group refers to."""
+
+    resources: str
+    functions: str
+
+
+def create_definitions(aws: Aws, name: str, resources: Mapping[str, Any], functions: Mapping[str, Any]) -> Definitions:
+    """Create both definitions, and read the resource version back as it was stored."""
+    gg = aws.greengrass
+    made = aws.call(gg, "create_resource_definition", Name=name, InitialVersion=resources)
+    version = aws.call(
+        gg,
+        "create_resource_definition_version",
+        ResourceDefinitionId=made["Id"],
+        Resources=list(resources.get("Resources", [])),
+    )
+    stored = aws.call(
+        gg,
+        "get_resource_definition_version",
+        ResourceDefinitionId=made["Id"],
+        ResourceDefinitionVersionId=version["Version"],
+    )
+    functions_made = aws.call(gg, "create_function_definition", Name=name, InitialVersion=functions)
+    return Definitions(resources=stored["Arn"], functions=functions_made["LatestVersionArn"])
+
+
+def create_thing(aws: Aws, name: str) -> str:
+    """Create the core's thing and return its ARN."""
+    arn: str = aws.call(aws.iot, "create_thing", thingName=name)["thingArn"]
+    return arn
+
+
+def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definitions: Definitions) -> tuple[str, str]:
+    """Create a group with one core and deploy it; return the ids of the group and of the deployment."""
+    gg = aws.greengrass
+    core = {"Id": name, "ThingArn": thing_arn, "CertificateArn": certificate_arn, "SyncShadow": False}
+    cores = aws.call(gg, "create_core_definition", Name=name, InitialVersion={"Cores": [core]})
+    group = aws.call(gg, "create_group", Name=name)
+    version = aws.call(
+        gg,
+        "create_group_version",
+        GroupId=group["Id"],
+        CoreDefinitionVersionArn=cores["LatestVersionArn"],
+        FunctionDefinitionVersionArn=definitions.functions,
+        ResourceDefinitionVersionArn=definitions.resources,
+    )
+    made = aws.call(
+        gg,
+        "create_deployment",
+        GroupId=group["Id"],
+        GroupVersionId=version["Version"],
+        DeploymentType="NewDeployment",
+    )
+    return group["Id"], made["DeploymentId"]
+
+
+def wait_for_deployment(
+    aws: Aws, group_id: str, deployment_id: str, *, timeout_s: float, alive: Callable[[], None]
+) -> dict[str, Any]:
+    """Poll until Success or Failure; ``alive`` raises when a part of the run has died meanwhile."""
+
+    def ask() -> dict[str, Any] | None:
+        status = aws.call(aws.greengrass, "get_deployment_status", GroupId=group_id, DeploymentId=deployment_id)
+        return status if status["DeploymentStatus"] in ("Success", "Failure") else None
+
+    return _until(ask, f"deployment {deployment_id}", timeout_s, alive)
+
+
+def create_update(aws: Aws, thing_arn: str, architecture: str, operating_system: str) -> tuple[str, str]:
+    """Ask for the core software to be updated; return the job id and the version that will be installed."""
+    made = aws.call(
+        aws.greengrass,
+        "create_software_update_job",
+        S3UrlSignerRole="arn:aws:iam::123456789012:role/greengrass-url-signer",
+        SoftwareToUpdate="core",
+        UpdateAgentLogLevel="INFO",
+        UpdateTargets=[thing_arn],
+        UpdateTargetsArchitecture=architecture,
+        UpdateTargetsOperatingSystem=operating_system,
+    )
+    return made["IotJobId"], made["PlatformSoftwareVersion"]
+
+
+def wait_for_update(
+    aws: Aws, job_id: str, thing: str, *, timeout_s: float, alive: Callable[[], None]
+) -> dict[str, Any]:
+    """Poll the job execution until it is terminal and return it as the ``iot`` client shows it."""
+
+    def ask() -> dict[str, Any] | None:
+        execution: dict[str, Any] = aws.call(aws.iot, "describe_job_execution", jobId=job_id, thingName=thing)[
+            "execution"
+        ]
+        return None if execution["status"] in ("QUEUED", "IN_PROGRESS") else execution
+
+    return _until(ask, f"job {job_id}", timeout_s, alive)
+
+
+def _until(
+    ask: Callable[[], dict[str, Any] | None], what: str, timeout_s: float, alive: Callable[[], None]
+) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        alive()
+        answer = ask()
+        if answer is not None:
+            return answer
+        if time.monotonic() > deadline:
+            raise UnsupportedEnvironmentError(
+                f"{what} did not end within {timeout_s:g} s", hint="Run again with --keep and read the board's logs."
+            )
+        time.sleep(_POLL_S)

@@ -1,0 +1,144 @@
+"""The local cloud as a child process, and the control calls that only a simulator has."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+
+_READY_S = 30.0
+_STOP_S = 10.0
+
+
+class CloudProcess:
+    """``edge-sim cloud serve`` in a process of its own: killing it must end a run, not hang it."""
+
+    def __init__(self, *, broker: str | None = None, state: Path | None = None) -> None:
+        self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--format", "json"]
+        self._argv += ["--broker", broker] if broker else []
+        self._argv += ["--state", str(state)] if state else []
+        self._process: subprocess.Popen[bytes] | None = None
+        self.about: dict[str, Any] = {}
+
+    def __enter__(self) -> CloudProcess:
+        self._process = subprocess.Popen(
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+            preexec_fn=_die_with_parent,
+        )
+        try:
+            self.about = self._ready_line()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.communicate(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+    @property
+    def http(self) -> str:
+        return str(self.about["http"])
+
+    @property
+    def mqtt(self) -> str:
+        return str(self.about["mqtt"])
+
+    @property
+    def region(self) -> str:
+        return str(self.about["region"])
+
+    def check(self) -> None:
+        """Raise UnsupportedEnvironmentError when the cloud has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise UnsupportedEnvironmentError("the local cloud ended in mid-run", details=self._last_words())
+
+    def load_sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
+        """Make the scenario's models and secrets available where ``S3Uri`` and the like point to."""
+        self._control("PUT", "/edge-sim/sources", list(sources))
+
+    def load_functions(self, functions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Register function code by ARN; AWS Lambda is not resolved (simulator-defined)."""
+        self._control("PUT", "/edge-sim/functions", functions)
+
+    def load_build(self, software: str, operating_system: str, architecture: str, version: str, package: bytes) -> None:
+        """Make a core build the newest one for its platform."""
+        path = "/".join(quote(part, safe="") for part in (software, operating_system, architecture, version))
+        self._control("PUT", f"/edge-sim/builds/{path}", package)
+
+    def _control(self, method: str, path: str, body: object) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        kind = "application/gzip" if isinstance(body, bytes) else "application/json"
+        request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": kind})
+        try:
+            with urllib.request.urlopen(request, timeout=60):
+                return
+        except urllib.error.HTTPError as error:
+            told = error.read().decode(errors="replace")
+            raise InvalidDefinitionError(_message(told) or f"{path}: HTTP {error.code}") from error
+        except OSError as error:
+            self.check()
+            raise UnsupportedEnvironmentError(f"the local cloud at {self.http} does not answer: {error}") from error
+
+    def _ready_line(self) -> dict[str, Any]:
+        assert self._process is not None  # noqa: S101 - set by __enter__
+        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([self._process.stdout], [], [], 0.2)
+            if readable:
+                line = self._process.stdout.readline()
+                if not line:
+                    break
+                about: dict[str, Any] = json.loads(line)
+                return about
+        self._process.terminate()
+        raise UnsupportedEnvironmentError("the local cloud did not start", details=self._last_words())
+
+    def _last_words(self) -> str | None:
+        if self._process is None or self._process.stderr is None:
+            return None
+        try:
+            told = self._process.communicate(timeout=_STOP_S)[1].decode(errors="replace").strip()
+        except (subprocess.TimeoutExpired, ValueError):
+            return None
+        return told[-2000:] or None
+
+
+def _message(text: str) -> str:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text[:500]
+    return str(body.get("Message") or body.get("message") or "") if isinstance(body, dict) else ""
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the run dies without cleaning up (prctl PR_SET_PDEATHSIG is 1)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -1,0 +1,103 @@
+"""What a run found, as values: one report a board, and the exit status they add up to.
+
+``as_json`` is the contract of ``edge-sim run --format json``; the terminal and JUnit outputs are readings of the same
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["definition", "access", "function", "update", "environment"]
+
+_STATUS: dict[Kind, int] = {"definition": 3, "access": 4, "function": 4, "update": 5, "environment": 6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is not as the definition or the scenario says; ``where`` names a resource, function or job."""
+
+    kind: Kind
+    where: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(kw_only=True)
+class BoardReport:
+    """One board's part of the run. The rows are the agent's own JSON (docs/fidelity.md names each key)."""
+
+    profile: str
+    architecture: str
+    operating_system: str
+    standing_in: str | None = None
+    core: str = ""
+    driver: str = "local"
+    deployment: dict[str, Any] = field(default_factory=dict)
+    layout: list[dict[str, Any]] = field(default_factory=list)
+    access: list[dict[str, Any]] = field(default_factory=list)
+    functions: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    not_proven: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and not self.not_proven
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the board's entry of ``boards``."""
+        return {
+            "profile": self.profile,
+            "driver": self.driver,
+            "core": self.core,
+            "architecture": self.architecture,
+            "operating_system": self.operating_system,
+            "standing_in": self.standing_in,
+            "deployment": self.deployment,
+            "layout": self.layout,
+            "access": self.access,
+            "functions": self.functions,
+            "updates": self.updates,
+            "not_proven": self.not_proven,
+            "notes": self.notes,
+            "problems": [vars(problem) for problem in self.problems],
+            "ok": self.ok,
+        }
+
+
+@dataclass(kw_only=True)
+class RunReport:
+    """All boards of one run, and what the run used."""
+
+    scenario: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    boards: list[BoardReport] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(board.ok for board in self.boards)
+
+    @property
+    def exit_status(self) -> int:
+        return exit_status(self.boards)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "exit_status": self.exit_status,
+            "scenario": self.scenario,
+            "parts": dict(self.parts),
+            "boards": [board.as_json() for board in self.boards],
+        }
+
+
+def exit_status(boards: Sequence[BoardReport]) -> int:
+    """Return the documented status: the gravest problem's, 6 when something could not be proven here, else 0."""
+    found = [_STATUS[problem.kind] for board in boards for problem in board.problems]
+    if found:
+        return min(found)
+    return 6 if any(board.not_proven for board in boards) else 0

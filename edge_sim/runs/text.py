@@ -1,0 +1,193 @@
+"""A run for a person in a terminal: layout tree, who may open what, what the functions said, how updates went."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from edge_sim.runs.results import BoardReport, RunReport
+
+_MAX_CHILDREN = 8
+_TYPES = {
+    "directory": stat.S_IFDIR,
+    "file": stat.S_IFREG,
+    "link": stat.S_IFLNK,
+    "char": stat.S_IFCHR,
+    "block": stat.S_IFBLK,
+}
+
+
+def print_report(report: RunReport, console: Console) -> None:
+    """Print the whole report; one screen a board."""
+    for board in report.boards:
+        console.print()
+        console.rule(f"[bold]{escape(board.profile)}[/]", align="left")
+        console.print(_about(board))
+        for part in _parts(board):
+            console.print(part)
+    console.print()
+    console.print(_verdict(report))
+
+
+def _about(board: BoardReport) -> Text:
+    text = Text(f"{board.architecture} {board.operating_system}, core {board.core}, driver {board.driver}")
+    if board.standing_in:
+        text.append(f"  ({board.standing_in})", style="yellow")
+    return text
+
+
+def _parts(board: BoardReport) -> Iterator[RenderableType]:
+    if board.deployment:
+        yield _deployment(board.deployment)
+    if board.layout:
+        yield _heading("Layout")
+        yield _layout(board)
+    if board.access:
+        yield _heading("Who may open what   (computed from the definition · probed by a real process)")
+        yield _access(board.access)
+    if board.functions:
+        yield _heading("Functions")
+        yield _functions(board.functions)
+    if board.updates:
+        yield _heading("Updates")
+        yield from (_update(row) for row in board.updates)
+    for title, lines, style in (
+        ("Not proven here", board.not_proven, "yellow"),
+        ("Notes", board.notes, "dim"),
+        ("Not as it should be", [f"{p.where}: {p.message}" for p in board.problems], "red"),
+    ):
+        if lines:
+            yield _heading(title)
+            yield Group(*(Text(f"  • {line}", style=style) for line in lines))
+
+
+def _heading(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _deployment(deployment: Mapping[str, Any]) -> Text:
+    status = str(deployment.get("status"))
+    text = Text("Deployment ")
+    text.append(status, style="green" if status == "Success" else "red")
+    if deployment.get("error"):
+        text.append(f"  {deployment['error']}")
+    return text
+
+
+def _layout(board: BoardReport) -> Tree:
+    """Draw the paths as one tree; a directory with many entries shows the first ones and counts the rest."""
+    rows = {row["path"]: row for row in board.layout}
+    children: dict[str, list[str]] = {}
+    for path in rows:
+        parent = _parent_in(path, rows)
+        children.setdefault(parent, []).append(path)
+    tree = Tree(Text("/", style="bold"), guide_style="dim")
+    _grow(tree, "", children, rows)
+    return tree
+
+
+def _parent_in(path: str, rows: Mapping[str, Any]) -> str:
+    parent = path.rsplit("/", 1)[0]
+    while parent and parent not in rows:
+        parent = parent.rsplit("/", 1)[0]
+    return parent
+
+
+def _grow(tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, Any]) -> None:
+    below = children.get(at, [])
+    for path in below[:_MAX_CHILDREN]:
+        branch = tree.add(_line(rows[path], path[len(at) :].lstrip("/")))
+        _grow(branch, path, children, rows)
+    if len(below) > _MAX_CHILDREN:
+        tree.add(Text(f"… and {len(below) - _MAX_CHILDREN} more", style="dim"))
+
+
+def _line(row: Mapping[str, Any], name: str) -> Text:
+    mode = int(str(row["mode"]), 8)
+    text = Text(stat.filemode(_TYPES.get(str(row["type"]), 0) | mode), style="cyan")
+    text.append(f" {row['uid']}:{row['gid']} ", style="dim")
+    text.append(name)
+    if row.get("target"):
+        text.append(f" → {row['target']}", style="magenta")
+    if row.get("resource"):
+        text.append(f"  [{row['resource']}]", style="green")
+    return text
+
+
+def _access(rows: list[dict[str, Any]]) -> Table:
+    table = _table("function", "resource", "expected", "computed", "probed", "")
+    for row in rows:
+        table.add_row(
+            row["function"],
+            row["resource"],
+            str(row.get("expected") or "none"),
+            _rights(row.get("computed")),
+            _rights(row.get("probed")),
+            Text("ok", style="green") if row.get("ok") else _why_not(row),
+        )
+    return table
+
+
+def _why_not(row: Mapping[str, Any]) -> Text:
+    if row.get("probed") is None:
+        return Text(str(row.get("reason") or "not proven here"), style="yellow")
+    return Text("not as computed" if not row.get("agree", True) else "not as defined", style="red")
+
+
+def _rights(access: Mapping[str, Any] | None) -> str:
+    if access is None:
+        return "?"
+    return f"{'r' if access.get('read') else '-'}{'w' if access.get('write') else '-'}"
+
+
+def _functions(rows: list[dict[str, Any]]) -> Table:
+    table = _table("function", "mode", "as", "result", "")
+    for row in rows:
+        ok = bool(row.get("ok"))
+        told = row.get("result") if row.get("error") is None else row.get("error")
+        table.add_row(
+            row["function"],
+            str(row.get("isolation", "")),
+            str(row.get("identity", "")),
+            escape(str(told)),
+            Text("ok" if ok else "failed", style="green" if ok else "red"),
+        )
+    return table
+
+
+def _update(row: Mapping[str, Any]) -> Group:
+    good = row["status"] == "SUCCEEDED"
+    head = Text(f"{row['from']} → {row['to']}  ")
+    head.append(str(row["status"]), style="green" if good else "red")
+    if row.get("as_expected"):
+        head.append("  (as expected)", style="dim")
+    head.append(f"  now running {row.get('running')}")
+    lines = [head]
+    if row.get("reason"):
+        lines.append(Text(f"  reason: {row['reason']}"))
+    if row.get("timeline"):
+        lines.append(Text("  " + " → ".join(str(step["phase"]) for step in row["timeline"]), style="dim"))
+    return Group(*lines)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _verdict(report: RunReport) -> Text:
+    if report.ok:
+        return Text(f"ok: {len(report.boards)} board(s), everything as the definition says", style="bold green")
+    if report.exit_status == 6:
+        return Text("incomplete: this machine could not prove everything (exit 6)", style="bold yellow")
+    return Text(f"failed (exit {report.exit_status})", style="bold red")
