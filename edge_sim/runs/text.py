@@ -129,23 +129,22 @@ def _access(rows: list[dict[str, Any]]) -> Table:
             row["function"],
             row["resource"],
             str(row.get("expected") or "none"),
-            _rights(row.get("computed")),
-            _rights(row.get("probed")),
-            Text("ok", style="green") if row.get("ok") else _why_not(row),
+            _rights(row, "computed"),
+            _rights(row, "probed"),
+            Text("ok", style="green") if row["ok"] and row["agree"] else _why_not(row),
         )
     return table
 
 
 def _why_not(row: Mapping[str, Any]) -> Text:
-    if row.get("probed") is None:
-        return Text(str(row.get("reason") or "not proven here"), style="yellow")
-    return Text("not as computed" if not row.get("agree", True) else "not as defined", style="red")
+    if row["ok"] is None:
+        return Text(f"not proven: {'; '.join(row['reasons'])}", style="yellow")
+    return Text("not as defined" if row["agree"] else "not as computed", style="red")
 
 
-def _rights(access: Mapping[str, Any] | None) -> str:
-    if access is None:
-        return "?"
-    return f"{'r' if access.get('read') else '-'}{'w' if access.get('write') else '-'}"
+def _rights(row: Mapping[str, Any], answer: str) -> str:
+    read, write = row["read"][answer], row["write"][answer]
+    return "?" if read is None else f"{'r' if read else '-'}{'w' if write else '-'}"
 
 
 def _functions(rows: list[dict[str, Any]]) -> Table:

@@ -1,0 +1,80 @@
+"""How much memory an idle, connected agent holds, against a bare paho-mqtt client that is connected as well.
+
+Resident set size in MB (10^6 bytes) as the kernel counts it, some seconds after both have connected to one broker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from edge_sim.cloud.broker import start_broker
+
+LIMIT_MB = 35.0
+
+BARE = """
+import sys, paho.mqtt.client as mqtt
+host, port = sys.argv[1].rsplit("//", 1)[1].split(":")
+version = getattr(mqtt, "CallbackAPIVersion", None)
+client = mqtt.Client(version.VERSION2) if version else mqtt.Client()
+client.on_connect = lambda *_: print("connected", flush=True)
+client.connect(host, int(port)); client.loop_forever()
+"""
+
+
+def resident_mb(process: subprocess.Popen[bytes], said: bytes, settle_s: float) -> float:
+    """Wait until the process says that it is connected, let it settle, and return its resident memory."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if said in line:
+            break
+    else:
+        raise SystemExit("the process ended before it was connected")
+    time.sleep(settle_s)
+    return float(psutil.Process(process.pid).memory_info().rss) / 1e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settle", type=float, default=3.0, metavar="SECONDS")
+    parser.add_argument("--format", choices=["text", "json"], default="text")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root, start_broker(None) as broker:
+        config = Path(root) / "agent.json"
+        config.write_text(json.dumps({"thing": "idle", "broker": broker.url}))
+        agent = [sys.executable, "-m", "edge_sim.cli.main", "agent", "run", "--root", root, "--config", str(config)]
+        sizes = {}
+        for name, argv, said in (
+            ("agent", agent, b'"connected"'),
+            ("paho alone", [sys.executable, "-c", BARE, broker.url], b"connected"),
+        ):
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+            try:
+                sizes[name] = resident_mb(process, said, args.settle)
+            finally:
+                process.terminate()
+                process.wait(timeout=10)
+    ratio = sizes["agent"] / sizes["paho alone"]
+    result = {
+        "resident_mb": {name: round(size, 1) for name, size in sizes.items()},
+        "ratios": {"agent / paho alone": round(ratio, 2)},
+        "limit_mb": LIMIT_MB,
+        "ok": sizes["agent"] <= LIMIT_MB,
+    }
+    if args.format == "json":
+        print(json.dumps(result))
+    else:
+        print(f"idle agent {sizes['agent']:.1f} MB (limit {LIMIT_MB:g}), paho alone {sizes['paho alone']:.1f} MB")
+        print(f"ratio {ratio:.2f}")
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The agent on a board, seen from outside: its event lines, and the commands run beside it.
+
+The agent is a program, never an import: the same lines come from a container or a real board.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, Protocol
+
+from edge_sim.errors import UnsupportedEnvironmentError
+
+_STOP_S = 8.0
+_AGENT = (sys.executable, "-m", "edge_sim.cli.main", "agent")
+
+
+class Board(Protocol):
+    """What a run needs of a board."""
+
+    @property
+    def root(self) -> Any:
+        """The board's root directory as the agent is to name it."""
+
+    def popen(self, argv: Sequence[str], *, stderr: int | None = None) -> subprocess.Popen[str]:
+        """Start a program on the board with its stdout piped."""
+
+    def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        """Run a program on the board to its end."""
+
+
+class AgentProcess:
+    """A running ``edge-sim agent run``; ``events`` are its lines so far, in order."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._errors: list[str] = []
+        self.events: list[dict[str, Any]] = []
+        assert process.stdout is not None  # noqa: S101 - Board.popen pipes it
+        assert process.stderr is not None  # noqa: S101
+        self._threads = [
+            threading.Thread(target=self._read_events, args=(process.stdout,), daemon=True),
+            threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def check(self) -> None:
+        """Take in what the agent has said; raise UnsupportedEnvironmentError when it has ended."""
+        self._drain()
+        if self._process.poll() is not None:
+            for thread in self._threads:
+                thread.join(timeout=1)
+            self._drain()
+            raise UnsupportedEnvironmentError(
+                f"the agent ended in mid-run with status {self._process.returncode}",
+                details="\n".join(self._errors[-10:]) or None,
+            )
+
+    def wait_for(self, event: str, *, timeout_s: float, alive: Callable[[], None]) -> dict[str, Any]:
+        """Wait until the agent has said ``event`` and return that line."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = next((e for e in self.events if e.get("event") == event), None)
+            if found:
+                return found
+            self.check()
+            alive()
+            self._take(0.1)
+        raise UnsupportedEnvironmentError(f"the agent did not say {event!r} within {timeout_s:g} s")
+
+    def stop(self) -> None:
+        """Ask the agent to end, and make it end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=1)
+
+    def _drain(self) -> None:
+        while self._take(0):
+            pass
+
+    def _take(self, wait_s: float) -> bool:
+        try:
+            line = self._lines.get(timeout=wait_s) if wait_s else self._lines.get_nowait()
+        except queue.Empty:
+            return False
+        self.events.append({**line, "at": time.monotonic()})
+        return True
+
+    def _read_events(self, stream: IO[str]) -> None:
+        for line in stream:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = {"event": "output", "text": line.rstrip()}
+            if isinstance(value, dict):
+                self._lines.put(value)
+
+    def _read_errors(self, stream: IO[str]) -> None:
+        for line in stream:
+            self._errors.append(line.rstrip())
+
+
+@contextmanager
+def agent_running(board: Board, config_path: str) -> Iterator[AgentProcess]:
+    """Run the agent on a board for the length of a with block."""
+    argv = [*_AGENT, "run", "--root", str(board.root), "--config", config_path]
+    agent = AgentProcess(board.popen(argv, stderr=subprocess.PIPE))
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+def ask(board: Board, verb: str, *options: str, timeout_s: float, overrides: Mapping[str, str]) -> dict[str, Any]:
+    """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
+    argv = [*_AGENT, verb, *options, "--root", str(board.root)]
+    for name, value in overrides.items():
+        argv += [f"--{name}", value]
+    done = board.exec(argv, timeout_s)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError as error:
+        told = done.stderr.strip()
+        raise UnsupportedEnvironmentError(
+            f"agent {verb} ended with status {done.returncode} and no answer", details=told[-2000:] or None
+        ) from error
+    if not isinstance(answer, dict):
+        raise UnsupportedEnvironmentError(f"agent {verb} answered with something else than an object")
+    return answer
