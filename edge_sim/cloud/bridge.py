@@ -1,0 +1,155 @@
+"""The cloud's one MQTT client: requests of devices in, replies, notifications and deployments out.
+
+It subscribes to the request topics alone, so its own replies never come back to it. Messages are published with
+QoS 1 (AWS's is not known; a reply was once seen at QoS 0) and never retained: AWS refuses that on reserved topics.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import ssl
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as paho
+
+from edge_sim.cloud.broker import address
+from edge_sim.cloud.jobs_device import DevicePlane
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.jobs import shadow, topics
+
+_log = logging.getLogger(__name__)
+
+Deployment = Mapping[str, Any]
+PendingDeployment = Callable[[str], Deployment | None]
+"""Core thing name → the deployment it has to do, or None."""
+
+READY_LIMIT_S = 10.0
+KEEP_ALIVE_S = 30
+MIN_RECONNECT_S = 1
+MAX_RECONNECT_S = 8
+MAX_QUEUED = 10_000
+QOS = 1
+_REFUSED_FILTER = 0x80
+
+
+class Bridge:
+    """Connects ``device`` and deployments to the broker at ``url``.
+
+    ``pending`` tells the deployment in progress for a core. After a lost connection it comes back by itself, with its
+    subscriptions; what is published meanwhile waits (at most MAX_QUEUED messages). Raises
+    UnsupportedEnvironmentError when the broker cannot be used.
+    """
+
+    def __init__(self, url: str, device: DevicePlane, pending: PendingDeployment, *, cafile: str | None = None) -> None:
+        self._url, self._device, self._pending = url, device, pending
+        self._versions = itertools.count(1)
+        self._settled = threading.Event()
+        self._refused: str | None = None
+        self.connected = False
+        """Whether devices are heard at this moment."""
+        self._client = _client(f"edge-sim-cloud-{uuid.uuid4().hex[:12]}")
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._connect(cafile)
+        device.publish = self.publish
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the broker; returns when the client's thread has ended."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Hand one message to the broker, or keep it until the broker is back. Does not wait and does not raise."""
+        try:
+            info = self._client.publish(topic, payload, qos=QOS, retain=False)
+        except (ValueError, OSError) as error:
+            _log.error("%s is not published: %s", topic, error)
+            return
+        if info.rc == paho.MQTT_ERR_QUEUE_SIZE:
+            _log.error("%s is not published: %d messages wait for the broker", topic, MAX_QUEUED)
+
+    def announce(self, thing_name: str, deployment: Deployment) -> None:
+        """Tell a core of a deployment. A core that is away hears of it when it asks, at its next connect."""
+        payload = shadow.encode_delta(deployment, version=next(self._versions), timestamp=int(self._device.now()))
+        self.publish(topics.deployment_delta(thing_name), payload)
+
+    def _connect(self, cafile: str | None) -> None:
+        host, port, tls = address(self._url)
+        try:
+            if tls:
+                self._client.tls_set(ca_certs=cafile, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+            self._client.connect(host, port, KEEP_ALIVE_S)
+        except (OSError, ValueError) as error:
+            raise self._unusable(str(error)) from error
+        self._client.loop_start()
+        if not self._settled.wait(READY_LIMIT_S) or self._refused:
+            self.stop()
+            raise self._unusable(self._refused or f"no answer to our subscriptions within {READY_LIMIT_S:g} s")
+
+    def _unusable(self, reason: str) -> UnsupportedEnvironmentError:
+        return UnsupportedEnvironmentError(f"the MQTT broker at {self._url} cannot be used: {reason}")
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, code: Any, *more: Any) -> None:
+        if _number(code) != 0:
+            self._refused = f"it refuses our connection ({code})"
+            self._settled.set()
+            return
+        filters = (*topics.REQUEST_FILTERS, topics.DEPLOYMENT_GET_FILTER)
+        client.subscribe([(topic, QOS) for topic in filters])
+
+    def _on_subscribe(self, client: Any, userdata: Any, mid: Any, codes: Any, *more: Any) -> None:
+        if any(_number(code) >= _REFUSED_FILTER for code in codes):
+            self._refused = "it refuses our subscriptions to $aws/things/+/…"
+        self.connected = self._refused is None
+        self._settled.set()
+
+    def _on_disconnect(self, *args: Any) -> None:
+        self.connected = False
+        _log.info("the connection to %s is lost", self._url)
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        try:
+            core = topics.deployment_asker(message.topic)
+            if core is not None:
+                self._answer_core(core)
+            else:
+                self._device.message(message.topic, message.payload)
+        except Exception:  # an exception here would end paho's thread, and the cloud would be deaf
+            _log.exception("a message on %.300r failed", message.topic)
+
+    def _answer_core(self, core: str) -> None:
+        payload = shadow.encode_accepted(
+            self._pending(core), version=next(self._versions), timestamp=int(self._device.now())
+        )
+        self.publish(topics.deployment_get_accepted(core), payload)
+
+
+def _client(client_id: str) -> Any:
+    """Return a client of paho 1.6 or 2.x, speaking MQTT 3.1.1."""
+    if hasattr(paho, "CallbackAPIVersion"):
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
+    else:
+        client = paho.Client(client_id=client_id, protocol=paho.MQTTv311)
+    client.reconnect_delay_set(MIN_RECONNECT_S, MAX_RECONNECT_S)
+    client.max_queued_messages_set(MAX_QUEUED)
+    return client
+
+
+def _number(code: Any) -> int:
+    """A reason code of paho 2 or the plain number of paho 1.6."""
+    return int(getattr(code, "value", code))

@@ -1,0 +1,166 @@
+"""``Building``: a group version becomes what a core gets, or the reasons why it cannot.
+
+Definitions → ``Group`` → the cloud's rules → packages copied to the artifact store → group.json. The wrapper around
+the reasons is V1's own (greengrass-v1 facts 1.8); of its error codes two were ever seen, the others are made from the
+rule's name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_sim.cloud.arns import Namespace
+from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, Definitions
+from edge_sim.cloud.function_code import FunctionCodes, is_system_function
+from edge_sim.cloud.sources import Sources
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass import groupfile, parse, rules
+from edge_sim.greengrass.functions import Function, FunctionCode
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.resources import Model, Resource, Secret
+from edge_sim.report import Finding
+
+SEEN_CODES = {"local-resource-no-container": "RESOURCE_TYPE_UNEXPECTED_ERROR"}
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://aws.amazon.com/greengrass/artifacts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One reason why a group cannot be deployed."""
+
+    code: str
+    message: str
+
+
+class BuildError(Exception):
+    """A deployment cannot be built. ``message`` is the deployment's ErrorMessage, ``details`` its ErrorDetails."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        models = ", ".join(f"ErrorModel(errorCode={p.code}, errorMsg={p.message})" for p in problems)
+        self.message = (
+            "We cannot deploy because the group definition is invalid or corrupted for the following reasons: "
+            f"{{ErrorSet(errorSet=[{models}])}}"
+        )
+        self.details = [{"DetailedErrorCode": p.code, "DetailedErrorMessage": p.message} for p in problems]
+        super().__init__(self.message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What the deployment document is made of. ``files`` maps artifact ARNs to ``{"sha256", "size"}``."""
+
+    group: dict[str, object]
+    files: dict[str, dict[str, Any]]
+
+
+class Builder:
+    """Builds deployments from what the store, the sources and the function registry hold."""
+
+    def __init__(self, definitions: Definitions, sources: Sources, codes: FunctionCodes, namespace: Namespace) -> None:
+        self._definitions = definitions
+        self._sources = sources
+        self._codes = codes
+        self._namespace = namespace
+
+    def group(self, version: Mapping[str, Any]) -> tuple[Group, list[Finding]]:
+        """Return a group version with its definitions resolved, and what could not be read of them."""
+        found = [
+            self._definitions.resolve(kind, version["Definition"].get(f"{name}DefinitionVersionArn", "")) or {}
+            for kind, name in ((CORES, "Core"), (RESOURCES, "Resource"), (FUNCTIONS, "Function"))
+        ]
+        cores, core_faults = parse.core_definition(found[0])
+        resources, resource_faults = parse.resource_definition(found[1])
+        default, functions, function_faults = parse.function_definition(found[2])
+        faults = [*core_faults, *resource_faults, *function_faults]
+        if len(cores) > 1:
+            faults.append(_one_core(len(cores)))
+        group = Group(
+            arn=version["Arn"],
+            core=cores[0] if cores else None,
+            resources=resources,
+            functions=functions,
+            default_config=default,
+        )
+        return group, faults
+
+    def build(self, version: Mapping[str, Any], deployment_id: str) -> Built:
+        """Build a deployment of a group version; raises BuildError with every reason at once."""
+        group, faults = self.group(version)
+        findings = [*faults, *rules.check(group)]
+        problems = [_problem(f) for f in findings if f.severity == "error"]
+        if problems:
+            raise BuildError(problems)
+        base = self._namespace.greengrass(f"groups/{version['Id']}/deployments/{deployment_id}/artifacts")
+        artifacts: dict[str, Artifact] = {}
+        code: dict[str, FunctionCode] = {}
+        for resource in group.resources:
+            problems += self._resolve(resource, base, artifacts)
+        for function in group.functions:
+            problems += self._code(function, base, code)
+        if problems:
+            raise BuildError(problems)
+        complete = replace(group, artifacts=artifacts, code=code)
+        files = {a.arn: {"sha256": a.sha256, "size": a.size} for a in artifacts.values()}
+        files |= {c.artifact_arn: {"sha256": c.sha256, "size": c.size} for c in code.values()}
+        return Built(group=groupfile.encode(complete, region=self._namespace.region), files=files)
+
+    def empty(self, version: Mapping[str, Any]) -> Built:
+        """Return what a reset sends: the group with its core and nothing else. Its form is inferred."""
+        core = self.group(version)[0].core
+        bare = Group(arn=version["Arn"], core=core)
+        return Built(group=groupfile.encode(bare, region=self._namespace.region), files={})
+
+    def _resolve(self, resource: Resource, base: str, artifacts: dict[str, Artifact]) -> Iterator[Problem]:
+        try:
+            if isinstance(resource.data, Secret):
+                self._sources.check_secret(resource)
+            elif isinstance(resource.data, Model):
+                package = self._sources.package(resource)
+                artifacts[resource.id] = Artifact(
+                    arn=f"{base}/mlmodel/{_artifact_id(resource.id, package.file.sha256)}",
+                    sha256=package.file.sha256,
+                    size=package.file.size,
+                    file_name=package.file_name,
+                )
+        except InvalidDefinitionError as error:
+            yield Problem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief)
+
+    def _code(self, function: Function, base: str, code: dict[str, FunctionCode]) -> Iterator[Problem]:
+        if is_system_function(function.arn):
+            return
+        published = self._codes.get(function.arn)
+        if published is None:
+            text = f"Function {function.arn} has no code in this cloud: register it with PUT /edge-sim/functions"
+            yield Problem(code="FUNCTION_NOT_FOUND_ERROR", message=text)
+            return
+        code[function.id] = FunctionCode(
+            artifact_arn=f"{base}/lambda/{_artifact_id(function.id, published.sha256)}",
+            handler=published.handler,
+            runtime=published.runtime,
+            sha256=published.sha256,
+            size=published.size,
+        )
+
+
+def _artifact_id(owner: str, sha256: str) -> uuid.UUID:
+    """Same owner, same content, same id: the core sees that it has the artifact already."""
+    return uuid.uuid5(_IDS, f"{owner}\n{sha256}")
+
+
+def _problem(finding: Finding) -> Problem:
+    code = SEEN_CODES.get(finding.id) or f"{finding.id.upper().replace('-', '_')}_ERROR"
+    return Problem(code=code, message=finding.aws_text or finding.message)
+
+
+def _one_core(count: int) -> Finding:
+    return Finding(
+        id="one-core",
+        severity="error",
+        phase="deploy",
+        path="$.Cores",
+        message=f"a group has exactly one core, the core definition has {count}",
+        source="gg-core.md",
+    )

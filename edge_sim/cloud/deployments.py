@@ -1,0 +1,276 @@
+"""Deployments: from CreateDeployment to the core's own word on how it went.
+
+Building → InProgress → Success | Failure. Building happens in a worker thread; what was Building when the cloud
+stopped is built again when it starts. Texts: greengrass-v1 facts 1.8. How a reset looks to the core (an empty group)
+is inferred.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from edge_sim.cloud.arns import Namespace
+from edge_sim.cloud.building import Builder, BuildError, Built
+from edge_sim.cloud.clock import timestamp
+from edge_sim.cloud.groups import Groups
+from edge_sim.cloud.protocol import ApiError
+from edge_sim.cloud.store import Document, Store
+
+_log = logging.getLogger(__name__)
+
+Announce = Callable[[str, dict[str, Any]], None]
+"""(thing name, deployment as the core sees it)"""
+SignUrl = Callable[[str, str, int], str]
+"""(method, path, seconds) → presigned URL"""
+
+URL_LIFE_S = 3600
+CLOSE_LIMIT_S = 5.0
+_TYPES = ("NewDeployment", "Redeployment", "ResetDeployment", "ForceResetDeployment")
+_RESETS = _TYPES[2:]
+_RUNNING = ("Building", "InProgress")
+_STATUSES = ("InProgress", "Success", "Failure")
+_NO_CORE = "You need a Greengrass Core in this Group before you can deploy."
+
+
+class Deployments:
+    """All deployments of one cloud. ``announce`` is told when a core has something to do."""
+
+    def __init__(
+        self,
+        store: Store,
+        namespace: Namespace,
+        groups: Groups,
+        builder: Builder,
+        *,
+        sign_url: SignUrl,
+        announce: Announce,
+    ) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._groups = groups
+        self._builder = builder
+        self._sign_url = sign_url
+        self._announce = announce
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._worker = threading.Thread(target=self._work, name="edge-sim-building", daemon=True)
+        self._worker.start()
+
+    def resume(self) -> None:
+        """Build again what was Building when the cloud was stopped."""
+        for deployment in self._store.list("deployments"):
+            if deployment["DeploymentStatus"] == "Building":
+                self._waiting.put(deployment["DeploymentId"])
+
+    def close(self) -> None:
+        """Let the build that runs finish, within CLOSE_LIMIT_S; a restart takes up what is still Building."""
+        self._closing.set()
+        self._waiting.put(None)
+        self._worker.join(CLOSE_LIMIT_S)
+
+    def create(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """CreateDeployment. Call it inside a transaction of the store: the build starts when that ends."""
+        type_, group_id = params["DeploymentType"], params["GroupId"]
+        if type_ not in _TYPES:
+            text = (
+                "That deployment type is not valid.  Please specify one of the following types: "
+                f"{{{','.join(_TYPES)}}}."
+            )
+            raise ApiError("InvalidInputException", text)
+        version = self._version(params)
+        group, _ = self._builder.group(version)
+        if group.core is None:
+            raise _missing_core()
+        self._refuse_concurrent(group_id, type_)
+        id_, now = str(uuid.uuid4()), timestamp()
+        body: Document = {
+            "DeploymentId": id_,
+            "DeploymentArn": self._namespace.greengrass(f"groups/{group_id}/deployments/{id_}"),
+            "GroupId": group_id,
+            "GroupVersionId": version["Version"],
+            "DeploymentType": type_,
+            "DeploymentStatus": "Building",
+            "ThingName": group.core.thing_name,
+            "UpdatedAt": now,
+        }
+        self._store.put("deployments", id_, body, parent=group_id)
+        self._waiting.put(id_)
+        return {"DeploymentArn": body["DeploymentArn"], "DeploymentId": id_}
+
+    def status(self, group_id: str, deployment_id: str) -> dict[str, Any]:
+        """GetDeploymentStatus."""
+        found = self._store.get("deployments", deployment_id)
+        if found is None or found["GroupId"] != group_id:
+            raise ApiError("InvalidInputException", f"Deployment '{deployment_id}' does not exist.")
+        shown = ("DeploymentStatus", "DeploymentType", "ErrorDetails", "ErrorMessage", "UpdatedAt")
+        return {key: found[key] for key in shown if key in found}
+
+    def desired(self, thing_name: str) -> dict[str, Any] | None:
+        """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
+        pointer = self._store.get("core-desired", thing_name)
+        found = self._store.get("deployments", pointer["DeploymentId"]) if pointer else None
+        if found is None:
+            return None
+        base = f"/artifacts/deployments/{found['DeploymentId']}"
+        return {
+            **{key: found[key] for key in ("DeploymentId", "DeploymentType", "GroupId", "GroupVersionId")},
+            "DocumentUrl": self._sign_url("GET", f"{base}/document", URL_LIFE_S),
+            "StatusUrl": self._sign_url("PUT", f"{base}/status", URL_LIFE_S),
+        }
+
+    def document(self, deployment_id: str) -> dict[str, Any] | None:
+        """Return what the core downloads, with fresh artifact URLs; None when there is no such deployment."""
+        built = self._store.get("deployment-documents", deployment_id)
+        if built is None:
+            return None
+        artifacts = {
+            arn: {
+                "Url": self._sign_url("GET", f"/artifacts/{file['sha256']}", URL_LIFE_S),
+                "Sha256": file["sha256"],
+                "Size": file["size"],
+            }
+            for arn, file in built["files"].items()
+        }
+        return {"Group": built["group"], "Artifacts": artifacts}
+
+    def report(self, deployment_id: str, body: Mapping[str, Any]) -> None:
+        """Take the core's word on a deployment (the PUT to StatusUrl); the same word twice is fine."""
+        news = _checked(body)
+        with self._store.transaction():
+            found = self._store.get("deployments", deployment_id)
+            if found is None:
+                raise ApiError("ResourceNotFoundException", f"Deployment '{deployment_id}' does not exist.", 404)
+            ended = found["DeploymentStatus"] not in _RUNNING
+            forced = found["DeploymentType"] == "ForceResetDeployment"
+            if ended and not forced and found["DeploymentStatus"] != news["DeploymentStatus"]:
+                text = f"Deployment '{deployment_id}' has ended with {found['DeploymentStatus']} already."
+                raise ApiError("ConflictException", text, 409)
+            if not ended:
+                self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
+            pointer = self._store.get("core-desired", found["ThingName"])
+            if news["DeploymentStatus"] != "InProgress" and pointer == {"DeploymentId": deployment_id}:
+                self._store.delete("core-desired", found["ThingName"])
+
+    def _version(self, params: Mapping[str, Any]) -> Document:
+        type_, group_id = params["DeploymentType"], params["GroupId"]
+        if type_ == "Redeployment":
+            return self._groups.version(group_id, self._earlier(params)["GroupVersionId"])
+        if type_ in _RESETS:
+            return self._groups.version(group_id, self._to_reset(group_id, type_)["GroupVersionId"])
+        if not params.get("GroupVersionId"):
+            raise _missing_parameter("GroupVersionId")
+        return self._groups.version(group_id, params["GroupVersionId"])
+
+    def _earlier(self, params: Mapping[str, Any]) -> Document:
+        id_ = params.get("DeploymentId")
+        if id_ is None:
+            raise _missing_parameter("DeploymentId")
+        found = self._store.get("deployments", id_)
+        if found is None or found["GroupId"] != params["GroupId"]:
+            raise ApiError("InvalidInputException", f"Deployment ID '{id_}' is invalid.")
+        return found
+
+    def _to_reset(self, group_id: str, type_: str) -> Document:
+        """Return the deployment that a reset undoes."""
+        done = [
+            d
+            for d in self._store.list("deployments", parent=group_id)
+            if d["DeploymentStatus"] == "Success" or (d["DeploymentStatus"] != "Building" and "Force" in type_)
+        ]
+        if not done or (done[-1]["DeploymentType"] in _RESETS and "Force" not in type_):
+            text = f"Group id: {group_id} has not been deployed or has already been reset."
+            raise ApiError("ResourceNotFoundException", text, 404)
+        return done[-1]
+
+    def _refuse_concurrent(self, group_id: str, type_: str) -> None:
+        """One deployment at a time. A forced reset ends one that no core finishes (ours: AWS names no way out)."""
+        for other in self._store.list("deployments", parent=group_id):
+            stuck = other["DeploymentStatus"] == "InProgress" and type_ == "ForceResetDeployment"
+            if stuck:
+                text = "A forced reset ended this deployment before the core reported on it."
+                news = {"DeploymentStatus": "Failure", "ErrorMessage": text, "UpdatedAt": timestamp()}
+                self._store.put("deployments", other["DeploymentId"], {**other, **news})
+            elif other["DeploymentStatus"] in _RUNNING:
+                text = f"Deployment {other['DeploymentId']} of this group is {other['DeploymentStatus']}."
+                raise ApiError("ConcurrentDeployment", text)
+
+    def _work(self) -> None:
+        while (deployment_id := self._waiting.get()) is not None and not self._closing.is_set():
+            try:
+                self._build(deployment_id)
+            except sqlite3.Error:
+                if self._closing.is_set():
+                    return  # the state is closed; the deployment stays Building
+                _log.exception("deployment %s: its outcome could not be written", deployment_id)
+
+    def _build(self, deployment_id: str) -> None:
+        try:
+            deployment = self._store.get("deployments", deployment_id)
+            if deployment is not None:
+                self._finish(deployment, self._built(deployment))
+        except BuildError as error:
+            self._fail(deployment_id, error.message, error.details)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            _log.exception("deployment %s could not be built", deployment_id)
+            self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.", [])
+
+    def _built(self, deployment: Document) -> Built:
+        version = self._groups.version(deployment["GroupId"], deployment["GroupVersionId"])
+        if deployment["DeploymentType"] in _RESETS:
+            return self._builder.empty(version)
+        return self._builder.build(version, deployment["DeploymentId"])
+
+    def _finish(self, deployment: Document, built: Built) -> None:
+        id_, thing = deployment["DeploymentId"], deployment["ThingName"]
+        forced = deployment["DeploymentType"] == "ForceResetDeployment"  # does not wait for the core
+        news = {"DeploymentStatus": "Success" if forced else "InProgress", "UpdatedAt": timestamp()}
+        with self._store.transaction():
+            self._store.put("deployment-documents", id_, asdict(built))
+            self._store.put("deployments", id_, {**deployment, **news})
+            self._store.put("core-desired", thing, {"DeploymentId": id_})
+        desired = self.desired(thing)
+        if desired is not None:
+            self._announce(thing, desired)
+
+    def _fail(self, deployment_id: str, message: str, details: list[dict[str, str]]) -> None:
+        found = self._store.get("deployments", deployment_id)
+        if found is not None:
+            news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": details}
+            self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
+
+
+def _missing_core() -> ApiError:
+    details = [{"DetailedErrorCode": "GG-303", "DetailedErrorMessage": _NO_CORE}]
+    text = json.dumps({"ErrorDetails": details})  # AWS put the JSON text into the message
+    return ApiError("MissingCoreException", text, 400, details)
+
+
+def _missing_parameter(name: str) -> ApiError:
+    text = f"Your request is missing the following required parameter(s): {{{name}}}."
+    return ApiError("InvalidInputException", text)
+
+
+def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a status report; raises ApiError when it is none."""
+    if body.get("DeploymentStatus") not in _STATUSES:
+        raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_STATUSES)}.")
+    details = body.get("ErrorDetails", [])
+    keys = {"DetailedErrorCode", "DetailedErrorMessage"}
+    fine = isinstance(details, list) and all(isinstance(item, dict) and item.keys() <= keys for item in details)
+    texts = [text for item in details for text in item.values()] if fine else [None]
+    if not all(isinstance(text, str) for text in [*texts, body.get("ErrorMessage", "")]):
+        raise ApiError("BadRequestException", "ErrorMessage or ErrorDetails has a wrong type.")
+    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails"}
+    if unknown:
+        raise ApiError("BadRequestException", f"Unknown keys: {', '.join(sorted(unknown))}.")
+    return {key: value for key, value in body.items() if value is not None}

@@ -1,0 +1,91 @@
+"""``/artifacts/``: what a device gets and puts with presigned URLs.
+
+``GET /artifacts/<sha256>`` a file, with Range, ETag (the digest) and Content-Length · ``GET
+/artifacts/deployments/<id>/document`` a deployment · ``PUT /artifacts/deployments/<id>/status`` the core's report.
+Whatever has no good signature gets S3's 403, before anything else is said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from edge_sim.cloud import strict_json
+from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner
+from edge_sim.cloud.deployments import Deployments
+from edge_sim.cloud.http_body import read_json
+from edge_sim.cloud.protocol import ApiError
+from edge_sim.cloud.shapes import dump
+
+_DEPLOYMENT = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/(document|status)")
+_FILE = re.compile(r"/artifacts/([0-9a-f]{64})")
+_RANGE = re.compile(r"bytes=(\d*-\d*)", re.ASCII)
+
+
+class Downloads:
+    """Answers requests below ``/artifacts/``."""
+
+    def __init__(self, artifacts: ArtifactStore, signer: UrlSigner, deployments: Deployments) -> None:
+        self._artifacts = artifacts
+        self._signer = signer
+        self._deployments = deployments
+
+    async def answer(self, request: Request, path: str, query: str) -> Response:
+        """Return the answer to one request; ``path`` and ``query`` are as they came."""
+        denied = self._signer.check(method=request.method, host=request.headers.get("host", ""), path=path, query=query)
+        if denied is not None:
+            return Response(denied.xml, 403, media_type="application/xml")
+        if match := _DEPLOYMENT.fullmatch(path):
+            return await self._deployment(request, match[1], match[2])
+        match = _FILE.fullmatch(path)
+        return self._file(request, match[1] if match else "")
+
+    async def _deployment(self, request: Request, deployment_id: str, what: str) -> Response:
+        if what == "status":
+            body = await read_json(request)
+            await run_in_threadpool(self._report, deployment_id, body)
+            return Response(b"{}", media_type="application/json")
+        document = await run_in_threadpool(self._deployments.document, deployment_id)
+        if document is None:
+            return _no_such_key()
+        return Response(json.dumps(document).encode(), media_type="application/json")
+
+    def _report(self, deployment_id: str, body: bytes) -> None:
+        try:
+            value = strict_json.loads(body)
+        except ValueError as error:
+            raise ApiError("BadRequestException", f"Invalid request body: {error}.") from error
+        if not isinstance(value, Mapping):
+            raise ApiError("BadRequestException", "Invalid request body: it is not an object.")
+        self._deployments.report(deployment_id, value)
+
+    def _file(self, request: Request, sha256: str) -> Response:
+        path = self._artifacts.path(sha256)
+        if path is None:
+            return _no_such_key()
+        wanted = request.headers.get("range")
+        if wanted is not None and not _RANGE.fullmatch(wanted):
+            _without_range(request)  # S3 sends the whole object then
+        headers = {"ETag": f'"{sha256}"'}
+        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+
+
+def _without_range(request: Request) -> None:
+    request.scope["headers"] = [(k, v) for k, v in request.scope["headers"] if k.lower() != b"range"]
+
+
+def _no_such_key() -> Response:
+    inner = "<Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>"
+    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'
+    return Response(xml.encode(), 404, media_type="application/xml")
+
+
+def error_answer(error: ApiError) -> Response:
+    """Return a refusal of the routes that are not AWS's."""
+    body = {"code": error.code, "message": error.message}
+    return Response(dump(body), error.status, media_type="application/json")

@@ -1,0 +1,156 @@
+"""amqtt as a broker inside this process, taught to pass AWS's ``$aws/…`` topics.
+
+What amqtt 0.12.1 does that AWS or mosquitto do not, and what we do about it:
+
+* After a publish to any ``$`` topic (hard-coded, [MQTT-4.7.2-1]) it stops listening to the client without closing its
+  connection: ``_handle_message_delivery`` below lets ``$aws/`` through, and closes after anything that is not allowed.
+* A second client with the same id does not evict the first when it asks for a clean session: ``_delete_session``
+  below does, as AWS and MQTT 3.1.1 say.
+* MQTT 3.1.1 only: a version 5 CONNECT is refused.
+* A connection without a CONNECT stays for ever, one that breaks while being refused is neither counted out nor
+  closed: ``_initialize_client_session`` and ``stream_connected`` below see to that.
+* A publish is delivered with the subscriber's QoS, not the lower of both.
+* Anonymous clients lose their session a second after they leave, also with ``clean_session`` off: nothing is kept
+  for them. Our agent asks again after each connect and does not count on it.
+* Keep-alive is not enforced: a client that vanishes without closing its socket is not noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from amqtt.broker import Broker as AmqttBroker
+from amqtt.errors import MQTTError
+
+from edge_sim.errors import UnsupportedEnvironmentError
+
+_log = logging.getLogger(__name__)
+
+RESERVED = "$aws/"
+MAX_CONNECTIONS = 200
+CONNECT_LIMIT_S = 10.0
+PORT = 0
+"""0: the system chooses."""
+
+
+class AwsBroker(AmqttBroker):  # type: ignore[misc]
+    """amqtt's broker, with AWS's reserved topics and a limit on the size of a message."""
+
+    max_payload = 131072
+
+    async def stream_connected(self, reader: Any, writer: Any, listener_name: str) -> None:
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        except Exception as error:
+            _log.debug("a connection ended badly: %r", error)
+        finally:
+            writer.close()
+
+    async def _initialize_client_session(self, *connection: Any) -> Any:
+        try:
+            return await asyncio.wait_for(super()._initialize_client_session(*connection), CONNECT_LIMIT_S)
+        except Exception as error:
+            # What amqtt expects; anything else would keep the connection's place taken for ever.
+            raise
+
+    async def _handle_message_delivery(self, client_session: Any, handler: Any, wait_deliver: Any) -> bool:
+        message = wait_deliver.result()
+        fault = self._fault(message)
+        if fault is not None:
+            _log.warning("%s %s; closing its connection", client_session.client_id, fault)
+            await handler.handle_connection_closed()
+        elif message is not None and message.topic.startswith(RESERVED):
+            await self._broadcast_message(client_session, message.topic, message.data)
+        else:
+            await super()._handle_message_delivery(client_session, handler, wait_deliver)
+        return True  # False would leave the client connected to a broker that no longer listens to it
+
+    def _fault(self, message: Any) -> str | None:
+        """Return why a message must end its sender's connection, or None."""
+        if message is None:
+            return None
+        topic, size = message.topic or "", len(message.data or b"")
+        if size > self.max_payload:
+            return f"sent {size} bytes"
+        if not topic or "#" in topic or "+" in topic or (topic.startswith("$") and not topic.startswith(RESERVED)):
+            return f"published to the topic {topic!r:.300}"
+        packet = message.publish_packet
+        if topic.startswith(RESERVED) and packet is not None and packet.retain_flag:
+            return f"wants to retain on {topic:.300}"  # AWS refuses that on reserved topics
+        return None
+
+    async def _delete_session(self, client_id: str) -> None:
+        _, former = self._sessions.get(client_id, (None, None))
+        await super()._delete_session(client_id)
+        if former is not None:
+            await former.handle_connection_closed()
+            await self._stop_handler(former)
+
+    @property
+    def port(self) -> int:
+        """The port that the system chose for the one listener."""
+        port: int = self._servers["default"].instance.sockets[0].getsockname()[1]
+        return port
+
+
+class Embedded:
+    """The broker on an event loop in a thread of its own. Raises UnsupportedEnvironmentError when it cannot start."""
+
+    def __init__(self, host: str, *, max_payload: int, start_limit_s: float, stop_limit_s: float) -> None:
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+        logging.getLogger("transitions").setLevel(logging.ERROR)
+        self._host, self._max_payload, self._stop_limit_s = host, max_payload, stop_limit_s
+        self._started: Future[int] = Future()
+        self._ended = threading.Event()
+        self._why = "its thread has ended"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name="mqtt-broker", daemon=True)
+        self._thread.start()
+        try:
+            self.port = self._started.result(start_limit_s)
+        except Exception as error:
+            raise UnsupportedEnvironmentError(f"the embedded MQTT broker does not start: {error}") from error
+
+    def alive(self) -> bool:
+        return not self._ended.is_set()
+
+    def wait(self) -> str:
+        self._ended.wait()
+        return self._why
+
+    def stop(self) -> None:
+        if self._loop is not None and self._stop is not None and self.alive():
+            try:
+                self._loop.call_soon_threadsafe(self._stop.set)
+            except RuntimeError:  # the loop has been closed meanwhile
+                _log.debug("the broker's loop is closed already")
+        self._thread.join(self._stop_limit_s)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            self._why = str(error) or type(error).__name__
+            if not self._started.done():
+                self._started.set_exception(error)
+        finally:
+            self._ended.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        listener = {"type": "tcp", "bind": f"{self._host}:{PORT}", "max_connections": MAX_CONNECTIONS}
+        plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+        broker = AwsBroker({"listeners": {"default": listener}, "plugins": plugins})
+        broker.max_payload = self._max_payload
+        await broker.start()
+        self._started.set_result(broker.port)
+        await self._stop.wait()
+        try:
+            await asyncio.wait_for(broker.shutdown(), self._stop_limit_s)
+        except asyncio.TimeoutError:
+            _log.debug("the embedded broker was slow to shut down")

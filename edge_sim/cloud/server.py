@@ -1,0 +1,254 @@
+"""The local cloud as a whole: one HTTP server and one MQTT broker on loopback ports, in a thread of their own.
+
+``with Cloud() as cloud:`` runs everything until the block ends; ``cloud.exports()`` are the variables with which boto3
+and the AWS CLI talk to it unchanged. SigV4 signatures are not verified. State lies in one SQLite file and the folder
+``FILE.d`` beside it; without a file, in a temporary folder that is removed at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+
+from edge_sim.cloud.app import App
+from edge_sim.cloud.broker import start_broker
+from edge_sim.cloud.sources import TEST_ACCESS_KEY
+from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+
+_log = logging.getLogger(__name__)
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+"""moto's account, so that ARNs of its services and of ours agree."""
+START_LIMIT_S = 20.0
+STOP_LIMIT_S = 15.0
+_LOOPBACK = "127.0.0.1"
+
+
+class Cloud:
+    """The local cloud, as a context manager.
+
+    ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``broker``: None for one of its own, or
+    the URL of a running one. ``sources``: "moto" (in this process), "aws", or the URL of a server that speaks S3,
+    SageMaker and Secrets Manager. ``died`` is told, from another thread, when the broker ends on its own.
+
+    Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
+    """
+
+    def __init__(
+        self,
+        state: Path | None = None,
+        *,
+        port: int = 0,
+        broker: str | None = None,
+        region: str = REGION,
+        account: str = ACCOUNT,
+        sources: str = "moto",
+        died: Callable[[str], None] | None = None,
+    ) -> None:
+        self.state = state
+        self.region = region
+        self.account = account
+        self.http_url = ""
+        self.mqtt_url = ""
+        self._port = port
+        self._broker = broker
+        self._sources = sources
+        self._died = died
+        self._stack = ExitStack()
+        self._parts: Parts | None = None
+
+    def __enter__(self) -> Cloud:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def parts(self) -> Parts:
+        """What the cloud is made of, for callers in the same process."""
+        if self._parts is None:
+            raise RuntimeError("the cloud is not running")
+        return self._parts
+
+    def load_sources(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Same as ``PUT /edge-sim/sources``."""
+        load_sources(self.parts.source_server, entries)
+
+    def register_functions(self, functions: Mapping[str, object]) -> None:
+        """Same as ``PUT /edge-sim/functions``."""
+        self.parts.functions.register(functions)
+
+    def register_build(self, software: str, operating_system: str, architecture: str, version: str, file: Path) -> None:
+        """Same as ``PUT /edge-sim/builds/…``."""
+        try:
+            content = file.open("rb")
+        except OSError as error:
+            raise UsageError(f"build {version}: {file}: {error.strerror}") from error
+        with content:
+            chunks = iter(lambda: content.read(256 * 1024), b"")
+            self.parts.updates.register(software, operating_system, architecture, version, chunks)
+
+    def exports(self) -> dict[str, str]:
+        """Return the environment with which AWS's own clients use this cloud."""
+        found = {
+            "AWS_ENDPOINT_URL_GREENGRASS": self.http_url,
+            "AWS_ENDPOINT_URL_IOT": self.http_url,
+            "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": self.http_url,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": TEST_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": TEST_ACCESS_KEY,
+        }
+        if self.parts.source_server is not None:
+            url = self.parts.source_server.url()
+            found |= {f"AWS_ENDPOINT_URL_{name}": url for name in ("S3", "SAGEMAKER", "SECRETS_MANAGER")}
+        return found
+
+    def _start(self) -> None:
+        folder = self._folder()
+        listener = bind(self._port)
+        self._stack.callback(listener.close)
+        self.http_url = f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
+        self.mqtt_url = self._stack.enter_context(start_broker(self._broker, self._died)).url
+        settings = Settings(
+            state=self.state,
+            folder=folder,
+            http_url=self.http_url,
+            mqtt_url=self.mqtt_url,
+            region=self.region,
+            account=self.account,
+            sources=self._sources,
+        )
+        parts = wire(settings, self._stack)
+        http = _HttpThread(parts.app, listener)
+        self._stack.callback(http.stop)
+        http.start()
+        parts.deployments.resume()
+        self._parts = parts
+
+    def _folder(self) -> Path:
+        if self.state is None:
+            temporary = tempfile.TemporaryDirectory(prefix="edge-sim-cloud-")
+            self._stack.callback(temporary.cleanup)
+            return Path(temporary.name)
+        folder = self.state.with_name(f"{self.state.name}.d")
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: {error.strerror}", hint="Name another state file.") from error
+        lock = (folder / "lock").open("w")
+        self._stack.callback(lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"{self.state}: another cloud is using this state", hint="Stop it first.") from error
+        return folder
+
+
+class _HttpThread:
+    """The asyncio loop that serves HTTP, in its own thread."""
+
+    def __init__(self, app: App, listener: socket.socket) -> None:
+        self._app = app
+        self._listener = listener
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="edge-sim-http", daemon=True)
+
+    def start(self) -> None:
+        """Return when requests are answered; raises what starting raised."""
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S):
+            raise UnsupportedEnvironmentError(f"the HTTP server did not start within {START_LIMIT_S:g} s")
+        if self._error is not None:
+            raise UnsupportedEnvironmentError(f"the HTTP server did not start: {self._error}") from self._error
+
+    def stop(self) -> None:
+        """Finish what is being answered and stop, in at most STOP_LIMIT_S seconds."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(STOP_LIMIT_S)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception as error:
+            _log.exception("the HTTP server has ended")
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await serve(self._app, self._listener, self._stop, self._ready.set)
+
+
+async def serve(app: App, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Serve an ASGI application on a bound socket until ``stop`` is set; ``ready()`` is called when it answers.
+
+    h11 is the parser: strict, and the same code on every machine.
+    """
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=256,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([listener]))  # outside the main thread it leaves signals alone
+    stopping = asyncio.create_task(stop.wait())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)  # uvicorn has no event for this
+    ready()
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+
+
+def bind(port: int) -> socket.socket:
+    """Return a socket bound to a loopback port; raises UnsupportedEnvironmentError when it is taken."""
+    # The protocol is named because asyncio turns Nagle's algorithm off only then: without it every call takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_LOOPBACK, port))
+        listener.listen(128)  # from now on nobody else gets the port
+    except (OSError, OverflowError) as error:
+        listener.close()
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use by another program" if taken else f"cannot be used: {error}"
+        raise UnsupportedEnvironmentError(
+            f"port {port} of {_LOOPBACK} {why}", hint="Choose another port, or 0 for a free one."
+        ) from error
+    return listener

@@ -1,0 +1,204 @@
+"""Where models and secrets come from: S3, SageMaker and Secrets Manager, through boto3 and any endpoint.
+
+The endpoint is real AWS, any server that speaks these APIs, or (the default) moto's server in this process, which
+``source_server`` fills. A model is copied to the artifact store at Building time, as V1 did. Of a secret only its
+existence and labels are looked at: values are neither fetched nor kept.
+
+The text fragments on missing and unreadable objects are V1's (aws-greengrass-provisioner looks for them); the words
+around them are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Secret
+
+TEST_ACCESS_KEY = "edge-sim"
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"total_max_attempts": 3, "mode": "standard"},
+    s3={"addressing_style": "path"},
+)
+_TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
+_MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
+_FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A model package in the artifact store; ``file_name`` is the last part of its S3 key."""
+
+    file: StoredFile
+    file_name: str
+
+
+class Sources:
+    """Resolves what resources refer to. ``endpoint`` returns the URL to ask, or None for real AWS."""
+
+    def __init__(
+        self, artifacts: ArtifactStore, *, region: str, endpoint: Callable[[], str | None] = lambda: None
+    ) -> None:
+        self._artifacts = artifacts
+        self._region = region
+        self._endpoint = endpoint
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the endpoint. Test credentials are used everywhere but at real AWS."""
+        return make_client(service, self._region, self._endpoint())
+
+    def package(self, resource: Resource) -> Package:
+        """Copy a model resource's package to the artifact store.
+
+        Raises InvalidDefinitionError, with V1's fragments, when it cannot be read.
+        """
+        data = resource.data
+        if isinstance(data, SageMakerModel):
+            return self._copy(resource, self._model_artifacts(resource, data.job_arn))
+        if isinstance(data, S3Model):
+            return self._copy(resource, data.s3_uri)
+        raise TypeError(f"resource {resource.id} is no model")
+
+    def check_secret(self, resource: Resource) -> None:
+        """Raise InvalidDefinitionError when a secret or one of its staging labels does not exist."""
+        data = resource.data
+        if not isinstance(data, Secret):
+            raise TypeError(f"resource {resource.id} is no secret")
+        try:
+            found = self.client("secretsmanager").describe_secret(SecretId=data.arn)
+        except (ClientError, BotoCoreError) as error:
+            raise _secret_problem(resource, data.arn, error) from error
+        labels = {label for stages in found.get("VersionIdsToStages", {}).values() for label in stages}
+        if found.get("DeletedDate"):
+            raise InvalidDefinitionError(f"resource {resource.name}: the secret {data.arn} is scheduled for deletion")
+        missing = [label for label in ("AWSCURRENT", *data.staging_labels) if label not in labels]
+        if missing:
+            text = f"resource {resource.name}: the secret {data.arn} has no version labelled {', '.join(missing)}"
+            raise InvalidDefinitionError(text)
+
+    def presigned(self, url: str, expires_s: int) -> str | None:
+        """Return a presigned URL for an S3 object given by its https address, or None when it is no such address."""
+        try:
+            bucket, key = _location(url)
+        except ValueError:
+            return None
+        made: str = self.client("s3").generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
+        )
+        return made
+
+    def _model_artifacts(self, resource: Resource, arn: str) -> str:
+        match = _TRAINING_JOB.fullmatch(arn)
+        if match is None:
+            raise InvalidDefinitionError(f"resource {resource.name}: {arn} is not the ARN of a training job")
+        try:
+            job = self.client("sagemaker").describe_training_job(TrainingJobName=match[1])
+        except ClientError as error:
+            text = f"resource {resource.name}: the training job {arn} cannot be read: {_why(error)}"
+            raise InvalidDefinitionError(text) from error
+        except BotoCoreError as error:
+            raise _unreachable(resource, error) from error
+        uri: str = job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
+        if not uri or job.get("TrainingJobStatus") != "Completed":
+            status = job.get("TrainingJobStatus", "unknown")
+            text = f"resource {resource.name}: the training job {arn} has no model (its status is {status})"
+            raise InvalidDefinitionError(text)
+        return uri
+
+    def _copy(self, resource: Resource, uri: str) -> Package:
+        try:
+            bucket, key = _location(uri)
+        except ValueError as error:
+            raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object") from error
+        try:
+            body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+            file = self._artifacts.write(_chunks(body))
+        except ClientError as error:
+            raise _object_problem(resource, uri, error) from error
+        except BotoCoreError as error:
+            raise _unreachable(resource, error) from error
+        except InvalidDefinitionError as error:
+            raise InvalidDefinitionError(f"resource {resource.name}: {uri}: {error.brief}") from error
+        return Package(file=file, file_name=key.rsplit("/", 1)[-1])
+
+
+@lru_cache(maxsize=32)
+def make_client(service: str, region: str, url: str | None) -> Any:
+    """Return a boto3 client for real AWS, or for another server: with test credentials, past any proxy."""
+    session = boto3.session.Session()
+    if url is None:
+        return session.client(service, region_name=region, config=_CONFIG)
+    return session.client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id=TEST_ACCESS_KEY,
+        aws_secret_access_key=TEST_ACCESS_KEY,
+        config=_CONFIG.merge(Config(proxies={})),
+    )
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    yield from body.iter_chunks(CHUNK)
+
+
+def _location(uri: str) -> tuple[str, str]:
+    """Return (bucket, key) of ``s3://…`` and of S3's https forms; raises ValueError for anything else."""
+    parts = urlsplit(uri)
+    path = unquote(parts.path).lstrip("/")
+    if parts.scheme == "s3":
+        bucket, key = parts.netloc, path
+    elif parts.scheme == "https" and re.fullmatch(r"s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc):
+        bucket, _, key = path.partition("/")
+    elif parts.scheme == "https" and (host := re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc)):
+        bucket, key = host[1], path
+    else:
+        raise ValueError(uri)
+    if not bucket or not key:
+        raise ValueError(uri)
+    return bucket, key
+
+
+def _object_problem(resource: Resource, uri: str, error: ClientError) -> InvalidDefinitionError:
+    code = error.response.get("Error", {}).get("Code", "")
+    if code in _MISSING:
+        return InvalidDefinitionError(
+            f"The group refers to a resource {resource.name} with nonexistent S3 object {uri}",
+            hint="Upload the object, or add it to the scenario's sources.",
+        )
+    if code in _FORBIDDEN:
+        return InvalidDefinitionError(
+            f"Greengrass does not have permission to read the object {uri} of resource {resource.name}"
+        )
+    return InvalidDefinitionError(f"resource {resource.name}: {uri} cannot be read: {_why(error)}")
+
+
+def _secret_problem(resource: Resource, arn: str, error: ClientError | BotoCoreError) -> InvalidDefinitionError:
+    if isinstance(error, BotoCoreError):
+        return _unreachable(resource, error)
+    code = error.response.get("Error", {}).get("Code", "")
+    why = "does not exist" if code == "ResourceNotFoundException" else f"cannot be read: {_why(error)}"
+    return InvalidDefinitionError(f"resource {resource.name}: the secret {arn} {why}")
+
+
+def _unreachable(resource: Resource, error: BotoCoreError) -> InvalidDefinitionError:
+    return InvalidDefinitionError(
+        f"resource {resource.name}: Artifact download retry exceeded the max retries: {error}"
+    )
+
+
+def _why(error: ClientError) -> str:
+    body = error.response.get("Error", {})
+    return f"{body.get('Code', 'error')}: {body.get('Message', '')}".rstrip(": ")

@@ -1,0 +1,174 @@
+"""How the cloud's parts are put together. Everything gets what it needs handed in; only this file knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sim.cloud.app import App
+from edge_sim.cloud.arns import Namespace
+from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, signing_key
+from edge_sim.cloud.bridge import Bridge
+from edge_sim.cloud.building import Builder
+from edge_sim.cloud.control import Control
+from edge_sim.cloud.definitions import Definitions
+from edge_sim.cloud.deployments import Deployments, SignUrl
+from edge_sim.cloud.downloads import Downloads
+from edge_sim.cloud.function_code import FunctionCodes
+from edge_sim.cloud.greengrass_api import GreengrassApi
+from edge_sim.cloud.groups import Groups
+from edge_sim.cloud.iot_api import iot_handlers, jobs_data_handlers
+from edge_sim.cloud.jobs_device import DevicePlane
+from edge_sim.cloud.jobs_records import Presign
+from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.protocol import Service
+from edge_sim.cloud.source_server import SourceServer
+from edge_sim.cloud.sources import Sources
+from edge_sim.cloud.store import Store
+from edge_sim.cloud.updates import Updates, build_digest
+from edge_sim.errors import InvalidDefinitionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a cloud is started with. ``sources`` is "moto", "aws" or a URL."""
+
+    state: Path | None
+    folder: Path
+    http_url: str
+    mqtt_url: str
+    region: str
+    account: str
+    sources: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts that somebody outside has to do with."""
+
+    app: App
+    store: Store
+    deployments: Deployments
+    functions: FunctionCodes
+    updates: Updates
+    jobs: JobsService
+    source_server: SourceServer | None
+    sign_url: SignUrl
+
+
+def wire(settings: Settings, stack: ExitStack) -> Parts:
+    """Make all parts and connect them to the broker; whatever has to be closed is put on ``stack``."""
+    store = Store(settings.state)
+    stack.callback(store.close)
+    namespace = Namespace(region=settings.region, account=settings.account)
+    artifacts = ArtifactStore(settings.folder)
+    signer = UrlSigner(signing_key(store))
+
+    def sign_url(method: str, path: str, expires_s: int) -> str:
+        return signer.sign(settings.http_url, path, expires_s=expires_s, method=method)
+
+    server = SourceServer(store, region=settings.region, account=settings.account) if _moto(settings) else None
+    if server is not None:
+        stack.callback(server.close)
+    sources = _sources(settings, artifacts, server)
+    device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
+    jobs = JobsService(device, region=settings.region, account=settings.account)
+    updates = Updates(store, artifacts, namespace, jobs.create_job)
+    functions = FunctionCodes(store, artifacts)
+    definitions = Definitions(store, namespace)
+    groups = Groups(store, namespace, definitions)
+    deployments = Deployments(
+        store,
+        namespace,
+        groups,
+        Builder(definitions, sources, functions, namespace),
+        sign_url=sign_url,
+        announce=lambda thing, deployment: bridge.announce(thing, deployment),
+    )
+    bridge = Bridge(settings.mqtt_url, device, deployments.desired)
+    stack.callback(bridge.stop)
+    device.start()
+    stack.callback(device.stop)
+    stack.callback(deployments.close)
+    greengrass = GreengrassApi(store, definitions=definitions, groups=groups, deployments=deployments, updates=updates)
+    app = App(
+        {"greengrass": greengrass.service(), **_iot(settings, jobs)},
+        downloads=Downloads(artifacts, signer, deployments),
+        control=Control(
+            load_sources=lambda entries: load_sources(server, entries),
+            functions=functions,
+            updates=updates,
+            health=lambda: _health(settings, bridge),
+        ),
+        region=settings.region,
+        account=settings.account,
+    )
+    return Parts(
+        app=app,
+        store=store,
+        deployments=deployments,
+        functions=functions,
+        updates=updates,
+        jobs=jobs,
+        source_server=server,
+        sign_url=sign_url,
+    )
+
+
+def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Load sources into the server in this process; refused when another endpoint was chosen."""
+    if server is None:
+        hint = "Upload them there yourself, or leave out the endpoint."
+        raise InvalidDefinitionError("sources are loaded only into the built-in server", hint=hint)
+    server.load(entries)
+
+
+def _moto(settings: Settings) -> bool:
+    return settings.sources == "moto"
+
+
+def _sources(settings: Settings, artifacts: ArtifactStore, server: SourceServer | None) -> Sources:
+    url = None if settings.sources == "aws" else settings.sources
+    return Sources(artifacts, region=settings.region, endpoint=server.url if server else lambda: url)
+
+
+def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_url: SignUrl) -> Presign:
+    """Return what turns an S3 address of a job document into a URL that a device can get.
+
+    It is called inside the store's transaction, so it must not start moto: that waits for the store in turn.
+    """
+
+    def presign(url: str, expires_s: int) -> str:
+        digest = build_digest(store, url)
+        if digest is not None:
+            return sign_url("GET", f"/artifacts/{digest}", expires_s)
+        empty = server is not None and not server.running
+        found = None if empty else sources.presigned(url, expires_s)
+        if found is None:
+            raise InvalidDefinitionError(f"{url}: there is no such object in this cloud")
+        return found
+
+    return presign
+
+
+def _iot(settings: Settings, jobs: JobsService) -> dict[str, Service]:
+    mqtt, http = (url.partition("://")[2] for url in (settings.mqtt_url, settings.http_url))
+    endpoints = {"iot:Data": mqtt, "iot:Data-ATS": mqtt, "iot:Jobs": http}
+    return {
+        "iot": Service("iot", iot_handlers(jobs, endpoints)),
+        "iot-jobs-data": Service("iot-jobs-data", jobs_data_handlers(jobs)),
+    }
+
+
+def _health(settings: Settings, bridge: Bridge) -> dict[str, Any]:
+    return {
+        "http": settings.http_url,
+        "mqtt": settings.mqtt_url,
+        "connected": bridge.connected,
+        "region": settings.region,
+        "account": settings.account,
+        "state": str(settings.state) if settings.state else None,
+    }

@@ -1,0 +1,251 @@
+"""One job execution, and what may happen to it: the service's state machine, without a clock or a store.
+
+Rules: AWS IoT developer guide, ``iot-jobs-lifecycle``, ``jobs-mqtt-api`` and ``job-states``; where only a third
+party's capture of the service is known (MiniStack #1535) or nothing at all, the rule says so. Every function takes
+the time (epoch seconds) and returns a new value; a refused change raises JobsError and changes nothing.
+
+    QUEUED ──► IN_PROGRESS ──► SUCCEEDED | FAILED | REJECTED       the device says so
+       │            └────────► TIMED_OUT                           a timer ran out
+       ├──────────────────────► SUCCEEDED | FAILED | REJECTED      straight from the queue is allowed
+       └── either ───────────► CANCELED                            the cloud says so (running: only with force)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_sim.jobs.messages import ExecutionState, JobExecutionData, Summary, state_fields
+from edge_sim.jobs.requests import DISCARD_STEP_TIMER, StartNext, Update
+from edge_sim.jobs.wire import JobsError
+
+PENDING = ("IN_PROGRESS", "QUEUED")
+"""The two statuses that are not final, in the order in which a device is to work on them."""
+DEVICE_MAY_SET = frozenset({"IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED"})
+MINUTE = 60.0
+MAX_PENDING_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobExecution:
+    """One job on one thing. Times are epoch seconds; ``version`` grows by 1 with every accepted change.
+
+    ``timeout_minutes`` is the job's inProgressTimeoutInMinutes; its timer starts with IN_PROGRESS and is never
+    reset. ``job_deadline`` and ``step_deadline`` are None when no timer runs.
+    """
+
+    job_id: str
+    thing_name: str
+    queued_at: float
+    last_updated_at: float
+    status: str = "QUEUED"
+    status_details: Mapping[str, str] | None = None
+    started_at: float | None = None
+    number: int = 1
+    version: int = 1
+    timeout_minutes: int | None = None
+    job_deadline: float | None = None
+    step_deadline: float | None = None
+    force_canceled: bool = False
+
+    @property
+    def pending(self) -> bool:
+        return self.status in PENDING
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first of the running timers ends; None when none runs."""
+        running = [at for at in (self.job_deadline, self.step_deadline) if at is not None]
+        return min(running) if running and self.status == "IN_PROGRESS" else None
+
+    @property
+    def state(self) -> ExecutionState:
+        return ExecutionState(status=self.status, version_number=self.version, status_details=self.status_details)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    """Which notifications a change of a thing's executions calls for."""
+
+    notify: bool
+    notify_next: bool
+
+
+def pending(executions: Iterable[JobExecution]) -> tuple[JobExecution, ...]:
+    """Return what is still to do, in the order to do it: running ones, then queued ones, oldest first.
+
+    The first is what ``$next`` means. Executions queued at the same moment keep their order.
+    """
+    todo = (e for e in executions if e.pending)
+    return tuple(sorted(todo, key=lambda e: (PENDING.index(e.status), e.queued_at)))
+
+
+def notices(before: Sequence[JobExecution], after: Sequence[JobExecution]) -> Notices:
+    """Return what to send when a thing's pending executions change from ``before`` to ``after``.
+
+    ``notify`` when one joins or leaves the pending ones, ``notify-next`` when another one is the first. So a step
+    from QUEUED to IN_PROGRESS sends nothing, unless it overtakes: the documented example says so, against the
+    same page's prose.
+    """
+    old, new = [_key(e) for e in before], [_key(e) for e in after]
+    return Notices(notify=set(old) != set(new), notify_next=old[:1] != new[:1])
+
+
+def start(execution: JobExecution, request: StartNext, now: float) -> JobExecution:
+    """Return what start-next makes of the next execution. One that runs already is handed out unchanged.
+
+    Whether handing it out again resets the step timer is not known; here it does not.
+    """
+    if execution.status == "IN_PROGRESS":
+        return execution
+    return _moved(execution, "IN_PROGRESS", request.status_details, request.step_timeout_minutes, now)
+
+
+def update(execution: JobExecution, request: Update, now: float, *, strict_reject: bool = False) -> JobExecution:
+    """Return the execution as the device's update leaves it.
+
+    Raises JobsError in the order a capture of the service shows: settable status, execution number, version, state.
+    ``strict_reject`` refuses REJECTED after IN_PROGRESS: AWS's embedded OTA library says the service does, its device
+    client relies on the opposite.
+    """
+    check_settable(request.status)
+    check_number(execution, request.execution_number)
+    if request.expected_version not in (None, execution.version):
+        raise JobsError(
+            "VersionMismatch",
+            f"Expected version {request.expected_version}, but the job execution has version {execution.version}.",
+            state=state_fields(execution.state),
+        )
+    refused = strict_reject and execution.status == "IN_PROGRESS" and request.status == "REJECTED"
+    if not execution.pending or refused:
+        raise JobsError(
+            "InvalidStateTransition",
+            f"A job execution cannot go from {execution.status} to {request.status}.",
+            state=state_fields(execution.state),
+        )
+    return _moved(execution, request.status, request.status_details, request.step_timeout_minutes, now)
+
+
+def check_settable(status: str) -> None:
+    """Raise JobsError when a device may never set this status; the answer then has no ``executionState``."""
+    if status not in DEVICE_MAY_SET:
+        raise JobsError("InvalidStateTransition", f"A device cannot set the status {status}.")
+
+
+def check_number(execution: JobExecution, number: int | None) -> None:
+    """Raise JobsError when ``number`` is given and is not this execution's."""
+    if number not in (None, execution.number):
+        raise JobsError(
+            "ResourceNotFound",
+            f"Job {execution.job_id} has no execution {number} for thing {execution.thing_name}.",
+        )
+
+
+def expire(execution: JobExecution, now: float) -> JobExecution:
+    """Return the execution as TIMED_OUT when one of its timers has run out, else as it is."""
+    if execution.deadline is None or now < execution.deadline:
+        return execution
+    return _ended(execution, "TIMED_OUT", now)
+
+
+def cancel(execution: JobExecution, now: float, *, force: bool = False) -> JobExecution:
+    """Return the execution as CANCELED. Raises JobsError when it is final, or runs and ``force`` is not given."""
+    if not execution.pending or (execution.status == "IN_PROGRESS" and not force):
+        raise JobsError(
+            "InvalidStateTransition",
+            f"The execution of job {execution.job_id} on thing {execution.thing_name} is {execution.status}.",
+            state=state_fields(execution.state),
+        )
+    return replace(_ended(execution, "CANCELED", now), force_canceled=force)
+
+
+def summary(execution: JobExecution) -> Summary:
+    """Return the execution as lists show it to a device."""
+    return Summary(
+        job_id=execution.job_id,
+        queued_at=int(execution.queued_at),
+        started_at=_seconds(execution.started_at),
+        last_updated_at=int(execution.last_updated_at),
+        version_number=execution.version,
+        execution_number=execution.number,
+    )
+
+
+def data(execution: JobExecution, document: Mapping[str, Any] | None, now: float) -> JobExecutionData:
+    """Return the execution as a device is told of it, with the document it is to work on."""
+    return JobExecutionData(
+        job_id=execution.job_id,
+        status=execution.status,
+        status_details=execution.status_details,
+        queued_at=int(execution.queued_at),
+        started_at=_seconds(execution.started_at),
+        last_updated_at=int(execution.last_updated_at),
+        version_number=execution.version,
+        execution_number=execution.number,
+        seconds_left=seconds_left(execution, now),
+        document=document,
+    )
+
+
+def seconds_left(execution: JobExecution, now: float) -> int | None:
+    """Return approximateSecondsBeforeTimedOut. Taking the earlier of the two timers is our reading of AWS's text."""
+    return None if execution.deadline is None else max(0, int(execution.deadline - now))
+
+
+def _moved(
+    execution: JobExecution,
+    status: str,
+    details: Mapping[str, str] | None,
+    step_minutes: int | None,
+    now: float,
+) -> JobExecution:
+    kept = execution.status_details if details is None else details
+    if status not in PENDING:
+        started = execution.started_at
+        # The first report starts it, also when it is the last one; a job that was turned down never started.
+        if started is None and status != "REJECTED":
+            started = now
+        return replace(_ended(execution, status, now), status_details=kept, started_at=started)
+    deadline = execution.job_deadline
+    if execution.started_at is None and execution.timeout_minutes is not None:
+        deadline = now + execution.timeout_minutes * MINUTE
+    return replace(
+        execution,
+        status=status,
+        status_details=kept,
+        started_at=now if execution.started_at is None else execution.started_at,
+        last_updated_at=now,
+        version=execution.version + 1,
+        job_deadline=deadline,
+        step_deadline=_step_deadline(execution.step_deadline, deadline, step_minutes, now),
+    )
+
+
+def _ended(execution: JobExecution, status: str, now: float) -> JobExecution:
+    return replace(
+        execution,
+        status=status,
+        last_updated_at=now,
+        version=execution.version + 1,
+        job_deadline=None,
+        step_deadline=None,
+    )
+
+
+def _step_deadline(running: float | None, job_deadline: float | None, minutes: int | None, now: float) -> float | None:
+    """A new step timer replaces the old one and never outlives the job's."""
+    if minutes is None:
+        return running
+    if minutes == DISCARD_STEP_TIMER:
+        return None
+    wanted = now + minutes * MINUTE
+    return wanted if job_deadline is None else min(wanted, job_deadline)
+
+
+def _key(execution: JobExecution) -> tuple[str, int]:
+    return execution.job_id, execution.number
+
+
+def _seconds(at: float | None) -> int | None:
+    return None if at is None else int(at)

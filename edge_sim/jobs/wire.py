@@ -1,0 +1,167 @@
+"""Strict JSON for everything that travels on the jobs topics, and readers for its fields.
+
+A body is one JSON object in UTF-8; no bytes at all mean ``{}`` (AWS's own mosquitto demo does that). Duplicate
+keys, NaN and Infinity are refused. Numbers may come as strings: AWSIoTPythonSDK and the embedded Jobs library
+send them so. Codes are those of AWS IoT Jobs, ``jobs-mqtt-api``, "Error responses".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from edge_sim.errors import EdgeSimError
+
+MAX_PAYLOAD = 131072
+"""Bytes of one MQTT message on AWS (128 KB)."""
+MAX_DEPTH = 32
+MAX_NUMBER = 2**53
+
+Code = Literal[
+    "InvalidTopic",
+    "InvalidJson",
+    "InvalidRequest",
+    "InvalidStateTransition",
+    "ResourceNotFound",
+    "VersionMismatch",
+    "InternalError",
+    "RequestThrottled",
+    "TerminalStateReached",
+]
+
+_WHOLE = re.compile(r"-?[0-9]{1,16}")
+
+
+class JobsError(EdgeSimError):
+    """A message that cannot be accepted. ``code`` is AWS's word, ``str()`` the message.
+
+    ``state`` (an ``executionState`` object as on the wire) goes with InvalidStateTransition and VersionMismatch only;
+    ``client_token`` is the request's, when it could be read.
+    """
+
+    exit_status = 5
+
+    def __init__(self, code: Code, message: str, *, state: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.state = state
+        self.client_token: str | None = None
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """Return ``value`` as compact JSON in ASCII; members that are None are left out (top level only)."""
+    present = {key: item for key, item in value.items() if item is not None}
+    return json.dumps(present, allow_nan=False, separators=(",", ":")).encode()
+
+
+def decode(payload: bytes) -> dict[str, Any]:
+    """Return the object that ``payload`` holds.
+
+    Raises JobsError: InvalidJson when it is no JSON object in UTF-8, InvalidRequest when it is too large, too
+    deep or names a member twice.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise JobsError("InvalidRequest", f"The message has {len(payload)} bytes, the limit is {MAX_PAYLOAD}.")
+    if not payload:
+        return {}
+    try:
+        value = json.loads(payload.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise JobsError("InvalidJson", "The message is not valid UTF-8-encoded JSON.") from error
+    if not isinstance(value, dict):
+        raise JobsError("InvalidJson", "The message is not a JSON object.")
+    if _depth(value) > MAX_DEPTH:
+        raise JobsError("InvalidRequest", f"The message is nested more than {MAX_DEPTH} deep.")
+    return value
+
+
+def text(fields: Mapping[str, Any], name: str) -> str | None:
+    """Return a string member, or None when it is missing or null."""
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise JobsError("InvalidRequest", f"Value at '{name}' must be a string.")
+
+
+def flag(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    """Return a boolean member, or ``default`` when it is missing or null."""
+    value = fields.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool):
+        return value
+    raise JobsError("InvalidRequest", f"Value at '{name}' must be true or false.")
+
+
+def whole(fields: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number, given as a number or as a string of digits, or None when it is missing or null."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_NUMBER:
+        raise JobsError("InvalidRequest", f"Value at '{name}' must be a whole number.")
+    return value
+
+
+def needed_whole(fields: Mapping[str, Any], name: str) -> int:
+    """Like ``whole``; a missing member is an InvalidRequest."""
+    value = whole(fields, name)
+    if value is None:
+        raise _missing(name)
+    return value
+
+
+def needed_text(fields: Mapping[str, Any], name: str) -> str:
+    """Like ``text``; a missing member is an InvalidRequest."""
+    value = text(fields, name)
+    if value is None:
+        raise _missing(name)
+    return value
+
+
+def mapping(fields: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Return an object member, or None when it is missing or null."""
+    value = fields.get(name)
+    if value is None or isinstance(value, dict):
+        return value
+    raise JobsError("InvalidRequest", f"Value at '{name}' must be an object.")
+
+
+def objects(fields: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    """Return a member that is a list of objects; missing means none."""
+    value = fields.get(name)
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return tuple(value)
+    raise JobsError("InvalidRequest", f"Value at '{name}' must be a list of objects.")
+
+
+def _missing(name: str) -> JobsError:
+    # The wording of a real answer (aws-iot-device-sdk-cpp-v2#95).
+    return JobsError("InvalidRequest", f"Value null at '{name}' failed to satisfy constraint: Member must not be null")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise JobsError("InvalidRequest", "The message names a member twice.")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _depth(value: Any) -> int:
+    deepest, todo = 0, [(value, 1)]
+    while todo:
+        item, depth = todo.pop()
+        children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        deepest = max(deepest, depth) if isinstance(item, (dict, list)) else deepest
+        todo.extend((child, depth + 1) for child in children)
+    return deepest
