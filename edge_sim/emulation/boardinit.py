@@ -1,0 +1,239 @@
+"""The two processes that are a local board: its keeper and its first process. ``python -m …boardinit FD``.
+
+    driver ──socket── keeper            outside the board: makes the directory, and removes it at the end
+                        └─ PID 1        inside: makes the tree, mounts, answers at devices, reaps
+
+The board ends when the driver closes its end of the socket, which also happens when the driver is killed: the
+keeper then kills PID 1, and with it the kernel kills every process of the board and drops its mounts. PID 1 dies
+with the keeper as well. The keeper stays in the host's mount namespace, where the board's mounts do not exist, so
+removing the directory can never reach through one of them.
+
+Messages are JSON, one a line. To the keeper: the order, ``{"mapped": true}`` when the driver has written the user
+namespace's ids, ``{"keep": true}`` to leave the directory at the end. From it: ``unshared``, ``board`` (PID 1's
+pid), ``ready`` or ``failed``, at the end ``removed`` or ``left``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from edge_sim.emulation import boardmake, peripherals
+from edge_sim.emulation import namespaces as ns
+from edge_sim.emulation.boardroot import BoardPlan
+
+_END_LIMIT_MS = 5000
+
+
+class Ended(Exception):  # noqa: N818 - not an error
+    """The driver is gone, or a signal asks the keeper to stop."""
+
+
+class Line:
+    """The keeper's end of the socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._reader: TextIO = connection.makefile("r", encoding="utf-8")
+
+    def read(self) -> dict[str, Any]:
+        """Return the next message; raises Ended when the driver is gone."""
+        line = self._reader.readline()
+        if not line:
+            raise Ended
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def send(self, event: str, **values: object) -> None:
+        # The driver may be gone; the keeper still has to clean up.
+        with contextlib.suppress(OSError):
+            self.connection.sendall(json.dumps({"event": event, **values}).encode() + b"\n")
+
+
+def keep(line: Line) -> None:
+    """Make the board that the driver orders, keep it until the driver ends it, and remove it."""
+    root: Path | None = None
+    child = 0
+    kept = False
+    try:
+        order = line.read()
+        _new_user_namespace(line, order["ids"])
+        root = _directory(order)
+        if order["mode"] == "plain":
+            _ready_without_namespaces(line, root, order)
+        elif order["mode"] != "remove":
+            child = _start_board(line, root, order)
+        while order["mode"] != "remove" and _wait(line, child):
+            kept = bool(line.read()["keep"])
+    except Ended:
+        pass
+    except OSError as error:
+        line.send("failed", error=_reason(error))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _stop(child)
+        left = _remove(root) if root and not kept else None
+        line.send("left", error=left) if left else line.send("removed")
+
+
+def _new_user_namespace(line: Line, ids: str | None) -> None:
+    """Become root of a user namespace of our own: ids from the driver (``mapped``), or ours alone (``single``)."""
+    if ids is None:
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    ns.unshare(ns.CLONE_NEWUSER, "a user namespace")
+    if ids == "mapped":
+        line.send("unshared")
+        line.read()
+    else:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+    ns.become_root()
+
+
+def _directory(order: Mapping[str, Any]) -> Path:
+    if order["directory"]:
+        root = Path(order["directory"])
+        root.mkdir(parents=True, exist_ok=True)
+    else:
+        root = Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
+    if order["mode"] != "remove" and os.statvfs(root).f_flag & os.ST_NOEXEC:
+        raise OSError(f"{root} lies on a file system mounted noexec; name another place with TMPDIR")
+    return root
+
+
+def _ready_without_namespaces(line: Line, root: Path, order: Mapping[str, Any]) -> None:
+    plan = BoardPlan.from_json(order["plan"])
+    owners = boardmake.make_items(root, plan.items)
+    notes = boardmake.make_nodes(root, plan)
+    proven = {"owners": owners, "identities": boardmake.can_switch_ids(), "mounts": False}
+    line.send("ready", root=str(root), notes=notes, **proven)
+
+
+def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
+    """Start PID 1 in a process namespace of its own and return its pid as the driver sees it."""
+    ns.unshare(ns.CLONE_NEWPID, "a process namespace")
+    alive, keeps_alive = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(keeps_alive)
+        _first_process(line, root, BoardPlan.from_json(order["plan"]), alive)
+    os.close(alive)
+    line.send("board", pid=child)
+    return child
+
+
+def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int) -> None:
+    """PID 1 of the board. Never returns."""
+    try:
+        ns.die_with_parent()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        peers, proven, notes = _make_board(root, plan)
+        os.umask(plan.umask)
+        signal.signal(signal.SIGCHLD, _reap)
+        line.send("ready", root=str(root), notes=notes, **proven)
+        line.connection.close()
+        peripherals.serve(peers, alive)
+    except boardmake.UnreadablePythonError as error:
+        line.send("unusable", error=str(error), hint=f"chmod -R go+rX {error.path}")
+    except BaseException as error:
+        line.send("failed", error=_reason(error))
+    finally:
+        os._exit(0)
+
+
+def _make_board(root: Path, plan: BoardPlan) -> tuple[list[peripherals.Peer], dict[str, bool], list[str]]:
+    ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWIPC | ns.CLONE_NEWUTS, "mount, ipc and uts namespaces")
+    ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
+    ns.set_hostname(plan.hostname)
+    owners = boardmake.make_items(root, plan.items)
+    boardmake.mount_binds(root, plan.binds)
+    notes = [boardmake.mount_proc(target) for target in (str(root / "proc"), "/proc")]
+    peers, device_notes = boardmake.mount_dev(root, plan)
+    proven = {"owners": owners, "identities": boardmake.can_switch_ids(), "mounts": True}
+    if proven["identities"]:
+        boardmake.check_python(root)
+    return peers, proven, [note for note in notes if note] + device_notes
+
+
+def _reap(_number: int, _frame: FrameType | None) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _wait(line: Line, child: int) -> bool:
+    """Wait until the driver says something or goes (True), or PID 1 ends (False)."""
+    waiting = select.poll()
+    waiting.register(line.connection, select.POLLIN)
+    handle = os.pidfd_open(child) if child else -1
+    if child:
+        waiting.register(handle, select.POLLIN)
+    # No limit: a board lives as long as its driver.
+    return handle not in {fd for fd, _ in waiting.poll()}
+
+
+def _stop(child: int) -> None:
+    """Kill PID 1; the kernel kills the rest of the board and drops its mounts, and only then is PID 1 gone.
+
+    A process that joined the board belongs to a parent outside. If that one is dead, and this machine's init reaps
+    nothing, its remains keep PID 1; they hold nothing else, so waiting has a limit.
+    """
+    if child:
+        handle = os.pidfd_open(child)
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        if waiting.poll(_END_LIMIT_MS):
+            os.waitpid(child, 0)
+
+
+def _remove(root: Path) -> str | None:
+    """Remove the board's directory; return why not, if so."""
+    mounted = ns.mount_points(str(root.resolve()))
+    if mounted:
+        return f"{root} was left: {mounted[0]} is mounted there"
+    try:
+        for folder, _, _ in os.walk(root):
+            # A directory without w for its owner cannot be emptied by a plain user.
+            with contextlib.suppress(PermissionError):
+                Path(folder).chmod(0o700)
+        shutil.rmtree(root)
+    except OSError as error:
+        return f"{root} was left: {error}"
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _asked_to_end(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Ended
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _asked_to_end)
+    os.umask(0o022)
+    os.chdir("/")
+    keep(Line(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

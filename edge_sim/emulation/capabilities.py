@@ -1,0 +1,148 @@
+"""What this machine lets a local board do, and what would help where it does not.
+
+Nothing is guessed from versions: a board is tried in the best mode first, and what it did (changed an owner,
+became another user, mounted) is what it proves. This module chooses the modes and finds words for what failed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["root", "mapped", "single", "plain"]
+"""``root``: namespaces made by root. ``mapped``: a user namespace with subordinate ids. ``single``: one with our
+own id only. ``plain``: no namespaces at all."""
+
+IDS = 65535
+"""How many subordinate ids a board needs: 1 to 65535, so that nobody (65534) is among them."""
+_SWITCHES = (
+    ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A claim that a run on this board cannot prove, why, and the package or command that helps."""
+
+    claim: Literal["owners", "identities", "mounts"]
+    reason: str
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proves:
+    """What a board's run proves: that files have their owners, that processes have their ids, that mounts work."""
+
+    owners: bool
+    identities: bool
+    mounts: bool
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def everything(self) -> bool:
+        return self.owners and self.identities and self.mounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdMap:
+    """Arguments for newuidmap and newgidmap: triples of inside, outside, count."""
+
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+
+
+def modes() -> tuple[Mode, ...]:
+    """Return the modes worth trying here, best first."""
+    if os.geteuid() == 0:
+        return ("root", "plain")
+    return ("mapped", "single", "plain") if id_map() else ("single", "plain")
+
+
+def id_map(etc: Path = Path("/etc")) -> IdMap | None:
+    """Return the map for this user's board, or None without newuidmap or enough subordinate ids."""
+    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        return None
+    uids, gids = subordinate_ids(etc / "subuid"), subordinate_ids(etc / "subgid")
+    if sum(count for _, count in uids) < IDS or sum(count for _, count in gids) < IDS:
+        return None
+    return IdMap(uids=_triples(os.geteuid(), uids), gids=_triples(os.getegid(), gids))
+
+
+def subordinate_ids(file: Path) -> list[tuple[int, int]]:
+    """Return the (first, count) ranges that a subuid or subgid file gives this user, by name or number."""
+    uid = os.geteuid()
+    names = {str(uid)}
+    try:
+        names.add(pwd.getpwuid(uid).pw_name)
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (KeyError, OSError):
+        return []
+    ranges = [line.split(":") for line in lines if line.count(":") == 2]
+    return [(int(r[1]), int(r[2])) for r in ranges if r[0] in names and r[1].isdigit() and r[2].isdigit()]
+
+
+def _triples(own: int, ranges: list[tuple[int, int]]) -> tuple[int, ...]:
+    triples = [0, own, 1]
+    inside = 1
+    for first, count in ranges:
+        taken = min(count, 65536 - inside)
+        if taken > 0:
+            triples += [inside, first, taken]
+            inside += taken
+    return tuple(triples)
+
+
+def judge(mode: Mode, proven: Mapping[str, bool], failures: Mapping[Mode, str]) -> Proves:
+    """Return what a board in ``mode`` proves; ``failures`` are the errors of the better modes tried before."""
+    reason, advice = _why_not_better(mode, failures)
+    claims: tuple[Literal["owners", "identities", "mounts"], ...] = ("owners", "identities", "mounts")
+    return Proves(
+        owners=proven["owners"],
+        identities=proven["identities"],
+        mounts=proven["mounts"],
+        missing=tuple(Missing(claim=c, reason=reason, help=advice) for c in claims if not proven[c]),
+    )
+
+
+def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]:
+    tried = "; ".join(failures.values())
+    if mode == "single" and not failures and id_map():
+        return "this board was asked to have one id only", "Leave the mode to edge-sim."
+    if os.geteuid() == 0:
+        return (
+            f"root may not do it here ({tried or 'ids outside the container'})",
+            "In Docker: docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined …",
+        )
+    for switch, blocked, command in _SWITCHES:
+        if mode == "plain" and _sysctl(switch) == blocked:
+            return f"this kernel keeps user namespaces from plain users ({switch})", f"As root: {command}"
+    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        return "newuidmap is not installed", "apt-get install uidmap (Fedora: shadow-utils)"
+    if id_map() is None:
+        name = _user_name()
+        return (
+            f"{name} has fewer than {IDS} subordinate ids",
+            f"As root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+        )
+    return f"this machine refuses it ({tried or 'no reason given'})", "Run as root, or in a virtual machine."
+
+
+def _sysctl(name: str) -> str:
+    try:
+        return (Path("/proc/sys") / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -1,0 +1,283 @@
+"""``edge-sim.yaml``: one scenario, read strictly.
+
+A scenario says what is deployed (the API's own definition versions), to which boards, what S3, SageMaker, Secrets
+Manager and Lambda hold, what lies on a board before the core starts, which updates come, and what must come out.
+Faults name the file and the line; nothing is guessed. The keys are explained in examples/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+from edge_sim.emulation.documents import Place, parse
+from edge_sim.errors import InvalidDefinitionError, UsageError
+
+FILE_NAME = "edge-sim.yaml"
+SourceKind = Literal["s3", "trainingJob", "secret"]
+JobStatus = Literal["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
+_KINDS: tuple[SourceKind, ...] = ("s3", "trainingJob", "secret")
+_STATUSES = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
+_BOARD_PATH = (r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
+_S3_URI = (r"s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
+_VERSION = (r"\d+\.\d+\.\d+", "a version of three numbers, such as 1.11.6")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a resource's address leads to: a folder to pack or a file as it is, or a secret's text.
+
+    ``address`` is the S3 URI, the training job's ARN or the secret's ARN. ``object_uri`` is where the package
+    lies in S3 (a training job's output; for ``s3`` the address itself); its ending says the archive format.
+    """
+
+    kind: SourceKind
+    address: str
+    object_uri: str | None = None
+    path: Path | None = None
+    value: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What Lambda holds for one function version. ``handler`` is ``module.function``."""
+
+    function_arn: str
+    folder: Path
+    handler: str
+    runtime: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardFile:
+    """A file, a folder or (``copy`` None) an empty directory laid on a board before the core starts.
+
+    ``mode`` is for files; a directory gets search where it grants reading. Owner and group are the board's names.
+    """
+
+    path: str
+    copy: Path | None = None
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+
+    @property
+    def directory_mode(self) -> int:
+        return self.mode | (self.mode & 0o444) >> 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceLines:
+    """What is heard on a serial device: the lines of a file, over and over."""
+
+    path: str
+    lines: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """One call of a function and what its result must at least hold."""
+
+    function_id: str
+    event: Any
+    expect: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """One software update: the version offered, whether that build starts at all, and how its job must end."""
+
+    version: str
+    starts: bool
+    software: Literal["core", "ota_agent"]
+    status: JobStatus
+    running: str
+    """The version that must run afterwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A whole scenario; the three definitions are …DefinitionVersion objects as the API takes them."""
+
+    name: str
+    file: Path
+    boards: tuple[str, ...]
+    resources: Mapping[str, Any]
+    functions: Mapping[str, Any]
+    core: Mapping[str, Any]
+    sources: tuple[Source, ...] = ()
+    code: tuple[Code, ...] = ()
+    files: tuple[BoardFile, ...] = ()
+    devices: tuple[DeviceLines, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    updates: tuple[Update, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario from its folder or its YAML file.
+
+    Raises UsageError when ``path`` is not there, InvalidDefinitionError for whatever is wrong inside.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {FILE_NAME}) or its file.")
+    optional = ("sources", "code", "files", "devices", "invocations", "updates")
+    top = Place.load(file).mapping(("edgeSim", "name", "boards", "group"), optional)
+    top["edgeSim"].text("1", "1, the version of this format")
+    definitions = top["group"].mapping(("core", "resources", "functions"))
+    scenario = Scenario(
+        name=top["name"].text(),
+        file=file,
+        boards=tuple(board.text(r"[A-Za-z0-9_.-]+", "a profile's name") for board in top["boards"].items()),
+        core=_definition(definitions["core"], "Cores", "core"),
+        resources=_definition(definitions["resources"], "Resources", "resource"),
+        functions=_definition(definitions["functions"], "Functions", "function"),
+        sources=_each(top, "sources", _source),
+        code=_each(top, "code", _code),
+        files=_each(top, "files", _board_file),
+        devices=_each(top, "devices", _device_lines),
+        invocations=_each(top, "invocations", _invocation),
+        updates=_each(top, "updates", _update),
+    )
+    _check(scenario, top)
+    return scenario
+
+
+def differences(expect: Any, actual: Any, where: str = "result") -> list[str]:
+    """Return what is missing or different in ``actual``; of an object, only the expected keys are looked at."""
+    if isinstance(expect, Mapping):
+        if not isinstance(actual, Mapping):
+            return [f"{where}: expected an object, got {actual!r}"]
+        found = []
+        for key, value in expect.items():
+            if key not in actual:
+                found.append(f"{where}.{key}: expected {value!r}, but it is not there")
+            else:
+                found += differences(value, actual[key], f"{where}.{key}")
+        return found
+    same = expect == actual and isinstance(expect, bool) == isinstance(actual, bool)
+    return [] if same else [f"{where}: expected {expect!r}, got {actual!r}"]
+
+
+def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:
+    return tuple(read(place) for place in top[key].items()) if key in top else ()
+
+
+def _existing(place: Place, *, folder: bool | None = None) -> Path:
+    """Return the path written at a place, relative to the scenario's file; it must be there."""
+    path = place.file.parent / place.text(what="a path relative to this file")
+    if not path.exists():
+        place.fail(f"{path}: no such file or folder")
+    if folder is not None and path.is_dir() != folder:
+        place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
+    return path
+
+
+def _definition(place: Place, key: str, what: str) -> dict[str, Any]:
+    path = _existing(place, folder=False)
+    document = parse(path)
+    if not isinstance(document.get(key), list):
+        raise InvalidDefinitionError(
+            f"{path}: not a {what} definition version: it has no list {key!r}",
+            hint='The file holds what the API calls InitialVersion, that is {"' + key + '": [...]}.',
+        )
+    return document
+
+
+def _source(place: Place) -> Source:
+    got = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value"))
+    kinds: list[SourceKind] = [kind for kind in _KINDS if kind in got]
+    if len(kinds) != 1:
+        place.fail("a source names exactly one of s3, trainingJob, secret")
+    kind = kinds[0]
+    needed = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
+    extra = set(got) - {kind} - needed - (set() if kind == "secret" else {"folder", "file"})
+    if needed - set(got) or extra:
+        keys = ", ".join(sorted(needed)) or "nothing more"
+        place.fail(f"a {kind} source takes {keys}" + ("" if kind == "secret" else " and folder or file"))
+    if kind == "secret":
+        arn = got["secret"].text(r"arn:aws[a-z-]*:secretsmanager:.+", "a secret's ARN")
+        return Source(kind=kind, address=arn, value=got["value"].text())
+    if ("folder" in got) == ("file" in got):
+        place.fail(f"a {kind} source takes exactly one of folder and file")
+    path = _existing(got["folder"], folder=True) if "folder" in got else _existing(got["file"], folder=False)
+    if kind == "s3":
+        uri = got["s3"].text(*_S3_URI)
+        return Source(kind=kind, address=uri, object_uri=uri, path=path)
+    arn = got["trainingJob"].text(r"arn:aws[a-z-]*:sagemaker:.+:training-job/.+", "a training job's ARN")
+    return Source(kind=kind, address=arn, object_uri=got["output"].text(*_S3_URI), path=path)
+
+
+def _code(place: Place) -> Code:
+    got = place.mapping(("function", "folder", "handler", "runtime"))
+    return Code(
+        function_arn=got["function"].text(r"arn:aws[a-z-]*:lambda:.+:function:.+:.+", "a qualified function ARN"),
+        folder=_existing(got["folder"], folder=True),
+        handler=got["handler"].text(r"[\w./-]+\.\w+", "module.function"),
+        runtime=got["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
+    )
+
+
+def _board_file(place: Place) -> BoardFile:
+    got = place.mapping(("path",), ("copy", "directory", "owner", "group", "mode"))
+    directory = "directory" in got and got["directory"].flag()
+    if directory == ("copy" in got):
+        place.fail("takes either copy or directory: true")
+    mode = got["mode"].text(r"0?[0-7]{3}", "three octal digits such as 0640") if "mode" in got else "0644"
+    return BoardFile(
+        path=got["path"].text(*_BOARD_PATH),
+        copy=_existing(got["copy"]) if "copy" in got else None,
+        owner=got["owner"].text() if "owner" in got else "root",
+        group=got["group"].text() if "group" in got else "root",
+        mode=int(mode, 8),
+    )
+
+
+def _device_lines(place: Place) -> DeviceLines:
+    got = place.mapping(("path", "lines"))
+    path = got["path"].text(r"/dev/.+", "a path below /dev")
+    return DeviceLines(path=path, lines=_existing(got["lines"], folder=False))
+
+
+def _invocation(place: Place) -> Invocation:
+    got = place.mapping(("function", "event"), ("expect",))
+    expect = got["expect"].value() if "expect" in got else {}
+    if not isinstance(expect, dict):
+        got["expect"].fail("must be a mapping: what the result must at least hold")
+    return Invocation(function_id=got["function"].text(), event=got["event"].value(), expect=expect)
+
+
+def _update(place: Place) -> Update:
+    got = place.mapping(("version", "starts", "expect"), ("software",))
+    expect = got["expect"].mapping(("status", "version"))
+    software = got["software"].choice("core", "ota_agent") if "software" in got else "core"
+    return Update(
+        version=got["version"].text(*_VERSION),
+        starts=got["starts"].flag(),
+        software=cast(Literal["core", "ota_agent"], software),
+        status=cast(JobStatus, expect["status"].choice(*_STATUSES)),
+        running=expect["version"].text(*_VERSION),
+    )
+
+
+def _check(scenario: Scenario, top: Mapping[str, Place]) -> None:
+    """Check what one part of a scenario says about another."""
+    if not scenario.boards:
+        top["boards"].fail("names no board", hint="See: edge-sim profiles list")
+    functions = [f for f in scenario.functions["Functions"] if isinstance(f, Mapping)]
+    for function in functions:
+        arn = function.get("FunctionArn")
+        if arn not in [code.function_arn for code in scenario.code]:
+            top.get("code", top["group"]).fail(f"there is no code for function {function.get('Id')} ({arn})")
+    known = [str(function.get("Id")) for function in functions]
+    for place in top["invocations"].items() if "invocations" in top else []:
+        name = place.mapping(("function", "event"), ("expect",))["function"]
+        if name.text() not in known:
+            name.fail(f"no function has the id {name.text()!r}", hint=f"Known: {', '.join(known)}.")
