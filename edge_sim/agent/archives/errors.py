@@ -1,0 +1,66 @@
+"""Why an archive was refused: a stable code, a sentence, and what to do."""
+
+from __future__ import annotations
+
+import errno
+from typing import Literal
+
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+
+Code = Literal[
+    "CHANGED",
+    "CONFLICT",
+    "DAMAGED",
+    "DESTINATION",
+    "DUPLICATE",
+    "EMPTY",
+    "ENCRYPTED",
+    "LIMIT_ENTRIES",
+    "LIMIT_RATIO",
+    "LIMIT_SIZE",
+    "LIMIT_TIME",
+    "LINK",
+    "NAME",
+    "NO_PARENT",
+    "SPARSE",
+    "SPECIAL",
+    "TRAILING",
+    "TRUNCATED",
+    "TYPE",
+    "UNSUPPORTED",
+]
+_SHOWN = 160
+"""Characters of a hostile name that a message shows at most."""
+
+REPACK = "repack it from plain files and directories, for example: tar -czf model.tar.gz ./model"
+
+
+class ArchiveError(InvalidDefinitionError):
+    """The archive is refused as a whole. ``code`` is stable; ``member`` is the escaped name it is about."""
+
+    def __init__(self, code: Code, brief: str, *, member: str | None = None, hint: str | None = REPACK) -> None:
+        super().__init__(brief, hint=hint)
+        self.code = code
+        self.member = member
+
+    def inside(self, file_name: str) -> ArchiveError:
+        """Return the same refusal, its sentence naming the archive."""
+        brief = f"{escaped(file_name)}: {self.brief}"
+        return ArchiveError(self.code, brief, member=self.member, hint=self.hint)
+
+
+class UnpackError(UnsupportedEnvironmentError):
+    """The machine failed while a (so far) good archive was unpacked; ``code`` is ``NO_SPACE`` or the errno's name."""
+
+    def __init__(self, file_name: str, error: OSError) -> None:
+        number = error.errno or 0
+        self.code = "NO_SPACE" if number == errno.ENOSPC else errno.errorcode.get(number, "OSERROR")
+        hint = "free some space and deploy again" if number in (errno.ENOSPC, errno.EDQUOT) else None
+        super().__init__(f"{escaped(file_name)}: cannot be unpacked: {error.strerror} ({self.code})", hint=hint)
+
+
+def escaped(name: str | bytes) -> str:
+    """Return ``name`` fit for a log line: nothing but printable characters, and not too many of them."""
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

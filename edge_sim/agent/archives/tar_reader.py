@@ -1,0 +1,178 @@
+"""Reads a tar (ustar, pax or GNU) from its first block to its last, strictly.
+
+Every header must have a magic and a right checksum, every body its padding, and the archive its two zero blocks
+with nothing but zeros after them. Files and directories come out; everything else is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge_sim.agent.archives import pax
+from edge_sim.agent.archives.errors import ArchiveError, Code, escaped
+from edge_sim.agent.archives.inflate import CHUNK, GzipReader
+from edge_sim.agent.archives.limits import Budget
+from edge_sim.agent.archives.member import Member
+from edge_sim.agent.archives.names import parts
+
+BLOCK = 512
+
+_POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
+_FILES, _DIRECTORY = (b"0", b"\0"), b"5"
+_KINDS = {
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a character device",
+    b"4": "a block device",
+    b"6": "a FIFO",
+    b"7": "a contiguous file",
+    b"D": "a GNU directory dump",
+    b"M": "a continued file of another volume",
+    b"N": "an old long name",
+    b"S": "a sparse file",
+    b"V": "a volume label",
+}
+
+_SPECIAL: tuple[Code, str] = ("SPECIAL", "leave it out: a model package holds files and directories only")
+_LINK: tuple[Code, str] = ("LINK", "repack it with the files in place of the links: tar -czhf model.tar.gz ./model")
+_REFUSALS: dict[bytes, tuple[Code, str]] = {
+    b"1": _LINK,
+    b"2": _LINK,
+    b"S": ("SPARSE", "repack it without tar's --sparse option"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    name: bytes
+    mode: int
+    size: int
+    kind: bytes
+
+
+def members(stream: GzipReader, budget: Budget) -> Iterator[Member]:
+    """Yield the members in the archive's order. Raises ArchiveError at the first thing that is not right."""
+    extension = pax.NONE
+    while (block := _block(stream)) != bytes(BLOCK):
+        budget.entry()
+        header = _parse(block)
+        if header.kind in (b"x", b"g", b"L", b"K"):
+            extension = _extension(stream, header, extension, budget)
+            continue
+        yield from _member(stream, header, extension, budget)
+        extension = pax.NONE
+    if extension is not pax.NONE:
+        raise ArchiveError("CONFLICT", "its last extension header belongs to no member")
+    _end(stream)
+
+
+def _member(stream: GzipReader, header: _Header, extension: pax.Extension, budget: Budget) -> Iterator[Member]:
+    raw = extension.name(header.name)
+    shown = escaped(raw)
+    _check_kind(header, shown)
+    extension.check_size(header.size, shown)
+    directory = header.kind == _DIRECTORY
+    path = parts(raw, directory=directory, limits=budget.limits)
+    if directory and header.size:
+        raise ArchiveError("CONFLICT", f"the directory {shown} carries data", member=shown)
+    budget.file(header.size, shown)
+    data = _body(stream, header.size, shown)
+    yield Member(path=path, directory=directory, executable=bool(header.mode & 0o111), data=data)
+    for _ in data:  # what the caller did not read
+        pass
+
+
+def _check_kind(header: _Header, shown: str) -> None:
+    if header.kind in _FILES or header.kind == _DIRECTORY:
+        return
+    what = _KINDS.get(header.kind, f"of the unknown type {escaped(header.kind)}")
+    code, hint = _REFUSALS.get(header.kind, _SPECIAL)
+    raise ArchiveError(code, f"{shown} is {what}, which is not unpacked", member=shown, hint=hint)
+
+
+def _extension(stream: GzipReader, header: _Header, before: pax.Extension, budget: Budget) -> pax.Extension:
+    """Read one extension header's body and return what it says about the next member."""
+    limit = budget.limits.extension_bytes
+    if header.size > limit:
+        raise ArchiveError("LIMIT_SIZE", f"it has an extension header larger than {limit:,} bytes")
+    if before is not pax.NONE:
+        raise ArchiveError("CONFLICT", "it has two extension headers for one member")
+    body = b"".join(_body(stream, header.size, "an extension header"))
+    if header.kind == b"g":
+        pax.check_global(body)
+        return pax.NONE
+    return pax.from_records(body) if header.kind == b"x" else pax.from_gnu(header.kind, body)
+
+
+def _parse(block: bytes) -> _Header:
+    name = _text(block[0:100], "name")
+    shown = escaped(name)
+    expected = sum(block[:148]) + 8 * 0x20 + sum(block[156:])
+    if _octal(block[148:156], "checksum", shown) != expected:
+        raise ArchiveError("DAMAGED", f"the tar header of {shown} has a wrong checksum", member=shown)
+    magic = block[257:265]
+    if magic not in (_POSIX, _GNU):
+        raise ArchiveError("TYPE", f"the tar header of {shown} is neither POSIX (ustar) nor GNU", member=shown)
+    for start, end, what in ((108, 116, "uid"), (116, 124, "gid"), (136, 148, "mtime")):
+        _ignored_number(block[start:end], what, shown)
+    _text(block[157:257], "link name")
+    # GNU keeps times in the place of the prefix; only POSIX headers have one.
+    prefix = _text(block[345:500], "prefix") if magic == _POSIX else b""
+    return _Header(
+        name=prefix + b"/" + name if prefix else name,
+        mode=_octal(block[100:108], "mode", shown, empty=True),
+        size=_octal(block[124:136], "size", shown),
+        kind=block[156:157],
+    )
+
+
+def _text(field: bytes, what: str) -> bytes:
+    text, _, rest = field.partition(b"\0")
+    if rest.strip(b"\0"):
+        raise ArchiveError("NAME", f"a tar header has a NUL inside its {what} “{escaped(field)}”")
+    return text
+
+
+def _octal(field: bytes, what: str, shown: str, *, empty: bool = False) -> int:
+    digits = field.rstrip(b"\0 ").lstrip(b" ")
+    if empty and not digits:
+        return 0
+    if not digits or digits.strip(b"01234567"):
+        raise ArchiveError("DAMAGED", f"the {what} of {shown} is not an octal number", member=shown)
+    return int(digits, 8)
+
+
+def _ignored_number(field: bytes, what: str, shown: str) -> None:
+    """Check a number nobody uses: octal, or GNU's base-256 of any value."""
+    if not field[0] & 0x80:
+        _octal(field, what, shown, empty=True)
+
+
+def _block(stream: GzipReader) -> bytes:
+    block = stream.read(BLOCK)
+    if len(block) < BLOCK:
+        raise ArchiveError("TRUNCATED", "the tar is cut off: its two closing zero blocks are missing")
+    return block
+
+
+def _body(stream: GzipReader, size: int, shown: str) -> Iterator[bytes]:
+    left = size
+    while left:
+        data = stream.read(min(left, CHUNK))
+        if not data:
+            raise ArchiveError("TRUNCATED", f"the tar is cut off inside {shown}", member=shown)
+        left -= len(data)
+        yield data
+    padding = -size % BLOCK
+    if len(stream.read(padding)) < padding:
+        raise ArchiveError("TRUNCATED", f"the tar is cut off after {shown}", member=shown)
+
+
+def _end(stream: GzipReader) -> None:
+    """Check what follows the first zero block."""
+    if _block(stream) != bytes(BLOCK):
+        raise ArchiveError("TRAILING", "the tar has a zero block in its middle")
+    while rest := stream.read(CHUNK):
+        if rest.strip(b"\0"):
+            raise ArchiveError("TRAILING", "the tar has something after its end")

@@ -1,0 +1,80 @@
+"""What the agent is told when it starts: who it is and where its broker is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.errors import UsageError
+from edge_sim.jobs.topics import is_thing_name
+
+KEEP_ALIVE_S = 600
+"""config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
+MAX_BYTES = 64 * 1024
+_KEYS = frozenset({"thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """The agent's configuration file.
+
+    ``broker`` is an mqtt:// or mqtts:// URL, ``cafile`` the CA certificates it is checked with. ``architecture`` and
+    ``operating_system`` are what a simulated board stands in for; None means the machine's own.
+    """
+
+    thing: str
+    broker: str
+    cafile: str | None = None
+    keep_alive_s: int = KEEP_ALIVE_S
+    architecture: str | None = None
+    operating_system: str | None = None
+    greengrass_root: str = "/greengrass"
+
+
+def read_config(path: Path) -> AgentConfig:
+    """Read the configuration file. Raises UsageError naming the file and the key that is wrong."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_BYTES))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: not a JSON object")
+    unknown = sorted(found.keys() - _KEYS)
+    if unknown:
+        raise UsageError(f"{path}: unknown key {unknown[0]!r}", hint=f"allowed: {', '.join(sorted(_KEYS))}")
+    return _config(path, found)
+
+
+def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
+    thing, keep_alive = _text(path, found, "thing"), found.get("keepAlive", KEEP_ALIVE_S)
+    if thing is None or not is_thing_name(thing):
+        raise UsageError(f"{path}: thing is {thing!r}, not the name of a thing")
+    if not isinstance(keep_alive, int) or isinstance(keep_alive, bool) or not 1 <= keep_alive <= 1200:
+        raise UsageError(f"{path}: keepAlive is {keep_alive!r}, not a number of seconds from 1 to 1200")
+    broker, architecture = _text(path, found, "broker"), _text(path, found, "architecture")
+    if broker is None:
+        raise UsageError(f"{path}: broker is missing")
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise UsageError(f"{path}: architecture is {architecture!r}, not one of {', '.join(ARCHITECTURES)}")
+    return AgentConfig(
+        thing=thing,
+        broker=broker,
+        cafile=_text(path, found, "cafile"),
+        keep_alive_s=keep_alive,
+        architecture=architecture,
+        operating_system=_text(path, found, "operatingSystem"),
+        greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
+    )
+
+
+def _text(path: Path, found: Mapping[str, object], key: str) -> str | None:
+    value = found.get(key)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise UsageError(f"{path}: {key} is {value!r}, not a text")

@@ -1,0 +1,137 @@
+"""One deployment on the core: fetch its document, have it carried out, tell the cloud how it went.
+
+The document comes from a presigned URL and the status goes to another one (both simulator-defined, as the payload
+that brings them). What a deployment does to the board is not known here: a callable does it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from edge_sim.agent.download import shown
+from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.mqtt import backoff
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+
+Deploy = Callable[[Mapping[str, Any]], tuple[bool, str | None]]
+"""Carries out a deployment document; returns whether it worked, and if not, the error text for the cloud."""
+
+TIMEOUT_S = 30.0
+ATTEMPTS = 5
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_TEXT = 2000
+"""Characters of an error text that goes to the cloud (ours)."""
+_LATER = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a deployment ended, as it is told to the cloud."""
+
+    ok: bool
+    error: str | None = None
+
+    @property
+    def status(self) -> str:
+        return "Success" if self.ok else "Failure"
+
+
+class Deployments:
+    """Carries out deployments one after the other; the same one is carried out once."""
+
+    def __init__(
+        self, deploy: Deploy, *, emit: Emit, log: Log, stop: threading.Event, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._deploy = deploy
+        self._emit = emit
+        self._log = log
+        self._stop = stop
+        self._tls = tls
+        self._last: tuple[str, Outcome] | None = None
+
+    def carry_out(self, deployment: Mapping[str, Any]) -> None:
+        """Carry out what a shadow message brought. Raises UnsupportedEnvironmentError when the status is not taken."""
+        try:
+            id_, document_url, status_url = (
+                str(deployment[key]) for key in ("DeploymentId", "DocumentUrl", "StatusUrl")
+            )
+        except KeyError as error:
+            self._log.write("ERROR", "A deployment without a member was ignored.", member=str(error))
+            return
+        if self._last is None or self._last[0] != id_:
+            self._emit("deployment", id=id_, status="InProgress")
+            self._log.write("INFO", "Deployment started.", deploymentId=id_)
+            self._last = id_, self._outcome(document_url)
+            self._tell(id_, self._last[1])
+        self._report(status_url, self._last[1])
+
+    def _outcome(self, document_url: str) -> Outcome:
+        try:
+            document = json.loads(self._call("GET", document_url, None))
+            if not isinstance(document, dict):
+                return Outcome(ok=False, error="the deployment document is not a JSON object")
+            ok, error = self._deploy(document)
+        except EdgeSimError as problem:
+            return Outcome(ok=False, error=problem.brief)
+        except (ValueError, RecursionError):
+            return Outcome(ok=False, error="the deployment document is not JSON")
+        return Outcome(ok=ok, error=None if ok else error or "the deployment failed")
+
+    def _tell(self, id_: str, outcome: Outcome) -> None:
+        more = {"error": outcome.error} if outcome.error else {}
+        self._emit("deployment", id=id_, status=outcome.status, **more)
+        self._log.write("INFO" if outcome.ok else "ERROR", f"Deployment: {outcome.status}.", deploymentId=id_, **more)
+
+    def _report(self, url: str, outcome: Outcome) -> None:
+        body: dict[str, object] = {"DeploymentStatus": outcome.status}
+        if outcome.error:
+            body["ErrorMessage"] = outcome.error[:MAX_TEXT]
+        self._call("PUT", url, json.dumps(body).encode())
+
+    def _call(self, method: str, url: str, body: bytes | None) -> bytes:
+        """Make one request, again a few times when that may help, and return the answer's body."""
+        for attempt in range(ATTEMPTS):
+            try:
+                status, answer = self._once(method, url, body)
+            except (OSError, http.client.HTTPException) as error:
+                status, answer = 0, (str(error) or type(error).__name__).encode()
+            if 200 <= status < 300:
+                return answer
+            if status and status not in _LATER:
+                break
+            if attempt + 1 < ATTEMPTS and self._stop.wait(backoff(attempt, most=8)):
+                break
+        said = f"HTTP {status}" if status else answer.decode(errors="replace")
+        hint = "the presigned URL has expired or was altered" if status == 403 else None
+        raise UnsupportedEnvironmentError(f"{method} {shown(url)}: {said}", hint=hint)
+
+    def _once(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UnsupportedEnvironmentError(f"{shown(url)}: not an http or https URL")
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = self._tls or ssl.create_default_context()
+            connection = http.client.HTTPSConnection(parts.hostname, port, timeout=TIMEOUT_S, context=context)
+        else:
+            connection = http.client.HTTPConnection(parts.hostname, port, timeout=TIMEOUT_S)
+        with closing(connection):
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, f"{parts.path or '/'}?{parts.query}", body=body, headers=headers)
+            response = connection.getresponse()
+            answer = response.read(MAX_DOCUMENT_BYTES + 1)
+        if len(answer) > MAX_DOCUMENT_BYTES:
+            raise UnsupportedEnvironmentError(f"{shown(url)}: larger than {MAX_DOCUMENT_BYTES:,} bytes")
+        return response.status, answer

@@ -1,0 +1,92 @@
+"""What the agent tells: events for whoever started it, and the log files of a core.
+
+Events go to stdout, one JSON object a line, at once. Log files have the format of a real core's ``runtime.log``
+(``[time][LEVEL]-message.<TAB>{json}``, a field capture); no line of AWS's ``ggc_ota.txt`` is known, so the same
+format there is ours. A presigned URL is a key for as long as it lives: its query never reaches a log or an event.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal, Protocol
+
+Level = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
+THRESHOLDS = ("TRACE", "VERBOSE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE")
+"""``UpdateAgentLogLevel``'s words, the most talkative first; that order is inferred."""
+
+RUNTIME_LOG = "ggc/var/log/system/runtime.log"
+"""Below the Greengrass root."""
+OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
+"""Below the board's root."""
+LOG_SPACE = 128 * 1024
+"""Bytes in a log file before it is set aside: V1's default ``Space``. One older file is kept (ours)."""
+
+_QUERY = re.compile(r"(https?://[^\s\"'?<>]+)\?[^\s\"'<>]*", re.IGNORECASE)
+_OUTPUT = threading.Lock()
+
+
+class Emit(Protocol):
+    """Takes an event: its name and its fields."""
+
+    def __call__(self, event: str, /, **fields: object) -> None: ...
+
+
+def emit(event: str, /, **fields: object) -> None:
+    """Print one event line. A reader that has gone away is no reason to stop working."""
+    text = redact(json.dumps({"event": event, **fields}))
+    with _OUTPUT, suppress(BrokenPipeError):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def redact(text: str) -> str:
+    """Return ``text`` with the query of every http(s) URL replaced."""
+    return _QUERY.sub(r"\1?[redacted]", text)
+
+
+def utc_now() -> datetime:
+    """The wall clock, for log lines only: deadlines use monotonic time."""
+    return datetime.now(timezone.utc)
+
+
+class Log:
+    """One log file of the core; made when the first line is written, readable by its owner only (as V1's)."""
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, space: int = LOG_SPACE) -> None:
+        self.threshold = "INFO"
+        """The least level that is written, one of THRESHOLDS."""
+        self._path = path
+        self._now = now
+        self._space = space
+        self._lock = threading.Lock()
+
+    def write(self, level: Level, message: str, /, **context: object) -> None:
+        """Append one line. A full or read-only disk must not stop an update, so a failure is dropped."""
+        if THRESHOLDS.index(level) < THRESHOLDS.index(self.threshold):
+            return
+        line = redact(_line(self._now(), level, message, context))
+        with self._lock, suppress(OSError):
+            self._make_room()
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+
+    def _make_room(self) -> None:
+        if not self._path.exists():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+        elif self._path.stat().st_size >= self._space:
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._path.touch(mode=0o600)
+
+
+def _line(now: datetime, level: Level, message: str, context: dict[str, object]) -> str:
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+    text = " ".join(message.split())
+    return f"[{stamp}][{level}]-{text}" + (f"\t{json.dumps(context)}\n" if context else "\n")

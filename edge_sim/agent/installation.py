@@ -1,0 +1,184 @@
+"""What an update does to the board: one function a phase, each of which can be done again after it was cut off.
+
+Nothing here knows of jobs or of the journal (``updater`` does); whatever goes wrong is raised as an EdgeSimError or
+OSError whose text becomes the reason in the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge_sim.agent import releases
+from edge_sim.agent.archives import Limits, unpack
+from edge_sim.agent.crashpoints import point
+from edge_sim.agent.download import DownloadError, download
+from edge_sim.agent.preflight import FREE_BYTES_NEEDED, check_board
+from edge_sim.agent.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
+from edge_sim.errors import UpdateError
+from edge_sim.greengrass.plan import Modes
+from edge_sim.jobs.update import UpdateDocument
+
+ROLL_BACK_STARTS = 3
+"""How often the old version is started before a roll-back counts as failed."""
+FORBIDDEN = 403
+BUILD_LIMITS = Limits(entries=50_000, total_bytes=1 << 30)
+BUILD_MODES = Modes(uid=-1, gid=-1, file=0o644, executable=0o755, directory=0o755)
+"""Rights of an unpacked build are ours; the archive decides about the executable bit only, the owner is the agent."""
+
+
+class ExpiredError(UpdateError):
+    """The URL is not valid any more (403); a freshly presigned one may be."""
+
+
+class Fetch(Protocol):
+    """Brings ``size`` bytes from ``url`` into the new file ``target``; calls ``on_progress`` with the bytes so far.
+
+    Raises ExpiredError when a fresh URL may help, another EdgeSimError when nothing does.
+    """
+
+    def __call__(
+        self, url: str, target: Path, *, size: int, sha256: str, on_progress: Callable[[int], None]
+    ) -> None: ...
+
+
+def http_fetch(tls: ssl.SSLContext | None, stop: threading.Event) -> Fetch:
+    """Return a Fetch over HTTP(S); ``tls`` checks the server, ``stop`` ends a pause between two tries."""
+
+    def pause(seconds: float) -> None:
+        stop.wait(seconds)
+
+    def fetch(url: str, target: Path, *, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
+        try:
+            download(url, target, sha256=sha256, size=size, tls=tls, sleep=pause, progress=on_progress)
+        except DownloadError as error:
+            if error.status == FORBIDDEN:
+                raise ExpiredError(error.brief) from error
+            raise
+
+    return fetch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a test or a slow board may want to change."""
+
+    free_bytes_needed: int = FREE_BYTES_NEEDED
+    health_checks: int = HEALTH_CHECKS
+    health_interval_s: float = HEALTH_INTERVAL_S
+
+
+class Installation:
+    """The steps of an update on one board."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        fetch: Fetch,
+        settings: Settings,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._supervisor = supervisor
+        self._fetch = fetch
+        self._settings = settings
+        self._sleep = sleep
+        self.gg = supervisor.gg
+
+    def stage(self, update: UpdateDocument, url: str, on_progress: Callable[[int], None]) -> None:
+        """Download the build. A part that is already there may be continued by ``fetch``."""
+        point("P07 download-open")
+        self._fetch(url, self._build, size=update.size, sha256=update.sha256, on_progress=on_progress)
+        point("P09 download-fsync")
+
+    def prepare(self) -> None:
+        """Look whether the board can take an update now and make room for the download. Raises UpdateError."""
+        check_board(self.gg, needed=self._settings.free_bytes_needed)
+        releases.clear_staging(self.gg)
+
+    def verify(self, update: UpdateDocument) -> None:
+        """Check size and digest of what lies on the disk, unpack it, check it, and put it beside the others."""
+        _check_digest(self._build, update)
+        point("P10 hash-ok")
+        tree = releases.staging(self.gg) / "tree"
+        tree.mkdir(mode=0o700)
+        point("P13 unpack-start")
+        unpack(self._build, tree, file_name="build.tar.gz", limits=BUILD_LIMITS, modes=BUILD_MODES)
+        point("P15 unpack-fsync")
+        releases.adopt(self.gg, tree, update.version)
+        releases.sweep(self.gg)
+
+    def activate(self, version: str) -> None:
+        """Stop the old core, move the link, start the new core."""
+        self._supervisor.stop()
+        point("P17 old-stopped")
+        releases.switch(self.gg, version)
+        self._supervisor.start()
+        point("P21 new-started")
+
+    def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
+        """Watch the new core for a while. Raises UpdateError when it is not well."""
+        wrong = self._watch(version, on_pass)
+        if wrong is not None:
+            raise UpdateError(wrong)
+
+    def roll_back(self, version: str | None) -> None:
+        """Have the old ``version`` running again. Raises UpdateError when it does not run well."""
+        if version is None:
+            raise UpdateError("there is no older version to go back to")
+        releases.sweep(self.gg)
+        if releases.current(self.gg) != version or self._supervisor.trouble(version) is not None:
+            self._supervisor.stop()
+            point("R03 new-stopped")
+            releases.switch(self.gg, version)
+            point("R04 link-back")
+            self._start_old()
+            point("R06 old-started")
+        wrong = self._watch(version, lambda: None)
+        if wrong is not None:
+            raise UpdateError(wrong)
+        point("R07 old-healthy")
+
+    def unhealthy(self, version: str) -> str | None:
+        """Return what is wrong with the core that should be running, or None."""
+        return self._watch(version, lambda: None)
+
+    @property
+    def _build(self) -> Path:
+        return releases.staging(self.gg) / "build.tar.gz"
+
+    def _start_old(self) -> None:
+        for attempt in range(ROLL_BACK_STARTS):
+            try:
+                self._supervisor.start()
+                return
+            except CoreError:
+                if attempt + 1 == ROLL_BACK_STARTS:
+                    raise
+                self._sleep(self._settings.health_interval_s)
+
+    def _watch(self, version: str, on_pass: Callable[[], None]) -> str | None:
+        return self._supervisor.unhealthy(
+            version,
+            checks=self._settings.health_checks,
+            interval_s=self._settings.health_interval_s,
+            on_pass=on_pass,
+        )
+
+
+def _check_digest(path: Path, update: UpdateDocument) -> None:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(chunk)
+            digest.update(chunk)
+    if size != update.size:
+        raise UpdateError(f"the download has {size:,} bytes, the job says {update.size:,}")
+    if digest.hexdigest() != update.sha256:
+        raise UpdateError("the download's SHA-256 is not the one in the job")

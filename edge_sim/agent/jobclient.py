@@ -1,0 +1,219 @@
+"""Asks AWS IoT Jobs and waits for the answer.
+
+Requests go out through the channel; the loop hands every reply to ``deliver``, which matches it by its client token.
+An answer that does not come, and the two codes that say "later", are tried again with the same token; every other
+code is an answer. Work calls this from one thread, the loop from another.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+from uuid import uuid4
+
+from edge_sim.agent.events import redact
+from edge_sim.agent.mqtt import Channel, OfflineError, backoff
+from edge_sim.errors import UpdateError
+from edge_sim.jobs import messages, requests, topics, wire
+from edge_sim.jobs.messages import JobExecutionData, Rejected
+from edge_sim.jobs.update import JOB_ID_PREFIX, is_software_update
+
+ANSWER_LIMIT_S = 10.0
+"""How long one attempt waits: what AWS's own device client waits."""
+ATTEMPTS = 3
+LATER = frozenset({"RequestThrottled", "InternalError"})
+ENDED = frozenset({"InvalidStateTransition", "ResourceNotFound", "TerminalStateReached"})
+NOT_TERMINAL = frozenset({"QUEUED", "IN_PROGRESS"})
+
+
+class JobEndedError(UpdateError):
+    """The cloud has ended the job execution. ``status`` is the one it has now, ``deleted`` when it is gone."""
+
+    def __init__(self, job: str, status: str) -> None:
+        super().__init__(f"job {job} has ended in the cloud: {status}")
+        self.status = status
+
+
+class RefusedError(UpdateError):
+    """The cloud will never take this request as it is (a bug here or there); asking again is useless."""
+
+
+class Jobs(Protocol):
+    """What an update needs of AWS IoT Jobs."""
+
+    def next(self) -> JobExecutionData | None:
+        """Return the first pending software update, its document freshly presigned; jobs of others are passed over.
+
+        Raises OfflineError, RefusedError.
+        """
+
+    def update(
+        self,
+        job: str,
+        status: str,
+        details: Mapping[str, str],
+        *,
+        version: int,
+        token: str | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> int:
+        """Report and return the execution's new version.
+
+        Raises JobEndedError when the execution is over, OfflineError when no answer came, RefusedError.
+        """
+
+
+class JobClient:
+    """Jobs over a channel, for one thing."""
+
+    def __init__(
+        self,
+        thing: str,
+        *,
+        stop: threading.Event,
+        new_token: Callable[[], str] = lambda: uuid4().hex,
+        answer_limit_s: float = ANSWER_LIMIT_S,
+    ) -> None:
+        self._channel: Channel | None = None
+        self._thing = thing
+        self._stop = stop
+        self._new_token = new_token
+        self._answer_limit_s = answer_limit_s
+        self._waiting: dict[str, queue.SimpleQueue[tuple[bool, bytes] | None]] = {}
+
+    def attach(self, channel: Channel) -> None:
+        """Ask over ``channel`` from now on."""
+        self._channel = channel
+
+    @property
+    def reply_filters(self) -> tuple[str, ...]:
+        """What the loop must subscribe to before anything is asked."""
+        jobs = f"$aws/things/{self._thing}/jobs"
+        return f"{jobs}/get/+", f"{jobs}/+/get/+", f"{jobs}/+/update/+"
+
+    def deliver(self, topic: str, payload: bytes) -> None:
+        """Hand in a message of ``reply_filters``. An answer that nobody waits for (any more) is dropped."""
+        reply = topics.reply(topic)
+        try:
+            token = wire.text(wire.decode(payload), "clientToken") if reply else None
+        except wire.JobsError:
+            return
+        waiting = self._waiting.get(token or "")
+        if reply is not None and waiting is not None:
+            waiting.put((reply.accepted, payload))
+
+    def next(self) -> JobExecutionData | None:
+        first = self._describe(topics.NEXT)
+        if first is None or is_software_update(first.job_id, first.document):
+            return first
+        for job in self._pending():
+            execution = self._describe(job) if job.startswith(JOB_ID_PREFIX) else None
+            if execution is not None and is_software_update(job, execution.document):
+                return execution
+        return None
+
+    def interrupt(self) -> None:
+        """End every wait for an answer now (the agent is stopping)."""
+        for waiting in list(self._waiting.values()):
+            waiting.put(None)
+
+    def _describe(self, job: str) -> JobExecutionData | None:
+        token = self._new_token()
+        answer = self._ask("describe", job, requests.Describe(client_token=token), token)
+        if isinstance(answer, Rejected):
+            if answer.code in ENDED:
+                return None
+            raise RefusedError(f"job {job} cannot be asked for: {answer.code}: {answer.message}")
+        return messages.decode_execution(answer).execution
+
+    def _pending(self) -> list[str]:
+        token = self._new_token()
+        answer = self._ask("get-pending", None, requests.GetPending(client_token=token), token)
+        if isinstance(answer, Rejected):
+            raise RefusedError(f"the pending jobs cannot be asked for: {answer.code}: {answer.message}")
+        pending = messages.decode_pending(answer)
+        return [summary.job_id for summary in (*pending.in_progress, *pending.queued)]
+
+    def update(
+        self,
+        job: str,
+        status: str,
+        details: Mapping[str, str],
+        *,
+        version: int,
+        token: str | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> int:
+        body = requests.Update(
+            status=status,
+            status_details=clean(details),
+            expected_version=version,
+            include_state=True,
+            client_token=token or self._new_token(),
+        )
+        answer = self._send_update(job, body, attempts)
+        state = answer.state if isinstance(answer, Rejected) else None
+        if isinstance(answer, Rejected) and answer.code == "VersionMismatch" and state is not None:
+            if state.status not in NOT_TERMINAL:
+                raise JobEndedError(job, state.status)
+            answer = self._send_update(job, replace(body, expected_version=state.version_number), attempts)
+        if not isinstance(answer, Rejected):
+            return answer
+        if answer.code in ENDED:
+            raise JobEndedError(job, answer.state.status if answer.state else "deleted")
+        raise RefusedError(f"job {job}: {status} was refused: {answer.code}: {answer.message}")
+
+    def _send_update(self, job: str, body: requests.Update, attempts: int) -> int | Rejected:
+        """Send an update; return the execution's new version, or the refusal."""
+        answer = self._ask("update", job, body, body.client_token or "", attempts)
+        if isinstance(answer, Rejected):
+            return answer
+        state = messages.decode_update(answer).state
+        return state.version_number if state else (body.expected_version or 0) + 1
+
+    def _ask(
+        self, call: topics.Call, job: str | None, body: requests.Body, token: str, attempts: int = ATTEMPTS
+    ) -> bytes | Rejected:
+        """Send until there is an answer; return its bytes, or the refusal. Raises OfflineError."""
+        request = topics.Request(thing=self._thing, call=call, job_id=job)
+        waiting = self._waiting[token] = queue.SimpleQueue()
+        try:
+            for attempt in range(attempts):
+                answer = self._attempt(request.topic, requests.encode(body), waiting)
+                if answer is not None:
+                    return answer
+                if attempt + 1 < attempts and self._stop.wait(backoff(attempt)):
+                    break
+        except wire.JobsError as error:
+            raise RefusedError(f"{request.topic}: the answer cannot be read: {error.brief}") from error
+        finally:
+            del self._waiting[token]
+        raise OfflineError(f"{request.topic}: no usable answer ({attempts} attempts)")
+
+    def _attempt(
+        self, topic: str, payload: bytes, waiting: queue.SimpleQueue[tuple[bool, bytes] | None]
+    ) -> bytes | Rejected | None:
+        """Send once; None means that it is worth trying again."""
+        if self._channel is None:
+            raise OfflineError(f"message to {topic}: not connected to the broker")
+        self._channel.publish(topic, payload)
+        try:
+            reply = waiting.get(timeout=self._answer_limit_s)
+        except queue.Empty:
+            return None
+        if reply is None:
+            return None
+        accepted, answer = reply
+        if accepted:
+            return answer
+        rejected = messages.decode_rejected(answer)
+        return None if rejected.code in LATER else rejected
+
+
+def clean(details: Mapping[str, str]) -> dict[str, str]:
+    """Return details that fit AWS's limits: no empty or over-long values, no control characters, no presigned query."""
+    printable = {name: "".join(c if c.isprintable() else " " for c in redact(value)) for name, value in details.items()}
+    return {name: value[: requests.MAX_DETAIL_CHARS] for name, value in printable.items() if value}

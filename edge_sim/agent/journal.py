@@ -1,0 +1,120 @@
+"""The update's journal: what is about to be done, on the disk before it is done.
+
+``<gg>/ggc/var/state/update-journal.json`` holds one record and its checksum; the copy before it stays beside it as
+``update-journal.previous.json``. A record that is torn or altered is passed over for the previous one. The file is
+there from the start of an update until the cloud has acknowledged the end, so that nothing is lost or done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_sim.agent import durable
+from edge_sim.errors import UpdateError
+from edge_sim.jobs.update import Phase
+
+FORMAT = 1
+MAX_BYTES = 64 * 1024
+NAME = "update-journal.json"
+PREVIOUS = "update-journal.previous.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The end of a job as it is to be told to the cloud."""
+
+    status: str
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Where an update stands. ``confirmed`` is the commit point: set, the new version stays whatever happens.
+
+    ``activated`` is set before the old core is stopped. ``token`` is the client token of the final report, the same
+    at every attempt.
+    """
+
+    job: str
+    execution: int
+    version_number: int
+    phase: Phase
+    old: str | None
+    new: str
+    activated: bool = False
+    confirmed: bool = False
+    reason: str | None = None
+    report: Report | None = None
+    token: str | None = None
+
+
+class Journal:
+    """The journal in the directory ``state``. ``on_trouble`` hears of copies that could not be used."""
+
+    def __init__(self, state: Path, *, on_trouble: Callable[[str], None] = lambda _: None) -> None:
+        self._file = state / NAME
+        self._previous = state / PREVIOUS
+        self._on_trouble = on_trouble
+
+    def write(self, record: Record) -> None:
+        """Put ``record`` on the disk; the one there before becomes the previous copy. Raises UpdateError."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            if _read(self._file) is not None:  # a damaged one must not push out a good previous copy
+                self._keep_previous()
+            durable.write(self._file, _encode(record))
+        except OSError as error:
+            raise UpdateError(f"{self._file}: the update journal cannot be written: {error.strerror}") from error
+
+    def read(self) -> Record | None:
+        """Return the open record, or None when there is none (or none that can be read: that is told)."""
+        for path in (self._file, self._previous):
+            if not path.exists():
+                continue
+            record = _read(path)
+            if record is not None:
+                return record
+            self._on_trouble(f"{path}: damaged, not used")
+        return None
+
+    def close(self) -> None:
+        """Forget the record: the update is over and the cloud knows."""
+        # The older copy first: after a power cut between the two, the newer one must be the one that is found.
+        self._previous.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
+        if self._file.parent.is_dir():
+            durable.sync_directory(self._file.parent)
+
+    def _keep_previous(self) -> None:
+        beside = self._previous.with_name(f".{PREVIOUS}.new")
+        beside.unlink(missing_ok=True)
+        os.link(self._file, beside)
+        beside.replace(self._previous)
+
+
+def _encode(record: Record) -> bytes:
+    fields = asdict(record) | {"phase": record.phase.name}
+    return json.dumps({"format": FORMAT, "checksum": _checksum(fields), "record": fields}).encode()
+
+
+def _checksum(fields: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> Record | None:
+    """Return the record of one copy, or None when it is missing, torn, altered or of another format."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_BYTES))
+        fields = found["record"]
+        if found["format"] != FORMAT or found["checksum"] != _checksum(fields):
+            return None
+        report = fields["report"]
+        return Record(**fields | {"phase": Phase[fields["phase"]], "report": Report(**report) if report else None})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

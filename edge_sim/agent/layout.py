@@ -1,0 +1,153 @@
+"""What really lies on the board's disk, and where that is not what the plan says.
+
+Rows show a path as ``lstat`` does, with the resource and function that the plan gives it to. All paths are the
+board's own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_sim.agent.rooted import inside
+from edge_sim.facts import HostFacts, Node, NodeType
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import Entry, deployment_directory
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume
+
+_TYPES: dict[int, NodeType] = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "link",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One path on the disk."""
+
+    path: str
+    node: Node
+    resource: str | None = None
+    function: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the row as reports show it: ``mode`` as octal text."""
+        return {
+            "path": self.path,
+            "type": self.node.type,
+            "uid": self.node.uid,
+            "gid": self.node.gid,
+            "mode": f"{self.node.mode:04o}",
+            "target": self.node.target,
+            "resource": self.resource,
+            "function": self.function,
+        }
+
+
+def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Sequence[Entry] = ()) -> list[Row]:
+    """Return everything below the deployment directory, and the sources of the group's local resources.
+
+    The order is that of the paths, component by component, so that children follow their parents.
+    """
+    planned = {entry.path: entry for entry in entries}
+    rows = [_row(path, node, planned) for path, node in walk(root, deployment_directory(facts)).items()]
+    for resource in group.resources if group else ():
+        if isinstance(resource.data, LocalDevice | LocalVolume):
+            node = node_at(inside(root, resource.data.source_path, follow_last=False))
+            if node is not None:
+                rows.append(Row(path=resource.data.source_path, node=node, resource=resource.id))
+    return sorted(rows, key=lambda row: (row.path.split("/"), row.resource or ""))
+
+
+def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str) -> list[str]:
+    """Return one sentence for each path below ``top`` where the disk is not as planned.
+
+    The files inside a function's code directory are not planned, so they are not compared.
+    """
+    planned = {entry.path: entry for entry in entries}
+    disk = {row.path: row.node for row in rows if row.path == top or row.path.startswith(f"{top}/")}
+    found = [f"{path}: is missing" for path in planned if path not in disk]
+    for path, node in disk.items():
+        entry = planned.get(path)
+        if entry is not None:
+            found += (f"{path}: {text}" for text in _unlike(entry.node, node))
+        elif _code_above(path, planned) is None:
+            found.append(f"{path}: is not part of the deployment")
+    return sorted(found)
+
+
+def walk(root: Path, top: str) -> dict[str, Node]:
+    """Return the board's path ``top`` and all below it, by ``lstat``; nothing when it does not exist."""
+    place = inside(root, top, follow_last=False)
+    node = node_at(place)
+    if node is None:
+        return {}
+    found = {top: node}
+    if node.type == "directory":
+        for relative, below in _below(place, ""):
+            found[f"{top}/{relative}"] = below
+    return found
+
+
+def node_at(place: Path) -> Node | None:
+    """Return what ``lstat`` says of a path of this machine; None when it does not exist."""
+    try:
+        status = os.lstat(place)
+        target = os.readlink(place) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115 - the text as it is
+    except FileNotFoundError:
+        return None
+    return Node(
+        type=_TYPES[stat.S_IFMT(status.st_mode)],
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mode=stat.S_IMODE(status.st_mode),
+        target=target,
+    )
+
+
+def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Node]]:
+    for name in sorted(os.listdir(directory)):  # noqa: PTH208 - names, not paths
+        node = node_at(directory / name)
+        if node is None:  # gone meanwhile
+            continue
+        yield prefix + name, node
+        if node.type == "directory":
+            yield from _below(directory / name, f"{prefix}{name}/")
+
+
+def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> Row:
+    entry = planned.get(path) or _code_above(path, planned)
+    if entry is None:
+        return Row(path=path, node=node)
+    return Row(path=path, node=node, resource=entry.resource, function=entry.function)
+
+
+def _code_above(path: str, planned: Mapping[str, Entry]) -> Entry | None:
+    """Return the entry of the function's code directory that ``path`` lies in."""
+    while path.count("/") > 1:
+        path = path.rpartition("/")[0]
+        entry = planned.get(path)
+        if entry is not None:
+            is_code = entry.function is not None and path.rpartition("/")[0].endswith("/lambda")
+            return entry if is_code else None
+    return None
+
+
+def _unlike(planned: Node, disk: Node) -> Iterator[str]:
+    if planned.type != disk.type:
+        yield f"is a {disk.type}, not a {planned.type}"
+        return
+    if (planned.uid, planned.gid) != (disk.uid, disk.gid):
+        yield f"belongs to {disk.uid}:{disk.gid}, not to {planned.uid}:{planned.gid}"
+    if planned.mode != disk.mode and planned.type != "link":
+        yield f"has mode {disk.mode:04o}, not {planned.mode:04o}"
+    if planned.target != disk.target:
+        yield f"points to {disk.target}, not to {planned.target}"

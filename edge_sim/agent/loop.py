@@ -1,0 +1,330 @@
+"""The agent's life: start the core, connect, take in messages, do the work in order, stop cleanly.
+
+    network thread   puts messages and connection changes into the inbox, nothing else
+    main thread      reads the inbox: hands replies to whoever waits for them, turns the rest into tasks; signals too
+    work thread      starts the core, connects, then does one task after the other: deployments, updates, asking
+
+At every (re)connect both questions are asked again, ``$next`` and the deployment shadow, so that nothing that was
+missed stays missed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import signal
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_sim.agent import mqtt, releases
+from edge_sim.agent.config import AgentConfig
+from edge_sim.agent.deployments import Deploy, Deployments
+from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
+from edge_sim.agent.installation import Installation, Settings, http_fetch
+from edge_sim.agent.jobclient import JobClient
+from edge_sim.agent.journal import Journal
+from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.supervisor import CoreError, Supervisor
+from edge_sim.agent.updater import StoppingError, Updater
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.jobs import shadow, topics, wire
+
+IDLE_ASK_S = 3600.0
+"""How often a quiet agent asks for work anyway, in case a notification was lost."""
+RETRY_MOST_S = 64.0
+WORK_STOP_S = 2.5
+CORE_STOP_S = 1.0
+"""Both leave room within the 5 s in which the agent must be gone after SIGTERM."""
+
+Question = Literal["jobs", "deployment"]
+Task = Question | Mapping[str, Any]
+"""What the work thread does: ask for something, or carry out a deployment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """An inbox entry: time to end; ``error`` says why when nobody asked for it."""
+
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connected:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disconnected:
+    reason: str
+
+
+Entry = Stopped | Message | Connected | Disconnected
+
+
+def run(
+    config: AgentConfig,
+    root: Path,
+    deploy: Deploy,
+    board: BoardIdentity,
+    *,
+    emit: Emit = emit,
+    settings: Settings = Settings(),  # noqa: B008 - a frozen value
+    connect_limit_s: float = mqtt.CONNECT_LIMIT_S,
+) -> None:
+    """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
+
+    ``deploy`` carries out deployment documents. Raises UnsupportedEnvironmentError when another agent runs on this
+    board or no broker is found at the start.
+    """
+    supervisor = Supervisor(root, config.greengrass_root)
+    with _only_one(supervisor.gg):
+        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, connect_limit_s)
+        with _signals(agent.inbox):
+            agent.run()
+
+
+@contextmanager
+def _only_one(gg: Path) -> Iterator[None]:
+    """Hold the board's agent lock: two agents would both process the same job."""
+    path = gg / "ggc/var/state/agent.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise UnsupportedEnvironmentError(f"{path}: cannot be opened: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnsupportedEnvironmentError(
+                f"another agent runs on this board: {path} is locked", hint="stop that one first"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _signals(inbox: queue.SimpleQueue[Entry]) -> Iterator[None]:
+    """Turn SIGTERM and SIGINT into an inbox entry (a SimpleQueue may be used in a handler)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, lambda *_: inbox.put(Stopped()))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _Work:
+    """Tasks waiting for the work thread; a question that waits already is not asked twice."""
+
+    tasks: queue.SimpleQueue[Task | None] = field(default_factory=queue.SimpleQueue)
+    asked: set[Question] = field(default_factory=set)
+
+    def ask(self, question: Question) -> None:
+        if question not in self.asked:
+            self.asked.add(question)
+            self.tasks.put(question)
+
+
+class _Agent:
+    """One run of the agent."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        root: Path,
+        deploy: Deploy,
+        board: BoardIdentity,
+        supervisor: Supervisor,
+        emit: Emit,
+        settings: Settings,
+        connect_limit_s: float,
+    ) -> None:
+        self.inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._config = config
+        self._emit = emit
+        self._supervisor = supervisor
+        self._connect_limit_s = connect_limit_s
+        self._channel: mqtt.Channel | None = None
+        self._work = _Work()
+        self._stop = supervisor.stopping
+        self._log = Log(supervisor.gg / RUNTIME_LOG)
+        tls = ssl.create_default_context(cafile=config.cafile) if config.cafile else None
+        self._jobs = JobClient(config.thing, stop=self._stop)
+        ota_log = Log(root / OTA_LOG)
+        self._updater = Updater(
+            Installation(supervisor, http_fetch(tls, self._stop), settings, sleep=self._stop.wait),
+            self._jobs,
+            Journal(supervisor.gg / "ggc/var/state", on_trouble=lambda text: ota_log.write("ERROR", text)),
+            board,
+            emit=emit,
+            log=ota_log,
+            stop=self._stop,
+        )
+        self._deployments = Deployments(deploy, emit=emit, log=self._log, stop=self._stop, tls=tls)
+
+    # ---- main thread
+
+    def run(self) -> None:
+        worker = threading.Thread(target=self._work_thread, name="work", daemon=True)
+        worker.start()
+        error: BaseException | None = None
+        try:
+            error = self._take_messages()
+        finally:
+            self._end(worker)
+        if error is not None:
+            raise error
+
+    def _take_messages(self) -> BaseException | None:
+        while True:
+            entry = self.inbox.get()
+            if isinstance(entry, Stopped):
+                return entry.error
+            if isinstance(entry, Connected):
+                self._emit("connected")
+                self._log.write("INFO", "Connected.", clientId=self._config.thing)
+                self._work.ask("deployment")
+                self._work.ask("jobs")
+            elif isinstance(entry, Disconnected):
+                self._emit("disconnected", reason=entry.reason)
+                self._log.write("WARN", "Disconnected.", reason=entry.reason)
+            else:
+                self._sort(entry)
+
+    def _sort(self, message: Message) -> None:
+        thing = self._config.thing
+        try:
+            if message.topic == topics.notify_next(thing):
+                self._work.ask("jobs")  # only a hint: what is next is asked for, so order and copies do not matter
+            elif message.topic == topics.deployment_delta(thing):
+                self._take(shadow.decode_delta(message.payload))
+            elif message.topic == topics.deployment_get_accepted(thing):
+                self._take(shadow.decode_accepted(message.payload))
+            else:
+                self._jobs.deliver(message.topic, message.payload)
+        except wire.JobsError as error:
+            self._log.write("WARN", "A message could not be read.", topic=message.topic, error=error.brief)
+
+    def _take(self, deployment: Mapping[str, Any] | None) -> None:
+        if deployment is not None:
+            self._work.tasks.put(deployment)
+
+    def _end(self, worker: threading.Thread) -> None:
+        self._stop.set()
+        self._jobs.interrupt()
+        self._work.tasks.put(None)
+        worker.join(WORK_STOP_S)
+        with suppress(CoreError):
+            self._supervisor.stop(limit_s=CORE_STOP_S)
+        if self._channel is not None:
+            self._channel.close()
+        self._emit("stopped")
+
+    # ---- work thread
+
+    def _work_thread(self) -> None:
+        try:
+            self._updater.resolve()
+            self._start_core()
+            self._connect()
+            self._do_tasks()
+        except StoppingError:
+            pass
+        except BaseException as error:  # raised again in the main thread
+            self.inbox.put(Stopped(error=error))
+
+    def _start_core(self) -> None:
+        """Have the current version running; a core that does not start is told, and is no reason to end."""
+        version = releases.current(self._supervisor.gg)
+        if version is None:
+            self._emit("core", status="missing")
+            return
+        try:
+            if self._supervisor.trouble(version) is not None:
+                self._supervisor.stop()
+                self._supervisor.start()
+        except CoreError as error:
+            self._emit("core", status="failed", version=version, error=error.brief)
+            self._log.write("ERROR", "The core did not start.", version=version, error=error.brief)
+            return
+        self._emit("core", status="running", version=version, chrooted=self._supervisor.chrooted)
+
+    def _connect(self) -> None:
+        self._channel = channel = mqtt.connect(
+            self._config.broker,
+            self._config.thing,
+            self._config.keep_alive_s,
+            cafile=self._config.cafile,
+            on_connect=lambda: self.inbox.put(Connected()),
+            on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),
+            limit_s=self._connect_limit_s,
+            stop=self._stop,
+        )
+        self._jobs.attach(channel)
+        thing = self._config.thing
+        for topic in (
+            *self._jobs.reply_filters,
+            topics.notify_next(thing),
+            topics.deployment_delta(thing),
+            topics.deployment_get_accepted(thing),
+        ):
+            channel.subscribe(topic, lambda name, data: self.inbox.put(Message(topic=name, payload=data)))
+        # What was asked at the first connect may have been answered before the subscriptions were there.
+        self._work.ask("deployment")
+        self._work.ask("jobs")
+
+    def _do_tasks(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            wait = mqtt.backoff(failures, most=RETRY_MOST_S) if failures else IDLE_ASK_S
+            try:
+                task = self._work.tasks.get(timeout=wait)
+            except queue.Empty:
+                task = "jobs"
+                self._work.ask("deployment")
+            try:
+                self._do(task)
+                failures = 0
+            except (EdgeSimError, OSError) as error:
+                failures += 1
+                self._tell_failure(task, error)
+
+    def _do(self, task: Task | None) -> None:
+        if task == "jobs":
+            self._work.asked.discard("jobs")
+            self._updater.work()
+        elif task == "deployment":
+            self._work.asked.discard("deployment")
+            if self._channel is not None:
+                self._channel.publish(topics.deployment_get(self._config.thing), b"{}")
+        elif task is not None and not isinstance(task, str):
+            self._deployments.carry_out(task)
+
+    def _tell_failure(self, task: Task | None, error: EdgeSimError | OSError) -> None:
+        brief = error.brief if isinstance(error, EdgeSimError) else str(error)
+        what = task if isinstance(task, str) else "deployment"
+        if isinstance(error, mqtt.OfflineError):
+            self._log.write("WARN", "The cloud did not answer.", task=what, error=brief)
+            return
+        self._emit("error", task=what, error=brief)
+        self._log.write("ERROR", "A task failed.", task=what, error=brief)

@@ -1,0 +1,95 @@
+"""The end of an update, on its way to the cloud: kept in the journal until the cloud has acknowledged it.
+
+paho keeps unsent messages in memory only, and a PUBACK says that the broker has it, not that the job is over. So the
+report is sent, with the same client token, until ``update/accepted`` comes, or an answer that shows the job is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from edge_sim.agent import releases
+from edge_sim.agent.crashpoints import point
+from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.jobclient import JobEndedError, Jobs, RefusedError
+from edge_sim.agent.journal import Journal, Record, Report
+from edge_sim.jobs.update import Phase
+
+
+class Outbox:
+    """Tells how updates go and how they end."""
+
+    def __init__(
+        self, jobs: Jobs, journal: Journal, gg: Path, *, emit: Emit, log: Log, new_token: Callable[[], str]
+    ) -> None:
+        self._jobs = jobs
+        self._journal = journal
+        self._gg = gg
+        self._emit = emit
+        self._log = log
+        self._new_token = new_token
+
+    def tell(self, record: Record, phase: Phase, detail: str | None = None) -> None:
+        """Say on the board where an update is."""
+        more = {"detail": detail} if detail else {}
+        versions = {"from": record.old, "to": record.new}
+        self._emit("update", job=record.job, phase=phase.name, **versions, **more)
+        bad = phase in (Phase.FAILED, Phase.REJECTED, Phase.ROLL_BACK)
+        text = f"Software update: {phase.name}."
+        self._log.write("ERROR" if bad else "INFO", text, job=record.job, **versions, **more)
+
+    def put(self, record: Record, end: Phase, reason: str | None = None) -> None:
+        """Queue the report of an update that is over. Raises UpdateError when it cannot be written down."""
+        more = {"reason": reason} if reason else {}
+        report = Report(status=end.name, details=details(record, record.phase.name, **more))
+        if record.confirmed:
+            with suppress(OSError):  # only a help for repairs; the update itself is committed already
+                releases.remember_good(self._gg, record.new)
+        self._journal.write(replace(record, report=report, token=self._new_token()))
+        point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
+        self.tell(record, end, reason)
+
+    def send(self) -> None:
+        """Send what is queued and close the journal. Raises OfflineError when the cloud does not answer."""
+        record = self._journal.read()
+        if record is None or record.report is None:
+            return
+        status = record.report.status
+        try:
+            self._jobs.update(
+                record.job, status, record.report.details, version=record.version_number, token=record.token
+            )
+        except JobEndedError as error:
+            if error.status != status:  # it ended otherwise meanwhile; the board stays as it is
+                self._conflict(record, f"the cloud says {error.status}")
+        except RefusedError as error:
+            self._conflict(record, error.brief)
+        point("P26 report-acked")
+        self._tidy(record)
+        point("P28 journal-closed")
+        self._emit("reported", job=record.job, status=status)
+
+    def drop(self, record: Record) -> None:
+        """Clean up after a job that the cloud has ended: there is nothing to report."""
+        self._tidy(record)
+        self._emit("update", job=record.job, phase="CANCELED", detail=record.reason)
+        self._log.write("WARN", "Software update was cancelled.", job=record.job, reason=record.reason)
+
+    def _conflict(self, record: Record, text: str) -> None:
+        self._log.write("ERROR", "The report was not taken.", job=record.job, reason=text)
+        self._emit("error", job=record.job, error=f"the report was not taken: {text}")
+
+    def _tidy(self, record: Record) -> None:
+        """Remove what nobody needs any more; the version before stays."""
+        releases.sweep(self._gg)
+        releases.prune(self._gg, (record.old or "",))
+        point("P27 old-pruned")
+        self._journal.close()
+
+
+def details(record: Record, phase: str, **more: str) -> dict[str, str]:
+    """statusDetails (the keys are ours): phase, from which version to which, and more."""
+    return {"phase": phase, "from": record.old or "none", "to": record.new or "unknown", **more}

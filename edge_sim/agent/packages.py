@@ -1,0 +1,150 @@
+"""The packages of a deployment, models and function code: what they are, where from, and how each is unpacked."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from edge_sim.agent.archives import ArchiveError, Limits, unpack
+from edge_sim.agent.download import DownloadError
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import CODE_MODES, Content, Modes, function_directory, model_directory, model_modes
+from edge_sim.greengrass.resources import Model
+
+
+class Fetch(Protocol):
+    """Brings an artifact to a new file, or raises DownloadError. ``download.download`` is one."""
+
+    def __call__(self, url: str, destination: Path, *, sha256: str, size: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """Something to unpack. ``owner`` names it in messages; ``directory`` is the board's; ``modes`` as planned."""
+
+    owner: str
+    arn: str
+    sha256: str
+    size: int
+    file_name: str
+    directory: str
+    modes: Modes
+
+
+def packages(group: Group, facts: HostFacts) -> tuple[Package, ...]:
+    """Return the packages of ``group``, one for each directory. Raises InvalidDefinitionError (no such Linux group)."""
+    found = {package.directory: package for package in (*_code(group, facts), *_models(group, facts))}
+    return tuple(found.values())
+
+
+def sources(document: Mapping[str, Any], wanted: tuple[Package, ...]) -> dict[str, str]:
+    """Return the URL of each package by ARN, from the document's ``Artifacts``.
+
+    Raises InvalidDefinitionError when one is missing or is not the one that group.json means.
+    """
+    artifacts = document.get("Artifacts")
+    known = artifacts if isinstance(artifacts, Mapping) else {}
+    urls = {}
+    for package in wanted:
+        entry = known.get(package.arn)
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("Url"), str):
+            raise InvalidDefinitionError(f"{package.owner}: the deployment document has no artifact {package.arn}")
+        if (entry.get("Sha256"), entry.get("Size")) != (package.sha256, package.size):
+            raise InvalidDefinitionError(
+                f"{package.owner}: the artifact {package.arn} is not the one that the group names (size or SHA-256)",
+                hint="deploy again",
+            )
+        urls[package.arn] = entry["Url"]
+    return urls
+
+
+def install(
+    package: Package, url: str, destination: Path, modes: Modes, *, fetch: Fetch, limits: Limits
+) -> tuple[Content, ...]:
+    """Fetch and unpack ``package`` into the new directory ``destination``; return what is in it.
+
+    ``modes`` are the package's, with -1 for an owner that cannot be set. Raises DownloadError, ArchiveError and
+    UnpackError, with V1's words around the reason.
+    """
+    archive = destination.with_name(f"{destination.name}.package")
+    try:
+        fetch(url, archive, sha256=package.sha256, size=package.size)
+        destination.mkdir(mode=0o700)
+        return unpack(archive, destination, file_name=package.file_name, limits=limits, modes=modes)
+    except DownloadError as error:
+        brief = f"{_wrapped(package)} error while downloading: {error.brief}"
+        raise DownloadError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
+    except ArchiveError as error:
+        raise ArchiveError(
+            error.code, f"{_wrapped(package)} {_unpacking(package, error)}", member=error.member, hint=error.hint
+        ) from error
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def intact(place: Path, contents: tuple[Content, ...], modes: Modes) -> bool:
+    """Tell whether everything in ``contents`` is still below ``place`` with the right type, owner and mode."""
+    everything = (Content(path="", type="directory"), *contents)
+    return all(_as_unpacked(place / content.path, content, modes) for content in everything)
+
+
+def _as_unpacked(path: Path, content: Content, modes: Modes) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    wanted = modes.node(content)
+    kind = stat.S_ISDIR(status.st_mode) if content.type == "directory" else stat.S_ISREG(status.st_mode)
+    owned = wanted.uid in (-1, status.st_uid) and wanted.gid in (-1, status.st_gid)
+    return kind and owned and stat.S_IMODE(status.st_mode) == wanted.mode
+
+
+def _code(group: Group, facts: HostFacts) -> Iterator[Package]:
+    for function in group.functions:
+        code = group.code.get(function.id)
+        if code is not None:
+            yield Package(
+                owner=f"function {function.id}",
+                arn=code.artifact_arn,
+                sha256=code.sha256,
+                size=code.size,
+                file_name="code.zip",  # Lambda's packages are zips
+                directory=function_directory(facts, function),
+                modes=CODE_MODES,
+            )
+
+
+def _models(group: Group, facts: HostFacts) -> Iterator[Package]:
+    for resource in group.resources:
+        artifact = group.artifacts.get(resource.id)
+        if isinstance(resource.data, Model) and artifact is not None:
+            yield Package(
+                owner=f"resource {resource.id}",
+                arn=artifact.arn,
+                sha256=artifact.sha256,
+                size=artifact.size,
+                file_name=artifact.file_name,
+                directory=model_directory(facts, resource, artifact),
+                modes=model_modes(facts, resource),
+            )
+
+
+def _wrapped(package: Package) -> str:
+    return f"{package.owner}: unable to download the artifact {package.arn}:"
+
+
+def _unpacking(package: Package, error: ArchiveError) -> str:
+    """Return V1's sentence (ml-console.md, "Unpacking error in runtime.log") around what is wrong."""
+    reason = error.brief
+    if error.code == "NO_PARENT":
+        reason = f"open {package.directory}/{error.member}: no such file or directory"
+    source = f"/tmp/greengrass/artifacts/{package.arn.rsplit('/', 1)[-1]}"
+    return (
+        f"Error while processing. Error while unpacking the file from {source} to {package.directory}, error: {reason}"
+    )

@@ -1,0 +1,174 @@
+"""The program that becomes a function's process: ``python -m edge_sim.agent.sandbox``, started by ``functions``.
+
+Standard input holds one JSON object (``functions.specification`` writes it), standard output takes JSON lines, standard
+error is the function's log. In this order: the container's view or the board's root, exactly the identity, then either
+the function (exec of the interpreter with ``worker``'s text) or a probe, which opens paths for real and says how that
+went. Lines on standard output: ``{"notes": […]}``, then the worker's or ``{"probe": {path: …}}``; when anything fails
+before that, ``{"sandbox": sentence}`` and exit status 120.
+
+Not simulated: seccomp, the devices cgroup (writing to a read-only device is refused by Landlock instead) and the
+memory cgroup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import signal
+import stat
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent import linux, view
+from edge_sim.errors import EdgeSimError
+
+FAILED = 120
+"""Exit status when the function could not be started."""
+MAX_SPEC_BYTES = 16 * 1024 * 1024
+
+
+def main() -> int:
+    """Read the specification and become the process it describes; returns only after a probe or a failure."""
+    try:
+        spec = json.loads(sys.stdin.buffer.read(MAX_SPEC_BYTES))
+        os.umask(0o022)
+        if spec["isolation"] == "GreengrassContainer":
+            return _in_namespaces(spec)
+        root = Path(spec["root"])
+        if root != Path("/"):
+            os.chroot(root)
+            os.chdir("/")
+        return _become(spec, [])
+    except (OSError, EdgeSimError, ValueError) as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    _say({"sandbox": str(error), "forbidden": getattr(error, "errno", None) == errno.EPERM})
+    return FAILED
+
+
+def _say(message: Mapping[str, object]) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _in_namespaces(spec: Mapping[str, Any]) -> int:
+    """Fork the first process of new namespaces and wait for it; this process keeps the board's view."""
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    result = FAILED
+    try:
+        linux.die_with_parent(signal.SIGKILL)
+        result = _contained(spec)
+    except Exception as error:  # nothing may pass: this is a forked copy of the program
+        _failed(error)
+    finally:
+        os._exit(result)
+
+
+def _contained(spec: Mapping[str, Any]) -> int:
+    seen = view.View(
+        root=Path(spec["root"]),
+        scratch=Path(spec["scratch"]),
+        masked=tuple(spec["masked"]),
+        attachments=tuple(view.Attachment(**a) for a in spec["attachments"]),
+        sysfs=bool(spec["sysfs"]),
+    )
+    merged, notes = view.build(seen)
+    linux.change_root(merged)
+    linux.no_new_privileges()
+    refused = view.read_only_devices(seen)
+    if refused and not linux.write_only_below(_all_but(refused)):
+        notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
+    return _become(spec, notes)
+
+
+def _all_but(devices: list[Path]) -> list[Path]:
+    """Return paths that cover the whole tree except ``devices``, which lie in /dev."""
+    entries = [p for p in Path("/").iterdir() if p.name != "dev"]
+    entries += [p for p in Path("/dev").rglob("*") if p not in devices and not p.is_dir()]
+    return [p for p in entries if not p.is_symlink()]
+
+
+def _become(spec: Mapping[str, Any], notes: list[str]) -> int:
+    """Take on exactly the identity, then run the function or the probe."""
+    identity = spec["identity"]
+    linux.no_new_privileges()
+    os.setgroups(identity["groups"])
+    os.setresgid(identity["gid"], identity["gid"], identity["gid"])
+    os.setresuid(identity["uid"], identity["uid"], identity["uid"])
+    linux.die_with_parent(signal.SIGKILL)  # the change of identity has cleared it
+    if notes:
+        _say({"notes": notes})
+    if "probe" in spec:
+        _say({"probe": {path: probe(path) for path in spec["probe"]}})
+        return 0
+    os.chdir(spec["workingDirectory"])
+    _exec(spec)
+    return FAILED
+
+
+def _exec(spec: Mapping[str, Any]) -> None:
+    """Become the interpreter: the job on its standard input, the log on 1 and 2, the result on another descriptor."""
+    result = os.dup(1)
+    os.set_inheritable(result, True)
+    job = os.memfd_create("edge-sim-job")
+    os.write(job, json.dumps({**spec["job"], "resultFd": result}).encode())
+    os.lseek(job, 0, os.SEEK_SET)
+    os.dup2(job, 0)
+    os.dup2(2, 1)
+    try:
+        os.execve(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 - the purpose of this program
+    except OSError as error:
+        os.dup2(result, 1)
+        raise OSError(error.errno, f"{spec['argv'][0]}: cannot be started: {error.strerror}") from error
+
+
+def probe(path: str) -> dict[str, Any]:
+    """Open ``path`` for reading and for writing, as whoever this process is, and change nothing.
+
+    A directory is listed and a file with a name of its own is made and removed in it; devices are opened without
+    waiting. ``errors`` holds the kernel's word for each refusal.
+    """
+    answer: dict[str, Any] = {"read": False, "write": False, "errors": {}}
+    for kind, attempt in (("read", _try_reading), ("write", _try_writing)):
+        try:
+            attempt(path)
+            answer[kind] = True
+        except OSError as error:
+            answer["errors"][kind] = errno.errorcode.get(error.errno or 0, str(error))
+    return answer
+
+
+def _try_reading(path: str) -> None:
+    if os.path.isdir(path):  # noqa: PTH112 - plain strings: a probe imports as little as it can
+        os.listdir(path)  # noqa: PTH208
+    else:
+        os.close(os.open(path, os.O_RDONLY | _flags(path)))
+
+
+def _try_writing(path: str) -> None:
+    if os.path.isdir(path):  # noqa: PTH112
+        name = f"{path}/.edge-sim-probe-{uuid.uuid4().hex}"
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+    else:
+        os.close(os.open(path, os.O_WRONLY | _flags(path)))
+
+
+def _flags(path: str) -> int:
+    plain = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    return 0 if plain else os.O_NONBLOCK | os.O_NOCTTY
+
+
+if __name__ == "__main__":
+    sys.exit(main())

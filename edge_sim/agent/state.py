@@ -1,0 +1,89 @@
+"""What the deployer knows about its own work: ``<gg>/ggc/var/state/edge-sim.json``.
+
+From it the plan of the running group can be computed again without the archives, an unchanged artifact is not
+fetched twice, and only what is recorded here is ever removed. The file's form is ours. ``gg`` is the Greengrass root.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_sim.errors import EdgeSimError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import Content, Modes, model_directory
+from edge_sim.greengrass.resources import Model
+
+PATH = "ggc/var/state/edge-sim.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """One unpacked package. ``modes`` are those it was unpacked with (-1: the owner could not be set)."""
+
+    sha256: str
+    modes: Modes
+    contents: tuple[Content, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """``installed`` by the board's directory; ``work`` are the working directories that were made."""
+
+    installed: Mapping[str, Installed] = field(default_factory=dict)
+    work: tuple[str, ...] = ()
+    not_proven: tuple[str, ...] = ()
+
+    def contents(self, group: Group, facts: HostFacts) -> dict[str, tuple[Content, ...]]:
+        """Return the members of each model of ``group`` by resource id, as ``plan`` wants them."""
+        found = {}
+        for resource in group.resources:
+            artifact = group.artifacts.get(resource.id)
+            if isinstance(resource.data, Model) and artifact is not None:
+                installed = self.installed.get(model_directory(facts, resource, artifact))
+                found[resource.id] = installed.contents if installed else ()
+        return found
+
+
+def read(gg: Path) -> State:
+    """Return the recorded state, an empty one when nothing was ever deployed.
+
+    Raises EdgeSimError when the file is there and cannot be read.
+    """
+    path = gg / PATH
+    try:
+        raw = json.loads(path.read_bytes())
+        if raw["version"] != _VERSION:
+            raise ValueError(f"version {raw['version']}")
+        return State(
+            installed={directory: _installed(one) for directory, one in raw["installed"].items()},
+            work=tuple(raw["work"]),
+            not_proven=tuple(raw["not_proven"]),
+        )
+    except FileNotFoundError:
+        return State()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EdgeSimError(
+            f"{path}: the deployer's record cannot be read",
+            details=str(error),
+            hint="remove it and deploy again; every artifact is fetched anew then",
+        ) from error
+
+
+def encode(state: State) -> bytes:
+    """Return ``state`` as the file holds it."""
+    body = {"version": _VERSION, **asdict(state)}
+    return json.dumps(body, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _installed(raw: Mapping[str, Any]) -> Installed:
+    return Installed(
+        sha256=raw["sha256"],
+        modes=Modes(**raw["modes"]),
+        contents=tuple(Content(**content) for content in raw["contents"]),
+    )

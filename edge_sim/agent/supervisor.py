@@ -1,0 +1,246 @@
+"""Starts, stops and watches the core software of a board.
+
+It runs ``<gg>/ggc/core/greengrassd start|stop`` inside the board's root: in a chroot where that can be done, else as
+it is with ``GREENGRASS_ROOT`` naming the directory. Every wait has a limit, and what does not stop is killed with its
+whole process group, so that two versions never run at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from edge_sim.agent.events import redact
+from edge_sim.errors import UpdateError
+
+START_LIMIT_S = 35.0
+"""``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
+STOP_LIMIT_S = 30.0
+KILL_LIMIT_S = 5.0
+HEALTH_CHECKS = 3
+HEALTH_INTERVAL_S = 1.0
+MAX_STATE_BYTES = 4096
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class CoreError(UpdateError):
+    """The core software did not start or stop; the text says what it said last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A core that says it runs: ``<gg>/ggc/var/state/core.json``, and its process is there."""
+
+    version: str
+    pid: int
+
+
+class Supervisor:
+    """The core software below ``root``; ``greengrass_root`` is its path on the board."""
+
+    def __init__(
+        self,
+        root: Path,
+        greengrass_root: str = "/greengrass",
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        start_limit_s: float = START_LIMIT_S,
+        stop_limit_s: float = STOP_LIMIT_S,
+    ) -> None:
+        self._root = root.resolve()
+        self._board_path = "/" + greengrass_root.strip("/")
+        self.gg = self._root / greengrass_root.strip("/")
+        self._sleep = sleep
+        self._start_limit_s = start_limit_s
+        self._stop_limit_s = stop_limit_s
+        self.stopping = threading.Event()
+        """Set when the agent ends: from then on no core is started any more."""
+
+    @property
+    def chrooted(self) -> bool:
+        """Whether the core runs in a chroot: the board has a shell of its own and this process may do it."""
+        return self._root != Path("/") and os.geteuid() == 0 and (self._root / "bin/sh").exists()
+
+    def start(self) -> Running:
+        """Start the current version and return it once it is ready. Raises CoreError."""
+        if self.stopping.is_set():
+            raise CoreError("greengrassd start: the agent is stopping")
+        status, said = self._greengrassd("start", self._start_limit_s)
+        running = self.running()
+        if status != 0 or running is None:
+            self.kill()
+            raise CoreError(f"greengrassd start: {said or 'no core is running after it'}")
+        return running
+
+    def stop(self, *, limit_s: float | None = None) -> None:
+        """Stop whatever core runs; kill it when it does not stop. Raises CoreError when even that fails."""
+        if not self._processes():
+            return
+        with suppress(CoreError):  # a core that cannot stop itself is killed below
+            self._greengrassd("stop", self._stop_limit_s if limit_s is None else limit_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill every process of every version of this board's core, with their process groups. Raises CoreError."""
+        processes = self._processes()
+        for process in processes:
+            _kill_group(process)
+        left = _wait_for_end(processes)
+        if left:
+            raise CoreError(f"the core's processes {left} cannot be killed")
+        with suppress(OSError):
+            self._state_file.unlink(missing_ok=True)
+
+    def running(self) -> Running | None:
+        """Return the core that is up, or None: no state, or its process is not (any more) a core's."""
+        try:
+            with self._state_file.open("rb") as file:
+                state = json.loads(file.read(MAX_STATE_BYTES))
+            found = Running(version=str(state["version"]), pid=int(state["pid"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return found if any(process.pid == found.pid for process in self._processes()) else None
+
+    def trouble(self, version: str) -> str | None:
+        """Look once: return None when ``version`` runs, else what is wrong."""
+        running = self.running()
+        if running is None:
+            return "the core is not running"
+        if running.version != version:
+            return f"version {running.version} is running, not {version}"
+        return None
+
+    def unhealthy(
+        self,
+        version: str,
+        *,
+        checks: int = HEALTH_CHECKS,
+        interval_s: float = HEALTH_INTERVAL_S,
+        on_pass: Callable[[], None] = lambda: None,
+    ) -> str | None:
+        """Look ``checks`` times in a row: None when ``version`` ran, as one process, each time; else what was wrong.
+
+        ``on_pass`` is called after each good look; what it raises ends the checks.
+        """
+        first = self.running()
+        for number in range(checks):
+            if number:
+                self._sleep(interval_s)
+            wrong = self.trouble(version)
+            if wrong is None and self.running() != first:
+                wrong = f"version {version} was restarted while it was watched"
+            if wrong is not None:
+                return f"{wrong} (health check {number + 1} of {checks})"
+            on_pass()
+        return None
+
+    @property
+    def _state_file(self) -> Path:
+        return self.gg / "ggc/var/state/core.json"
+
+    def _greengrassd(self, verb: str, limit_s: float) -> tuple[int, str]:
+        """Run greengrassd; return its status and the last thing it said. Raises CoreError after ``limit_s``."""
+        top = self._board_path if self.chrooted else str(self.gg)
+        argv = [f"{top}/ggc/core/greengrassd", verb]
+        if self.chrooted:
+            argv = ["chroot", str(self._root), *argv]
+        with tempfile.TemporaryFile() as output:  # not a pipe: a daemon that keeps it open must not hold us
+            try:
+                process = subprocess.Popen(
+                    argv,
+                    env=self._environment(top),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CoreError(f"greengrassd {verb}: cannot be run: {error.strerror}") from error
+            status = self._await(process, verb, limit_s)
+            output.seek(0)
+            return status, _last_words(output.read(64 * 1024))
+
+    def _environment(self, top: str) -> Mapping[str, str]:
+        pid_directory = "/var/run" if self.chrooted or self._root == Path("/") else str(self._root / "var/run")
+        return {"PATH": PATH, "HOME": "/", "GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
+
+    def _await(self, process: subprocess.Popen[bytes], verb: str, limit_s: float) -> int:
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            self._reap()
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(0.05)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(KILL_LIMIT_S)
+        raise CoreError(f"greengrassd {verb}: no end after {limit_s:g} s")
+
+    def _processes(self) -> list[psutil.Process]:
+        """Return the live processes that were started from one of this board's versions, oldest first."""
+        packages = f"{self._board_path if self.chrooted else self.gg}/ggc/packages/"
+        root = self._root if self.chrooted else Path("/")
+        return [p for p in psutil.process_iter() if _started_from(p, packages) and _seen_root(p) == root]
+
+    def _reap(self) -> None:
+        """Collect dead cores that became our children (in a container the agent may be process 1)."""
+        with suppress(OSError, ValueError):
+            os.waitpid(int(json.loads(self._state_file.read_bytes())["pid"]), os.WNOHANG)
+
+
+def _started_from(process: psutil.Process, packages: str) -> bool:
+    try:
+        arguments = process.cmdline()
+    except psutil.Error:
+        return False
+    return any(word.startswith(packages) for word in arguments[:2]) and _is_alive(process)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _seen_root(process: psutil.Process) -> Path | None:
+    """The root directory of a process as we see it; in another mount namespace it reads ``/``."""
+    try:
+        return Path(f"/proc/{process.pid}/root").readlink()
+    except OSError:
+        return None
+
+
+def _wait_for_end(processes: list[psutil.Process]) -> list[int]:
+    """Return the ids of those that are still alive after a while. A zombie that nobody collects has ended."""
+    deadline = time.monotonic() + KILL_LIMIT_S
+    while alive := [process.pid for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return alive
+
+
+def _kill_group(process: psutil.Process) -> None:
+    with suppress(OSError, psutil.Error):
+        group = os.getpgid(process.pid)
+        if group == os.getpgrp():
+            process.kill()
+        else:
+            os.killpg(group, signal.SIGKILL)
+
+
+def _last_words(output: bytes) -> str:
+    """The last two lines that greengrassd printed: the daemon's own error and V1's line about it."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return redact("; ".join(lines[-2:]))[:900]

@@ -1,0 +1,180 @@
+"""What a containerised function sees, built from the board's own tree.
+
+V1 laid an overlay over ``/``, hid the Greengrass root with a whiteout and mounted the resources in (each step is named
+in gg-troubleshooting.md). Here the same, in a mount namespace of its own and with the overlay's upper layer on a tmpfs
+(V1's ``useOverlayWithTmpfs``), so that nothing is ever made in the board's tree. Where the kernel forbids the overlay,
+as in some user namespaces, the board's tree is bound in piece by piece, read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_sim.agent import linux
+from edge_sim.agent.rooted import inside
+
+STANDARD_NODES = ("null", "zero", "full", "random", "urandom", "tty")
+_STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """One path of the board shown at ``destination``."""
+
+    source: str
+    destination: str
+    read_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A container's file system. ``scratch`` is an empty directory of this machine to build it on."""
+
+    root: Path
+    scratch: Path
+    masked: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    sysfs: bool
+
+
+def build(view: View) -> tuple[Path, list[str]]:
+    """Mount the view and return its root and notes about what could not be done as V1 did it.
+
+    To be called in a mount namespace and, for /proc, as the first process of a PID namespace. Raises OSError.
+    """
+    notes: list[str] = []
+    linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", view.scratch, "tmpfs", linux.MS_NOSUID, "mode=755")
+    merged = view.scratch / "merged"
+    merged.mkdir()
+    try:
+        _overlay(view, merged)
+    except OSError as error:
+        notes.append(f"the overlay could not be mounted ({error.strerror}): the board's tree is read-only instead")
+        _binds(view, merged)
+    if view.root != Path("/"):  # V1 shows no other file systems (mountAllBlockDevices "no"); ours carry /usr
+        _rebind_submounts(view, merged)
+    _kernel_file_systems(view, merged, notes)
+    devices = {a.destination for a in view.attachments if a.destination.startswith("/dev/")}
+    _dev(view, merged)
+    for attachment in sorted(view.attachments, key=lambda a: (a.destination not in devices, a.destination)):
+        _attach(view, merged, attachment)
+    return merged, notes
+
+
+def read_only_devices(view: View) -> list[Path]:
+    """Return the attached character and block devices that may only be read, as paths in the container."""
+    paths = (Path(a.destination) for a in view.attachments if a.read_only)
+    return [path for path in paths if path.is_char_device() or path.is_block_device()]
+
+
+def _overlay(view: View, merged: Path) -> None:
+    upper, work = view.scratch / "upper", view.scratch / "work"
+    upper.mkdir()
+    work.mkdir()
+    for path in view.masked:
+        hidden = upper / path.lstrip("/")
+        hidden.parent.mkdir(parents=True, exist_ok=True)
+        os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))  # a whiteout: the path does not exist in the overlay
+    lower = re.sub(r"([\\:,])", r"\\\1", str(view.root))
+    linux.mount("overlay", merged, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}")
+
+
+def _binds(view: View, merged: Path) -> None:
+    """Show the board's tree without an overlay: directories that need mount points are ours, the rest is bound."""
+    linux.bind(merged, merged)
+    ours = {"/", "/dev", "/proc", "/sys", "/tmp"}  # the board's, not this machine's
+    for path in (*view.masked, *(a.destination for a in view.attachments)):
+        ours.update(str(parent) for parent in Path(path).parents)
+    _mirror(view, merged, "/", ours)
+    (merged / "tmp").chmod(0o1777)
+
+
+def _mirror(view: View, merged: Path, directory: str, ours: set[str]) -> None:
+    here = view.root / directory.lstrip("/")
+    for entry in sorted(here.iterdir()) if here.is_dir() else ():
+        path = f"{directory.rstrip('/')}/{entry.name}"
+        target = merged / path.lstrip("/")
+        if path in view.masked:
+            continue
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+        elif path in ours:
+            target.mkdir()
+            if path not in ("/dev", "/proc", "/sys", "/tmp"):
+                _mirror(view, merged, path, ours)
+        elif entry.is_dir() or entry.is_file():
+            _mount_point(target, directory=entry.is_dir())
+            linux.bind(entry, target, read_only=True)
+
+
+def _rebind_submounts(view: View, merged: Path) -> None:
+    """Show again what is mounted below the board's root: an overlay does not cross into its lower layer's mounts."""
+    skipped = ("/proc", "/dev", "/sys", *view.masked)
+    for point in _mount_points():
+        if view.root not in point.parents or view.scratch in (point, *point.parents):
+            continue
+        path = "/" + point.relative_to(view.root).as_posix()
+        if any(path == top or path.startswith(top + "/") for top in skipped):
+            continue
+        target = merged / path[1:]
+        if target.exists() and not target.is_symlink():
+            linux.bind(point, target)
+
+
+def _mount_points() -> Iterator[Path]:
+    """Return every mount point of this namespace, in the order they were made."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        field = line.split(" ")[4]
+        yield Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), field))
+
+
+def _kernel_file_systems(view: View, merged: Path, notes: list[str]) -> None:
+    flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+    proc = merged / "proc"
+    _mount_point(proc, directory=True)
+    try:
+        linux.mount("proc", proc, "proc", flags)
+    except OSError as error:
+        notes.append(f"/proc could not be mounted ({error.strerror}): the function has none")
+    if view.sysfs and Path("/sys/kernel").is_dir():
+        _mount_point(merged / "sys", directory=True)
+        linux.bind(Path("/sys"), merged / "sys", read_only=True)
+
+
+def _dev(view: View, merged: Path) -> None:
+    dev = merged / "dev"
+    _mount_point(dev, directory=True)
+    linux.mount("tmpfs", dev, "tmpfs", linux.MS_NOSUID, "mode=755")
+    for name in STANDARD_NODES:
+        board = view.root / "dev" / name
+        source = board if board.is_char_device() else Path("/dev", name)
+        _mount_point(dev / name, directory=False)
+        linux.bind(source, dev / name)
+    for name, fd in _STANDARD_LINKS.items():
+        (dev / name).symlink_to(f"/proc/self/fd{fd}")
+
+
+def _attach(view: View, merged: Path, attachment: Attachment) -> None:
+    source = inside(view.root, attachment.source)
+    if not source.exists():
+        raise FileNotFoundError(2, "file doesn't exist", attachment.source)
+    target = inside(merged, attachment.destination)
+    _mount_point(target, directory=source.is_dir())
+    linux.bind(source, target, read_only=attachment.read_only)
+
+
+def _mount_point(target: Path, *, directory: bool) -> None:
+    """Make a place to mount on if there is none; in the overlay it goes to the upper layer."""
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if directory:
+        target.mkdir()
+    else:
+        target.touch()
