@@ -6,9 +6,13 @@ Rules, plans and access answers read only this value, so the same rules run on a
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+MAX_LINKS = 40
+"""How many symbolic links are followed before a path counts as a loop: the kernel's own limit (path_resolution(7))."""
 
 NodeType = Literal["directory", "file", "link", "char", "block", "fifo", "socket"]
 
@@ -71,3 +75,8 @@ class HostFacts:
         GID" in one place and "GID" in another, see docs/fidelity.md).
         """
         return int(owner) if owner.isascii() and owner.isdigit() else self.groups.get(owner)
+
+
+def link_target(path: str, target: str) -> str:
+    """Return the absolute path that a link at ``path`` with the text ``target`` leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))

@@ -1,14 +1,22 @@
-"""``edge-sim agent run|layout|access|invoke``: the commands that run on the board."""
+"""``edge-sim agent run|layout|access|invoke``: the commands that run on the board.
+
+``run`` prints one JSON object a line for every event; the others print one JSON object. They need only the four light
+packages and the standard library.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.group import Group
 
 _ROOT = click.option(
     "--root",
@@ -17,10 +25,123 @@ _ROOT = click.option(
     show_default=True,
     help="The board's root directory; / on a real one.",
 )
-_ARCHITECTURE = click.option("--architecture", help="Stand in for this architecture instead of the machine's own.")
-_SYSTEM = click.option("--operating-system", help="Stand in for this system instead of what os-release says.")
+_GREENGRASS = click.option(
+    "--greengrass-root", default="/greengrass", show_default=True, help="Where the core is installed on the board."
+)
 
 
 @click.group("agent")
 def command() -> None:
     """What runs on the board: deployments, functions, updates."""
+
+
+@command.command()
+@_ROOT
+@click.option(
+    "--config", type=click.Path(path_type=Path), required=True, help="JSON: thing, broker, cafile, keepAlive."
+)
+def run(root: Path, config: Path) -> None:
+    """Connect and carry out deployments and updates until SIGTERM.
+
+    Example: edge-sim agent run --root / --config /etc/edge-sim/agent.json
+    """
+    from edge_sim.agent import loop
+    from edge_sim.agent.config import read_config
+    from edge_sim.agent.deployer import deploy
+    from edge_sim.agent.host import LinuxHost
+    from edge_sim.agent.preflight import BoardIdentity
+    from edge_sim.agent.probe import StandIn, probe
+    from edge_sim.greengrass import groupfile
+    from edge_sim.greengrass.plan import paths_of_interest
+
+    settings = read_config(config)
+    stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
+
+    def facts(paths: Sequence[str] = ()) -> HostFacts:
+        return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
+
+    def carry_out(document: Mapping[str, Any]) -> tuple[bool, str | None]:
+        try:
+            group = groupfile.decode(document.get("Group") or {})
+            seen = facts(paths_of_interest(group, settings.greengrass_root))
+            deploy(document, root, seen, LinuxHost(root))
+        except EdgeSimError as error:
+            return False, error.brief
+        return True, None
+
+    who = facts()
+    identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
+    loop.run(settings, root, carry_out, identity)
+
+
+@command.command()
+@_ROOT
+@_GREENGRASS
+def layout(root: Path, greengrass_root: str) -> None:
+    """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
+    from edge_sim.agent import layout as disk
+    from edge_sim.greengrass.plan import deployment_directory
+
+    group, facts, entries = _deployed(root, greengrass_root)
+    rows = disk.layout(root, facts, group, entries)
+    found = disk.differences(entries, rows, deployment_directory(facts))
+    _answer({"layout": [row.as_json() for row in rows], "differences": found}, status=7 if found else 0)
+
+
+@command.command()
+@_ROOT
+@_GREENGRASS
+def access(root: Path, greengrass_root: str) -> None:
+    """Print who may open what: computed from the definition, and probed by a real process of each function."""
+    from edge_sim.agent.access import matrix
+
+    group, facts, entries = _deployed(root, greengrass_root)
+    rows = matrix(group, root, facts, entries)
+    as_defined = all(row["ok"] is not False and row["agree"] is not False for row in rows)
+    _answer({"access": rows}, status=0 if as_defined else 4)
+
+
+@command.command()
+@click.argument("function_id")
+@_ROOT
+@_GREENGRASS
+@click.option("--event", default="{}", help="The event, as JSON.", show_default=True)
+def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> None:
+    """Run a deployed function once, as the process the core would start for it.
+
+    Example: sudo edge-sim agent invoke read-digits --event '{}'
+    """
+    from edge_sim.agent import functions
+
+    try:
+        value = json.loads(event)
+    except ValueError as error:
+        raise UsageError(f"--event is not JSON: {error}") from error
+    group, facts, _ = _deployed(root, greengrass_root)
+    outcome = functions.invoke(group, function_id, value, root, facts)
+    _answer(vars(outcome), status=0 if outcome.ok else 4)
+
+
+def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Any]:
+    """Return the group that is deployed below ``root``, the board's facts, and the plan that was applied."""
+    from edge_sim.agent import state
+    from edge_sim.agent.probe import probe
+    from edge_sim.greengrass import groupfile
+    from edge_sim.greengrass.plan import paths_of_interest, plan
+
+    gg = root / greengrass_root.lstrip("/")
+    path = gg / "ggc/deployment/group/group.json"
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Deploy a group first.") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    group = groupfile.decode(document)
+    facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
+    return group, facts, plan(group, facts, state.read(gg).contents(group, facts))
+
+
+def _answer(value: dict[str, Any], *, status: int) -> None:
+    click.echo(json.dumps(value))
+    sys.exit(status)

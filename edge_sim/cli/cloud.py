@@ -35,9 +35,15 @@ def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
     from edge_sim.cloud.server import Cloud
 
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    with Cloud(state=state, port=port, broker=broker) as cloud:
+    gone: list[str] = []
+
+    def died(reason: str) -> None:
+        gone.append(reason)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Cloud(state=state, port=port, broker=broker, died=died) as cloud:
         about = {
             "http": cloud.http_url,
             "mqtt": cloud.mqtt_url,
@@ -46,13 +52,10 @@ def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
             "state": str(state) if state else None,
         }
         with _advertised({**about, "exports": cloud.exports()}):
-            click.echo(json.dumps(about) if fmt == "json" else _exports(cloud.exports()))
-            click.get_text_stream("stdout").flush()
-            while not stop.wait(0.5):
-                if not cloud.alive():
-                    raise UnsupportedEnvironmentError(
-                        f"the MQTT broker at {cloud.mqtt_url} is gone", hint="Start the cloud again."
-                    )
+            print(json.dumps(about) if fmt == "json" else _exports(cloud.exports()), flush=True)
+            stop.wait()
+    if gone:
+        raise UnsupportedEnvironmentError(gone[0], hint="Start the cloud again.")
 
 
 @command.command()

@@ -7,16 +7,14 @@ In a container only what is mounted is reached through its mount, and a read-onl
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from edge_sim.facts import Node
+from edge_sim.facts import MAX_LINKS, Node, link_target
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount
 
 _READ, _WRITE, _SEARCH = 4, 2, 1
-_MAX_LINKS = 40  # the kernel's own limit (path_resolution(7))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +85,9 @@ def _walk(identity: Identity, nodes: Mapping[str, Node], path: str, *, start: st
 
 
 def _follow(identity: Identity, nodes: Mapping[str, Node], link: Node, at: str, rest: str, links: int) -> Access:
-    if links >= _MAX_LINKS:
+    if links >= MAX_LINKS:
         return Access(read=False, write=False, reasons=(f"{at}: too many levels of symbolic links",))
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(at), link.target or ""))
+    target = link_target(at, link.target or "")
     answer = _walk(identity, nodes, target + rest, start="/", links=links + 1)
     return Access(read=answer.read, write=answer.write, reasons=(f"{at} -> {link.target}", *answer.reasons))
 

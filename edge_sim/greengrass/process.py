@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts
+from edge_sim.facts import MAX_LINKS, HostFacts, link_target
 from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
@@ -129,12 +129,21 @@ def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterat
         elif isinstance(data, LocalDevice | LocalVolume) and contained:
             setting = data.group_owner
             if setting.auto_add_group_owner:  # GroupOwner is ignored then (access-local-resources.md)
-                node = facts.paths.get(data.source_path)
-                gid = node.gid if node else None
+                gid = _owner_of(facts, data.source_path)
             elif setting.group_owner:
                 gid = facts.groups.get(setting.group_owner)
         if gid is not None:
             yield gid
+
+
+def _owner_of(facts: HostFacts, path: str) -> int | None:
+    """Return the group that owns ``path``, or what it links to: /dev/serial0 is a link on a Raspberry Pi."""
+    for _ in range(MAX_LINKS):
+        node = facts.paths.get(path)
+        if node is None or node.type != "link":
+            return node.gid if node else None
+        path = link_target(path, node.target or "")
+    return None
 
 
 def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Mount]:

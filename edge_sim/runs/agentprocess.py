@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
@@ -125,11 +125,9 @@ def agent_running(board: Board, config_path: str) -> Iterator[AgentProcess]:
         agent.stop()
 
 
-def ask(board: Board, verb: str, *options: str, timeout_s: float, overrides: Mapping[str, str]) -> dict[str, Any]:
+def ask(board: Board, verb: str, *options: str, timeout_s: float) -> dict[str, Any]:
     """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
     argv = [*_AGENT, verb, *options, "--root", str(board.root)]
-    for name, value in overrides.items():
-        argv += [f"--{name}", value]
     done = board.exec(argv, timeout_s)
     try:
         answer = json.loads(done.stdout)

@@ -8,10 +8,9 @@ one run tells everything.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +108,6 @@ class _BoardRun:
         self.aws = client
         self.definitions = definitions
         self.thing = f"{scenario.name}-{profile.name}"
-        self.overrides = {
-            "architecture": profile.architecture,
-            "operating-system": profile.operating_system,
-        }
         self.progress: Progress = lambda text: progress(f"{profile.name}: {text}")
         self.report = BoardReport(
             profile=profile.name,
@@ -136,7 +131,7 @@ class _BoardRun:
                 )
             )
             self._introduce(board)
-            config = stack.enter_context(_agent_config(self.thing, self.cloud.mqtt, self.overrides))
+            config = stack.enter_context(_agent_config(self.thing, self.cloud.mqtt, self.profile))
             agent = stack.enter_context(agent_running(board, config))
             agent.wait_for("connected", timeout_s=CONNECT_S, alive=self.cloud.check)
             thing_arn = aws.create_thing(self.aws, self.thing)
@@ -182,14 +177,14 @@ class _BoardRun:
 
     def _look(self, board: LocalBoard) -> None:
         self.progress("reading the layout")
-        layout = ask(board, "layout", timeout_s=COMMAND_S, overrides=self.overrides)
+        layout = ask(board, "layout", timeout_s=COMMAND_S)
         self.report.layout = layout["layout"]
         for difference in layout.get("differences", []):
-            self._problem("access", difference["path"], str(difference["message"]))
+            self._problem("access", *difference.split(": ", 1))
 
     def _probe(self, board: LocalBoard) -> None:
         self.progress("probing who may open what")
-        answer = ask(board, "access", timeout_s=COMMAND_S, overrides=self.overrides)
+        answer = ask(board, "access", timeout_s=COMMAND_S)
         self.report.access = answer["access"]
         for row in self.report.access:
             if row["ok"] is None:  # nothing to probe; the row's reasons say why
@@ -207,7 +202,6 @@ class _BoardRun:
                 "--event",
                 json.dumps(invocation.event),
                 timeout_s=COMMAND_S,
-                overrides=self.overrides,
             )
             self._judge(invocation, {"function": invocation.function_id, **row})
 
@@ -286,23 +280,17 @@ def _timeline(events: Sequence[dict[str, Any]], job_id: str) -> list[dict[str, A
     return [{"phase": e.get("phase"), "detail": e.get("detail"), "seconds": round(e["at"] - start, 2)} for e in steps]
 
 
-class _agent_config:  # noqa: N801 - used as a function
-    """A temporary agent configuration file, as path."""
-
-    def __init__(self, thing: str, broker: str, overrides: dict[str, str]) -> None:
-        self._config = {
-            "thing": thing,
-            "broker": broker,
-            "architecture": overrides["architecture"],
-            "operatingSystem": overrides["operating-system"],
-        }
-        self._directory = ""
-
-    def __enter__(self) -> str:
-        self._directory = tempfile.mkdtemp(prefix="edge-sim-agent-")
-        path = Path(self._directory) / "agent.json"
-        path.write_text(json.dumps(self._config), encoding="utf-8")
-        return str(path)
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+@contextmanager
+def _agent_config(thing: str, broker: str, profile: DeviceProfile) -> Iterator[str]:
+    """Write the agent's configuration to a temporary file and yield its path."""
+    config = {
+        "thing": thing,
+        "broker": broker,
+        "architecture": profile.architecture,
+        "operatingSystem": profile.operating_system,
+        "greengrassRoot": profile.greengrass.root,
+    }
+    with tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as directory:
+        path = Path(directory) / "agent.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        yield str(path)

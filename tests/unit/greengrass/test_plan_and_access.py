@@ -198,3 +198,10 @@ def test_a_broken_group_json_is_one_sentence(bad: dict[str, object]) -> None:
 
 def test_paths_of_interest_come_with_their_parents() -> None:
     assert {"/", "/dev", "/dev/ttyAMA0", "/srv", "/srv/readings"} <= set(paths_of_interest(example(), "/greengrass"))
+
+
+def test_the_group_of_a_linked_device_is_that_of_the_node_it_leads_to() -> None:
+    paths = {**board().paths, "/dev/serial0": Node(type="link", uid=0, gid=0, mode=0o777, target="ttyAMA0")}
+    attached = function("c", ("serial", "rw"), isolation=C)
+    made = group([device(source="/dev/serial0", AutoAddGroupOwner=True)], [attached])
+    assert function_process(made, made.functions[0], board(paths=paths)).identity.groups == (20,)

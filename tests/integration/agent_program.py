@@ -1,0 +1,34 @@
+"""The agent as a process of its own, with a deployer that only looks at the document. ``… CONFIG ROOT``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent.config import read_config
+from edge_sim.agent.installation import Settings
+from edge_sim.agent.loop import run
+from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.errors import EdgeSimError
+
+
+def deploy(document: Mapping[str, Any]) -> tuple[bool, str | None]:
+    wish = document["Group"]["wish"]
+    return (True, None) if wish == "work" else (False, f"the group says {wish}")
+
+
+def main() -> None:
+    config = read_config(Path(sys.argv[1]))
+    board = BoardIdentity(architecture=config.architecture or "", operating_system=config.operating_system or "")
+    settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05)
+    try:
+        run(config, Path(sys.argv[2]), deploy, board, settings=settings, connect_limit_s=3)
+    except EdgeSimError as error:
+        sys.stderr.write(error.brief)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The agent as a process, on a real broker with the real Jobs service, with real builds that really start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.agent_world import LIMIT_S, NEW, OLD, THING, World, broken, good, world
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as found:
+        yield found
+
+
+def packages(here: World) -> list[str]:
+    return sorted(path.name for path in (here.root / "greengrass/ggc/packages").iterdir())
+
+
+def cores(root: Path) -> list[str]:
+    """Command lines of this board's core processes that are alive."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and any(str(root) in word for word in process.cmdline()[:2]):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_good_update_is_downloaded_switched_to_and_reported(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        assert agent.core()["version"] == OLD
+        job = here.cloud.update_job("good", good())
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert (status, details["from"], details["to"]) == ("SUCCEEDED", OLD, NEW)
+        assert agent.core()["version"] == NEW
+        assert agent.phases(job) == ["PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "CONFIRM", "SUCCEEDED"]
+        assert (agent.gg / "ggc/core").readlink() == Path("packages") / NEW
+        assert packages(here) == [OLD, NEW]
+        assert len(cores(here.root)) == 1
+    assert cores(here.root) == []
+
+
+def test_a_build_that_does_not_start_is_rolled_back_and_the_old_one_runs_again(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        job = here.cloud.update_job("broken", broken())
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert status == "FAILED"
+        assert "ACTIVATE: greengrassd start: " in details["reason"]
+        assert "this build is broken on purpose" in details["reason"]
+        assert agent.core()["version"] == OLD
+        assert agent.phases(job)[-2:] == ["ROLL_BACK", "FAILED"]
+        assert (agent.gg / "ggc/core").readlink() == Path("packages") / OLD
+        assert packages(here) == [OLD]
+
+        # and the next, good one works
+        assert here.cloud.end_of(here.cloud.update_job("good", good()))[0] == "SUCCEEDED"
+        assert agent.core()["version"] == NEW
+
+
+def test_what_the_board_cannot_take_is_rejected_before_it_is_started(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        wrong = here.cloud.update_job("wrong", good(), architecture="x86_64")
+        older = here.cloud.update_job("older", good("1.9.4"), version="1.9.4")
+        other = here.cloud.update_job("other", good("1.3.0"), version="1.3.0", software="ota_agent")
+        status, details = here.cloud.end_of(wrong)
+        assert status == "REJECTED"
+        assert "the build is for x86_64, this board is armv7l" in details["reason"]
+        assert "older than 1.10.0" in here.cloud.end_of(older)[1]["reason"]
+        assert "not simulated yet" in here.cloud.end_of(other)[1]["reason"]
+        assert here.cloud.jobs.execution(THING, wrong).started_at is None
+        assert here.files.asked == []
+        assert agent.core()["version"] == OLD
+
+
+def test_the_installed_version_needs_no_work(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        status, details = here.cloud.end_of(here.cloud.update_job("same", good(OLD), version=OLD))
+        assert (status, details["reason"]) == ("SUCCEEDED", "already-installed")
+        assert here.files.asked == []
+
+
+def test_a_download_of_other_bytes_fails_and_nothing_is_switched(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        pid = agent.core()["pid"]
+        job = here.cloud.update_job("altered", good(), sha256="0" * 64)
+        status, details = here.cloud.end_of(job)
+        assert status == "FAILED"
+        assert "SHA-256" in details["reason"]
+        agent.wait_for(event="reported", job=job)
+        assert agent.core()["pid"] == pid
+        assert packages(here) == [OLD]
+
+
+def test_an_expired_url_is_replaced_by_a_fresh_one(here: World) -> None:
+    here.files.expired = 2
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        assert here.cloud.end_of(here.cloud.update_job("late", good()))[0] == "SUCCEEDED"
+    assert len(set(here.files.asked)) == 3
+    told = json.dumps(agent.events) + (here.root / "var/log/greengrass/ota/ggc_ota.txt").read_text()
+    assert "secret" not in told
+
+
+def test_a_job_that_waited_for_the_agent_is_found_and_jobs_of_others_are_left_alone(here: World) -> None:
+    target = [here.cloud.jobs.thing_arn(THING)]
+    here.cloud.jobs.create_job("someone-elses", target, '{"operation": "reboot"}')
+    here.cloud.jobs.create_job("GreengrassUpdateJob_without-mark", target, '{"operation": "reboot"}')
+    job = here.cloud.update_job("waiting", good())
+    with here.agent():
+        assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+    for other in ("someone-elses", "GreengrassUpdateJob_without-mark"):
+        assert here.cloud.jobs.execution(THING, other).status == "QUEUED"
+
+
+def test_a_job_cancelled_during_the_download_leaves_the_old_version_alone(here: World) -> None:
+    def cancel() -> None:
+        here.cloud.jobs.cancel_job(job, force=True)
+
+    here.files.on_get = cancel
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        pid = agent.core()["pid"]
+        job = "GreengrassUpdateJob_canceled"
+        here.cloud.update_job("canceled", good())
+        agent.wait_for(event="update", phase="CANCELED")
+        assert here.cloud.jobs.execution(THING, job).status == "CANCELED"
+        assert agent.core()["pid"] == pid
+        assert packages(here) == [OLD]
+        here.files.on_get = lambda: None
+        assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
+
+
+def test_two_jobs_are_done_one_after_the_other(here: World) -> None:
+    with here.agent() as agent:
+        first = here.cloud.update_job("first", good("1.11.0"), version="1.11.0")
+        second = here.cloud.update_job("second", good())
+        assert here.cloud.end_of(second)[0] == here.cloud.end_of(first)[0] == "SUCCEEDED"
+        agent.wait_for(event="reported", job=second)
+        order = [e["job"] for e in agent.events if e["event"] == "reported"]
+        assert order == [first, second]
+        assert agent.core()["version"] == NEW
+
+
+def test_deployments_are_fetched_carried_out_and_reported(here: World) -> None:
+    files = here.files
+    for id_, wish in (("d1", "work"), ("d2", "break")):
+        files.content[f"/{id_}/document"] = json.dumps({"Group": {"wish": wish}, "Artifacts": {}}).encode()
+
+    def deployment(id_: str) -> dict[str, str]:
+        urls = {
+            "DocumentUrl": f"{files.url}/{id_}/document?X-Amz-Signature=secret",
+            "StatusUrl": f"{files.url}/{id_}/status?s",
+        }
+        return {"DeploymentId": id_, "DeploymentType": "NewDeployment", **urls}
+
+    here.cloud.deployment = deployment("d1")  # made while the core was away
+    with here.agent() as agent:
+        assert files.puts.get(timeout=LIMIT_S) == ("/d1/status", {"DeploymentStatus": "Success"})
+        here.cloud.deployment = None
+        here.cloud.bridge.announce(THING, deployment("d2"))
+        path, status = files.puts.get(timeout=LIMIT_S)
+        assert (path, status["DeploymentStatus"]) == ("/d2/status", "Failure")
+        assert status["ErrorMessage"] == "the group says break"
+        agent.wait_for(event="deployment", id="d2", status="Failure", error="the group says break")
+
+
+def test_a_killed_agent_leaves_its_work_to_the_next_one(here: World) -> None:
+    with here.agent() as agent:
+        here.files.on_get = agent.process.kill
+        job = here.cloud.update_job("cut", good())
+        agent.process.wait(LIMIT_S)
+    here.files.on_get = lambda: None
+    with here.agent() as agent:
+        assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+        agent.wait_for(event="reported", job=job)
+        assert agent.core()["version"] == NEW
+        assert len(cores(here.root)) == 1
+
+
+def test_a_second_agent_on_the_same_board_is_refused(here: World) -> None:
+    with here.agent() as first:
+        first.wait_for(event="connected")
+        with here.agent() as second:
+            second.process.wait(LIMIT_S)
+        assert second.process.returncode == 6
+        assert "another agent runs on this board" in second.errors
+        assert first.core()["version"] == OLD
+
+
+def test_the_agent_ends_on_sigterm_and_takes_the_core_with_it(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        assert agent.stop() == 0
+        assert agent.events[-1] == {"event": "stopped"}
+        assert cores(here.root) == []

@@ -1,0 +1,195 @@
+"""Both brokers, with real sockets and a real client: they serve, they stop, their death is noticed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from edge_sim.cloud import broker as brokers
+from edge_sim.cloud.broker import Broker, start_broker, start_embedded
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from tests.integration.jobs_device import LIMIT_S, Device
+
+pytestmark = pytest.mark.network
+
+needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on the PATH")
+
+
+def start(kind: str) -> Broker:
+    return start_broker() if kind == "mosquitto" else start_embedded()
+
+
+@pytest.fixture(params=["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    with start(request.param) as found:
+        assert found.kind == request.param
+        yield found
+
+
+def test_a_message_on_an_aws_topic_reaches_its_subscriber(broker: Broker) -> None:
+    with Device(broker.url, "board") as device, Device(broker.url, "other") as other:
+        other.send("$aws/things/board/jobs/notify", {"n": 1})
+        assert device.next() == ("jobs/notify", {"n": 1})
+
+
+def test_the_broker_listens_on_loopback_only(broker: Broker) -> None:
+    host, port, tls = brokers.address(broker.url)
+    assert (host, tls) == ("127.0.0.1", False)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=LIMIT_S)
+
+
+def test_a_second_client_with_the_same_id_evicts_the_first(broker: Broker) -> None:
+    with Device(broker.url, "board", client_id="same") as first:
+        first._client.reconnect_delay_set(60, 60)
+        with Device(broker.url, "board", client_id="same") as second:
+            assert first.lost.wait(LIMIT_S)
+            second.send("notify", {"n": 2})
+            assert second.next() == ("jobs/notify", {"n": 2})
+
+
+def test_a_message_beyond_the_limit_is_not_delivered(broker: Broker) -> None:
+    with Device(broker.url, "board") as device, Device(broker.url, "other") as other:
+        other.send("$aws/things/board/jobs/notify", raw=b'"' + b"x" * (brokers.MAX_PAYLOAD - 1) + b'"')
+        with Device(broker.url, "third") as third:
+            third.send("$aws/things/board/jobs/notify", {"n": 3})
+        assert device.next() == ("jobs/notify", {"n": 3})
+
+
+CONNECT_V5 = bytes.fromhex("10100004") + b"MQTT" + bytes.fromhex("0502001e00") + bytes.fromhex("000378") + b"yz"
+HOSTILE = [
+    b"",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\x10",
+    b"\x10\xff\xff\xff\xff\x7f",
+    b"\x00" * 5000,
+    CONNECT_V5,
+    b"\x30\x03\x00\x01a",
+]
+
+
+def test_what_is_no_mqtt_does_no_harm(broker: Broker) -> None:
+    host, port, _ = brokers.address(broker.url)
+    more_than_there_are_places = 220
+    for garbage in [*HOSTILE * 10, *[CONNECT_V5] * more_than_there_are_places]:
+        with socket.create_connection((host, port), timeout=LIMIT_S) as client:
+            client.sendall(garbage)
+            # Close with a reset: the broker then fails while it refuses us.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with Device(broker.url, "board") as device:
+        device.send("notify", {"n": 1})
+        assert device.next() == ("jobs/notify", {"n": 1})
+
+
+def test_after_stop_nothing_listens_and_no_process_is_left(broker: Broker) -> None:
+    assert broker.alive()
+    children = psutil.Process().children()
+    broker.stop()
+    assert not broker.alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(broker.url).port or 0), timeout=LIMIT_S)
+    assert not [c for c in children if c.is_running() and "mosquitto" in c.name()]
+
+
+def test_a_stop_is_not_a_death() -> None:
+    reasons: list[str] = []
+    with start_embedded(reasons.append):
+        pass
+    assert reasons == []
+
+
+@needs_mosquitto
+def test_the_death_of_mosquitto_is_told() -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    told, reasons = threading.Event(), []
+
+    def died(reason: str) -> None:
+        reasons.append(reason)
+        told.set()
+
+    with start_broker(died=died) as broker:
+        (child,) = [c for c in psutil.Process().children() if c.pid not in before]
+        os.kill(child.pid, signal.SIGKILL)
+        assert told.wait(LIMIT_S)
+        assert not broker.alive()
+    assert reasons == [f"the MQTT broker (mosquitto, {broker.url}) has ended: killed by signal 9"]
+
+
+@needs_mosquitto
+def test_mosquitto_does_not_outlive_us() -> None:
+    """Our process is killed without a chance to clean up; the kernel ends the broker."""
+    script = (
+        "from edge_sim.cloud.broker import start_broker; import psutil, time\n"
+        "b = start_broker(); print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        broker = psutil.Process(int(parent.stdout.readline()))
+        assert broker.name() == "mosquitto"
+        parent.kill()
+        psutil.wait_procs([broker], timeout=LIMIT_S)
+        assert not broker.is_running() or broker.status() == psutil.STATUS_ZOMBIE
+
+
+@needs_mosquitto
+@pytest.mark.root
+def test_mosquitto_does_not_run_as_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    before = {child.pid for child in psutil.Process().children()}
+    with start_broker():
+        (child,) = [c for c in psutil.Process().children() if c.pid not in before]
+        assert child.uids().real != 0
+
+
+def test_a_mosquitto_that_does_not_start_gives_way_to_the_embedded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "mosquitto"
+    fake.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
+    fake.chmod(0o755)
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with start_broker() as broker:
+        assert broker.kind == "embedded"
+
+
+def test_a_broker_that_runs_is_used_and_left_alone(broker: Broker) -> None:
+    with start_broker(broker.url) as named:
+        assert (named.kind, named.url, named.alive()) == ("external", broker.url, True)
+    assert broker.alive()
+
+
+def test_nobody_at_the_named_address_is_a_clear_failure() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(UnsupportedEnvironmentError, match=f"nothing answers at 127.0.0.1 port {port}"):
+        start_broker(f"mqtt://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("url", ["http://x:1", "mqtt://", "mqtt://h:99999", "localhost:1883", "mqtt://h/path"])
+def test_what_is_no_broker_url_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError, match="--broker"):
+        start_broker(url)
+
+
+def test_the_embedded_broker_refuses_other_reserved_topics_and_retained_messages() -> None:
+    with start_embedded() as broker, Device(broker.url, "board") as device:
+        device.send("$aws/things/board/jobs/notify", {}, retain=True)
+        assert device.lost.wait(LIMIT_S)
+    with start_embedded() as broker, Device(broker.url, "board") as device:
+        device._client.publish("$SYS/broker/uptime", b"1", qos=1)
+        assert device.lost.wait(LIMIT_S)

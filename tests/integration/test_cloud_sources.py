@@ -1,0 +1,200 @@
+"""Sources: what is copied, what is missing, what is remembered over a restart."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.cloud.server import Cloud
+from edge_sim.errors import InvalidDefinitionError
+from tests.integration.cloud_client import ACCOUNT, built, client, deploy, group, register_code, s3_model, send
+
+pytestmark = pytest.mark.network
+URI = "s3://greengrass-models/digits/model.tar.gz"
+JOB = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/digits"
+SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:greengrass-db-AbCdEf"
+CANARY = "canary-c0ffee-value"
+
+
+def sagemaker_model(arn: str = JOB) -> dict[str, Any]:
+    owner = {"GroupOwner": "video", "GroupPermission": "rw"}
+    data = {"SageMakerJobArn": arn, "DestinationPath": "/models/job", "OwnerSetting": owner}
+    return {"Id": "job", "Name": "job", "ResourceDataContainer": {"SageMakerMachineLearningModelResourceData": data}}
+
+
+def secret(arn: str = SECRET, labels: tuple[str, ...] = ()) -> dict[str, Any]:
+    data = {"ARN": arn, "AdditionalStagingLabelsToDownload": list(labels)}
+    return {"Id": "secret", "Name": "secret", "ResourceDataContainer": {"SecretsManagerSecretResourceData": data}}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "digits").mkdir()
+    (folder / "digits" / "weights.json").write_text("[1, 2, 3]")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cloud(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with Cloud() as running:
+        register_code(running, tmp_path_factory.mktemp("code"))
+        entries: list[dict[str, Any]] = [
+            {"uri": URI, "path": str(model)},
+            {"uri": JOB, "path": str(model), "format": "zip"},
+            {"uri": SECRET, "secret": {"SecretString": CANARY, "Stages": {"OLD": f"{CANARY}-old"}}},
+        ]
+        body = json.dumps(entries).encode()
+        assert send(f"{running.http_url}/edge-sim/sources", "PUT", body)[0] == 200
+        yield running
+
+
+def finish(cloud: Cloud) -> dict[str, Any]:
+    """Return the deployment document as the core would get it, and let the deployment end."""
+    desired = cloud.parts.deployments.desired("core1")
+    assert desired is not None
+    document: dict[str, Any] = json.loads(send(desired["DocumentUrl"])[2])
+    assert send(desired["StatusUrl"], "PUT", b'{"DeploymentStatus": "Success"}')[0] == 200
+    return document
+
+
+def test_models_arrive_packed_as_asked_and_secrets_never(cloud: Cloud) -> None:
+    group_id, version = group(cloud, [s3_model(URI), sagemaker_model(), secret(labels=("OLD",))])
+    status = deploy(cloud, group_id, version)
+    assert status["DeploymentStatus"] == "InProgress", status
+    document = finish(cloud)
+    assert CANARY not in json.dumps(document)
+    models = {r["Id"]: r for r in document["Group"]["GroupDefinitions"]["Resources"]["Content"]}
+    tar = send(document["Artifacts"][models["model"]["ArtifactArn"]]["Url"])[2]
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        assert archive.getnames() == ["digits", "digits/weights.json"]
+    zipped = send(document["Artifacts"][models["job"]["ArtifactArn"]]["Url"])[2]
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive_:
+        assert archive_.read("digits/weights.json") == b"[1, 2, 3]"
+    again = deploy(cloud, group_id, version)
+    assert again["DeploymentStatus"] == "InProgress"
+    second = {r["Id"]: r for r in finish(cloud)["Group"]["GroupDefinitions"]["Resources"]["Content"]}
+    ids = [found["model"]["ArtifactArn"].rsplit("/", 1)[-1] for found in (models, second)]
+    assert ids[0] == ids[1]
+    assert models["model"]["ArtifactArn"] != second["model"]["ArtifactArn"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "text"),
+    [
+        (s3_model("s3://greengrass-models/none.tar.gz"), "refers to a resource model with nonexistent S3 object"),
+        (s3_model("s3://no-such-bucket/m.tar.gz"), "refers to a resource model with nonexistent S3 object"),
+        (sagemaker_model(JOB + "x"), "the training job"),
+        (secret(SECRET.replace("db", "none")), "does not exist"),
+        (secret(labels=("NEVER",)), "has no version labelled NEVER"),
+    ],
+)
+def test_what_is_missing_fails_the_deployment_by_name(cloud: Cloud, resource: dict[str, Any], text: str) -> None:
+    status = deploy(cloud, *group(cloud, [resource]))
+    assert status["DeploymentStatus"] == "Failure"
+    assert text in status["ErrorMessage"]
+    assert status["ErrorMessage"].startswith("We cannot deploy because the group definition is invalid or corrupted")
+
+
+def test_all_missing_sources_are_named_at_once(cloud: Cloud) -> None:
+    status = deploy(cloud, *group(cloud, [s3_model("s3://no-such-bucket/m.tar.gz"), sagemaker_model(JOB + "x")]))
+    assert len(status["ErrorDetails"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (
+            {"uri": "s3://bucket/k.tar.gz", "path": "/no/such/place"},
+            "s3://bucket/k.tar.gz: /no/such/place does not exist",
+        ),
+        ({"uri": "s3://bucket/k.bin", "path": "/"}, "format must be tar.gz or zip"),
+        ({"uri": "s3://bucket/k.zip", "path": "/", "format": "rar"}, "not rar"),
+        ({"uri": SECRET}, "needs a secret"),
+        ({"uri": SECRET, "secret": {"SecretString": 5}}, "needs a secret"),
+        ({}, "not an address"),
+    ],
+)
+def test_a_source_that_cannot_be_loaded_is_named(cloud: Cloud, entry: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidDefinitionError, match=text):
+        cloud.load_sources([entry])
+
+
+def test_another_endpoint_that_is_down_fails_the_deployment(tmp_path: Path) -> None:
+    with Cloud(sources="http://127.0.0.1:9") as cloud:
+        register_code(cloud, tmp_path)
+        status = deploy(cloud, *group(cloud, [s3_model(URI)]))
+        assert status["DeploymentStatus"] == "Failure"
+        assert "Artifact download retry exceeded the max retries" in status["ErrorMessage"]
+        with pytest.raises(InvalidDefinitionError, match="built-in server"):
+            cloud.load_sources([])
+        assert "AWS_ENDPOINT_URL_S3" not in cloud.exports()
+
+
+def test_a_server_of_somebody_else_is_used_through_its_address(cloud: Cloud, tmp_path: Path) -> None:
+    with Cloud(sources=cloud.exports()["AWS_ENDPOINT_URL_S3"]) as other:
+        register_code(other, tmp_path)
+        status = deploy(other, *group(other, [s3_model(URI), sagemaker_model(), secret()]))
+        assert status["DeploymentStatus"] == "InProgress", status
+
+
+def test_a_restart_forgets_nothing(model: Path, tmp_path: Path) -> None:
+    state = tmp_path / "cloud.db"
+    code = tmp_path / "code"
+    code.mkdir()
+    with Cloud(state) as first:
+        register_code(first, code)
+        entries: list[dict[str, Any]] = [
+            {"uri": URI, "path": str(model)},
+            {"uri": SECRET, "secret": {"SecretString": CANARY, "Stages": {"OLD": CANARY}}},
+        ]
+        first.load_sources(entries)
+        first.parts.updates.register("core", "raspbian", "armv7l", "1.11.6", [b"build"])
+        client(first, "iot").create_thing(thingName="core1")
+        group_id, version = group(first, [s3_model(URI), secret(labels=("OLD",))])
+        status = deploy(first, group_id, version)
+        assert status["DeploymentStatus"] == "InProgress"
+        token = client(first, "greengrass").create_group(Name="g", AmznClientToken="t")["Id"]
+        desired = first.parts.deployments.desired("core1")
+        assert desired is not None
+        port = int(first.http_url.rsplit(":", 1)[1])
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert CANARY.encode() not in kept
+    with Cloud(state, port=port) as second:
+        gg = client(second, "greengrass")
+        assert built(gg, group_id, status["DeploymentId"])["DeploymentStatus"] == "InProgress"
+        assert json.loads(send(desired["DocumentUrl"])[2])["Artifacts"]
+        assert gg.create_group(Name="g", AmznClientToken="t")["Id"] == token
+        finish(second)
+        assert deploy(second, group_id, version)["DeploymentStatus"] == "InProgress"
+        job = gg.create_software_update_job(
+            S3UrlSignerRole=f"arn:aws:iam::{ACCOUNT}:role/r",
+            SoftwareToUpdate="core",
+            UpdateTargets=[f"arn:aws:iot:us-east-1:{ACCOUNT}:thing/core1"],
+            UpdateTargetsArchitecture="armv7l",
+            UpdateTargetsOperatingSystem="raspbian",
+        )
+        assert job["PlatformSoftwareVersion"] == "1.11.6"
+
+
+def test_a_deployment_that_was_building_is_built_after_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "cloud.db"
+    with Cloud(state) as first:
+        register_code(first, tmp_path)
+        group_id, version = group(first, [])
+        status = deploy(first, group_id, version)
+        body = first.parts.store.get("deployments", status["DeploymentId"])
+        assert body is not None  # as if the cloud had been killed in the middle
+        first.parts.store.put("deployments", status["DeploymentId"], {**body, "DeploymentStatus": "Building"})
+        first.parts.store.delete("core-desired", "core1")
+    with Cloud(state) as second:
+        again = built(client(second, "greengrass"), group_id, status["DeploymentId"])
+        assert again["DeploymentStatus"] == "InProgress"
+        assert second.parts.deployments.desired("core1") is not None

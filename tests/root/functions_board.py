@@ -1,0 +1,196 @@
+"""A small board for the function tests: a root directory with real nodes, owners and a pseudo-terminal as serial port.
+
+The example's group is laid out on it by ``lay``, which follows the plan literally; the deployer has tests of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pty
+import shutil
+import stat
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_sim.agent import linux
+from edge_sim.agent.probe import paths_below
+from edge_sim.emulation.scenario import Scenario, load
+from edge_sim.facts import GreengrassInstall, HostFacts, User
+from edge_sim.greengrass import parse
+from edge_sim.greengrass.functions import Function, FunctionCode
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.plan import Content, function_directory, model_directory, paths_of_interest, plan
+from edge_sim.greengrass.resources import Model
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
+GGC, USERS, VIDEO, ADM, DIALOUT = 998, 100, 44, 4, 20
+FACTS = HostFacts(
+    architecture="armv6l",
+    operating_system="raspbian",
+    users={"root": User(uid=0, gid=0), "ggc_user": User(uid=GGC, gid=GGC)},
+    groups={"root": 0, "ggc_group": GGC, "users": USERS, "video": VIDEO, "adm": ADM, "dialout": DIALOUT},
+    greengrass=GreengrassInstall(),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    root: Path
+    scenario: Scenario
+    group: Group
+    facts: HostFacts
+
+    def function(self, name: str) -> Function:
+        return next(f for f in self.group.functions if f.id == name)
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def with_function(self, name: str, **changes: object) -> Board:
+        changed = tuple(replace(f, **changes) if f.id == name else f for f in self.group.functions)  # type: ignore[arg-type]
+        return replace(self, group=replace(self.group, functions=changed))
+
+
+@contextmanager
+def private_mounts() -> Iterator[None]:
+    """A mount namespace of this process's own for as long as the block lasts."""
+    before, here = os.open("/proc/self/ns/mnt", os.O_RDONLY), Path.cwd()
+    linux.unshare(linux.CLONE_NEWNS)
+    try:
+        linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
+        yield
+    finally:
+        assert ctypes.CDLL(None).setns(before, linux.CLONE_NEWNS) == 0
+        os.close(before)
+        os.chdir(here)
+
+
+@contextmanager
+def board(root: Path) -> Iterator[Board]:
+    """The example's group on a board below ``root``."""
+    scenario = load(EXAMPLE)
+    with private_mounts(), serial_port() as (master, name):
+        _system(root)
+        _node(root / "dev/ttyUSB0", "")
+        linux.bind(Path(name), root / "dev/ttyUSB0")
+        os.chown(name, 0, DIALOUT)
+        Path(name).chmod(0o660)
+        os.write(master, (EXAMPLE / "gps.nmea").read_bytes())
+        group = example_group(scenario)
+        _volume(root)
+        facts = replace(FACTS, paths=paths_below(root, paths_of_interest(group, "/greengrass")))
+        lay(root, group, facts)
+        yield Board(root=root, scenario=scenario, group=group, facts=facts)
+
+
+@contextmanager
+def serial_port() -> Iterator[tuple[int, str]]:
+    master, slave = pty.openpty()
+    try:
+        tty.setraw(slave)
+        yield master, os.ttyname(slave)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def _node(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _system(root: Path) -> None:
+    root.chmod(0o755)
+    for name in ("usr", "proc", "sys", "dev", "tmp", "greengrass", "home", "mnt"):
+        (root / name).mkdir()
+    (root / "tmp").chmod(0o1777)
+    linux.bind(Path("/usr"), root / "usr", read_only=True)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        if Path("/", name).is_symlink():
+            (root / name).symlink_to(Path("/", name).readlink())
+    for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
+        os.mknod(root / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        (root / "dev" / name).chmod(0o666)
+    _node(root / "etc/passwd", "root:x:0:0::/root:/bin/sh\nggc_user:x:998:998::/:/usr/sbin/nologin\n")
+    lines = (f"{name}:x:{gid}:" for name, gid in FACTS.groups.items())
+    _node(root / "etc/group", "\n".join(lines) + "\n")
+
+
+def _volume(root: Path) -> None:
+    shutil.copytree(EXAMPLE / "meter", root / "srv/meter")
+    for path, mode in ((root / "srv/meter", 0o750), (root / "srv/meter/readings.csv", 0o640)):
+        os.chown(path, 0, ADM)
+        path.chmod(mode)
+
+
+def example_group(scenario: Scenario) -> Group:
+    resources, faults = parse.resource_definition(scenario.resources)
+    default, functions, more = parse.function_definition(scenario.functions)
+    cores, worse = parse.core_definition(scenario.core)
+    assert not [*faults, *more, *worse]
+    return Group(
+        core=cores[0],
+        resources=resources,
+        functions=functions,
+        default_config=default,
+        code={
+            f.id: FunctionCode(artifact_arn="arn:x", handler=c.handler, runtime=c.runtime, sha256="", size=1)
+            for f in functions
+            for c in scenario.code
+            if c.function_arn == f.arn
+        },
+        artifacts={
+            r.id: Artifact(arn=f"arn:mlmodel/{r.id}-uuid", sha256="", size=1, file_name="model")
+            for r in resources
+            if isinstance(r.data, Model)
+        },
+    )
+
+
+def _folder(scenario: Scenario, address: str) -> Path:
+    return next(s.path for s in scenario.sources if s.address == address and s.path)
+
+
+def contents(scenario: Scenario, group: Group) -> dict[str, list[Content]]:
+    found = {}
+    for resource in group.resources:
+        if isinstance(resource.data, Model):
+            address = getattr(resource.data, "s3_uri", None) or resource.data.job_arn  # type: ignore[union-attr]
+            folder = _folder(scenario, address)
+            found[resource.id] = [
+                Content(path=str(p.relative_to(folder)), type="directory" if p.is_dir() else "file")
+                for p in sorted(folder.rglob("*"))
+            ]
+    return found
+
+
+def lay(root: Path, group: Group, facts: HostFacts) -> None:
+    """Make what the plan says, and put code and models into it."""
+    scenario = load(EXAMPLE)
+    (root / "greengrass/ggc").mkdir(exist_ok=True)
+    for entry in plan(group, facts, contents(scenario, group)):
+        path = root / entry.path.lstrip("/")
+        with suppress(FileExistsError):
+            if entry.node.type == "directory":
+                path.mkdir()
+            elif entry.node.type == "link":
+                path.symlink_to(str(entry.node.target))
+            else:
+                path.touch(exist_ok=False)
+        os.lchown(path, entry.node.uid, entry.node.gid)
+        if entry.node.type != "link":
+            path.chmod(entry.node.mode)
+    for function in group.functions:
+        code = next(c for c in scenario.code if c.function_arn == function.arn)
+        shutil.copytree(code.folder, root / function_directory(facts, function).lstrip("/"), dirs_exist_ok=True)
+    for resource in group.resources:
+        if isinstance(resource.data, Model):
+            top = root / model_directory(facts, resource, group.artifacts[resource.id]).lstrip("/")
+            address = getattr(resource.data, "s3_uri", None) or resource.data.job_arn  # type: ignore[union-attr]
+            for path in _folder(scenario, address).rglob("*"):
+                if path.is_file():
+                    (top / path.relative_to(_folder(scenario, address))).write_bytes(path.read_bytes())

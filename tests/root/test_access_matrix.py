@@ -1,0 +1,95 @@
+"""The access matrix on a real board: computed and probed agree, and both notice what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.agent import access
+from edge_sim.greengrass.functions import RunAs
+from edge_sim.greengrass.plan import plan
+from tests.root.functions_board import Board, board, contents
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Board]:
+    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
+        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
+            parent.chmod(0o755)
+    (tmp_path / "root").mkdir()
+    with board(tmp_path / "root") as made:
+        yield made
+
+
+def rows(made: Board) -> dict[tuple[str, str], dict[str, Any]]:
+    entries = plan(made.group, made.facts, contents(made.scenario, made.group))
+    found = access.matrix(made.group, made.root, made.facts, entries)
+    return {(row["function"], row["resource"]): row for row in found}
+
+
+def test_the_example_is_as_the_definition_says(here: Board) -> None:
+    found = rows(here)
+    expected = {key: row["expected"] for key, row in found.items()}
+    assert expected == {
+        ("read-digits", "digits-model"): "ro",
+        ("read-digits", "wine-model"): "none",
+        ("read-digits", "meter-token"): "ro",
+        ("sort-wine", "digits-model"): "none",
+        ("sort-wine", "wine-model"): "rw",
+        ("meter-log", "digits-model"): "ro",
+        ("meter-log", "wine-model"): "none",
+        ("meter-log", "meter-readings"): "ro",
+        ("meter-log", "gps-receiver"): "ro",
+    }
+    secret = found.pop(("read-digits", "meter-token"))
+    assert (secret["read"]["probed"], secret["agree"], secret["reasons"]) == (None, None, [access.NO_SECRETS_YET])
+    assert [key for key, row in found.items() if not (row["ok"] and row["agree"])] == []
+    assert found["sort-wine", "wine-model"]["paths"] == 4
+    assert not list(here.root.rglob(".edge-sim-probe-*")), "a probe leaves nothing behind"
+
+
+def test_a_mode_that_is_not_the_plans_parts_the_two_answers(here: Board) -> None:
+    weights = next(here.root.rglob("mlmodel_public/digits-model-uuid/weights.csv"))
+    weights.chmod(0o666)
+    row = rows(here)["read-digits", "digits-model"]
+    assert (row["write"], row["agree"], row["ok"]) == ({"computed": False, "probed": True}, False, False)
+    assert any("weights.csv: computed ro, probed rw" in reason for reason in row["reasons"])
+
+
+def test_an_unreadable_volume_is_not_ok_and_both_say_so(here: Board) -> None:
+    here.path("/srv/meter/readings.csv").chmod(0o600)
+    row = rows(here)["meter-log", "meter-readings"]
+    assert (row["read"], row["agree"], row["ok"]) == ({"computed": False, "probed": False}, True, False)
+    assert any("EACCES" in reason for reason in row["reasons"])
+
+
+def test_sharing_a_models_group_opens_it_and_is_noticed(here: Board) -> None:
+    row = rows(here.with_function("sort-wine", run_as=RunAs(gid=100)))["sort-wine", "digits-model"]
+    assert (row["expected"], row["read"]["probed"], row["agree"], row["ok"]) == ("none", True, True, False)
+
+
+def test_root_reaches_everything_and_aws_lets_it(here: Board) -> None:
+    row = rows(here.with_function("sort-wine", run_as=RunAs(uid=0, gid=0)))["sort-wine", "digits-model"]
+    assert (row["read"]["probed"], row["agree"], row["ok"]) == (True, True, True)
+
+
+def test_a_board_that_cannot_start_the_function_gives_no_access(here: Board) -> None:
+    here.path("/srv/meter").rename(here.path("/srv/elsewhere"))
+    found = rows(here)
+    assert found["read-digits", "digits-model"]["ok"] is True
+    row = found["meter-log", "meter-readings"]
+    assert (row["read"]["probed"], row["ok"]) == (False, False)
+    assert any("file doesn't exist: '/srv/meter'" in reason for reason in row["reasons"])
+
+
+def test_a_large_resource_is_sampled_and_says_so(here: Board) -> None:
+    for number in range(access.MAX_PATHS):
+        here.path(f"/srv/meter/{number}").touch()
+    row = rows(here)["meter-log", "meter-readings"]
+    assert (row["paths"], row["total"]) == (access.MAX_PATHS, access.MAX_PATHS + 2)

@@ -1,0 +1,141 @@
+"""What a local board is made of, worked out before anything is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from edge_sim.emulation import boardroot, capabilities
+from edge_sim.emulation.boardroot import BoardPlan, Item, plan
+from edge_sim.emulation.peripherals import nmea
+from edge_sim.emulation.scenario import BoardFile, DeviceLines
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.profiles import load_profile
+
+PI = load_profile("raspberry-pi-zero-w")
+ROUTER = load_profile("openwrt-armv7")
+
+
+def items(made: BoardPlan) -> dict[str, Item]:
+    return {item.path: item for item in made.items}
+
+
+def test_parents_come_before_what_lies_in_them() -> None:
+    seen: set[str] = {"/"}
+    for item in plan(PI).items:
+        assert item.path == "/" or str(PurePosixPath(item.path).parent) in seen
+        seen.add(item.path)
+
+
+def test_accounts_are_written_as_the_profile_has_them() -> None:
+    made = items(plan(PI))
+    assert "ggc_user:x:110:65534::/home/ggc_user:/usr/sbin/nologin\n" in made["/etc/passwd"].text
+    assert "gpio:x:997:pi\n" in made["/etc/group"].text
+    assert 'ID="raspbian"\n' in made["/etc/os-release"].text
+    assert "/etc/openwrt_release" not in made
+    assert "DISTRIB_ID='OpenWrt'\n" in items(plan(ROUTER))["/etc/openwrt_release"].text
+
+
+def test_the_running_python_is_there_and_can_be_reached() -> None:
+    made = plan(PI)
+    directories = items(made)
+    for needed in (sys.prefix, sys.base_prefix, str(Path(boardroot.__file__).parents[1])):
+        covering = [bind for bind in made.binds if Path(needed).is_relative_to(bind.path)]
+        assert covering, needed
+        assert all(bind.read_only for bind in covering)
+        for parent in PurePosixPath(covering[0].path).parents:
+            assert directories[str(parent)].mode & 0o001, parent
+
+
+def test_a_closed_directory_above_the_python_is_opened_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(Path("/root")))
+    monkeypatch.setattr(boardroot, "_host_binds", lambda: [boardroot.Bind(source="/usr", path="/root/python")])
+    made = plan(PI)
+    assert items(made)["/root"].mode == 0o711
+    assert "/root has mode 0711 for 0700" in made.notes[0]
+
+
+def test_files_are_laid_with_owner_group_and_mode(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.txt").write_text("a")
+    (tmp_path / "link").symlink_to("deep/a.txt")
+    file = BoardFile(path="/srv/data", copy=tmp_path, owner="pi", group="gpio", mode=0o640)
+    made = items(plan(PI, files=[file]))
+    assert (made["/srv/data"].uid, made["/srv/data"].gid, made["/srv/data"].mode) == (1000, 997, 0o750)
+    assert made["/srv/data/deep/a.txt"].mode == 0o640
+    assert made["/srv/data/deep/a.txt"].source == str(tmp_path / "deep" / "a.txt")
+    assert made["/srv/data/link"].target == "deep/a.txt"
+
+
+def test_a_path_through_a_link_of_the_board_lies_where_the_link_leads() -> None:
+    made = items(plan(ROUTER, files=[BoardFile(path="/var/lib/data", owner="1234", group="daemon")]))
+    assert "/var/lib/data" not in made
+    assert (made["/tmp/lib/data"].named, made["/tmp/lib/data"].uid) == ("/var/lib/data", 1234)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (BoardFile(path="/srv/x", owner="pii"), "raspberry-pi-zero-w has no user pii"),
+        (BoardFile(path="/srv/x", group="docker"), "raspberry-pi-zero-w has no group docker"),
+        (BoardFile(path="/usr/share/x"), "read-only"),
+        (BoardFile(path="/srv/x", copy=Path(os.devnull)), "only files, folders and links"),
+    ],
+)
+def test_what_cannot_be_laid_is_refused(file: BoardFile, said: str) -> None:
+    with pytest.raises(InvalidDefinitionError, match=said):
+        plan(PI, files=[file])
+
+
+def test_lines_belong_to_a_serial_device(tmp_path: Path) -> None:
+    said = tmp_path / "lines"
+    said.write_text("one\ntwo\n")
+    made = plan(PI, lines=[DeviceLines(path="/dev/ttyUSB0", lines=said)])
+    device = next(d for d in made.devices if d.path == "/dev/ttyUSB0")
+    assert (device.peer, device.lines) == ("lines", ("one", "two"))
+    with pytest.raises(InvalidDefinitionError, match="no serial device there") as caught:
+        plan(PI, lines=[DeviceLines(path="/dev/gpiomem", lines=said)])
+    assert "/dev/ttyAMA0" in (caught.value.hint or "")
+
+
+def test_devices_without_backing_are_not_made() -> None:
+    assert "/dev/mmcblk0" not in [device.path for device in plan(PI).devices]
+
+
+def test_a_plan_survives_the_way_to_the_boards_process() -> None:
+    made = plan(PI)
+    assert BoardPlan.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_a_gps_sentence_has_its_checksum_and_moves_on() -> None:
+    reports = [report.decode().split("\r\n") for report in islice(nmea(), 61)]
+    for sentence in (line for report in reports for line in report if line):
+        body, _, given = sentence[1:].partition("*")
+        checksum = 0
+        for character in body:
+            checksum ^= ord(character)
+        assert f"{checksum:02X}" == given
+    assert reports[0][0].startswith("$GPGGA,000000.00,5004.5300,N,01426.2680,E,")
+    assert reports[60][1].startswith("$GPRMC,000100.00,A,")
+    assert reports[0][0].split(",")[2] != reports[60][0].split(",")[2]
+
+
+def test_subordinate_ids_are_those_of_this_user(tmp_path: Path) -> None:
+    mine = os.geteuid()
+    file = tmp_path / "subuid"
+    file.write_text(f"someone:1:2\n{mine}:100000:40000\nbroken\n{mine}:300000:40000\n")
+    assert capabilities.subordinate_ids(file) == [(100000, 40000), (300000, 40000)]
+    assert capabilities.subordinate_ids(tmp_path / "missing") == []
+
+
+def test_ranges_are_joined_to_65536_ids() -> None:
+    assert capabilities._triples(1001, [(100000, 40000), (300000, 40000)]) == (
+        *(0, 1001, 1),
+        *(1, 100000, 40000),
+        *(40001, 300000, 25535),
+    )

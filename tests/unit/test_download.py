@@ -1,0 +1,297 @@
+"""Downloads over real sockets: a small server that answers each connection as the test says."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_sim.agent.download import DownloadError, Patience, download, shown
+
+pytestmark = pytest.mark.network
+
+BODY = bytes(range(256)) * 1000
+DIGEST = hashlib.sha256(BODY).hexdigest()
+SECRET = "X-Amz-Signature=c0ffee"
+QUICK = Patience(timeout_s=5.0, tries=3)
+Answer = bytes | Callable[[bytes], bytes]
+
+
+class Server:
+    """Answers the n-th connection with the n-th script entry (the last one again and again), then hangs up."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.script: list[Answer] = []
+        self.linger = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/artifacts/model?{SECRET}"
+
+    def close(self) -> None:
+        self.linger.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request and (data := connection.recv(65_536)):
+            request += data
+        answer = self.script[min(len(self.requests), len(self.script) - 1)]
+        self.requests.append(request)
+        data = answer(request) if callable(answer) else answer
+        try:
+            connection.sendall(data)
+            if data.endswith(b"<hang>"):
+                self.linger.wait(30)
+            while data.endswith(b"<drip>") and not self.linger.wait(0.02):
+                connection.sendall(b"x")
+        except OSError:
+            return
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def ok(body: bytes = BODY, *, headers: str = "", length: int | None = None, status: str = "200 OK") -> bytes:
+    length = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n".encode() + body
+
+
+def ranged(request: bytes) -> bytes:
+    line = next(li for li in request.split(b"\r\n") if li.lower().startswith(b"range:"))
+    start = int(line.split(b"=")[1].rstrip(b"-"))
+    rest = BODY[start:]
+    header = f"Content-Range: bytes {start}-{len(BODY) - 1}/{len(BODY)}\r\n"
+    return ok(rest, headers=header, status="206 Partial Content")
+
+
+def fetch(
+    server: Server, target: Path, *, patience: Patience = QUICK, size: int = len(BODY), sha256: str = DIGEST
+) -> list[float]:
+    pauses: list[float] = []
+    download(server.url, target, sha256=sha256, size=size, patience=patience, sleep=pauses.append)
+    return pauses
+
+
+def refused(server: Server, target: Path, **options: object) -> DownloadError:
+    """Run a download that fails; what must hold for every failure is checked here."""
+    with pytest.raises(DownloadError) as failed:
+        fetch(server, target, **options)  # type: ignore[arg-type]
+    text = f"{failed.value.brief} {failed.value.hint} {failed.value.details}"
+    assert "c0ffee" not in text
+    left = [path.name for path in target.parent.iterdir()]
+    assert left == ([f".{target.name}.part"] if failed.value.retryable else [])
+    return failed.value
+
+
+def test_whole(server: Server, tmp_path: Path) -> None:
+    server.script = [ok()]
+    assert fetch(server, tmp_path / "a") == []
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert f"GET /artifacts/model?{SECRET} HTTP/1.1".encode() in server.requests[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_progress_and_abort(server: Server, tmp_path: Path) -> None:
+    server.script = [ok()]
+    seen: list[int] = []
+
+    def stop(received: int) -> None:
+        seen.append(received)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(server.url, tmp_path / "a", sha256=DIGEST, size=len(BODY), progress=stop)
+    assert len(seen) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [".a.part"]
+
+
+def test_resumes_after_a_cut(server: Server, tmp_path: Path) -> None:
+    cut = ok(BODY[:100_000], length=len(BODY), headers='ETag: "one"\r\n')
+    server.script = [cut, ranged]
+    assert fetch(server, tmp_path / "a") == [1.0]
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert b"Range: bytes=100000-" in server.requests[1]
+    assert b'If-Range: "one"' in server.requests[1]
+
+
+def test_continues_what_an_earlier_run_left(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".a.part").write_bytes(BODY[:1234])
+    server.script = [ranged]
+    assert fetch(server, tmp_path / "a") == []
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert b"Range: bytes=1234-" in server.requests[0]
+
+
+def test_what_an_earlier_run_left_may_be_wrong(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".a.part").write_bytes(b"other bytes")
+    server.script = [ranged, ok()]
+    assert fetch(server, tmp_path / "a") == [1.0]
+    assert (tmp_path / "a").read_bytes() == BODY
+
+
+def test_a_link_in_the_way_is_not_followed(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / ".a.part").symlink_to("victim")
+    server.script = [ok()]
+    with pytest.raises(DownloadError, match="cannot be written"):
+        fetch(server, tmp_path / "a")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_whole_answer_to_a_range_starts_afresh(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"z" * 1000, length=len(BODY)), ok()]
+    fetch(server, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BODY
+
+
+def test_resumed_to_a_wrong_digest_starts_afresh(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"z" * 1000, length=len(BODY)), ranged, ok()]
+    assert fetch(server, tmp_path / "a") == [1.0, 2.0]
+    assert b"Range" not in server.requests[2]
+
+
+def test_wrong_range_starts_afresh(server: Server, tmp_path: Path) -> None:
+    wrong = ok(b"x", headers="Content-Range: bytes 0-0/1\r\n", status="206 Partial Content")
+    server.script = [ok(BODY[:10], length=len(BODY)), wrong, ok()]
+    fetch(server, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BODY
+
+
+def test_wrong_digest(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(bytes(len(BODY)))]
+    error = refused(server, tmp_path / "a")
+    assert "SHA-256" in error.brief
+    assert not error.retryable
+    assert len(server.requests) == 1
+
+
+def test_announced_too_large(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(BODY + b"x")]
+    assert "256001 bytes" in refused(server, tmp_path / "a").brief
+
+
+def test_unannounced_too_large(server: Server, tmp_path: Path) -> None:
+    chunk = f"{len(BODY) + 1:x}\r\n".encode() + BODY + b"x\r\n"
+    server.script = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + b"<hang>"]
+    assert "larger than" in refused(server, tmp_path / "a").brief
+
+
+XML = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words", "tries"),
+    [
+        (ok(XML, status="403 Forbidden"), 403, "HTTP 403 (AccessDenied: Request has expired)", 1),
+        (ok(b"", status="404 Not Found"), 404, "HTTP 404 (Not Found)", 1),
+        (ok(b"", status="503 Slow Down"), 503, "HTTP 503 (Slow Down)", 3),
+        (ok(b"", status="400 Bad Request"), 400, "HTTP 400", 1),
+        (ok(headers="Content-Encoding: gzip\r\n"), None, "encoded", 1),
+        (b"", None, "the connection broke", 3),
+        (b"what?\r\n\r\n", None, "the connection broke (BadStatusLine", 3),
+        (ok(BODY[:5], length=len(BODY)), None, "of 256000 bytes", 3),
+        (ok(status="302 Found", headers="Location: http://example.org/x?X-Amz=c0ffee\r\n"), 302, "example.org/x", 1),
+        (ok(status="302 Found", headers="Location: file:///etc/passwd\r\n"), 302, "another place", 1),
+        (ok(status="302 Found", headers="Location: /again\r\n"), None, "more than 3 redirects", 1),
+    ],
+)
+def test_refusals(server: Server, tmp_path: Path, answer: bytes, status: int | None, words: str, tries: int) -> None:
+    server.script = [answer]
+    error = refused(server, tmp_path / "a")
+    assert words in error.brief
+    assert error.status == status
+    assert error.retryable == (tries > 1)
+    if "redirects" not in words:
+        assert len(server.requests) == tries
+
+
+def test_redirect_on_the_same_host(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"", status="307 Temporary Redirect", headers="Location: /other?x=1\r\n"), ok()]
+    fetch(server, tmp_path / "a")
+    assert b"GET /other?x=1" in server.requests[1]
+
+
+def test_silence(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"x<hang>", length=len(BODY))]
+    error = refused(server, tmp_path / "a", patience=Patience(timeout_s=0.2, tries=1))
+    assert "nothing came for 0.2 s" in error.brief
+    assert error.retryable
+
+
+def test_header_that_never_ends(server: Server, tmp_path: Path) -> None:
+    """Each read brings something, the header never ends: hung up after twice the limit."""
+    server.script = [b"HTTP/1.1 200 OK\r\nX: <drip>"]
+    error = refused(server, tmp_path / "a", patience=Patience(timeout_s=0.3, tries=1))
+    assert "ended after 0 of" in error.brief
+    assert error.retryable
+
+
+def test_too_slow(server: Server, tmp_path: Path) -> None:
+    server.script = [ok()]
+    clock = iter(range(0, 10**9, 1000))
+    with pytest.raises(DownloadError, match="slower than 1024 bytes/s") as failed:
+        download(
+            server.url,
+            tmp_path / "a",
+            sha256=DIGEST,
+            size=len(BODY),
+            patience=Patience(timeout_s=5, tries=1),
+            now=lambda: float(next(clock)),
+        )
+    assert failed.value.retryable
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a"
+    with pytest.raises(DownloadError, match="Connection refused") as failed:
+        download(url, tmp_path / "a", sha256=DIGEST, size=1, patience=Patience(tries=1))
+    assert failed.value.retryable
+
+
+@pytest.mark.parametrize("url", ["ftp://h/x", "file:///etc/passwd", "nonsense", "http://[bad/", "http:///x"])
+def test_other_urls(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DownloadError):
+        download(url, tmp_path / "a", sha256=DIGEST, size=1)
+
+
+def test_no_room(server: Server, tmp_path: Path) -> None:
+    server.script = [ok()]
+    with pytest.raises(DownloadError, match="cannot be written: No such file or directory"):
+        fetch(server, tmp_path / "missing/a")
+
+
+def test_empty_artifact(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"")]
+    fetch(server, tmp_path / "a", size=0, sha256=hashlib.sha256(b"").hexdigest())
+    assert (tmp_path / "a").read_bytes() == b""
+
+
+def test_shown_hides_keys() -> None:
+    assert shown("https://user:pw@h:8/p?X=1#f") == "https://h:8/p"

@@ -1,0 +1,106 @@
+"""Facts found below a root directory, and board paths that stay below it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_sim.agent.probe import StandIn, paths_below, probe
+from edge_sim.agent.rooted import inside
+from edge_sim.agent.sandbox import probe as open_for_real
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("etc", "greengrass/config", "greengrass/ggc/packages/1.10.0", "srv/data", "dev"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text(
+        "# a comment\nroot:x:0:0::/root:/bin/sh\nggc_user:x:110:115::/:\nbroken\n+nis\n"
+    )
+    (tmp_path / "etc/group").write_text("root:x:0:\nggc_group:x:115:\nvideo:x:44:pi\nodd:x:many:\n")
+    (tmp_path / "etc/os-release").write_text('NAME="Raspbian"\nID=raspbian\n')
+    (tmp_path / "greengrass/ggc/core").symlink_to("packages/1.10.0")
+    (tmp_path / "greengrass/config/config.json").write_text('{"runtime": {"allowFunctionsToRunAsRoot": "yes"}}')
+    return tmp_path
+
+
+def test_facts_come_from_the_boards_own_files(root: Path) -> None:
+    facts = probe(root, ["/srv/data", "/nowhere"])
+    assert (facts.users["ggc_user"].uid, facts.users["ggc_user"].gid) == (110, 115)
+    assert facts.groups == {"root": 0, "ggc_group": 115, "video": 44}
+    assert facts.operating_system == "raspbian"
+    assert facts.architecture == os.uname().machine
+    assert (facts.greengrass.version, facts.greengrass.allow_functions_to_run_as_root) == ("1.10.0", True)
+    assert facts.paths["/srv/data"].type == "directory"
+    assert "/nowhere" not in facts.paths
+    assert {"/", "/srv"} <= facts.paths.keys()
+    assert facts.memory_kib > 0
+
+
+def test_a_stand_in_says_what_the_board_would_be(root: Path) -> None:
+    facts = probe(
+        root, stand_in=StandIn(architecture="armv6l", operating_system="openwrt", unsupported=frozenset({"x"}))
+    )
+    assert (facts.architecture, facts.operating_system, facts.unsupported) == (
+        "armv6l",
+        "openwrt",
+        frozenset({"x"}),
+    )
+
+
+def test_an_empty_board_has_defaults_and_no_accounts(tmp_path: Path) -> None:
+    facts = probe(tmp_path)
+    assert (facts.users, facts.groups, facts.greengrass.allow_functions_to_run_as_root) == ({}, {}, False)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_a_broken_config_is_said_in_v1s_words(root: Path, text: str) -> None:
+    (root / "greengrass/config/config.json").write_text(text)
+    with pytest.raises(InvalidDefinitionError, match=r"Failed to parse /greengrass/config/config\.json\."):
+        probe(root)
+
+
+def test_nodes_are_lstats_and_links_bring_what_they_lead_to(root: Path) -> None:
+    (root / "srv/data/file").write_text("x")
+    (root / "srv/data/file").chmod(0o2640)
+    (root / "link").symlink_to("/srv/data")
+    os.mkfifo(root / "srv/pipe", 0o600)
+    nodes = paths_below(root, ["/link/file", "/srv/pipe", "/link/../srv"])
+    assert (nodes["/link"].type, nodes["/link"].target) == ("link", "/srv/data")
+    assert (nodes["/srv/data/file"].type, nodes["/srv/data/file"].mode) == ("file", 0o2640)
+    assert nodes["/srv/pipe"].type == "fifo"
+    assert nodes["/srv"].type == "directory"
+
+
+def test_board_paths_never_leave_the_root(root: Path) -> None:
+    (root / "up").symlink_to("../../../../etc")
+    (root / "absolute").symlink_to("/etc/passwd")
+    (root / "a").symlink_to("b")
+    (root / "b").symlink_to("a")
+    assert inside(root, "/up/passwd") == root / "etc/passwd"
+    assert inside(root, "/absolute") == root / "etc/passwd"
+    assert inside(root, "/absolute", follow_last=False) == root / "absolute"
+    assert inside(root, "/../../x") == root / "x"
+    assert inside(root, "relative/../y") == root / "y"
+    with pytest.raises(EdgeSimError, match="too many levels of symbolic links"):
+        inside(root, "/a")
+
+
+def test_a_probe_opens_for_real_and_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    before = (file.stat().st_mtime_ns, sorted(tmp_path.iterdir()))
+    assert open_for_real(str(file)) == {"read": True, "write": True, "errors": {}}
+    assert open_for_real(str(tmp_path))["write"] is True
+    assert (file.stat().st_mtime_ns, sorted(tmp_path.iterdir())) == before
+    assert file.read_text() == "kept"
+    assert open_for_real("/dev/null") == {"read": True, "write": True, "errors": {}}
+    assert open_for_real(str(tmp_path / "none"))["errors"] == {"read": "ENOENT", "write": "ENOENT"}
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert open_for_real(str(fifo))["errors"] == {"write": "ENXIO"}, "a pipe without a reader does not block"
+    assert stat.S_ISFIFO(fifo.stat().st_mode)

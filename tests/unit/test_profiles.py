@@ -1,0 +1,172 @@
+"""Device profiles: the shipped ones are sound, and a wrong one is told where and what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.profiles import list_profiles, load_profile, profile_folder
+
+SHIPPED = (
+    "amazon-linux-x86_64",
+    "generic-x86_64",
+    "openwrt-aarch64",
+    "openwrt-armv7",
+    "raspberry-pi-3",
+    "raspberry-pi-4",
+    "raspberry-pi-zero-w",
+)
+
+
+def test_the_promised_profiles_are_there() -> None:
+    assert set(SHIPPED) <= set(list_profiles())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_profile_is_sound(name: str) -> None:
+    profile = load_profile(name)
+    facts = profile.facts()
+    assert (profile.operating_system, profile.architecture) in UPDATE_TARGETS
+    assert facts.users[profile.greengrass.user].uid > 0
+    assert facts.groups[profile.greengrass.group] > 0
+    assert len(set(profile.groups.values())) == len(profile.groups), "two groups with one GID"
+    assert facts.paths["/tmp"].mode == 0o1777
+    assert facts.paths[profile.greengrass.root].type == "directory"
+    for device in profile.devices:
+        assert facts.paths[device.path].gid == profile.groups[device.group]
+
+
+def test_groups_are_those_of_the_operating_system() -> None:
+    pi, router = load_profile("raspberry-pi-zero-w").facts(), load_profile("openwrt-armv7").facts()
+    amazon = load_profile("amazon-linux-x86_64").facts()
+    assert (pi.gid("video"), pi.gid("gpio"), pi.gid("dialout")) == (44, 997, 20)
+    assert (amazon.gid("video"), amazon.gid("dialout")) == (39, 18)
+    assert (router.gid("video"), router.gid("dialout")) == (None, 20)
+    assert pi.gid("4711") == 4711
+
+
+def test_openwrt_has_no_machine_learning_and_links_var_to_tmp() -> None:
+    facts = load_profile("openwrt-aarch64").facts()
+    assert "ml-inference" in facts.unsupported
+    assert (facts.libc, facts.init) == ("musl", "procd")
+    assert facts.paths["/var"].target == "tmp"
+
+
+def test_a_device_shows_the_profiles_group_and_mode() -> None:
+    node = load_profile("raspberry-pi-3").facts().paths["/dev/gpiomem"]
+    assert (node.type, node.uid, node.gid, node.mode) == ("char", 0, 997, 0o660)
+
+
+def test_links_stay_below_a_boards_root() -> None:
+    for name in list_profiles():
+        for path, node in load_profile(name).directories().items():
+            assert node.target is None or not node.target.startswith("/"), path
+
+
+def test_an_unknown_profile_is_told_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_profile("rasberry-pi-3")
+    assert "Did you mean raspberry-pi-3?" in (caught.value.hint or "")
+    assert "generic-x86_64" in (caught.value.hint or "")
+
+
+def test_a_path_is_a_profiles_name_as_well(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text().replace("hostname: raspberrypi", "hostname: mine"), encoding="utf-8")
+    assert load_profile(str(mine)).hostname == "mine"
+    assert load_profile(str(mine)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("architecture: armv6l", "architecture: armv61", ["'armv61' is not allowed", "Did you mean armv6l?"]),
+        ("operating_system: raspbian", "operating_system: openwrt", ["no openwrt on armv6l"]),
+        ("hostname:", "hostnme:", ["hostnme is not a key here", "Did you mean hostname?"]),
+        ("cpus: 1", "cpus: one", ["cpus:", "'one' is not a whole number"]),
+        ("memory: 512 MiB", "memory: 512 MB", ["memory:", "512 MiB"]),
+        ('umask: "0022"', 'umask: "0082"', ["umask:", "octal"]),
+        ("init: systemd", "init: [systemd]", ["init:", "single value"]),
+        ("init: systemd", "init:", ["init:", "single value"]),
+        ("  root: 0\n", "", ["groups.root:", "GID 0"]),
+        ("group: gpio", "group: gpoi", ["devices[0].group:", "Did you mean gpio?"]),
+        ("path: /dev/gpiomem", "path: /dev/../etc", ["devices[0].path:", "absolute path"]),
+        ("path: /dev/gpiomem", "path: /etc/passwd", ["devices[0].path:", "not below /dev"]),
+        ("backing: zero", "backing: loop", ["devices[0].backing:", "null, pty, random, zero"]),
+        ("    peer: nmea", "    peer: gps", ["devices[5].peer:", "nmea, silent"]),
+        ("unsupported: []", "unsupported: [ml]", ["unsupported:", "Allowed: docker, ml-inference"]),
+        ("unsupported: []", "unsupported: {}", ["unsupported:", "must be a list"]),
+        ("  user: ggc_user", "  user: nobody2", ["greengrass.user:", "'nobody2' is not allowed"]),
+        ("users:", "users: none\nx:", ["x is not a key here"]),
+        ("{uid: 1, gid: 1,", "{uid: 1, gid: 77,", ["users.daemon.gid:", "77 belongs to no group"]),
+    ],
+)
+def test_a_wrong_value_gets_its_line_and_what_is_allowed(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    whole = text()
+    assert old in whole
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(whole.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InvalidDefinitionError) as caught:
+        load_profile(str(mine))
+    message = f"{caught.value.brief} {caught.value.hint or ''}"
+    assert f"{mine}:" in message
+    assert all(part in message for part in said), message
+
+
+def test_the_line_is_the_one_of_the_mistake(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    lines = text().splitlines()
+    at = lines.index("cpus: 1")
+    mine.write_text("\n".join([*lines[:at], "cpus: many", *lines[at + 1 :]]), encoding="utf-8")
+    with pytest.raises(InvalidDefinitionError, match=f"mine.yaml:{at + 1}: cpus:"):
+        load_profile(str(mine))
+
+
+def test_a_key_written_twice_names_both_lines(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("cpus: 1\n" + text(), encoding="utf-8")
+    with pytest.raises(InvalidDefinitionError, match=r"cpus is here twice, first in line 1"):
+        load_profile(str(mine))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"cpus: [1", r"mine.yaml:1:9: not YAML"),
+        (b"", "mapping"),
+        (b"- a\n- b\n", "mapping"),
+        (b"[a, b]: 1\n", "must be a single word"),
+        (b"a: !!python/object:os.system 1\n", "not a key here"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_bytes(content)
+    with pytest.raises(InvalidDefinitionError, match=said):
+        load_profile(str(mine))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00bad"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    mine = tmp_path / "mine.yaml"
+    if content:
+        mine.write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_profile(str(mine))
+
+
+def test_the_readme_explains_every_key() -> None:
+    import re
+
+    readme = (profile_folder() / "README.md").read_text(encoding="utf-8")
+    keys = {key for name in list_profiles() for key in re.findall(r"^(?:  - |    )?(\w+):", text(name), re.MULTILINE)}
+    accounts = {name for board in list_profiles() for name in load_profile(board).users}
+    missing = sorted(key for key in keys - accounts if f"`{key}`" not in readme)
+    assert missing == []
+
+
+def text(name: str = "raspberry-pi-zero-w") -> str:
+    return (profile_folder() / f"{name}.yaml").read_text(encoding="utf-8")

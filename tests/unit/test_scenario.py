@@ -1,0 +1,146 @@
+"""The scenario loader: the example loads, and every fault is one sentence with file and line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge_sim.emulation.documents import MAX_BYTES, parse
+from edge_sim.emulation.scenario import BoardFile, differences, load
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UsageError
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+
+
+def edit(folder: Path, old: str, new: str) -> int:
+    """Replace a text of the scenario's file and return its line."""
+    file = folder / "edge-sim.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def fault(path: Path) -> EdgeSimError:
+    with pytest.raises(EdgeSimError) as caught:
+        load(path)
+    assert "\n" not in caught.value.brief
+    return caught.value
+
+
+def test_the_example_loads_from_its_folder_and_from_its_file() -> None:
+    scenario = load(EXAMPLE)
+    assert scenario == load(EXAMPLE / "edge-sim.yaml")
+    assert [source.kind for source in scenario.sources] == ["s3", "trainingJob", "secret"]
+    assert scenario.sources[1].object_uri is not None
+    assert scenario.sources[1].object_uri.endswith("/model.zip")
+    assert [(u.version, u.starts, u.status, u.running) for u in scenario.updates] == [
+        ("1.11.6", True, "SUCCEEDED", "1.11.6"),
+        ("1.11.7", False, "FAILED", "1.11.6"),
+    ]
+    assert "not-a-real-token" not in repr(scenario), "a secret's value is not shown"
+
+
+def test_modes_of_files_and_directories() -> None:
+    assert BoardFile(path="/a", mode=0o640).directory_mode == 0o750
+    assert BoardFile(path="/a", mode=0o604).directory_mode == 0o705
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("boards:", "bords:", "unknown key 'bords'", "Did you mean boards?"),
+        ("edgeSim: 1", "edgeSim: 2", "must be 1, the version of this format, not '2'", None),
+        ("    folder: models/digits", "    folder: models/none", "models/none: no such file or folder", None),
+        ("    folder: models/digits", "    file: models/digits", "models/digits: must be a file", None),
+        ("    value: not-a-real-token", "    value:", "must be text", None),
+        ("    output: s3:", "    outptu: s3:", "unknown key 'outptu'", "output"),
+        ("starts: true", "starts: 1", "must be true or false", None),
+        ("status: SUCCEEDED", "status: DONE", "must be one of SUCCEEDED, FAILED", None),
+        ("version: 1.11.6\n", "version: 1.11\n", "must be a version of three numbers", None),
+        ("path: /srv/meter", "path: /srv/../etc", "must be an absolute path on the board", None),
+        ('mode: "0640"', "mode: rw", "three octal digits", None),
+        ("function: sort-wine", "function: sort-whine", "no function has the id 'sort-whine'", "sort-wine"),
+        ("function:sort-wine:3", "function:sort-wine:4", "there is no code for function sort-wine", None),
+        ("name: no-container-ml", "name: a\nname: b", "the key 'name' is there twice", None),
+    ],
+)
+def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: str, hint: str | None) -> None:
+    line = edit(folder, old, new)
+    error = fault(folder)
+    assert error.exit_status == 3
+    assert message in error.brief
+    assert (hint or "") in (error.hint or "")
+    where = int(error.brief.split(":")[1])
+    assert error.brief.startswith(str(folder / "edge-sim.yaml"))
+    assert abs(where - line) <= 1 or "no code" in message
+
+
+def test_yaml_faults_have_line_and_column(folder: Path) -> None:
+    line = edit(folder, "name: no-container-ml", "name: a: b")
+    assert fault(folder).brief.startswith(f"{folder / 'edge-sim.yaml'}:{line}:8: not valid YAML")
+
+
+def test_a_folder_without_a_scenario_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"edge-sim\.yaml: no such file"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b" \n\n", "the file is empty"),
+        (b"\x89PNG\r\n\x1a\n\xff", "not a text file"),
+        (b'{"Resources": \0}', "it holds zero bytes"),
+        (b'{"Resources": [\n  {"Id": }\n]}', "resources.json:2:10: not valid JSON: Expecting value"),
+        (b'{"Resources": [], "Resources": []}', "'Resources' is there twice"),
+        (b"[]", "must hold an object, not a list"),
+        (b'{"Functions": []}', "not a resource definition version: it has no list 'Resources'"),
+        (b'{"a":' * 100_000, "resources.json"),
+        (b"x" * (MAX_BYTES + 1), "larger than 4 MiB"),
+    ],
+    ids=["empty", "blank", "binary", "zero byte", "syntax", "twice", "list", "other definition", "deep", "large"],
+)
+def test_bad_definition_files(folder: Path, content: bytes, message: str) -> None:
+    (folder / "resources.json").write_bytes(content)
+    error = fault(folder)
+    assert error.exit_status == 3
+    assert message in error.brief
+    assert "resources.json" in error.brief
+
+
+def test_definitions_may_be_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "resources.yaml"
+    file.write_text("Resources:\n  - Id: a\n    Name: 2026-01-02\n")
+    assert parse(file) == {"Resources": [{"Id": "a", "Name": "2026-01-02"}]}
+    file.write_text("Resources: [\n")
+    with pytest.raises(InvalidDefinitionError, match=r"resources\.yaml:2:1: not valid YAML"):
+        parse(file)
+    for text in ("a: &x [*x]\n", "a: !!set {b}\n", "a: 1\na: 2\n", "a: !other 1\n"):
+        file.write_text(text)
+        with pytest.raises(InvalidDefinitionError, match=r"resources\.yaml:\d:\d|JSON cannot hold"):
+            parse(file)
+
+
+@pytest.mark.parametrize(
+    ("expect", "actual", "found"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, ["result.a.b: expected 1, got 2"]),
+        ({"a": 1}, {}, ["result.a: expected 1, but it is not there"]),
+        ({"a": True}, {"a": 1}, ["result.a: expected True, got 1"]),
+        ({"a": 1}, None, ["result: expected an object, got None"]),
+        ([1, 2], [1, 2, 3], ["result: expected [1, 2], got [1, 2, 3]"]),
+        ({}, "anything", ["result: expected an object, got 'anything'"]),
+    ],
+)
+def test_differences(expect: object, actual: object, found: list[str]) -> None:
+    assert differences(expect, actual) == found

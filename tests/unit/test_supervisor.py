@@ -1,0 +1,142 @@
+"""Starting, stopping and watching real core processes, well-behaved and otherwise."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edge_sim.agent.supervisor import CoreError, Supervisor
+from edge_sim.emulation.corebuild import install_core
+
+VERSION = "1.10.0"
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[Supervisor]:
+    install_core(tmp_path, "/greengrass", VERSION)
+    supervisor = Supervisor(tmp_path, sleep=lambda _: None, start_limit_s=5, stop_limit_s=5)
+    yield supervisor
+    supervisor.kill()
+
+
+def replace_daemon(core: Supervisor, body: str, name: str = "bin/daemon") -> None:
+    (core.gg / "ggc/core" / name).write_text(f"#!/bin/sh\n{body}\n")
+
+
+READY = """
+printf '{"version": "1.10.0", "pid": %s}' $$ >"$GREENGRASS_ROOT/ggc/var/state/core.json"
+"""
+
+
+def test_a_core_starts_is_healthy_and_stops(core: Supervisor) -> None:
+    running = core.start()
+    assert running.version == VERSION
+    assert core.unhealthy(VERSION) is None
+    assert (core.gg / "ggc/var/log/system/runtime.log").read_text().count("Greengrass Version: 1.10.0") == 1
+    core.stop()
+    assert core.running() is None
+    assert not (core.gg / "ggc/var/state/core.json").exists()
+    core.stop()
+
+
+def test_another_version_than_expected_is_not_healthy(core: Supervisor) -> None:
+    core.start()
+    assert core.unhealthy("1.11.6") == "version 1.10.0 is running, not 1.11.6 (health check 1 of 3)"
+
+
+def test_a_core_that_dies_between_two_looks_is_not_healthy(core: Supervisor) -> None:
+    core.start()
+    wrong = core.unhealthy(VERSION, on_pass=core.kill)
+    assert wrong == "the core is not running (health check 2 of 3)"
+
+
+def test_a_core_that_is_restarted_between_two_looks_is_not_healthy(core: Supervisor) -> None:
+    def again() -> None:
+        core.stop()
+        core.start()
+
+    core.start()
+    wrong = core.unhealthy(VERSION, on_pass=again)
+    assert wrong is not None
+    assert "was restarted while it was watched" in wrong
+
+
+def test_a_daemon_that_fails_is_an_error_with_its_own_words(core: Supervisor) -> None:
+    replace_daemon(core, "echo 'no certificate' >&2; exit 1")
+    with pytest.raises(CoreError, match=r"no certificate; The Greengrass daemon process with \[pid = \d+\] died\."):
+        core.start()
+
+
+def test_a_daemon_that_fails_silently_is_not_given_older_words(core: Supervisor) -> None:
+    replace_daemon(core, "echo 'no certificate' >&2; exit 1")
+    with pytest.raises(CoreError):
+        core.start()
+    replace_daemon(core, "exit 1")
+    with pytest.raises(CoreError) as caught:
+        core.start()
+    assert "no certificate" not in caught.value.brief
+
+
+def test_a_start_that_never_ends_is_ended_with_everything_it_started(tmp_path: Path) -> None:
+    install_core(tmp_path, "/greengrass", VERSION)
+    core = Supervisor(tmp_path, start_limit_s=0.5)
+    replace_daemon(core, f"echo $$ >{tmp_path}/pid; sleep 1000 & wait")
+    with pytest.raises(CoreError, match=r"greengrassd start: no end after 0\.5 s"):
+        core.start()
+    core.kill()
+    pid = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_daemon_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:
+    install_core(tmp_path, "/greengrass", VERSION)
+    core = Supervisor(tmp_path, stop_limit_s=0.3)
+    child = f"sleep 1000 & echo $! >{tmp_path}/child"
+    replace_daemon(core, f"trap '' TERM; {child}; {READY} while :; do wait; sleep 1; done")
+    core.start()
+    core.stop()
+    assert core.running() is None
+    pid = int((tmp_path / "child").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_greengrassd_that_cannot_be_run_is_an_error(core: Supervisor) -> None:
+    (core.gg / "ggc/core/greengrassd").unlink()
+    with pytest.raises(CoreError, match="cannot be run: No such file"):
+        core.start()
+
+
+def test_a_state_file_of_a_process_that_is_no_core_means_not_running(core: Supervisor) -> None:
+    (core.gg / "ggc/var/state/core.json").write_text(f'{{"version": "{VERSION}", "pid": {os.getpid()}}}')
+    assert core.running() is None
+    for text in ("", "[]", "{}", '{"version": 1, "pid": "x"}', "[" * 3000):
+        (core.gg / "ggc/var/state/core.json").write_text(text)
+        assert core.running() is None
+
+
+def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Path) -> None:
+    install_core(tmp_path / "other", "/greengrass", VERSION)
+    other = Supervisor(tmp_path / "other")
+    other.start()
+    core.start()
+    core.kill()
+    assert other.unhealthy(VERSION, interval_s=0) is None
+    other.stop()
+
+
+def test_an_agent_that_is_stopping_starts_no_core(core: Supervisor) -> None:
+    core.stopping.set()
+    with pytest.raises(CoreError, match="the agent is stopping"):
+        core.start()
+
+
+def test_a_killed_daemon_is_noticed(core: Supervisor) -> None:
+    pid = core.start().pid
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=0.2)
+    assert core.trouble(VERSION) == "the core is not running"

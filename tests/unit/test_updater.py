@@ -1,0 +1,347 @@
+"""Updates on a board with real builds and processes: how they end, and that a cut at any point ends well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.agent import crashpoints, releases
+from edge_sim.agent.journal import Record, Report
+from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.updater import StoppingError
+from edge_sim.errors import EdgeSimError
+from edge_sim.jobs.update import Phase
+from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Iterator[list[UpdateBoard]]:
+    """Boards made by a test; their cores are ended behind it."""
+    made: list[UpdateBoard] = []
+    yield made
+    for board in made:
+        board.supervisor.stop(limit_s=2)
+
+
+def new_board(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **options: int) -> UpdateBoard:
+    board = UpdateBoard(directory, build, **options)
+    boards.append(board)
+    return board
+
+
+def updated(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **changes: Any) -> UpdateBoard:
+    """A board on which one job was carried out."""
+    board = new_board(boards, directory, build)
+    board.jobs.queue(JOB, document(build, **changes))
+    board.start()
+    board.updater.work()
+    return board
+
+
+def test_a_good_build_replaces_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path)
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running(), releases.current(board.gg)) == ("SUCCEEDED", NEW, NEW)
+    assert job["history"][0] == "IN_PROGRESS"
+    assert releases.installed(board.gg) == [OLD, NEW]
+    assert releases.last_known_good(board.gg) == NEW
+    assert board.journal.read() is None
+
+
+def test_a_build_that_does_not_start_ends_on_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path, BROKEN)
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running(), releases.current(board.gg)) == ("FAILED", OLD, OLD)
+    assert "broken on purpose" in job["details"]["reason"]
+    assert releases.installed(board.gg) == [OLD]
+
+
+def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    crashpoints.arm(lambda name: board.supervisor.kill() if name == "P22 health-pass" else None)
+    try:
+        board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running()) == ("FAILED", OLD)
+    assert "CONFIRM: the core is not running (health check 2 of 2)" in job["details"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"architecture": "aarch64"}, "the build is for aarch64, this board is armv7l"),
+        ({"operatingSystem": "openwrt"}, "the build is for openwrt, this board runs raspbian"),
+        ({"version": "1.9.4"}, "version 1.9.4 is older than 1.10.0"),
+        ({"version": "1.10.0-RC4"}, "is older than 1.10.0"),
+        ({"software": "ota_agent"}, "not simulated yet"),
+        ({"surprise": 1}, "unknown member"),
+    ],
+)
+def test_what_the_board_cannot_take_is_rejected(
+    boards: list[UpdateBoard], tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    job = updated(boards, tmp_path, **changes).jobs.get(JOB)
+    assert job["status"] == "REJECTED"
+    assert reason in job["details"]["reason"]
+    assert job["history"] == ["REJECTED"]
+
+
+def test_what_was_started_already_is_failed_not_rejected(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD, architecture="aarch64"))
+    board.jobs.force(JOB, "IN_PROGRESS")
+    board.updater.work()
+    assert board.jobs.get(JOB)["status"] == "FAILED"
+
+
+def test_too_little_space_and_hook_scripts_fail_before_anything_is_touched(
+    boards: list[UpdateBoard], tmp_path: Path
+) -> None:
+    board = new_board(boards, tmp_path, free_bytes_needed=1 << 60)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    pid = board.supervisor.running()
+    board.updater.work()
+    assert "NO_SPACE" in board.jobs.get(JOB)["details"]["reason"]
+
+    config = board.gg / "config/config.json"
+    config.write_text(config.read_text().replace('"managedRespawn": false', '"managedRespawn": true'))
+    board = new_board(boards, tmp_path)
+    board.jobs.queue("GreengrassUpdateJob_2", document(GOOD))
+    board.updater.work()
+    assert "hook scripts are not simulated yet" in board.jobs.get("GreengrassUpdateJob_2")["details"]["reason"]
+    assert board.supervisor.running() == pid
+
+
+def test_an_installed_version_that_does_not_run_is_no_success(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD, version=OLD))
+    board.updater.work()  # the core was never started
+    job = board.jobs.get(JOB)
+    assert job["status"] == "FAILED"
+    assert "already installed, but the core is not running" in job["details"]["reason"]
+
+
+def test_urls_are_renewed_a_few_times_only(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    board.expired = 100
+    board.updater.work()
+    assert "also with 5 fresh URLs" in board.jobs.get(JOB)["details"]["reason"]
+    assert board.expired == 94
+
+
+@pytest.mark.parametrize("at", ["P10 hash-ok", "P17 old-stopped", "P21 new-started", "P22 health-pass"])
+def test_a_job_that_the_cloud_ends_leaves_the_old_version_running(
+    boards: list[UpdateBoard], tmp_path: Path, at: str
+) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    crashpoints.arm(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == at else None)
+    try:
+        board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    assert board.jobs.get(JOB)["status"] == "TIMED_OUT"
+    assert (board.running(), releases.current(board.gg), releases.installed(board.gg)) == (OLD, OLD, [OLD])
+    assert board.journal.read() is None
+    assert board.events[-1]["phase"] == "CANCELED"
+
+
+def test_a_confirmed_update_stays_whatever_the_cloud_says_then(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    crashpoints.arm(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == "P24 report-queued" else None)
+    try:
+        board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    assert board.running() == NEW
+    assert "the cloud says TIMED_OUT" in (tmp_path / "ggc_ota.txt").read_text()
+    assert board.journal.read() is None
+
+
+def test_the_report_waits_for_a_cloud_that_does_not_answer(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+
+    def cut(name: str) -> None:
+        if name == "P05 in-progress-acked":
+            board.jobs.online = False
+
+    crashpoints.arm(cut)
+    try:
+        with pytest.raises(OfflineError):
+            board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    assert board.running() == NEW
+    assert board.jobs.get(JOB)["status"] == "IN_PROGRESS"
+
+    restarted = new_board(boards, tmp_path)
+    restarted.start()
+    restarted.updater.work()
+    assert restarted.jobs.get(JOB)["status"] == "SUCCEEDED"
+
+
+def test_nothing_is_done_before_the_cloud_has_agreed(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+
+    def cut(name: str) -> None:
+        if name == "P06 preflight":
+            board.jobs.online = False
+
+    crashpoints.arm(cut)
+    try:
+        with pytest.raises(OfflineError):
+            board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    assert releases.installed(board.gg) == [OLD]
+    board.jobs.online = True
+    board.updater.work()
+    assert board.jobs.get(JOB)["status"] == "SUCCEEDED"
+
+
+def test_an_agent_that_stops_leaves_the_rest_to_the_next_start(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    crashpoints.arm(lambda name: board.stop.set() if name == "P21 new-started" else None)
+    try:
+        with pytest.raises(StoppingError):
+            board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    restarted = new_board(boards, tmp_path)
+    restarted.start()
+    assert restarted.running() == OLD
+    restarted.updater.work()
+    assert restarted.jobs.get(JOB)["details"]["reason"] == "interrupted in ACTIVATE"
+
+
+def test_a_roll_back_that_fails_says_so(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path, BROKEN)
+    board.jobs.queue(JOB, document(BROKEN))
+    board.start()
+    crashpoints.arm(
+        lambda name: (board.gg / f"ggc/packages/{OLD}/bin/daemon").unlink() if name == "P17 old-stopped" else None
+    )
+    try:
+        board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    reason = board.jobs.get(JOB)["details"]["reason"]
+    assert "broken on purpose" in reason
+    assert "ROLLBACK_FAILED: the build holds no file" in reason
+
+
+def test_a_broken_core_link_is_repaired_from_the_last_good_version(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path)
+    board.supervisor.stop()
+    (board.gg / "ggc/core").unlink()
+    (board.gg / "ggc/core").symlink_to("/etc")
+    board.start()
+    assert (releases.current(board.gg), board.running()) == (NEW, NEW)
+
+
+def test_an_older_copy_of_the_journal_does_not_hide_a_switch(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path)
+    board.jobs.queue("GreengrassUpdateJob_2", document(GOOD))
+    board.jobs.force("GreengrassUpdateJob_2", "IN_PROGRESS")
+    board.journal.write(
+        Record(job="GreengrassUpdateJob_2", execution=1, version_number=2, phase=Phase.VERIFY, old=OLD, new=NEW)
+    )
+    board.start()
+    board.updater.work()
+    assert (board.running(), board.jobs.get("GreengrassUpdateJob_2")["status"]) == (OLD, "FAILED")
+
+
+def test_a_report_taken_before_the_cut_is_not_an_error(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path)
+    report = Report(status="SUCCEEDED", details={"phase": "CONFIRM"})
+    board.journal.write(
+        Record(job=JOB, execution=1, version_number=2, phase=Phase.CONFIRM, old=OLD, new=NEW, activated=True,
+               confirmed=True, report=report, token="t")
+    )  # fmt: skip
+    board.start()
+    board.updater.work()
+    assert board.journal.read() is None
+    assert not [e for e in board.events if e["event"] == "error"]
+
+
+@pytest.mark.parametrize("powered", [True, False], ids=["agent killed", "power cut"])
+@pytest.mark.parametrize("build", [GOOD, BROKEN], ids=["good", "broken"])
+def test_a_cut_at_any_point_ends_on_one_whole_version(
+    boards: list[UpdateBoard], tmp_path: Path, build: bytes, powered: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut at each point a run passes, start again, and look: one version, running, and the cloud knows."""
+    passed = _cut(boards, tmp_path / "whole", build, None, powered=powered)
+    points = sorted(set(passed))
+    if build is BROKEN:  # up to there it is the way of a good one
+        points = [name for name in points if name[0] == "R" or name >= "P16"]
+    for number, name in enumerate(points):
+        _cut(boards, tmp_path / str(number), build, name, powered=powered)
+    _show(capsys, f"{len(points)} points, {'agent killed' if powered else 'power cut'}: {', '.join(points)}")
+    expected = {p for p in crashpoints.POINTS if p[0] == "P"} if build is GOOD else {"R02 recorded", "R07 old-healthy"}
+    assert expected <= set(points)
+
+
+def test_every_named_point_is_passed_by_one_of_the_two_ways(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    passed = {*_cut(boards, tmp_path / "a", GOOD, None), *_cut(boards, tmp_path / "b", BROKEN, None)}
+    assert passed - {"P25 report-taken"} == set(crashpoints.POINTS)
+
+
+def _cut(
+    boards: list[UpdateBoard], directory: Path, build: bytes, name: str | None, *, powered: bool = True
+) -> list[str]:
+    directory.mkdir()
+    board = new_board(boards, directory, build)
+    board.jobs.queue(JOB, document(build))
+    passed = board.die_at(name)
+    if not powered:
+        board.supervisor.kill()
+    restarted = new_board(boards, directory, build)
+    restarted.start()
+    try:
+        restarted.updater.work()
+    except EdgeSimError as error:
+        raise AssertionError(f"cut at {name}: {error}") from error
+    _check_end(restarted, build, name)
+    board.supervisor.stop(limit_s=2)
+    return passed
+
+
+def _check_end(board: UpdateBoard, build: bytes, name: str | None) -> None:
+    job = board.jobs.get(JOB)
+    expected = {"SUCCEEDED": NEW, "FAILED": OLD}.get(job["status"])
+    seen = (board.running(), releases.current(board.gg))
+    assert seen == (expected, expected), f"cut at {name}: {job['status']} but {seen}"
+    cut_off = name is not None and "P16" <= name < "P23"  # after the old core was touched, before the commit point
+    assert job["status"] == ("FAILED" if build is BROKEN or cut_off else "SUCCEEDED"), name
+    assert len(board.supervisor._processes()) == 1, name
+    assert board.journal.read() is None
+    assert not releases.staging(board.gg).exists(), name
+    assert [s for s in job["history"] if s != "IN_PROGRESS"] == [job["status"]], name
+    if job["status"] == "FAILED":
+        assert "interrupted in" in job["details"]["reason"] or "broken on purpose" in job["details"]["reason"]
+        assert releases.installed(board.gg) == [OLD], name
+
+
+def _show(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with capsys.disabled():
+        os.write(1, f"\n{text}\n".encode())
