@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint clean
 
-$(VENV)/.sim: pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.sim: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[sim]"
 	@touch $@
 

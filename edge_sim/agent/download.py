@@ -9,54 +9,20 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
 
 from edge_sim.agent import durable
-from edge_sim.errors import EdgeSimError
+from edge_sim.agent.http_get import DownloadError, Patience, get, refusal, shown
+
+__all__ = ["DownloadError", "Patience", "download", "shown"]
 
 CHUNK = 64 * 1024
-_ERROR_BODY = 16 * 1024
-_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_XML_FIELD = re.compile(r"<(Code|Message)>([^<]{1,200})</")
-
-
-class DownloadError(EdgeSimError):
-    """A download failed. ``status`` is the HTTP status, if there was one; ``retryable``: may go away by itself."""
-
-    exit_status = 3
-
-    def __init__(
-        self, brief: str, *, status: int | None = None, retryable: bool = False, hint: str | None = None
-    ) -> None:
-        super().__init__(brief, hint=hint)
-        self.status = status
-        self.retryable = retryable
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """Limits of one download."""
-
-    timeout_s: float = 30.0
-    """For connecting, and for each read."""
-    least_bytes_per_s: int = 1024
-    """Slower than this over ``pace_window_s`` seconds counts as a stall; 0 turns the check off."""
-    pace_window_s: float = 30.0
-    tries: int = 5
-    first_pause_s: float = 1.0
-    """Doubled after each failed try, up to ``longest_pause_s``."""
-    longest_pause_s: float = 30.0
-    redirects: int = 3
 
 
 class _Part:
@@ -82,6 +48,13 @@ class _Part:
         self.resumed = False
         self.etag = None
         self.digest = hashlib.sha256()
+
+    def headers(self) -> dict[str, str]:
+        """Return what asks for the rest only, provided that the file did not change meanwhile."""
+        if not self.received:
+            return {}
+        condition = {"If-Range": self.etag} if self.etag else {}
+        return {"Range": f"bytes={self.received}-", **condition}
 
     def add(self, data: bytes) -> None:
         try:
@@ -115,7 +88,7 @@ def download(
     *,
     sha256: str,
     size: int,
-    patience: Patience = Patience(),
+    patience: Patience = Patience(),  # noqa: B008 - a frozen value
     tls: ssl.SSLContext | None = None,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.monotonic,
@@ -156,17 +129,6 @@ def download(
         raise
 
 
-def shown(url: str) -> str:
-    """Return ``url`` as it may appear in a message: without query, fragment, user and password."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "an unreadable URL"
-    text = f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
-
-
 def _tries(patience: Patience, sleep: Callable[[float], None]) -> Iterator[bool]:
     """Yield once a try, True for the last one, with a pause that doubles between two of them."""
     for number in range(1, patience.tries + 1):
@@ -194,7 +156,7 @@ class _Job:
         if part.received == self.size and self.size:
             return
         try:
-            connection, response = self._open(part)
+            connection, response = get(self.url, part.headers(), self.patience, self.tls)
             with closing(connection), closing(response):
                 _check_answer(where, response, part, self.size)
                 self._receive(where, response, part)
@@ -206,6 +168,8 @@ class _Job:
             raise DownloadError(f"{where}: the server's certificate is not trusted: {why}") from error
         except socket.gaierror as error:
             raise DownloadError(f"{where}: the host name is not known", retryable=True) from error
+        except (http.client.InvalidURL, UnicodeError) as error:
+            raise DownloadError(f"{where}: not a URL that can be fetched") from error
         except (http.client.HTTPException, OSError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise DownloadError(f"{where}: the connection broke ({why})", retryable=True) from error
@@ -222,22 +186,6 @@ class _Job:
             hint="the file changed or was damaged after the deployment was built; deploy again",
         )
 
-    def _open(self, part: _Part) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send the request, follow redirects on the same host, and return the open answer."""
-        url = self.url
-        for _ in range(self.patience.redirects + 1):
-            connection = _connect(url, self.patience, self.tls)
-            try:
-                response = _ask(connection, url, part, self.patience)
-            except BaseException:
-                connection.close()
-                raise
-            if response.status not in _REDIRECTS:
-                return connection, response
-            connection.close()
-            url = _redirected(url, response)
-        raise DownloadError(f"{shown(self.url)}: more than {self.patience.redirects} redirects")
-
     def _receive(self, where: str, response: http.client.HTTPResponse, part: _Part) -> None:
         pace = _Pace(self.patience, self.now)
         while data := response.read1(CHUNK):
@@ -252,62 +200,12 @@ class _Job:
             raise DownloadError(f"{where}: it ended after {part.received} of {self.size} bytes", retryable=True)
 
 
-def _connect(url: str, patience: Patience, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
-    where = shown(url)
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise DownloadError("an artifact's URL cannot be read") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise DownloadError(f"{where}: only http and https URLs are fetched")
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=patience.timeout_s)
-    context = tls or ssl.create_default_context()
-    return http.client.HTTPSConnection(host, port, timeout=patience.timeout_s, context=context)
-
-
-def _ask(connection: http.client.HTTPConnection, url: str, part: _Part, patience: Patience) -> http.client.HTTPResponse:
-    """Send the request and wait for the answer's header, at most twice the time limit of a read."""
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Accept-Encoding": "identity", "Connection": "close"}
-    if part.received:
-        headers["Range"] = f"bytes={part.received}-"
-        if part.etag:
-            headers["If-Range"] = part.etag
-    connection.connect()
-    wire = connection.sock
-    watchdog = threading.Timer(2 * patience.timeout_s, _hang_up, (wire,))
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        connection.request("GET", target, headers=headers)
-        return connection.getresponse()
-    finally:
-        watchdog.cancel()
-
-
-def _hang_up(wire: socket.socket) -> None:
-    with suppress(OSError):
-        wire.shutdown(socket.SHUT_RDWR)
-
-
-def _redirected(url: str, response: http.client.HTTPResponse) -> str:
-    target = urljoin(url, response.getheader("Location") or "")
-    before, after = urlsplit(url), urlsplit(target)
-    same = (before.hostname, before.port) == (after.hostname, after.port)
-    if not same or after.scheme not in (before.scheme, "https"):
-        raise DownloadError(f"{shown(url)}: redirected to another place, {shown(target)}", status=response.status)
-    return target
-
-
 def _check_answer(where: str, response: http.client.HTTPResponse, part: _Part, size: int) -> None:
     """Raise unless the answer's body is what is missing; a whole file instead of a range starts afresh."""
     if response.status not in (200, 206):
         if response.status == 416:
             part.restart()
-        raise _refusal(where, response)
+        raise refusal(where, response)
     encoding = response.getheader("Content-Encoding", "identity")
     if encoding != "identity":
         raise DownloadError(f"{where}: it comes encoded as {encoding[:40]!r}, which nobody asked for")
@@ -323,24 +221,6 @@ def _check_answer(where: str, response: http.client.HTTPResponse, part: _Part, s
         part.resumed = True
     etag = response.getheader("ETag", "")
     part.etag = etag if etag.startswith('"') else None
-
-
-def _refusal(where: str, response: http.client.HTTPResponse) -> DownloadError:
-    status = response.status
-    text = response.read(_ERROR_BODY).decode("utf-8", "replace")
-    said = ": ".join(value for _, value in _XML_FIELD.findall(text))
-    said = "".join(c for c in said if c.isprintable()) or response.reason[:80]
-    hint = None
-    if status == 403:
-        hint = "the presigned URL has expired or was altered; deploy again to get a new one"
-    elif status == 404:
-        hint = "the artifact is gone from the store; deploy again"
-    return DownloadError(
-        f"{where}: HTTP {status} ({said})",
-        status=status,
-        retryable=status in _RETRYABLE or status == 416,
-        hint=hint,
-    )
 
 
 class _Pace:

@@ -28,7 +28,8 @@ OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
 LOG_SPACE = 128 * 1024
 """Bytes in a log file before it is set aside: V1's default ``Space``. One older file is kept (ours)."""
 
-_QUERY = re.compile(r"(https?://[^\s\"'?<>]+)\?[^\s\"'<>]*", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^\s\"'?<>\\]+)\?[^\s\"'<>\\]*", re.IGNORECASE)
+"""Ends at a backslash too: it is applied to JSON text, whose escapes must stay whole."""
 _OUTPUT = threading.Lock()
 
 

@@ -38,7 +38,7 @@ from edge_sim.jobs import shadow, topics, wire
 IDLE_ASK_S = 3600.0
 """How often a quiet agent asks for work anyway, in case a notification was lost."""
 RETRY_MOST_S = 64.0
-WORK_STOP_S = 2.5
+WORK_STOP_S = 2.0
 CORE_STOP_S = 1.0
 """Both leave room within the 5 s in which the agent must be gone after SIGTERM."""
 

@@ -182,7 +182,7 @@ class _PahoChannel:
         # paho joins its thread without a limit, and that thread may be inside a connect attempt
         stopper = threading.Thread(target=self._client.loop_stop, daemon=True)
         stopper.start()
-        stopper.join(2.0)
+        stopper.join(1.0)
 
     def _wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
         with self._changed:

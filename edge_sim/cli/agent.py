@@ -112,6 +112,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> No
     Example: sudo edge-sim agent invoke read-digits --event '{}'
     """
     from edge_sim.agent import functions
+    from edge_sim.greengrass.process import function_process
 
     try:
         value = json.loads(event)
@@ -119,7 +120,9 @@ def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> No
         raise UsageError(f"--event is not JSON: {error}") from error
     group, facts, _ = _deployed(root, greengrass_root)
     outcome = functions.invoke(group, function_id, value, root, facts)
-    _answer(vars(outcome), status=0 if outcome.ok else 4)
+    process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
+    about = {"isolation": process.isolation, "identity": vars(process.identity)}
+    _answer({**vars(outcome), **about}, status=0 if outcome.ok else 4)
 
 
 def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Any]:

@@ -55,7 +55,7 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
             return await asyncio.wait_for(super()._initialize_client_session(*connection), CONNECT_LIMIT_S)
         except Exception as error:
             # What amqtt expects; anything else would keep the connection's place taken for ever.
-            raise
+            raise MQTTError(f"no CONNECT: {error!r}") from error
 
     async def _handle_message_delivery(self, client_session: Any, handler: Any, wait_deliver: Any) -> bool:
         message = wait_deliver.result()

@@ -108,7 +108,7 @@ class Updates:
     def _check(self, params: Mapping[str, Any]) -> None:
         system, architecture = params["UpdateTargetsOperatingSystem"], params["UpdateTargetsArchitecture"]
         targets, role = params["UpdateTargets"], params["S3UrlSignerRole"]
-        if False:
+        if (system, architecture) not in UPDATE_TARGETS:
             pairs = ", ".join(f"{o}/{a}" for o, a in sorted(UPDATE_TARGETS))
             text = f"There is no Greengrass core software for {system} on {architecture}. Supported: {pairs}."
             raise ApiError("BadRequestException", text)

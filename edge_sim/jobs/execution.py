@@ -218,7 +218,7 @@ def _moved(
         last_updated_at=now,
         version=execution.version + 1,
         job_deadline=deadline,
-        step_deadline=_step_deadline(execution.step_deadline, deadline, step_minutes, now),
+        step_deadline=_step_deadline(execution.step_deadline, step_minutes, now),
     )
 
 
@@ -233,14 +233,11 @@ def _ended(execution: JobExecution, status: str, now: float) -> JobExecution:
     )
 
 
-def _step_deadline(running: float | None, job_deadline: float | None, minutes: int | None, now: float) -> float | None:
-    """A new step timer replaces the old one and never outlives the job's."""
+def _step_deadline(running: float | None, minutes: int | None, now: float) -> float | None:
+    """A new step timer replaces the old one; that it cannot outlive the job's is seen to by ``deadline``."""
     if minutes is None:
         return running
-    if minutes == DISCARD_STEP_TIMER:
-        return None
-    wanted = now + minutes * MINUTE
-    return wanted if job_deadline is None else min(wanted, job_deadline)
+    return None if minutes == DISCARD_STEP_TIMER else now + minutes * MINUTE
 
 
 def _key(execution: JobExecution) -> tuple[str, int]:

@@ -16,12 +16,13 @@ _POLL_S = 0.1
 
 
 class Aws:
-    """boto3 clients for one endpoint."""
+    """boto3 clients for one endpoint. ``check`` raises what is known to be wrong when the endpoint does not answer."""
 
-    def __init__(self, endpoint_url: str, region: str) -> None:
+    def __init__(self, endpoint_url: str, region: str, check: Callable[[], None]) -> None:
         import boto3
         from botocore.config import Config
 
+        self._check = check
         config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
         keys = {"aws_access_key_id": "edge-sim", "aws_secret_access_key": "edge-sim"}
         session = boto3.session.Session(region_name=region, **keys)
@@ -42,6 +43,7 @@ class Aws:
         except ParamValidationError as error:
             raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
         except BotoCoreError as error:
+            self._check()
             raise UnsupportedEnvironmentError(f"{operation}: the local cloud does not answer: {error}") from error
         return answer
 
@@ -143,6 +145,12 @@ def wait_for_update(
         return None if execution["status"] in ("QUEUED", "IN_PROGRESS") else execution
 
     return _until(ask, f"job {job_id}", timeout_s, alive)
+
+
+def job_status(aws: Aws, job_id: str) -> str:
+    """Return the job's own status (COMPLETED when every execution is terminal)."""
+    status: str = aws.call(aws.iot, "describe_job", jobId=job_id)["job"]["status"]
+    return status
 
 
 def _until(

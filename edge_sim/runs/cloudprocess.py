@@ -75,7 +75,7 @@ class CloudProcess:
         return str(self.about["region"])
 
     def check(self) -> None:
-        """Raise UnsupportedEnvironmentError when the cloud has ended."""
+        """Raise UnsupportedEnvironmentError when the cloud has ended, with its own last words."""
         if self._process is None or self._process.poll() is not None:
             raise UnsupportedEnvironmentError("the local cloud ended in mid-run", details=self._last_words())
 

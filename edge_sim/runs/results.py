@@ -43,6 +43,8 @@ class BoardReport:
     not_proven: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    user_names: Mapping[int, str] = field(default_factory=dict)
+    group_names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

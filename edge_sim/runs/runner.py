@@ -61,7 +61,7 @@ def run(
         report.parts = {
             key: str(cloud.about[key]) for key in ("http", "mqtt", "region", "account") if key in cloud.about
         }
-        client = Aws(cloud.http, cloud.region)
+        client = Aws(cloud.http, cloud.region, cloud.check)
         progress("putting models, secrets and code where the definition points")
         cloud.load_sources([_source(source) for source in scenario.sources])
         cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
@@ -114,6 +114,8 @@ class _BoardRun:
             architecture=profile.architecture,
             operating_system=profile.operating_system,
             core=profile.greengrass.version,
+            user_names={user.uid: name for name, user in profile.users.items()},
+            group_names={gid: name for name, gid in profile.groups.items()},
         )
 
     def run(self, keep: Path | None) -> BoardReport:
@@ -226,6 +228,7 @@ class _BoardRun:
         self.report.updates.append(
             {
                 "job_id": job_id,
+                "job_status": aws.job_status(self.aws, job_id),
                 "from": before,
                 "to": version,
                 "status": execution["status"],

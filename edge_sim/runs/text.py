@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -55,7 +56,7 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
         yield _access(board.access)
     if board.functions:
         yield _heading("Functions")
-        yield _functions(board.functions)
+        yield _functions(board.functions, board)
     if board.updates:
         yield _heading("Updates")
         yield from (_update(row) for row in board.updates)
@@ -90,7 +91,7 @@ def _layout(board: BoardReport) -> Tree:
         parent = _parent_in(path, rows)
         children.setdefault(parent, []).append(path)
     tree = Tree(Text("/", style="bold"), guide_style="dim")
-    _grow(tree, "", children, rows)
+    _grow(tree, "", children, rows, board)
     return tree
 
 
@@ -101,19 +102,20 @@ def _parent_in(path: str, rows: Mapping[str, Any]) -> str:
     return parent
 
 
-def _grow(tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, Any]) -> None:
+def _grow(tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, Any], board: BoardReport) -> None:
     below = children.get(at, [])
     for path in below[:_MAX_CHILDREN]:
-        branch = tree.add(_line(rows[path], path[len(at) :].lstrip("/")))
-        _grow(branch, path, children, rows)
+        branch = tree.add(_line(rows[path], path[len(at) :].lstrip("/"), board))
+        _grow(branch, path, children, rows, board)
     if len(below) > _MAX_CHILDREN:
         tree.add(Text(f"… and {len(below) - _MAX_CHILDREN} more", style="dim"))
 
 
-def _line(row: Mapping[str, Any], name: str) -> Text:
+def _line(row: Mapping[str, Any], name: str, board: BoardReport) -> Text:
     mode = int(str(row["mode"]), 8)
     text = Text(stat.filemode(_TYPES.get(str(row["type"]), 0) | mode), style="cyan")
-    text.append(f" {row['uid']}:{row['gid']} ", style="dim")
+    user, group = board.user_names.get(row["uid"], row["uid"]), board.group_names.get(row["gid"], row["gid"])
+    text.append(f" {user}:{group} ", style="dim")
     text.append(name)
     if row.get("target"):
         text.append(f" → {row['target']}", style="magenta")
@@ -147,19 +149,24 @@ def _rights(row: Mapping[str, Any], answer: str) -> str:
     return "?" if read is None else f"{'r' if read else '-'}{'w' if write else '-'}"
 
 
-def _functions(rows: list[dict[str, Any]]) -> Table:
-    table = _table("function", "mode", "as", "result", "")
+def _functions(rows: list[dict[str, Any]], board: BoardReport) -> Table:
+    table = _table("function", "isolation", "runs as", "answered", "")
     for row in rows:
-        ok = bool(row.get("ok"))
-        told = row.get("result") if row.get("error") is None else row.get("error")
+        ok = bool(row["ok"])
+        told = str(row["error"]) if row["error"] else json.dumps(row["result"], ensure_ascii=False)
         table.add_row(
             row["function"],
-            str(row.get("isolation", "")),
-            str(row.get("identity", "")),
-            escape(str(told)),
+            row["isolation"],
+            _who(row["identity"], board),
+            escape(told),
             Text("ok" if ok else "failed", style="green" if ok else "red"),
         )
     return table
+
+
+def _who(identity: Mapping[str, Any], board: BoardReport) -> str:
+    groups = [str(board.group_names.get(gid, gid)) for gid in (identity["gid"], *identity["groups"])]
+    return f"{board.user_names.get(identity['uid'], identity['uid'])}:{'+'.join(groups)}"
 
 
 def _update(row: Mapping[str, Any]) -> Group:
@@ -186,7 +193,10 @@ def _table(*columns: str) -> Table:
 
 def _verdict(report: RunReport) -> Text:
     if report.ok:
-        return Text(f"ok: {len(report.boards)} board(s), everything as the definition says", style="bold green")
+        boards = f"{len(report.boards)} board{'s' if len(report.boards) > 1 else ''}"
+        unchecked = sum(1 for board in report.boards for row in board.access if row["ok"] is None)
+        rest = f", {unchecked} claims about secrets not checked" if unchecked else ""
+        return Text(f"ok: {boards}, everything checked is as the definition says{rest}", style="bold green")
     if report.exit_status == 6:
         return Text("incomplete: this machine could not prove everything (exit 6)", style="bold yellow")
     return Text(f"failed (exit {report.exit_status})", style="bold red")

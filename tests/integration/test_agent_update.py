@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,3 +212,36 @@ def test_the_agent_ends_on_sigterm_and_takes_the_core_with_it(here: World) -> No
         assert agent.stop() == 0
         assert agent.events[-1] == {"event": "stopped"}
         assert cores(here.root) == []
+
+
+def test_sigterm_in_a_stalled_download_ends_the_agent_and_the_next_one_finishes_the_job(here: World) -> None:
+    stalled, go_on = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        stalled.set()
+        go_on.wait(LIMIT_S)
+
+    here.files.on_get = stall
+    try:
+        with here.agent() as agent:
+            job = here.cloud.update_job("stalled", good())
+            assert stalled.wait(LIMIT_S)
+            agent.process.terminate()
+            assert agent.process.wait(LIMIT_S / 2) == 0  # the stall lasts longer
+    finally:
+        go_on.set()
+        here.files.on_get = lambda: None
+    assert cores(here.root) == []
+    with here.agent():
+        assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+
+
+def test_no_broker_at_the_start_ends_with_the_documented_status(here: World) -> None:
+    config = json.loads(here.config.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    here.config.write_text(json.dumps(config | {"broker": f"mqtt://{address}"}))
+    with here.agent() as agent:
+        assert agent.process.wait(LIMIT_S) == 6
+    assert agent.errors.startswith(f"no MQTT broker at {address}")
+    assert cores(here.root) == []

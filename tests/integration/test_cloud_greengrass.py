@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import paho.mqtt.client as paho
 import pytest
 from botocore.exceptions import ClientError
 
@@ -283,6 +287,36 @@ def test_a_deployment_goes_from_building_to_the_cores_word(cloud: Cloud, gg: Any
     assert send(desired["StatusUrl"], "PUT", b'{"DeploymentStatus": "Done"}')[0] == 400
 
 
+def test_a_core_hears_of_its_deployment_over_mqtt(cloud: Cloud) -> None:
+    prefix, parts = "$aws/things/core1-gda/shadow", urlsplit(cloud.mqtt_url)
+    heard: queue.Queue[tuple[str, Any]] = queue.Queue()
+    subscribed = threading.Event()
+    module: Any = paho
+    version = (module.CallbackAPIVersion.VERSION2,) if hasattr(module, "CallbackAPIVersion") else ()  # paho 2
+    core = module.Client(*version, client_id="core1")
+    core.on_subscribe = lambda *_: subscribed.set()
+    core.on_message = lambda _c, _u, m: heard.put((m.topic, json.loads(m.payload)))
+    core.connect(parts.hostname or "", parts.port or 0)
+    core.subscribe([(f"{prefix}/update/delta", 1), (f"{prefix}/get/accepted", 1)])
+    core.loop_start()
+    try:
+        assert subscribed.wait(10)
+        status = deploy(cloud, *group(cloud, []))
+        topic, payload = heard.get(timeout=10)
+        assert topic == f"{prefix}/update/delta"
+        assert payload["state"]["deployment"]["DeploymentId"] == status["DeploymentId"]
+        core.publish(f"{prefix}/get", b"{}", qos=1)
+        topic, payload = heard.get(timeout=10)
+        assert topic == f"{prefix}/get/accepted"
+        deployment = payload["state"]["desired"]["deployment"]
+        assert send(deployment["StatusUrl"], "PUT", b'{"DeploymentStatus": "Success"}')[0] == 200
+        core.publish(f"{prefix}/get", b"{}", qos=1)
+        assert heard.get(timeout=10)[1]["state"]["desired"] == {}
+    finally:
+        core.disconnect()
+        core.loop_stop()
+
+
 def test_redeployment_and_both_resets(cloud: Cloud, gg: Any) -> None:
     group_id, version = group(cloud, [])
     first = deploy(cloud, group_id, version)
@@ -367,7 +401,7 @@ def test_the_sixteen_pairs(cloud: Cloud, gg: Any, system: str, architecture: str
     else:
         status, code, text = refused(update, gg=gg, **pair)
         assert (status, code) == (400, "BadRequestException")
-        assert f"{system} on {architecture}" in text
+        assert f"There is no Greengrass core software for {system} on {architecture}." in text
         assert put_build(cloud, f"{system}/{architecture}", "1.11.6")[0] == 400
 
 

@@ -287,6 +287,7 @@ def test_every_error_code(world: World, device: Device) -> None:
     assert refused(f"{a}/update", raw=b"not json") == ("InvalidJson", None)
     assert refused(f"{a}/update", {**token}) == ("InvalidRequest", None)
     assert refused(f"{a}/update", {**token, "status": "CANCELED"}) == ("InvalidStateTransition", None)
+    assert refused("nothing/update", {**token, "status": "CANCELED"}) == ("InvalidStateTransition", None)
     assert refused("nothing/update", {**token, "status": "FAILED"}) == ("ResourceNotFound", None)
     assert refused("nothing/get", token) == ("ResourceNotFound", None)
     assert refused(f"{a}/get", {**token, "executionNumber": 2}) == ("ResourceNotFound", None)

@@ -105,6 +105,10 @@ def test_groups_open_doors(board: LocalBoard, path: str, wanted: str, groups: tu
     assert board.exec(argv, inside=True).stdout.strip() == answer
 
 
+def test_a_program_is_the_boards_root_without_the_callers_groups(board: LocalBoard) -> None:
+    assert board.exec(["sh", "-c", "id -u; id -G"]).stdout.split() == ["0", "0"]
+
+
 def test_a_function_finds_python_and_edge_sim_below_the_boards_root(board: LocalBoard) -> None:
     code = "import edge_sim.facts, os; print(os.getuid(), os.getgid(), os.getgroups())"
     result = board.exec([*as_user(110, 996, 44), sys.executable, "-c", code], inside=True)
@@ -312,6 +316,23 @@ def test_without_subordinate_ids_the_command_that_helps_is_named() -> None:
     assert second == "False"
 
 
+def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
+    for name in ("edge_sim", "device_profiles"):
+        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "edge_sim").chmod(0o700)
+    code = (
+        "from edge_sim.emulation.local import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
+        "from edge_sim.errors import EdgeSimError\n"
+        "try:\n    LocalBoard(load_profile('raspberry-pi-3')).__enter__()\n"
+        "except EdgeSimError as error:\n    print(error.exit_status, error.hint)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, cwd="/"
+    )
+    assert done.stdout == f"6 chmod -R go+rX {tmp_path}/edge_sim\n", done.stderr
+
+
 def test_the_same_as_a_plain_user() -> None:
     """Run this file again as a user with subordinate ids: one of this machine's, else one made for the test."""
     if os.geteuid() != 0:
@@ -327,7 +348,7 @@ def test_the_same_as_a_plain_user() -> None:
         if readable.returncode:
             pytest.skip("this checkout cannot be read by other users")
         done = subprocess.run(
-            [*as_user(user.pw_uid, user.pw_gid), *argv, f"--rootdir={REPO}"],
+            [*as_user(user.pw_uid, user.pw_gid, 20, 44), *argv, f"--rootdir={REPO}"],
             cwd=REPO,
             env={**os.environ, "HOME": place, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

@@ -275,10 +275,23 @@ def test_nobody_listens(tmp_path: Path) -> None:
     assert failed.value.retryable
 
 
-@pytest.mark.parametrize("url", ["ftp://h/x", "file:///etc/passwd", "nonsense", "http://[bad/", "http:///x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://h/x",
+        "file:///etc/passwd",
+        "nonsense",
+        "http://[bad/",
+        "http:///x",
+        "http://127.0.0.1:1/a b",
+        "http://127.0.0.1:1/é",
+        "http://a..b/x",
+    ],
+)
 def test_other_urls(tmp_path: Path, url: str) -> None:
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError) as refused:
         download(url, tmp_path / "a", sha256=DIGEST, size=1)
+    assert not refused.value.retryable
 
 
 def test_no_room(server: Server, tmp_path: Path) -> None:

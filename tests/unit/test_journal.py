@@ -66,9 +66,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     journal.write(SECOND)
     content = (tmp_path / NAME).read_bytes()
     for position in range(len(content)):
-        (tmp_path / NAME).write_bytes(
-            content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
-        )
+        (tmp_path / NAME).write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
         assert journal.read() in (FIRST, SECOND)  # blanks between members may differ
 
 

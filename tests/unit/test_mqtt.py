@@ -153,7 +153,7 @@ def test_a_server_with_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
         url = f"mqtts://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(UnsupportedEnvironmentError, match="TLS failed: .*CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(UnsupportedEnvironmentError, match=r"TLS failed: .*CERTIFICATE_VERIFY_FAILED"):
             Client(url, limit_s=5)
         with pytest.raises(UnsupportedEnvironmentError, match=r"it does not answer|TLS failed"):
             Client(url, limit_s=1, cafile=str(certificate))

@@ -1,0 +1,207 @@
+"""``edge-sim run`` as a user starts it: a real cloud, a real broker, a real board, and what happens when parts die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import psutil
+import pytest
+
+EXAMPLE = "examples/no-container-ml"
+LIMIT_S = 120
+
+pytestmark = pytest.mark.network
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: boards with other users' files and mounts")
+
+
+def edge_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "edge_sim.cli.main", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    done = edge_sim("run", EXAMPLE, "--profile", "raspberry-pi-3", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value
+
+
+@needs_root
+@pytest.mark.root
+def test_the_report_holds_what_the_documentation_names(report: dict[str, Any]) -> None:
+    assert report["ok"]
+    assert report["exit_status"] == 0
+    (board,) = report["boards"]
+    assert board["ok"]
+    assert board["standing_in"] == "x86_64 standing in for armv7l"
+    assert {"path", "type", "uid", "gid", "mode", "target", "resource"} <= board["layout"][0].keys()
+    assert {"function", "resource", "read", "write"} <= board["access"][0].keys()
+    assert all(row["read"].keys() == {"computed", "probed"} for row in board["access"])
+    assert {"job_id", "from", "to", "status", "reason"} <= board["updates"][0].keys()
+
+
+@needs_root
+@pytest.mark.root
+def test_the_models_lie_as_their_owner_settings_say(report: dict[str, Any]) -> None:
+    rows = report["boards"][0]["layout"]
+    modes = {
+        (row["resource"], row["type"], row["gid"], row["mode"])
+        for row in rows
+        if row["resource"] in ("digits-model", "wine-model") and row["type"] != "link"
+    }
+    assert modes == {
+        ("digits-model", "directory", 100, "0550"),
+        ("digits-model", "file", 100, "0440"),
+        ("wine-model", "directory", 44, "2770"),
+        ("wine-model", "file", 44, "0660"),
+    }
+
+
+@needs_root
+@pytest.mark.root
+def test_the_good_update_stays_and_the_broken_one_is_rolled_back(report: dict[str, Any]) -> None:
+    good, broken = report["boards"][0]["updates"]
+    assert (good["from"], good["to"], good["status"], good["running"]) == ("1.10.0", "1.11.6", "SUCCEEDED", "1.11.6")
+    assert (broken["from"], broken["to"], broken["status"], broken["running"]) == (
+        "1.11.6",
+        "1.11.7",
+        "FAILED",
+        "1.11.6",
+    )
+    assert "cannot start" in broken["reason"]
+    assert "ROLL_BACK" in [step["phase"] for step in broken["timeline"]]
+    assert {update["job_status"] for update in (good, broken)} == {"COMPLETED"}
+
+
+@needs_root
+@pytest.mark.root
+def test_a_function_that_writes_where_it_may_not_is_refused(report: dict[str, Any]) -> None:
+    answers = {row["function"]: row["result"] for row in report["boards"][0]["functions"]}
+    assert answers["read-digits"]["write"] == {"existing file": "refused: EACCES", "new file": "refused: EACCES"}
+
+
+@needs_root
+@pytest.mark.root
+def test_junit_has_a_case_for_every_claim() -> None:
+    done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
+    assert done.returncode == 0, done.stderr
+    suite = ET.fromstring(done.stdout).find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "0"
+    assert len(suite.findall("testcase")) == int(suite.get("tests", "0")) > 10
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Start a run and hand it over when it has reached a step; kill what is left at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(step: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, "--profile", "raspberry-pi-3"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        started.append(process)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if step in line:
+                return process
+        raise AssertionError(f"the run ended before {step!r}")
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def of_command(process: subprocess.Popen[str], *words: str) -> psutil.Process:
+    return next(p for p in children(process) if all(word in p.cmdline() for word in words))
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=LIMIT_S)
+    return process.returncode, errors
+
+
+def nothing_left(before: list[psutil.Process]) -> bool:
+    """Processes end with the run; give the kernel a moment to collect them."""
+    _, alive = psutil.wait_procs(before, timeout=10)
+    return not alive
+
+
+@needs_root
+@pytest.mark.root
+def test_killing_the_cloud_ends_the_run_with_a_sentence(
+    running: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    process = running("updating the core to 1.11.6")
+    everything = children(process)
+    of_command(process, "cloud", "serve").kill()
+    status, errors = finish(process)
+    assert status == 6
+    assert "error: the local cloud ended in mid-run" in errors
+    assert "Traceback" not in errors
+    assert nothing_left(everything)
+
+
+@needs_root
+@pytest.mark.root
+def test_killing_the_agent_ends_the_run_with_a_sentence(running: Callable[[str], subprocess.Popen[str]]) -> None:
+    process = running("updating the core to 1.11.6")
+    of_command(process, "agent", "run").kill()
+    status, errors = finish(process)
+    assert status == 6
+    assert "error: the agent ended in mid-run" in errors
+    assert "Traceback" not in errors
+
+
+@needs_root
+@pytest.mark.root
+def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str], subprocess.Popen[str]]) -> None:
+    process = running("updating the core to 1.11.6")
+    brokers = [p for p in children(process) if "mosquitto" in p.name()]
+    if not brokers:
+        pytest.skip("mosquitto is not installed: the embedded broker cannot be killed alone")
+    brokers[0].kill()
+    status, errors = finish(process)
+    assert status == 6
+    assert "error: the local cloud ended in mid-run" in errors
+    assert "broker" in errors
+    assert "Traceback" not in errors
+
+
+@needs_root
+@pytest.mark.root
+@pytest.mark.parametrize("step", ["starting the local cloud", "making the board", "deploying", "updating the core"])
+def test_ctrl_c_leaves_nothing_behind(
+    running: Callable[[str], subprocess.Popen[str]], step: str, tmp_path: Path
+) -> None:
+    mounts = Path("/proc/self/mountinfo").read_text()
+    process = running(step)
+    time.sleep(0.2)  # into the step
+    everything = children(process)
+    process.send_signal(signal.SIGINT)
+    status, errors = finish(process)
+    assert status == 130, errors
+    assert "Traceback" not in errors
+    assert nothing_left(everything)
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert not list(tmp_path.iterdir())

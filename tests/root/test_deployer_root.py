@@ -1,0 +1,185 @@
+"""What needs root: real owners, real access, mounts and nodes, in a mount namespace of the test's own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_sim.agent.deployer import deploy
+from edge_sim.agent.host import HostError, LinuxHost
+from edge_sim.agent.layout import differences, layout
+from tests.deployments import FLAT_ZIP, MODEL, Artifacts, board, document, owner
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
+TOP = "/greengrass/ggc/deployment"
+OPENS = """
+import json, os, sys
+def may(path, flags):
+    try:
+        os.close(os.open(path, flags))
+    except OSError as error:
+        return error.strerror
+    return True
+print(json.dumps([[may(p, os.O_RDONLY), may(p, os.O_WRONLY)] for p in sys.argv[1:]]))
+"""
+
+
+def opens(uid: int, gid: int, groups: list[int], *paths: Path) -> list[list[object]]:
+    """What a process with this identity can do with ``paths``: [read, write] each, True or the refusal."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", OPENS, *paths],
+        user=uid,
+        group=gid,
+        extra_groups=groups,
+        cwd="/",
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    return list(json.loads(done.stdout))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for parent in (tmp_path, *tmp_path.parents):  # others must be able to reach what the modes let them
+        if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001 and parent != Path("/"):
+            parent.chmod(0o755)
+    return tmp_path
+
+
+def test_owners_modes_and_access_are_the_definitions(root: Path) -> None:
+    facts, store = board(root), Artifacts()
+    made = document(
+        store,
+        {
+            "ro": (MODEL, "ro.tar.gz", owner("5150")),
+            "rw": (FLAT_ZIP, "rw.zip", owner("video", "rw")),
+            "bare": (MODEL, "bare.tar.gz", None),
+        },
+        functions={"predict": ("NoContainer", ("ro", "rw")), "boxed": ("GreengrassContainer", ("bare",))},
+    )
+    result = deploy(made, root, facts, LinuxHost(root), store.fetch)
+    assert result.not_proven == ()
+    rows = layout(root, facts, result.group, result.entries)
+    assert differences(result.entries, rows, TOP) == []
+    by_name = {(row.resource, Path(row.path).name): row.node for row in rows}
+    seen = {name: (node.uid, node.gid, oct(node.mode)) for name, node in by_name.items()}
+    assert seen["ro", "weights.bin"] == (0, 5150, "0o440")
+    assert seen["ro", "run.sh"] == (0, 5150, "0o550")
+    assert seen["ro", "net"] == (0, 5150, "0o550")
+    assert seen["rw", "labels.txt"] == (0, 44, "0o660")
+    assert seen["rw", "deep"] == (0, 44, "0o2770")
+    assert seen["bare", "weights.bin"] == (998, 997, "0o644")
+    places = {row.resource: root / row.path[1:] for row in rows if Path(row.path).name in ("weights.bin", "labels.txt")}
+    paths = [places[name] for name in ("ro", "rw", "bare")]
+    denied = "Permission denied"
+    assert opens(998, 997, [44, 5150], *paths) == [[True, denied], [True, True], [denied, denied]]
+    assert opens(998, 997, [], *paths) == [[denied, denied]] * 3
+    assert opens(0, 0, [], *paths) == [[True, True]] * 3
+
+
+def test_a_changed_owner_is_laid_out_anew(root: Path) -> None:
+    facts, store = board(root), Artifacts()
+    for permission, mode in (("ro", 0o440), ("rw", 0o660)):
+        made = document(store, {"m": (MODEL, "m.tar.gz", owner("ml", permission))})  # type: ignore[arg-type]
+        assert deploy(made, root, facts, LinuxHost(root), store.fetch).unpacked == 1
+        assert stat.S_IMODE(next(root.rglob("weights.bin")).stat().st_mode) == mode
+
+
+def in_own_mounts(script: str, root: Path) -> str:
+    """Run ``script`` (with ``host`` and ``root``) in a mount namespace that ends with it."""
+    setup = f"""
+import os, sys
+from pathlib import Path
+from edge_sim.agent import linux
+from edge_sim.agent.host import HostError, LinuxHost
+linux.unshare(linux.CLONE_NEWNS)
+root = Path({str(root)!r})
+LinuxHost(Path("/")).make_private("/")
+host = LinuxHost(root)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", setup + script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_bind_and_unmount(tmp_path: Path) -> None:
+    for name in ("source", "ro", "rw"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source/x").write_text("before")
+    out = in_own_mounts(
+        """
+host.bind("/source", "/ro", read_only=True)
+host.bind("/source", "/rw", read_only=False)
+(root / "rw/x").write_text("after")
+print((root / "ro/x").read_text())
+try:
+    (root / "ro/x").write_text("never")
+except OSError as error:
+    print(error.strerror)
+host.unmount("/ro")
+host.unmount("/rw")
+print(len(os.listdir(root / "ro")))
+try:
+    host.unmount("/ro")
+except HostError as error:
+    print(error.brief)
+""",
+        tmp_path,
+    )
+    assert out.splitlines() == [
+        "after",
+        "Read-only file system",
+        "0",
+        "/ro: cannot unmount: Invalid argument (EINVAL)",
+    ]
+    assert list((tmp_path / "ro").iterdir()) == []
+
+
+def test_a_link_on_the_board_stays_on_the_board(tmp_path: Path) -> None:
+    """/data -> /real is the board's /real, not this machine's."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "real/mine").touch()
+    (tmp_path / "data").symlink_to("/real")
+    out = in_own_mounts('host.bind("/data", "/there", read_only=True)\nprint(os.listdir(root / "there"))', tmp_path)
+    assert out.strip() == "['mine']"
+
+
+def test_make_node_and_chown(tmp_path: Path) -> None:
+    host = LinuxHost(tmp_path)
+    before = os.umask(0o077)
+    try:
+        host.make_node("/null", "char", 1, 3, 0o666)
+    finally:
+        os.umask(before)
+    host.chown("/null", 12, 34)
+    status = (tmp_path / "null").lstat()
+    assert stat.S_ISCHR(status.st_mode)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o666, 12, 34)
+    assert status.st_rdev == os.makedev(1, 3)
+    (tmp_path / "link").symlink_to("null")
+    host.chown("/link", 5, 6)
+    assert (tmp_path / "null").lstat().st_uid == 12
+    assert (tmp_path / "link").lstat().st_uid == 5
+
+
+def test_errors_name_path_and_errno(tmp_path: Path) -> None:
+    host = LinuxHost(tmp_path)
+    with pytest.raises(HostError, match=r"^/none: cannot give to 1:1: No such file or directory \(ENOENT\)$") as failed:
+        host.chown("/none", 1, 1)
+    assert (failed.value.path, failed.value.errno, failed.value.exit_status) == ("/none", errno.ENOENT, 6)
+    with pytest.raises(HostError, match=r"^/b: cannot bind /a to it: .*ENOENT"):
+        host.bind("/a", "/b", read_only=True)

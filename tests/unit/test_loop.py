@@ -1,0 +1,274 @@
+"""The agent's dispatching and its questions to AWS IoT Jobs, over an in-memory channel."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.agent import loop, mqtt
+from edge_sim.agent.config import AgentConfig, read_config
+from edge_sim.agent.installation import Settings
+from edge_sim.agent.jobclient import JobClient, JobEndedError, RefusedError, clean
+from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.supervisor import Supervisor
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.jobs import shadow, topics
+from tests.fakes_mqtt import LoopbackChannel
+
+JOBS = "$aws/things/board/jobs"
+MINE = {"edgeSimUpdate": 1}
+LIMIT_S = 20.0
+
+
+class Script:
+    """The other side: answers requests with what a test has put in, one after the other."""
+
+    def __init__(self, *answers: tuple[str, dict[str, Any]] | None) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        asked = json.loads(payload)
+        self.requests.append((topic.removeprefix(f"{JOBS}/"), asked))
+        answer = self.answers.pop(0)
+        if answer is None:
+            return []
+        verdict, body = answer
+        body = {"clientToken": asked.get("clientToken"), "timestamp": 1, **body}
+        return [(f"{topic}/{verdict}", json.dumps(body).encode())]
+
+
+def client(script: Script, *, answer_limit_s: float = 0.05) -> JobClient:
+    stop = threading.Event()
+    stop.wait = lambda timeout=None: False  # type: ignore[method-assign]  # pauses take no time
+    tokens = iter(range(1000))
+    found = JobClient("board", stop=stop, new_token=lambda: f"t{next(tokens)}", answer_limit_s=answer_limit_s)
+    channel = LoopbackChannel(script)
+    found.attach(channel)
+    for topic_filter in found.reply_filters:
+        channel.subscribe(topic_filter, found.deliver)
+    return found
+
+
+def execution(job: str, document: dict[str, Any] | None = None, status: str = "QUEUED") -> dict[str, Any]:
+    fields = {"jobId": job, "status": status, "queuedAt": 1, "lastUpdatedAt": 1, "versionNumber": 3}
+    return {"execution": {**fields, "executionNumber": 1, "jobDocument": document}}
+
+
+def update(jobs: JobClient, status: str = "SUCCEEDED") -> int:
+    return jobs.update("j", status, {"a": "b"}, version=3)
+
+
+def test_nothing_pending_is_none() -> None:
+    assert client(Script(("accepted", {}))).next() is None
+
+
+def test_jobs_of_others_are_passed_over() -> None:
+    ours = "GreengrassUpdateJob_1"
+    summary = {"queuedAt": 1, "lastUpdatedAt": 1, "versionNumber": 1, "executionNumber": 1}
+    script = Script(
+        ("accepted", execution("someone-elses", {"operation": "reboot"})),
+        ("accepted", {"inProgressJobs": [], "queuedJobs": [{"jobId": i, **summary} for i in ("someone-elses", ours)]}),
+        ("accepted", execution(ours, MINE)),
+    )
+    found = client(script).next()
+    assert found is not None
+    assert found.job_id == ours
+    assert [topic for topic, _ in script.requests] == ["$next/get", "get", f"{ours}/get"]
+
+
+def test_an_update_returns_the_new_version() -> None:
+    script = Script(("accepted", {"executionState": {"status": "IN_PROGRESS", "versionNumber": 9}}))
+    assert update(client(script), "IN_PROGRESS") == 9
+    assert script.requests[0][1]["expectedVersion"] == 3
+
+
+@pytest.mark.parametrize("code", ["RequestThrottled", "InternalError"])
+def test_later_is_tried_again_with_the_same_token(code: str) -> None:
+    script = Script(("rejected", {"code": code, "message": ""}), None, ("accepted", {}))
+    assert update(client(script)) == 4
+    assert {asked["clientToken"] for _, asked in script.requests} == {"t0"}
+
+
+def test_no_answer_at_all_is_offline() -> None:
+    with pytest.raises(OfflineError, match="no usable answer"):
+        update(client(Script(None, None, None)))
+
+
+def test_an_answer_for_another_token_is_not_ours() -> None:
+    script = Script(*[("accepted", {"clientToken": "someone else's"})] * 3)
+    with pytest.raises(OfflineError):
+        update(client(script))
+
+
+def test_a_version_that_moved_on_is_taken_over_once() -> None:
+    state = {"status": "IN_PROGRESS", "versionNumber": 7}
+    moved = ("rejected", {"code": "VersionMismatch", "message": "", "executionState": state})
+    script = Script(moved, ("accepted", {}))
+    assert update(client(script)) == 8
+    assert script.requests[1][1]["expectedVersion"] == 7
+    with pytest.raises(RefusedError, match="VersionMismatch"):
+        update(client(Script(moved, moved)))
+
+
+@pytest.mark.parametrize("code", ["VersionMismatch", "InvalidStateTransition"])
+def test_an_execution_that_is_over_says_how(code: str) -> None:
+    state = {"status": "CANCELED", "versionNumber": 4}
+    with pytest.raises(JobEndedError) as caught:
+        update(client(Script(("rejected", {"code": code, "message": "", "executionState": state}))))
+    assert caught.value.status == "CANCELED"
+
+
+def test_a_deleted_job_is_over() -> None:
+    with pytest.raises(JobEndedError, match="deleted"):
+        update(client(Script(("rejected", {"code": "ResourceNotFound", "message": ""}))))
+
+
+@pytest.mark.parametrize("code", ["InvalidRequest", "InvalidJson", "InvalidTopic"])
+def test_a_request_that_will_never_be_taken_is_not_repeated(code: str) -> None:
+    script = Script(("rejected", {"code": code, "message": "why"}))
+    with pytest.raises(RefusedError, match=f"{code}: why"):
+        update(client(script))
+
+
+def test_details_fit_the_limits_and_hold_no_presigned_query() -> None:
+    told = clean({"reason": "http://h/f?X-Amz-Signature=s\nnext\x00", "long": "x" * 5000, "none": ""})
+    assert told == {"reason": "http://h/f?[redacted] next ", "long": "x" * 1024}
+
+
+# ---- the loop itself
+
+
+class Running:
+    """An agent without a core, on a loopback channel, its main loop in a thread."""
+
+    def __init__(self, tmp_path: Path, channel: LoopbackChannel) -> None:
+        self.events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.asked: queue.Queue[str] = queue.Queue()
+        self.channel = channel
+        channel.service = self._answer
+        config = AgentConfig(thing="board", broker="mqtt://127.0.0.1:1")
+        board = BoardIdentity(architecture="armv7l", operating_system="raspbian")
+        self.agent = loop._Agent(
+            config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, Settings(), connect_limit_s=1
+        )
+        self.thread = threading.Thread(target=self.agent.run, daemon=True)
+        self.thread.start()
+        self.expect("core")
+
+    def expect(self, event: str) -> dict[str, Any]:
+        while True:
+            found = self.events.get(timeout=LIMIT_S)
+            if found["event"] == event:
+                return found
+
+    def stop(self) -> None:
+        self.agent.inbox.put(loop.Stopped())
+        self.thread.join(LIMIT_S)
+        assert not self.thread.is_alive()
+
+    def _emit(self, event: str, /, **fields: object) -> None:
+        self.events.put({"event": event, **fields})
+
+    def _answer(self, topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        self.asked.put(topic)
+        if topic == topics.deployment_get("board"):
+            return [(topics.deployment_get_accepted("board"), shadow.encode_accepted(None, version=1, timestamp=1))]
+        token = json.loads(payload)["clientToken"]
+        return [(f"{topic}/accepted", json.dumps({"timestamp": 1, "clientToken": token}).encode())]
+
+
+def _no_deployment(_: Any) -> tuple[bool, str | None]:
+    raise AssertionError("there is nothing to deploy")
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    channel = LoopbackChannel()
+    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
+    found = Running(tmp_path, channel)
+    yield found
+    found.stop()
+
+
+def test_both_questions_are_asked_at_the_start_and_at_every_reconnect(running: Running) -> None:
+    both = {f"{JOBS}/$next/get", topics.deployment_get("board")}
+    assert {running.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
+    running.agent.inbox.put(loop.Disconnected(reason="cut"))
+    running.agent.inbox.put(loop.Connected())
+    assert running.expect("disconnected")["reason"] == "cut"
+    running.expect("connected")
+    assert {running.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
+
+
+def test_messages_that_cannot_be_read_do_no_harm(running: Running) -> None:
+    for topic in (
+        topics.deployment_delta("board"),
+        topics.deployment_get_accepted("board"),
+        f"{JOBS}/x/update/accepted",
+    ):
+        for payload in (b"", b"{", b"[]", b'{"state": 1}', b"\xff", b'{"state": {"deployment": {}}}'):
+            running.channel.receive(topic, payload)
+    running.agent.inbox.put(loop.Connected())
+    running.expect("connected")
+
+
+def test_many_notifications_ask_only_once_while_they_wait() -> None:
+    work = loop._Work()
+    for _ in range(100):
+        work.ask("jobs")
+        work.ask("deployment")
+    assert [work.tasks.get_nowait() for _ in range(work.tasks.qsize())] == ["jobs", "deployment"]
+
+
+def test_a_second_agent_is_refused_and_the_lock_ends_with_the_first(tmp_path: Path) -> None:
+    with (
+        loop._only_one(tmp_path), pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
+        loop._only_one(tmp_path),
+    ):
+        pass
+    with loop._only_one(tmp_path):
+        pass
+
+
+# ---- its configuration
+
+
+def test_a_configuration_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "agent.json"
+    path.write_text('{"thing": "board", "broker": "mqtt://h:1", "keepAlive": 30, "architecture": "armv6l"}')
+    assert read_config(path) == AgentConfig(thing="board", broker="mqtt://h:1", keep_alive_s=30, architecture="armv6l")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"thing": "b", "broker": "x", "brokr": 1}', "unknown key 'brokr'"),
+        ('{"broker": "x"}', "thing is None"),
+        ('{"thing": "a b", "broker": "x"}', "thing is 'a b'"),
+        ('{"thing": "b"}', "broker is missing"),
+        ('{"thing": "b", "broker": 1}', "broker is 1, not a text"),
+        ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
+        ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),
+    ],
+)
+def test_a_wrong_configuration_names_the_file_and_the_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "agent.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_config(path)
+    assert str(path) in caught.value.brief
+
+
+def test_a_missing_configuration_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_config(tmp_path / "none.json")
