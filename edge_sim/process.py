@@ -12,7 +12,7 @@ def run(
     argv: Sequence[str],
     *,
     timeout: float,
-    input: bytes | None = None,
+    stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
@@ -23,7 +23,7 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), input=input, env=env, timeout=timeout, capture_output=True, check=False
+            list(argv), input=stdin, env=env, timeout=timeout, capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error

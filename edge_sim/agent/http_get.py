@@ -111,6 +111,8 @@ def _connect(url: str, patience: Patience, tls: ssl.SSLContext | None) -> http.c
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise DownloadError("an artifact's URL cannot be read") from error
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise DownloadError(f"{where}: not a URL that can be fetched")
     if parts.scheme not in ("http", "https") or not host:
         raise DownloadError(f"{where}: only http and https URLs are fetched")
     if parts.scheme == "http":

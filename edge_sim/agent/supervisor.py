@@ -34,6 +34,10 @@ MAX_STATE_BYTES = 4096
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+MARK = "EDGE_SIM_CORE"
+"""In the environment of everything that a core starts, also of what outlives it or left its group."""
+
+
 class CoreError(UpdateError):
     """The core software did not start or stop; the text says what it said last."""
 
@@ -85,15 +89,15 @@ class Supervisor:
 
     def stop(self, *, limit_s: float | None = None) -> None:
         """Stop whatever core runs; kill it when it does not stop. Raises CoreError when even that fails."""
-        if not self._processes():
+        if not self._all_processes():
             return
         with suppress(CoreError):  # a core that cannot stop itself is killed below
             self._greengrassd("stop", self._stop_limit_s if limit_s is None else limit_s)
         self.kill()
 
     def kill(self) -> None:
-        """Kill every process of every version of this board's core, with their process groups. Raises CoreError."""
-        processes = self._processes()
+        """Kill every process of every version of this board's core, and what they started. Raises CoreError."""
+        processes = self._all_processes()
         for process in processes:
             _kill_group(process)
         left = _wait_for_end(processes)
@@ -173,7 +177,8 @@ class Supervisor:
 
     def _environment(self, top: str) -> Mapping[str, str]:
         pid_directory = "/var/run" if self.chrooted or self._root == Path("/") else str(self._root / "var/run")
-        return {"PATH": PATH, "HOME": "/", "GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
+        greengrass = {"GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
+        return {"PATH": PATH, "HOME": "/", MARK: str(self.gg), **greengrass}
 
     def _await(self, process: subprocess.Popen[bytes], verb: str, limit_s: float) -> int:
         deadline = time.monotonic() + limit_s
@@ -192,6 +197,12 @@ class Supervisor:
         root = self._root if self.chrooted else Path("/")
         return [p for p in psutil.process_iter() if _started_from(p, packages) and _seen_root(p) == root]
 
+    def _all_processes(self) -> list[psutil.Process]:
+        """Return ``_processes`` and what they started, also after the daemon itself has died."""
+        ours = self._processes()
+        marked = [p for p in psutil.process_iter() if p not in ours and _marked(p, str(self.gg))]
+        return ours + marked
+
     def _reap(self) -> None:
         """Collect dead cores that became our children (in a container the agent may be process 1)."""
         with suppress(OSError, ValueError):
@@ -204,6 +215,13 @@ def _started_from(process: psutil.Process, packages: str) -> bool:
     except psutil.Error:
         return False
     return any(word.startswith(packages) for word in arguments[:2]) and _is_alive(process)
+
+
+def _marked(process: psutil.Process, gg: str) -> bool:
+    try:
+        return process.environ().get(MARK) == gg and _is_alive(process)
+    except (psutil.Error, OSError):
+        return False
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from edge_sim.profiles import DeviceProfile, list_profiles, load_profile
+from edge_sim.profiles import DeviceProfile, list_profiles, load_profile, profile_path
 
 _FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
@@ -39,8 +39,8 @@ def show(name: str, fmt: str) -> None:
     profile = load_profile(name)
     if fmt == "json":
         click.echo(json.dumps(asdict(profile), indent=2, default=_plain))
-        return
-    click.echo(profile.source.read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo(profile_path(name).read_text(encoding="utf-8"), nl=False)
 
 
 def _summary(profile: DeviceProfile) -> dict[str, str]:

@@ -31,8 +31,9 @@ def edge_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
     done = edge_sim("run", EXAMPLE, "--profile", "raspberry-pi-3", "--format", "json")
-    assert done.returncode == 0, done.stderr
+    assert done.stdout, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == 0, value["boards"][0]["problems"]
     return value
 
 

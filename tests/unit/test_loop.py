@@ -230,7 +230,8 @@ def test_many_notifications_ask_only_once_while_they_wait() -> None:
 
 def test_a_second_agent_is_refused_and_the_lock_ends_with_the_first(tmp_path: Path) -> None:
     with (
-        loop._only_one(tmp_path), pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
+        loop._only_one(tmp_path),
+        pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
         loop._only_one(tmp_path),
     ):
         pass

@@ -119,6 +119,18 @@ def test_a_state_file_of_a_process_that_is_no_core_means_not_running(core: Super
         assert core.running() is None
 
 
+def test_what_a_dead_daemon_leaves_behind_is_killed_before_the_next_start(core: Supervisor, tmp_path: Path) -> None:
+    pid_file = tmp_path / "child"
+    loose = f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000' &"
+    replace_daemon(core, f"{loose} while [ ! -e {pid_file} ]; do sleep 0.01; done; {READY} sleep 1000 & wait")
+    os.kill(core.start().pid, signal.SIGKILL)
+    child = psutil.Process(int(pid_file.read_text()))
+    assert child.status() != psutil.STATUS_ZOMBIE
+    core.stop()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert core._all_processes() == []
+
+
 def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Path) -> None:
     install_core(tmp_path / "other", "/greengrass", VERSION)
     other = Supervisor(tmp_path / "other")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,34 @@ def test_urls_are_renewed_a_few_times_only(boards: list[UpdateBoard], tmp_path: 
     board.updater.work()
     assert "also with 5 fresh URLs" in board.jobs.get(JOB)["details"]["reason"]
     assert board.expired == 94
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda content: content[:-1] + b"!", "VERIFY: the download's SHA-256 is not the one in the job"),
+        (lambda content: content + b"!", "the job says"),
+    ],
+)
+def test_what_was_altered_after_the_download_is_noticed(
+    boards: list[UpdateBoard], tmp_path: Path, alter: Callable[[bytes], bytes], reason: str
+) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    staged = releases.staging(board.gg) / "build.tar.gz"
+
+    def disturb(name: str) -> None:
+        if name == "P09 download-fsync":
+            staged.write_bytes(alter(staged.read_bytes()))
+
+    crashpoints.arm(disturb)
+    try:
+        board.updater.work()
+    finally:
+        crashpoints.arm(None)
+    assert reason in board.jobs.get(JOB)["details"]["reason"]
+    assert (board.running(), releases.installed(board.gg)) == (OLD, [OLD])
 
 
 @pytest.mark.parametrize("at", ["P10 hash-ok", "P17 old-stopped", "P21 new-started", "P22 health-pass"])
