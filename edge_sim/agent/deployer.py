@@ -171,7 +171,7 @@ class _Deployment:
         """Return the record of a package that lies there unchanged, as it would be unpacked now."""
         known = self.before.installed.get(package.directory)
         modes = self._settable(package.modes, package.owner)
-        if known is None or (known.sha256, known.modes) != (package.sha256, modes):
+        if known is None or known.sha256 != package.sha256:
             return None
         place = inside(self.root, package.directory, follow_last=False)
         return known if intact(place, known.contents, modes) else None
@@ -180,7 +180,7 @@ class _Deployment:
         modes = self._settable(package.modes, package.owner)
         place = self.changeover.replace(self._relative(package.directory))
         contents = install(package, url, place, modes, fetch=self.fetch, limits=self.limits)
-        return Installed(sha256=package.sha256, modes=modes, contents=contents)
+        return Installed(sha256=package.sha256, contents=contents)
 
     def _work_directory(self, directory: str, entries: Sequence[Entry]) -> None:
         """Prepare a No-container function's directory of links, unless it lies there as planned."""

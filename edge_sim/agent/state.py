@@ -15,7 +15,7 @@ from typing import Any
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Content, Modes, model_directory
+from edge_sim.greengrass.plan import Content, model_directory
 from edge_sim.greengrass.resources import Model
 
 PATH = "ggc/var/state/edge-sim.json"
@@ -24,10 +24,9 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """One unpacked package. ``modes`` are those it was unpacked with (-1: the owner could not be set)."""
+    """One unpacked package: the archive's digest, and what came out of it."""
 
     sha256: str
-    modes: Modes
     contents: tuple[Content, ...]
 
 
@@ -84,6 +83,5 @@ def encode(state: State) -> bytes:
 def _installed(raw: Mapping[str, Any]) -> Installed:
     return Installed(
         sha256=raw["sha256"],
-        modes=Modes(**raw["modes"]),
         contents=tuple(Content(**content) for content in raw["contents"]),
     )

@@ -90,13 +90,13 @@ def mount_dev(root: Path, plan: BoardPlan) -> tuple[list[Peer], list[str]]:
     (dev / "ptmx").symlink_to("pts/ptmx")
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
-    notes = _standard_nodes(dev)
     peers = []
+    same: dict[str, list[str]] = {}
     for device in plan.devices:
         peer, note = _device(root, device)
         peers += [peer] if peer else []
-        notes += [note] if note else []
-    return peers, notes
+        same.setdefault(note, []).append(device.path)
+    return peers, [*_standard_nodes(dev), *(f"{', '.join(paths)}: {note}" for note, paths in same.items())]
 
 
 def make_nodes(root: Path, plan: BoardPlan) -> list[str]:
@@ -158,15 +158,15 @@ def _standard_nodes(dev: Path) -> list[str]:
     return [f"{', '.join(bound)}: this machine's own nodes, shown as owned by nobody"] if bound else []
 
 
-def _device(root: Path, device: BoardDevice) -> tuple[Peer | None, str | None]:
-    """Make one node of the profile with its exact group and mode."""
+def _device(root: Path, device: BoardDevice) -> tuple[Peer | None, str]:
+    """Make one node of the profile with its exact group and mode; return its peer and what is behind the node."""
     path = root / device.path.lstrip("/")
     path.parent.mkdir(parents=True, exist_ok=True)
     if device.backing != "pty" and _make_node(path, device.backing, device.gid, device.mode):
-        return None, f"{device.path}: backed by /dev/{device.backing}"
+        return None, f"backed by /dev/{device.backing}"
     pair = open_pair(root / "dev" / "pts")
     os.chmod(pair.slave_path, device.mode)  # noqa: PTH101
-    note = f"{device.path}: a pseudo terminal"
+    note = "a pseudo terminal"
     if not _permitted(lambda: os.chown(pair.slave_path, 0, device.gid)):
         note += ", without its group"
     if device.backing != "pty":

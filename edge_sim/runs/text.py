@@ -56,7 +56,7 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
         yield _access(board.access)
     if board.functions:
         yield _heading("Functions")
-        yield _functions(board.functions, board)
+        yield from (_function(row, board) for row in board.functions)
     if board.updates:
         yield _heading("Updates")
         yield from (_update(row) for row in board.updates)
@@ -149,19 +149,14 @@ def _rights(row: Mapping[str, Any], answer: str) -> str:
     return "?" if read is None else f"{'r' if read else '-'}{'w' if write else '-'}"
 
 
-def _functions(rows: list[dict[str, Any]], board: BoardReport) -> Table:
-    table = _table("function", "isolation", "runs as", "answered", "")
-    for row in rows:
-        ok = bool(row["ok"])
-        told = str(row["error"]) if row["error"] else json.dumps(row["result"], ensure_ascii=False)
-        table.add_row(
-            row["function"],
-            row["isolation"],
-            _who(row["identity"], board),
-            escape(told),
-            Text("ok" if ok else "failed", style="green" if ok else "red"),
-        )
-    return table
+def _function(row: dict[str, Any], board: BoardReport) -> Text:
+    ok = bool(row["ok"])
+    text = Text(f"{row['function']}  ")
+    text.append("ok" if ok else "failed", style="green" if ok else "red")
+    text.append(f"  {row['isolation']}, as {_who(row['identity'], board)}", style="dim")
+    told = str(row["error"]) if row["error"] else json.dumps(row["result"], ensure_ascii=False)
+    text.append(f"\n  {told}")
+    return text
 
 
 def _who(identity: Mapping[str, Any], board: BoardReport) -> str:

@@ -39,6 +39,16 @@ def test_switch_link_does_not_replace_a_directory(tmp_path: Path) -> None:
     assert (tmp_path / "core").is_dir()
 
 
+def test_switch_link_reaches_the_disk_or_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(HostError) as failed:
+        LinuxHost(tmp_path).switch_link("/core", "packages/1")
+    assert failed.value.errno == errno.EIO
+
+
 def test_sync(tmp_path: Path) -> None:
     LinuxHost(tmp_path).sync("/")
     with pytest.raises(HostError, match=r"/none: cannot bring it to the disk: .* \(ENOENT\)"):

@@ -180,6 +180,7 @@ def test_wrong_range_starts_afresh(server: Server, tmp_path: Path) -> None:
     wrong = ok(b"x", headers="Content-Range: bytes 0-0/1\r\n", status="206 Partial Content")
     server.script = [ok(BODY[:10], length=len(BODY)), wrong, ok()]
     fetch(server, tmp_path / "a")
+    assert [b"Range:" in request for request in server.requests] == [False, True, False]
     assert (tmp_path / "a").read_bytes() == BODY
 
 

@@ -98,7 +98,7 @@ def _text(raw: bytes) -> str:
 
 def _check_component(part: str, raw: bytes, limits: Limits) -> None:
     compatible = unicodedata.normalize("NFKC", part)
-    if part in ("", ".", "..") or compatible in (".", ".."):
+    if compatible in ("", ".", ".."):
         raise _refused(raw, "is not a plain relative path")
     if len(part.encode()) > limits.component_bytes:
         raise _refused(raw, f"has a component longer than {limits.component_bytes} bytes")
