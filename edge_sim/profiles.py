@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import difflib
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
+from edge_sim.documents import Place
 from edge_sim.errors import UsageError
 from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
-from edge_sim.strictyaml import Section, read
 
 Backing = Literal["null", "zero", "random", "pty", "none"]
 BACKINGS: tuple[Backing, ...] = ("null", "zero", "random", "pty", "none")
 Peer = Literal["silent", "nmea"]
 PEERS: tuple[Peer, ...] = ("silent", "nmea")
+_TYPES: tuple[Literal["char", "block"], ...] = ("char", "block")
 FEATURES = ("ml-inference", "stream-manager", "docker")
 LIBCS = ("glibc", "musl")
 INITS = ("systemd", "sysvinit", "procd", "upstart")
 
-_KEYS = (
-    *("description", "architecture", "operating_system", "hostname", "os_release", "openwrt_release", "libc"),
-    *("init", "kernel", "memory", "cpus", "storage", "umask", "users", "groups", "devices", "greengrass"),
-    "unsupported",
+_REQUIRED = (
+    *("description", "architecture", "operating_system", "hostname", "os_release", "libc", "init", "kernel", "memory"),
+    *("cpus", "storage", "umask", "users", "groups", "greengrass"),
 )
 _OPTIONAL = ("openwrt_release", "devices", "unsupported")
 
@@ -147,13 +147,15 @@ def list_profiles() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in profile_folder().glob("*.yaml")))
 
 
-def load_profile(name: str) -> DeviceProfile:
-    """Return the profile called ``name``, or the one in the YAML file that ``name`` is the path of.
+def profile_path(name: str) -> Path:
+    """Return the file of the profile called ``name``; ``name`` may be the path of a YAML file.
 
-    Raises UsageError for an unknown name, InvalidDefinitionError (file and line) for a wrong profile.
+    Raises UsageError when there is none.
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
-        return _profile(read(Path(name)), Path(name).stem)
+        if not Path(name).is_file():
+            raise UsageError(f"{name}: no such file")
+        return Path(name)
     known = list_profiles()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -162,112 +164,113 @@ def load_profile(name: str) -> DeviceProfile:
             hint=(f"Did you mean {near[0]}? " if near else "")
             + f"Known: {', '.join(known)}. The path of a YAML file works as well.",
         )
-    return _profile(read(profile_folder() / f"{name}.yaml"), name)
+    return profile_folder() / f"{name}.yaml"
 
 
-def _profile(top: Section, name: str) -> DeviceProfile:
-    top.only(_KEYS, required=[k for k in _KEYS if k not in _OPTIONAL])
-    libc = top.section("libc").only(("name", "version"), required=("name", "version"))
-    groups = _groups(top.section("groups"))
-    users = _users(top.section("users"), groups)
+def load_profile(name: str) -> DeviceProfile:
+    """Return the profile called ``name``, or the one in the YAML file that ``name`` is the path of.
+
+    Raises UsageError for an unknown name, InvalidDefinitionError (file and line) for a wrong profile.
+    """
+    path = profile_path(name)
+    top = Place.load(path).mapping(_REQUIRED, _OPTIONAL)
+    libc = top["libc"].mapping(("name", "version"))
+    groups = _groups(top["groups"])
+    users = _users(top["users"], groups)
     architecture, system = _target(top)
     return DeviceProfile(
-        name=name,
-        description=top.text("description"),
+        name=path.stem,
+        description=top["description"].text(),
         architecture=architecture,
         operating_system=system,
-        hostname=top.text("hostname"),
-        os_release=_release(top, "os_release"),
-        openwrt_release=_release(top, "openwrt_release"),
-        libc=libc.choice("name", LIBCS),
-        libc_version=libc.text("version"),
-        init=top.choice("init", INITS),
-        kernel=top.text("kernel"),
-        memory_kib=top.kib("memory"),
-        cpus=top.integer("cpus"),
-        storage_kib=top.kib("storage"),
-        umask=top.mode("umask"),
+        hostname=top["hostname"].text(),
+        os_release=_release(top["os_release"]),
+        openwrt_release=_release(top["openwrt_release"]) if "openwrt_release" in top else {},
+        libc=libc["name"].choice(LIBCS),
+        libc_version=libc["version"].text(),
+        init=top["init"].choice(INITS),
+        kernel=top["kernel"].text(),
+        memory_kib=top["memory"].kib(),
+        cpus=top["cpus"].whole(),
+        storage_kib=top["storage"].kib(),
+        umask=top["umask"].mode(),
         users=users,
         groups=groups,
-        devices=_devices(top, groups),
-        greengrass=_greengrass(top.section("greengrass"), users, groups),
-        unsupported=frozenset(top.words("unsupported", FEATURES)),
+        devices=tuple(_device(entry, groups) for entry in top["devices"].items()) if "devices" in top else (),
+        greengrass=_greengrass(top["greengrass"], users, groups),
+        unsupported=frozenset(_words(top, "unsupported", FEATURES)),
     )
 
 
-def _target(top: Section) -> tuple[str, str]:
-    architecture = top.choice("architecture", ARCHITECTURES)
-    system = top.choice("operating_system", sorted({system for system, _ in UPDATE_TARGETS}))
+def _target(top: Mapping[str, Place]) -> tuple[str, str]:
+    architecture = top["architecture"].choice(ARCHITECTURES)
+    system = top["operating_system"].choice(sorted({system for system, _ in UPDATE_TARGETS}))
     if (system, architecture) not in UPDATE_TARGETS:
         pairs = [f"{s} on {a}" for s, a in UPDATE_TARGETS]
-        raise top.bad("operating_system", f"Greengrass V1 had no {system} on {architecture}", pairs)
+        top["operating_system"].fail(f"Greengrass V1 had no {system} on {architecture}", allowed=pairs)
     return architecture, system
 
 
-def _release(top: Section, key: str) -> dict[str, str]:
-    if key not in top.keys:
-        return {}
-    section = top.section(key)
-    return {name: section.text(name) for name in section.keys}
+def _release(place: Place) -> dict[str, str]:
+    return {name: value.text(r"(?s).*") for name, value in place.entries().items()}
 
 
-def _groups(section: Section) -> dict[str, int]:
-    groups = {name: section.integer(name) for name in section.keys}
+def _words(entry: Mapping[str, Place], key: str, allowed: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.choice(allowed) for word in entry[key].items()) if key in entry else ()
+
+
+def _groups(place: Place) -> dict[str, int]:
+    groups = {name: gid.whole() for name, gid in place.entries().items()}
     if groups.get("root") != 0:
-        raise section.bad("root", "must be there with GID 0")
+        place.fail("root must be there with GID 0")
     return groups
 
 
-def _users(section: Section, groups: Mapping[str, int]) -> dict[str, Account]:
-    users = {}
-    for name in section.keys:
-        entry = section.section(name)
-        entry.only(("uid", "gid", "home", "shell", "groups"), required=("uid", "gid"))
-        users[name] = Account(
-            uid=entry.integer("uid"),
-            gid=entry.integer("gid"),
-            home=entry.path("home", "/nonexistent"),
-            shell=entry.path("shell", "/usr/sbin/nologin"),
-            groups=entry.words("groups", groups),
-        )
-        if users[name].gid not in groups.values():
-            raise entry.bad("gid", f"{users[name].gid} belongs to no group of this profile")
+def _users(place: Place, groups: Mapping[str, int]) -> dict[str, Account]:
+    users = {name: _account(entry, groups) for name, entry in place.entries().items()}
     if "root" not in users or users["root"].uid != 0:
-        raise section.bad("root", "must be there with UID 0")
+        place.fail("root must be there with UID 0")
     return users
 
 
-def _devices(top: Section, groups: Mapping[str, int]) -> tuple[Device, ...]:
-    return tuple(_device(entry, groups) for entry in top.sections("devices"))
+def _account(place: Place, groups: Mapping[str, int]) -> Account:
+    entry = place.mapping(("uid", "gid"), ("home", "shell", "groups"))
+    account = Account(
+        uid=entry["uid"].whole(),
+        gid=entry["gid"].whole(),
+        home=entry["home"].path() if "home" in entry else "/nonexistent",
+        shell=entry["shell"].path() if "shell" in entry else "/usr/sbin/nologin",
+        groups=_words(entry, "groups", groups),
+    )
+    if account.gid not in groups.values():
+        entry["gid"].fail(f"{account.gid} belongs to no group of this profile")
+    return account
 
 
-def _device(entry: Section, groups: Mapping[str, int]) -> Device:
-    keys = ("path", "type", "group", "mode", "backing")
-    entry.only((*keys, "peer", "note"), required=keys)
-    path = entry.path("path")
+def _device(place: Place, groups: Mapping[str, int]) -> Device:
+    entry = place.mapping(("path", "type", "group", "mode", "backing"), ("peer", "note"))
+    path = entry["path"].path()
     if not path.startswith("/dev/"):
-        raise entry.bad("path", f"{path!r} is not below /dev")
-    kind: Literal["char", "block"] = "block" if entry.choice("type", ("char", "block")) == "block" else "char"
-    allowed = BACKINGS if kind == "char" else ("none",)
-    backing = entry.choice("backing", allowed)
-    peer = entry.choice("peer", PEERS if backing == "pty" else ("silent",), "silent")
+        entry["path"].fail(f"{path!r} is not below /dev")
+    kind = entry["type"].choice(_TYPES)
+    backing = entry["backing"].choice(BACKINGS if kind == "char" else BACKINGS[-1:])
+    peers = PEERS if backing == "pty" else PEERS[:1]
     return Device(
         path=path,
         type=kind,
-        group=entry.choice("group", groups),
-        mode=entry.mode("mode"),
-        backing=next(b for b in BACKINGS if b == backing),
-        peer=next(p for p in PEERS if p == peer),
-        note=entry.text("note", ""),
+        group=entry["group"].choice(groups),
+        mode=entry["mode"].mode(),
+        backing=backing,
+        peer=entry["peer"].choice(peers) if "peer" in entry else "silent",
+        note=entry["note"].text(r"(?s).*") if "note" in entry else "",
     )
 
 
-def _greengrass(section: Section, users: Mapping[str, Account], groups: Mapping[str, int]) -> GreengrassInstall:
-    keys = ("root", "version", "user", "group")
-    section.only(keys, required=keys)
+def _greengrass(place: Place, users: Mapping[str, Account], groups: Mapping[str, int]) -> GreengrassInstall:
+    got = place.mapping(("root", "version", "user", "group"))
     return GreengrassInstall(
-        root=section.path("root"),
-        version=section.text("version"),
-        user=section.choice("user", users),
-        group=section.choice("group", groups),
+        root=got["root"].path(),
+        version=got["version"].text(),
+        user=got["user"].choice(users),
+        group=got["group"].choice(groups),
     )

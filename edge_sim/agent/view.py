@@ -8,6 +8,7 @@ as in some user namespaces, the board's tree is bound in piece by piece, read-on
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -48,7 +49,11 @@ def build(view: View) -> tuple[Path, list[str]]:
     To be called in a mount namespace and, for /proc, as the first process of a PID namespace. Raises OSError.
     """
     notes: list[str] = []
-    linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
+    try:
+        linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # in a chroot / is no mount point; who made it must see to its propagation
+            raise
     linux.mount("tmpfs", view.scratch, "tmpfs", linux.MS_NOSUID, "mode=755")
     merged = view.scratch / "merged"
     merged.mkdir()

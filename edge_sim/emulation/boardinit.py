@@ -16,6 +16,7 @@ pid), ``ready`` or ``failed``, at the end ``removed`` or ``left``.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -125,21 +126,22 @@ def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
     """Start PID 1 in a process namespace of its own and return its pid as the driver sees it."""
     ns.unshare(ns.CLONE_NEWPID, "a process namespace")
     alive, keeps_alive = os.pipe()
+    keeper = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(keeps_alive)
-        _first_process(line, root, BoardPlan.from_json(order["plan"]), alive)
+        _first_process(line, root, BoardPlan.from_json(order["plan"]), alive, keeper)
     os.close(alive)
     line.send("board", pid=child)
     return child
 
 
-def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int) -> None:
+def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int, keeper: int) -> None:
     """PID 1 of the board. Never returns."""
     try:
         ns.die_with_parent()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        peers, proven, notes = _make_board(root, plan)
+        peers, proven, notes = _make_board(root, plan, keeper)
         os.umask(plan.umask)
         signal.signal(signal.SIGCHLD, _reap)
         line.send("ready", root=str(root), notes=notes, **proven)
@@ -153,9 +155,9 @@ def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int) -> None:
         os._exit(0)
 
 
-def _make_board(root: Path, plan: BoardPlan) -> tuple[list[peripherals.Peer], dict[str, bool], list[str]]:
+def _make_board(root: Path, plan: BoardPlan, keeper: int) -> tuple[list[peripherals.Peer], dict[str, bool], list[str]]:
     ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWIPC | ns.CLONE_NEWUTS, "mount, ipc and uts namespaces")
-    ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
+    _seal(str(root), keeper)
     ns.set_hostname(plan.hostname)
     owners = boardmake.make_items(root, plan.items)
     boardmake.mount_binds(root, plan.binds)
@@ -165,6 +167,26 @@ def _make_board(root: Path, plan: BoardPlan) -> tuple[list[peripherals.Peer], di
     if proven["identities"]:
         boardmake.check_python(root)
     return peers, proven, [note for note in notes if note] + device_notes
+
+
+def _seal(root: str, keeper: int) -> None:
+    """Keep the mounts to come in this namespace; raise OSError when they would show outside, in the keeper's."""
+    try:
+        ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
+        return
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # In a chroot / is no mount point, and the mount that it lies on cannot be named. So the board's directory becomes
+    # a mount of its own, which shows whether that mount hands on what is mounted on it.
+    for point in ns.mount_points("/"):
+        with contextlib.suppress(OSError):
+            ns.mount("none", point, flags=ns.MS_PRIVATE)
+    ns.mount(root, root, flags=ns.MS_BIND)
+    ns.mount("none", root, flags=ns.MS_PRIVATE)
+    if root in ns.mount_points(root, keeper):
+        ns.unmount(root)
+        raise OSError("this chroot lies on a shared mount; make it private: mount --make-private")
 
 
 def _reap(_number: int, _frame: FrameType | None) -> None:

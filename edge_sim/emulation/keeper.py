@@ -46,6 +46,9 @@ class Keeper:
             )
         self._received = b""
         self.pidfd: int | None = None
+        self.view: int | None = None
+        """The board's file systems as its first process sees them: joining a mount namespace leaves a chroot."""
+        self._first = 0
 
     def start(self, mode: Mode, plan: BoardPlan, directory: Path | None) -> dict[str, Any]:
         """Order the board and return the keeper's ``ready`` message.
@@ -55,7 +58,10 @@ class Keeper:
         ids = mode if mode in ("mapped", "single") else None
         where = str(directory) if directory else None
         self._send({"mode": mode, "ids": ids, "plan": plan.to_json(), "directory": where})
-        return self._until("ready")
+        ready = self._until("ready")
+        if mode == "root":
+            self.view = os.open(f"/proc/{self._first}/root", os.O_RDONLY | os.O_DIRECTORY)
+        return ready
 
     def remove(self, mode: Mode, directory: Path) -> None:
         """Remove the directory of a board that was made in ``mode`` and kept."""
@@ -75,7 +81,8 @@ class Keeper:
             if event == "unshared":
                 self._give_ids()
             elif event == "board":
-                self.pidfd = os.pidfd_open(int(message["pid"]))
+                self._first = int(message["pid"])
+                self.pidfd = os.pidfd_open(self._first)
             elif event == wanted:
                 return message
             elif event == "unusable":
@@ -85,9 +92,10 @@ class Keeper:
 
     def end(self) -> str | None:
         """End the board, wait until nothing of it is left, and return what could not be removed, if anything."""
-        if self.pidfd is not None:
-            os.close(self.pidfd)
-            self.pidfd = None
+        for descriptor in (self.pidfd, self.view):
+            if descriptor is not None:
+                os.close(descriptor)
+        self.pidfd = self.view = None
         left = None
         try:
             self._ours.shutdown(socket.SHUT_WR)

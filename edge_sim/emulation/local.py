@@ -126,6 +126,7 @@ class LocalBoard:
             raise UnsupportedEnvironmentError("a board without mounts has no programs of its own", hint=hint)
         settings = {
             "pidfd": self._keeper.pidfd,
+            "view": self._keeper.view,
             "user": self.mode in ("mapped", "single"),
             "umask": self.profile.umask,
             "cwd": cwd,

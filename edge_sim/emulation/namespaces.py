@@ -33,6 +33,7 @@ MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
+_MNT_DETACH = 2
 MS_PRIVATE = 1 << 18
 
 _PR_SET_PDEATHSIG = 1
@@ -84,9 +85,14 @@ def become_root() -> None:
     os.setresuid(0, 0, 0)
 
 
-def mount_points(below: str) -> list[str]:
-    """Return the mount points at or below a path, as this process sees them, parents first."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+def unmount(target: str) -> None:
+    """Unmount ``target``, even when it is in use."""
+    _call(f"unmount {target}", _libc.umount2(os.fsencode(target), _MNT_DETACH))
+
+
+def mount_points(below: str, process: int | str = "self") -> list[str]:
+    """Return the mount points at or below a path, as a process sees them (this one by default), parents first."""
+    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         points = [_unescape(line.split(" ")[4]) for line in lines]
     return sorted({p for p in points if p == below or p.startswith(below.rstrip("/") + "/")})
 
@@ -100,9 +106,9 @@ def _unescape(text: str) -> str:
 def enter(settings: dict[str, object], argv: list[str]) -> int:
     """Start ``argv`` on a board and return how it ended (negative: the signal).
 
-    ``settings``: ``pidfd`` of the board's first process or None for a board without namespaces, ``user`` whether
-    the board has a user namespace, ``life`` a pipe that closes when the program or its board is to end, ``umask``,
-    ``cwd``, ``root`` a directory to chroot to or None.
+    ``settings``: ``pidfd`` of the board's first process or None for a board without namespaces, ``view`` its root
+    directory where that may be a chroot, ``user`` whether the board has a user namespace, ``life`` a pipe that closes
+    when the program or its board is to end, ``umask``, ``cwd``, ``root`` a directory to chroot to or None.
     """
     pidfd, life = settings["pidfd"], int(str(settings["life"]))
     if pidfd is None:
@@ -204,11 +210,14 @@ def _become(settings: dict[str, object], argv: list[str]) -> None:
         die_with_parent()
         if settings["pidfd"] is not None:
             setns(int(str(settings["pidfd"])), CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, "join the board")
+        if settings["view"] is not None:
+            os.fchdir(int(str(settings["view"])))
+            os.chroot(".")
         if settings["root"]:
             os.chroot(str(settings["root"]))
         os.chdir(str(settings["cwd"]))
         os.umask(int(str(settings["umask"])))
-        for name in ("pidfd", "life"):
+        for name in ("pidfd", "view", "life"):
             if settings[name] is not None:
                 os.set_inheritable(int(str(settings[name])), False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)

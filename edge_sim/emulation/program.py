@@ -34,7 +34,7 @@ class Program(subprocess.Popen[str]):
     ) -> None:
         # Closing our end, which also happens when this process is killed, kills the program.
         life, self._life = os.pipe()
-        fds = [fd for fd in (settings["pidfd"], life) if fd is not None]
+        fds = [fd for fd in (settings["pidfd"], settings["view"], life) if fd is not None]
         line = json.dumps({**settings, "life": life})
         try:
             super().__init__(

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
-from edge_sim.emulation.documents import Place, parse
+from edge_sim.documents import Place, parse
 from edge_sim.errors import InvalidDefinitionError, UsageError
 
 FILE_NAME = "edge-sim.yaml"
 SourceKind = Literal["s3", "trainingJob", "secret"]
 JobStatus = Literal["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
+Software = Literal["core", "ota_agent"]
 _KINDS: tuple[SourceKind, ...] = ("s3", "trainingJob", "secret")
-_STATUSES = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
+_SOFTWARE: tuple[Software, ...] = ("core", "ota_agent")
+_STATUSES: tuple[JobStatus, ...] = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
 _BOARD_PATH = (r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
 _S3_URI = (r"s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
 _VERSION = (r"\d+\.\d+\.\d+", "a version of three numbers, such as 1.11.6")
@@ -92,7 +94,7 @@ class Update:
 
     version: str
     starts: bool
-    software: Literal["core", "ota_agent"]
+    software: Software
     status: JobStatus
     running: str
     """The version that must run afterwards."""
@@ -257,12 +259,11 @@ def _invocation(place: Place) -> Invocation:
 def _update(place: Place) -> Update:
     got = place.mapping(("version", "starts", "expect"), ("software",))
     expect = got["expect"].mapping(("status", "version"))
-    software = got["software"].choice("core", "ota_agent") if "software" in got else "core"
     return Update(
         version=got["version"].text(*_VERSION),
         starts=got["starts"].flag(),
-        software=cast(Literal["core", "ota_agent"], software),
-        status=cast(JobStatus, expect["status"].choice(*_STATUSES)),
+        software=got["software"].choice(_SOFTWARE) if "software" in got else "core",
+        status=expect["status"].choice(_STATUSES),
         running=expect["version"].text(*_VERSION),
     )
 

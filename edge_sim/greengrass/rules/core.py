@@ -94,7 +94,6 @@ def sources_exist(group: Group, facts: HostFacts) -> Iterator[Finding]:
                 "source-exists",
                 f"resource {resource.id}: file doesn't exist: {data.source_path}",
                 resource=resource.id,
-                aws_text="file doesn't exist",
                 source="aws-greengrass-provisioner (fragment of the core's message); access-local-resources.md",
             )
         elif isinstance(data, LocalDevice) and node.type not in ("char", "block", "link"):

@@ -1,0 +1,276 @@
+"""Text files written by people: read with a limit, parsed with line and column, walked with a place for each fault.
+
+    read_text   a file's text
+    parse       the object that a JSON or YAML file holds
+    Place       one spot of a YAML file: ask it for the keys and values you know, it refuses all others
+
+Every fault in a file is an InvalidDefinitionError that starts with ``file:line:column: keys.that[0].lead.there``.
+YAML is imported when it is used: the program on the board reads none.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from edge_sim.errors import InvalidDefinitionError, UsageError
+
+if TYPE_CHECKING:
+    import yaml
+
+MAX_BYTES = 4 * 1024 * 1024
+_NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
+_UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
+_PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
+_W = TypeVar("_W", bound=str)
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises UsageError when it cannot be read, InvalidDefinitionError when it is empty, binary or over 4 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise InvalidDefinitionError(f"{path}: larger than {MAX_BYTES // 1024 // 1024} MiB; is it a definition?")
+    if not raw.strip():
+        raise InvalidDefinitionError(f"{path}: the file is empty")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDefinitionError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+    if "\0" in text:
+        raise InvalidDefinitionError(f"{path}: not a text file (it holds zero bytes)")
+    return text
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON or YAML file holds; a file that starts with ``{`` or ``[`` is JSON."""
+    text = read_text(path)
+    if path.suffix == ".json" or text.lstrip()[:1] in ("{", "["):
+        value = _json(path, text)
+    else:
+        value = _guarded(path, lambda: _plain(_compose(path, text)))
+    if not isinstance(value, dict):
+        raise InvalidDefinitionError(f"{path}: must hold an object, not {_kind(value)}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One value of a YAML file. ``name`` holds the keys that lead to it, and is empty at the top."""
+
+    file: Path
+    node: yaml.Node
+    name: str = ""
+
+    @property
+    def _shape(self) -> str:
+        node: Any = self.node  # the stubs leave out what every node has: scalar, sequence or mapping
+        return str(node.id)
+
+    @classmethod
+    def load(cls, path: Path) -> Place:
+        """Return the top of a YAML file."""
+        return cls(file=path, node=_compose(path, read_text(path)))
+
+    def fail(
+        self, problem: str, *, hint: str | None = None, allowed: Iterable[str] = (), given: str | None = None
+    ) -> NoReturn:
+        """Raise the error for this place; ``allowed`` is shown, with what is nearest to the word ``given``."""
+        words = list(allowed)
+        near = difflib.get_close_matches(given, words, n=1) if given else []
+        hints = [f"Did you mean {near[0]}?"] if near else []
+        hints += [f"Allowed: {', '.join(words)}."] if words else []
+        mark = self.node.start_mark
+        where = f"{self.file}:{mark.line + 1}:{mark.column + 1}: {self.name}{': ' if self.name else ''}"
+        raise InvalidDefinitionError(where + problem, hint=hint or " ".join(hints) or None)
+
+    def mapping(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:
+        """Return the places by key; an unknown, doubled or missing key is an error."""
+        required, allowed = tuple(required), (*required, *optional)
+        if self._shape != "mapping":
+            self.fail("must be a mapping of keys to values", allowed=allowed)
+        found = self._entries(allowed)
+        missing = [key for key in required if key not in found]
+        if missing:
+            self.fail(f"missing: {', '.join(missing)}", allowed=allowed)
+        return found
+
+    def entries(self) -> dict[str, Place]:
+        """Return the places of a mapping whose keys are the writer's own names."""
+        if self._shape != "mapping":
+            self.fail("must be a mapping of names to values")
+        return self._entries(None)
+
+    def _entries(self, allowed: Collection[str] | None) -> dict[str, Place]:
+        found: dict[str, Place] = {}
+        lines: dict[str, int] = {}
+        for key_node, value in self.node.value:
+            key = str(key_node.value)
+            name = f"{self.name}.{key}" if self.name else key
+            place = Place(file=self.file, node=key_node, name=name)
+            if place._shape != "scalar":
+                Place(file=self.file, node=key_node, name=self.name).fail("a key must be a single word")
+            if allowed is not None and key not in allowed:
+                place.fail("unknown key", allowed=allowed, given=key)
+            if key in found:
+                place.fail(f"is here twice, first in line {lines[key]}")
+            found[key], lines[key] = Place(file=self.file, node=value, name=name), key_node.start_mark.line + 1
+        return found
+
+    def items(self) -> list[Place]:
+        """Return the places of a list."""
+        if self._shape != "sequence":
+            self.fail("must be a list")
+        return [
+            Place(file=self.file, node=node, name=f"{self.name}[{index}]") for index, node in enumerate(self.node.value)
+        ]
+
+    def text(self, pattern: str = r"(?s).+", what: str = "text") -> str:
+        """Return a scalar as it is written (``1.10`` stays ``1.10``) when it matches ``pattern`` as a whole."""
+        if self._shape != "scalar" or self.node.tag == _NULL:
+            self.fail(f"must be {what}")
+        if not re.fullmatch(pattern, self.node.value):
+            self.fail(f"must be {what}, not {self.node.value!r}")
+        return str(self.node.value)
+
+    def choice(self, allowed: Iterable[_W]) -> _W:
+        """Return one of the allowed words, which may be YAML's own ``null`` or ``on``."""
+        if self._shape != "scalar":
+            self.fail("must be a single value", allowed=allowed)
+        words = list(allowed)
+        if self.node.value not in words:
+            self.fail(f"{self.node.value!r} is not allowed", allowed=words, given=self.node.value)
+        return words[words.index(self.node.value)]
+
+    def whole(self) -> int:
+        """Return a whole number, 0 or more."""
+        return int(self.text(r"[0-9]{1,18}", "a whole number, 0 or more"))
+
+    def mode(self) -> int:
+        """Return permission bits written in octal, such as ``"0660"`` or ``1777``."""
+        return int(self.text(r"0?[0-7]{3,4}", "an octal mode such as 0660"), 8)
+
+    def kib(self) -> int:
+        """Return a size written as ``512 MiB`` in KiB."""
+        text = self.text(r"[0-9]{1,12} ?(KiB|MiB|GiB)", "a size such as 512 MiB")
+        return int(text[:-3]) * _UNITS[text[-3:]]
+
+    def path(self) -> str:
+        """Return an absolute path on a board without ``.``, ``..`` or empty parts."""
+        return self.text(_PATH, "an absolute path without . and ..")
+
+    def flag(self) -> bool:
+        """Return true or false."""
+        value = self.value()
+        if not isinstance(value, bool):
+            self.fail("must be true or false")
+        return value
+
+    def value(self) -> Any:
+        """Return whatever is there, as JSON would hold it."""
+        return _guarded(self.file, lambda: _plain(self.node))
+
+
+def _json(path: Path, text: str) -> object:
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        seen: dict[str, object] = {}
+        for key, value in pairs:
+            if key in seen:
+                raise InvalidDefinitionError(f"{path}: the key {key!r} is there twice in one object")
+            seen[key] = value
+        return seen
+
+    try:
+        value: object = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise InvalidDefinitionError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:  # ValueError: a number of more digits than Python takes
+        raise InvalidDefinitionError(f"{path}: nested too deeply, or a number is too long") from error
+    return value
+
+
+@functools.cache
+def _loader() -> type[yaml.SafeLoader]:
+    """Return YAML as JSON's cousin: dates stay text, and there are no aliases (which can loop, or grow without end)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                events: Any = self  # the stubs leave peek_event untyped
+                mark = events.peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, "aliases are not taken here", mark)
+            node: yaml.Node | None = super().compose_node(parent, index)
+            return node
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if str(key.value) in seen:
+                    problem = f"the key {key.value!r} is there twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(str(key.value))
+            return super().construct_mapping(node, deep=True)
+
+    Loader.yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] != _TIMESTAMP]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+def _compose(path: Path, text: str) -> yaml.Node:
+    def compose() -> yaml.Node | None:
+        loader = _loader()(text)
+        try:
+            return loader.get_single_node()
+        finally:
+            loader.dispose()
+
+    node: yaml.Node | None = _guarded(path, compose)
+    if node is None:
+        raise InvalidDefinitionError(f"{path}: the file is empty")
+    return node
+
+
+def _plain(node: yaml.Node) -> Any:
+    loader = _loader()("")
+    try:
+        value = loader.construct_document(node)
+        json.dumps(value)  # what JSON cannot hold (a set, bytes) must not come further
+        return value
+    finally:
+        loader.dispose()
+
+
+def _guarded(path: Path, step: Callable[[], Any]) -> Any:
+    import yaml
+
+    try:
+        return step()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise InvalidDefinitionError(f"{path}{at}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        message = " ".join(str(error).split())
+        raise InvalidDefinitionError(f"{path}: not valid YAML: {message}") from error
+    except (RecursionError, TypeError, ValueError) as error:
+        raise InvalidDefinitionError(f"{path}: nested too deeply, or a value that JSON cannot hold") from error
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,47 @@
+"""A local board made inside a chroot, as build systems use them: there ``/`` is not a mount point."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a chroot and mounts")]
+
+PROGRAM = """
+from edge_sim.emulation.local import LocalBoard
+from edge_sim.profiles import load_profile
+
+with LocalBoard(load_profile("raspberry-pi-3")) as board:
+    told = board.exec(["stat", "-c", "%G %a %F", f"{board.root}/dev/ttyUSB0"])
+    print(board.mode, board.proves.everything, told.stdout.strip() or told.stderr)
+"""
+
+
+def test_a_board_in_a_chroot_proves_everything(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    needed = {Path("/usr"), Path("/proc"), Path("/dev"), Path("/etc"), Path.cwd()}
+    needed |= {Path(sys.prefix), Path(sys.base_prefix)}
+    links = [path for path in map(Path, ("/bin", "/sbin", "/lib", "/lib64")) if path.is_symlink()]
+    (root / "tmp").mkdir(parents=True)
+    for link in links:
+        (root / link.relative_to("/")).symlink_to(link.readlink())
+    script = ["set -e"]
+    for path in sorted(needed):
+        inside = root / path.relative_to("/")
+        inside.mkdir(parents=True, exist_ok=True)
+        script.append(f"mount --rbind {path} {inside}")
+    script.append(f"exec chroot {root} {sys.executable} -c '{PROGRAM}'")
+    done = subprocess.run(
+        [str(shutil.which("unshare")), "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["root", "True", "dialout", "660", "character", "special", "file"], done.stderr
+    assert not list((root / "tmp").iterdir())
