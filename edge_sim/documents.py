@@ -15,7 +15,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -99,43 +99,35 @@ class Place:
     def mapping(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:
         """Return the places by key; an unknown, doubled or missing key is an error."""
         required, allowed = tuple(required), (*required, *optional)
-        if self._shape != "mapping":
-            self.fail("must be a mapping of keys to values", allowed=allowed)
-        found = self._entries(allowed)
+        found = self.entries(allowed)
         missing = [key for key in required if key not in found]
         if missing:
             self.fail(f"missing: {', '.join(missing)}", allowed=allowed)
         return found
 
-    def entries(self) -> dict[str, Place]:
-        """Return the places of a mapping whose keys are the writer's own names."""
+    def entries(self, allowed: Collection[str] = ()) -> dict[str, Place]:
+        """Return the places by key, where the keys are the writer's own names or some of ``allowed``."""
         if self._shape != "mapping":
-            self.fail("must be a mapping of names to values")
-        return self._entries(None)
-
-    def _entries(self, allowed: Collection[str] | None) -> dict[str, Place]:
+            self.fail("must be a mapping of keys to values", allowed=allowed)
         found: dict[str, Place] = {}
         lines: dict[str, int] = {}
         for key_node, value in self.node.value:
+            if replace(self, node=key_node)._shape != "scalar":
+                replace(self, node=key_node).fail("a key must be a single word")
             key = str(key_node.value)
             name = f"{self.name}.{key}" if self.name else key
-            place = Place(file=self.file, node=key_node, name=name)
-            if place._shape != "scalar":
-                Place(file=self.file, node=key_node, name=self.name).fail("a key must be a single word")
-            if allowed is not None and key not in allowed:
-                place.fail("unknown key", allowed=allowed, given=key)
+            if allowed and key not in allowed:
+                replace(self, node=key_node, name=name).fail("unknown key", allowed=allowed, given=key)
             if key in found:
-                place.fail(f"is here twice, first in line {lines[key]}")
-            found[key], lines[key] = Place(file=self.file, node=value, name=name), key_node.start_mark.line + 1
+                replace(self, node=key_node, name=name).fail(f"is here twice, first in line {lines[key]}")
+            found[key], lines[key] = replace(self, node=value, name=name), key_node.start_mark.line + 1
         return found
 
     def items(self) -> list[Place]:
         """Return the places of a list."""
         if self._shape != "sequence":
             self.fail("must be a list")
-        return [
-            Place(file=self.file, node=node, name=f"{self.name}[{index}]") for index, node in enumerate(self.node.value)
-        ]
+        return [replace(self, node=node, name=f"{self.name}[{index}]") for index, node in enumerate(self.node.value)]
 
     def text(self, pattern: str = r"(?s).+", what: str = "text") -> str:
         """Return a scalar as it is written (``1.10`` stays ``1.10``) when it matches ``pattern`` as a whole."""

@@ -67,10 +67,11 @@ def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Se
     return sorted(rows, key=lambda row: (row.path.split("/"), row.resource or ""))
 
 
-def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str) -> list[str]:
+def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str, *, owners: bool = True) -> list[str]:
     """Return one sentence for each path below ``top`` where the disk is not as planned.
 
-    The files inside a function's code directory are not planned, so they are not compared.
+    Without ``owners`` those are left out: a process that may not set owners has left its own. The files inside a
+    function's code directory are not planned, so they are not compared.
     """
     planned = {entry.path: entry for entry in entries}
     disk = {row.path: row.node for row in rows if row.path == top or row.path.startswith(f"{top}/")}
@@ -78,7 +79,7 @@ def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str) -> list
     for path, node in disk.items():
         entry = planned.get(path)
         if entry is not None:
-            found += (f"{path}: {text}" for text in _unlike(entry.node, node))
+            found += (f"{path}: {text}" for text in _unlike(entry.node, node, owners=owners))
         elif _code_above(path, planned) is None:
             found.append(f"{path}: is not part of the deployment")
     return sorted(found)
@@ -141,11 +142,11 @@ def _code_above(path: str, planned: Mapping[str, Entry]) -> Entry | None:
     return None
 
 
-def _unlike(planned: Node, disk: Node) -> Iterator[str]:
+def _unlike(planned: Node, disk: Node, *, owners: bool) -> Iterator[str]:
     if planned.type != disk.type:
         yield f"is a {disk.type}, not a {planned.type}"
         return
-    if (planned.uid, planned.gid) != (disk.uid, disk.gid):
+    if owners and (planned.uid, planned.gid) != (disk.uid, disk.gid):
         yield f"belongs to {disk.uid}:{disk.gid}, not to {planned.uid}:{planned.gid}"
     if planned.mode != disk.mode and planned.type != "link":
         yield f"has mode {disk.mode:04o}, not {planned.mode:04o}"

@@ -10,9 +10,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from edge_sim.agent.state import State
+    from edge_sim.greengrass.plan import Entry
 
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.facts import HostFacts
@@ -82,10 +86,11 @@ def layout(root: Path, greengrass_root: str) -> None:
     from edge_sim.agent import layout as disk
     from edge_sim.greengrass.plan import deployment_directory
 
-    group, facts, entries = _deployed(root, greengrass_root)
+    group, facts, entries, record = _deployed(root, greengrass_root)
     rows = disk.layout(root, facts, group, entries)
-    found = disk.differences(entries, rows, deployment_directory(facts))
-    _answer({"layout": [row.as_json() for row in rows], "differences": found}, status=7 if found else 0)
+    found = disk.differences(entries, rows, deployment_directory(facts), owners=not record.not_proven)
+    told = {"layout": [row.as_json() for row in rows], "differences": found, "not_proven": record.not_proven}
+    _answer(told, status=7 if found else 0)
 
 
 @command.command()
@@ -95,7 +100,7 @@ def access(root: Path, greengrass_root: str) -> None:
     """Print who may open what: computed from the definition, and probed by a real process of each function."""
     from edge_sim.agent.access import matrix
 
-    group, facts, entries = _deployed(root, greengrass_root)
+    group, facts, entries, _ = _deployed(root, greengrass_root)
     rows = matrix(group, root, facts, entries)
     as_defined = all(row["ok"] is not False and row["agree"] is not False for row in rows)
     _answer({"access": rows}, status=0 if as_defined else 4)
@@ -118,15 +123,15 @@ def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> No
         value = json.loads(event)
     except ValueError as error:
         raise UsageError(f"--event is not JSON: {error}") from error
-    group, facts, _ = _deployed(root, greengrass_root)
+    group, facts, _, _ = _deployed(root, greengrass_root)
     outcome = functions.invoke(group, function_id, value, root, facts)
     process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
     about = {"isolation": process.isolation, "identity": vars(process.identity)}
     _answer({**vars(outcome), **about}, status=0 if outcome.ok else 4)
 
 
-def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Any]:
-    """Return the group that is deployed below ``root``, the board's facts, and the plan that was applied."""
+def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Sequence[Entry], State]:
+    """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
     from edge_sim.agent import state
     from edge_sim.agent.probe import probe
     from edge_sim.greengrass import groupfile
@@ -142,7 +147,8 @@ def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Any]:
         raise UsageError(f"{path}: not JSON: {error}") from error
     group = groupfile.decode(document)
     facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
-    return group, facts, plan(group, facts, state.read(gg).contents(group, facts))
+    record = state.read(gg)
+    return group, facts, plan(group, facts, record.contents(group, facts)), record
 
 
 def _answer(value: dict[str, Any], *, status: int) -> None:

@@ -137,7 +137,7 @@ class _BoardRun:
             agent = stack.enter_context(agent_running(board, config))
             agent.wait_for("connected", timeout_s=CONNECT_S, alive=self.cloud.check)
             thing_arn = aws.create_thing(self.aws, self.thing)
-            if self._deploy(agent, thing_arn):
+            if self._deploy(board, agent, thing_arn):
                 self._look(board)
                 if board.proves.everything:  # a process with other ids or another view would prove nothing
                     self._probe(board)
@@ -159,7 +159,7 @@ class _BoardRun:
 
         return check
 
-    def _deploy(self, agent: AgentProcess, thing_arn: str) -> bool:
+    def _deploy(self, board: LocalBoard, agent: AgentProcess, thing_arn: str) -> bool:
         self.progress("deploying")
         core = self.scenario.core["Cores"][0]
         group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core["CertificateArn"], self.definitions)
@@ -174,13 +174,16 @@ class _BoardRun:
             "error": status.get("ErrorMessage") if failed else None,
         }
         if failed:
-            self._problem("definition", "deployment", str(status.get("ErrorMessage") or "it failed without a reason"))
+            # Without mounts a board lacks its devices, so a refusal says nothing about the definition.
+            kind = "definition" if board.proves.mounts else "environment"
+            self._problem(kind, "deployment", str(status.get("ErrorMessage") or "it failed without a reason"))
         return not failed
 
     def _look(self, board: LocalBoard) -> None:
         self.progress("reading the layout")
         layout = ask(board, "layout", timeout_s=COMMAND_S)
         self.report.layout = layout["layout"]
+        self.report.not_proven += layout["not_proven"]
         for difference in layout.get("differences", []):
             self._problem("access", *difference.split(": ", 1))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.emulation.documents import MAX_BYTES, parse
+from edge_sim.documents import MAX_BYTES, parse
 from edge_sim.emulation.scenario import BoardFile, differences, load
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UsageError
 
@@ -56,20 +56,20 @@ def test_modes_of_files_and_directories() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
-        ("boards:", "bords:", "unknown key 'bords'", "Did you mean boards?"),
+        ("boards:", "bords:", "bords: unknown key", "Did you mean boards?"),
         ("edgeSim: 1", "edgeSim: 2", "must be 1, the version of this format, not '2'", None),
         ("    folder: models/digits", "    folder: models/none", "models/none: no such file or folder", None),
         ("    folder: models/digits", "    file: models/digits", "models/digits: must be a file", None),
         ("    value: not-a-real-token", "    value:", "must be text", None),
-        ("    output: s3:", "    outptu: s3:", "unknown key 'outptu'", "output"),
+        ("    output: s3:", "    outptu: s3:", "sources[1].outptu: unknown key", "output"),
         ("starts: true", "starts: 1", "must be true or false", None),
-        ("status: SUCCEEDED", "status: DONE", "must be one of SUCCEEDED, FAILED", None),
+        ("status: SUCCEEDED", "status: DONE", "updates[0].expect.status: 'DONE' is not allowed", "SUCCEEDED, FAILED"),
         ("version: 1.11.6\n", "version: 1.11\n", "must be a version of three numbers", None),
         ("path: /srv/meter", "path: /srv/../etc", "must be an absolute path on the board", None),
         ('mode: "0640"', "mode: rw", "three octal digits", None),
         ("function: sort-wine", "function: sort-whine", "no function has the id 'sort-whine'", "sort-wine"),
         ("function:sort-wine:3", "function:sort-wine:4", "there is no code for function sort-wine", None),
-        ("name: no-container-ml", "name: a\nname: b", "the key 'name' is there twice", None),
+        ("name: no-container-ml", "name: a\nname: b", "name: is here twice, first in line", None),
     ],
 )
 def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: str, hint: str | None) -> None:

@@ -1,0 +1,203 @@
+"""The first process of a board in a container: ``python3 -I -S init.py``, laid there by ``dockertree``.
+
+It gives the device nodes their groups and modes, opens a pseudo terminal for each serial device and answers there,
+starts the agent, and reaps. Then it says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``; the lines
+after it are the agent's. It ends with the agent, on SIGTERM (which the agent gets first), and where ``life`` is set
+when its standard input ends, which also happens when whoever made the board is killed.
+
+Standard library only, nothing of edge_sim, few imports: under QEMU each costs tens of milliseconds.
+"""
+
+# ruff: noqa: PTH - pathlib costs more than all of this program's imports together
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import time
+import tty
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PLAN = "/usr/lib/edge-sim/board.json"
+AGENT_STOP_S = 8.0
+BLOCK = 4096
+UNREAD_LIMIT = 512
+MS_BIND = 4096
+
+
+class Peer:
+    """Who answers at a pseudo terminal: ``says`` is sent, an entry a second, over and over; all else is heard."""
+
+    def __init__(self, master: int, slave: int, says: list[str]) -> None:
+        self.master, self.slave, self.says = master, slave, says
+        self.number = 0
+
+    def hear(self) -> None:
+        try:
+            os.read(self.master, BLOCK)
+        except OSError:
+            return
+
+    def say(self) -> None:
+        """Unread lines are dropped, as a full UART drops them."""
+        waiting = fcntl.ioctl(self.slave, termios.FIONREAD, b"\0" * 4)
+        if int.from_bytes(waiting, sys.byteorder) > UNREAD_LIMIT:
+            termios.tcflush(self.slave, termios.TCIFLUSH)
+        try:
+            os.write(self.master, self.says[self.number % len(self.says)].encode())
+        except BlockingIOError:
+            return
+        self.number += 1
+
+
+class Life:
+    """The agent's process, and who wants it to end."""
+
+    def __init__(self) -> None:
+        self.agent = 0
+        self.deadline: float | None = None
+
+    def start(self, argv: list[str]) -> None:
+        sys.stdout.flush()
+        self.agent = os.fork()
+        if self.agent == 0:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            try:
+                os.execvp(argv[0], argv)
+            finally:
+                os._exit(127)
+
+    def end(self, *_: object) -> None:
+        """Ask the agent to end; without one, the board ends at once."""
+        if not self.agent:
+            os._exit(0)
+        if self.deadline is None:
+            self.deadline = time.monotonic() + AGENT_STOP_S
+            os.kill(self.agent, signal.SIGTERM)
+
+    def reap(self) -> None:
+        """Collect what has ended; when that is the agent, so does the board."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.agent:
+                code = os.waitstatus_to_exitcode(status)
+                os._exit(code if code >= 0 else 128 - code)
+
+
+def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, str | None]:
+    """Give a node its group and mode, or make the pseudo terminal that stands for it; return its peer and a note."""
+    path = device["path"]
+    if not device["pty"]:
+        os.chown(path, 0, device["gid"])
+        os.chmod(path, device["mode"])
+        return None, None
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    name = os.ttyname(slave)
+    os.chown(name, 0, device["gid"])
+    os.chmod(name, device["mode"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    peer = Peer(master, slave, device["says"])
+    if may_mount:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        bind(name, path)
+        return peer, None
+    os.symlink(name, path)
+    return peer, path + " is a link to its pseudo terminal: putting it there itself needs CAP_SYS_ADMIN"
+
+
+def bind(source: str, target: str) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(source.encode(), target.encode(), None, ctypes.c_ulong(MS_BIND), None):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
+
+
+def tidy(directories: list[str]) -> None:
+    """A new ext4 holds a directory that no board has in its Greengrass root."""
+    for directory in directories:
+        try:
+            os.rmdir(directory + "/lost+found")
+        except OSError:
+            continue
+
+
+def serve(peers: list[Peer], life: Life, watched: list[int], wake: int) -> None:
+    """Answer at the devices, reap, and notice the end; never returns."""
+    by_master = {peer.master: peer for peer in peers}
+    speaking = [peer for peer in peers if peer.says]
+    waiting = select.poll()
+    for descriptor in (*by_master, *watched, wake):
+        waiting.register(descriptor, select.POLLIN)
+    next_at = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if speaking and now >= next_at:
+            next_at = max(next_at + 1.0, now)
+            for peer in speaking:
+                peer.say()
+        if life.deadline is not None and now > life.deadline:
+            os._exit(137)
+        for descriptor, _ in waiting.poll(patience(life, next_at if speaking else None)):
+            if descriptor in by_master:
+                by_master[descriptor].hear()
+            elif descriptor == wake:
+                os.read(wake, BLOCK)
+            elif not os.read(descriptor, BLOCK):
+                waiting.unregister(descriptor)
+                life.end()
+        life.reap()
+
+
+def patience(life: Life, next_at: float | None) -> int | None:
+    """Return for how many milliseconds nothing has to be done unless a descriptor reports; None: for ever."""
+    moments = [moment for moment in (life.deadline, next_at) if moment is not None]
+    return max(0, int((min(moments) - time.monotonic()) * 1000) + 1) if moments else None
+
+
+def libc_name() -> str:
+    return "musl" if any(name.startswith("ld-musl-") for name in os.listdir("/lib")) else "glibc"
+
+
+def main() -> None:
+    with open(PLAN) as file:
+        plan = json.load(file)
+    os.umask(plan["umask"])
+    wake, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.set_wakeup_fd(written)
+    life = Life()
+    signal.signal(signal.SIGTERM, life.end)
+    signal.signal(signal.SIGINT, life.end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    tidy(plan["volumes"])
+    made = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
+    notes = [note for _, note in made if note]
+    about = {"event": "board", "machine": os.uname().machine, "libc": libc_name(), "notes": notes}
+    print(json.dumps(about), flush=True)
+    if plan["agent"]:
+        life.start(plan["agent"])
+    serve([peer for peer, _ in made if peer], life, [0] if plan["life"] else [], wake)
+
+
+if __name__ == "__main__":
+    main()
