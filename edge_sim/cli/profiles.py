@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile, list_profiles, load_profile, profile_path
 
 _FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -20,15 +22,19 @@ def command() -> None:
 @command.command("list")
 @_FORMAT
 def list_(fmt: str) -> None:
-    """List the device profiles. Example: edge-sim profiles list"""
-    profiles = [load_profile(name) for name in list_profiles()]
+    """List the device profiles; one that cannot be used fails the command. Example: edge-sim profiles list"""
+    profiles, faults = [], []
+    for name in list_profiles():
+        try:
+            profiles.append(load_profile(name))
+        except EdgeSimError as error:
+            faults.append(error.brief)
     if fmt == "json":
         click.echo(json.dumps([_summary(p) for p in profiles], indent=2))
-        return
-    width = max(len(p.name) for p in profiles)
-    for profile in profiles:
-        pair = f"{profile.architecture}/{profile.operating_system}"
-        click.echo(f"{profile.name:<{width}}  {pair:<20}  {profile.description}")
+    else:
+        _print(profiles)
+    if faults:
+        raise InvalidDefinitionError("some device profiles cannot be used", details="\n".join(faults))
 
 
 @command.command()
@@ -41,6 +47,13 @@ def show(name: str, fmt: str) -> None:
         click.echo(json.dumps(asdict(profile), indent=2, default=_plain))
     else:
         click.echo(profile_path(name).read_text(encoding="utf-8"), nl=False)
+
+
+def _print(profiles: Sequence[DeviceProfile]) -> None:
+    width = max((len(p.name) for p in profiles), default=0)
+    for profile in profiles:
+        pair = f"{profile.architecture}/{profile.operating_system}"
+        click.echo(f"{profile.name:<{width}}  {pair:<20}  {profile.description}")
 
 
 def _summary(profile: DeviceProfile) -> dict[str, str]:

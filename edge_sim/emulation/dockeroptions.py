@@ -1,0 +1,143 @@
+"""How the engine is to make a board's container: pure, from a profile.
+
+Least privilege: every capability is dropped but those that a core's own work needs, ``no-new-privileges`` is set,
+devices are named one by one, memory, processors and processes are the profile's. SYS_ADMIN is there only for a board
+whose functions may run in containers: the agent then makes namespaces and mounts, as V1 did. The engine's own seccomp
+profile stays; it lets mount, unshare and setns through exactly when SYS_ADMIN is granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation import dockerdevices
+from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.dockerinit import PLAN
+from edge_sim.profiles import DeviceProfile
+
+INIT = "/usr/lib/edge-sim/init.py"
+PYTHON = "/usr/bin/python3"
+PIDS = 256
+"""Processes and threads of a board; under QEMU each process has a thread more."""
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
+"""What a core does as root: owners and modes of what it lays down, other users' files, functions with other ids."""
+CONTAINER_CAPABILITIES = ("SYS_ADMIN", "SYS_CHROOT")
+"""What containerised functions need on top: namespaces, mounts, a root of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a board in a container is made with, beside its profile.
+
+    ``contained``: functions may run in containers. ``life``: the board ends with whoever made it. ``volume``: the
+    named volume of the Greengrass root. ``binds``: board path → host path. ``cpus``: how many this machine has.
+    ``apparmor``: the engine confines containers with AppArmor, whose default profile refuses every mount.
+    """
+
+    name: str
+    image: str
+    network: str
+    volume: str
+    labels: Mapping[str, str]
+    contained: bool = True
+    life: bool = False
+    binds: Mapping[str, Path]
+    cpus: int
+    apparmor: bool = False
+    memory_in_tmp: bool = False
+
+
+def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
+    """Return the keyword arguments of the docker SDK's ``containers.create``."""
+    memory = f"{profile.memory_kib}k"
+    return {
+        "image": wanted.image,
+        "name": wanted.name,
+        "entrypoint": [PYTHON, "-I", "-S", "-B", INIT],
+        "command": [],
+        "hostname": profile.hostname,
+        "user": "0:0",
+        "working_dir": "/",
+        "environment": environment(profile.architecture),
+        "labels": dict(wanted.labels),
+        "network": wanted.network,
+        "cap_drop": ["ALL"],
+        "cap_add": list(capabilities(contained=wanted.contained)),
+        "security_opt": list(_security(wanted)),
+        "devices": dockerdevices.passed(plan.devices),
+        "volumes": {
+            wanted.volume: {"bind": profile.greengrass.root, "mode": "rw"},
+            **{str(host): {"bind": board, "mode": "rw"} for board, host in wanted.binds.items()},
+        },
+        "tmpfs": _tmpfs(plan),
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "nano_cpus": min(profile.cpus, wanted.cpus) * 1_000_000_000,
+        "pids_limit": PIDS,
+        "stdin_open": wanted.life,
+        "log_config": {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "1"}},
+    }
+
+
+def capabilities(*, contained: bool) -> tuple[str, ...]:
+    """Return what the board's root may do."""
+    return (*CAPABILITIES, *(CONTAINER_CAPABILITIES if contained else ()))
+
+
+def environment(architecture: str) -> dict[str, str]:
+    """Return the variables of every program on the board: which processor QEMU is to be, where that must be said."""
+    cpu = ARCHITECTURES[architecture].qemu_cpu
+    return {"QEMU_CPU": cpu} if cpu else {}
+
+
+def for_init(
+    profile: DeviceProfile, plan: BoardPlan, *, contained: bool, life: bool, agent: Sequence[str]
+) -> dict[str, Any]:
+    """Return the file that ``dockerinit`` reads at PLAN."""
+    return {
+        "umask": profile.umask,
+        "volumes": [profile.greengrass.root],
+        "devices": dockerdevices.for_init(plan.devices),
+        "may_mount": contained,
+        "agent": list(agent),
+        "life": life,
+    }
+
+
+def notes(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> Iterator[str]:
+    """Yield what differs from a real board, or what this container may do, one sentence each."""
+    yield from dockerdevices.notes(plan.devices)
+    granted = ", ".join(capabilities(contained=wanted.contained))
+    yield f"capabilities: {granted}" + ("" if wanted.contained else "; none for mounts, so no containerised function")
+    if wanted.contained:
+        yield (
+            "SYS_ADMIN and SYS_CHROOT are for containerised functions and their mounts; seccomp is the engine's own, "
+            "which refuses pivot_root, so a function's root is moved into place"
+        )
+    if wanted.contained and wanted.apparmor:
+        yield "AppArmor does not confine the board: the engine's own AppArmor profile refuses every mount"
+    yield "the root file system is the container's writable layer, as a board's is writable; the image is never changed"
+    if profile.cpus > wanted.cpus:
+        yield f"{wanted.cpus} processors for {profile.cpus}: this machine has no more"
+    yield f"kernel: this machine's, for {profile.kernel}; its link protection and cgroups are this machine's, too"
+
+
+def _security(wanted: Wanted) -> Iterator[str]:
+    yield "no-new-privileges:true"
+    if wanted.contained and wanted.apparmor:
+        yield "apparmor=unconfined"
+
+
+def _tmpfs(plan: BoardPlan) -> dict[str, str]:
+    """``/run`` is in memory, so that it is empty after a restart; not where the scenario lays files there."""
+    run = next((item for item in plan.items if item.path == "/run"), None)
+    if run is None or run.type != "directory" or any(item.path.startswith("/run/") for item in plan.items):
+        return {}
+    return {"/run": "rw,exec,nosuid,nodev,mode=0755"}
+
+
+__all__ = ["INIT", "PLAN", "PYTHON", "Wanted", "capabilities", "environment", "for_init", "notes", "options"]

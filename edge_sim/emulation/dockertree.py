@@ -1,0 +1,127 @@
+"""What is laid into a board's container before it starts, as one tar archive with exact owners and modes.
+
+The profile's accounts, directories and release files, the scenario's files, the factory core, the board's first
+process with its plan, and the agent's configuration. What a local board would take from this machine is left out: in
+a container the image has it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from edge_sim.emulation import dockerinit
+from edge_sim.emulation.boardroot import BoardPlan, Item
+from edge_sim.emulation.corebuild import install_core
+from edge_sim.emulation.dockeroptions import INIT
+from edge_sim.profiles import DeviceProfile
+
+AGENT_CONFIG = "/etc/edge-sim/agent.json"
+_ENGINES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+"""Files that the engine lays over whatever is there."""
+_KERNELS = ("/", "/dev", "/proc", "/sys")
+
+
+def items(profile: DeviceProfile, plan: BoardPlan) -> tuple[Item, ...]:
+    """Return the plan's items that belong into the container, parents first."""
+    own = profile.directories()
+    from_here = [bind.path for bind in plan.binds if bind.read_only]
+
+    def is_the_boards(item: Item) -> bool:
+        if item.path in (*_ENGINES, *_KERNELS) or (item.type == "link" and str(item.target).startswith("usr/")):
+            return False
+        return item.path in own or not any(_related(item.path, place) for place in from_here)
+
+    return tuple(item for item in plan.items if is_the_boards(item))
+
+
+def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> tuple[Item, ...]:
+    """Return edge_sim's files on the board."""
+    program = Path(dockerinit.__file__).read_text(encoding="utf-8")
+    found = [
+        Item(path=str(PurePosixPath(INIT).parent), type="directory"),
+        Item(path=INIT, type="file", mode=0o644, text=program),
+        Item(path=dockerinit.PLAN, type="file", mode=0o644, text=json.dumps(init_plan)),
+    ]
+    if agent is not None:
+        found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
+        found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
+    return tuple(found)
+
+
+def archive(laid: Sequence[Item], profile: DeviceProfile, core: str | None) -> IO[bytes]:
+    """Return the archive, open at its beginning; closing it removes it."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as into:
+            for item in laid:
+                _add(into, item)
+            if core:
+                for item in factory(profile, core):
+                    _add(into, item)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def factory(profile: DeviceProfile, version: str) -> Iterator[Item]:
+    """Yield the Greengrass tree with the core as the factory leaves it, root's."""
+    top = profile.greengrass.root
+    with tempfile.TemporaryDirectory(prefix="edge-sim-core-") as place:
+        old = os.umask(0o022)
+        try:
+            install_core(
+                Path(place),
+                top,
+                version,
+                use_systemd=profile.init == "systemd",
+                allow_functions_to_run_as_root=profile.greengrass.allow_functions_to_run_as_root,
+            )
+        finally:
+            os.umask(old)
+        start = Path(place) / top.lstrip("/")
+        for path in (start, *sorted(start.rglob("*"))):
+            yield _found(path, f"/{path.relative_to(place)}")
+
+
+def _found(path: Path, name: str) -> Item:
+    mode = path.lstat().st_mode & 0o7777
+    if path.is_symlink():
+        return Item(path=name, type="link", target=str(path.readlink()))
+    if path.is_dir():
+        return Item(path=name, type="directory", mode=mode)
+    return Item(path=name, type="file", mode=mode, text=path.read_text(encoding="utf-8"))
+
+
+def _add(into: tarfile.TarFile, item: Item) -> None:
+    entry = tarfile.TarInfo(item.path.lstrip("/"))
+    entry.uid, entry.gid, entry.mode, entry.mtime = item.uid, item.gid, item.mode, int(time.time())
+    if item.type == "directory":
+        entry.type = tarfile.DIRTYPE
+        into.addfile(entry)
+    elif item.type == "link":
+        entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, item.target or "", 0o777
+        into.addfile(entry)
+    elif item.source:
+        with Path(item.source).open("rb") as content:
+            entry.size = os.fstat(content.fileno()).st_size
+            into.addfile(entry, content)
+    else:
+        data = item.text.encode()
+        entry.size = len(data)
+        into.addfile(entry, io.BytesIO(data))
+
+
+def _related(path: str, place: str) -> bool:
+    """Tell whether one of two paths is the other, or lies above or below it."""
+    one, other = PurePosixPath(path), PurePosixPath(place)
+    return one.is_relative_to(other) or other.is_relative_to(one)

@@ -1,0 +1,179 @@
+"""Bad input gets one clear sentence, the documented exit status, and nothing half done. As a user sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLE = Path("examples/no-container-ml")
+pytestmark = pytest.mark.network
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a board on which functions run")
+
+
+def edge_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "edge_sim.cli.main", *arguments]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    """Check the exit status and that one sentence after ``error:`` names what it should."""
+    assert done.returncode == status, done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(("error:", "Error:"))]
+    for word in words:
+        assert word in line, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    """A copy of the example, to be spoiled."""
+    copy = tmp_path / "scenario"
+    shutil.copytree(EXAMPLE, copy)
+    return copy
+
+
+def rewrite(path: Path, change: Callable[[Any], None]) -> None:
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def container(definition: Any, number: int) -> Any:
+    (data,) = definition["Resources"][number]["ResourceDataContainer"].values()
+    return data
+
+
+def test_no_such_scenario(tmp_path: Path) -> None:
+    refused(edge_sim("run", str(tmp_path / "nowhere")), 2, "nowhere")
+
+
+def test_an_unknown_profile_and_what_was_meant() -> None:
+    done = edge_sim("run", str(EXAMPLE), "--profile", "raspbery-pi-3")
+    refused(done, 2, "raspbery-pi-3")
+    assert "Did you mean raspberry-pi-3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ("resources.json", "empty")),
+        (b'{"Resources": [\n  {"Id": "a",,}]}', ("resources.json:2:", "JSON")),
+        (b"\x1f\x8b\x08\x00binary\x00\xff", ("resources.json", "not")),
+        (b"[1, 2]", ("resources.json",)),
+        (b'{"Cores": []}', ("resources.json", "not a resource definition")),
+        (b'{"Resources": [' + b"[" * 100_000, ("resources.json",)),
+        (b'{"Resources": [], "Resources": []}', ("resources.json", "Resources")),
+    ],
+    ids=["empty", "json-error", "binary", "a-list", "another-definition", "deep", "twice"],
+)
+def test_a_definition_that_cannot_be_read(scenario: Path, content: bytes, words: tuple[str, ...]) -> None:
+    (scenario / "resources.json").write_bytes(content)
+    refused(edge_sim("run", str(scenario)), 3, *words)
+
+
+def test_an_unknown_key_of_the_scenario_is_named_with_its_line(scenario: Path) -> None:
+    file = scenario / "edge-sim.yaml"
+    file.write_text(file.read_text().replace("boards:", "bords:"))
+    done = edge_sim("run", str(scenario))
+    refused(done, 3, "edge-sim.yaml:")
+    assert "boards" in done.stderr
+
+
+def test_a_yaml_error_has_line_and_column(scenario: Path) -> None:
+    (scenario / "edge-sim.yaml").write_text("edgeSim: 1\nname: [unclosed\n")
+    refused(edge_sim("run", str(scenario)), 3, "edge-sim.yaml:")
+
+
+def test_every_fault_of_a_definition_is_told_at_once(scenario: Path) -> None:
+    def spoil(functions: Any) -> None:
+        for function in functions["Functions"][:2]:
+            function["FunctionConfiguration"]["MemorySize"] = 16384
+
+    rewrite(scenario / "functions.json", spoil)
+    done = edge_sim("run", str(scenario))
+    refused(done, 3, "MemorySize configuration for function", "and 1 more")
+    assert done.stderr.count("is not allowed in IsolationMode=NoContainer") == 2
+
+
+def test_a_missing_source(scenario: Path) -> None:
+    shutil.rmtree(scenario / "models" / "digits")
+    refused(edge_sim("run", str(scenario)), 3, "models/digits", "no such")
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused(edge_sim("cloud", "serve", "--port", str(port)), 6, str(port), "in use")
+
+
+def test_no_broker() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"mqtt://127.0.0.1:{free.getsockname()[1]}"
+    refused(edge_sim("cloud", "serve", "--broker", url), 6, url)
+    done = edge_sim("run", str(EXAMPLE), "--broker", url)
+    assert done.returncode == 6
+    assert url in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_no_url() -> None:
+    refused(edge_sim("cloud", "serve", "--broker", "localhost"), 2, "localhost", "mqtt://")
+
+
+def test_no_cloud_to_print_the_environment_of(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "env"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    refused(done, 6, "no local cloud is running")
+
+
+def deployment_error(scenario: Path) -> str:
+    """Run a scenario whose deployment fails; return what the deployment said."""
+    done = edge_sim("run", str(scenario), "--profile", "raspberry-pi-3", "--format", "json")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (board,) = json.loads(done.stdout)["boards"]
+    assert board["deployment"]["status"] == "Failure"
+    assert board["layout"] == []
+    return str(board["deployment"]["error"])
+
+
+@needs_root
+@pytest.mark.root
+def test_a_source_that_is_not_an_archive(scenario: Path) -> None:
+    file = scenario / "edge-sim.yaml"
+    (scenario / "page.html").write_text("<html>404</html>")
+    file.write_text(file.read_text().replace("folder: models/digits", "file: page.html"))
+    assert "resource digits-model" in (text := deployment_error(scenario))
+    assert "its content is a web page" in text
+
+
+@needs_root
+@pytest.mark.root
+def test_a_group_that_the_board_does_not_have(scenario: Path) -> None:
+    def spoil(definition: Any) -> None:
+        owned = next(r for r in definition["Resources"] if "OwnerSetting" in container({"Resources": [r]}, 0))
+        container({"Resources": [owned]}, 0)["OwnerSetting"]["GroupOwner"] = "nosuchgroup"
+
+    rewrite(scenario / "resources.json", spoil)
+    text = deployment_error(scenario)
+    assert "'nosuchgroup' does not exist on this board" in text
+    assert "resource " in text
+
+
+@needs_root
+@pytest.mark.root
+def test_ml_models_on_openwrt_are_refused() -> None:
+    done = edge_sim("run", str(EXAMPLE), "--profile", "openwrt-armv7", "--format", "json")
+    assert done.returncode == 3
+    (board,) = json.loads(done.stdout)["boards"]
+    assert "does not support ML inference on openwrt" in board["deployment"]["error"]
