@@ -1,4 +1,4 @@
-"""A board's privileged verbs, recorded; what they do to files really happens, mounts and nodes do not."""
+"""A board's own verbs, recorded; what they do really happens."""
 
 from __future__ import annotations
 
@@ -24,22 +24,6 @@ class RecordingHost:
     def chown(self, path: str, uid: int, gid: int) -> None:
         self._record("chown", path, uid, gid)
         self._real.chown(path, uid, gid)
-
-    def bind(self, source: str, destination: str, *, read_only: bool) -> None:
-        self._record("bind", destination, source, read_only)
-
-    def unmount(self, destination: str) -> None:
-        self._record("unmount", destination)
-
-    def make_private(self, path: str) -> None:
-        self._record("make_private", path)
-
-    def make_node(self, path: str, kind: str, major: int, minor: int, mode: int) -> None:
-        self._record("make_node", path, kind, major, minor, mode)
-
-    def switch_link(self, path: str, target: str) -> None:
-        self._record("switch_link", path, target)
-        self._real.switch_link(path, target)
 
     def sync(self, path: str) -> None:
         self._record("sync", path)

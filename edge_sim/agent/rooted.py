@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from edge_sim.errors import EdgeSimError
-
-MAX_LINKS = 40  # the kernel's own limit (path_resolution(7))
+from edge_sim.facts import MAX_LINKS
 
 
 def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:

@@ -16,7 +16,6 @@ from typing import Any
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation import dockerdevices
 from edge_sim.emulation.boardroot import BoardPlan
-from edge_sim.emulation.dockerinit import PLAN
 from edge_sim.profiles import DeviceProfile
 
 INIT = "/usr/lib/edge-sim/init.py"
@@ -48,7 +47,6 @@ class Wanted:
     binds: Mapping[str, Path]
     cpus: int
     apparmor: bool = False
-    memory_in_tmp: bool = False
 
 
 def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
@@ -138,6 +136,3 @@ def _tmpfs(plan: BoardPlan) -> dict[str, str]:
     if run is None or run.type != "directory" or any(item.path.startswith("/run/") for item in plan.items):
         return {}
     return {"/run": "rw,exec,nosuid,nodev,mode=0755"}
-
-
-__all__ = ["INIT", "PLAN", "PYTHON", "Wanted", "capabilities", "environment", "for_init", "notes", "options"]

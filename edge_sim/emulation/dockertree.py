@@ -77,28 +77,25 @@ def factory(profile: DeviceProfile, version: str) -> Iterator[Item]:
     """Yield the Greengrass tree with the core as the factory leaves it, root's."""
     top = profile.greengrass.root
     with tempfile.TemporaryDirectory(prefix="edge-sim-core-") as place:
-        old = os.umask(0o022)
-        try:
-            install_core(
-                Path(place),
-                top,
-                version,
-                use_systemd=profile.init == "systemd",
-                allow_functions_to_run_as_root=profile.greengrass.allow_functions_to_run_as_root,
-            )
-        finally:
-            os.umask(old)
+        install_core(
+            Path(place),
+            top,
+            version,
+            use_systemd=profile.init == "systemd",
+            allow_functions_to_run_as_root=profile.greengrass.allow_functions_to_run_as_root,
+        )
         start = Path(place) / top.lstrip("/")
         for path in (start, *sorted(start.rglob("*"))):
             yield _found(path, f"/{path.relative_to(place)}")
 
 
 def _found(path: Path, name: str) -> Item:
-    mode = path.lstat().st_mode & 0o7777
+    """Return an item for a path of this machine; of its mode only the executable bit counts, not this umask."""
     if path.is_symlink():
         return Item(path=name, type="link", target=str(path.readlink()))
     if path.is_dir():
-        return Item(path=name, type="directory", mode=mode)
+        return Item(path=name, type="directory")
+    mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
     return Item(path=name, type="file", mode=mode, text=path.read_text(encoding="utf-8"))
 
 

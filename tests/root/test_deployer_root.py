@@ -1,4 +1,4 @@
-"""What needs root: real owners, real access, mounts and nodes, in a mount namespace of the test's own."""
+"""What needs root: real owners and real access."""
 
 from __future__ import annotations
 
@@ -96,83 +96,15 @@ def test_a_changed_owner_is_laid_out_anew(root: Path) -> None:
         assert stat.S_IMODE(next(root.rglob("weights.bin")).stat().st_mode) == mode
 
 
-def in_own_mounts(script: str, root: Path) -> str:
-    """Run ``script`` (with ``host`` and ``root``) in a mount namespace that ends with it."""
-    setup = f"""
-import os, sys
-from pathlib import Path
-from edge_sim.agent import linux
-from edge_sim.agent.host import HostError, LinuxHost
-linux.unshare(linux.CLONE_NEWNS)
-root = Path({str(root)!r})
-LinuxHost(Path("/")).make_private("/")
-host = LinuxHost(root)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", setup + script], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_bind_and_unmount(tmp_path: Path) -> None:
-    for name in ("source", "ro", "rw"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "source/x").write_text("before")
-    out = in_own_mounts(
-        """
-host.bind("/source", "/ro", read_only=True)
-host.bind("/source", "/rw", read_only=False)
-(root / "rw/x").write_text("after")
-print((root / "ro/x").read_text())
-try:
-    (root / "ro/x").write_text("never")
-except OSError as error:
-    print(error.strerror)
-host.unmount("/ro")
-host.unmount("/rw")
-print(len(os.listdir(root / "ro")))
-try:
-    host.unmount("/ro")
-except HostError as error:
-    print(error.brief)
-""",
-        tmp_path,
-    )
-    assert out.splitlines() == [
-        "after",
-        "Read-only file system",
-        "0",
-        "/ro: cannot unmount: Invalid argument (EINVAL)",
-    ]
-    assert list((tmp_path / "ro").iterdir()) == []
-
-
-def test_a_link_on_the_board_stays_on_the_board(tmp_path: Path) -> None:
-    """/data -> /real is the board's /real, not this machine's."""
-    (tmp_path / "real").mkdir()
-    (tmp_path / "there").mkdir()
-    (tmp_path / "real/mine").touch()
-    (tmp_path / "data").symlink_to("/real")
-    out = in_own_mounts('host.bind("/data", "/there", read_only=True)\nprint(os.listdir(root / "there"))', tmp_path)
-    assert out.strip() == "['mine']"
-
-
-def test_make_node_and_chown(tmp_path: Path) -> None:
+def test_chown_takes_a_link_itself_and_stays_on_the_board(tmp_path: Path) -> None:
     host = LinuxHost(tmp_path)
-    before = os.umask(0o077)
-    try:
-        host.make_node("/null", "char", 1, 3, 0o666)
-    finally:
-        os.umask(before)
-    host.chown("/null", 12, 34)
-    status = (tmp_path / "null").lstat()
-    assert stat.S_ISCHR(status.st_mode)
-    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o666, 12, 34)
-    assert status.st_rdev == os.makedev(1, 3)
-    (tmp_path / "link").symlink_to("null")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").touch()
+    (tmp_path / "link").symlink_to("real/file")
+    (tmp_path / "data").symlink_to("/real")  # the board's /real, not this machine's
+    host.chown("/data/file", 12, 34)
     host.chown("/link", 5, 6)
-    assert (tmp_path / "null").lstat().st_uid == 12
+    assert ((tmp_path / "real/file").stat().st_uid, (tmp_path / "real/file").stat().st_gid) == (12, 34)
     assert (tmp_path / "link").lstat().st_uid == 5
 
 
@@ -181,5 +113,6 @@ def test_errors_name_path_and_errno(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"^/none: cannot give to 1:1: No such file or directory \(ENOENT\)$") as failed:
         host.chown("/none", 1, 1)
     assert (failed.value.path, failed.value.errno, failed.value.exit_status) == ("/none", errno.ENOENT, 6)
-    with pytest.raises(HostError, match=r"^/b: cannot bind /a to it: .*ENOENT"):
-        host.bind("/a", "/b", read_only=True)
+    host.sync("/")
+    with pytest.raises(HostError, match=r"^/none: cannot bring it to the disk: .* \(ENOENT\)$"):
+        host.sync("/none")

@@ -1,0 +1,94 @@
+"""The file system of a board's Greengrass root: a named volume, of the board's size where this machine can do it.
+
+As root: an ext4 in a sparse file behind a loop device, which the engine mounts. The file has no name any more once
+the device holds it, so that nothing but the device is left to remove; the board's data live until it is removed or
+this machine restarts. Without root: a plain volume as large as the engine's disk, and a note that says so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.process import run
+
+LOOP_LABEL = "edge-sim.loop"
+_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """``volume``: its name at the engine. ``note``: what it is, one sentence."""
+
+    volume: str
+    note: str
+
+
+def make(engine: Any, name: str, place: str, size_kib: int, labels: Mapping[str, str]) -> Storage:
+    """Make the volume ``name`` for the board's path ``place``. Raises UnsupportedEnvironmentError."""
+    import docker
+
+    loop, why = _loop_device(name, size_kib)
+    options = {"type": "ext4", "device": loop} if loop else {}
+    marked = {**labels, **({LOOP_LABEL: loop} if loop else {})}
+    try:
+        engine.volumes.create(name, driver="local", driver_opts=options, labels=marked)
+    except docker.errors.APIError as error:
+        _detach(loop, name)
+        raise UnsupportedEnvironmentError(f"the engine makes no volume {name}: {error.explanation}") from error
+    except BaseException:
+        _detach(loop, name)
+        raise
+    size = f"{size_kib // 1024} MiB"
+    if loop:
+        return Storage(volume=name, note=f"{place} is an ext4 of {size} on a loop device; / itself has no limit")
+    return Storage(volume=name, note=f"the board's {size} of storage are not a limit here: {why}")
+
+
+def remove(engine: Any, name: str) -> None:
+    """Remove a volume and the device behind it; one that is not there is no fault."""
+    import docker
+
+    try:
+        volume = engine.volumes.get(name)
+        volume.remove(force=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        raise UnsupportedEnvironmentError(f"volume {name} was left: {error.explanation}") from error
+    _detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
+
+
+def _loop_device(name: str, size_kib: int) -> tuple[str | None, str]:
+    """Return a loop device with an empty ext4, or None and the reason."""
+    if os.geteuid() != 0:
+        return None, "a loop device needs root"
+    missing = [program for program in ("mkfs.ext4", "losetup") if not shutil.which(program)]
+    if missing:
+        return None, f"{missing[0]} is not installed"
+    descriptor, file = tempfile.mkstemp(prefix=f"{name}-", suffix=".ext4")
+    try:
+        os.truncate(descriptor, size_kib * 1024)
+        # Without a journal: the file system does not outlive the machine's power.
+        run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "nodiscard", file], timeout=_LIMIT_S)
+        return run(["losetup", "--find", "--show", file], timeout=_LIMIT_S).stdout.decode().strip(), ""
+    except UnsupportedEnvironmentError as error:
+        return None, f"{error.brief} ({error.details})" if error.details else error.brief
+    finally:
+        os.close(descriptor)
+        Path(file).unlink()
+
+
+def _detach(loop: str | None, name: str) -> None:
+    """Let the device go, provided that it is still the one of this volume."""
+    if not loop:
+        return
+    backing = Path("/sys/block") / Path(loop).name / "loop/backing_file"
+    if backing.exists() and f"/{name}-" in backing.read_text(encoding="utf-8"):
+        run(["losetup", "--detach", loop], timeout=_LIMIT_S)
