@@ -51,8 +51,9 @@ def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
             "account": cloud.account,
             "state": str(state) if state else None,
         }
-        with _advertised({**about, "exports": cloud.exports()}):
-            print(json.dumps(about) if fmt == "json" else _exports(cloud.exports()), flush=True)
+        exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
+        with _advertised({**about, "exports": exports}):
+            print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
             stop.wait()
     if gone:
         raise UnsupportedEnvironmentError(gone[0], hint="Start the cloud again.")
