@@ -188,10 +188,14 @@ def _table(*columns: str) -> Table:
 
 def _verdict(report: RunReport) -> Text:
     if report.ok:
-        boards = f"{len(report.boards)} board{'s' if len(report.boards) > 1 else ''}"
+        boards = _count(len(report.boards), "board")
         unchecked = sum(1 for board in report.boards for row in board.access if row["ok"] is None)
-        rest = f", {unchecked} claims about secrets not checked" if unchecked else ""
+        rest = f", {_count(unchecked, 'claim')} about secrets not checked" if unchecked else ""
         return Text(f"ok: {boards}, everything checked is as the definition says{rest}", style="bold green")
     if report.exit_status == 6:
         return Text("incomplete: this machine could not prove everything (exit 6)", style="bold yellow")
     return Text(f"failed (exit {report.exit_status})", style="bold red")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,114 @@
+"""What a run's report says, and the exit status it adds up to: reports written by hand."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+
+from edge_sim.runs.junit import to_junit
+from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
+from edge_sim.runs.text import print_report
+
+
+def access(**changes: Any) -> dict[str, Any]:
+    row = {
+        "function": "f",
+        "resource": "model",
+        "expected": "ro",
+        "read": {"computed": True, "probed": True},
+        "write": {"computed": False, "probed": False},
+        "agree": True,
+        "ok": True,
+        "reasons": ["because"],
+    }
+    return {**row, **changes}
+
+
+def board(*problems: tuple[Kind, str, str], **changes: Any) -> BoardReport:
+    values: dict[str, Any] = {
+        "profile": "raspberry-pi-3",
+        "architecture": "armv7l",
+        "operating_system": "raspbian",
+        "deployment": {"id": "d", "status": "Success", "error": None},
+        "access": [access()],
+        "updates": [
+            {
+                "job_id": "j",
+                "from": "1.10.0",
+                "to": "1.11.6",
+                "status": "SUCCEEDED",
+                "reason": None,
+                "running": "1.11.6",
+            }
+        ],
+        "problems": [Problem(kind=kind, where=where, message=message) for kind, where, message in problems],
+    }
+    return BoardReport(**{**values, **changes})
+
+
+def report(*boards: BoardReport) -> RunReport:
+    return RunReport(scenario="s", boards=list(boards))
+
+
+def shown(*boards: BoardReport) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_report(report(*boards), console)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("definition", 3), ("access", 4), ("function", 4), ("update", 5), ("environment", 6)]
+)
+def test_each_kind_of_problem_has_its_status(kind: Kind, status: int) -> None:
+    assert report(board((kind, "here", "wrong"))).exit_status == status
+
+
+def test_the_first_cause_decides_when_there_are_several() -> None:
+    assert report(board(("update", "u", "x")), board(("definition", "d", "y"))).exit_status == 3
+
+
+def test_what_could_not_be_proven_is_neither_green_nor_a_fault() -> None:
+    unproven = report(board(not_proven=["owners of the files: no subordinate ids"]))
+    assert (unproven.ok, unproven.exit_status) == (False, 6)
+    assert "incomplete" in shown(board(not_proven=["owners"]))
+
+
+def test_a_fault_is_graver_than_what_was_not_proven() -> None:
+    assert report(board(("access", "a", "x"), not_proven=["owners"])).exit_status == 4
+
+
+def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
+    nothing = {"computed": True, "probed": None}
+    secret = access(resource="secret", read=nothing, write=nothing, ok=None, agree=None, reasons=["no endpoint yet"])
+    text = shown(board(access=[access(), secret]))
+    assert "not proven: no endpoint yet" in text
+    assert "1 claim about secrets not checked" in text
+
+
+def test_text_names_what_is_not_as_it_should_be() -> None:
+    text = shown(board(("access", "f × model", "the definition says ro: it is not"), access=[access(ok=False)]))
+    assert "f × model: the definition says ro: it is not" in text
+    assert "not as defined" in text
+    assert "failed (exit 4)" in text
+
+
+def test_a_disagreement_is_told_apart_from_a_wrong_definition() -> None:
+    assert "not as computed" in shown(board(access=[access(agree=False)]))
+
+
+def test_junit_counts_claims_failures_and_what_was_not_proven() -> None:
+    made = ET.fromstring(to_junit(report(board(("update", "1.10.0 → 1.11.6", "ended FAILED"), not_proven=["owners"]))))
+    (suite,) = made
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ["1.10.0 → 1.11.6"]
+
+
+def test_a_long_directory_is_cut_and_says_so() -> None:
+    row = {"type": "file", "uid": 0, "gid": 0, "mode": "0644", "target": None, "resource": None}
+    rows = [{**row, "path": "/d", "type": "directory"}, *({**row, "path": f"/d/f{i}"} for i in range(20))]
+    assert "… and 12 more" in shown(board(layout=rows))
