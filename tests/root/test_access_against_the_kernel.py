@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.facts import Node
+from edge_sim.facts import Node, NodeType
 from edge_sim.greengrass.access import computed
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="ne
 SEED = 20261123
 TREES, IDENTITIES = 50, 20
 IDS = (0, 7, 8, 9)
+KINDS: tuple[NodeType, ...] = ("directory", "directory", "file", "link")
 
 
 def tree(dice: random.Random, top: Path) -> dict[str, Node]:
@@ -31,7 +32,7 @@ def tree(dice: random.Random, top: Path) -> dict[str, Node]:
     for number in range(10):
         parent = dice.choice(directories)
         path = parent / f"n{number}"
-        kind = dice.choice(("directory", "directory", "file", "link"))
+        kind = dice.choice(KINDS)
         target = None
         if kind == "directory":
             path.mkdir()
