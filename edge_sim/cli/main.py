@@ -19,15 +19,17 @@ from edge_sim.errors import EdgeSimError
 
 _COMMANDS = {
     "agent": "What runs on the board: deployments, functions, updates.",
+    "board": "Boards in containers, of four architectures.",
     "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
+    "doctor": "What works on this machine, and what about a simulated board is true.",
     "profiles": "The boards that edge-sim knows.",
     "run": "Deploy a scenario to boards, run its functions and updates, report.",
 }
 
 EXIT_STATUS_HELP = """\
-Exit status: 0 ok · 1 a bug · 2 usage · 3 invalid definition, or what it refers to · 4 access is not what the
-definition says · 5 an update did not end as expected · 6 this environment cannot do it · 7 differs from the plan ·
-130 interrupted"""
+Exit status: 0 ok · 1 a bug · 2 usage · 3 invalid definition, or what it refers to · 4 access, or a function's result,
+is not what definition and scenario say · 5 an update did not end as expected · 6 this environment cannot do it ·
+7 differs from the plan · 130 interrupted"""
 
 
 class LazyGroup(click.Group):
@@ -70,6 +72,11 @@ def main() -> None:
     except EdgeSimError as error:
         _explain(error)
         status = error.exit_status
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("edge_sim"):
+            raise
+        _explain(_missing(error))
+        status = 6
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -80,6 +87,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _missing(error: ModuleNotFoundError) -> EdgeSimError:
+    hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
+    return EdgeSimError(f"this command needs the package {error.name}, which is not installed", hint=hint)
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
