@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint base-images emulated clean
 
 $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Boards in containers: needs root, a Docker engine and QEMU (.ci/engine installs and starts them).
+base-images: $(VENV)/.sim
+	@$(BIN)/python -m edge_sim.emulation.bases
+
+emulated: base-images $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/emulated
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -22,8 +22,6 @@ class Architecture:
     qemu_cpu: str | None
     """Value of ``QEMU_CPU`` without which the emulator claims to be a newer processor."""
     elf_machine: int
-    tarball: str
-    """Spelling in the names of AWS's core tarballs (``x86-64``, not ``x86_64``)."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -36,7 +34,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             qemu="qemu-arm",
             qemu_cpu="arm1176",
             elf_machine=40,
-            tarball="armv6l",
         ),
         Architecture(
             greengrass="armv7l",
@@ -45,7 +42,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             qemu="qemu-arm",
             qemu_cpu=None,
             elf_machine=40,
-            tarball="armv7l",
         ),
         Architecture(
             greengrass="aarch64",
@@ -54,7 +50,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             qemu="qemu-aarch64",
             qemu_cpu=None,
             elf_machine=183,
-            tarball="aarch64",
         ),
         Architecture(
             greengrass="x86_64",
@@ -63,7 +58,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             qemu="qemu-x86_64",
             qemu_cpu=None,
             elf_machine=62,
-            tarball="x86-64",
         ),
     )
 }

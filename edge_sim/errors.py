@@ -51,9 +51,3 @@ class UnsupportedEnvironmentError(EdgeSimError):
     """This machine cannot do what was asked (no broker, a port in use, no namespaces)."""
 
     exit_status = 6
-
-
-class DriftError(EdgeSimError):
-    """What is there differs from the plan."""
-
-    exit_status = 7

@@ -12,7 +12,6 @@ def run(
     argv: Sequence[str],
     *,
     timeout: float,
-    stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
@@ -23,7 +22,7 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), input=stdin, env=env, timeout=timeout, capture_output=True, check=False
+            list(argv), stdin=subprocess.DEVNULL, env=env, timeout=timeout, capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error

@@ -11,6 +11,7 @@ from edge_sim.agent.crashpoints import point
 from edge_sim.agent.jobclient import JobEndedError
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.jobs.messages import JobExecutionData
+from edge_sim.jobs.requests import Update
 
 OPEN = ("QUEUED", "IN_PROGRESS")
 
@@ -51,25 +52,16 @@ class FileJobs:
             document=found["document"],
         )
 
-    def update(
-        self,
-        job: str,
-        status: str,
-        details: Mapping[str, str],
-        *,
-        version: int,
-        token: str | None = None,
-        attempts: int = 3,
-    ) -> int:
+    def update(self, job: str, change: Update, *, attempts: int = 3) -> int:
         self._check_online()
         jobs = self._read()
         found = next(j for j in jobs if j["job"] == job)
         if found["status"] not in OPEN:
             raise JobEndedError(job, found["status"])
-        found["history"].append(status)
-        found.update(status=status, details=dict(details), version=found["version"] + 1)
+        found["history"].append(change.status)
+        found.update(status=change.status, details=dict(change.status_details or {}), version=found["version"] + 1)
         self._write(jobs)
-        if status not in OPEN:
+        if change.status not in OPEN:
             point("P25 report-taken")
         return int(found["version"])
 

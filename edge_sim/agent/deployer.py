@@ -159,7 +159,7 @@ class _Deployment:
                 try:
                     inside(self.root, entry.path).chmod(entry.node.mode)
                     self._own(entry.path, entry.node)
-                except (OSError, HostError) as error:
+                except (OSError, UnsupportedEnvironmentError) as error:
                     self.not_proven.append(f"{entry.path}: its owner and mode could not be set: {error}")
         try:
             self.sync(posixpath.dirname(GROUP))

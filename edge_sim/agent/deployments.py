@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from edge_sim.agent.download import shown
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.mqtt import backoff
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
 Deploy = Callable[[Mapping[str, Any]], tuple[bool, str | None]]
 """Carries out a deployment document; returns whether it worked, and if not, the error text for the cloud."""
@@ -75,14 +75,12 @@ class Deployments:
 
     def _outcome(self, document_url: str) -> Outcome:
         try:
-            document = json.loads(self._call("GET", document_url, None))
-            if not isinstance(document, dict):
-                return Outcome(ok=False, error="the deployment document is not a JSON object")
+            document = _decoded(self._call("GET", document_url, None))
             ok, error = self._deploy(document)
         except EdgeSimError as problem:
             return Outcome(ok=False, error=problem.brief)
-        except (ValueError, RecursionError):
-            return Outcome(ok=False, error="the deployment document is not JSON")
+        except OSError as problem:
+            return Outcome(ok=False, error=f"the deployment cannot be laid out: {problem}")
         return Outcome(ok=ok, error=None if ok else error or "the deployment failed")
 
     def _tell(self, id_: str, outcome: Outcome) -> None:
@@ -135,3 +133,13 @@ class Deployments:
         if len(answer) > MAX_DOCUMENT_BYTES:
             raise UnsupportedEnvironmentError(f"{shown(url)}: larger than {MAX_DOCUMENT_BYTES:,} bytes")
         return response.status, answer
+
+
+def _decoded(answer: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDefinitionError("the deployment document is not JSON") from error
+    if not isinstance(document, dict):
+        raise InvalidDefinitionError("the deployment document is not a JSON object")
+    return document

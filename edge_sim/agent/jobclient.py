@@ -50,17 +50,8 @@ class Jobs(Protocol):
         Raises OfflineError, RefusedError.
         """
 
-    def update(
-        self,
-        job: str,
-        status: str,
-        details: Mapping[str, str],
-        *,
-        version: int,
-        token: str | None = None,
-        attempts: int = ATTEMPTS,
-    ) -> int:
-        """Report and return the execution's new version.
+    def update(self, job: str, change: requests.Update, *, attempts: int = ATTEMPTS) -> int:
+        """Report ``change`` and return the execution's new version; a client token is made up when it has none.
 
         Raises JobEndedError when the execution is over, OfflineError when no answer came, RefusedError.
         """
@@ -137,22 +128,12 @@ class JobClient:
         pending = messages.decode_pending(answer)
         return [summary.job_id for summary in (*pending.in_progress, *pending.queued)]
 
-    def update(
-        self,
-        job: str,
-        status: str,
-        details: Mapping[str, str],
-        *,
-        version: int,
-        token: str | None = None,
-        attempts: int = ATTEMPTS,
-    ) -> int:
-        body = requests.Update(
-            status=status,
-            status_details=clean(details),
-            expected_version=version,
+    def update(self, job: str, change: requests.Update, *, attempts: int = ATTEMPTS) -> int:
+        body = replace(
+            change,
+            status_details=clean(change.status_details or {}),
             include_state=True,
-            client_token=token or self._new_token(),
+            client_token=change.client_token or self._new_token(),
         )
         answer = self._send_update(job, body, attempts)
         state = answer.state if isinstance(answer, Rejected) else None
@@ -164,7 +145,7 @@ class JobClient:
             return answer
         if answer.code in ENDED:
             raise JobEndedError(job, answer.state.status if answer.state else "deleted")
-        raise RefusedError(f"job {job}: {status} was refused: {answer.code}: {answer.message}")
+        raise RefusedError(f"job {job}: {change.status} was refused: {answer.code}: {answer.message}")
 
     def _send_update(self, job: str, body: requests.Update, attempts: int) -> int | Rejected:
         """Send an update; return the execution's new version, or the refusal."""

@@ -7,26 +7,15 @@ board's own.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim.agent.rooted import inside
-from edge_sim.facts import HostFacts, Node, NodeType
+from edge_sim.agent.rooted import inside, node_at
+from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
-
-_TYPES: dict[int, NodeType] = {
-    stat.S_IFDIR: "directory",
-    stat.S_IFREG: "file",
-    stat.S_IFLNK: "link",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,22 +85,6 @@ def walk(root: Path, top: str) -> dict[str, Node]:
         for relative, below in _below(place, ""):
             found[f"{top}/{relative}"] = below
     return found
-
-
-def node_at(place: Path) -> Node | None:
-    """Return what ``lstat`` says of a path of this machine; None when it does not exist."""
-    try:
-        status = os.lstat(place)
-        target = os.readlink(place) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115 - the text as it is
-    except FileNotFoundError:
-        return None
-    return Node(
-        type=_TYPES[stat.S_IFMT(status.st_mode)],
-        uid=status.st_uid,
-        gid=status.st_gid,
-        mode=stat.S_IMODE(status.st_mode),
-        target=target,
-    )
 
 
 def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Node]]:

@@ -13,25 +13,25 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
-import signal
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edge_sim.agent import mqtt, releases
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.deployments import Deploy, Deployments
 from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
+from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.installation import Installation, Settings, http_fetch
 from edge_sim.agent.jobclient import JobClient
 from edge_sim.agent.journal import Journal
+from edge_sim.agent.phases import StoppingError
 from edge_sim.agent.preflight import BoardIdentity
 from edge_sim.agent.supervisor import CoreError, Supervisor
-from edge_sim.agent.updater import StoppingError, Updater
+from edge_sim.agent.updater import Updater
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics, wire
 
@@ -42,36 +42,6 @@ WORK_STOP_S = 2.0
 CORE_STOP_S = 1.0
 """Both leave room within the 5 s in which the agent must be gone after SIGTERM."""
 
-Question = Literal["jobs", "deployment"]
-Task = Question | Mapping[str, Any]
-"""What the work thread does: ask for something, or carry out a deployment."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """An inbox entry: time to end; ``error`` says why when nobody asked for it."""
-
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Message:
-    topic: str
-    payload: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connected:
-    pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Disconnected:
-    reason: str
-
-
-Entry = Stopped | Message | Connected | Disconnected
-
 
 def run(
     config: AgentConfig,
@@ -79,7 +49,6 @@ def run(
     deploy: Deploy,
     board: BoardIdentity,
     *,
-    emit: Emit = emit,
     settings: Settings = Settings(),  # noqa: B008 - a frozen value
     connect_limit_s: float = mqtt.CONNECT_LIMIT_S,
 ) -> None:
@@ -91,7 +60,7 @@ def run(
     supervisor = Supervisor(root, config.greengrass_root)
     with _only_one(supervisor.gg):
         agent = _Agent(config, root, deploy, board, supervisor, emit, settings, connect_limit_s)
-        with _signals(agent.inbox):
+        with signals(agent.inbox):
             agent.run()
 
 
@@ -116,35 +85,6 @@ def _only_one(gg: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextmanager
-def _signals(inbox: queue.SimpleQueue[Entry]) -> Iterator[None]:
-    """Turn SIGTERM and SIGINT into an inbox entry (a SimpleQueue may be used in a handler)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, lambda *_: inbox.put(Stopped()))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@dataclass
-class _Work:
-    """Tasks waiting for the work thread; a question that waits already is not asked twice."""
-
-    tasks: queue.SimpleQueue[Task | None] = field(default_factory=queue.SimpleQueue)
-    asked: set[Question] = field(default_factory=set)
-
-    def ask(self, question: Question) -> None:
-        if question not in self.asked:
-            self.asked.add(question)
-            self.tasks.put(question)
-
-
 class _Agent:
     """One run of the agent."""
 
@@ -165,7 +105,7 @@ class _Agent:
         self._supervisor = supervisor
         self._connect_limit_s = connect_limit_s
         self._channel: mqtt.Channel | None = None
-        self._work = _Work()
+        self._work = Work()
         self._stop = supervisor.stopping
         self._log = Log(supervisor.gg / RUNTIME_LOG)
         tls = ssl.create_default_context(cafile=config.cafile) if config.cafile else None

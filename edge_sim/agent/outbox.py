@@ -6,31 +6,29 @@ report is sent, with the same client token, until ``update/accepted`` comes, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from edge_sim.agent import releases
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.jobclient import JobEndedError, Jobs, RefusedError
 from edge_sim.agent.journal import Journal, Record, Report
+from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import Phase
 
 
 class Outbox:
     """Tells how updates go and how they end."""
 
-    def __init__(
-        self, jobs: Jobs, journal: Journal, gg: Path, *, emit: Emit, log: Log, new_token: Callable[[], str]
-    ) -> None:
+    def __init__(self, jobs: Jobs, journal: Journal, gg: Path, *, emit: Emit, log: Log) -> None:
         self._jobs = jobs
         self._journal = journal
         self._gg = gg
         self._emit = emit
         self._log = log
-        self._new_token = new_token
 
     def tell(self, record: Record, phase: Phase, detail: str | None = None) -> None:
         """Say on the board where an update is."""
@@ -48,7 +46,7 @@ class Outbox:
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
                 releases.remember_good(self._gg, record.new)
-        self._journal.write(replace(record, report=report, token=self._new_token()))
+        self._journal.write(replace(record, report=report, token=uuid4().hex))
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
 
@@ -58,10 +56,14 @@ class Outbox:
         if record is None or record.report is None:
             return
         status = record.report.status
+        end = Update(
+            status=status,
+            status_details=record.report.details,
+            expected_version=record.version_number,
+            client_token=record.token,
+        )
         try:
-            self._jobs.update(
-                record.job, status, record.report.details, version=record.version_number, token=record.token
-            )
+            self._jobs.update(record.job, end)
         except JobEndedError as error:
             if error.status != status:  # it ended otherwise meanwhile; the board stays as it is
                 self._conflict(record, f"the cloud says {error.status}")

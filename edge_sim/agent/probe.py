@@ -9,27 +9,17 @@ from __future__ import annotations
 import json
 import os
 import platform
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import GreengrassInstall, HostFacts, Node, NodeType, User
+from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
-_TYPES: dict[int, NodeType] = {
-    stat.S_IFDIR: "directory",
-    stat.S_IFREG: "file",
-    stat.S_IFLNK: "link",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-}
 _SYSTEMS = {"ubuntu": "ubuntu", "raspbian": "raspbian", "amzn": "amazon_linux", "openwrt": "openwrt"}
 
 
@@ -39,7 +29,6 @@ class StandIn:
 
     architecture: str | None = None
     operating_system: str | None = None
-    unsupported: frozenset[str] = frozenset()
 
 
 def probe(
@@ -50,10 +39,10 @@ def probe(
     Raises InvalidDefinitionError when the core's config.json is there and cannot be read.
     """
     stand_in = stand_in or StandIn()
-    system = _operating_system(root)
+    system = stand_in.operating_system or _operating_system(root)
     return HostFacts(
         architecture=stand_in.architecture or platform.machine(),
-        operating_system=stand_in.operating_system or system,
+        operating_system=system,
         libc="musl" if any(inside(root, "/lib").glob("ld-musl-*")) else "glibc",
         init=_init(root),
         memory_kib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024,
@@ -62,7 +51,7 @@ def probe(
         groups=dict(_groups(root)),
         greengrass=_greengrass(root, greengrass_root),
         paths=paths_below(root, paths),
-        unsupported=stand_in.unsupported or frozenset({"ml-inference"} if system == "openwrt" else ()),
+        unsupported=frozenset({"ml-inference"} if system == "openwrt" else ()),
     )
 
 
@@ -88,17 +77,6 @@ def paths_below(root: Path, paths: Iterable[str]) -> dict[str, Node]:
                 base = os.path.join(os.path.dirname(step), node.target)  # noqa: PTH118, PTH120 - board paths
                 waiting.append(base + path[len(step) :])
     return found
-
-
-def node_at(path: Path) -> Node | None:
-    """Return what ``lstat`` says about a path of this machine, or None when it is not there."""
-    try:
-        seen = path.lstat()
-        target = str(path.readlink()) if stat.S_ISLNK(seen.st_mode) else None
-    except OSError:
-        return None
-    mode = stat.S_IMODE(seen.st_mode)
-    return Node(type=_TYPES[stat.S_IFMT(seen.st_mode)], uid=seen.st_uid, gid=seen.st_gid, mode=mode, target=target)
 
 
 def _read(root: Path, path: str) -> str:

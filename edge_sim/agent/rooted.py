@@ -1,35 +1,73 @@
-"""Board paths below a root directory: links are followed as the board would, never out of the root."""
+"""Board paths below a root directory: where they lie on this machine, and what lies there.
+
+Links are followed as the board would, never out of the root.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path, PurePosixPath
 
-from edge_sim.errors import EdgeSimError
-from edge_sim.facts import MAX_LINKS
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.facts import MAX_LINKS, Node, NodeType
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+_TYPES: dict[int, NodeType] = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "link",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
 
 
 def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
     """Return where the board's absolute ``path`` lies on this machine; what does not exist is taken literally.
 
-    Raises EdgeSimError when there are more than 40 symbolic links on the way.
+    Raises EdgeSimError when there are more than 40 symbolic links on the way, or this process may not look.
     """
     waiting = list(reversed(PurePosixPath("/", path).parts[1:]))
     here: list[str] = []
-    links = 0
+    links, missing = 0, False
     while waiting:
         part = waiting.pop()
         if part == "..":
             del here[-1:]
+            missing = False
             continue
-        place = root.joinpath(*here, part)
-        if not place.is_symlink() or (not waiting and not follow_last):
+        last = not waiting and not follow_last
+        node = None if missing or last else node_at(root.joinpath(*here, part))
+        missing = node is None
+        if node is None or node.target is None:
             here.append(part)
             continue
         links += 1
         if links > MAX_LINKS:
             raise EdgeSimError(f"{path}: too many levels of symbolic links")
-        target = PurePosixPath(place.readlink())
+        target = PurePosixPath(node.target)
         if target.is_absolute():
             here, target = [], target.relative_to("/")
         waiting.extend(reversed(target.parts))
     return root.joinpath(*here)
+
+
+def node_at(place: Path) -> Node | None:
+    """Return what ``lstat`` says of a path of this machine; None when it does not exist.
+
+    Raises UnsupportedEnvironmentError when this process may not know.
+    """
+    try:
+        seen = place.lstat()
+        target = os.readlink(place) if stat.S_ISLNK(seen.st_mode) else None  # noqa: PTH115 - the text as it is
+    except ValueError:  # a zero byte: no path has one
+        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise UnsupportedEnvironmentError(f"{place}: cannot be looked at: {error.strerror}") from error
+    mode = stat.S_IMODE(seen.st_mode)
+    return Node(type=_TYPES[stat.S_IFMT(seen.st_mode)], uid=seen.st_uid, gid=seen.st_gid, mode=mode, target=target)

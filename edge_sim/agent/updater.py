@@ -1,61 +1,28 @@
-"""The over-the-air update: drives one job at a time through ``jobs.update.TRANSITIONS``.
+"""The over-the-air update: takes software update jobs one after the other, and mends what a restart cut off.
 
     resolve   without the cloud: finish or undo what a restart cut off
     work      with the cloud: send what is unreported, then carry out update jobs until none is pending
 
-Before each phase its intent goes to the journal. ``confirmed`` in the journal is the commit point: before it every
-surprise leads back to the old version, after it the new one stays. What the phases do to the board is in
-``installation``, how the end reaches the cloud in ``outbox``.
+How one update goes through its phases is in ``phases``, how its end reaches the cloud in ``outbox``.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from uuid import uuid4
+from dataclasses import replace
 
 from edge_sim.agent import releases
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.installation import ExpiredError, Installation
-from edge_sim.agent.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
+from edge_sim.agent.installation import Installation
+from edge_sim.agent.jobclient import Jobs
 from edge_sim.agent.journal import Journal, Record
-from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.outbox import Outbox, details
-from edge_sim.agent.preflight import BoardIdentity, objection
+from edge_sim.agent.outbox import Outbox
+from edge_sim.agent.phases import Phases, StoppingError, Task, broken
+from edge_sim.agent.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.messages import JobExecutionData
-from edge_sim.jobs.update import (
-    ENDS,
-    TRANSITIONS,
-    Event,
-    Phase,
-    UpdateDocument,
-    is_software_update,
-    parse_document,
-)
-
-FRESH_URLS = 5
-"""How often an expired URL is replaced by asking for the job document again."""
-PROGRESS_EVERY_S = 5.0
-"""How often a download tells the cloud how far it is, and so hears whether the job was cancelled meanwhile."""
-
-
-class StoppingError(Exception):
-    """The agent is stopping; the journal holds what the next start has to do."""
-
-
-@dataclass
-class Task:
-    """An update under way. ``started``: it was IN_PROGRESS already when it was handed over."""
-
-    update: UpdateDocument
-    record: Record
-    url: str
-    started: bool
-    canceled: bool = False
+from edge_sim.jobs.update import Phase, is_software_update, parse_document
 
 
 class Updater:
@@ -71,26 +38,15 @@ class Updater:
         emit: Emit,
         log: Log,
         stop: threading.Event,
-        new_token: Callable[[], str] = lambda: uuid4().hex,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._installation = installation
         self._gg = installation.gg
         self._jobs = jobs
         self._journal = journal
-        self._board = board
         self._log = log
         self._stop = stop
-        self._monotonic = monotonic
-        self._outbox = Outbox(jobs, journal, self._gg, emit=emit, log=log, new_token=new_token)
-        self._steps: dict[Phase, Callable[[Task], None]] = {
-            Phase.PREFLIGHT: self._preflight,
-            Phase.STAGE: self._stage,
-            Phase.VERIFY: self._verify,
-            Phase.ACTIVATE: self._activate,
-            Phase.CONFIRM: self._confirm,
-            Phase.ROLL_BACK: self._roll_back,
-        }
+        self._outbox = Outbox(jobs, journal, self._gg, emit=emit, log=log)
+        self._phases = Phases(installation, jobs, journal, board, self._outbox, log=log, stop=stop)
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
@@ -153,115 +109,13 @@ class Updater:
             self._outbox.put(record, Phase.FAILED, f"version {record.new} is already installed, but {wrong}")
 
     def _drive(self, task: Task) -> None:
-        phase = task.record.phase
-        while phase not in ENDS:
-            phase = TRANSITIONS[phase, self._pass(task, phase)]
+        phase = self._phases.run(task)
         if task.canceled:
             self._outbox.drop(task.record)
         elif phase is Phase.REJECTED:
             self._outbox.put(task.record, _refusal(started=task.started), task.record.reason)
         else:
             self._outbox.put(task.record, phase, task.record.reason)
-
-    def _pass(self, task: Task, phase: Phase) -> Event:
-        """Go through one phase and return how it ended; the record's ``reason`` says why."""
-        try:
-            self._enter(task, phase)
-            self._stop_if_asked()
-            self._steps[phase](task)
-        except JobEndedError as error:
-            task.canceled = True
-            task.record = replace(task.record, reason=f"canceled in {phase.name}: {error.brief}")
-            return Event.CANCELED
-        except OfflineError:
-            raise  # only while nothing is touched: it is started again when the cloud can be asked
-        except (EdgeSimError, OSError) as error:
-            self._stop_if_asked()
-            task.record = replace(task.record, reason=_reason(task.record, phase, error))
-            return Event.BROKEN
-        return Event.DONE
-
-    def _enter(self, task: Task, phase: Phase) -> None:
-        """Write down what comes next, then say it."""
-        self._stop_if_asked()
-        activated = task.record.activated or phase is Phase.ACTIVATE
-        task.record = replace(task.record, phase=phase, activated=activated)
-        try:
-            self._journal.write(task.record)
-        except UpdateError as error:
-            if phase is not Phase.ROLL_BACK:
-                raise
-            self._log.write("ERROR", "Rolling back without a journal.", error=error.brief)
-        self._outbox.tell(task.record, phase, task.record.reason)
-        if phase is Phase.STAGE:
-            point("P04 start-sent")
-            self._report(task, phase.name)  # nothing is done before the cloud has agreed
-            point("P05 in-progress-acked")
-        elif phase not in (Phase.PREFLIGHT, Phase.ROLL_BACK):
-            self._progress(task, phase.name)
-
-    def _preflight(self, task: Task) -> None:
-        point("P03 journal-created")
-        against = objection(task.update, self._board, task.record.old)
-        if against is not None:
-            raise UpdateError(against)
-        point("P06 preflight")
-
-    def _stage(self, task: Task) -> None:
-        self._installation.prepare()
-        for attempt in range(FRESH_URLS + 1):
-            try:
-                self._installation.stage(task.update, task.url, self._download_progress(task))
-                return
-            except ExpiredError as error:
-                if attempt == FRESH_URLS:
-                    raise UpdateError(f"{error.brief} (also with {FRESH_URLS} fresh URLs)") from error
-                task.url = self._fresh_url(task)
-
-    def _download_progress(self, task: Task) -> Callable[[int], None]:
-        last = self._monotonic()
-
-        def on_progress(received: int) -> None:
-            nonlocal last
-            self._stop_if_asked()
-            if self._monotonic() - last >= PROGRESS_EVERY_S:
-                last = self._monotonic()
-                self._progress(task, f"STAGE {100 * received // task.update.size}%")
-
-        return on_progress
-
-    def _fresh_url(self, task: Task) -> str:
-        """Ask for the job document again: each time it is handed out its URL is signed anew."""
-        execution = self._jobs.next()
-        if execution is None or execution.job_id != task.record.job:
-            raise JobEndedError(task.record.job, "no longer pending")
-        fresh = parse_document(execution.document)
-        if replace(fresh, url="") != replace(task.update, url=""):
-            raise UpdateError("the job document changed while the build was downloaded")
-        return fresh.url
-
-    def _verify(self, task: Task) -> None:
-        self._installation.verify(task.update)
-
-    def _activate(self, task: Task) -> None:
-        point("P16 staged-recorded")
-        self._installation.activate(task.update.version)
-
-    def _confirm(self, task: Task) -> None:
-        def on_pass() -> None:
-            point("P22 health-pass")
-            self._stop_if_asked()
-
-        self._installation.confirm(task.update.version, on_pass)
-        self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation
-        confirmed = replace(task.record, confirmed=True)
-        self._journal.write(confirmed)
-        point("P23 confirmed-recorded")
-        task.record = confirmed
-
-    def _roll_back(self, task: Task) -> None:
-        point("R02 recorded")
-        self._installation.roll_back(task.record.old)
 
     def _undo(self, record: Record) -> None:
         """Roll back an update that was cut off after the old core was (about to be) stopped."""
@@ -273,8 +127,9 @@ class Updater:
         try:
             self._installation.roll_back(record.old)
         except (EdgeSimError, OSError) as error:
-            self._stop_if_asked()
-            reason = _reason(record, Phase.ROLL_BACK, error)
+            if self._stop.is_set():
+                raise StoppingError from error
+            reason = broken(record, Phase.ROLL_BACK, error)
         self._outbox.put(record, Phase.FAILED, reason)
 
     def _touched(self, record: Record) -> bool:
@@ -290,29 +145,7 @@ class Updater:
             releases.switch(self._gg, good)
             self._log.write("ERROR", "The core link was broken and has been repaired.", version=good)
 
-    def _progress(self, task: Task, text: str) -> None:
-        """Tell the cloud how far it is. No answer is no reason to stop; a cancelled job is (JobEndedError)."""
-        try:
-            self._report(task, text, attempts=1)
-        except (OfflineError, RefusedError) as error:
-            self._log.write("WARN", "Progress was not reported.", job=task.record.job, error=error.brief)
-
-    def _report(self, task: Task, progress: str, *, attempts: int = ATTEMPTS) -> None:
-        record = task.record
-        told = details(record, record.phase.name, progress=progress)
-        version = self._jobs.update(record.job, "IN_PROGRESS", told, version=record.version_number, attempts=attempts)
-        task.record = replace(record, version_number=version)
-
-    def _stop_if_asked(self) -> None:
-        if self._stop.is_set():
-            raise StoppingError
-
 
 def _refusal(*, started: bool) -> Phase:
     """IN_PROGRESS may not become REJECTED any more (AWS's embedded OTA library)."""
     return Phase.FAILED if started else Phase.REJECTED
-
-
-def _reason(record: Record, phase: Phase, error: EdgeSimError | OSError) -> str:
-    text = error.brief if isinstance(error, EdgeSimError) else (error.strerror or str(error))
-    return f"{record.reason}; ROLLBACK_FAILED: {text}" if phase is Phase.ROLL_BACK else f"{phase.name}: {text}"

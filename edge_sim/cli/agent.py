@@ -1,4 +1,4 @@
-"""``edge-sim agent run|layout|access|invoke``: the commands that run on the board.
+"""``edge-sim agent run|layout|access|invoke|certificate``: the commands that run on the board.
 
 ``run`` prints one JSON object a line for every event; the others print one JSON object. They need only the four light
 packages and the standard library.
@@ -128,6 +128,21 @@ def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> No
     process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
     about = {"isolation": process.isolation, "identity": vars(process.identity)}
     _answer({**vars(outcome), **about}, status=0 if outcome.ok else 4)
+
+
+@command.command()
+@_ROOT
+@click.option("--expect", metavar="JSON", required=True, help="The device profile to compare with, as JSON.")
+def certificate(root: Path, expect: str) -> None:
+    """Print what about this board is true, emulated or not faithful, compared with a device profile.
+
+    Example: edge-sim agent certificate --expect "$(edge-sim profiles show raspberry-pi-3 --format json)"
+    """
+    from edge_sim.agent.certificate import observe, read_claims
+    from edge_sim.certificate import judge
+
+    claims = read_claims(expect)
+    _answer({"certificate": [row.as_json() for row in judge(claims, observe(root))]}, status=0)
 
 
 def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Sequence[Entry], State]:

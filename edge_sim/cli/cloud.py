@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 
 @click.group("cloud")
@@ -24,11 +25,20 @@ def command() -> None:
 
 @command.command()
 @click.option("--state", type=click.Path(path_type=Path), help="SQLite file; a restart with it forgets nothing.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port on 127.0.0.1; 0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port; 0 takes a free one.")
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help='Where to listen; "docker": on a network for boards in containers.',
+)
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
+def serve(state: Path | None, port: int, bind: str, broker: str | None, fmt: str) -> None:
     """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
+
+    There is no TLS and no authentication: bind to an address that only your own boards reach.
 
     Example: edge-sim cloud serve --state cloud.sqlite
     """
@@ -43,7 +53,7 @@ def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Cloud(state=state, port=port, broker=broker, died=died) as cloud:
+    with _address(bind) as address, Cloud(state=state, port=port, address=address, broker=broker, died=died) as cloud:
         about = {
             "http": cloud.http_url,
             "mqtt": cloud.mqtt_url,
@@ -63,14 +73,50 @@ def serve(state: Path | None, port: int, broker: str | None, fmt: str) -> None:
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def env(fmt: str) -> None:
     """Print the exports of the cloud that is running. Example: eval "$(edge-sim cloud env)" """
+    about = _running()
+    click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
+
+
+def advertised_broker() -> str:
+    """Return the broker of the cloud that is running; raises UnsupportedEnvironmentError when none is."""
+    return str(_running()["mqtt"])
+
+
+def _running() -> dict[str, Any]:
     try:
-        about = json.loads(_advert().read_text(encoding="utf-8"))
+        about: dict[str, Any] = json.loads(_advert().read_text(encoding="utf-8"))
         os.kill(about["pid"], 0)
     except (OSError, ValueError, KeyError) as error:
         raise UnsupportedEnvironmentError(
             "no local cloud is running for this user", hint="Start one: edge-sim cloud serve"
         ) from error
-    click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
+    return about
+
+
+@contextlib.contextmanager
+def _address(bind: str) -> Iterator[str]:
+    """Yield the address to listen on; for ``docker`` the boards' network is there as long as somebody uses it."""
+    if bind != "docker":
+        _check_address(bind)
+        yield bind
+        return
+    from edge_sim.emulation import boards, dockernetwork, engine
+
+    client = engine.connect()
+    try:
+        yield dockernetwork.make(client, dockernetwork.SHARED, boards.labels()).gateway
+    finally:
+        dockernetwork.remove_unused(client, dockernetwork.SHARED)
+
+
+def _check_address(text: str) -> None:
+    """Raise UsageError unless clients can use ``text`` as it stands, for it is part of every URL."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError as error:
+        raise UsageError(f"--bind {text}: neither an IPv4 address nor docker") from error
+    if address.is_unspecified:
+        raise UsageError(f"--bind {text}: not an address that a board can connect to", hint="Name one of this machine.")
 
 
 def _exports(values: dict[str, str]) -> str:

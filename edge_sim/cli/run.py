@@ -6,10 +6,14 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+
+ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "generic-x86_64")
+"""A profile of each architecture: armv6l, armv7l, aarch64, x86_64."""
 
 
 @click.command("run")
@@ -17,15 +21,35 @@ from edge_sim.errors import UnsupportedEnvironmentError
 @click.option(
     "--profile", "names", multiple=True, metavar="NAME", help="Board to run on; repeat it. Default: the scenario's."
 )
+@click.option("--all", "every", is_flag=True, help="One board of each architecture, instead of --profile.")
+@click.option(
+    "--driver",
+    type=click.Choice(["local", "docker"]),
+    default="local",
+    show_default=True,
+    help="local: namespaces of this machine; docker: containers of the boards' own architecture.",
+)
+@click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
-def command(scenario: Path, names: tuple[str, ...], broker: str | None, fmt: str, keep: bool) -> None:
+def command(
+    scenario: Path,
+    names: tuple[str, ...],
+    every: bool,
+    driver: Literal["local", "docker"],
+    binds: tuple[str, ...],
+    broker: str | None,
+    fmt: str,
+    keep: bool,
+) -> None:
     """Deploy SCENARIO (a folder with edge-sim.yaml) to boards, run its functions and updates, and report.
 
     \b
-    Example: edge-sim run examples/no-container-ml --profile raspberry-pi-3 --format json
+    Example: edge-sim run examples/no-container-ml --driver docker --all --format json
     """
+    if every and names:
+        raise UsageError("--all and --profile exclude each other")
     try:
         from rich.console import Console
 
@@ -38,7 +62,9 @@ def command(scenario: Path, names: tuple[str, ...], broker: str | None, fmt: str
         ) from error
 
     loaded = load(scenario)
-    profiles = [load_profile(name) for name in names or loaded.boards]
+    chosen = ONE_OF_EACH if every else names or loaded.boards
+    profiles = [load_profile(name) for name in dict.fromkeys(chosen)]
+    given = dict(bind(text) for text in binds)
     kept = Path(tempfile.mkdtemp(prefix="edge-sim-")) if keep else None
     told = Console(stderr=True)
     with told.status("…") as status:
@@ -48,7 +74,7 @@ def command(scenario: Path, names: tuple[str, ...], broker: str | None, fmt: str
             if not told.is_terminal:
                 told.print(f"… {text}", highlight=False, markup=False)
 
-        report = run(loaded, profiles, broker=broker, keep=kept, progress=progress)
+        report = run(loaded, profiles, driver=driver, broker=broker, binds=given, keep=kept, progress=progress)
     if fmt == "json":
         click.echo(json.dumps(report.as_json(), indent=2))
     elif fmt == "junit":
@@ -62,3 +88,14 @@ def command(scenario: Path, names: tuple[str, ...], broker: str | None, fmt: str
     if kept:
         click.echo(f"kept: {kept}", err=True)
     sys.exit(report.exit_status)
+
+
+def bind(text: str) -> tuple[str, Path]:
+    """Return board path and host path of a ``--bind``; raises UsageError."""
+    host, colon, board = text.rpartition(":")
+    if not colon or not host or not board.startswith("/") or ".." in board.split("/"):
+        raise UsageError(f"--bind {text}: not HOST:BOARD with an absolute path on the board")
+    path = Path(host).expanduser().resolve()
+    if not path.exists():
+        raise UsageError(f"--bind {text}: {path} does not exist on this machine")
+    return board, path

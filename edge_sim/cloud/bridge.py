@@ -45,7 +45,7 @@ class Bridge:
     UnsupportedEnvironmentError when the broker cannot be used.
     """
 
-    def __init__(self, url: str, device: DevicePlane, pending: PendingDeployment, *, cafile: str | None = None) -> None:
+    def __init__(self, url: str, device: DevicePlane, pending: PendingDeployment) -> None:
         self._url, self._device, self._pending = url, device, pending
         self._versions = itertools.count(1)
         self._settled = threading.Event()
@@ -57,7 +57,7 @@ class Bridge:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._connect(cafile)
+        self._connect()
         device.publish = self.publish
 
     def __enter__(self) -> Bridge:
@@ -88,11 +88,11 @@ class Bridge:
         payload = shadow.encode_delta(deployment, version=next(self._versions), timestamp=int(self._device.now()))
         self.publish(topics.deployment_delta(thing_name), payload)
 
-    def _connect(self, cafile: str | None) -> None:
+    def _connect(self) -> None:
         host, port, tls = address(self._url)
         try:
             if tls:
-                self._client.tls_set(ca_certs=cafile, tls_version=ssl.PROTOCOL_TLS_CLIENT)
+                self._client.tls_set(tls_version=ssl.PROTOCOL_TLS_CLIENT)
             self._client.connect(host, port, KEEP_ALIVE_S)
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error

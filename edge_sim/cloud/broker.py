@@ -111,10 +111,11 @@ class Broker:
             died(f"the MQTT broker ({self.kind}, {self.url}) has ended: {reason}")
 
 
-def start_broker(url: str | None = None, died: Callable[[str], None] | None = None) -> Broker:
+def start_broker(url: str | None = None, died: Callable[[str], None] | None = None, *, host: str = HOST) -> Broker:
     """Return a broker that takes connections.
 
-    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already. Raises UsageError when it is no such
+    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already. ``host``: the address of this machine
+    on which one of our own listens. Raises UsageError when it is no such
     URL and UnsupportedEnvironmentError when nothing answers there, or no broker can be started. Call it from a
     thread that lives as long as the broker is needed: Linux ends mosquitto with the thread that started it.
     """
@@ -123,15 +124,15 @@ def start_broker(url: str | None = None, died: Callable[[str], None] | None = No
     program = shutil.which("mosquitto")
     if program is not None:
         try:
-            engine = Mosquitto(program)
+            engine = Mosquitto(program, host)
         except UnsupportedEnvironmentError as error:
             _log.warning("%s; using the embedded broker instead", error)
         else:
-            return Broker(f"mqtt://{HOST}:{engine.port}", "mosquitto", engine, died)
-    return start_embedded(died)
+            return Broker(f"mqtt://{host}:{engine.port}", "mosquitto", engine, died)
+    return start_embedded(died, host=host)
 
 
-def start_embedded(died: Callable[[str], None] | None = None) -> Broker:
+def start_embedded(died: Callable[[str], None] | None = None, *, host: str = HOST) -> Broker:
     """Return the broker that needs nothing but pip: amqtt in a thread of this process."""
     try:
         from edge_sim.cloud.embedded_broker import Embedded  # amqtt takes half a second to load
@@ -140,8 +141,8 @@ def start_embedded(died: Callable[[str], None] | None = None) -> Broker:
             "no MQTT broker: mosquitto is not on the PATH and amqtt is not installed",
             hint="apt-get install mosquitto, pip install 'edge-sim[sim]', or name one with --broker",
         ) from error
-    engine = Embedded(HOST, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
-    return Broker(f"mqtt://{HOST}:{engine.port}", "embedded", engine, died)
+    engine = Embedded(host, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
+    return Broker(f"mqtt://{host}:{engine.port}", "embedded", engine, died)
 
 
 def address(url: str) -> tuple[str, int, bool]:
@@ -157,9 +158,10 @@ def address(url: str) -> tuple[str, int, bool]:
 
 
 class Mosquitto:
-    """A mosquitto process on a free loopback port. It never outlives the thread that made it."""
+    """A mosquitto process on a free port of ``host``. It never outlives the thread that made it."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, host: str) -> None:
+        self._host = host
         self._directory = tempfile.TemporaryDirectory(prefix="edge-sim-broker-")
         try:
             self.port, self._process = self._launch(program)
@@ -180,9 +182,9 @@ class Mosquitto:
     def _launch(self, program: str) -> tuple[int, subprocess.Popen[bytes]]:
         said = ""
         for _ in range(START_TRIES):  # another program may take the free port between our look and mosquitto's bind
-            port = _free_port()
+            port = _free_port(self._host)
             process = self._spawn(program, port)
-            if _answers(port, process):
+            if _answers(self._host, port, process):
                 return port, process
             _end(process)
             said = (Path(self._directory.name) / "log").read_text(errors="replace")[-2000:].strip()
@@ -193,7 +195,7 @@ class Mosquitto:
         folder.chmod(0o755)
         config = folder / "mosquitto.conf"
         config.write_text(
-            _CONFIG.format(port=port, host=HOST, max_payload=MAX_PAYLOAD, max_keep_alive=MAX_KEEP_ALIVE_S)
+            _CONFIG.format(port=port, host=self._host, max_payload=MAX_PAYLOAD, max_keep_alive=MAX_KEEP_ALIVE_S)
         )
         config.chmod(0o644)
         with (folder / "log").open("wb") as log:
@@ -259,17 +261,17 @@ def _die_with(parent: int) -> Callable[[], None]:
     return ask
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def _answers(host: str, port: int, process: subprocess.Popen[bytes]) -> bool:
     until = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < until:
-        if _connects(HOST, port):
+        if _connects(host, port):
             # A stranger on our port would answer as well; then mosquitto has ended or is about to.
             return process.poll() is None
         time.sleep(0.02)

@@ -47,13 +47,11 @@ class DevicePlane:
         presign: Presign,
         publish: Publish | None = None,
         now: Callable[[], float] = time.time,
-        strict_reject: bool = False,
     ) -> None:
         self.records = Records(store)
         self.publish: Publish = publish or _nowhere
         self.now = now
         self._presign = presign
-        self._strict_reject = strict_reject
         self._outbox: deque[tuple[str, bytes]] = deque()
         self._publishing = threading.Lock()
         self._deadlines = {_key(e): e.deadline for e in self.records.executions() if e.deadline is not None}
@@ -195,7 +193,7 @@ class DevicePlane:
         now = self.now()
         rules.check_settable(body.status)
         found = self._existing(thing, job_id)
-        updated = rules.update(found, body, now, strict_reject=self._strict_reject)
+        updated = rules.update(found, body, now)
         if body.status == "REJECTED" and found.status == "IN_PROGRESS":
             _log.warning("job %s: REJECTED after IN_PROGRESS; AWS may refuse this, its sources disagree", job_id)
         self.save(updated)

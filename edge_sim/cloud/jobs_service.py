@@ -1,7 +1,7 @@
 """AWS IoT Jobs as its owner sees it: things, thing groups, and SNAPSHOT jobs from creation to their end.
 
 The device's side of the same jobs is ``device`` (jobs_device). What is not simulated (CONTINUOUS, templates,
-scheduling, retries, abort criteria, exponential rollout) is refused by ``iot_api``, never ignored.
+scheduling, retries, abort criteria, exponential rollout) is refused by ``iot_jobs``, never ignored.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edge_sim.cloud import strict_json
+from edge_sim.cloud.iot_params import invalid
 from edge_sim.cloud.jobs_device import DevicePlane
 from edge_sim.cloud.jobs_records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
 from edge_sim.cloud.protocol import ApiError
@@ -112,13 +113,13 @@ class JobsService:
         ``targets`` are ARNs of things and thing groups, ``document`` is the text of a JSON object.
         """
         if not topics.is_job_id(job_id):
-            raise _invalid("A job id must match [a-zA-Z0-9_-]{1,64}.")
+            raise invalid("A job id must match [a-zA-Z0-9_-]{1,64}.")
         _check_document(document, presigned=presigned_role_arn is not None)
         if timeout_minutes is not None and not 1 <= timeout_minutes <= MAX_TIMEOUT_MINUTES:
-            raise _invalid(f"inProgressTimeoutInMinutes must lie between 1 and {MAX_TIMEOUT_MINUTES}.")
+            raise invalid(f"inProgressTimeoutInMinutes must lie between 1 and {MAX_TIMEOUT_MINUTES}.")
         things, now = self.resolve(targets), self.device.now()
         if maximum_per_minute is not None and len(things) > maximum_per_minute:
-            raise _invalid(
+            raise invalid(
                 "edge-sim rolls a job out at once; maximumPerMinute below the number of things is not simulated."
             )
         job = Job(
@@ -147,12 +148,12 @@ class JobsService:
     def resolve(self, targets: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the things that target ARNs mean, each once; groups as they are now."""
         if not 1 <= len(targets) <= MAX_TARGETS:
-            raise _invalid(f"A job has 1 to {MAX_TARGETS} targets.")
+            raise invalid(f"A job has 1 to {MAX_TARGETS} targets.")
         names: dict[str, None] = {}
         for arn in targets:
             found = _ARN.fullmatch(arn)
             if found is None:
-                raise _invalid(f"Invalid target ARN: {arn[:200]}")
+                raise invalid(f"Invalid target ARN: {arn[:200]}")
             if not arn.startswith(self._arn):
                 raise _missing(f"Target {arn} is not in this account and region.")
             members = (
@@ -203,7 +204,7 @@ class JobsService:
         with self.device.changing(job.things):
             job = self.job(job_id)
             if job.status not in ("IN_PROGRESS", "CANCELED"):
-                raise _invalid(f"Job {job_id} is {job.status} and cannot be canceled.")
+                raise invalid(f"Job {job_id} is {job.status} and cannot be canceled.")
             job = replace(
                 job,
                 status="CANCELED",
@@ -262,24 +263,20 @@ def _queued(job: Job, thing: str, now: float) -> JobExecution:
 
 def _check_document(document: str, *, presigned: bool) -> None:
     if len(document) > MAX_DOCUMENT_CHARS:
-        raise _invalid(f"The job document has more than {MAX_DOCUMENT_CHARS} characters.")
+        raise invalid(f"The job document has more than {MAX_DOCUMENT_CHARS} characters.")
     try:
         content = strict_json.loads(document.encode())
     except (ValueError, UnicodeEncodeError) as error:
-        raise _invalid("The job document is not valid JSON.") from error
+        raise invalid("The job document is not valid JSON.") from error
     if not isinstance(content, dict):
-        raise _invalid("The job document is not a JSON object.")
+        raise invalid("The job document is not a JSON object.")
     marks = document.count(_ANY_PLACEHOLDER)
     if marks > MAX_PLACEHOLDERS:
-        raise _invalid(f"The job document has more than {MAX_PLACEHOLDERS} placeholders.")
+        raise invalid(f"The job document has more than {MAX_PLACEHOLDERS} placeholders.")
     if marks != len(PLACEHOLDER.findall(document)):
-        raise _invalid("The job document has a malformed presigned-URL placeholder.")
+        raise invalid("The job document has a malformed presigned-URL placeholder.")
     if marks and not presigned:
-        raise _invalid("A job document with presigned-URL placeholders needs presignedUrlConfig.roleArn.")
-
-
-def _invalid(message: str) -> ApiError:
-    return ApiError("InvalidRequestException", message, 400)
+        raise invalid("A job document with presigned-URL placeholders needs presignedUrlConfig.roleArn.")
 
 
 def _missing(message: str) -> ApiError:

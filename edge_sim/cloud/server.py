@@ -35,14 +35,15 @@ ACCOUNT = "123456789012"
 """moto's account, so that ARNs of its services and of ours agree."""
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 15.0
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 class Cloud:
     """The local cloud, as a context manager.
 
-    ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``broker``: None for one of its own, or
-    the URL of a running one. ``sources``: "moto" (in this process), "aws", or the URL of a server that speaks S3,
+    ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``address``: of this machine, for HTTP
+    and a broker of its own; it also stands in every URL that is handed out. ``broker``: None for one of its own, or the
+    URL of a running one. ``sources``: "moto" (in this process), "aws", or the URL of a server that speaks S3,
     SageMaker and Secrets Manager. ``died`` is told, from another thread, when the broker ends on its own.
 
     Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
@@ -53,6 +54,7 @@ class Cloud:
         state: Path | None = None,
         *,
         port: int = 0,
+        address: str = LOOPBACK,
         broker: str | None = None,
         region: str = REGION,
         account: str = ACCOUNT,
@@ -65,6 +67,7 @@ class Cloud:
         self.http_url = ""
         self.mqtt_url = ""
         self._port = port
+        self._address = address
         self._broker = broker
         self._sources = sources
         self._died = died
@@ -126,10 +129,10 @@ class Cloud:
 
     def _start(self) -> None:
         folder = self._folder()
-        listener = bind(self._port)
+        listener = bind(self._port, self._address)
         self._stack.callback(listener.close)
-        self.http_url = f"http://{_LOOPBACK}:{listener.getsockname()[1]}"
-        self.mqtt_url = self._stack.enter_context(start_broker(self._broker, self._died)).url
+        self.http_url = f"http://{self._address}:{listener.getsockname()[1]}"
+        self.mqtt_url = self._stack.enter_context(start_broker(self._broker, self._died, host=self._address)).url
         settings = Settings(
             state=self.state,
             folder=folder,
@@ -236,19 +239,19 @@ async def serve(app: App, listener: socket.socket, stop: asyncio.Event, ready: C
     await serving
 
 
-def bind(port: int) -> socket.socket:
-    """Return a socket bound to a loopback port; raises UnsupportedEnvironmentError when it is taken."""
+def bind(port: int, address: str = LOOPBACK) -> socket.socket:
+    """Return a socket that listens; raises UnsupportedEnvironmentError when the port is taken."""
     # The protocol is named because asyncio turns Nagle's algorithm off only then: without it every call takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((_LOOPBACK, port))
+        listener.bind((address, port))
         listener.listen(128)  # from now on nobody else gets the port
     except (OSError, OverflowError) as error:
         listener.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         why = "is in use by another program" if taken else f"cannot be used: {error}"
         raise UnsupportedEnvironmentError(
-            f"port {port} of {_LOOPBACK} {why}", hint="Choose another port, or 0 for a free one."
+            f"port {port} of {address} {why}", hint="Choose another port, or 0 for a free one."
         ) from error
     return listener

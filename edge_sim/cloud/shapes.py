@@ -21,8 +21,6 @@ from botocore.utils import parse_timestamp
 Shape = Any
 """A ``botocore.model.Shape``; botocore has no type annotations."""
 
-Complain = Callable[[str, Any, str], None]
-
 
 class Reader:
     """Turns JSON values and strings into what a handler gets, and collects every complaint on the way.

@@ -65,11 +65,11 @@ def modes() -> tuple[Mode, ...]:
     return ("mapped", "single", "plain") if id_map() else ("single", "plain")
 
 
-def id_map(etc: Path = Path("/etc")) -> IdMap | None:
+def id_map() -> IdMap | None:
     """Return the map for this user's board, or None without newuidmap or enough subordinate ids."""
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
         return None
-    uids, gids = subordinate_ids(etc / "subuid"), subordinate_ids(etc / "subgid")
+    uids, gids = subordinate_ids(Path("/etc/subuid")), subordinate_ids(Path("/etc/subgid"))
     if sum(count for _, count in uids) < IDS or sum(count for _, count in gids) < IDS:
         return None
     return IdMap(uids=_triples(os.geteuid(), uids), gids=_triples(os.getegid(), gids))

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from edge_sim.errors import UnsupportedEnvironmentError
 
 SHARED = "edge-sim"
@@ -73,6 +75,16 @@ def remove(engine: Any, name: str) -> None:
             # 403: boards are on it, and the last of them removes it. 404: somebody was faster.
             if error.status_code not in (403, 404):
                 raise UnsupportedEnvironmentError(f"network {name} was left: {error.explanation}") from error
+
+
+def remove_unused(engine: Any, name: str) -> None:
+    """Remove a network, unless boards are on it or a program of this machine, such as a cloud, listens there."""
+    network = find(engine, name)
+    if network is None:
+        return
+    listening = [s.laddr for s in psutil.net_connections("tcp") if s.status == psutil.CONN_LISTEN and s.laddr]
+    if network.gateway not in [address.ip for address in listening]:
+        remove(engine, name)
 
 
 @contextmanager

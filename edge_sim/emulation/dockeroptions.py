@@ -95,7 +95,7 @@ def environment(architecture: str) -> dict[str, str]:
 def for_init(
     profile: DeviceProfile, plan: BoardPlan, *, contained: bool, life: bool, agent: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the file that ``dockerinit`` reads at PLAN."""
+    """Return what ``dockerinit`` reads at its PLAN: plain values, written as a Python literal."""
     return {
         "umask": profile.umask,
         "volumes": [profile.greengrass.root],

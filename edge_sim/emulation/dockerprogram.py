@@ -14,11 +14,14 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
+
+from edge_sim.errors import UnsupportedEnvironmentError
 
 _HEADER = struct.Struct(">BxxxL")
 _STDERR = 2
+_UMASK = 'umask "$1"; shift; exec "$@"'
 STATUS_LIMIT_S = 10.0
 
 
@@ -33,6 +36,8 @@ class ContainerProgram:
         self._connection = connection
         self._status = status
         self._send = send
+        self._closing = threading.Lock()
+        self._closed = False
         out, write_out = os.pipe()
         err, write_err = os.pipe()
         self.stdout: IO[str] = os.fdopen(out, encoding="utf-8", errors="replace")
@@ -80,12 +85,16 @@ class ContainerProgram:
         return found["out"], found["err"]
 
     def close(self) -> None:
-        """Let go of the connection; the pipes end then."""
-        with contextlib.suppress(OSError):
-            self._connection._sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join(STATUS_LIMIT_S)
-        with contextlib.suppress(OSError):
-            self._connection._response.close()
+        """Let go of the connection; the pipes end then. Safe to call again, and from another thread."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with contextlib.suppress(OSError):
+                self._connection._sock.shutdown(socket.SHUT_RDWR)
+            self._thread.join(STATUS_LIMIT_S)
+            with contextlib.suppress(OSError):
+                self._connection._response.close()
 
     def _final_status(self) -> int:
         """The connection may end an instant before the engine knows the status."""
@@ -110,6 +119,41 @@ class ContainerProgram:
         finally:
             os.close(out)
             os.close(err)
+
+
+def started(
+    engine: Any,
+    container: str,
+    argv: Sequence[str],
+    *,
+    umask: int,
+    env: Mapping[str, str] | None = None,
+    cwd: str = "/",
+) -> ContainerProgram:
+    """Start a program in a running container as its root. Raises UnsupportedEnvironmentError."""
+    import docker
+
+    api = engine.api
+    # The engine starts programs with umask 0022, whatever the container's first process has.
+    whole = list(argv) if umask == 0o022 else ["sh", "-c", _UMASK, "sh", f"{umask:04o}", *argv]
+    try:
+        number: str = api.exec_create(container, whole, environment=dict(env or {}), workdir=cwd, user="0:0")["Id"]
+        connection = api.exec_start(number, socket=True)
+    except docker.errors.APIError as error:
+        raise UnsupportedEnvironmentError(f"{argv[0]}: the board does not run: {error.explanation}") from error
+    api._disable_socket_timeout(connection)
+
+    def status() -> int | None:
+        about = api.exec_inspect(number)
+        return None if about["Running"] else int(about["ExitCode"] or 0)
+
+    def send(signal_number: int) -> None:
+        pid = api.exec_inspect(number).get("Pid")
+        with contextlib.suppress(OSError):  # not ours to signal without root: then the board's end is its end
+            if pid:
+                os.kill(pid, signal_number)
+
+    return ContainerProgram(connection, argv=list(argv), status=status, send=send)
 
 
 def buffered(connection: Any) -> Any:

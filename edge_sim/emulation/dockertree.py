@@ -48,7 +48,7 @@ def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> 
     found = [
         Item(path=str(PurePosixPath(INIT).parent), type="directory"),
         Item(path=INIT, type="file", mode=0o644, text=program),
-        Item(path=dockerinit.PLAN, type="file", mode=0o644, text=json.dumps(init_plan)),
+        Item(path=dockerinit.PLAN, type="file", mode=0o644, text=repr(dict(init_plan))),
     ]
     if agent is not None:
         found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))

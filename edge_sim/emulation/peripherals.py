@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle
 
 from edge_sim.emulation.boardroot import BoardDevice
@@ -30,7 +30,7 @@ class Peer:
     pair: Pair
     says: Iterator[bytes] | None = None
     feeds: Callable[[int], bytes] | None = None
-    next_at: float = field(default=0.0)
+    next_at: float = 0.0
 
     def tick(self, now: float) -> None:
         """Say the next line when its second has come; unread lines are dropped, as a full UART drops them."""
@@ -91,7 +91,7 @@ def serve(peers: Sequence[Peer], until: int) -> None:
             peer.tick(time.monotonic())
 
 
-def nmea(start: tuple[float, float] = _START) -> Iterator[bytes]:
+def nmea() -> Iterator[bytes]:
     """Yield a GPS receiver's report for second after second: position (GGA) and recommended minimum (RMC).
 
     The receiver moves 10 m a second to the north-east; its clock starts at midnight of 2020-01-01.
@@ -99,7 +99,7 @@ def nmea(start: tuple[float, float] = _START) -> Iterator[bytes]:
     second = 0
     while True:
         clock = f"{second // 3600 % 24:02}{second // 60 % 60:02}{second % 60:02}.00"
-        place = f"{_angle(start[0] + second * 6e-5, 2, 'NS')},{_angle(start[1] + second * 1e-4, 3, 'EW')}"
+        place = f"{_angle(_START[0] + second * 6e-5, 2, 'NS')},{_angle(_START[1] + second * 1e-4, 3, 'EW')}"
         yield (
             _sentence(f"GPGGA,{clock},{place},1,08,0.9,250.0,M,45.0,M,,")
             + _sentence(f"GPRMC,{clock},A,{place},19.4,045.0,010120,,,A")

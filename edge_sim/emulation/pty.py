@@ -29,7 +29,7 @@ class Pair:
         termios.tcflush(self.slave, termios.TCIFLUSH)
 
 
-def open_pair(devpts: Path, *, wait: bool = True) -> Pair:
+def open_pair(devpts: Path) -> Pair:
     """Open a pair in the devpts mounted at ``devpts``: raw, without echo, not blocking on the master's side."""
     master = os.open(devpts / "ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
@@ -37,7 +37,7 @@ def open_pair(devpts: Path, *, wait: bool = True) -> Pair:
     path = str(devpts / str(number))
     slave = os.open(path, os.O_RDWR | os.O_NOCTTY)
     pair = Pair(master=master, slave=slave, slave_path=path)
-    set_raw(pair, wait=wait)
+    set_raw(pair, wait=True)
     return pair
 
 

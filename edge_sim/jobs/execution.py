@@ -102,12 +102,11 @@ def start(execution: JobExecution, request: StartNext, now: float) -> JobExecuti
     return _moved(execution, "IN_PROGRESS", request.status_details, request.step_timeout_minutes, now)
 
 
-def update(execution: JobExecution, request: Update, now: float, *, strict_reject: bool = False) -> JobExecution:
+def update(execution: JobExecution, request: Update, now: float) -> JobExecution:
     """Return the execution as the device's update leaves it.
 
     Raises JobsError in the order a capture of the service shows: settable status, execution number, version, state.
-    ``strict_reject`` refuses REJECTED after IN_PROGRESS: AWS's embedded OTA library says the service does, its device
-    client relies on the opposite.
+    REJECTED after IN_PROGRESS is taken: AWS's device client relies on it, its embedded OTA library says the opposite.
     """
     check_settable(request.status)
     check_number(execution, request.execution_number)
@@ -117,8 +116,7 @@ def update(execution: JobExecution, request: Update, now: float, *, strict_rejec
             f"Expected version {request.expected_version}, but the job execution has version {execution.version}.",
             state=state_fields(execution.state),
         )
-    refused = strict_reject and execution.status == "IN_PROGRESS" and request.status == "REJECTED"
-    if not execution.pending or refused:
+    if not execution.pending:
         raise JobsError(
             "InvalidStateTransition",
             f"A job execution cannot go from {execution.status} to {request.status}.",

@@ -1,46 +1,18 @@
 """What AWS IoT Jobs says to a device: replies and notifications, as values and as bytes.
 
-The service encodes, the agent decodes; both through the tables below, so that they cannot drift apart. All times
-are whole epoch seconds (milliseconds in some of AWS's examples are a mistake; real answers have ten digits).
-``job_document`` is an object on MQTT. What a device says is in ``jobs.requests``, names of both are offered here.
+The service encodes, the agent decodes; both by the tables below, so that they cannot drift apart. All times are whole
+epoch seconds (milliseconds in some of AWS's examples are a mistake; real answers have ten digits). ``jobDocument`` is
+an object on MQTT. What a device says is in ``jobs.requests``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from edge_sim.jobs import wire
-from edge_sim.jobs.requests import Describe, GetPending, StartNext, Update
 from edge_sim.jobs.wire import JobsError
-
-__all__ = [
-    "Describe",
-    "ExecutionReply",
-    "ExecutionState",
-    "ExecutionsChanged",
-    "GetPending",
-    "JobExecutionData",
-    "JobsError",
-    "PendingReply",
-    "Rejected",
-    "StartNext",
-    "Summary",
-    "Update",
-    "UpdateReply",
-    "decode_changed",
-    "decode_execution",
-    "decode_pending",
-    "decode_rejected",
-    "decode_update",
-    "encode",
-    "execution_fields",
-    "fields_of",
-    "rejected",
-    "state_fields",
-    "summary_fields",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +103,36 @@ class Rejected:
 
 Message = PendingReply | ExecutionReply | UpdateReply | ExecutionsChanged | Rejected
 
+_Table = dict[str, tuple[str, Callable[[Mapping[str, Any], str], Any]]]
+"""Of one class: attribute → its member on the wire, and what reads that."""
+
+_SUMMARY: _Table = {
+    "job_id": ("jobId", wire.needed_text),
+    "queued_at": ("queuedAt", wire.needed_whole),
+    "started_at": ("startedAt", wire.whole),
+    "last_updated_at": ("lastUpdatedAt", wire.needed_whole),
+    "version_number": ("versionNumber", wire.needed_whole),
+    "execution_number": ("executionNumber", wire.needed_whole),
+}
+_EXECUTION: _Table = {  # on MQTT it has no thing name (a third party's capture)
+    "job_id": ("jobId", wire.needed_text),
+    "status": ("status", wire.needed_text),
+    "status_details": ("statusDetails", wire.mapping),
+    "queued_at": ("queuedAt", wire.needed_whole),
+    "started_at": ("startedAt", wire.whole),
+    "last_updated_at": ("lastUpdatedAt", wire.needed_whole),
+    "version_number": ("versionNumber", wire.needed_whole),
+    "execution_number": ("executionNumber", wire.needed_whole),
+    "seconds_left": ("approximateSecondsBeforeTimedOut", wire.whole),
+    "document": ("jobDocument", wire.mapping),
+}
+_STATE: _Table = {
+    "status": ("status", wire.needed_text),
+    "status_details": ("statusDetails", wire.mapping),
+    "version_number": ("versionNumber", wire.needed_whole),
+}
+_REPLY: _Table = {"timestamp": ("timestamp", wire.needed_whole), "client_token": ("clientToken", wire.text)}
+
 
 def encode(message: Message) -> bytes:
     """Return the bytes that the service publishes."""
@@ -144,158 +146,92 @@ def rejected(error: JobsError, timestamp: int) -> Rejected:
         message=str(error),
         timestamp=timestamp,
         client_token=error.client_token,
-        state=_state(error.state),
+        state=_state({"state": error.state}, "state"),
     )
 
 
 def fields_of(message: Message) -> dict[str, Any]:
-    """Return a message's members as on the wire; None means "leave it out"."""
+    """Return a message's members as on the wire."""
     if isinstance(message, ExecutionsChanged):
-        jobs = {status: [summary_fields(s) for s in rows] for status, rows in message.jobs.items() if rows}
+        jobs = {status: _plain(rows) for status, rows in message.jobs.items() if rows}
         return {"timestamp": message.timestamp, "jobs": jobs}
-    common: dict[str, Any] = {"timestamp": message.timestamp, "clientToken": message.client_token}
-    if isinstance(message, PendingReply):
-        common["inProgressJobs"] = [summary_fields(s) for s in message.in_progress]
-        common["queuedJobs"] = [summary_fields(s) for s in message.queued]
-    elif isinstance(message, ExecutionReply):
-        common["execution"] = execution_fields(message.execution) if message.execution else None
-    elif isinstance(message, UpdateReply):
-        common["executionState"] = state_fields(message.state) if message.state else None
-        common["jobDocument"] = message.document
-    else:
-        common |= {"code": message.code, "message": message.message}
-        common["executionState"] = state_fields(message.state) if message.state else None
-    return common
-
-
-def summary_fields(summary: Summary) -> dict[str, Any]:
-    """Return a summary's members as on the wire."""
-    return _present(
-        jobId=summary.job_id,
-        queuedAt=summary.queued_at,
-        startedAt=summary.started_at,
-        lastUpdatedAt=summary.last_updated_at,
-        versionNumber=summary.version_number,
-        executionNumber=summary.execution_number,
-    )
-
-
-def execution_fields(execution: JobExecutionData) -> dict[str, Any]:
-    """Return an execution's members as on the wire (MQTT carries no thing name: a third party's capture)."""
-    return _present(
-        jobId=execution.job_id,
-        status=execution.status,
-        statusDetails=None if execution.status_details is None else dict(execution.status_details),
-        queuedAt=execution.queued_at,
-        startedAt=execution.started_at,
-        lastUpdatedAt=execution.last_updated_at,
-        versionNumber=execution.version_number,
-        executionNumber=execution.execution_number,
-        approximateSecondsBeforeTimedOut=execution.seconds_left,
-        jobDocument=execution.document,
-    )
+    return _members(message)
 
 
 def state_fields(state: ExecutionState) -> dict[str, Any]:
     """Return an execution state's members as on the wire."""
-    return _present(
-        status=state.status,
-        statusDetails=None if state.status_details is None else dict(state.status_details),
-        versionNumber=state.version_number,
-    )
+    return _members(state)
 
 
 def decode_pending(payload: bytes) -> PendingReply:
     """Read ``get/accepted``. Raises JobsError."""
-    fields = wire.decode(payload)
-    return PendingReply(
-        timestamp=wire.needed_whole(fields, "timestamp"),
-        in_progress=tuple(_summary(item) for item in wire.objects(fields, "inProgressJobs")),
-        queued=tuple(_summary(item) for item in wire.objects(fields, "queuedJobs")),
-        client_token=wire.text(fields, "clientToken"),
-    )
+    return PendingReply(**_values(PendingReply, wire.decode(payload)))
 
 
 def decode_execution(payload: bytes) -> ExecutionReply:
     """Read ``start-next/accepted``, ``…/get/accepted`` or ``notify-next``. Raises JobsError."""
-    fields = wire.decode(payload)
-    # An idle notify-next or $next is a bare timestamp; an empty object has been seen to mean the same.
-    found = wire.mapping(fields, "execution")
-    return ExecutionReply(
-        timestamp=wire.needed_whole(fields, "timestamp"),
-        execution=_execution(found) if found else None,
-        client_token=wire.text(fields, "clientToken"),
-    )
+    return ExecutionReply(**_values(ExecutionReply, wire.decode(payload)))
 
 
 def decode_update(payload: bytes) -> UpdateReply:
     """Read ``…/update/accepted``. Raises JobsError."""
-    fields = wire.decode(payload)
-    return UpdateReply(
-        timestamp=wire.needed_whole(fields, "timestamp"),
-        state=_state(wire.mapping(fields, "executionState")),
-        document=wire.mapping(fields, "jobDocument"),
-        client_token=wire.text(fields, "clientToken"),
-    )
-
-
-def decode_changed(payload: bytes) -> ExecutionsChanged:
-    """Read ``notify``. Raises JobsError."""
-    fields = wire.decode(payload)
-    jobs = wire.mapping(fields, "jobs") or {}
-    return ExecutionsChanged(
-        timestamp=wire.needed_whole(fields, "timestamp"),
-        jobs={status: tuple(_summary(item) for item in wire.objects(jobs, status)) for status in jobs},
-    )
+    return UpdateReply(**_values(UpdateReply, wire.decode(payload)))
 
 
 def decode_rejected(payload: bytes) -> Rejected:
     """Read any ``…/rejected``. Raises JobsError."""
-    fields = wire.decode(payload)
-    return Rejected(
-        code=wire.needed_text(fields, "code"),
-        message=wire.text(fields, "message") or "",
-        timestamp=wire.whole(fields, "timestamp") or 0,
-        client_token=wire.text(fields, "clientToken"),
-        state=_state(wire.mapping(fields, "executionState")),
-    )
+    return Rejected(**_values(Rejected, wire.decode(payload)))
 
 
-def _present(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _members(value: object) -> dict[str, Any]:
+    """Return the members that ``value`` has on the wire; what is None is left out."""
+    found = {name: getattr(value, attribute) for attribute, (name, _) in _TABLES[type(value)].items()}
+    return {name: _plain(item) for name, item in found.items() if item is not None}
 
 
-def _summary(fields: Mapping[str, Any]) -> Summary:
-    return Summary(
-        job_id=wire.needed_text(fields, "jobId"),
-        queued_at=wire.needed_whole(fields, "queuedAt"),
-        started_at=wire.whole(fields, "startedAt"),
-        last_updated_at=wire.needed_whole(fields, "lastUpdatedAt"),
-        version_number=wire.needed_whole(fields, "versionNumber"),
-        execution_number=wire.needed_whole(fields, "executionNumber"),
-    )
+def _plain(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return dict(item)
+    if isinstance(item, tuple):
+        return [_plain(one) for one in item]
+    return _members(item) if type(item) in _TABLES else item
 
 
-def _execution(fields: Mapping[str, Any]) -> JobExecutionData:
-    return JobExecutionData(
-        job_id=wire.needed_text(fields, "jobId"),
-        status=wire.needed_text(fields, "status"),
-        status_details=wire.mapping(fields, "statusDetails"),
-        queued_at=wire.needed_whole(fields, "queuedAt"),
-        started_at=wire.whole(fields, "startedAt"),
-        last_updated_at=wire.needed_whole(fields, "lastUpdatedAt"),
-        version_number=wire.needed_whole(fields, "versionNumber"),
-        execution_number=wire.needed_whole(fields, "executionNumber"),
-        seconds_left=wire.whole(fields, "approximateSecondsBeforeTimedOut"),
-        document=wire.mapping(fields, "jobDocument"),
-    )
+def _values(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {attribute: read(fields, name) for attribute, (name, read) in _TABLES[kind].items()}
 
 
-def _state(fields: Mapping[str, Any] | None) -> ExecutionState | None:
-    if fields is None:
-        return None
-    return ExecutionState(
-        status=wire.needed_text(fields, "status"),
-        status_details=wire.mapping(fields, "statusDetails"),
-        version_number=wire.needed_whole(fields, "versionNumber"),
-    )
+def _summaries(fields: Mapping[str, Any], name: str) -> tuple[Summary, ...]:
+    return tuple(Summary(**_values(Summary, item)) for item in wire.objects(fields, name))
+
+
+def _execution(fields: Mapping[str, Any], name: str) -> JobExecutionData | None:
+    # An idle notify-next or $next is a bare timestamp; an empty object has been seen to mean the same.
+    found = wire.mapping(fields, name)
+    return JobExecutionData(**_values(JobExecutionData, found)) if found else None
+
+
+def _state(fields: Mapping[str, Any], name: str) -> ExecutionState | None:
+    found = wire.mapping(fields, name)
+    return None if found is None else ExecutionState(**_values(ExecutionState, found))
+
+
+_TABLES: Mapping[type, _Table] = {
+    Summary: _SUMMARY,
+    JobExecutionData: _EXECUTION,
+    ExecutionState: _STATE,
+    PendingReply: {
+        **_REPLY,
+        "in_progress": ("inProgressJobs", _summaries),
+        "queued": ("queuedJobs", _summaries),
+    },
+    ExecutionReply: {**_REPLY, "execution": ("execution", _execution)},
+    UpdateReply: {**_REPLY, "state": ("executionState", _state), "document": ("jobDocument", wire.mapping)},
+    Rejected: {
+        "timestamp": ("timestamp", lambda fields, name: wire.whole(fields, name) or 0),
+        "client_token": ("clientToken", wire.text),
+        "code": ("code", wire.needed_text),
+        "message": ("message", lambda fields, name: wire.text(fields, name) or ""),
+        "state": ("executionState", _state),
+    },
+}

@@ -8,42 +8,84 @@ from __future__ import annotations
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
+from edge_sim.emulation.capabilities import Proves
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _STOP_S = 8.0
-_AGENT = (sys.executable, "-m", "edge_sim.cli.main", "agent")
+
+
+class Process(Protocol):
+    """A running program on a board, both outputs piped: the part of ``subprocess.Popen`` that is used here."""
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
+
+    @property
+    def returncode(self) -> Any: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class Board(Protocol):
-    """What a run needs of a board."""
+    """What a run needs of a board, whichever driver made it."""
 
     @property
-    def root(self) -> Any:
-        """The board's root directory as the agent is to name it."""
+    def root(self) -> str:
+        """The board's root directory as the agent, and programs run with ``exec``, are to name it."""
 
-    def popen(self, argv: Sequence[str], *, stderr: int | None = None) -> subprocess.Popen[str]:
-        """Start a program on the board with its stdout piped."""
+    @property
+    def machine(self) -> str:
+        """What ``uname -m`` says there."""
+
+    @property
+    def standing_in(self) -> str | None:
+        """What stands in for the profile's processor and C library."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def proves(self) -> Proves: ...
+
+    @property
+    def agent_command(self) -> tuple[str, ...]:
+        """How the agent is called there; a verb and its options follow."""
+
+    def start_agent(self) -> Process:
+        """Start the agent, or take over the one that the board has started."""
 
     def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
         """Run a program on the board to its end."""
+
+    def close(self) -> None:
+        """End the board, from any thread."""
 
 
 class AgentProcess:
     """A running ``edge-sim agent run``; ``events`` are its lines so far, in order."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors: list[str] = []
         self.events: list[dict[str, Any]] = []
-        assert process.stdout is not None  # noqa: S101 - Board.popen pipes it
+        assert process.stdout is not None  # noqa: S101 - Board.start_agent pipes both
         assert process.stderr is not None  # noqa: S101
         self._threads = [
             threading.Thread(target=self._read_events, args=(process.stdout,), daemon=True),
@@ -115,10 +157,9 @@ class AgentProcess:
 
 
 @contextmanager
-def agent_running(board: Board, config_path: str) -> Iterator[AgentProcess]:
-    """Run the agent on a board for the length of a with block."""
-    argv = [*_AGENT, "run", "--root", str(board.root), "--config", config_path]
-    agent = AgentProcess(board.popen(argv, stderr=subprocess.PIPE))
+def agent_running(board: Board) -> Iterator[AgentProcess]:
+    """Have the agent of a board run for the length of a with block."""
+    agent = AgentProcess(board.start_agent())
     try:
         yield agent
     finally:
@@ -127,7 +168,7 @@ def agent_running(board: Board, config_path: str) -> Iterator[AgentProcess]:
 
 def ask(board: Board, verb: str, *options: str, timeout_s: float) -> dict[str, Any]:
     """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
-    argv = [*_AGENT, verb, *options, "--root", str(board.root)]
+    argv = [*board.agent_command, verb, *options, "--root", board.root]
     done = board.exec(argv, timeout_s)
     try:
         answer = json.loads(done.stdout)

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,14 +25,20 @@ _STOP_S = 10.0
 
 
 class CloudProcess:
-    """``edge-sim cloud serve`` in a process of its own: killing it must end a run, not hang it."""
+    """``edge-sim cloud serve`` in a process of its own: killing it must end a run, not hang it.
 
-    def __init__(self, *, broker: str | None = None, state: Path | None = None) -> None:
+    ``bind`` is the address it listens on, None for loopback.
+    """
+
+    def __init__(self, *, broker: str | None = None, state: Path | None = None, bind: str | None = None) -> None:
         self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--format", "json"]
         self._argv += ["--broker", broker] if broker else []
         self._argv += ["--state", str(state)] if state else []
+        self._argv += ["--bind", bind] if bind else []
         self._process: subprocess.Popen[bytes] | None = None
         self.about: dict[str, Any] = {}
+        self.offering = threading.Lock()
+        """Held from ``load_build`` until the job is made that takes the newest build: boards may run at once."""
 
     def __enter__(self) -> CloudProcess:
         self._process = subprocess.Popen(

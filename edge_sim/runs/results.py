@@ -32,9 +32,13 @@ class BoardReport:
     profile: str
     architecture: str
     operating_system: str
+    machine: str = ""
+    """What ``uname -m`` said where the agent ran."""
     standing_in: str | None = None
     core: str = ""
     driver: str = "local"
+    certificate: list[dict[str, str]] = field(default_factory=list)
+    """``{fact, claimed, found, verdict, reason}``: what about the board is true, emulated, not faithful."""
     deployment: dict[str, Any] = field(default_factory=dict)
     layout: list[dict[str, Any]] = field(default_factory=list)
     access: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +62,9 @@ class BoardReport:
             "core": self.core,
             "architecture": self.architecture,
             "operating_system": self.operating_system,
+            "uname": self.machine,
             "standing_in": self.standing_in,
+            "certificate": self.certificate,
             "deployment": self.deployment,
             "layout": self.layout,
             "access": self.access,

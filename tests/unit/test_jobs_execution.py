@@ -72,12 +72,8 @@ def test_another_execution_number_is_not_found() -> None:
     assert refused.value.code == "ResourceNotFound"
 
 
-def test_rejected_after_start_is_accepted_unless_strict() -> None:
+def test_rejected_after_start_is_accepted() -> None:
     assert rules.update(RUNNING, Update(status="REJECTED"), NOW).status == "REJECTED"
-    with pytest.raises(JobsError) as refused:
-        rules.update(RUNNING, Update(status="REJECTED"), NOW, strict_reject=True)
-    assert refused.value.code == "InvalidStateTransition"
-    assert rules.update(QUEUED, Update(status="REJECTED"), NOW, strict_reject=True).status == "REJECTED"
 
 
 def test_details_stay_unless_given_and_are_then_replaced_whole() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import loop, mqtt
+from edge_sim.agent import inbox, loop, mqtt
 from edge_sim.agent.config import AgentConfig, read_config
 from edge_sim.agent.installation import Settings
 from edge_sim.agent.jobclient import JobClient, JobEndedError, RefusedError, clean
@@ -20,6 +20,7 @@ from edge_sim.agent.preflight import BoardIdentity
 from edge_sim.agent.supervisor import Supervisor
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs import shadow, topics
+from edge_sim.jobs.requests import Update
 from tests.fakes_mqtt import LoopbackChannel
 
 JOBS = "$aws/things/board/jobs"
@@ -63,7 +64,7 @@ def execution(job: str, document: dict[str, Any] | None = None, status: str = "Q
 
 
 def update(jobs: JobClient, status: str = "SUCCEEDED") -> int:
-    return jobs.update("j", status, {"a": "b"}, version=3)
+    return jobs.update("j", Update(status=status, status_details={"a": "b"}, expected_version=3))
 
 
 def test_nothing_pending_is_none() -> None:
@@ -170,7 +171,7 @@ class Running:
                 return found
 
     def stop(self) -> None:
-        self.agent.inbox.put(loop.Stopped())
+        self.agent.inbox.put(inbox.Stopped())
         self.thread.join(LIMIT_S)
         assert not self.thread.is_alive()
 
@@ -201,8 +202,8 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 def test_both_questions_are_asked_at_the_start_and_at_every_reconnect(running: Running) -> None:
     both = {f"{JOBS}/$next/get", topics.deployment_get("board")}
     assert {running.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
-    running.agent.inbox.put(loop.Disconnected(reason="cut"))
-    running.agent.inbox.put(loop.Connected())
+    running.agent.inbox.put(inbox.Disconnected(reason="cut"))
+    running.agent.inbox.put(inbox.Connected())
     assert running.expect("disconnected")["reason"] == "cut"
     running.expect("connected")
     assert {running.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
@@ -216,12 +217,12 @@ def test_messages_that_cannot_be_read_do_no_harm(running: Running) -> None:
     ):
         for payload in (b"", b"{", b"[]", b'{"state": 1}', b"\xff", b'{"state": {"deployment": {}}}'):
             running.channel.receive(topic, payload)
-    running.agent.inbox.put(loop.Connected())
+    running.agent.inbox.put(inbox.Connected())
     running.expect("connected")
 
 
 def test_many_notifications_ask_only_once_while_they_wait() -> None:
-    work = loop._Work()
+    work = inbox.Work()
     for _ in range(100):
         work.ask("jobs")
         work.ask("deployment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from edge_sim.agent.probe import StandIn, paths_below, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.sandbox import probe as open_for_real
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
 
 @pytest.fixture
@@ -42,14 +43,9 @@ def test_facts_come_from_the_boards_own_files(root: Path) -> None:
 
 
 def test_a_stand_in_says_what_the_board_would_be(root: Path) -> None:
-    facts = probe(
-        root, stand_in=StandIn(architecture="armv6l", operating_system="openwrt", unsupported=frozenset({"x"}))
-    )
-    assert (facts.architecture, facts.operating_system, facts.unsupported) == (
-        "armv6l",
-        "openwrt",
-        frozenset({"x"}),
-    )
+    facts = probe(root, stand_in=StandIn(architecture="armv6l", operating_system="openwrt"))
+    assert (facts.architecture, facts.operating_system) == ("armv6l", "openwrt")
+    assert facts.unsupported == {"ml-inference"}
 
 
 def test_an_empty_board_has_defaults_and_no_accounts(tmp_path: Path) -> None:
@@ -74,6 +70,25 @@ def test_nodes_are_lstats_and_links_bring_what_they_lead_to(root: Path) -> None:
     assert (nodes["/srv/data/file"].type, nodes["/srv/data/file"].mode) == ("file", 0o2640)
     assert nodes["/srv/pipe"].type == "fifo"
     assert nodes["/srv"].type == "directory"
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * 300, "/srv" + "/a" * 3000, "/srv/a\0b", "/etc/passwd/x"])
+def test_a_path_that_cannot_exist_does_not_exist(root: Path, path: str) -> None:
+    assert path not in paths_below(root, [path])
+
+
+def test_a_links_text_is_kept_as_it_is(root: Path) -> None:
+    (root / "odd").symlink_to(".//srv/./data/")
+    assert paths_below(root, ["/odd"])["/odd"].target == ".//srv/./data/"
+
+
+def test_what_may_not_be_looked_at_is_not_called_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "lstat", refused)
+    with pytest.raises(UnsupportedEnvironmentError, match="srv: cannot be looked at: Permission denied"):
+        paths_below(root, ["/srv/data"])
 
 
 def test_board_paths_never_leave_the_root(root: Path) -> None:

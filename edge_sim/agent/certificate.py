@@ -1,0 +1,200 @@
+"""What is read on a board for its certificate: header bytes, /proc, /etc, control groups, and one small experiment.
+
+``edge_sim.certificate`` judges it. Files of the board are below ``root``; the kernel's, and the programs that run, are
+those of whoever asks, which on a real board and in a container is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent.probe import probe
+from edge_sim.agent.rooted import inside
+from edge_sim.certificate import LINK_PROTECTION, Claims, Elf, Observed
+from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.process import run
+
+_LIMIT_S = 20.0
+"""For a program that only prints a line: under QEMU one that meets an unknown instruction can hang."""
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def read_claims(text: str) -> Claims:
+    """Return the claims in a profile's JSON; raises UsageError for anything else."""
+    try:
+        profile: Any = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--expect is not JSON: {error}") from error
+    return Claims.from_json(profile)
+
+
+def observe(root: Path) -> Observed:
+    """Look at the board below ``root``. What cannot be found out is None, or says so; it is no error."""
+    facts, uname, status = probe(root), os.uname(), _fields("/proc/self/status")
+    emulator = _emulator()
+    set_id, reason = _set_id(root, emulator)
+    libc, libc_version = _libc()
+    memory = int(_fields("/proc/meminfo").get("MemTotal", "0 kB").split()[0])  # sysconf is cut off under qemu-arm
+    return Observed(
+        machine=uname.machine,
+        kernel=uname.release,
+        cpuinfo=_fields("/proc/cpuinfo"),
+        elf=elf_header(Path(sys.executable)),
+        emulator=emulator,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        libc=libc,
+        libc_version=libc_version,
+        os_release=_release(inside(root, "/etc/os-release")),
+        base_release=_release(inside(root, "/usr/lib/os-release")),
+        users={name: (user.uid, user.gid) for name, user in facts.users.items()},
+        groups=facts.groups,
+        set_id=set_id,
+        set_id_reason=reason,
+        links={name: _text(Path("/proc/sys/fs") / name).strip() or None for name in LINK_PROTECTION},
+        umask=int(status["Umask"], 8) if "Umask" in status else _umask(),
+        cgroup=cgroup_version(_text(Path("/proc/self/cgroup"))),
+        memory_kib=memory,
+        memory_limit_kib=_memory_limit(memory),
+        cpus=len(os.sched_getaffinity(0)),
+        cpu_quota=_cpu_quota(),
+    )
+
+
+def elf_header(program: Path) -> Elf | None:
+    """Return the machine and flags of an ELF program, None when it is none or cannot be read. Layout: elf(5)."""
+    try:
+        with program.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return None
+    if len(head) < 64 or head[:4] != b"\x7fELF":
+        return None
+    order = ">" if head[5] == 2 else "<"
+    flags_at = 36 if head[4] == 1 else 48
+    return Elf(
+        machine=struct.unpack_from(f"{order}H", head, 18)[0], flags=struct.unpack_from(f"{order}I", head, flags_at)[0]
+    )
+
+
+def cgroup_version(text: str) -> str:
+    """Return v1, v2 or none for a /proc/PID/cgroup; v1 where the hierarchies a core uses are of version 1."""
+    controllers = {name for line in text.splitlines() for name in line.split(":")[1].split(",") if line.count(":") >= 2}
+    if {"memory", "devices"} <= controllers:
+        return "v1"
+    return "v2" if "0::" in text else "none"
+
+
+def _emulator() -> str | None:
+    """Return the name of the emulator that runs us. QEMU hides behind /proc/self/exe, but not behind this link."""
+    real = Path("/proc/thread-self/exe")
+    ours, theirs = elf_header(Path(sys.executable)), elf_header(real)
+    try:
+        name = real.readlink().name
+    except OSError:
+        return None
+    return name if name.startswith("qemu") or (ours and theirs and ours.machine != theirs.machine) else None
+
+
+def _set_id(root: Path, emulator: str | None) -> tuple[bool | None, str]:
+    """Try whether a copy of ``id`` with the set-group-id bit gets the file's group; with the reason if not."""
+    program = shutil.which("id")
+    if program is None or Path(program).resolve().name == "busybox":  # busybox gives such rights back at once
+        return None, "not checked: there is no program to try it with"
+    try:
+        with tempfile.TemporaryDirectory(dir=inside(root, "/tmp"), prefix=".set-id-") as place:
+            copy = Path(shutil.copy(program, place))
+            other = next(gid for gid in (1, 2) if gid != os.getegid())
+            os.chown(copy, -1, other)
+            copy.chmod(0o2755)
+            said = run([str(copy), "-g"], timeout=_LIMIT_S).stdout.decode().strip()
+            if said == str(other):
+                return True, ""
+            return False, _why_ignored(os.statvfs(place).f_flag, emulator)
+    except (OSError, EdgeSimError) as error:
+        return None, f"not checked: {error}"
+
+
+def _why_ignored(flags: int, emulator: str | None) -> str:
+    if _fields("/proc/self/status").get("NoNewPrivs") == "1":
+        return "the board runs with no-new-privileges"
+    if flags & os.ST_NOSUID:
+        return "its file system is mounted nosuid"
+    return f"{emulator} is registered without the flag C" if emulator else "the kernel ignores them"
+
+
+def _libc() -> tuple[str, str | None]:
+    """Return name and version of the C library that this process runs on."""
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (ValueError, OSError):
+        name, version = "", ""
+    if name:
+        return name, version
+    for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")):
+        said = run([str(loader)], timeout=_LIMIT_S, check=False).stderr.decode(errors="replace")
+        return "musl", next((line.split()[1] for line in said.splitlines() if line.startswith("Version ")), None)
+    return "unknown", None
+
+
+def _memory_limit(total_kib: int) -> int | None:
+    found = [int(text) // 1024 for text in _limits("memory", "memory.limit_in_bytes", "memory.max") if text.isdigit()]
+    return next((limit for limit in found if limit < total_kib), None)
+
+
+def _cpu_quota() -> float | None:
+    """Return how many processors' time the control group gives, None without a limit."""
+    for text in _limits("cpu", "cpu.cfs_quota_us", "cpu.max"):
+        quota, _, period = text.partition(" ")
+        period = period or next(_limits("cpu", "cpu.cfs_period_us", "cpu.max"), "")
+        if quota.isdigit() and period.isdigit():
+            return int(quota) / int(period)
+    return None
+
+
+def _limits(controller: str, v1: str, v2: str) -> Iterator[str]:
+    """Yield what our control group's file holds, of either version; in a container it lies at the mount itself."""
+    for line in _text(Path("/proc/self/cgroup")).splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            tops, name = (_CGROUPS / names, _CGROUPS / controller), v1
+        elif not names:
+            tops, name = (_CGROUPS, _CGROUPS / "unified"), v2
+        else:
+            continue
+        texts = (_text(place / name).strip() for top in tops for place in (top / path.lstrip("/"), top))
+        yield from filter(None, texts)
+
+
+def _release(file: Path) -> Mapping[str, str]:
+    lines = (line.partition("=") for line in _text(file).splitlines() if "=" in line)
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in lines}
+
+
+def _fields(path: str) -> dict[str, str]:
+    """Return ``key: value`` lines; of a key that comes again the first counts, which is cpuinfo's first processor."""
+    found: dict[str, str] = {}
+    for line in _text(Path(path)).splitlines():
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,208 @@
+"""One update under way: taken through ``jobs.update.TRANSITIONS``, a journal entry ahead of each phase.
+
+``confirmed`` in the journal is the commit point: before it every surprise leads back to the old version, after it the
+new one stays. What the phases do to the board is in ``installation``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edge_sim.agent.crashpoints import point
+from edge_sim.agent.events import Log
+from edge_sim.agent.installation import ExpiredError, Installation
+from edge_sim.agent.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
+from edge_sim.agent.journal import Journal, Record
+from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.outbox import Outbox, details
+from edge_sim.agent.preflight import BoardIdentity, objection
+from edge_sim.errors import EdgeSimError, UpdateError
+from edge_sim.jobs.requests import Update
+from edge_sim.jobs.update import ENDS, TRANSITIONS, Event, Phase, UpdateDocument, parse_document
+
+FRESH_URLS = 5
+"""How often an expired URL is replaced by asking for the job document again."""
+PROGRESS_EVERY_S = 5.0
+"""How often a download tells the cloud how far it is, and so hears whether the job was cancelled meanwhile."""
+
+
+class StoppingError(Exception):
+    """The agent is stopping; the journal holds what the next start has to do."""
+
+
+@dataclass
+class Task:
+    """An update under way. ``started``: it was IN_PROGRESS already when it was handed over."""
+
+    update: UpdateDocument
+    record: Record
+    url: str
+    started: bool
+    canceled: bool = False
+
+
+class Phases:
+    """The phases of an update on one board."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        jobs: Jobs,
+        journal: Journal,
+        board: BoardIdentity,
+        outbox: Outbox,
+        *,
+        log: Log,
+        stop: threading.Event,
+    ) -> None:
+        self._installation = installation
+        self._jobs = jobs
+        self._journal = journal
+        self._board = board
+        self._outbox = outbox
+        self._log = log
+        self._stop = stop
+        self._steps: dict[Phase, Callable[[Task], None]] = {
+            Phase.PREFLIGHT: self._preflight,
+            Phase.STAGE: self._stage,
+            Phase.VERIFY: self._verify,
+            Phase.ACTIVATE: self._activate,
+            Phase.CONFIRM: self._confirm,
+            Phase.ROLL_BACK: self._roll_back,
+        }
+
+    def run(self, task: Task) -> Phase:
+        """Take ``task`` to its end and return which one; its record says why.
+
+        Raises StoppingError when ``stop`` was set, OfflineError when the cloud does not answer before anything is done.
+        """
+        phase = task.record.phase
+        while phase not in ENDS:
+            phase = TRANSITIONS[phase, self._pass(task, phase)]
+        return phase
+
+    def _pass(self, task: Task, phase: Phase) -> Event:
+        """Go through one phase and return how it ended; the record's ``reason`` says why."""
+        try:
+            self._enter(task, phase)
+            self._stop_if_asked()
+            self._steps[phase](task)
+        except JobEndedError as error:
+            task.canceled = True
+            task.record = replace(task.record, reason=f"canceled in {phase.name}: {error.brief}")
+            return Event.CANCELED
+        except OfflineError:
+            raise  # only while nothing is touched: it is started again when the cloud can be asked
+        except (EdgeSimError, OSError) as error:
+            self._stop_if_asked()
+            task.record = replace(task.record, reason=broken(task.record, phase, error))
+            return Event.BROKEN
+        return Event.DONE
+
+    def _enter(self, task: Task, phase: Phase) -> None:
+        """Write down what comes next, then say it."""
+        self._stop_if_asked()
+        activated = task.record.activated or phase is Phase.ACTIVATE
+        task.record = replace(task.record, phase=phase, activated=activated)
+        try:
+            self._journal.write(task.record)
+        except UpdateError as error:
+            if phase is not Phase.ROLL_BACK:
+                raise
+            self._log.write("ERROR", "Rolling back without a journal.", error=error.brief)
+        self._outbox.tell(task.record, phase, task.record.reason)
+        if phase is Phase.STAGE:
+            point("P04 start-sent")
+            self._report(task, phase.name)  # nothing is done before the cloud has agreed
+            point("P05 in-progress-acked")
+        elif phase not in (Phase.PREFLIGHT, Phase.ROLL_BACK):
+            self._progress(task, phase.name)
+
+    def _preflight(self, task: Task) -> None:
+        point("P03 journal-created")
+        against = objection(task.update, self._board, task.record.old)
+        if against is not None:
+            raise UpdateError(against)
+        point("P06 preflight")
+
+    def _stage(self, task: Task) -> None:
+        self._installation.prepare()
+        for attempt in range(FRESH_URLS + 1):
+            try:
+                self._installation.stage(task.update, task.url, self._download_progress(task))
+                return
+            except ExpiredError as error:
+                if attempt == FRESH_URLS:
+                    raise UpdateError(f"{error.brief} (also with {FRESH_URLS} fresh URLs)") from error
+                task.url = self._fresh_url(task)
+
+    def _download_progress(self, task: Task) -> Callable[[int], None]:
+        last = time.monotonic()
+
+        def on_progress(received: int) -> None:
+            nonlocal last
+            self._stop_if_asked()
+            if time.monotonic() - last >= PROGRESS_EVERY_S:
+                last = time.monotonic()
+                self._progress(task, f"STAGE {100 * received // task.update.size}%")
+
+        return on_progress
+
+    def _fresh_url(self, task: Task) -> str:
+        """Ask for the job document again: each time it is handed out its URL is signed anew."""
+        execution = self._jobs.next()
+        if execution is None or execution.job_id != task.record.job:
+            raise JobEndedError(task.record.job, "no longer pending")
+        fresh = parse_document(execution.document)
+        if replace(fresh, url="") != replace(task.update, url=""):
+            raise UpdateError("the job document changed while the build was downloaded")
+        return fresh.url
+
+    def _verify(self, task: Task) -> None:
+        self._installation.verify(task.update)
+
+    def _activate(self, task: Task) -> None:
+        point("P16 staged-recorded")
+        self._installation.activate(task.update.version)
+
+    def _confirm(self, task: Task) -> None:
+        def on_pass() -> None:
+            point("P22 health-pass")
+            self._stop_if_asked()
+
+        self._installation.confirm(task.update.version, on_pass)
+        self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation
+        confirmed = replace(task.record, confirmed=True)
+        self._journal.write(confirmed)
+        point("P23 confirmed-recorded")
+        task.record = confirmed
+
+    def _roll_back(self, task: Task) -> None:
+        point("R02 recorded")
+        self._installation.roll_back(task.record.old)
+
+    def _progress(self, task: Task, text: str) -> None:
+        """Tell the cloud how far it is. No answer is no reason to stop; a cancelled job is (JobEndedError)."""
+        try:
+            self._report(task, text, attempts=1)
+        except (OfflineError, RefusedError) as error:
+            self._log.write("WARN", "Progress was not reported.", job=task.record.job, error=error.brief)
+
+    def _report(self, task: Task, progress: str, *, attempts: int = ATTEMPTS) -> None:
+        record = task.record
+        told = details(record, record.phase.name, progress=progress)
+        change = Update(status="IN_PROGRESS", status_details=told, expected_version=record.version_number)
+        task.record = replace(record, version_number=self._jobs.update(record.job, change, attempts=attempts))
+
+    def _stop_if_asked(self) -> None:
+        if self._stop.is_set():
+            raise StoppingError
+
+
+def broken(record: Record, phase: Phase, error: EdgeSimError | OSError) -> str:
+    """Return the reason to report after ``error`` in ``phase``."""
+    text = error.brief if isinstance(error, EdgeSimError) else (error.strerror or str(error))
+    return f"{record.reason}; ROLLBACK_FAILED: {text}" if phase is Phase.ROLL_BACK else f"{phase.name}: {text}"

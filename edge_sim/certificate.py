@@ -1,0 +1,270 @@
+"""What about a board is true: a profile's claims, what was found there, and the verdict on each. Pure.
+
+    device profile ──Claims──┐
+                             ├──judge──► rows ──summary──► one line for a report
+    the board ──Observed─────┘
+
+``agent.certificate`` finds out on the board, ``emulation.doctor`` asks a board for its rows. *true*: as on the real
+board. *emulated*: a program that only looks sees the right answer, given by QEMU, a limit or a file of ours. *not
+faithful*: another answer than the real board's, or one that could not be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.errors import UsageError
+
+Verdict = Literal["true", "emulated", "not faithful"]
+VERDICTS: tuple[Verdict, ...] = ("true", "emulated", "not faithful")
+EM_ARM = 40
+_EF_ARM_ABI_FLOAT_SOFT, _EF_ARM_ABI_FLOAT_HARD = 0x200, 0x400
+_MACHINES = {3: "386", EM_ARM: "ARM", 62: "x86-64", 183: "AArch64"}
+LINK_PROTECTION = ("protected_hardlinks", "protected_symlinks")
+"""Below /proc/sys/fs. Without both a core runs only with ``-i``, insecurely: developer guide, what-is-gg.md."""
+PAGE_SIZE = 4096
+"""Bytes. Inferred: armv6l, armv7l and x86_64 have no other, and the aarch64 kernels of V1's systems chose it."""
+CGROUP = "v1"
+"""Containers need the memory and devices cgroups mounted (developer guide, what-is-gg.md): version 1, we infer."""
+_KERNELS_SHARE = 0.25
+"""How much of a real board's memory its kernel and video keep from MemTotal, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claims:
+    """The part of a device profile that can be compared with a board."""
+
+    architecture: str
+    operating_system: str
+    os_release: Mapping[str, str]
+    libc: str
+    libc_version: str
+    kernel: str
+    memory_kib: int
+    cpus: int
+    umask: int
+    users: Mapping[str, tuple[int, int]]
+    groups: Mapping[str, int]
+
+    @classmethod
+    def from_json(cls, profile: Any) -> Claims:
+        """Return the claims of a profile as ``edge-sim profiles show NAME --format json`` prints it.
+
+        Raises UsageError when it is something else.
+        """
+        try:
+            return cls(
+                users={name: (int(user["uid"]), int(user["gid"])) for name, user in profile["users"].items()},
+                groups={name: int(gid) for name, gid in profile["groups"].items()},
+                os_release={str(key): str(value) for key, value in profile["os_release"].items()},
+                architecture=str(profile["architecture"]),
+                operating_system=str(profile["operating_system"]),
+                libc=str(profile["libc"]),
+                libc_version=str(profile["libc_version"]),
+                kernel=str(profile["kernel"]),
+                memory_kib=int(profile["memory_kib"]),
+                cpus=int(profile["cpus"]),
+                umask=int(profile["umask"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(
+                f"the expected board is not a device profile: {type(error).__name__} {error}",
+                hint="edge-sim profiles show NAME --format json prints one.",
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elf:
+    """Of an ELF header: ``e_machine`` and ``e_flags``."""
+
+    machine: int
+    flags: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What was found on a board. None: it could not be found out.
+
+    ``emulator`` is the program that runs the board's programs, if any. ``base_release`` is what the packages call
+    themselves (/usr/lib/os-release), ``os_release`` what /etc says. ``set_id`` is whether a set-group-id program got
+    its group, with ``set_id_reason`` when not. ``memory_limit_kib`` and ``cpu_quota`` are the control group's.
+    """
+
+    machine: str
+    kernel: str
+    cpuinfo: Mapping[str, str]
+    elf: Elf | None
+    emulator: str | None
+    page_size: int
+    libc: str
+    libc_version: str | None
+    os_release: Mapping[str, str]
+    base_release: Mapping[str, str]
+    users: Mapping[str, tuple[int, int]]
+    groups: Mapping[str, int]
+    set_id: bool | None
+    set_id_reason: str
+    links: Mapping[str, str | None]
+    umask: int
+    cgroup: str
+    memory_kib: int
+    memory_limit_kib: int | None
+    cpus: int
+    cpu_quota: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One fact of the certificate. ``claimed`` is the profile's, or where a constant above says so, V1's."""
+
+    fact: str
+    claimed: str
+    found: str
+    verdict: Verdict
+    reason: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return vars(self).copy()
+
+
+def judge(claims: Claims, seen: Observed) -> list[Row]:
+    """Return the certificate, always in the same order."""
+    return [*_processor(claims, seen), *_programs(claims, seen), *_accounts(claims, seen), *_kernel(claims, seen)]
+
+
+def summary(rows: Iterable[Mapping[str, str]]) -> str:
+    """Return the certificate (rows as JSON) in one line: ``true: 8, emulated: 2, not faithful: libc, kernel``."""
+    by_verdict: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
+    for row in rows:
+        by_verdict[row["verdict"]].append(row["fact"])
+    counts = [f"{verdict}: {len(by_verdict[verdict])}" for verdict in VERDICTS[:2]]
+    return ", ".join([*counts, f"not faithful: {', '.join(by_verdict['not faithful']) or '0'}"])
+
+
+def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | None = None) -> Row:
+    """Return the row of a fact that is right when it is the same; ``reason`` is for the other case."""
+    if claimed != found:
+        return Row(fact=fact, claimed=claimed, found=found, verdict="not faithful", reason=reason)
+    if emulator:
+        return Row(fact=fact, claimed=claimed, found=found, verdict="emulated", reason=f"{emulator} says so")
+    return Row(fact=fact, claimed=claimed, found=found, verdict="true")
+
+
+def _processor(claims: Claims, seen: Observed) -> Iterable[Row]:
+    ours = claims.architecture
+    yield _row("uname -m", ours, seen.machine, "the programs are another processor's", emulator=seen.emulator)
+    told, family = seen.cpuinfo, _family(seen.cpuinfo)
+    name = told.get("Model") or told.get("model name") or told.get("Hardware") or "unnamed"
+    shown = family if family == ours else f"{family} ({name})"
+    yield _row("cpuinfo", ours, shown, "/proc/cpuinfo is this machine's", emulator=seen.emulator)
+    wanted, elf = ARCHITECTURES[ours].elf_machine, seen.elf
+    found = _MACHINES.get(elf.machine, str(elf.machine)) if elf else "unreadable"
+    yield _row("ELF machine", _MACHINES[wanted], found, "the board's own programs are not what runs here")
+    if wanted == EM_ARM:
+        reason = "programs built for the board do not start here, and the other way round"
+        if elf and elf.flags & _EF_ARM_ABI_FLOAT_SOFT and ours == "armv6l":
+            reason = f"Debian armel (soft float) stands in for {claims.operating_system}'s hard float on ARMv6"
+        yield _row("float ABI", _claimed_float(claims), _found_float(elf), reason)
+    page = f"pages of {seen.page_size} bytes"
+    yield _row("page size", str(PAGE_SIZE), str(seen.page_size), page, emulator=seen.emulator)
+
+
+def _family(cpuinfo: Mapping[str, str]) -> str:
+    """Return whose /proc/cpuinfo it is. On ARMv6 "CPU architecture" says 7, so the name's ending counts first."""
+    if "vendor_id" in cpuinfo:
+        return "x86_64"
+    for ending, family in (("(v6l)", "armv6l"), ("(v7l)", "armv7l"), ("(v8l)", "armv8l")):
+        if cpuinfo.get("model name", "").endswith(ending):
+            return family
+    return "aarch64" if cpuinfo.get("CPU architecture") == "8" else "unknown"
+
+
+def _claimed_float(claims: Claims) -> str:
+    """Raspbian is hard float on ARMv6 and ARMv7. OpenWrt is where its architecture names a unit (inferred)."""
+    openwrt = claims.os_release.get("OPENWRT_ARCH")
+    return "hard" if openwrt is None or any(unit in openwrt for unit in ("vfp", "neon")) else "soft"
+
+
+def _found_float(elf: Elf | None) -> str:
+    if elf is None or elf.machine != EM_ARM:
+        return "none"
+    return "hard" if elf.flags & _EF_ARM_ABI_FLOAT_HARD else "soft"
+
+
+def _programs(claims: Claims, seen: Observed) -> Iterable[Row]:
+    same = claims.libc == seen.libc
+    yield _row("libc", claims.libc, seen.libc, f"{seen.libc} for {claims.libc}")
+    if same:
+        yield _row(
+            "libc version", claims.libc_version, seen.libc_version or "unknown",
+            f"{seen.libc} {seen.libc_version} for {claims.libc_version}: other symbols, other faults",
+        )  # fmt: skip
+    claimed, base = release(claims.os_release), release(seen.base_release)
+    laid = "a file of ours" if base != "unknown" and base != claimed else None
+    yield _row("os-release", claimed, release(seen.os_release), "another system's", emulator=laid)
+    if laid:
+        yield _row("user land", claimed, base, f"the programs are those of {base}")
+
+
+def release(fields: Mapping[str, str]) -> str:
+    """Return an os-release as "raspbian 10"."""
+    return " ".join(filter(None, (fields.get("ID"), fields.get("VERSION_ID")))) or "unknown"
+
+
+def _accounts(claims: Claims, seen: Observed) -> Iterable[Row]:
+    yield _table("groups", claims.groups, seen.groups)
+    yield _table("users", claims.users, seen.users)
+    found = {True: "honoured", False: "ignored", None: "not checked"}[seen.set_id]
+    yield _row("set-id bits", "honoured", found, seen.set_id_reason)
+
+
+def _table(fact: str, claimed: Mapping[str, Any], found: Mapping[str, Any]) -> Row:
+    """Names that the board should not have count as well: a definition could use them."""
+    wrong = sorted(name for name in {*claimed, *found} if claimed.get(name) != found.get(name))
+    shown = f"{len(found)}, as claimed" if not wrong else f"{len(found)}, other: {_some(wrong)}"
+    verdict: Verdict = "not faithful" if wrong else "true"
+    reason = "missing, unknown to the profile, or with other ids" if wrong else ""
+    return Row(fact=fact, claimed=f"{len(claimed)}", found=shown, verdict=verdict, reason=reason)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _kernel(claims: Claims, seen: Observed) -> Iterable[Row]:
+    for name in LINK_PROTECTION:
+        yield _row(
+            name,
+            "1",
+            seen.links.get(name) or "unknown",
+            "this machine's sysctl; with 0 a core runs only in insecure mode",
+        )
+    yield _row("umask", f"{claims.umask:04o}", f"{seen.umask:04o}", "files get other modes")
+    yield _row("kernel", claims.kernel, seen.kernel, "this machine's kernel")
+    yield _row("cgroups", CGROUP, seen.cgroup, "a core needs the memory and devices hierarchies for its containers")
+    yield _memory(claims, seen)
+    yield _cpus(claims, seen)
+
+
+def _memory(claims: Claims, seen: Observed) -> Row:
+    claimed, total = f"{claims.memory_kib // 1024} MiB", f"{seen.memory_kib // 1024} MiB"
+    if claims.memory_kib * (1 - _KERNELS_SHARE) <= seen.memory_kib <= claims.memory_kib:
+        return Row(fact="memory", claimed=claimed, found=total, verdict="true")
+    if seen.memory_limit_kib == claims.memory_kib:
+        reason = f"a control group's limit; /proc/meminfo shows {total}"
+        return Row(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
+    limit = seen.memory_limit_kib
+    found = total if limit is None else f"{limit // 1024} MiB"
+    return Row(fact="memory", claimed=claimed, found=found, verdict="not faithful", reason="not the board's limit")
+
+
+def _cpus(claims: Claims, seen: Observed) -> Row:
+    quota = seen.cpu_quota
+    if quota == claims.cpus != seen.cpus:
+        reason = f"a control group's quota; programs see {seen.cpus}"
+        return Row(fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason)
+    usable = seen.cpus if quota is None else min(float(seen.cpus), quota)
+    return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine gives")

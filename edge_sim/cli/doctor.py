@@ -1,0 +1,107 @@
+"""``edge-sim doctor``: what this machine can do, or what about one simulated board is true."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from edge_sim.certificate import VERDICTS, summary
+from edge_sim.errors import UnsupportedEnvironmentError
+
+if TYPE_CHECKING:
+    from edge_sim.emulation.hostchecks import Check
+
+_WIDTH = 80
+
+
+@click.command("doctor")
+@click.option(
+    "--driver",
+    type=click.Choice(["local", "docker"]),
+    default="local",
+    show_default=True,
+    help="Which driver has to work, or makes the board of --profile.",
+)
+@click.option("--profile", metavar="NAME", help="Make a board of this profile and say what about it is true.")
+@click.option("--board", metavar="NAME", help="Say what is true about a board that runs (edge-sim board ls).")
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(driver: Literal["local", "docker"], profile: str | None, board: str | None, fmt: str) -> None:
+    """Say what works on this machine, or (--profile, --board) which facts of a board are true.
+
+    Ends with status 6 when the driver that was asked for cannot work here.
+
+    \b
+    Example: edge-sim doctor --driver docker
+             edge-sim doctor --driver docker --profile raspberry-pi-3
+    """
+    if profile or board:
+        _certificate(driver, profile, board, fmt)
+        return
+    from edge_sim.emulation.hostchecks import host_checks, missing
+
+    checks = host_checks()
+    lacking = missing(checks, driver)
+    if fmt == "json":
+        told = {"driver": driver, "ok": not lacking, "checks": [check.as_json() for check in checks]}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        click.echo("\n".join(table(checks)))
+        names = ", ".join(check.check for check in lacking)
+        click.echo(f"\n--driver {driver} " + (f"does not work here: {names}" if lacking else "works here"))
+    sys.exit(UnsupportedEnvironmentError.exit_status if lacking else 0)
+
+
+def table(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield the lines of the host's table, at most 80 columns wide."""
+    name, status = max(len(check.check) for check in checks) + 2, len("different") + 2
+    yield f"{'check':<{name}}{'status':<{status}}found"
+    for check in checks:
+        head = f"{check.check:<{name}}{check.status:<{status}}"
+        yield from _wrapped(check.found, head, name + status)
+        if check.status != "ok":
+            yield from _wrapped(f"needed for {check.needed_for}", " " * (name + status), name + status)
+        if check.fix:
+            yield from _wrapped(f"fix: {check.fix}", " " * (name + status), name + status)
+
+
+def certificate_table(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield the lines of a certificate, the verdicts one after the other, at most 80 columns wide."""
+    name = max(len(row["fact"]) for row in rows) + 2
+    for verdict in VERDICTS:
+        chosen = [row for row in rows if row["verdict"] == verdict]
+        if chosen:
+            yield verdict
+        for row in chosen:
+            told = row["found"] if row["found"] == row["claimed"] else f"{row['found']} for {row['claimed']}"
+            reason = f"  ({row['reason']})" if row["reason"] not in ("", told) else ""
+            yield from _wrapped(told + reason, f"  {row['fact']:<{name}}", name + 2)
+
+
+def _certificate(driver: Literal["local", "docker"], profile_name: str | None, board: str | None, fmt: str) -> None:
+    from edge_sim.emulation import doctor
+    from edge_sim.profiles import load_profile
+
+    profile = load_profile(profile_name) if profile_name else None
+    if board:
+        name, rows = doctor.running_certificate(board, profile)
+    else:
+        assert profile is not None  # noqa: S101 - the caller asks only with one of the two
+        name, rows = profile.name, doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
+    if fmt == "json":
+        told = {"profile": name, "board": board, "summary": summary(rows), "certificate": rows}
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo("\n".join(certificate_table(rows)))
+    click.echo("")
+    click.echo("\n".join(_wrapped(summary(rows), "", 2)))
+
+
+def _wrapped(text: str, head: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=head, subsequent_indent=" " * indent, drop_whitespace=True, break_on_hyphens=False
+    )

@@ -1,0 +1,220 @@
+"""Base file systems for boards where no registry is at hand: Debian's, made by mmdebstrap from Debian's packages.
+
+``python -m edge_sim.emulation.bases`` makes the missing ones of the four (``make base-images``). A base is what
+debian:bookworm-slim is, and the agent's packages. It is kept as ``<debian architecture>-<recipe>-<content>.tar``; as
+long as the recipe below stays what it is nothing is made again. The same packages give the same bytes, so boards of
+two machines can be compared by their base's name. ``images`` brings a base into the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.process import run
+
+PACKAGES = ("python3", "python3-click", "python3-paho-mqtt", "python3-psutil", "python3-yaml")
+SUITE = "bookworm"
+NEWEST_FILE = 1686355200
+"""SOURCE_DATE_EPOCH: bookworm's first day. Files that are newer get this time; Python's caches go by content."""
+LIMIT_S = 1800.0
+"""Under QEMU a base takes about a minute and a half on an idle machine."""
+_SLIM = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+_MACHINE = ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list")
+"""What mmdebstrap takes over from this machine."""
+_STAGES = ("I: downloading", "I: extracting", "I: installing", "I: creating", "I: success")
+"""The lines of mmdebstrap that are passed on as progress."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A root file system as a tar file. ``content`` is the beginning of its SHA-256 (of the file as it is)."""
+
+    architecture: str
+    path: Path
+    content: str
+
+
+def cache_directory() -> Path:
+    """Return where bases are kept: $EDGE_SIM_CACHE, else ``.cache`` beside the package; ``bases`` in it."""
+    top = os.environ.get("EDGE_SIM_CACHE")
+    return (Path(top) if top else Path(__file__).resolve().parents[2] / ".cache") / "bases"
+
+
+def cached(architecture: str) -> Base | None:
+    """Return the base that was made for ``architecture`` by this recipe, or None."""
+    prefix = f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-"
+    for path in sorted(cache_directory().glob(f"{prefix}*.tar")):
+        return Base(architecture=architecture, path=path, content=path.stem.removeprefix(prefix))
+    return None
+
+
+def make(architecture: str, progress: Progress) -> Base:
+    """Return the base for ``architecture``, made now if there is none: a minute or two, under QEMU.
+
+    Raises UnsupportedEnvironmentError when mmdebstrap, a Debian mirror or QEMU is missing, or it takes too long.
+    """
+    found = cached(architecture)
+    if found:
+        progress(f"{architecture}: {found.path.name} is there, nothing to do")
+        return found
+    folder = cache_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    source = f"deb {mirror()} {SUITE} main"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making, _workplace() as place:
+        tar = Path(making) / "base.tar"
+        _mmdebstrap([*_recipe_argv(architecture), SUITE, str(tar), source], architecture, place, progress)
+        content = digest(tar)
+        path = folder / f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-{content}.tar"
+        tar.replace(path)
+    return Base(architecture=architecture, path=path, content=content)
+
+
+def digest(file: Path) -> str:
+    """Return the first twelve hexadecimal digits of a file's SHA-256, by which bases are told apart."""
+    with file.open("rb") as opened:
+        whole = hashlib.sha256()
+        while block := opened.read(1 << 20):
+            whole.update(block)
+    return whole.hexdigest()[:12]
+
+
+def mirror() -> str:
+    """Return the Debian mirror that this machine's own apt sources name for the suite."""
+    listed = run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        timeout=60,
+    ).stdout.decode()
+    for line in listed.splitlines():
+        uri, _, rest = line.partition(" ")
+        if rest == f"{SUITE} main":
+            return uri.rstrip("/")
+    raise UnsupportedEnvironmentError(
+        f"apt's sources on this machine name no mirror for Debian {SUITE} main",
+        hint=f"Add one to /etc/apt/sources.list.d, or let images stand on debian:{SUITE}-slim from a registry.",
+    )
+
+
+def _recipe_argv(architecture: str) -> list[str]:
+    # Without usr-is-merged apt installs usrmerge, and with it 46 MB of Perl.
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--architectures={ARCHITECTURES[architecture].debian}",
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+        f"--include={','.join(('usr-is-merged', *PACKAGES))}",
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _SLIM),
+        f'--customize-hook=cd "$1" && rm -f {" ".join(_MACHINE)}',
+    ]
+
+
+def _recipe(architecture: str) -> str:
+    recipe = [*_recipe_argv(architecture), SUITE, str(NEWEST_FILE)]
+    return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:8]
+
+
+@contextlib.contextmanager
+def _workplace() -> Iterator[Path]:
+    """Give a directory for mmdebstrap's own, which goes even where mmdebstrap was killed."""
+    with tempfile.TemporaryDirectory(prefix="edge-sim-base-", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o755)  # apt downloads as a user of its own
+        yield Path(place)
+
+
+def _mmdebstrap(argv: list[str], architecture: str, place: Path, progress: Progress) -> None:
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(NEWEST_FILE), "LC_ALL": "C", "TMPDIR": str(place)}
+    cpu = ARCHITECTURES[architecture].qemu_cpu
+    if cpu:
+        environment["QEMU_CPU"] = cpu
+    said: list[str] = []
+    started = time.monotonic()
+    with _process(argv, environment) as child:
+        assert child.stderr is not None  # noqa: S101 - we asked for it
+        for raw in child.stderr:
+            line = raw.decode(errors="replace").strip()
+            said.append(line)
+            if line.startswith(_STAGES):
+                progress(f"{architecture}: {line[3:]} ({time.monotonic() - started:.0f} s)")
+    if child.returncode:
+        late = time.monotonic() - started >= LIMIT_S
+        raise UnsupportedEnvironmentError(
+            f"mmdebstrap made no base for {architecture}" + (f" within {LIMIT_S:g} s" if late else ""),
+            details="\n".join(said[-8:]) or None,
+            hint="As root on Debian: .ci/engine installs mmdebstrap and QEMU, and registers QEMU's interpreters.",
+        )
+
+
+@contextlib.contextmanager
+def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``argv`` with its errors in a pipe, and end it at the limit or when the caller leaves early."""
+    if not shutil.which(argv[0]):
+        raise UnsupportedEnvironmentError(f"{argv[0]} is not installed", hint="As root on Debian: .ci/engine")
+    # mmdebstrap mounts as root in our namespaces, and killed it unmounts nothing: in its own, all goes with it.
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"] if os.geteuid() == 0 else []
+    child = subprocess.Popen(
+        [*own, *argv],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    limit = threading.Timer(LIMIT_S, _end, args=(child,))
+    limit.start()
+    try:
+        yield child
+        child.wait()
+    finally:
+        limit.cancel()
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the session. As root its first process takes the namespaces with it."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def main() -> None:
+    """Make the missing bases, and bring all four into the engine."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        _make_all()
+    except EdgeSimError as error:
+        lines = [f"error: {error.brief}", error.details, error.hint and f"hint: {error.hint}"]
+        click.echo("\n".join(line for line in lines if line), err=True)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _make_all() -> None:
+    from edge_sim.emulation import engine, images
+
+    made = [make(architecture, click.echo) for architecture in ARCHITECTURES]
+    with contextlib.closing(engine.connect()) as client:
+        for base in made:
+            click.echo(f"{base.architecture}: {images.import_base(base, client, click.echo)}")
+
+
+if __name__ == "__main__":
+    main()

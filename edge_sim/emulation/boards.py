@@ -1,0 +1,144 @@
+"""Boards that were left running: found by their labels, so that nothing but the engine has to remember them.
+
+Every container, volume and network of ours carries ``edge-sim.board`` (its name, empty for a shared network) and
+``edge-sim.owner``, the process that it must not outlive; empty for what ``board up`` made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sim.emulation import dockernetwork, dockerstorage
+from edge_sim.errors import UsageError
+from edge_sim.profiles import DeviceProfile
+
+BOARD, OWNER = "edge-sim.board", "edge-sim.owner"
+PREFIX = "edge-sim-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board's container as the engine lists it. ``state`` is the engine's word: running, exited, …"""
+
+    name: str
+    profile: str
+    architecture: str
+    thing: str
+    mqtt: str
+    state: str
+    image: str
+    container: str
+    created: str
+    stays: bool
+    """False for a board of a running scenario, which ends with it."""
+
+
+def labels(
+    name: str = "", *, profile: DeviceProfile | None = None, thing: str = "", mqtt: str = "", lasting: bool = True
+) -> dict[str, str]:
+    """Return the labels of what belongs to a board; with ``lasting`` it stays when this process ends."""
+    return {
+        BOARD: name,
+        OWNER: "" if lasting else str(_identity(os.getpid())),
+        "edge-sim.profile": profile.name if profile else "",
+        "edge-sim.architecture": profile.architecture if profile else "",
+        "edge-sim.thing": thing,
+        "edge-sim.mqtt": mqtt,
+    }
+
+
+def listed(engine: Any) -> list[Board]:
+    """Return all boards, by name, those of running scenarios included."""
+    found = engine.containers.list(all=True, filters={"label": BOARD}, ignore_removed=True)
+    return sorted((_board(container) for container in found), key=lambda board: board.name)
+
+
+def find(engine: Any, name: str) -> Any:
+    """Return the container of the board ``name``; raises UsageError when there is none."""
+    for container in engine.containers.list(all=True, filters={"label": f"{BOARD}={name}"}, ignore_removed=True):
+        return container
+    known = ", ".join(board.name for board in listed(engine)) or "none"
+    raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Make one: edge-sim board up")
+
+
+def remove(engine: Any, name: str) -> None:
+    """Remove a board: its container, volume and network, and the shared network when nobody else uses it.
+
+    Raises UsageError when there is no such board.
+    """
+    import docker
+
+    with contextlib.suppress(docker.errors.NotFound):
+        find(engine, name).remove(force=True, v=True)
+    for volume in engine.volumes.list(filters={"label": f"{BOARD}={name}"}):
+        dockerstorage.remove(engine, volume.name)
+    for network in engine.networks.list(filters={"label": f"{BOARD}={name}"}):
+        dockernetwork.remove(engine, network.name)
+    remove_network(engine, dockernetwork.SHARED)
+
+
+def remove_network(engine: Any, name: str) -> None:
+    """Remove a board's network; the shared one only when nobody uses it."""
+    if name == dockernetwork.SHARED:
+        dockernetwork.remove_unused(engine, name)
+    else:
+        dockernetwork.remove(engine, name)
+
+
+def remove_ownerless(engine: Any) -> None:
+    """Remove what runs left behind that were killed before they could."""
+    import docker
+
+    for container in engine.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
+        if _is_ownerless(container.labels):
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
+    for volume in engine.volumes.list(filters={"label": OWNER}):
+        if _is_ownerless(volume.attrs.get("Labels") or {}):
+            dockerstorage.remove(engine, volume.name)
+    for network in engine.networks.list(filters={"label": OWNER}):
+        if _is_ownerless(network.attrs.get("Labels") or {}):
+            dockernetwork.remove(engine, network.name)
+
+
+def _board(container: Any) -> Board:
+    marks: Mapping[str, str] = container.labels
+    return Board(
+        name=marks[BOARD],
+        profile=marks.get("edge-sim.profile", ""),
+        architecture=marks.get("edge-sim.architecture", ""),
+        thing=marks.get("edge-sim.thing", ""),
+        mqtt=marks.get("edge-sim.mqtt", ""),
+        state=container.status,
+        image=str(container.attrs.get("Config", {}).get("Image", "")),
+        container=container.name,
+        created=str(container.attrs.get("Created", "")),
+        stays=not marks.get(OWNER),
+    )
+
+
+def _is_ownerless(marks: Mapping[str, str]) -> bool:
+    """Tell whether the owner has ended. One of another process namespace cannot be seen, and counts as alive."""
+    owner = marks.get(OWNER, "")
+    number, _, rest = owner.partition("@")
+    if not number.isdigit() or rest.rpartition("@")[2] != _namespace():
+        return False
+    return _identity(int(number)) != owner
+
+
+def _identity(pid: int) -> str | None:
+    """Return a process's id, when it was started (ids are used again) and its namespace; None when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return f"{pid}@{fields[19]}@{_namespace()}"
+
+
+def _namespace() -> str:
+    return str(Path("/proc/self/ns/pid").stat().st_ino)

@@ -1,0 +1,252 @@
+"""``--driver docker``: a board that is a container of the profile's own architecture, run by QEMU where needed.
+
+    volume and container made ─► tree laid into it ─► started: ``dockerinit`` makes /dev, says so, starts the agent
+
+The agent is the board's service: it starts with the container, also after ``docker restart``. What the board is (its
+processor, its C library) is what its first process found there, not what the profile promises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from edge_sim.emulation import boardroot, dockeroptions, dockerstorage, dockertree
+from edge_sim.emulation.capabilities import Proves
+from edge_sim.emulation.dockerprogram import ContainerProgram, started
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts, Node
+from edge_sim.profiles import DeviceProfile
+
+if TYPE_CHECKING:
+    from edge_sim.emulation.scenario import BoardFile, DeviceLines
+
+START_LIMIT_S = 60.0
+"""Until the board's first process answers: QEMU can hang on an instruction that it does not know."""
+_AGENT = ("edge-sim", "agent")
+
+
+class DockerBoard:
+    """A board in a container; a context manager. Leaving it removes the container and its volume.
+
+    ``engine`` is a client of the docker SDK, ``image`` holds the agent for the profile's architecture, ``network`` is
+    the name of one that is there, ``name`` the container's and the volume's. ``agent`` is the agent's configuration,
+    None for a board without one. ``files``, ``lines``, ``binds`` and ``core`` are as for ``LocalBoard``.
+    ``contained``: functions may run in containers, so the board gets CAP_SYS_ADMIN. ``lasting``: the board stays when
+    the block ends without an error; otherwise it ends with this process, however that ends.
+
+    After ``with``: ``facts``, ``notes``, ``proves`` and ``standing_in`` as for ``LocalBoard``, ``machine`` the board's
+    own ``uname -m``, ``program`` its first process.
+    """
+
+    root = "/"
+    program: ContainerProgram
+    machine: str
+    notes: tuple[str, ...]
+    proves = Proves(owners=True, identities=True, mounts=True)
+    """The board's root is root of its container; without ``contained`` no function of its group needs a mount."""
+
+    def __init__(
+        self,
+        profile: DeviceProfile,
+        *,
+        engine: Any,
+        image: str,
+        network: str,
+        name: str,
+        agent: Mapping[str, Any] | None = None,
+        files: Sequence[BoardFile] = (),
+        lines: Sequence[DeviceLines] = (),
+        binds: Mapping[str, Path] | None = None,
+        core: str | None = None,
+        contained: bool = True,
+        lasting: bool = False,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.profile = profile
+        self._engine = engine
+        self._plan = boardroot.plan(profile, files=files, lines=lines, binds=binds)
+        self._agent = agent
+        self._core = core
+        self._lasting = lasting
+        self._container: Any = None
+        self._closing = threading.Lock()
+        self._libc = "glibc"
+        self._wanted = dockeroptions.Wanted(
+            name=name,
+            image=image,
+            network=network,
+            volume=name,
+            labels=labels or {},
+            contained=contained,
+            life=not lasting,
+            binds={board: host.resolve() for board, host in (binds or {}).items()},
+            cpus=os.cpu_count() or 1,
+            apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
+        )
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self._wanted.name
+
+    @property
+    def agent_command(self) -> tuple[str, ...]:
+        """How the agent is called on the board."""
+        return _AGENT
+
+    @property
+    def standing_in(self) -> str | None:
+        """What stands in for the profile's processor and C library, None where they are the profile's."""
+        theirs = (self.profile.architecture, self.profile.libc)
+        if (self.machine, self._libc) == theirs:
+            return None
+        if self.machine == theirs[0]:
+            return f"{self._libc} standing in for {theirs[1]}"
+        return f"{self.machine} with {self._libc} standing in for {theirs[0]} with {theirs[1]}"
+
+    @property
+    def facts(self) -> HostFacts:
+        """The board as rules see it."""
+        facts = self.profile.facts()
+        absent = {device.path for device in self.profile.devices if device.backing == "none"}
+        paths = {path: node for path, node in facts.paths.items() if path not in absent}
+        for item in dockertree.items(self.profile, self._plan):
+            mode = 0o777 if item.type == "link" else item.mode
+            paths[item.path] = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
+        return replace(facts, paths=paths)
+
+    def __enter__(self) -> DockerBoard:
+        import docker
+
+        try:
+            self._make()
+            self._start()
+        except BaseException as error:
+            with contextlib.suppress(EdgeSimError):
+                self.close()
+            if isinstance(error, docker.errors.APIError):
+                raise UnsupportedEnvironmentError(
+                    f"{self.profile.name}: the engine makes no such board: {error.explanation or error}"
+                ) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lasting and error is None:
+            self.program.close()
+        else:
+            self.close()
+
+    def start_agent(self) -> ContainerProgram:
+        """Return the board's first process, whose output is the agent's; it runs since the board does."""
+        return self.program
+
+    def popen(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str = "/") -> ContainerProgram:
+        """Start a program on the board as its root, with both outputs piped. It ends with the board at the latest."""
+        if self._container is None:
+            raise UnsupportedEnvironmentError(f"{argv[0]}: the board does not run")
+        return started(self._engine, self._container.id, argv, umask=self.profile.umask, env=env, cwd=cwd)
+
+    def exec(
+        self, argv: Sequence[str], timeout: float = 60.0, *, env: Mapping[str, str] | None = None, cwd: str = "/"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on the board to its end and return its status and output.
+
+        Raises UnsupportedEnvironmentError when it takes longer than ``timeout`` seconds, or the board has ended.
+        """
+        program = self.popen(argv, env=env, cwd=cwd)
+        try:
+            out, err = program.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            program.kill()
+            raise UnsupportedEnvironmentError(f"{argv[0]}: no end after {timeout:g} s on the board") from error
+        finally:
+            program.close()
+        return subprocess.CompletedProcess(list(argv), program.returncode or 0, out, err)
+
+    def close(self) -> None:
+        """End the board: its processes, its container, its volume. Safe to call again, and from another thread."""
+        import docker
+
+        with self._closing:
+            container, self._container = self._container, None
+            try:
+                if container is not None:
+                    with contextlib.suppress(docker.errors.NotFound):
+                        container.remove(force=True, v=True)
+                if hasattr(self, "program"):
+                    self.program.close()
+            finally:
+                dockerstorage.remove(self._engine, self._wanted.volume)
+
+    def _make(self) -> None:
+        profile, wanted = self.profile, self._wanted
+        storage = dockerstorage.make(
+            self._engine, wanted.volume, profile.greengrass.root, profile.storage_kib, wanted.labels
+        )
+        self.notes = (*dockeroptions.notes(profile, self._plan, wanted), storage.note)
+        self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
+        command = [*_AGENT, "run", "--root", self.root, "--config", dockertree.AGENT_CONFIG]
+        init = dockeroptions.for_init(
+            profile, self._plan, contained=wanted.contained, life=wanted.life, agent=command if self._agent else []
+        )
+        laid = (*dockertree.items(profile, self._plan), *dockertree.own_files(init, self._agent))
+        with dockertree.archive(laid, profile, self._core) as tree:
+            self._container.put_archive("/", tree)
+
+    def _start(self) -> None:
+        container, api = self._container, self._engine.api
+        streams = {"stdin": int(self._wanted.life), "stdout": 1, "stderr": 1, "stream": 1}
+        connection = api.attach_socket(container.id, params=streams)
+        api._disable_socket_timeout(connection)
+        self.program = ContainerProgram(
+            connection, argv=[self._wanted.name], status=self._status, send=lambda number: self._signal(number)
+        )
+        container.start()
+        about = self._first_words()
+        self.machine, self._libc = about["machine"], about["libc"]
+        self.notes = (*self.notes, *about["notes"])
+
+    def _first_words(self) -> dict[str, Any]:
+        """Return what the board's first process says once its devices are there."""
+        ready, _, _ = select.select([self.program.stdout], [], [], START_LIMIT_S)
+        line = self.program.stdout.readline() if ready else ""
+        try:
+            about: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            told = line.strip() if ready else f"nothing within {START_LIMIT_S:g} s"
+            if ready and self.program.poll() is not None:
+                told = f"{told}\n{self.program.stderr.read()}".strip()
+            raise UnsupportedEnvironmentError(
+                f"{self.profile.name}: the board's first process does not start from {self._wanted.image}",
+                details=told[-2000:] or None,
+                hint="Is QEMU registered for its architecture? See: edge-sim doctor",
+            ) from error
+        return about
+
+    def _status(self) -> int | None:
+        import docker
+
+        try:
+            state = self._engine.api.inspect_container(self._wanted.name)["State"]
+        except docker.errors.NotFound:
+            return 137
+        return None if state["Running"] else int(state["ExitCode"])
+
+    def _signal(self, number: int) -> None:
+        import docker
+
+        with contextlib.suppress(docker.errors.APIError):  # it has ended
+            self._engine.api.kill(self._wanted.name, number)

@@ -1,0 +1,174 @@
+"""The Docker engine, and the interpreters with which the kernel runs other processors' programs.
+
+``connect`` is the only way to an engine. ``interpreters`` reads what is registered in binfmt_misc; ``require`` says
+what is missing before a board of an architecture hangs or dies with "exec format error".
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.process import run
+
+OLDEST_API = (1, 41)
+"""Docker 20.10, Debian 12's: the first that records an image's processor variant and cgroup namespaces."""
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+_START = "As root on Debian: .ci/engine. Without Docker: --driver local."
+_SLOW_ANSWER_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """One entry of binfmt_misc: ``name`` is QEMU's name of the processor, ``flags`` the kernel's letters."""
+
+    name: str
+    program: str
+    flags: str
+    enabled: bool
+
+    @property
+    def in_containers(self) -> bool:
+        """F: the kernel holds the program open, so that it need not be in the container's file system."""
+        return "F" in self.flags
+
+    @property
+    def honours_set_id(self) -> bool:
+        """C: ids come from the program that is run, not from the interpreter. Debian's entries are without it."""
+        return "C" in self.flags
+
+
+def connect() -> Any:
+    """Return a docker.DockerClient that has answered. The caller closes it.
+
+    Raises UnsupportedEnvironmentError when there is none, we may not talk to it, or it is older than Docker 20.10.
+    """
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise UnsupportedEnvironmentError(
+            "Python's docker package is not installed", hint="pip install 'edge-sim[sim]'"
+        ) from error
+    client = None
+    try:
+        client = docker.from_env(timeout=_SLOW_ANSWER_S)
+        version = client.version()
+    except (DockerException, OSError) as error:  # the client asks for the version while it is made
+        if client is not None:
+            client.close()
+        raise explain(error) from error
+    if _numbers(version["ApiVersion"]) < OLDEST_API:
+        client.close()
+        raise UnsupportedEnvironmentError(
+            f"Docker {version.get('Version')} is too old (API {version['ApiVersion']})",
+            hint="Docker 20.10 or newer is needed: apt-get install docker.io (Debian 11 or newer).",
+        )
+    return client
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what a call to the engine may raise: its refusals, and a connection that breaks or says nothing."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    # docker reads an answer that goes on for long past requests, and lets urllib3's own errors through.
+    return (DockerException, RequestException, HTTPError, OSError)
+
+
+def explain(error: Exception) -> UnsupportedEnvironmentError:
+    """Return in our words why an engine did not answer."""
+    place = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    causes = _causes(error)
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return UnsupportedEnvironmentError(
+            f"{place}: this user may not talk to the Docker engine",
+            hint="As root: usermod --append --groups docker USER; then log in again.",
+        )
+    if any(isinstance(cause, FileNotFoundError | ConnectionRefusedError) for cause in causes):
+        return UnsupportedEnvironmentError(f"{place}: no Docker engine answers", hint=_START)
+    return UnsupportedEnvironmentError(f"{place}: the Docker engine cannot be used", details=str(error), hint=_START)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the chain of an error; requests and urllib3 keep causes among the arguments."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in found:
+            continue
+        found.append(one)
+        reason = getattr(one, "reason", None)
+        waiting += [one.__cause__, one.__context__, *(a for a in (*one.args, reason) if isinstance(a, BaseException))]
+    return found
+
+
+def interpreters(folder: Path = BINFMT) -> Mapping[str, Interpreter]:
+    """Return what binfmt_misc holds for QEMU, by name (``qemu-arm``); empty when it is not mounted."""
+    entries = {}
+    for file in sorted(folder.glob("qemu-*")):
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:  # it may go away while we look
+            continue
+        values = dict(line.partition(" ")[::2] for line in lines)
+        entries[file.name] = Interpreter(
+            name=file.name,
+            program=values.get("interpreter", ""),
+            flags=values.get("flags:", ""),
+            enabled="enabled" in lines,
+        )
+    return entries
+
+
+def qemu_version(interpreter: Interpreter) -> str | None:
+    """Return the interpreter's version, such as ``7.2.22``, or None where its program is not on this machine."""
+    # Under its registered name (…-binfmt-P) QEMU takes its arguments differently.
+    program = Path(interpreter.program).resolve()
+    try:
+        said = run([str(program), "--version"], timeout=10).stdout.decode(errors="replace")
+    except UnsupportedEnvironmentError:
+        return None
+    found = re.search(r"version (\d+(?:\.\d+)+)", said)
+    return found[1] if found else None
+
+
+def require(architecture: str, client: Any) -> Interpreter | None:
+    """Return the interpreter that runs programs of ``architecture``, None where the processor does or we cannot see.
+
+    Raises UnsupportedEnvironmentError when the engine runs on this machine's kernel and that has no usable one.
+    """
+    info = client.info()
+    if architecture == platform.machine() or info.get("KernelVersion") != platform.release():
+        return None
+    return check(architecture, interpreters())
+
+
+def check(architecture: str, registered: Mapping[str, Interpreter]) -> Interpreter:
+    """Return the interpreter for ``architecture``; raise UnsupportedEnvironmentError where none can be used."""
+    name = ARCHITECTURES[architecture].qemu
+    entry = registered.get(name)
+    if entry is None or not entry.enabled:
+        raise UnsupportedEnvironmentError(
+            f"this machine does not run programs for {architecture}: {name} is not registered in {BINFMT}",
+            hint="As root on Debian: apt-get install qemu-user-static, then .ci/engine",
+        )
+    if not entry.in_containers:
+        raise UnsupportedEnvironmentError(
+            f"{name} is registered without the flag F (flags {entry.flags}): containers do not find {entry.program}",
+            hint=f"As root: echo -1 >{BINFMT}/{name}; then .ci/engine (Debian's qemu-user-static registers it with F)",
+        )
+    return entry
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -1,0 +1,282 @@
+"""The boards' images: which one belongs to which content, and how it is built where it is missing.
+
+An image is made of a Dockerfile, the sources that ``.dockerignore`` lets in, and a base; its tag is a hash of these
+three, so what has not changed is not built again. The base is ``--base FILE.tar`` (Debian's, OpenWrt's …), else the
+one that ``make base-images`` made, else the Dockerfile's own, which a registry must have.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import re
+import struct
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation import engine
+from edge_sim.emulation.bases import NEWEST_FILE, Base, Progress, cached, digest
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+
+BUILD_LIMIT_S = 1200.0
+"""For one image. On a base of ours it takes seconds; apt under QEMU takes minutes."""
+SILENCE_LIMIT_S = 300
+"""How long a step may say nothing: an illegal instruction under QEMU can hang instead of ending."""
+_ROOT = Path(__file__).resolve().parents[2]
+_OPENERS: Mapping[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """What an image is made from. ``base`` None: the Dockerfile's own; ``given``: the base is somebody's file."""
+
+    architecture: str
+    content: bytes
+    base: Base | None
+    given: bool
+
+    @property
+    def tag(self) -> str:
+        identity = self.base.content if self.base else "registry"
+        digits = hashlib.sha256(self.content + identity.encode()).hexdigest()[:12]
+        return f"edge-sim-board-{self.architecture}:{digits}"
+
+    @property
+    def network(self) -> str:
+        """A base of ours holds all that is needed, and a build without a network proves it."""
+        return "none" if self.base and not self.given else "host"
+
+
+def image_for(architecture: str, base: Path | None = None) -> str:
+    """Return the name of the image for ``architecture`` as the sources are now. Needs no engine.
+
+    Raises UsageError when ``base`` cannot be read.
+    """
+    return _image(architecture, base).tag
+
+
+def build(architecture: str, base: Path | None, progress: Progress, client: Any = None) -> str:
+    """Return the name of the image for ``architecture``, built now if the engine has not got it.
+
+    ``base`` is a root file system as a tar file, plain or compressed by gzip, bzip2 or xz; ``client`` a
+    docker.DockerClient in use. Raises UsageError for a base that is none or another processor's, and
+    UnsupportedEnvironmentError when engine, QEMU or registry is missing or the build fails.
+    """
+    if base:
+        _check_machine(base, architecture)
+    image = _image(architecture, base)
+    if client is not None:
+        return _built(image, client, progress)
+    with contextlib.closing(engine.connect()) as own:
+        return _built(image, own, progress)
+
+
+def import_base(base: Base, client: Any, progress: Progress) -> str:
+    """Return the engine's name for ``base``, brought in now if it is not there, with its platform on it.
+
+    Loaded, not imported: ``docker import`` records this machine's processor and the time, and ``--platform`` then
+    goes to a registry instead of finding it.
+    """
+    name = f"edge-sim-base-{base.architecture}:{base.content}"
+    if _has(client, name):
+        return name
+    progress(f"{base.architecture}: bringing {base.path.name} into the engine")
+    with _plain(base.path) as layer, tempfile.TemporaryFile() as archive:
+        _write_archive(archive, layer, name, platform(base.architecture))
+        archive.seek(0)
+        try:
+            client.images.load(archive)
+        except engine.failures() as error:
+            raise UnsupportedEnvironmentError(f"{base.path}: the engine refuses it", details=str(error)) from error
+    return name
+
+
+def context(architecture: str) -> bytes:
+    """Return what an image is built from as a tar archive: the same sources, the same bytes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, path in [("Dockerfile", dockerfile(architecture)), *((name, _ROOT / name) for name in _sources())]:
+            _add(tar, name, path.read_bytes())
+    return archive.getvalue()
+
+
+def dockerfile(architecture: str) -> Path:
+    """Return the architecture's Dockerfile: ``Dockerfile.armv7`` for armv7l."""
+    path = _ROOT / f"Dockerfile.{architecture.removesuffix('l')}"
+    if not path.is_file():
+        raise UnsupportedEnvironmentError(f"{path}: not found", hint="Images are built from a clone of edge-sim.")
+    return path
+
+
+def platform(architecture: str) -> str:
+    """Return the platform of an image's user land: ``linux/arm/v5`` for armv6l, as Debian's armel is."""
+    found = re.search(r"^ARG PLATFORM=(\S+)$", dockerfile(architecture).read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else ARCHITECTURES[architecture].oci_platform
+
+
+def _sources() -> list[str]:
+    from docker.utils.build import exclude_paths
+
+    lines = (_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    found = exclude_paths(str(_ROOT), [line for line in lines if line and not line.startswith("#")])
+    # It gives directories as well, and .dockerignore itself.
+    return sorted(name for name in found if name.startswith("edge_sim/") and (_ROOT / name).is_file())
+
+
+def _image(architecture: str, file: Path | None) -> _Image:
+    try:
+        base = Base(architecture=architecture, path=file, content=digest(file)) if file else cached(architecture)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    return _Image(architecture=architecture, content=context(architecture), base=base, given=file is not None)
+
+
+def _has(client: Any, name: str) -> bool:
+    return bool(client.images.list(name=name))
+
+
+def _built(image: _Image, client: Any, progress: Progress) -> str:
+    if _has(client, image.tag):
+        progress(f"{image.architecture}: {image.tag} is there, nothing to do")
+        return image.tag
+    engine.require(image.architecture, client)
+    if image.base is None:
+        progress(f"{image.architecture}: no base of our own, asking the registry for the Dockerfile's")
+    name = import_base(image.base, client, progress) if image.base else None
+    started = time.monotonic()
+    said: list[str] = []
+    try:
+        for event in _events(image, name, client):
+            said += _lines(event, image.architecture, progress)
+            if "error" in event:
+                raise _failed(image, said, event["error"])
+            if time.monotonic() - started > BUILD_LIMIT_S:
+                raise _failed(image, said, f"no end after {BUILD_LIMIT_S:g} s")
+    except engine.failures() as error:
+        silent = "timed out" in str(error)
+        raise _failed(image, said, f"a step said nothing for {SILENCE_LIMIT_S} s" if silent else str(error)) from error
+    progress(f"{image.architecture}: built {image.tag} in {time.monotonic() - started:.0f} s")
+    return image.tag
+
+
+def _events(image: _Image, base: str | None, client: Any) -> Any:
+    """Have the engine build, and return what it says. It stops building when nobody listens any more."""
+    return client.api.build(
+        fileobj=io.BytesIO(image.content),
+        custom_context=True,
+        tag=image.tag,
+        buildargs={"BASE_IMAGE": base} if base else {},
+        network_mode=image.network,
+        labels={"edge-sim.architecture": image.architecture, "edge-sim.base": base or "registry"},
+        rm=True,
+        forcerm=True,
+        decode=True,
+        timeout=SILENCE_LIMIT_S,
+    )
+
+
+def _lines(event: Mapping[str, Any], architecture: str, progress: Progress) -> list[str]:
+    lines = [line for line in str(event.get("stream", "")).splitlines() if line.strip()]
+    for line in lines:
+        if line.startswith("Step "):
+            progress(f"{architecture}: {line[:100]}")
+    return lines
+
+
+def _failed(image: _Image, said: list[str], why: str) -> UnsupportedEnvironmentError:
+    hint = None
+    if image.base is None:
+        hint = "Without a registry: make base-images, or give a root file system with --base FILE.tar."
+    elif image.given:
+        hint = "A base must hold Python 3.10 or newer and the agent's packages, or reach its own package feed."
+    return UnsupportedEnvironmentError(
+        f"the image for {image.architecture} could not be built: {why}",
+        details="\n".join(said[-8:]) or None,
+        hint=hint,
+    )
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = len(content), NEWEST_FILE, 0o644
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _write_archive(target: IO[bytes], layer: Path, name: str, on: str) -> None:
+    """Write what ``docker save`` would: one layer and a configuration. The image's id depends on nothing else."""
+    os_name, machine, *variant = on.split("/")
+    with layer.open("rb") as opened:
+        diff = hashlib.sha256()
+        while block := opened.read(1 << 20):
+            diff.update(block)
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NEWEST_FILE))
+    config = {
+        "architecture": machine,
+        **({"variant": variant[0]} if variant else {}),
+        "os": os_name,
+        "created": created,
+        "history": [{"created": created, "created_by": "edge-sim"}],
+        "config": {"Cmd": ["/bin/sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff.hexdigest()}"]},
+    }
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        _add(tar, "config.json", json.dumps(config).encode())
+        tar.add(layer, "layer.tar")
+        manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+@contextlib.contextmanager
+def _plain(path: Path) -> Iterator[Path]:
+    """Give the tar file without its compression."""
+    with path.open("rb") as opened:
+        start = opened.read(8)
+    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+    if opener is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=".tar") as plain:
+        try:
+            with opener(path) as compressed:
+                while block := compressed.read(1 << 20):
+                    plain.write(block)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise UsageError(f"{path}: cannot be unpacked: {error}") from error
+        plain.flush()
+        yield Path(plain.name)
+
+
+def _check_machine(path: Path, architecture: str) -> None:
+    """Refuse a file that is no tar archive, holds no program, or programs for another processor."""
+    row = ARCHITECTURES[architecture]
+    try:
+        with tarfile.open(path) as tar:
+            machine = next((found for member in tar if (found := _machine(tar, member)) is not None), None)
+    except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        raise UsageError(f"{path}: no root file system: {error}") from error
+    if machine != row.elf_machine:
+        what = "holds no program" if machine is None else f"is for another processor (ELF machine {machine})"
+        raise UsageError(
+            f"{path}: {what}; {architecture} is ELF machine {row.elf_machine}",
+            hint="A base is a whole root file system, such as OpenWrt's …-rootfs.tar.gz for the same processor.",
+        )
+
+
+def _machine(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int | None:
+    """Return the ELF machine of a program below a bin directory, None for anything else."""
+    if not (member.isfile() and member.mode & 0o111 and "bin/" in member.name):
+        return None
+    opened = tar.extractfile(member)
+    header = opened.read(20) if opened else b""
+    return struct.unpack_from("<H", header, 18)[0] if header[:4] == b"\x7fELF" and len(header) == 20 else None

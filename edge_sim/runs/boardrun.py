@@ -1,0 +1,239 @@
+"""One board's part of a run: up, agent connected, deployed, looked at, functions invoked, updated.
+
+A step that shows the definition to be wrong ends the board's part; what differs from the scenario is collected.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+from typing import Any
+
+from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.doctor import certificate_for
+from edge_sim.emulation.scenario import Invocation, Scenario, Update, differences
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.profiles import DeviceProfile
+from edge_sim.runs import aws
+from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
+from edge_sim.runs.aws import Aws
+from edge_sim.runs.cloudprocess import CloudProcess
+from edge_sim.runs.drivers import Driver, Progress
+from edge_sim.runs.results import BoardReport, Problem
+
+CONNECT_S = 30.0
+DEPLOY_S = 120.0
+UPDATE_S = 180.0
+COMMAND_S = 120.0
+
+_CLAIMS = {
+    "owners": "owners of the files",
+    "identities": "functions with the rights of their users",
+    "mounts": "volumes, devices and containers",
+}
+
+
+class BoardRun:
+    """One board's part of a run."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        profile: DeviceProfile,
+        cloud: CloudProcess,
+        client: Aws,
+        definitions: aws.Definitions,
+        driver: Driver,
+        progress: Progress,
+    ) -> None:
+        self.scenario = scenario
+        self.driver = driver
+        self._board: Board | None = None
+        self._stopped = threading.Event()
+        self.profile = profile
+        self.cloud = cloud
+        self.aws = client
+        self.definitions = definitions
+        self.thing = f"{scenario.name}-{profile.name}"
+        self.progress: Progress = lambda text: progress(f"{profile.name}: {text}")
+        self.report = BoardReport(
+            profile=profile.name,
+            driver=driver.name,
+            architecture=profile.architecture,
+            operating_system=profile.operating_system,
+            core=profile.greengrass.version,
+            user_names={user.uid: name for name, user in profile.users.items()},
+            group_names={gid: name for name, gid in profile.groups.items()},
+        )
+
+    def run(self) -> BoardReport:
+        """Carry out the board's part and return what was found. Raises EdgeSimError for what ends the whole run."""
+        with ExitStack() as stack:
+            self.progress("making the board")
+            board = stack.enter_context(self.driver.board(self.profile, self.thing, self.cloud.mqtt))
+            self._board = board
+            self._introduce(board)
+            agent = stack.enter_context(agent_running(board))
+            agent.wait_for("connected", timeout_s=CONNECT_S, alive=self._check)
+            self._certify(board)
+            thing_arn = aws.create_thing(self.aws, self.thing)
+            if self._deploy(board, agent, thing_arn):
+                self._look(board)
+                if board.proves.everything:  # a process with other ids or another view would prove nothing
+                    self._probe(board)
+                    self._invoke(board)
+            for update in self.scenario.updates:
+                self._update(board, agent, thing_arn, update)
+        return self.report
+
+    def stop(self) -> None:
+        """End the board's part from another thread; ``run`` raises soon after."""
+        self._stopped.set()
+        if self._board is not None:
+            self._board.close()
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise UnsupportedEnvironmentError(f"{self.profile.name}: the run was stopped")
+        self.cloud.check()
+
+    def _introduce(self, board: Board) -> None:
+        self.report.machine = board.machine
+        self.report.standing_in = board.standing_in
+        self.report.notes += board.notes
+        for missing in board.proves.missing:
+            self.report.not_proven.append(f"{_CLAIMS[missing.claim]}: {missing.reason}. {missing.help}")
+
+    def _certify(self, board: Board) -> None:
+        self.progress("asking the board what about it is true")
+        try:
+            self.report.certificate = certificate_for(board, self.profile)
+        except UnsupportedEnvironmentError as error:
+            self.report.not_proven.append(f"certificate: {error.brief}")
+
+    def _alive(self, agent: AgentProcess) -> Callable[[], None]:
+        def check() -> None:
+            self._check()
+            agent.check()
+
+        return check
+
+    def _deploy(self, board: Board, agent: AgentProcess, thing_arn: str) -> bool:
+        self.progress("deploying")
+        core = self.scenario.core["Cores"][0]
+        group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core["CertificateArn"], self.definitions)
+        status = aws.wait_for_deployment(
+            self.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=self._alive(agent)
+        )
+        failed = status["DeploymentStatus"] != "Success"
+        self.report.deployment = {
+            "id": deployment_id,
+            "group_id": group_id,
+            "status": status["DeploymentStatus"],
+            "error": status.get("ErrorMessage") if failed else None,
+        }
+        if failed:
+            # Without mounts a board lacks its devices, so a refusal says nothing about the definition.
+            kind = "definition" if board.proves.mounts else "environment"
+            self._problem(kind, "deployment", str(status.get("ErrorMessage") or "it failed without a reason"))
+        return not failed
+
+    def _look(self, board: Board) -> None:
+        self.progress("reading the layout")
+        layout = ask(board, "layout", timeout_s=COMMAND_S)
+        self.report.layout = layout["layout"]
+        self.report.not_proven += layout["not_proven"]
+        for difference in layout.get("differences", []):
+            self._problem("access", *difference.split(": ", 1))
+
+    def _probe(self, board: Board) -> None:
+        self.progress("probing who may open what")
+        answer = ask(board, "access", timeout_s=COMMAND_S)
+        self.report.access = answer["access"]
+        for row in self.report.access:
+            if row["ok"] is None:  # nothing to probe; the row's reasons say why
+                continue
+            if not row["ok"] or not row["agree"]:
+                self._problem("access", f"{row['function']} × {row['resource']}", _access_message(row))
+
+    def _invoke(self, board: Board) -> None:
+        for invocation in self.scenario.invocations:
+            self.progress(f"invoking {invocation.function_id}")
+            row = ask(
+                board,
+                "invoke",
+                invocation.function_id,
+                "--event",
+                json.dumps(invocation.event),
+                timeout_s=COMMAND_S,
+            )
+            self._judge(invocation, {"function": invocation.function_id, **row})
+
+    def _judge(self, invocation: Invocation, row: dict[str, Any]) -> None:
+        found = differences(invocation.expect, row.get("result")) if row["ok"] else [str(row.get("error"))]
+        self.report.functions.append({**row, "ok": not found})
+        self.report.notes += [note for note in row.get("notes", []) if note not in self.report.notes]
+        for difference in found:
+            self._problem("function", invocation.function_id, difference)
+
+    def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
+        self.progress(f"updating the core to {update.version}")
+        before = self._running(board)
+        where = (self.profile.operating_system, self.profile.architecture)
+        build = core_build(update.version, starts=update.starts)
+        with self.cloud.offering:
+            self.cloud.load_build(update.software, *where, update.version, build)
+            job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0])
+        execution = aws.wait_for_update(self.aws, job_id, self.thing, timeout_s=UPDATE_S, alive=self._alive(agent))
+        agent.check()
+        running = self._running(board)
+        details = execution.get("statusDetails", {}).get("detailsMap", {})
+        ends_as_said = execution["status"] == update.status and running == update.running
+        self.report.updates.append(
+            {
+                "job_id": job_id,
+                "job_status": aws.job_status(self.aws, job_id),
+                "from": before,
+                "to": version,
+                "status": execution["status"],
+                "reason": details.get("reason"),
+                "running": running,
+                "details": details,
+                "timeline": _timeline(agent.events, job_id),
+                "as_expected": ends_as_said,
+                "ok": ends_as_said,
+            }
+        )
+        if not ends_as_said:
+            self._problem(
+                "update",
+                f"{before} → {version}",
+                f"ended {execution['status']} ({details.get('reason')}) with {running} running; the scenario expects "
+                f"{update.status} with {update.running}",
+            )
+
+    def _running(self, board: Board) -> str:
+        """Return the version that the core link leads to, read on the board but not by the agent."""
+        link = PurePosixPath(board.root) / self.profile.greengrass.root.lstrip("/") / "ggc" / "core"
+        found = board.exec(["readlink", str(link)], COMMAND_S)
+        return PurePosixPath(found.stdout.strip()).name
+
+    def _problem(self, kind: Any, where: str, message: str) -> None:
+        self.report.problems.append(Problem(kind=kind, where=where, message=message))
+
+
+def _access_message(row: dict[str, Any]) -> str:
+    reasons = "; ".join(row["reasons"])
+    if not row["agree"]:
+        return f"computed and probed access differ, a fault of edge-sim, please report it: {reasons}"
+    return f"the definition says {row['expected']}: {reasons}"
+
+
+def _timeline(events: Sequence[dict[str, Any]], job_id: str) -> list[dict[str, Any]]:
+    """Return the phases an update went through, with seconds since its first event."""
+    steps = [e for e in events if e.get("event") == "update" and e.get("job") == job_id]
+    start = steps[0]["at"] if steps else 0.0
+    return [{"phase": e.get("phase"), "detail": e.get("detail"), "seconds": round(e["at"] - start, 2)} for e in steps]

@@ -1,0 +1,163 @@
+"""How a run gets its boards: ``local`` (namespaces of this machine) or ``docker`` (containers, QEMU where needed).
+
+A driver is opened once a run and then asked for one board after the other, or for several at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_sim.emulation.capabilities import Proves
+from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.scenario import Scenario
+from edge_sim.errors import UsageError
+from edge_sim.greengrass import parse
+from edge_sim.greengrass.group import Group
+from edge_sim.profiles import DeviceProfile
+from edge_sim.runs.agentprocess import Board, Process
+
+Progress = Callable[[str], None]
+AT_ONCE_IN_DOCKER = (os.cpu_count() or 1) + 1
+"""A board mostly waits while it updates: on two processors three at once are as quick as four."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """``bind`` is where the cloud must listen (None: loopback), ``at_once`` how many boards make sense together.
+
+    ``board`` makes the board of a profile whose agent is the thing ``thing`` at the broker ``mqtt``.
+    """
+
+    name: str
+    bind: str | None
+    at_once: int
+    board: Callable[[DeviceProfile, str, str], AbstractContextManager[Board]]
+
+
+@contextmanager
+def local(scenario: Scenario, *, binds: Mapping[str, Path], keep: Path | None) -> Iterator[Driver]:
+    """Boards in namespaces of this machine. ``keep`` is a directory in which their roots stay behind."""
+
+    @contextmanager
+    def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:
+        directory = keep / profile.name if keep else None
+        stand_in = {"architecture": profile.architecture, "operatingSystem": profile.operating_system}
+        config = {**_config(profile, thing, mqtt), **stand_in}
+        with (
+            LocalBoard(
+                profile,
+                directory,
+                keep=directory is not None,
+                files=scenario.files,
+                lines=scenario.devices,
+                binds=binds,
+                core=profile.greengrass.version,
+            ) as made,
+            tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as place,
+        ):
+            path = Path(place) / "agent.json"
+            path.write_text(json.dumps(config), encoding="utf-8")
+            yield _Local(made, path)
+
+    yield Driver(name="local", bind=None, at_once=1, board=board)
+
+
+@contextmanager
+def docker(
+    scenario: Scenario,
+    profiles: Sequence[DeviceProfile],
+    *,
+    binds: Mapping[str, Path],
+    broker: str | None,
+    progress: Progress,
+) -> Iterator[Driver]:
+    """Boards in containers, on a network of this run's own. Images that are not there are built first.
+
+    ``broker`` is one that the boards must reach, None for the cloud's own.
+    """
+    from edge_sim.emulation import boards, dockernetwork, engine, images
+    from edge_sim.emulation.dockerboard import DockerBoard
+
+    if broker and any(place in broker for place in ("//127.", "//localhost", "//[::1]")):
+        raise UsageError(
+            f"--broker {broker}: a container does not reach this machine's loopback",
+            hint="Leave --broker out, or name an address that other machines reach.",
+        )
+    contained = _has_containers(scenario)
+    with closing(engine.connect()) as client:
+        boards.remove_ownerless(client)
+        tags = {
+            architecture: images.build(architecture, None, progress, client)
+            for architecture in dict.fromkeys(profile.architecture for profile in profiles)
+        }
+        prefix = f"{boards.PREFIX}run-{os.getpid()}"
+        marks = boards.labels(lasting=False)
+        with dockernetwork.temporary(client, prefix, marks, internal=broker is None) as network:
+
+            @contextmanager
+            def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:
+                name = f"{prefix}-{profile.name}"
+                with (
+                    closing(engine.connect()) as own,  # one client a thread
+                    DockerBoard(
+                        profile,
+                        engine=own,
+                        image=tags[profile.architecture],
+                        network=network.name,
+                        name=name,
+                        agent=_config(profile, thing, mqtt),
+                        files=scenario.files,
+                        lines=scenario.devices,
+                        binds=binds,
+                        core=profile.greengrass.version,
+                        contained=contained,
+                        labels=boards.labels(name, profile=profile, thing=thing, mqtt=mqtt, lasting=False),
+                    ) as made,
+                ):
+                    yield made
+
+            yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
+
+
+class _Local:
+    """A local board as a run sees it: the agent is this Python's, and told what the board stands in for."""
+
+    agent_command = (sys.executable, "-m", "edge_sim.cli.main", "agent")
+    machine = platform.machine()
+
+    def __init__(self, board: LocalBoard, config: Path) -> None:
+        self._board = board
+        self._config = config
+        self.root = str(board.root)
+        self.notes: tuple[str, ...] = board.notes
+        self.proves: Proves = board.proves
+        self.standing_in = board.standing_in
+
+    def start_agent(self) -> Process:
+        argv = [*self.agent_command, "run", "--root", self.root, "--config", str(self._config)]
+        return self._board.popen(argv, stderr=subprocess.PIPE)
+
+    def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        return self._board.exec(argv, timeout)
+
+    def close(self) -> None:
+        self._board.close()
+
+
+def _config(profile: DeviceProfile, thing: str, mqtt: str) -> dict[str, str]:
+    return {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
+
+
+def _has_containers(scenario: Scenario) -> bool:
+    default, functions, _ = parse.function_definition(scenario.functions)
+    group = Group(functions=functions, default_config=default)
+    return any(group.isolation_mode(function) == "GreengrassContainer" for function in functions)

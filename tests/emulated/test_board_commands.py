@@ -1,0 +1,147 @@
+"""``edge-sim board`` as a user types it, and what runs leave behind when they are interrupted or killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edge_sim.emulation import boards
+from edge_sim.emulation.corebuild import core_build
+from edge_sim.profiles import load_profile
+from edge_sim.runs import aws
+from tests.emulated.containers import EXAMPLE, LIMIT_S, client, edge_sim, ready
+
+__all__ = ["client"]
+pytestmark = pytest.mark.emulated
+
+
+def left(client: Any, process: int) -> list[str]:
+    """Return the names of everything that a run of a process has at the engine."""
+    mark = f"edge-sim-run-{process}"
+    names = [container.name for container in client.containers.list(all=True)]
+    names += [volume.name for volume in client.volumes.list()]
+    names += [network.name for network in client.networks.list()]
+    return [name for name in names if name.startswith(mark)]
+
+
+@pytest.fixture
+def cloud() -> Iterator[dict[str, str]]:
+    """``edge-sim cloud serve --bind docker``, and what it said."""
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--bind", "docker", "--format", "json"]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("profile", ["generic-x86_64", "raspberry-pi-3"])
+def test_an_update_survives_a_restart_of_the_board(client: Any, cloud: dict[str, str], profile: str) -> None:
+    ready(client, profile)
+    name = f"test-{os.getpid()}-{profile}"
+    try:
+        about = json.loads(
+            edge_sim("board", "up", "--profile", profile, "--name", name, "--mqtt", cloud["mqtt"], "--format", "json")
+            .stdout
+        )  # fmt: skip
+        assert about["uname"] == load_profile(profile).architecture
+        (listed,) = [b for b in json.loads(edge_sim("board", "ls", "--format", "json").stdout) if b["name"] == name]
+        assert (listed["state"], listed["thing"]) == ("running", name)
+        assert edge_sim("board", "up", "--profile", profile, "--name", name, check=False).returncode == 2
+        _update(cloud, name, profile)
+        client.containers.get(f"edge-sim-{name}").restart()
+        assert _until(lambda: '"running", "version": "1.11.6"' in edge_sim("board", "logs", name).stdout)
+        core = edge_sim("board", "exec", name, "--", "readlink", "/greengrass/ggc/core")
+        assert core.stdout.strip() == "packages/1.11.6"
+        assert edge_sim("board", "exec", name, "--", "sh", "-c", "exit 5", check=False).returncode == 5
+    finally:
+        edge_sim("board", "down", name)
+    assert not [v for v in client.volumes.list() if name in v.name]
+    assert edge_sim("board", "down", name, check=False).returncode == 2
+
+
+def test_ctrl_c_during_board_up_leaves_nothing(client: Any) -> None:
+    ready(client, "generic-x86_64")
+    name = f"test-{os.getpid()}-alone"
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "board", "up", "--profile", "generic-x86_64", "--name", name]
+    process = subprocess.Popen([*argv, "--mqtt", "mqtt://192.0.2.1:1883"], stderr=subprocess.PIPE, text=True)
+    assert _until(lambda: any(name in container.name for container in client.containers.list()))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    found = [c.name for c in client.containers.list(all=True)] + [v.name for v in client.volumes.list()]
+    found += [network.name for network in client.networks.list()]
+    assert not [one for one in found if name in one]
+
+
+@pytest.mark.parametrize("step", ["making the board", "deploying", "updating the core"])
+def test_ctrl_c_leaves_nothing_behind(client: Any, step: str) -> None:
+    process = _run_until(client, step)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert left(client, process.pid) == []
+
+
+def test_a_killed_run_stops_its_boards_and_the_next_one_removes_them(client: Any) -> None:
+    process = _run_until(client, "updating the core")
+    process.kill()
+    process.communicate(timeout=LIMIT_S)
+    mark = f"edge-sim-run-{process.pid}"
+    assert _until(lambda: not [c for c in client.containers.list() if c.name.startswith(mark)])
+    assert left(client, process.pid)
+    boards.remove_ownerless(client)
+    assert left(client, process.pid) == []
+
+
+def _run_until(client: Any, step: str) -> subprocess.Popen[str]:
+    ready(client, "generic-x86_64")
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, "--driver", "docker"]
+    process = subprocess.Popen(
+        [*argv, "--profile", "generic-x86_64", "--profile", "amazon-linux-x86_64"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if step in line:
+            return process
+    process.communicate()
+    raise AssertionError(f"the run ended before {step!r}")
+
+
+def _update(cloud: dict[str, str], thing: str, profile_name: str) -> None:
+    profile = load_profile(profile_name)
+    where = (profile.operating_system, profile.architecture)
+    path = "/".join(("/edge-sim/builds/core", *where, "1.11.6"))
+    request = urllib.request.Request(cloud["http"] + path, data=core_build("1.11.6"), method="PUT")
+    urllib.request.urlopen(request, timeout=60).close()
+    clients = aws.Aws(cloud["http"], cloud["region"], lambda: None)
+    arn = aws.create_thing(clients, thing)
+    job, _ = aws.create_update(clients, arn, where[1], where[0])
+    ended = aws.wait_for_update(clients, job, thing, timeout_s=60, alive=lambda: None)
+    assert ended["status"] == "SUCCEEDED", ended
+
+
+def _until(holds: Callable[[], bool], limit_s: float = 30.0) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

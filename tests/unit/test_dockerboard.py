@@ -1,0 +1,223 @@
+"""What a board's container is made with and what is laid into it, worked out without an engine; programs' outputs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge_sim.emulation import boardroot, boards, dockerinit, dockeroptions, dockertree
+from edge_sim.emulation.dockeroptions import Wanted
+from edge_sim.emulation.dockerprogram import ContainerProgram
+from edge_sim.emulation.scenario import BoardFile, DeviceLines
+from edge_sim.profiles import DeviceProfile, load_profile
+
+ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "raspberry-pi-3", "openwrt-armv7"))
+
+
+def wanted(**changes: Any) -> Wanted:
+    values: dict[str, Any] = {"contained": True, "binds": {}, "cpus": 2, **changes}
+    return Wanted(name="b", image="i", network="n", volume="v", labels={"edge-sim.board": "b"}, **values)
+
+
+def options(profile: DeviceProfile, **changes: Any) -> dict[str, Any]:
+    return dockeroptions.options(profile, boardroot.plan(profile), wanted(**changes))
+
+
+def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
+    plan = boardroot.plan(profile, **scenario)
+    init = dockeroptions.for_init(profile, plan, contained=True, life=True, agent=["edge-sim", "agent", "run"])
+    items = (*dockertree.items(profile, plan), *dockertree.own_files(init, {"thing": "t"}))
+    with dockertree.archive(items, profile, "1.10.0") as file, tarfile.open(fileobj=file) as tar:
+        members = tar.getmembers()
+        names = [member.name for member in members]
+        for name in names:
+            above = str(Path(name).parent)
+            assert above == "." or above not in names[names.index(name) :], f"{name} comes before {above}"
+        return {f"/{member.name}": member for member in members}
+
+
+def test_a_board_gets_no_right_that_its_functions_do_not_need() -> None:
+    plain, contained = options(ZERO, contained=False), options(ZERO, contained=True)
+    assert plain["cap_drop"] == contained["cap_drop"] == ["ALL"]
+    assert set(contained["cap_add"]) - set(plain["cap_add"]) == {"SYS_ADMIN", "SYS_CHROOT"}
+    assert not {"SYS_ADMIN", "SYS_CHROOT", "MKNOD", "NET_ADMIN", "NET_RAW", "SYS_PTRACE"} & set(plain["cap_add"])
+    assert "privileged" not in plain
+    assert plain["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_apparmor_is_let_go_only_where_mounts_need_it() -> None:
+    assert "apparmor=unconfined" not in options(ZERO, contained=False, apparmor=True)["security_opt"]
+    assert "apparmor=unconfined" in options(ZERO, contained=True, apparmor=True)["security_opt"]
+    plan = boardroot.plan(ZERO)
+    assert any("AppArmor" in note for note in dockeroptions.notes(ZERO, plan, wanted(apparmor=True)))
+    assert not any("AppArmor" in note for note in dockeroptions.notes(ZERO, plan, wanted()))
+
+
+def test_granted_capabilities_are_named_in_the_notes() -> None:
+    (granted,) = [n for n in dockeroptions.notes(ZERO, boardroot.plan(ZERO), wanted()) if n.startswith("capabilities")]
+    assert all(name in granted for name in dockeroptions.capabilities(contained=True))
+
+
+def test_limits_are_the_profiles_and_never_more_than_this_machine() -> None:
+    made = options(ZERO)
+    assert made["mem_limit"] == made["memswap_limit"] == f"{512 * 1024}k"
+    assert made["nano_cpus"] == 1_000_000_000
+    assert options(PI3, cpus=2)["nano_cpus"] == 2_000_000_000
+    assert 0 < made["pids_limit"] <= 512
+
+
+def test_only_armv6_tells_qemu_which_processor_to_be() -> None:
+    assert options(ZERO)["environment"] == {"QEMU_CPU": "arm1176"}
+    assert options(PI3)["environment"] == {}
+
+
+def test_devices_are_passed_one_by_one_and_terminals_are_made_inside() -> None:
+    passed = options(ZERO)["devices"]
+    assert "/dev/zero:/dev/gpiomem:rw" in passed
+    assert not [device for device in passed if "tty" in device or "mmcblk" in device]
+    for_init = {device["path"]: device for device in _init(ZERO)["devices"]}
+    assert (for_init["/dev/gpiomem"]["gid"], for_init["/dev/gpiomem"]["mode"]) == (997, 0o660)
+    gps = next(device for device in for_init.values() if device["says"])
+    assert gps["pty"]
+    assert gps["says"][0].startswith("$GPGGA")
+    assert gps["says"][0].endswith("\r\n")
+
+
+def test_a_scenarios_lines_replace_the_gps(tmp_path: Path) -> None:
+    (tmp_path / "said").write_text("21.5 C\n22.0 C\n")
+    lines = [DeviceLines(path="/dev/ttyUSB0", lines=tmp_path / "said")]
+    devices = {device["path"]: device for device in _init(ZERO, lines=lines)["devices"]}
+    assert devices["/dev/ttyUSB0"]["says"] == ["21.5 C\r\n", "22.0 C\r\n"]
+
+
+def test_the_first_process_reads_its_plan_as_a_literal() -> None:
+    plan = _init(ZERO)
+    (text,) = [item.text for item in dockertree.own_files(plan, None) if item.path == dockerinit.PLAN]
+    assert ast.literal_eval(text) == plan
+
+
+def test_the_tree_is_the_boards_own_and_nothing_of_this_machine() -> None:
+    found = laid(PI3)
+    assert (found["/home/pi"].uid, found["/home/pi"].gid, found["/home/pi"].mode) == (1000, 1000, 0o755)
+    assert found["/tmp"].mode == 0o1777
+    assert found["/etc/passwd"].isfile()
+    assert found["/greengrass/ggc/core"].linkname == "packages/1.10.0"
+    assert found["/greengrass/ggc/packages/1.10.0/greengrassd"].mode == 0o755
+    assert found["/greengrass/config/config.json"].mode == 0o644
+    assert found[dockertree.AGENT_CONFIG].mode == 0o600
+    here = [sys.prefix, str(Path(dockertree.__file__).parents[1]), "/etc/alternatives", "/etc/hosts", "/proc", "/dev"]
+    assert not [path for path in found if path in here or any(path.startswith(f"{top}/") for top in here)]
+    assert "/bin" not in found
+
+
+def test_openwrts_links_replace_the_images_directories() -> None:
+    found = laid(OPENWRT)
+    assert found["/var"].issym()
+    assert found["/var"].linkname == "tmp"
+    assert found["/etc/openwrt_release"].isfile()
+    assert options(OPENWRT)["tmpfs"] == {}
+
+
+def test_a_scenarios_files_keep_owner_group_and_mode(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("1,2\n")
+    files = [BoardFile(path="/srv/data", copy=tmp_path, owner="pi", group="gpio", mode=0o640)]
+    found = laid(PI3, files=files)
+    assert (found["/srv/data/one.csv"].uid, found["/srv/data/one.csv"].gid) == (1000, PI3.groups["gpio"])
+    assert (found["/srv/data"].mode, found["/srv/data/one.csv"].mode) == (0o750, 0o640)
+
+
+def test_files_below_run_keep_it_from_being_in_memory(tmp_path: Path) -> None:
+    file = BoardFile(path="/run/station", copy=tmp_path)
+    assert "/run" in options(PI3)["tmpfs"]
+    assert not dockeroptions.options(PI3, boardroot.plan(PI3, files=[file]), wanted())["tmpfs"]
+
+
+def test_what_a_dead_process_left_is_told_from_what_a_living_one_uses() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    owner = boards._identity(child.pid)
+    assert not boards._is_ownerless({boards.OWNER: str(owner)})
+    pid, started, namespace = str(owner).split("@")
+    assert boards._is_ownerless({boards.OWNER: f"{pid}@1@{namespace}"}), "the id is somebody else's by now"
+    assert not boards._is_ownerless({boards.OWNER: f"{pid}@{started}@1"}), "not to be seen from here"
+    child.kill()
+    child.wait()
+    assert boards._is_ownerless({boards.OWNER: str(owner)})
+    assert not boards._is_ownerless({boards.OWNER: ""}), "board up: it stays"
+
+
+def test_both_outputs_of_a_program_arrive_whole() -> None:
+    with _program([(1, b"one\n"), (2, b"oops\n"), (1, b"x" * 200_000)], status=3) as program:
+        out, err = program.communicate(timeout=10)
+    assert (len(out), err, program.returncode) == (200_004, "oops\n", 3)
+
+
+def test_a_program_runs_until_its_stream_ends() -> None:
+    ours, theirs = socket.socketpair()
+    program = ContainerProgram(_connection(ours), argv=["x"], status=lambda: 0, send=lambda _: None)
+    assert program.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.wait(0.05)
+    theirs.close()
+    assert program.wait(10) == 0
+    program.close()
+    program.close()
+
+
+def test_patience_ends_with_the_next_moment() -> None:
+    life = dockerinit.Life()
+    assert dockerinit.patience(life, None) is None
+    life.deadline = 0.0
+    assert dockerinit.patience(life, None) == 0
+
+
+def _init(profile: DeviceProfile, **scenario: Any) -> dict[str, Any]:
+    plan = boardroot.plan(profile, **scenario)
+    return dockeroptions.for_init(profile, plan, contained=True, life=False, agent=[])
+
+
+def _connection(end: socket.socket) -> Any:
+    reader = end.makefile("rb")
+    response = SimpleNamespace(raw=SimpleNamespace(_fp=SimpleNamespace(fp=reader)), close=end.close)
+    return SimpleNamespace(_sock=end, _response=response)
+
+
+class _program:  # noqa: N801 - used like a function
+    """A program whose engine sends ``frames`` and ends."""
+
+    def __init__(self, frames: list[tuple[int, bytes]], *, status: int) -> None:
+        self._frames = frames
+        self._status = status
+
+    def __enter__(self) -> ContainerProgram:
+        whole = io.BytesIO(b"".join(struct.pack(">BxxxL", kind, len(data)) + data for kind, data in self._frames))
+        ours, theirs = socket.socketpair()
+        response = SimpleNamespace(raw=SimpleNamespace(_fp=SimpleNamespace(fp=whole)), close=ours.close)
+        connection = SimpleNamespace(_sock=theirs, _response=response)
+        status, self._end = self._status, theirs
+        self.made = ContainerProgram(connection, argv=["x"], status=lambda: status, send=lambda _: None)
+        return self.made
+
+    def __exit__(self, *_: object) -> None:
+        self.made.close()
+        self._end.close()
+
+
+def test_umask_of_another_board_is_not_this_processes() -> None:
+    before = os.umask(0o077)
+    try:
+        found = laid(replace(PI3, umask=0o002))
+    finally:
+        os.umask(before)
+    assert found["/greengrass/ggc/packages"].mode == 0o755

@@ -1,0 +1,384 @@
+"""What images are made of, when they are built anew, and what is said where engine, QEMU or mmdebstrap is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation import bases, engine, images
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGE_SIM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "bases"
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what images are made from, to change."""
+    top = tmp_path / "clone"
+    shutil.copytree(ROOT / "edge_sim", top / "edge_sim", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (*ROOT.glob("Dockerfile.*"), ROOT / ".dockerignore"):
+        shutil.copy(file, top)
+    monkeypatch.setattr(images, "_ROOT", top)
+    return top
+
+
+def tags() -> dict[str, str]:
+    return {architecture: images.image_for(architecture) for architecture in ARCHITECTURES}
+
+
+def members(architecture: str) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(images.context(architecture))) as tar:
+        return tar.getnames()
+
+
+# What goes in
+
+
+def test_the_four_dockerfiles_are_one_but_for_name_platform_and_processor() -> None:
+    """Each comes to the same file once its own words are taken out."""
+    common = set()
+    for architecture, row in ARCHITECTURES.items():
+        lines = images.dockerfile(architecture).read_text(encoding="utf-8").splitlines()
+        assert f"`uname -m`: {architecture}" in lines[0]
+        assert f"ARG PLATFORM={images.platform(architecture)}" in lines
+        assert ("ENV QEMU_CPU=arm1176" in lines) == (row.qemu_cpu == "arm1176")
+        common.add("\n".join(lines[lines.index("FROM --platform=${PLATFORM} ${BASE_IMAGE}") :]))
+    plain = {text for text in common if "QEMU_CPU" not in text}
+    (armv6,) = common - plain
+    assert len(plain) == 1
+    assert armv6.endswith(plain.pop().partition("\n\n")[2])
+
+
+def test_an_image_says_the_platform_of_its_debian() -> None:
+    platforms = {architecture: images.platform(architecture) for architecture in ARCHITECTURES}
+    assert platforms == {
+        "armv6l": "linux/arm/v5",  # armel; linux/arm/v6 runs it
+        "armv7l": "linux/arm/v7",
+        "aarch64": "linux/arm64",
+        "x86_64": "linux/amd64",
+    }
+
+
+def test_the_context_holds_the_agent_and_nothing_of_the_simulator() -> None:
+    names = members("armv7l")
+    assert {"Dockerfile", "edge_sim/agent/loop.py", "edge_sim/greengrass/plan.py", "edge_sim/cli/main.py"} <= {*names}
+    assert not [
+        name for name in names if name.startswith(("edge_sim/cloud", "edge_sim/emulation", "edge_sim/runs", "tests"))
+    ]
+    assert not [name for name in names if not name.endswith(".py") and name != "Dockerfile"]
+
+
+def test_what_goes_in_is_enough_for_every_module_of_it(tmp_path: Path) -> None:
+    """Python sees only the context's edge_sim, and imports each of its modules; `agent run` reads its configuration."""
+    with tarfile.open(fileobj=io.BytesIO(images.context("armv7l"))) as tar:
+        tar.extractall(tmp_path, filter="data") if sys.version_info >= (3, 12) else tar.extractall(tmp_path)
+    program = (
+        "import importlib, pkgutil, sys; sys.path.insert(0, sys.argv[1]); import edge_sim\n"
+        "for found in pkgutil.walk_packages(edge_sim.__path__, 'edge_sim.'):\n"
+        "    importlib.import_module(found.name); print(found.name)\n"
+        "for name, module in list(sys.modules.items()):\n"
+        "    if name.startswith('edge_sim') and not module.__file__.startswith(sys.argv[1]):\n"
+        "        sys.exit(f'{name} is not in the image: {module.__file__}')\n"
+        "sys.argv = ['edge-sim', 'agent', 'run', '--config', '/nonexistent']\n"
+        "from edge_sim.cli.main import main; main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "edge_sim.agent.loop" in done.stdout.splitlines()
+
+
+# When it is built anew
+
+
+def test_the_same_sources_give_the_same_image_whatever_their_times(clone: Path) -> None:
+    before = tags()
+    for path in clone.rglob("*"):
+        os.utime(path, (1, 1))
+    (clone / "edge_sim/agent/__pycache__").mkdir()
+    (clone / "edge_sim/agent/__pycache__/loop.cpython-311.pyc").write_bytes(b"x")
+    assert tags() == before
+
+
+@pytest.mark.parametrize("changed", ["edge_sim/agent/loop.py", "edge_sim/errors.py", "edge_sim/cli/agent.py"])
+def test_a_source_of_the_agent_changes_all_four(clone: Path, changed: str) -> None:
+    before = tags()
+    with (clone / changed).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert not set(before.values()) & set(tags().values())
+
+
+@pytest.mark.parametrize("changed", ["edge_sim/cloud/app.py", "edge_sim/cli/run.py", "edge_sim/emulation/local.py"])
+def test_a_source_of_the_simulator_changes_none(clone: Path, changed: str) -> None:
+    before = tags()
+    with (clone / changed).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert tags() == before
+
+
+def test_a_dockerfile_changes_its_own_architecture_only(clone: Path) -> None:
+    before = tags()
+    with (clone / "Dockerfile.armv6").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert {a for a in before if tags()[a] != before[a]} == {"armv6l"}
+
+
+def test_a_base_changes_the_image_by_its_content_not_its_name(tmp_path: Path) -> None:
+    one, same, other = tmp_path / "one.tar", tmp_path / "same.tar", tmp_path / "other.tar"
+    for file, content in ((one, b"1"), (same, b"1"), (other, b"2")):
+        file.write_bytes(content)
+    assert images.image_for("armv7l", one) == images.image_for("armv7l", same)
+    assert len({images.image_for("armv7l", base) for base in (None, one, other)}) == 3
+
+
+# Bases that are none
+
+
+def root_tar(path: Path, mode: Literal["w", "w:gz"], content: bytes, name: str = "./bin/busybox") -> Path:
+    with tarfile.open(name=path, mode=mode) as tar:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o755
+        tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def elf(machine: int) -> bytes:
+    return b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\x00" + machine.to_bytes(2, "little") + bytes(44)
+
+
+def test_bases_that_cannot_be_are_refused_before_an_engine_is_asked(tmp_path: Path) -> None:
+    text = tmp_path / "text.tar"
+    text.write_text("no archive", encoding="utf-8")
+    cut = root_tar(tmp_path / "cut.tar.gz", "w:gz", os.urandom(50_000))
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    cases = {
+        tmp_path / "missing.tar": "No such file",
+        text: "no root file system",
+        cut: "no root file system",
+        root_tar(tmp_path / "data.tar", "w", b"x", "etc/passwd"): "holds no program",
+        root_tar(tmp_path / "arm64.tar.gz", "w:gz", elf(183)): r"another processor \(ELF machine 183\)",
+    }
+    for file, message in cases.items():
+        with pytest.raises(UsageError, match=message):
+            images.build("armv7l", file, quiet)
+
+
+# The engine
+
+
+def test_no_engine_is_said_with_what_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(UnsupportedEnvironmentError, match="no Docker engine answers") as caught:
+        engine.connect()
+    assert caught.value.hint is not None
+    assert ".ci/engine" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every socket")
+def test_a_socket_that_is_not_ours_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        path.chmod(0)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        with pytest.raises(UnsupportedEnvironmentError, match="may not talk"):
+            engine.connect()
+
+
+def test_a_refused_permission_is_told_from_a_missing_engine() -> None:
+    wrapped = RuntimeError("Error while fetching server API version", OSError(PermissionError(13, "Permission denied")))
+    assert "docker" in (engine.explain(wrapped).hint or "")
+    assert "may not talk" in str(engine.explain(wrapped))
+
+
+@pytest.fixture
+def old_engine(tmp_path: Path) -> Iterator[str]:
+    """A server that answers every request as Docker 19.03 answers /version."""
+    body = b'{"Version": "19.03.15", "ApiVersion": "1.40", "MinAPIVersion": "1.12"}'
+    head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "docker.sock"))
+    listening.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head + body)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"unix://{tmp_path}/docker.sock"
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+
+
+def test_an_old_engine_is_named(monkeypatch: pytest.MonkeyPatch, old_engine: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", old_engine)
+    with pytest.raises(UnsupportedEnvironmentError, match=r"Docker 19\.03\.15 is too old \(API 1\.40\)"):
+        engine.connect()
+
+
+# The interpreters
+
+
+def registered(folder: Path, name: str, flags: str, state: str = "enabled") -> None:
+    text = f"{state}\ninterpreter /usr/libexec/qemu-binfmt/arm-binfmt-P\nflags: {flags}\noffset 0\nmagic 7f45\n"
+    (folder / name).write_text(text, encoding="ascii")
+
+
+def test_interpreters_are_read_as_the_kernel_writes_them(tmp_path: Path) -> None:
+    registered(tmp_path, "qemu-arm", "POF")
+    registered(tmp_path, "qemu-aarch64", "POCF", "disabled")
+    (tmp_path / "status").write_text("enabled\n", encoding="ascii")
+    found = engine.interpreters(tmp_path)
+    assert {*found} == {"qemu-arm", "qemu-aarch64"}
+    assert (found["qemu-arm"].in_containers, found["qemu-arm"].honours_set_id) == (True, False)
+    assert (found["qemu-aarch64"].honours_set_id, found["qemu-aarch64"].enabled) == (True, False)
+    assert engine.interpreters(tmp_path / "not-mounted") == {}
+
+
+@pytest.mark.parametrize(
+    ("flags", "state", "message"),
+    [
+        ("OCF", "enabled", None),
+        ("PO", "enabled", "without the flag F"),
+        ("POF", "disabled", "is not registered"),
+        (None, "", "is not registered"),
+    ],
+)
+def test_an_interpreter_that_containers_cannot_use_is_refused(
+    tmp_path: Path, flags: str | None, state: str, message: str | None
+) -> None:
+    if flags:
+        registered(tmp_path, "qemu-arm", flags, state)
+    found = engine.interpreters(tmp_path)
+    if message is None:
+        assert engine.check("armv6l", found).name == "qemu-arm"
+        return
+    with pytest.raises(UnsupportedEnvironmentError, match=message) as caught:
+        engine.check("armv6l", found)
+    assert ".ci/engine" in (caught.value.hint or "")
+
+
+def test_qemu_tells_its_version_through_its_registered_name(tmp_path: Path) -> None:
+    real = tmp_path / "qemu-arm-static"
+    real.write_text("#!/bin/sh\necho 'qemu-arm version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'\n", encoding="ascii")
+    real.chmod(0o755)
+    (tmp_path / "arm-binfmt-P").symlink_to(real)
+    entry = engine.Interpreter(name="qemu-arm", program=str(tmp_path / "arm-binfmt-P"), flags="POF", enabled=True)
+    assert engine.qemu_version(entry) == "7.2.22"
+    real.unlink()
+    assert engine.qemu_version(entry) is None
+
+
+# Making bases
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with an apt-get and a mmdebstrap of ours in front."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    program(folder / "apt-get", "echo 'http://mirror.invalid/debian/ bookworm main'")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -> None:
+    program(
+        tools / "mmdebstrap",
+        'echo "I: extracting archives..." >&2; echo "$QEMU_CPU $SOURCE_DATE_EPOCH ${@: -1}" >"${@: -2:1}"',
+    )
+    said: list[str] = []
+    made = bases.make("armv6l", said.append)
+    text = f"arm1176 {bases.NEWEST_FILE} deb http://mirror.invalid/debian bookworm main\n"
+    assert made.path.read_text(encoding="utf-8") == text
+    assert made.content == bases.digest(made.path)
+    assert made.path.name.startswith("armel-")
+    assert said == ["armv6l: extracting archives... (0 s)"]
+    assert images.image_for("armv6l") == images.image_for("armv6l", made.path)
+
+    (tools / "mmdebstrap").unlink()
+    assert bases.make("armv6l", said.append) == made
+    assert "nothing to do" in said[-1]
+    assert [path.name for path in cache.iterdir()] == [made.path.name]
+
+
+def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path) -> None:
+    program(tools / "mmdebstrap", 'echo half >"${@: -2:1}"; echo "E: Unable to fetch some archives" >&2; exit 25')
+    with pytest.raises(UnsupportedEnvironmentError, match="made no base for armv7l") as caught:
+        bases.make("armv7l", quiet)
+    assert "Unable to fetch" in (caught.value.details or "")
+    assert not [*cache.iterdir()]
+
+
+def test_a_base_that_hangs_is_ended_with_all_it_started(
+    tools: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bases, "LIMIT_S", 0.5)
+    mark = f"300.{os.getpid()}"
+    program(tools / "mmdebstrap", f"sleep {mark} & echo >{tmp_path}/started; wait")
+    with pytest.raises(UnsupportedEnvironmentError, match=r"within 0\.5 s"):
+        bases.make("armv7l", quiet)
+    assert not [*cache.iterdir()]
+    assert (tmp_path / "started").exists()
+    deadline = time.monotonic() + 10
+    while living(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not living(mark)
+
+
+def living(argument: str) -> list[str]:
+    """Return the processes with this argument; one that has ended and waits for its parent has none any more."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if argument.encode() in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found
+
+
+def test_a_machine_without_a_mirror_or_mmdebstrap_is_told_so(
+    tools: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises(UnsupportedEnvironmentError, match="mmdebstrap is not installed"):
+        bases.make("x86_64", quiet)
+    program(tools / "apt-get", "echo 'http://archive.invalid/ubuntu/ jammy main'")
+    with pytest.raises(UnsupportedEnvironmentError, match="no mirror for Debian bookworm"):
+        bases.make("x86_64", quiet)
+    assert not [*cache.iterdir()]
