@@ -41,6 +41,7 @@ MAX_COUNTED = 10_000
 MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_SECRETS_YET = "served by the core's local endpoint, which is not simulated yet"
+NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
 Expected = Literal["ro", "rw", "none"]
 
 
@@ -60,7 +61,8 @@ def matrix(group: Group, root: Path, facts: HostFacts, entries: Sequence[Entry] 
     ``entries`` is the plan; its nodes are what the computed answers believe, paths outside it are looked at. A row:
     ``function``, ``resource``, ``type``, ``path``, ``paths`` (how many were asked about), ``total``, ``expected``
     (``ro``, ``rw`` or ``none``), ``read`` and ``write`` with ``computed`` and ``probed``, ``agree``, ``ok`` and
-    ``reasons``. Secrets have no path: their ``probed``, ``agree`` and ``ok`` are None.
+    ``reasons``. Secrets have no path: their ``probed``, ``agree`` and ``ok`` are None. So they are for a device that
+    is attached read-only where nothing refuses writing, but for reading, which is probed.
     """
     planned = {entry.path: entry.node for entry in entries}
     rows: list[dict[str, Any]] = []
@@ -160,7 +162,7 @@ def _row(
     wanted = (question.expected != "none", question.expected == "rw")
     agree = all((c.read, c.write) == (p["read"], p["write"]) for _, c, p in answers)
     root_excused = question.expected == "none" and process.identity.uid == 0
-    return {
+    row = {
         "function": process.function.id,
         "resource": question.resource.id,
         "type": TYPE_NAMES[type(question.resource.data)],
@@ -174,6 +176,14 @@ def _row(
         "ok": root_excused or (read["probed"], write["probed"]) == wanted,
         "reasons": _reasons(question.expected, answers, root_excused=root_excused),
     }
+    unenforced = any(real.get("enforced") is False for *_, real in answers)
+    return _not_enforced(row) if unenforced and read == {"computed": True, "probed": True} else row
+
+
+def _not_enforced(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A read-only device that can be written here says nothing about a core, whose devices cgroup refuses it."""
+    write = {**row["write"], "probed": None}
+    return {**row, "write": write, "agree": None, "ok": None, "reasons": [row["reasons"][0], NO_LANDLOCK]}
 
 
 def _summary(

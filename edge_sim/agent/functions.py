@@ -84,6 +84,7 @@ def invoke(group: Group, function_id: str, event: object, root: Path, facts: Hos
 def probe(process: FunctionProcess, paths: Sequence[str], root: Path) -> dict[str, dict[str, Any]]:
     """Have a process with ``process``'s identity and view open each path, and return what ``sandbox.probe`` says.
 
+    ``enforced`` is False where the device is attached read-only and nothing here keeps the function from writing.
     Raises UnsupportedEnvironmentError when this machine or account cannot make such a process, AccessError when the
     board cannot: an attached source is not there.
     """
@@ -95,6 +96,9 @@ def probe(process: FunctionProcess, paths: Sequence[str], root: Path) -> dict[st
             details = _written(errors, 0) or None
             kind = UnsupportedEnvironmentError if messages.get("forbidden") else AccessError
             raise kind(f"no process like that of function {process.function.id}: {why}", details=details)
+    for path in messages.get("unenforced", ()):
+        if path in answer:
+            answer[path]["enforced"] = False
     return dict(answer)
 
 

@@ -185,8 +185,8 @@ class _Agent:
     def _work_thread(self) -> None:
         try:
             self._updater.resolve()
+            self._connect()  # what it brings waits in the queue until the core runs
             self._start_core()
-            self._connect()
             self._do_tasks()
         except StoppingError:
             pass

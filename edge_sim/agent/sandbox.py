@@ -88,6 +88,7 @@ def _contained(spec: Mapping[str, Any]) -> int:
     refused = view.read_only_devices(seen)
     if refused and not linux.write_only_below(_all_but(refused)):
         notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
+        _say({"unenforced": [str(device) for device in refused]})
     return _become(spec, notes)
 
 
@@ -126,10 +127,16 @@ def _exec(spec: Mapping[str, Any]) -> None:
     os.dup2(job, 0)
     os.dup2(2, 1)
     try:
-        os.execve(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 - the purpose of this program
+        os.execve(spec["argv"][0], spec["argv"], {**_emulated(), **spec["environment"]})  # noqa: S606 - the purpose
     except OSError as error:
         os.dup2(result, 1)
         raise OSError(error.errno, f"{spec['argv'][0]}: cannot be started: {error.strerror}") from error
+
+
+def _emulated() -> dict[str, str]:
+    """Return what tells QEMU which processor to be: without it a function would run on a newer one than the board."""
+    cpu = os.environ.get("QEMU_CPU")
+    return {"QEMU_CPU": cpu} if cpu else {}
 
 
 def probe(path: str) -> dict[str, Any]:

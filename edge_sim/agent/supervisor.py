@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -214,7 +215,10 @@ def _started_from(process: psutil.Process, packages: str) -> bool:
         arguments = process.cmdline()
     except psutil.Error:
         return False
-    return any(word.startswith(packages) for word in arguments[:2]) and _is_alive(process)
+    # Under QEMU the kernel shows the emulator and the program's file first, then what the process was started with.
+    emulated = bool(arguments) and re.fullmatch(r"(qemu-.+|.+-binfmt(-P)?)", Path(arguments[0]).name) is not None
+    words = arguments[1:4] if emulated else arguments[:2]
+    return any(word.startswith(packages) for word in words) and _is_alive(process)
 
 
 def _marked(process: psutil.Process, gg: str) -> bool:

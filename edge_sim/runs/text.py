@@ -146,7 +146,9 @@ def _why_not(row: Mapping[str, Any]) -> Text:
 
 def _rights(row: Mapping[str, Any], answer: str) -> str:
     read, write = row["read"][answer], row["write"][answer]
-    return "?" if read is None else f"{'r' if read else '-'}{'w' if write else '-'}"
+    if read is None and write is None:
+        return "?"
+    return "".join("?" if had is None else letter if had else "-" for had, letter in ((read, "r"), (write, "w")))
 
 
 def _function(row: dict[str, Any], board: BoardReport) -> Text:
@@ -190,7 +192,7 @@ def _verdict(report: RunReport) -> Text:
     if report.ok:
         boards = _count(len(report.boards), "board")
         unchecked = sum(1 for board in report.boards for row in board.access if row["ok"] is None)
-        rest = f", {_count(unchecked, 'claim')} about secrets not checked" if unchecked else ""
+        rest = f", {_count(unchecked, 'claim')} not checked" if unchecked else ""
         return Text(f"ok: {boards}, everything checked is as the definition says{rest}", style="bold green")
     if report.exit_status == 6:
         return Text("incomplete: this machine could not prove everything (exit 6)", style="bold yellow")
