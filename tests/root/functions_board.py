@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edge_sim.agent import linux
 from edge_sim.agent.probe import paths_below
+from edge_sim.emulation import boardroot
 from edge_sim.emulation.scenario import Scenario, load
 from edge_sim.facts import GreengrassInstall, HostFacts, User
 from edge_sim.greengrass import parse
@@ -25,6 +26,7 @@ from edge_sim.greengrass.functions import Function, FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory, paths_of_interest, plan
 from edge_sim.greengrass.resources import Model
+from edge_sim.profiles import load_profile
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 GGC, USERS, VIDEO, ADM, DIALOUT = 998, 100, 44, 4, 20
@@ -105,19 +107,34 @@ def _node(path: Path, text: str) -> None:
 
 def _system(root: Path) -> None:
     root.chmod(0o755)
-    for name in ("usr", "proc", "sys", "dev", "tmp", "greengrass", "home", "mnt"):
+    for name in ("proc", "sys", "dev", "tmp", "greengrass", "home", "mnt"):
         (root / name).mkdir()
     (root / "tmp").chmod(0o1777)
-    linux.bind(Path("/usr"), root / "usr", read_only=True)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        if Path("/", name).is_symlink():
-            (root / name).symlink_to(Path("/", name).readlink())
+    _host_programs(root)
     for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
         os.mknod(root / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
         (root / "dev" / name).chmod(0o666)
     _node(root / "etc/passwd", "root:x:0:0::/root:/bin/sh\nggc_user:x:998:998::/:/usr/sbin/nologin\n")
     lines = (f"{name}:x:{gid}:" for name, gid in FACTS.groups.items())
     _node(root / "etc/group", "\n".join(lines) + "\n")
+
+
+def _host_programs(root: Path) -> None:
+    """Bind what a local board binds: the host's programs, and the running Python wherever it lies."""
+    made = boardroot.plan(load_profile("generic-x86_64"))
+    for item in made.items:
+        if item.type == "link" and Path(item.path).parent == Path("/"):
+            (root / item.path[1:]).symlink_to(str(item.target))
+    for bind in made.binds:
+        target = root / bind.path[1:]
+        is_file = Path(bind.source).is_file()
+        for place in (*reversed(target.parents), *(() if is_file else (target,))):
+            if not place.exists():
+                place.mkdir()
+                place.chmod(0o755)
+        if is_file:
+            target.touch()
+        linux.bind(Path(bind.source), target, read_only=True)
 
 
 def _volume(root: Path) -> None:
