@@ -40,7 +40,7 @@ def cores(root: Path) -> list[str]:
 
 def test_a_good_update_is_downloaded_switched_to_and_reported(here: World) -> None:
     with here.agent() as agent:
-        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
         assert agent.core()["version"] == OLD
         job = here.cloud.update_job("good", good())
         status, details = here.cloud.end_of(job)
@@ -99,7 +99,7 @@ def test_the_installed_version_needs_no_work(here: World) -> None:
 
 def test_a_download_of_other_bytes_fails_and_nothing_is_switched(here: World) -> None:
     with here.agent() as agent:
-        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
         pid = agent.core()["pid"]
         job = here.cloud.update_job("altered", good(), sha256="0" * 64)
         status, details = here.cloud.end_of(job)
@@ -137,7 +137,7 @@ def test_a_job_cancelled_during_the_download_leaves_the_old_version_alone(here: 
 
     here.files.on_get = cancel
     with here.agent() as agent:
-        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
         pid = agent.core()["pid"]
         job = "GreengrassUpdateJob_canceled"
         here.cloud.update_job("canceled", good())

@@ -86,7 +86,7 @@ def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
     secret = access(resource="secret", read=nothing, write=nothing, ok=None, agree=None, reasons=["no endpoint yet"])
     text = shown(board(access=[access(), secret]))
     assert "not proven: no endpoint yet" in text
-    assert "1 claim about secrets not checked" in text
+    assert "1 claim not checked" in text
 
 
 def test_text_names_what_is_not_as_it_should_be() -> None:
