@@ -12,6 +12,7 @@ import pytest
 from edge_sim.agent.functions import Outcome, invoke
 from edge_sim.emulation.scenario import differences
 from edge_sim.errors import UsageError
+from tests import mounts
 from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board, board
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -71,7 +72,8 @@ def test_a_function_without_container_has_exactly_its_identity(here: Board) -> N
 
 def test_a_contained_function_has_its_own_view(here: Board) -> None:
     replace_code(here, "meter-log", WHO)
-    before = Path("/proc/self/mountinfo").read_text()
+    before = mounts.below(here.root)
+    assert before, "the board has mounts of its own"
     got = call(here, "meter-log").result
     assert (got["uid"], got["groups"]) == ([GGC] * 3, sorted([ADM, DIALOUT, USERS]))
     assert VIDEO not in got["groups"]
@@ -83,7 +85,7 @@ def test_a_contained_function_has_its_own_view(here: Board) -> None:
     assert (got["cwd"], got["env"]["AWS_GG_RESOURCE_PREFIX"]) == ("/lambda", "/")
     assert not here.path("/lambda").exists(), "mount points are never made in the board's tree"
     assert not here.path("/models").exists()
-    assert Path("/proc/self/mountinfo").read_text() == before
+    assert mounts.below(here.root) == before
     assert not list(Path("/tmp").glob("edge-sim-container-*"))
 
 
