@@ -57,6 +57,7 @@ def serve(state: Path | None, port: int, bind: str, broker: str | None, fmt: str
         about = {
             "http": cloud.http_url,
             "mqtt": cloud.mqtt_url,
+            "broker": cloud.broker_kind,
             "region": cloud.region,
             "account": cloud.account,
             "state": str(state) if state else None,

@@ -66,6 +66,8 @@ class Cloud:
         self.account = account
         self.http_url = ""
         self.mqtt_url = ""
+        self.broker_kind = ""
+        """``mosquitto``, ``embedded`` or ``external``."""
         self._port = port
         self._address = address
         self._broker = broker
@@ -132,7 +134,8 @@ class Cloud:
         listener = bind(self._port, self._address)
         self._stack.callback(listener.close)
         self.http_url = f"http://{self._address}:{listener.getsockname()[1]}"
-        self.mqtt_url = self._stack.enter_context(start_broker(self._broker, self._died, host=self._address)).url
+        started = self._stack.enter_context(start_broker(self._broker, self._died, host=self._address))
+        self.mqtt_url, self.broker_kind = started.url, started.kind
         settings = Settings(
             state=self.state,
             folder=folder,

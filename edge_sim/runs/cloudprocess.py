@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import select
@@ -86,6 +87,13 @@ class CloudProcess:
         if self._process is None or self._process.poll() is not None:
             raise UnsupportedEnvironmentError("the local cloud ended in mid-run", details=self._last_words())
 
+    def explain(self) -> None:
+        """As ``check``, after a call that failed: a cloud that is going down answers no more before it has ended."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+        self.check()
+
     def load_sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
         """Make the scenario's models and secrets available where ``S3Uri`` and the like point to."""
         self._control("PUT", "/edge-sim/sources", list(sources))
@@ -110,7 +118,7 @@ class CloudProcess:
             told = error.read().decode(errors="replace")
             raise InvalidDefinitionError(_message(told) or f"{path}: HTTP {error.code}") from error
         except OSError as error:
-            self.check()
+            self.explain()
             raise UnsupportedEnvironmentError(f"the local cloud at {self.http} does not answer: {error}") from error
 
     def _ready_line(self) -> dict[str, Any]:

@@ -49,10 +49,8 @@ def run(
         _driver(driver, scenario, profiles, broker, binds or {}, keep, progress) as opened,
         _cloud(broker, opened.bind, progress) as cloud,
     ):
-        report.parts = {
-            key: str(cloud.about[key]) for key in ("http", "mqtt", "region", "account") if key in cloud.about
-        }
-        client = Aws(cloud.http, cloud.region, cloud.check)
+        report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region", "account")}
+        client = Aws(cloud.http, cloud.region, cloud.explain)
         progress("putting models, secrets and code where the definition points")
         cloud.load_sources([_source(source) for source in scenario.sources])
         cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})

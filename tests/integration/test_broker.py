@@ -9,8 +9,10 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -154,16 +156,49 @@ def test_mosquitto_does_not_run_as_root() -> None:
         assert child.uids().real != 0
 
 
-def test_a_mosquitto_that_does_not_start_gives_way_to_the_embedded_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@needs_mosquitto
+def test_mosquitto_starts_where_its_user_cannot_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with start_broker() as broker, Device(broker.url, "board") as device:
+        assert broker.kind == "mosquitto"
+        device.send("notify", {"n": 1})
+        assert device.next() == ("jobs/notify", {"n": 1})
+
+
+@contextmanager
+def fake_mosquitto(monkeypatch: pytest.MonkeyPatch, script: str) -> Iterator[Path]:
+    """Yield a mosquitto on the PATH that does something else, where mosquitto's user may start it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        fake = Path(folder) / "mosquitto"
+        fake.write_text(f"#!/bin/sh\n{script}\n")
+        fake.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("script", "brief"),
+    [
+        (
+            "echo 1: starting; echo '1: Error: Address not available' >&2; exit 3",
+            "does not start: 1: Error: Address not",
+        ),
+        ("exit 3", "does not start: it said nothing"),
+        ("echo 1: waiting >&2; exec sleep 60", "does not answer within 0.5 s: 1: waiting"),
+    ],
+)
+def test_a_mosquitto_that_does_not_start_is_told_and_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, script: str, brief: str
 ) -> None:
-    fake = tmp_path / "mosquitto"
-    fake.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
-    fake.chmod(0o755)
-    tmp_path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with start_broker() as broker:
-        assert broker.kind == "embedded"
+    monkeypatch.setattr(brokers, "START_LIMIT_S", 0.5)
+    with fake_mosquitto(monkeypatch, script) as fake:
+        with pytest.raises(UnsupportedEnvironmentError) as failed:
+            start_broker()
+        assert failed.value.brief.startswith(f"{fake} {brief}")
+        assert "--broker mqtt://" in str(failed.value.hint)
+    assert not [child for child in psutil.Process().children() if child.name() == "sleep"]
 
 
 def test_a_broker_that_runs_is_used_and_left_alone(broker: Broker) -> None:

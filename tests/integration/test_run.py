@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def report() -> dict[str, Any]:
 def test_the_report_holds_what_the_documentation_names(report: dict[str, Any]) -> None:
     assert report["ok"]
     assert report["exit_status"] == 0
+    assert report["parts"]["broker"] == ("mosquitto" if shutil.which("mosquitto") else "embedded")
     (board,) = report["boards"]
     assert board["ok"]
     assert board["standing_in"] == "x86_64 standing in for armv7l"
@@ -182,6 +184,7 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
     process = running("updating the core to 1.11.6")
     brokers = [p for p in children(process) if "mosquitto" in p.name()]
     if not brokers:
+        assert shutil.which("mosquitto") is None, "the embedded broker took mosquitto's place"
         pytest.skip("mosquitto is not installed: the embedded broker cannot be killed alone")
     brokers[0].kill()
     status, errors = finish(process)

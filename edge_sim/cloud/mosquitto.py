@@ -1,0 +1,169 @@
+"""A mosquitto process as the broker of a run: on a free port, for one address, ending with whoever started it.
+
+Its configuration is in memory and its log in a file without a name: mosquitto runs as a user of its own, which cannot
+read below a private TMPDIR.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from edge_sim.errors import UnsupportedEnvironmentError
+
+START_TRIES = 3
+CONNECT_LIMIT_S = 5.0
+MAX_KEEP_ALIVE_S = 1200
+MAX_LOG_BYTES = 16 * 1024
+_PR_SET_PDEATHSIG = 1
+
+_CONFIG = """\
+# Written by edge-sim for one run.
+listener {port} {host}
+allow_anonymous true
+max_qos 1
+message_size_limit {max_payload}
+max_keepalive {max_keep_alive}
+max_inflight_messages 100
+max_queued_messages 1000
+max_connections 200
+persistence false
+set_tcp_nodelay true
+persistent_client_expiration 1h
+log_dest stderr
+log_type error
+log_type warning
+# Only read when started as root: changing the user would clear the parent-death signal, so Popen did it before.
+user root
+"""
+
+
+class Mosquitto:
+    """A mosquitto process on a free port of ``host``. It never outlives the thread that made it.
+
+    Raises UnsupportedEnvironmentError, with what mosquitto said last, when it does not start.
+    """
+
+    def __init__(self, program: str, host: str, *, max_payload: int, start_limit_s: float, stop_limit_s: float) -> None:
+        self._program, self._host, self._max_payload = program, host, max_payload
+        self._start_limit_s, self._stop_limit_s = start_limit_s, stop_limit_s
+        with tempfile.TemporaryFile() as log:
+            self.port, self._process = self._launch(log)
+
+    def alive(self) -> bool:
+        """Tell whether it still serves."""
+        return self._process.poll() is None
+
+    def wait(self) -> str:
+        """Return, when it has ended, why."""
+        status = self._process.wait()
+        return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+
+    def stop(self) -> None:
+        """End it; killed when it does not end by itself."""
+        self._end(self._process)
+
+    def _launch(self, log: IO[bytes]) -> tuple[int, subprocess.Popen[bytes]]:
+        for _ in range(START_TRIES):  # another program may take the free port between our look and mosquitto's bind
+            port = _free_port(self._host)
+            process = self._spawn(port, log)
+            if self._answers(port, process):
+                return port, process
+            ended = process.poll() is not None
+            self._end(process)
+            if not ended:
+                raise self._failure(f"does not answer within {self._start_limit_s:g} s", log)
+        raise self._failure("does not start", log)
+
+    def _failure(self, what: str, log: IO[bytes]) -> UnsupportedEnvironmentError:
+        log.seek(0)
+        said = log.read(MAX_LOG_BYTES).decode(errors="replace").strip()
+        last = said.rpartition("\n")[2] or "it said nothing"
+        return UnsupportedEnvironmentError(
+            f"{self._program} {what}: {last}",
+            details=said if said != last else None,
+            hint="Repair it, take it off the PATH (the embedded broker is used then), or name a broker that runs: "
+            "--broker mqtt://HOST:PORT",
+        )
+
+    def _spawn(self, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        text = _CONFIG.format(
+            port=port, host=self._host, max_payload=self._max_payload, max_keep_alive=MAX_KEEP_ALIVE_S
+        )
+        with os.fdopen(os.memfd_create("mosquitto.conf"), "wb") as config:
+            config.write(text.encode())
+            config.flush()
+            try:
+                return subprocess.Popen(
+                    [self._program, "-c", "/proc/self/fd/0"],
+                    stdin=config,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=_die_with(os.getpid()),
+                    start_new_session=True,  # Ctrl-C is ours to handle; we then stop it
+                    **_account(),
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                raise self._failure(f"cannot be started ({error})", log) from error
+
+    def _answers(self, port: int, process: subprocess.Popen[bytes]) -> bool:
+        until = time.monotonic() + self._start_limit_s
+        while process.poll() is None and time.monotonic() < until:
+            if _connects(self._host, port):
+                # A stranger on our port would answer as well; then mosquitto has ended or is about to.
+                return process.poll() is None
+            time.sleep(0.02)
+        return False
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        try:
+            process.wait(self._stop_limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(self._stop_limit_s)
+
+
+def _account() -> dict[str, Any]:
+    """Return Popen's arguments that make mosquitto run as its own user when we are root."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        user = pwd.getpwnam("mosquitto")
+    except KeyError:
+        return {}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:  # runs in the child, after Popen has changed its user
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _connects(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_LIMIT_S):
+            return True
+    except OSError:
+        return False
