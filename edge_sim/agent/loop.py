@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -108,7 +107,7 @@ class _Agent:
         self._work = Work()
         self._stop = supervisor.stopping
         self._log = Log(supervisor.gg / RUNTIME_LOG)
-        tls = ssl.create_default_context(cafile=config.cafile) if config.cafile else None
+        tls = mqtt.tls_context(config.cafile) if config.cafile else None
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(root / OTA_LOG)
         self._updater = Updater(

@@ -83,9 +83,22 @@ def connect(
     host, port, secure = _address(url)
     channel = _PahoChannel(client_id, on_connect, on_disconnect, retry_most_s)
     if secure:
-        channel.use_tls(cafile)
+        channel.use_tls(tls_context(cafile))
     channel.open(host, port, keep_alive_s, limit_s, stop or threading.Event())
     return channel
+
+
+def tls_context(cafile: str | None) -> ssl.SSLContext:
+    """Return how a TLS server is checked: with the CA certificates in ``cafile``, None for the system's.
+
+    Raises UsageError when they cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _address(url: str) -> tuple[str, int, bool]:
@@ -128,12 +141,7 @@ class _PahoChannel:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
-    def use_tls(self, cafile: str | None) -> None:
-        try:
-            context = ssl.create_default_context(cafile=cafile)
-        except OSError as error:
-            raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def use_tls(self, context: ssl.SSLContext) -> None:
         self._client.tls_set_context(context)
 
     def open(self, host: str, port: int, keep_alive_s: int, limit_s: float, stop: threading.Event) -> None:
@@ -146,7 +154,10 @@ class _PahoChannel:
                 self._client.connect(host, port, keep_alive_s)
                 break
             except ssl.SSLError as error:
-                raise UnsupportedEnvironmentError(f"{where}: TLS failed: {error}") from error
+                raise UnsupportedEnvironmentError(
+                    f"{where}: TLS failed: {error}",
+                    hint="name its CA certificates in the agent's configuration: cafile",
+                ) from error
             except OSError as error:
                 wait = backoff(attempt, most=4)
                 if time.monotonic() + wait > deadline or stop.wait(wait):

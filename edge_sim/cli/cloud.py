@@ -34,8 +34,14 @@ def command() -> None:
     help='Where to listen; "docker": on a network for boards in containers.',
 )
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
+@click.option(
+    "--broker-cafile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
+)
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def serve(state: Path | None, port: int, bind: str, broker: str | None, fmt: str) -> None:
+def serve(state: Path | None, port: int, bind: str, broker: str | None, broker_cafile: Path | None, fmt: str) -> None:
     """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
 
     There is no TLS and no authentication: bind to an address that only your own boards reach.
@@ -53,7 +59,10 @@ def serve(state: Path | None, port: int, bind: str, broker: str | None, fmt: str
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _address(bind) as address, Cloud(state=state, port=port, address=address, broker=broker, died=died) as cloud:
+    with (
+        _address(bind) as address,
+        Cloud(state=state, port=port, address=address, broker=broker, broker_cafile=broker_cafile, died=died) as cloud,
+    ):
         about = {
             "http": cloud.http_url,
             "mqtt": cloud.mqtt_url,

@@ -31,6 +31,12 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 )
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
+@click.option(
+    "--broker-cafile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
+)
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
 def command(
@@ -40,6 +46,7 @@ def command(
     driver: Literal["local", "docker"],
     binds: tuple[str, ...],
     broker: str | None,
+    broker_cafile: Path | None,
     fmt: str,
     keep: bool,
 ) -> None:
@@ -50,11 +57,14 @@ def command(
     """
     if every and names:
         raise UsageError("--all and --profile exclude each other")
+    if broker_cafile and not broker:
+        raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
     try:
         from rich.console import Console
 
         from edge_sim.emulation.scenario import load
         from edge_sim.profiles import load_profile
+        from edge_sim.runs.cloudprocess import NamedBroker
         from edge_sim.runs.runner import run
     except ModuleNotFoundError as error:
         raise UnsupportedEnvironmentError(
@@ -74,7 +84,15 @@ def command(
             if not told.is_terminal:
                 told.print(f"… {text}", highlight=False, markup=False)
 
-        report = run(loaded, profiles, driver=driver, broker=broker, binds=given, keep=kept, progress=progress)
+        report = run(
+            loaded,
+            profiles,
+            driver=driver,
+            broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
+            binds=given,
+            keep=kept,
+            progress=progress,
+        )
     if fmt == "json":
         click.echo(json.dumps(report.as_json(), indent=2))
     elif fmt == "junit":

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import itertools
 import logging
-import ssl
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import paho.mqtt.client as paho
 
-from edge_sim.cloud.broker import address
+from edge_sim.cloud.broker import address, tls_context
 from edge_sim.cloud.jobs_device import DevicePlane
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
@@ -40,12 +40,14 @@ _REFUSED_FILTER = 0x80
 class Bridge:
     """Connects ``device`` and deployments to the broker at ``url``.
 
-    ``pending`` tells the deployment in progress for a core. After a lost connection it comes back by itself, with its
-    subscriptions; what is published meanwhile waits (at most MAX_QUEUED messages). Raises
-    UnsupportedEnvironmentError when the broker cannot be used.
+    ``pending`` tells the deployment in progress for a core; ``cafile`` is what an mqtts:// broker is checked with.
+    After a lost connection it comes back by itself, with its subscriptions; what is published meanwhile waits (at most
+    MAX_QUEUED messages). Raises UnsupportedEnvironmentError when the broker cannot be used.
     """
 
-    def __init__(self, url: str, device: DevicePlane, pending: PendingDeployment) -> None:
+    def __init__(
+        self, url: str, device: DevicePlane, pending: PendingDeployment, *, cafile: Path | None = None
+    ) -> None:
         self._url, self._device, self._pending = url, device, pending
         self._versions = itertools.count(1)
         self._settled = threading.Event()
@@ -57,7 +59,7 @@ class Bridge:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._connect()
+        self._connect(cafile)
         device.publish = self.publish
 
     def __enter__(self) -> Bridge:
@@ -88,11 +90,12 @@ class Bridge:
         payload = shadow.encode_delta(deployment, version=next(self._versions), timestamp=int(self._device.now()))
         self.publish(topics.deployment_delta(thing_name), payload)
 
-    def _connect(self) -> None:
-        host, port, tls = address(self._url)
+    def _connect(self, cafile: Path | None) -> None:
+        host, port, _ = address(self._url)
+        context = tls_context(self._url, cafile)
+        if context is not None:
+            self._client.tls_set_context(context)
         try:
-            if tls:
-                self._client.tls_set(tls_version=ssl.PROTOCOL_TLS_CLIENT)
             self._client.connect(host, port, KEEP_ALIVE_S)
         except (OSError, ValueError) as error:
             raise self._unusable(str(error)) from error

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -27,6 +29,7 @@ STOP_LIMIT_S = 5.0
 MAX_PAYLOAD = 131072
 """Bytes of one message on AWS IoT Core."""
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+_CAFILE_HINT = "It goes with --broker mqtts://HOST:PORT."
 
 
 class Engine(Protocol):
@@ -81,17 +84,22 @@ class Broker:
             died(f"the MQTT broker ({self.kind}, {self.url}) has ended: {reason}")
 
 
-def start_broker(url: str | None = None, died: Died | None = None, *, host: str = HOST) -> Broker:
+def start_broker(
+    url: str | None = None, died: Died | None = None, *, host: str = HOST, cafile: Path | None = None
+) -> Broker:
     """Return a broker that takes connections.
 
-    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already. ``host``: the address of this machine
-    on which one of our own listens. Raises UsageError when it is no such URL and UnsupportedEnvironmentError when
-    nothing answers there, or no broker can be started: a mosquitto that is there but does not start is told, not
-    replaced. Call it from a thread that lives as long as the broker is needed: Linux ends mosquitto with the thread
-    that started it.
+    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already, ``cafile`` the CA certificates (PEM)
+    that the latter is checked with, None for the system's. ``host``: the address of this machine on which one of our
+    own listens. Raises UsageError when one of them cannot be used and UnsupportedEnvironmentError when nothing, or
+    nobody trusted, answers there, or no broker can be started: a mosquitto that is there but does not start is told,
+    not replaced. Call it from a thread that lives as long as the broker is needed: Linux ends mosquitto with the
+    thread that started it.
     """
     if url is not None:
-        return _external(url)
+        return _external(url, cafile)
+    if cafile is not None:
+        raise UsageError(f"--broker-cafile {cafile}: only for a broker that is named", hint=_CAFILE_HINT)
     program = shutil.which("mosquitto")
     if program is None:
         return start_embedded(died, host=host)
@@ -124,13 +132,41 @@ def address(url: str) -> tuple[str, int, bool]:
     return parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
 
-def _external(url: str) -> Broker:
-    host, port, _ = address(url)
+def tls_context(url: str, cafile: Path | None) -> ssl.SSLContext | None:
+    """Return how the broker at ``url`` is checked, None for one without TLS. Raises UsageError for a bad ``cafile``."""
+    secure = address(url)[2]
+    if cafile is not None and not secure:
+        raise UsageError(f"--broker-cafile {cafile}: {url} is not checked, it has no TLS", hint=_CAFILE_HINT)
+    if not secure:
+        return None
     try:
-        socket.create_connection((host, port), timeout=CONNECT_LIMIT_S).close()
+        context = ssl.create_default_context(cafile=str(cafile) if cafile else None)
+    except OSError as error:
+        raise UsageError(f"--broker-cafile {cafile}: cannot be read as CA certificates: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _external(url: str, cafile: Path | None) -> Broker:
+    host, port, _ = address(url)
+    context = tls_context(url, cafile)
+    try:
+        _greet(host, port, context)
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        raise UnsupportedEnvironmentError(
+            f"--broker {url}: TLS failed: {why}",
+            hint="Name the certificates of its CA with --broker-cafile, and the broker as its certificate does.",
+        ) from error
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"--broker {url}: nothing answers at {host} port {port}: {error.strerror or error}",
             hint="start it, or leave --broker out: edge-sim then starts its own",
         ) from error
     return Broker(url, "external")
+
+
+def _greet(host: str, port: int, context: ssl.SSLContext | None) -> None:
+    with socket.create_connection((host, port), timeout=CONNECT_LIMIT_S) as plain:
+        if context is not None:
+            context.wrap_socket(plain, server_hostname=host).close()

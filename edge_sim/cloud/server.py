@@ -43,8 +43,9 @@ class Cloud:
 
     ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``address``: of this machine, for HTTP
     and a broker of its own; it also stands in every URL that is handed out. ``broker``: None for one of its own, or the
-    URL of a running one. ``sources``: "moto" (in this process), "aws", or the URL of a server that speaks S3,
-    SageMaker and Secrets Manager. ``died`` is told, from another thread, when the broker ends on its own.
+    URL of a running one; ``broker_cafile`` is what an mqtts:// one is checked with. ``sources``: "moto" (in this
+    process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``died`` is told, from
+    another thread, when the broker ends on its own.
 
     Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
     """
@@ -56,6 +57,7 @@ class Cloud:
         port: int = 0,
         address: str = LOOPBACK,
         broker: str | None = None,
+        broker_cafile: Path | None = None,
         region: str = REGION,
         account: str = ACCOUNT,
         sources: str = "moto",
@@ -71,6 +73,7 @@ class Cloud:
         self._port = port
         self._address = address
         self._broker = broker
+        self._broker_cafile = broker_cafile
         self._sources = sources
         self._died = died
         self._stack = ExitStack()
@@ -134,13 +137,16 @@ class Cloud:
         listener = bind(self._port, self._address)
         self._stack.callback(listener.close)
         self.http_url = f"http://{self._address}:{listener.getsockname()[1]}"
-        started = self._stack.enter_context(start_broker(self._broker, self._died, host=self._address))
+        started = self._stack.enter_context(
+            start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile)
+        )
         self.mqtt_url, self.broker_kind = started.url, started.kind
         settings = Settings(
             state=self.state,
             folder=folder,
             http_url=self.http_url,
             mqtt_url=self.mqtt_url,
+            broker_cafile=self._broker_cafile,
             region=self.region,
             account=self.account,
             sources=self._sources,

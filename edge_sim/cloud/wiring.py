@@ -40,6 +40,7 @@ class Settings:
     folder: Path
     http_url: str
     mqtt_url: str
+    broker_cafile: Path | None
     region: str
     account: str
     sources: str
@@ -88,7 +89,7 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
         sign_url=sign_url,
         announce=lambda thing, deployment: bridge.announce(thing, deployment),
     )
-    bridge = Bridge(settings.mqtt_url, device, deployments.desired)
+    bridge = Bridge(settings.mqtt_url, device, deployments.desired, cafile=settings.broker_cafile)
     stack.callback(bridge.stop)
     device.start()
     stack.callback(device.stop)

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,16 +26,24 @@ _READY_S = 30.0
 _STOP_S = 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamedBroker:
+    """A broker that runs already, and the CA certificates that it is checked with; None: the system's."""
+
+    url: str
+    cafile: Path | None = None
+
+
 class CloudProcess:
     """``edge-sim cloud serve`` in a process of its own: killing it must end a run, not hang it.
 
     ``bind`` is the address it listens on, None for loopback.
     """
 
-    def __init__(self, *, broker: str | None = None, state: Path | None = None, bind: str | None = None) -> None:
+    def __init__(self, *, broker: NamedBroker | None = None, bind: str | None = None) -> None:
         self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--format", "json"]
-        self._argv += ["--broker", broker] if broker else []
-        self._argv += ["--state", str(state)] if state else []
+        self._argv += ["--broker", broker.url] if broker else []
+        self._argv += ["--broker-cafile", str(broker.cafile)] if broker and broker.cafile else []
         self._argv += ["--bind", bind] if bind else []
         self._process: subprocess.Popen[bytes] | None = None
         self.about: dict[str, Any] = {}

@@ -18,16 +18,21 @@ from pathlib import Path
 
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.local import LocalBoard
-from edge_sim.emulation.scenario import Scenario
+from edge_sim.emulation.scenario import BoardFile, Scenario
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.group import Group
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.agentprocess import Board, Process
+from edge_sim.runs.cloudprocess import NamedBroker
 
 Progress = Callable[[str], None]
 AT_ONCE_IN_DOCKER = (os.cpu_count() or 1) + 1
 """A board mostly waits while it updates: on two processors three at once are as quick as four."""
+
+
+CAFILE = "/etc/edge-sim-broker-ca.pem"
+"""Where a board in a container has the CA certificates of a named broker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +49,20 @@ class Driver:
 
 
 @contextmanager
-def local(scenario: Scenario, *, binds: Mapping[str, Path], keep: Path | None) -> Iterator[Driver]:
-    """Boards in namespaces of this machine. ``keep`` is a directory in which their roots stay behind."""
+def local(
+    scenario: Scenario, *, binds: Mapping[str, Path], broker: NamedBroker | None, keep: Path | None
+) -> Iterator[Driver]:
+    """Boards in namespaces of this machine. ``keep`` is a directory in which their roots stay behind.
+
+    ``broker`` is None for the cloud's own.
+    """
+    cafile = broker.cafile.absolute() if broker and broker.cafile else None
 
     @contextmanager
     def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:
         directory = keep / profile.name if keep else None
         stand_in = {"architecture": profile.architecture, "operatingSystem": profile.operating_system}
-        config = {**_config(profile, thing, mqtt), **stand_in}
+        config = {**_config(profile, thing, mqtt, cafile), **stand_in}
         with (
             LocalBoard(
                 profile,
@@ -77,7 +88,7 @@ def docker(
     profiles: Sequence[DeviceProfile],
     *,
     binds: Mapping[str, Path],
-    broker: str | None,
+    broker: NamedBroker | None,
     progress: Progress,
 ) -> Iterator[Driver]:
     """Boards in containers, on a network of this run's own. Images that are not there are built first.
@@ -87,12 +98,13 @@ def docker(
     from edge_sim.emulation import boards, dockernetwork, engine, images
     from edge_sim.emulation.dockerboard import DockerBoard
 
-    if broker and any(place in broker for place in ("//127.", "//localhost", "//[::1]")):
+    if broker and any(place in broker.url for place in ("//127.", "//localhost", "//[::1]")):
         raise UsageError(
-            f"--broker {broker}: a container does not reach this machine's loopback",
+            f"--broker {broker.url}: a container does not reach this machine's loopback",
             hint="Leave --broker out, or name an address that other machines reach.",
         )
     contained = _has_containers(scenario)
+    trusted = [BoardFile(path=CAFILE, copy=broker.cafile)] if broker and broker.cafile else []
     with closing(engine.connect()) as client:
         boards.remove_ownerless(client)
         tags = {
@@ -114,8 +126,8 @@ def docker(
                         image=tags[profile.architecture],
                         network=network.name,
                         name=name,
-                        agent=_config(profile, thing, mqtt),
-                        files=scenario.files,
+                        agent=_config(profile, thing, mqtt, Path(CAFILE) if trusted else None),
+                        files=(*scenario.files, *trusted),
                         lines=scenario.devices,
                         binds=binds,
                         core=profile.greengrass.version,
@@ -153,8 +165,9 @@ class _Local:
         self._board.close()
 
 
-def _config(profile: DeviceProfile, thing: str, mqtt: str) -> dict[str, str]:
-    return {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
+def _config(profile: DeviceProfile, thing: str, mqtt: str, cafile: Path | None) -> dict[str, str]:
+    config = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
+    return {**config, "cafile": str(cafile)} if cafile else config
 
 
 def _has_containers(scenario: Scenario) -> bool:

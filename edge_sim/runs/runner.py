@@ -20,7 +20,7 @@ from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws, drivers
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.boardrun import BoardRun
-from edge_sim.runs.cloudprocess import CloudProcess
+from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, RunReport
 
@@ -32,7 +32,7 @@ def run(
     profiles: Sequence[DeviceProfile],
     *,
     driver: DriverName = "local",
-    broker: str | None = None,
+    broker: NamedBroker | None = None,
     binds: Mapping[str, Path] | None = None,
     keep: Path | None = None,
     progress: Progress,
@@ -65,19 +65,19 @@ def _driver(
     name: DriverName,
     scenario: Scenario,
     profiles: Sequence[DeviceProfile],
-    broker: str | None,
+    broker: NamedBroker | None,
     binds: Mapping[str, Path],
     keep: Path | None,
     progress: Progress,
 ) -> AbstractContextManager[drivers.Driver]:
     if name == "local":
-        return drivers.local(scenario, binds=binds, keep=keep)
+        return drivers.local(scenario, binds=binds, broker=broker, keep=keep)
     if keep:
         raise UsageError("--keep leaves the root directories of local boards behind", hint="See: edge-sim board up")
     return drivers.docker(scenario, profiles, binds=binds, broker=broker, progress=progress)
 
 
-def _cloud(broker: str | None, bind: str | None, progress: Progress) -> CloudProcess:
+def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> CloudProcess:
     progress("starting the local cloud")
     return CloudProcess(broker=broker, bind=bind)
 

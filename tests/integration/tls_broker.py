@@ -1,0 +1,76 @@
+"""A real mosquitto with a TLS listener, and the certificates of a CA that only this test knows."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+LIMIT_S = 20.0
+needs_tls_broker = pytest.mark.skipif(
+    not (shutil.which("mosquitto") and shutil.which("openssl")), reason="apt-get install mosquitto openssl"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsBroker:
+    url: str
+    ca: Path
+    other_ca: Path
+
+
+@contextmanager
+def tls_broker(folder: Path) -> Iterator[TlsBroker]:
+    """Have a broker for 127.0.0.1 that shows a certificate of its CA, as long as the block lasts."""
+    ca, other = (_ca(folder, name) for name in ("ca", "other"))
+    _signed(folder, ca)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = folder / "mosquitto.conf"
+    names = f"certfile {folder}/server.pem\nkeyfile {folder}/server.key\ncafile {ca}\n"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{names}user root\n")
+    process = subprocess.Popen(["mosquitto", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield TlsBroker(url=f"mqtts://127.0.0.1:{port}", ca=ca, other_ca=other)
+    finally:
+        process.terminate()
+        process.wait(LIMIT_S)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + LIMIT_S
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"mosquitto does not listen: {process.poll()}")
+
+
+def _ca(folder: Path, name: str) -> Path:
+    made = folder / f"{name}.pem"
+    key = ["-keyout", str(folder / f"{name}.key"), "-addext", "basicConstraints=critical,CA:TRUE"]
+    _openssl("-out", str(made), "-subj", f"/CN=edge-sim test {name}", *key)
+    return made
+
+
+def _signed(folder: Path, ca: Path) -> None:
+    signer = ["-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
+    _openssl(*made, "-subj", "/CN=127.0.0.1", *signer)
+
+
+def _openssl(*options: str) -> None:
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*argv, "-days", "1", *options], check=True, capture_output=True, timeout=LIMIT_S)
