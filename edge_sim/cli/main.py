@@ -7,6 +7,7 @@ help therefore stands here.
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ _COMMANDS = {
     "board": "Boards in containers, of four architectures.",
     "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
     "doctor": "What works on this machine, and what about a simulated board is true.",
+    "import": "Any form of a definition → one canonical YAML file.",
     "profiles": "The boards that edge-sim knows.",
     "run": "Deploy a scenario to boards, run its functions and updates, report.",
 }
@@ -41,7 +43,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"edge_sim.cli.{cmd_name}")
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"edge_sim.cli.{name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own modules
         return command
