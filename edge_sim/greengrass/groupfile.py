@@ -14,6 +14,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function, FunctionCode, RunAs
 from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.model import whole_number
 from edge_sim.greengrass.resources import (
     GroupOwnerSetting,
     LocalDevice,
@@ -66,12 +67,12 @@ def decode(document: Mapping[str, object]) -> Group:
     definitions = _object(document, "GroupDefinitions")
     resources = _content(definitions, "Resources")
     lambdas = _content(definitions, "Lambdas")
-    parsed, faults = parse.resource_definition({"Resources": [_api_resource(r) for r in resources]})
+    parsed, faults = parse.resource_definition({"Resources": [_known(api_resource(r)) for r in resources]})
     frame = _object(definitions, "Lambdas")
     default, functions, more = parse.function_definition(
-        {"DefaultConfig": frame.get("DefaultConfig") or {}, "Functions": [_api_function(f) for f in lambdas]}
+        {"DefaultConfig": frame.get("DefaultConfig") or {}, "Functions": [api_function(f) for f in lambdas]}
     )
-    cores, core_faults = parse.core_definition({"Cores": [_api_core(c) for c in _list(document, "Cores")]})
+    cores, core_faults = parse.core_definition({"Cores": [api_core(c) for c in _list(document, "Cores")]})
     for fault in (*faults, *more, *core_faults):
         raise InvalidDefinitionError(f"group.json: {fault.message}")
     return Group(
@@ -80,18 +81,41 @@ def decode(document: Mapping[str, object]) -> Group:
         resources=parsed,
         functions=functions,
         default_config=default,
-        code={str(f["Id"]): _code(f) for f in lambdas if f.get("ArtifactArn")},
+        code={str(api_function(f)["Id"]): _code(f) for f in lambdas if f.get("ArtifactArn")},
         artifacts={str(r["Id"]): _artifact(r) for r in resources if r.get("ArtifactArn")},
     )
+
+
+def api_core(entry: Mapping[str, Any], number: int = 1) -> dict[str, object]:
+    """Return an entry of ``Cores`` or ``Devices`` as the API's core or device; group.json has no Id for it."""
+    found = {"Id": "core" if number == 1 else f"core-{number}"}
+    return {**found, "ThingArn": entry.get("thingArn"), "CertificateArn": entry.get("certArn")}
+
+
+def api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
+    """Return a resource's entry as the API's resource; an unknown ``Type`` leaves an empty container.
+
+    The real file of GGC 1.3-1.5 has no Name.
+    """
+    data = entry.get("Data")
+    own = data.get("type") if isinstance(data, Mapping) else None
+    kind = _TYPES.get(str(entry.get("Type"))) or (own if own in _TYPES.values() else None)
+    container = {kind: data} if kind else {}
+    return {"Id": entry.get("Id"), "Name": entry.get("Name") or entry.get("Id"), "ResourceDataContainer": container}
+
+
+def api_function(entry: Mapping[str, Any]) -> dict[str, object]:
+    """Return a function's entry as the API's function; the real file of GGC 1.3-1.5 has no Id."""
+    return {
+        "Id": entry.get("Id") or entry.get("FunctionArn"),
+        "FunctionArn": entry.get("FunctionArn"),
+        "FunctionConfiguration": entry.get("DeploymentConfiguration"),
+    }
 
 
 def _core(group: Group) -> dict[str, object]:
     core = group.core
     return {} if core is None else {"thingArn": core.thing_arn, "certArn": core.certificate_arn}
-
-
-def _api_core(core: Mapping[str, Any]) -> dict[str, object]:
-    return {"Id": "core", "ThingArn": core.get("thingArn"), "CertificateArn": core.get("certArn")}
 
 
 def _resource(group: Group, resource: Resource) -> dict[str, object]:
@@ -151,15 +175,12 @@ def _owner(owner: OwnerSetting | None) -> dict[str, object]:
     return {"OwnerSetting": {"GroupOwner": owner.group_owner, "GroupPermission": owner.group_permission}}
 
 
-def _api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
-    kind = str(entry.get("Type"))
-    if kind not in _TYPES:
+def _known(resource: dict[str, object]) -> dict[str, object]:
+    if not resource["ResourceDataContainer"]:
         raise InvalidDefinitionError(
-            f"group.json: resource {entry.get('Id')}: unknown Type {kind!r}", hint=f"Known: {', '.join(_TYPES)}."
+            f"group.json: resource {resource['Id']}: unknown Type", hint=f"Known: {', '.join(_TYPES)}."
         )
-    data = {key: value for key, value in _object(entry, "Data").items() if key != "type"}
-    name = entry.get("Name") or entry.get("Id")  # the real file of 1.3-1.5 has no Name
-    return {"Id": entry.get("Id"), "Name": name, "ResourceDataContainer": {_TYPES[kind]: data}}
+    return resource
 
 
 def _execution(isolation: str | None, run_as: RunAs) -> dict[str, object]:
@@ -199,14 +220,6 @@ def _lambda(group: Group, function: Function) -> dict[str, object]:
     return entry
 
 
-def _api_function(entry: Mapping[str, Any]) -> dict[str, object]:
-    return {
-        "Id": entry.get("Id") or entry.get("FunctionArn"),  # the real file of 1.3-1.5 has no Id
-        "FunctionArn": entry.get("FunctionArn"),
-        "FunctionConfiguration": entry.get("DeploymentConfiguration"),
-    }
-
-
 def _code(entry: Mapping[str, Any]) -> FunctionCode:
     config = _object(entry, "DeploymentConfiguration")
     return FunctionCode(
@@ -214,7 +227,7 @@ def _code(entry: Mapping[str, Any]) -> FunctionCode:
         handler=str(config.get("Handler") or ""),
         runtime=str(config.get("Runtime") or ""),
         sha256=str(config.get("CodeSha256") or ""),
-        size=int(config.get("CodeSize") or 0),
+        size=whole_number(config.get("CodeSize")) or 0,
     )
 
 
@@ -223,7 +236,7 @@ def _artifact(entry: Mapping[str, Any]) -> Artifact:
     return Artifact(
         arn=str(entry["ArtifactArn"]),
         sha256=str(artifact.get("Sha256") or ""),
-        size=int(artifact.get("Size") or 0),
+        size=whole_number(artifact.get("Size")) or 0,
         file_name=str(artifact.get("FileName") or ""),
     )
 

@@ -19,6 +19,7 @@ from edge_sim.greengrass.functions import (
     RunAs,
 )
 from edge_sim.greengrass.group import Core
+from edge_sim.greengrass.model import text, truth, whole_number
 from edge_sim.greengrass.resources import (
     PERMISSIONS,
     GroupOwnerSetting,
@@ -86,16 +87,15 @@ class _Reader:
         )
 
     def child(self, key: str) -> _Reader:
-        return _Reader(self.value.get(key) or {}, f"{self.path}.{key}", self.findings)
+        value = self.value.get(key)
+        return _Reader({} if value is None else value, f"{self.path}.{key}", self.findings)
 
     def text(self, key: str) -> str | None:
         value = self.value.get(key)
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        self.fault(f"must be a string, not {_name(value)}", key=key)
-        return None
+        found = text(value)
+        if found is None and value is not None:
+            self.fault(f"must be a string, not {_name(value)}", key=key)
+        return found
 
     def required_text(self, key: str) -> str:
         value = self.text(key)
@@ -105,21 +105,17 @@ class _Reader:
 
     def number(self, key: str) -> int | None:
         value = self.value.get(key)
-        if isinstance(value, str) and value.strip().lstrip("-").isdigit():
-            return int(value)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
-        self.fault(f"must be a whole number, not {_name(value)}", key=key)
-        return None
+        found = whole_number(value)
+        if found is None and value is not None:
+            self.fault(f"must be a whole number, not {_name(value)}", key=key)
+        return found
 
     def flag(self, key: str) -> bool | None:
         value = self.value.get(key)
-        if value in ("true", "false"):
-            return value == "true"
-        if value is None or isinstance(value, bool):
-            return value
-        self.fault(f"must be true or false, not {_name(value)}", key=key)
-        return None
+        found = truth(value)
+        if found is None and value is not None:
+            self.fault(f"must be true or false, not {_name(value)}", key=key)
+        return found
 
     def items(self, key: str) -> list[object]:
         value = self.value.get(key)
@@ -134,8 +130,10 @@ class _Reader:
 
 
 def _name(value: object) -> str:
+    if isinstance(value, str) and "${" in value:
+        return f"the placeholder {value}"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
 
 
 def _items(version: _Object, key: str, read: Callable[[_Reader], _T | None]) -> tuple[tuple[_T, ...], list[Finding]]:
@@ -199,8 +197,13 @@ def _sagemaker(reader: _Reader) -> ResourceData:
 
 
 def _secret(reader: _Reader) -> ResourceData:
-    labels = tuple(label for label in reader.items("AdditionalStagingLabelsToDownload") if isinstance(label, str))
-    return Secret(arn=reader.required_text("ARN"), staging_labels=labels)
+    labels = reader.items("AdditionalStagingLabelsToDownload")
+    for index, label in enumerate(labels):
+        if not isinstance(label, str):
+            reader.fault(f"must be a string, not {_name(label)}", key=f"AdditionalStagingLabelsToDownload[{index}]")
+    return Secret(
+        arn=reader.required_text("ARN"), staging_labels=tuple(label for label in labels if isinstance(label, str))
+    )
 
 
 _KINDS: dict[str, Callable[[_Reader], ResourceData]] = {

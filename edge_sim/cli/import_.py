@@ -1,0 +1,75 @@
+"""``edge-sim import``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_sim.errors import InvalidDefinitionError, UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.definitions.definition import Definition
+    from edge_sim.report import Finding
+
+
+@click.command("import")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
+@click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
+    """Turn any form of a group's definition into one canonical file; say on stderr what could not be recovered.
+
+    PATHS: files, a folder of them, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests and
+    Get… answers, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and what this command writes.
+
+    JSON: {"form", "bundle", "notes", "findings"}.
+
+    Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
+    """
+    from edge_sim.definitions.reader import read
+    from edge_sim.definitions.writer import canonical, dump
+
+    definition = read(*paths)
+    _refuse_loss(definition)
+    findings = [_line(definition, finding) for finding in definition.findings]
+    if fmt == "json":
+        document = {"form": definition.form, "bundle": canonical(definition), "notes": definition.notes}
+        text = json.dumps({**document, "findings": findings}, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = dump(definition)
+        for note in definition.notes:
+            click.echo(f"note: {note}", err=True)
+        for line in findings:
+            click.echo(f"kept as it is: {line}", err=True)
+    _write(output, text)
+
+
+def _refuse_loss(definition: Definition) -> None:
+    """Refuse what the canonical file could not hold: of a doubled key or NaN, one reading would be chosen unseen."""
+    lost = [f for f in definition.findings if f.severity == "error" and f.path in definition.marks]
+    if lost:
+        raise InvalidDefinitionError(
+            _line(definition, lost[0]) + (f", and {len(lost) - 1} more" if lost[1:] else ""),
+            details="\n".join(_line(definition, finding) for finding in lost[1:]),
+            hint=lost[0].hint or "Correct the file; its readers would not agree about it.",
+        )
+
+
+def _line(definition: Definition, finding: Finding) -> str:
+    return f"{definition.locate(finding.path)}: {finding.message}"
+
+
+def _write(output: Path | None, text: str) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    draft = output.with_name(f".{output.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(output)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error

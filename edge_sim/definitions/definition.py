@@ -1,0 +1,134 @@
+"""``Definition``: a group as its files say it, with the place of everything in it.
+
+JSON paths (``Finding.path``, ``locate``) are those of the API's …DefinitionVersion objects, whatever the file's form:
+``$.Resources[2].ResourceDataContainer…``, ``$.Functions[?Id=reader].FunctionConfiguration``, ``$.DefaultConfig`` and
+``$``, which is the group as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_sim.definitions.tree import Array, Object, Position, member_path
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.model import SECTIONS
+from edge_sim.report import Finding
+
+__all__ = ["Definition", "Ignored", "Position"]
+_INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTALL)
+_ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignored:
+    """One place at which a rule is silenced: a comment ``# edge-sim: ignore RULE reason``, or an entry of the list.
+
+    ``path`` is a JSON path with indices; ``$`` silences what is said of the group as a whole.
+    """
+
+    rule: str
+    path: str
+    reason: str
+    position: Position
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """A group read from files.
+
+    ``findings``: what could not be read, or the API would not take. ``notes``: what the files do not say (a
+    placeholder, a value only the cloud knew). ``sections`` holds the …DefinitionVersion objects by the bundle's words
+    (``core``, ``resources``, …), as they are written. ``scenario``: the edge-sim.yaml that names the files.
+    """
+
+    group: Group
+    form: str
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    scenario: Path | None = None
+    files: tuple[Path, ...] = ()
+    name: str = ""
+    sections: Mapping[str, Object] = field(default_factory=dict, repr=False)
+    marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
+    """Places of findings about what is no longer in ``sections``, such as a doubled key."""
+
+    def locate(self, path: str) -> Position | None:
+        """Return where a JSON path stands, or its nearest ancestor that is in a file; None when there is no file."""
+        if path in self.marks:
+            return self.marks[path]
+        *_, (_, position) = self._steps(path)
+        return position
+
+    def indexed(self, path: str) -> str:
+        """Return a JSON path with ``[?Id=x]`` replaced by the index, as far as it leads anywhere."""
+        *_, (known, _) = self._steps(path)
+        return known
+
+    def silenced(self, finding: Finding) -> Ignored | None:
+        """Return the entry that silences a finding: one for its rule at its place, around it, or inside its item.
+
+        What is said of a whole resource or function is silenced anywhere inside that; of the group, only at ``$``.
+        """
+        path = self.indexed(finding.path)
+        for entry in self.ignored:
+            if entry.rule == finding.id and (_within(path, entry.path) or _same_item(path, entry.path)):
+                return entry
+        return None
+
+    def _steps(self, path: str) -> Iterator[tuple[str, Position | None]]:
+        """Yield the known part of a path, longer and longer, each with its position."""
+        yield "$", Position(file=self.files[0], line=1, column=1) if self.files else None
+        known, rest, holder = "$", path.removeprefix("$"), self._section(path)
+        value: Any = holder
+        if holder is not None:
+            yield known, holder.position()
+        while rest:
+            step = _step(value, rest)
+            if step is None:
+                return
+            key, rest = step
+            known = member_path(known, key)
+            yield known, value.position(key)
+            value = value[key]
+
+    def _section(self, path: str) -> Object | None:
+        match = re.match(r"\$\.(\w+)", path)
+        for name, section in self.sections.items():
+            if match and (match[1] in SECTIONS[name].shape or match[1] in section):
+                return section
+        return None
+
+
+def _step(value: object, rest: str) -> tuple[str | int, str] | None:
+    """Return the member that the rest of a path begins with, and what is left; a key may hold dots and brackets."""
+    if isinstance(value, Object):
+        keys = [key for key in value if rest.startswith(f".{key}") and rest[len(key) + 1 :][:1] in ("", ".", "[")]
+        key = max(keys, key=len, default=None)
+        return None if key is None else (key, rest[len(key) + 1 :])
+    match = _INDEX.match(rest)
+    if not match or not isinstance(value, Array):
+        return None
+    index = int(match[1]) if match[1] else _find(value, match[2], match[3])
+    return (index, rest[match.end() :]) if index is not None and index < len(value) else None
+
+
+def _find(items: Array, key: str, text: str) -> int | None:
+    for index, item in enumerate(items):
+        if isinstance(item, Object) and str(item.get(key)) == text:
+            return index
+    return None
+
+
+def _within(path: str, top: str) -> bool:
+    return path == top or (path.startswith(top) and top != "$" and path[len(top)] in ".[")
+
+
+def _same_item(path: str, entry: str) -> bool:
+    """Return whether a path is an item of a list at the top (a resource, a function) and the entry is inside it."""
+    match = _ITEM.fullmatch(entry)
+    return bool(match) and match is not None and match[1] == path

@@ -1,0 +1,96 @@
+"""The API's own forms of a definition: which one a file is, and the …DefinitionVersion objects in it.
+
+    {"Resources": [...]}                       ResourceDefinitionVersion, or several kinds in one object
+    {"InitialVersion": {...}}                  CreateResourceDefinition
+    {"ResourceDefinitionId": ..., ...}         CreateResourceDefinitionVersion
+    {"Definition": {...}, "Version": ...}      GetResourceDefinitionVersion
+    {"edgeSimGroup": 1, "resources": {...}}    bundle, which ``edge-sim import`` writes
+
+A bare list of resources, functions or cores is taken as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edge_sim.definitions.tree import Array, Object, like
+from edge_sim.greengrass.model import SECTIONS
+
+BUNDLE, IGNORE_LIST = "edgeSimGroup", "x-edge-sim-ignore"
+_ITEM_KEYS = {"ResourceDataContainer": "resources", "FunctionConfiguration": "functions", "CertificateArn": "core"}
+
+
+@dataclass(kw_only=True)
+class Part:
+    """What one file gives: its form, the sections in it, and what it does not say."""
+
+    form: str
+    sections: dict[str, Object] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    name: str = ""
+    arn: str = ""
+    unknown: list[tuple[Object, str]] = field(default_factory=list)
+    """Members that belong nowhere: holder and key."""
+
+
+def bundle(top: Object) -> Part:
+    """Read the canonical bundle."""
+    if str(top[BUNDLE]) != "1":
+        top.file.fail(top.marks[BUNDLE], f"{BUNDLE} must be 1, the version of this form, not {top[BUNDLE]!r}")
+    part = Part(form="bundle", name=str(top.get("name") or ""), arn=str(top.get("arn") or ""))
+    for key, value in top.items():
+        if key in SECTIONS and isinstance(value, Object):
+            part.sections[key] = value
+        elif key in SECTIONS and value is not None:
+            top.file.fail(top.marks[key], f"{key} must be a {SECTIONS[key].kind}DefinitionVersion object")
+        elif key not in (*SECTIONS, BUNDLE, IGNORE_LIST, "name", "arn"):
+            part.unknown.append((top, key))
+    return part
+
+
+def api(top: Object) -> Part | None:
+    """Read one of the API's forms, or return None when it is none of them."""
+    for wrapper, form in (("InitialVersion", "Create{}Definition"), ("Definition", "Get{}DefinitionVersion")):
+        content = top.get(wrapper)
+        if isinstance(content, Object):
+            part = _version(content, form, ())
+            if part and top.get("NextToken"):
+                part.notes.append(f"{top.position('NextToken')}: the answer goes on (NextToken): items are missing")
+            return part
+    ids = [f"{section.kind}DefinitionId" for section in SECTIONS.values()]
+    form = "Create{}DefinitionVersion" if any(key in top for key in ids) else "{}DefinitionVersion"
+    return _version(top, form, (*ids, "AmznClientToken", IGNORE_LIST))
+
+
+def items(top: Array) -> Part | None:
+    """Read a bare list of resources, functions or cores, such as ``--query Definition.Resources`` prints."""
+    keys = {key for item in top if isinstance(item, Object) for key in item}
+    for key, name in _ITEM_KEYS.items():
+        if key in keys:
+            version = Object(top.file, top.at)
+            version.add(SECTIONS[name].member, top, top.at)
+            return Part(form=f"list of {SECTIONS[name].member}", sections={name: version})
+    return None
+
+
+def _version(content: Object, form: str, request_keys: Iterable[str]) -> Part | None:
+    arns = [key for key in content if key.endswith("DefinitionVersionArn")]
+    if arns:
+        note = f"{content.position(arns[0])}: names definition versions by ARN; their content is not in this file"
+        return Part(form=form.format("Group").replace("DefinitionVersion", "Version"), notes=[note])
+    found = {
+        name: [key for key in content if key in section.shape]
+        for name, section in SECTIONS.items()
+        if any(key in content for key in section.shape)
+    }
+    if not found:
+        return None
+    known = {key for keys in found.values() for key in keys} | set(request_keys)
+    if len(found) == 1:
+        (name,) = found
+        rest = {key: value for key, value in content.items() if key in known - set(request_keys) or key not in known}
+        return Part(form=form.format(SECTIONS[name].kind), sections={name: like(content, rest)})
+    sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in found.items()}
+    unknown = [(content, key) for key in content if key not in known]
+    return Part(form="DefinitionVersions", sections=sections, unknown=unknown)

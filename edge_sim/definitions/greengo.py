@@ -1,0 +1,122 @@
+"""``greengo.yaml``, the file of dzimine/greengo: what that tool made of it with boto3.
+
+Thing names, function names and aliases are in the file; region, account and certificate are not, and stay placeholders.
+Rules: greengo's own source (create_resources, create_lambdas, create_subscriptions).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_sim.definitions.forms import Part
+from edge_sim.definitions.tree import Array, Object, like, listed
+
+_WHERE = "${AWS::Region}:${AWS::AccountId}"
+
+
+def is_greengo(top: Object) -> bool:
+    """Return whether an object is greengo's: a group with a small ``name``, or functions under ``Lambdas``."""
+    group = top.get("Group")
+    return (isinstance(group, Object) and "name" in group) or isinstance(top.get("Lambdas"), Array)
+
+
+def greengo(top: Object) -> Part:
+    """Read a greengo file."""
+    group = top.get("Group")
+    part = Part(form="greengo", name=str(group.get("name") or "") if isinstance(group, Object) else "")
+    arns = _arns(top)
+    makers: dict[str, tuple[str, str, Any]] = {
+        "Cores": ("core", "Cores", _thing),
+        "Resources": ("resources", "Resources", _resource),
+        "Lambdas": ("functions", "Functions", _function),
+        "Loggers": ("loggers", "Loggers", lambda item, _: item),
+        "Devices": ("devices", "Devices", _thing),
+        "Connectors": ("connectors", "Connectors", lambda item, _: item),
+    }
+    for key, (section, member, make) in makers.items():
+        given = top.get(key)
+        if isinstance(given, Array):
+            items = {i: make(item, i) if isinstance(item, Object) else item for i, item in enumerate(given)}
+            part.sections[section] = _version(top, key, member, listed(given, items))
+    subscriptions = top.get("Subscriptions")
+    if isinstance(subscriptions, Array):
+        items = {i: _subscription(s, i, arns) if isinstance(s, Object) else s for i, s in enumerate(subscriptions)}
+        part.sections["subscriptions"] = _version(top, "Subscriptions", "Subscriptions", listed(subscriptions, items))
+    part.notes += ["region and account are not in the file: ${AWS::Region} and ${AWS::AccountId} stand for them"]
+    if "core" in part.sections or "devices" in part.sections:
+        part.notes.append("certificates are not in the file: ${CertificateArn:<thing>} stands for each")
+    if "functions" in part.sections:
+        part.notes.append("handlers and code packages belong to Lambda, not to the group: left out")
+    return part
+
+
+def _version(top: Object, key: str, member: str, items: Array) -> Object:
+    version = Object(top.file, top.marks[key])
+    version.add(member, items, top.marks[key])
+    return version
+
+
+def _thing(item: Object, _index: int) -> Object:
+    name = str(item.get("name") or "")
+    members: dict[str, object] = {
+        "Id": name,
+        "ThingArn": f"arn:aws:iot:{_WHERE}:thing/{name}",
+        "CertificateArn": f"${{CertificateArn:{name}}}",
+    }
+    if item.get("SyncShadow") is not None:
+        members["SyncShadow"] = item["SyncShadow"]
+    return _placed(item, members)
+
+
+def _resource(item: Object, _index: int) -> Object:
+    """Everything but Id and Name is the ResourceDataContainer."""
+    container = like(item, {key: value for key, value in item.items() if key not in ("Id", "Name")})
+    named = {key: item[key] for key in ("Id", "Name") if key in item}
+    return like(item, {**named, "ResourceDataContainer": container})
+
+
+def _function(item: Object, _index: int) -> Object:
+    name, alias = str(item.get("name") or ""), str(item.get("alias") or "")
+    members: dict[str, object] = {"Id": name, "FunctionArn": _function_arn(name, alias)}
+    if item.get("greengrassConfig") is not None:
+        members["FunctionConfiguration"] = item["greengrassConfig"]
+    made = _placed(item, members)
+    if "greengrassConfig" in item:
+        made.marks["FunctionConfiguration"] = item.marks["greengrassConfig"]
+    return made
+
+
+def _placed(item: Object, members: dict[str, object]) -> Object:
+    made = like(item, members)
+    for key in ("Id", "ThingArn", "FunctionArn"):
+        if key in made and "name" in item:
+            made.marks[key] = item.marks["name"]
+    return made
+
+
+def _function_arn(name: str, alias: str) -> str:
+    return f"arn:aws:lambda:{_WHERE}:function:{name}:{alias or '${Alias}'}"
+
+
+def _subscription(item: Object, index: int, arns: dict[str, str]) -> Object:
+    members: dict[str, object] = {"Id": str(index), **item}
+    for key in ("Source", "Target"):
+        if isinstance(item.get(key), str):
+            parts = "::".join(part.strip() for part in item[key].split("::"))
+            members[key] = arns.get(parts, item[key])
+    return like(item, members)
+
+
+def _arns(top: Object) -> dict[str, str]:
+    """Return what ``Lambda::name``, ``Device::name`` and ``Connector::name`` stand for."""
+    found: dict[str, str] = {}
+    for key, word in (("Lambdas", "Lambda"), ("Devices", "Device"), ("Connectors", "Connector")):
+        items = top.get(key)
+        for item in items if isinstance(items, Array) else ():
+            if isinstance(item, Object) and word == "Connector":
+                found[f"Connector::{item.get('Id')}"] = str(item.get("ConnectorArn"))
+            elif isinstance(item, Object):
+                name, alias = str(item.get("name") or ""), str(item.get("alias") or "")
+                thing = f"arn:aws:iot:{_WHERE}:thing/{name}"
+                found[f"{word}::{name}"] = thing if word == "Device" else _function_arn(name, alias)
+    return found

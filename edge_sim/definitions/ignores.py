@@ -1,0 +1,70 @@
+"""Where a rule is silenced: ``# edge-sim: ignore RULE reason`` in YAML, the list ``x-edge-sim-ignore`` in any form.
+
+A comment behind something is about what starts in that line; one in a line of its own is about what starts next. Above
+everything else it is about the group as a whole (``$``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from edge_sim.definitions.definition import Ignored
+from edge_sim.definitions.forms import IGNORE_LIST
+from edge_sim.definitions.tree import Array, Object, TextFile, member_path, walk
+from edge_sim.definitions.yamltext import scalar_spans
+
+_COMMENT = re.compile(r"(?:(?<=\s)|(?<=^))#\s*edge-sim:\s*ignore\b[ \t]*([\w.:-]*)[ \t]*([^\r\n]*)", re.MULTILINE)
+
+
+def listed_ignores(top: Object) -> Iterator[Ignored]:
+    """Yield the entries of a file's ignore list. Raises InvalidDefinitionError for one that is not whole."""
+    given = top.get(IGNORE_LIST)
+    if given is None:
+        return
+    if not isinstance(given, Array):
+        top.file.fail(top.marks[IGNORE_LIST], f"{IGNORE_LIST} must be a list of rule, path, reason")
+    for index, entry in enumerate(given):
+        members = entry if isinstance(entry, Object) else {}
+        rule, path, reason = (str(members.get(key) or "") for key in ("rule", "path", "reason"))
+        if not rule or not reason or not path.startswith("$"):
+            top.file.fail(given.marks[index], f"an entry of {IGNORE_LIST} has a rule, a path (from $) and a reason")
+        yield Ignored(rule=rule, path=path, reason=reason, position=given.position(index))
+
+
+def comments(file: TextFile, sections: Mapping[str, Object]) -> Iterator[Ignored]:
+    """Yield what a YAML file's comments silence. Raises InvalidDefinitionError for one without rule or reason."""
+    matches = list(_COMMENT.finditer(file.text))
+    if not matches:
+        return
+    spans = list(scalar_spans(file))
+    places = sorted(_places(file, sections))
+    for match in matches:
+        if any(start <= match.start() < end for start, end in spans):
+            continue
+        position = file.position(match.start())
+        if not match[1] or not match[2].strip():
+            file.fail(match.start(), "an ignore comment is '# edge-sim: ignore RULE reason', and the reason is missing")
+        yield Ignored(rule=match[1], path=_target(file, match, places), reason=match[2].strip(), position=position)
+
+
+def _places(file: TextFile, sections: Mapping[str, Object]) -> Iterator[tuple[int, int, str]]:
+    """Yield line, depth and path of every member that stands in this file."""
+    for section in sections.values():
+        for path, holder in walk(section):
+            if holder.file is file:
+                keys: list[str | int] = list(holder) if isinstance(holder, Object) else list(range(len(holder)))
+                for key in keys:
+                    line = holder.position(key).line  # type: ignore[arg-type]
+                    where = member_path(path, key)
+                    yield line, len(re.findall(r"[.\[]", where)), where
+
+
+def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, str]]) -> str:
+    line_start = file.text.rfind("\n", 0, match.start()) + 1
+    line = file.position(match.start()).line
+    if file.text[line_start : match.start()].strip():
+        return next((path for at, _, path in places if at == line), "$")
+    if not re.search(r"^[ \t]*[^\s#%-]", file.text[:line_start], re.MULTILINE):
+        return "$"
+    return next((path for at, _, path in places if at > line), "$")

@@ -1,0 +1,83 @@
+"""CloudFormation's intrinsic functions, kept as placeholders: nothing here knows a stack's values.
+
+``!Ref Name`` → ``${Ref:Name}``, ``!GetAtt A.B`` → ``${GetAtt:A.B}``, pseudo parameters → ``${AWS::Region}``. ``!Sub``
+and ``!Join`` become the text around their placeholders, spelled the same way, so that equal things stay equal. Of
+``!If`` the first branch is taken, with a note.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_sim.definitions.tree import Array, Object, like, listed, plain
+
+_VARIABLE = re.compile(r"\$\{([^!{}][^{}]*)\}")
+_FUNCTION = re.compile(r"Ref|Condition|Fn::[A-Za-z0-9:]+")
+_NOTHING = object()
+
+
+@dataclass(kw_only=True)
+class Resolver:
+    """Turns a template's values into values with placeholders, and notes each of them once."""
+
+    notes: list[str] = field(default_factory=list)
+    seen: dict[str, None] = field(default_factory=dict)
+
+    def resolve(self, value: object) -> Any:
+        """Return a value without intrinsic functions; members that are ``AWS::NoValue`` are left out."""
+        if isinstance(value, Object):
+            name = next(iter(value), "")
+            if len(value) == 1 and _FUNCTION.fullmatch(name):
+                return self._intrinsic(value, name.removeprefix("Fn::"), value[name])
+            made = {key: self.resolve(item) for key, item in value.items()}
+            return like(value, {key: item for key, item in made.items() if item is not _NOTHING})
+        if isinstance(value, Array):
+            resolved = {index: self.resolve(item) for index, item in enumerate(value)}
+            return listed(value, {index: item for index, item in resolved.items() if item is not _NOTHING})
+        return value
+
+    def _intrinsic(self, holder: Object, name: str, given: Any) -> Any:
+        if name == "Ref" and given == "AWS::NoValue":
+            return _NOTHING
+        if name == "If" and isinstance(given, Array) and len(given) == 3:
+            self.notes.append(f"{holder.position()}: condition {given[0]} is taken as true")
+            return self.resolve(given[1])
+        value = self.resolve(given)
+        if name == "Sub":
+            return self._sub(value)
+        if name == "Join" and isinstance(value, Array) and len(value) == 2 and isinstance(value[1], Array):
+            return str(value[0]).join(_text(item) for item in value[1])
+        if name == "Select" and isinstance(value, Array) and len(value) == 2 and isinstance(value[1], Array):
+            index = int(str(value[0])) if re.fullmatch(r"[0-9]{1,4}", str(value[0])) else -1
+            if 0 <= index < len(value[1]):
+                return value[1][index]
+        return self._placeholder(name, value)
+
+    def _placeholder(self, name: str, value: object) -> str:
+        text = ".".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
+        made = f"${{{text}}}" if name == "Ref" and text.startswith("AWS::") else f"${{{name}:{text}}}"
+        self.seen[made] = None
+        return made
+
+    def _sub(self, value: Any) -> str:
+        given: dict[str, Any] = {}
+        if isinstance(value, Array) and len(value) == 2 and isinstance(value[1], Object):
+            value, given = value[0], dict(value[1])
+
+        def variable(match: re.Match[str]) -> str:
+            name = match[1].strip()
+            if name in given:
+                return _text(given[name])
+            kind = "GetAtt" if "." in name else "Ref"
+            return match[0] if re.match(r"[A-Z][A-Za-z0-9]*:(?!:)", name) else self._placeholder(kind, name)
+
+        return _VARIABLE.sub(variable, _text(value)).replace("${!", "${")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(plain(value), separators=(",", ":"))

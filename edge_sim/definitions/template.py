@@ -1,0 +1,127 @@
+"""CloudFormation and SAM templates, also as the CDK writes them: the ``AWS::Greengrass::*`` resources of one group.
+
+Properties are the API's own members. Where a template holds several versions of a kind, the group's references decide.
+Shapes: CloudFormation's resource reference, ``AWS_Greengrass``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edge_sim.definitions.forms import Part
+from edge_sim.definitions.intrinsics import Resolver
+from edge_sim.definitions.tree import Array, Object, like, listed
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape
+
+_TYPE = re.compile(r"AWS::Greengrass::(\w+?)(Definition)?(Version)?")
+
+
+def is_template(top: Object) -> bool:
+    """Return whether an object is a template: ``Resources`` is an object of things that have a Type."""
+    resources = top.get("Resources")
+    return isinstance(resources, Object) and (
+        "AWSTemplateFormatVersion" in top or any(isinstance(r, Object) and "Type" in r for r in resources.values())
+    )
+
+
+def template(top: Object) -> Part | None:
+    """Read a template's group, or return None when it has nothing of Greengrass V1."""
+    found = list(_greengrass(top["Resources"]))
+    if not found:
+        return None
+    resolver = Resolver()
+    part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation")
+    names = [p["Name"] for _, kind, p in found if kind == "Group" and p.get("Name")]
+    part.name = str(resolver.resolve(names[0])) if names else ""
+    chosen = _references(found)
+    defaults = _defaults(top)
+    for name, section in SECTIONS.items():
+        contents = {id_: content for id_, kind, p in found if kind == section.kind for content in _content(p, section)}
+        content = _choose(top, section, contents, chosen)
+        if content is not None:
+            version = resolver.resolve(content)
+            part.sections[name] = _filled(version, section.shape, defaults, part.notes)
+    part.notes += resolver.notes
+    part.notes += [f"{key} is kept as it is: only the stack knows its value" for key in resolver.seen]
+    missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
+    part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]
+    return part
+
+
+def _greengrass(resources: Object) -> Iterator[tuple[str, str, Object]]:
+    """Yield logical id, the API's word for the kind (``Resource``, ``Group``), and properties."""
+    for id_, resource in resources.items():
+        if not isinstance(resource, Object):
+            continue
+        match = _TYPE.fullmatch(str(resource.get("Type")))
+        properties = resource.get("Properties")
+        if match:
+            yield id_, match[1], properties if isinstance(properties, Object) else like(resource, {})
+
+
+def _content(properties: Object, section: Section) -> list[Object]:
+    """Return the …DefinitionVersion object in a resource's properties, if there is one."""
+    initial = properties.get("InitialVersion")
+    if isinstance(initial, Object):
+        return [initial]
+    if not any(key in properties for key in section.shape):
+        return []
+    own = {key: value for key, value in properties.items() if key != f"{section.kind}DefinitionId"}
+    return [like(properties, own)]
+
+
+def _references(found: list[tuple[str, str, Object]]) -> list[str]:
+    """Return the logical ids that the group names."""
+    ids: list[str] = []
+    for _, kind, properties in found:
+        initial = properties.get("InitialVersion") if kind == "Group" else None
+        for holder in (properties, initial) if kind == "Group" else ():
+            arns = [v for k, v in holder.items() if k.endswith("VersionArn")] if isinstance(holder, Object) else []
+            ids += [id_ for arn in arns for id_ in _reference(arn)]
+    return ids
+
+
+def _reference(value: object) -> list[str]:
+    if not isinstance(value, Object) or len(value) != 1:
+        return []
+    ((name, given),) = value.items()
+    first = given[0] if isinstance(given, Array) and given else given
+    return [first] if name in ("Ref", "Fn::GetAtt") and isinstance(first, str) else []
+
+
+def _choose(top: Object, section: Section, contents: Mapping[str, Object], chosen: list[str]) -> Object | None:
+    named = {id_: content for id_, content in contents.items() if id_ in chosen} or contents
+    if len(named) > 1:
+        kinds = f"{len(named)} {section.kind} definitions"
+        raise InvalidDefinitionError(
+            f"{top.file.path}: holds {kinds}, and no group says which of {', '.join(named)}",
+            hint="Give the template of one group.",
+        )
+    return next(iter(named.values()), None)
+
+
+def _defaults(top: Object) -> dict[str, Any]:
+    parameters = top.get("Parameters")
+    if not isinstance(parameters, Object):
+        return {}
+    return {
+        f"${{Ref:{name}}}": parameter["Default"]
+        for name, parameter in parameters.items()
+        if isinstance(parameter, Object) and parameter.get("Default") is not None
+    }
+
+
+def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[str]) -> Any:
+    """Return a value with its numbers, flags and words from the parameters' defaults; they cannot stay open."""
+    if isinstance(shape, Mapping) and isinstance(value, Object):
+        return like(value, {k: _filled(v, shape.get(k), defaults, notes) for k, v in value.items()})
+    if isinstance(shape, list) and isinstance(value, Array):
+        return listed(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
+    closed = isinstance(shape, tuple) or shape in (WHOLE, FLAG)
+    if closed and isinstance(value, str) and value in defaults:
+        notes.append(f"{value} is taken as the parameter's default, {defaults[value]}")
+        return defaults[value]
+    return value

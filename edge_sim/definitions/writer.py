@@ -1,0 +1,85 @@
+"""``dump``: a ``Definition`` → the canonical bundle: every section in the API's own members, order and types.
+
+    edgeSimGroup: 1
+    core: {Cores: [...]}
+    resources: {Resources: [...]}
+    functions: {DefaultConfig: ..., Functions: [...]}
+
+Reading a bundle and writing it again changes nothing. What has the wrong type stays as it is: that is for the rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import yaml
+
+from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.forms import BUNDLE, IGNORE_LIST
+from edge_sim.definitions.yamltext import is_text
+from edge_sim.greengrass import model
+
+_WIDTH = 120
+
+
+def dump(definition: Definition, form: Literal["yaml", "json"] = "yaml") -> str:
+    """Return the canonical bundle as text."""
+    bundle = canonical(definition)
+    if form == "json":
+        return json.dumps(bundle, indent=2, ensure_ascii=False) + "\n"
+    return yaml.dump(bundle, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+def canonical(definition: Definition) -> dict[str, Any]:
+    """Return the canonical bundle as plain values."""
+    bundle: dict[str, Any] = {BUNDLE: 1}
+    if definition.group.arn:
+        bundle["arn"] = definition.group.arn
+    if definition.name:
+        bundle["name"] = definition.name
+    for name, section in model.SECTIONS.items():
+        if name in definition.sections:
+            bundle[name] = _ordered(definition.sections[name], section.shape)
+    if definition.ignored:
+        entries = [{"rule": e.rule, "path": e.path, "reason": e.reason} for e in definition.ignored]
+        bundle[IGNORE_LIST] = entries
+    return bundle
+
+
+def _ordered(value: object, shape: model.Shape) -> Any:
+    """Return a value with the members that the API knows first, in its types; null members are left out."""
+    if isinstance(value, Mapping):
+        members = shape if isinstance(shape, Mapping) else {}
+        keys = [key for key in members if key in value] + [key for key in value if key not in members]
+        inner = model.TEXT if shape == model.TEXT_MAP else None
+        return {k: _ordered(value[k], members.get(k, inner)) for k in keys if value[k] is not None}
+    if isinstance(value, list):
+        return [_ordered(item, shape[0] if isinstance(shape, list) else None) for item in value]
+    return _scalar(value, shape)
+
+
+def _scalar(value: object, shape: model.Shape) -> object:
+    if isinstance(shape, tuple) or not isinstance(shape, str):
+        return value
+    read = {model.TEXT: model.text, model.WHOLE: model.whole_number, model.FLAG: model.truth}.get(shape)
+    found = read(value) if read else None
+    return value if found is None else found
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists, writes no aliases, and quotes every text that some reader could take for something else."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _quoted(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if is_text(value) else "'")
+
+
+_Dumper.add_representer(str, _quoted)

@@ -1,0 +1,237 @@
+"""YAML → ``Object`` and ``Array``, from the parser's events: without recursion and with every value's place.
+
+Scalars are read as YAML's readers agree on them: true/false (also yes/no/on/off), null, decimal numbers; dates stay
+text, and so does a number that YAML 1.1 and 1.2 read differently (``0100``), with a fault. Anchors, aliases and merge
+keys are taken. A short tag of CloudFormation becomes its long form: ``!Ref x`` → ``{"Ref": "x"}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from edge_sim.definitions.jsontext import MAX_INTEGER
+from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
+from edge_sim.errors import InvalidDefinitionError
+
+_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE|yes|Yes|YES|on|On|ON")
+_FALSE = re.compile(r"false|False|FALSE|no|No|NO|off|Off|OFF")
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]+|\.?[eE][-+]?[0-9]+|\.[0-9]*[eE][-+]?[0-9]+|(?<=[0-9])\.)")
+_NOT_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_DISPUTED = re.compile(
+    r"[-+]?(0[0-7_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[1-9][0-9]*_[0-9_]*|[1-9][0-9_]*(:[0-5]?[0-9])+)"
+)
+_CORE = "tag:yaml.org,2002:"
+
+
+def read_yaml(file: TextFile) -> Any:
+    """Return the value of a YAML text; faults are left in ``file``. Raises InvalidDefinitionError with the place."""
+    builder = _Builder(file)
+    try:
+        for event in yaml.parse(file.text, Loader=_PARSER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise InvalidDefinitionError(f"{file.path}{at}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise InvalidDefinitionError(f"{file.path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not builder.top:
+        raise InvalidDefinitionError(f"{file.path}: the file is empty")
+    return builder.top[0]
+
+
+def scalar_spans(file: TextFile) -> Iterator[tuple[int, int]]:
+    """Yield start and end of every scalar, so that a comment can be told from a ``#`` inside a text."""
+    for event in yaml.parse(file.text, Loader=_PARSER):
+        if isinstance(event, yaml.ScalarEvent) and event.start_mark and event.end_mark:
+            yield event.start_mark.index, event.end_mark.index
+
+
+def is_text(word: str) -> bool:
+    """Return whether an unquoted word is a text to every reader."""
+    kinds = (_NULL, _TRUE, _FALSE, _WHOLE, _FLOAT, _NOT_JSON, _DISPUTED)
+    return not any(kind.fullmatch(word) for kind in kinds)
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """A collection whose end has not come. ``key`` is the member that the next value belongs to."""
+
+    value: Object | Array
+    anchor: str | None
+    wrap: str | None
+    at: int
+    size: int = 1
+    key: str | None = None
+    key_at: int = 0
+    merges: list[Any] = field(default_factory=list)
+
+
+class _Builder:
+    """Takes events one by one; ``top`` has the document's value in the end."""
+
+    def __init__(self, file: TextFile) -> None:
+        self.file = file
+        self.top = Array(file, 0)
+        self.open: list[_Open] = []
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.count = 0
+
+    def take(self, event: Any) -> None:
+        at = event.start_mark.index
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event, at)
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                self.file.fail(at, f"not valid YAML: the alias *{event.anchor} has no anchor before it")
+            value, size = self.anchors[event.anchor]
+            self.count += size
+            self._put(value, at, size)
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            self._start(event, at)
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            self._end()
+        elif isinstance(event, yaml.DocumentStartEvent) and self.top:
+            self.file.fail(at, "a second document starts here; one file holds one document")
+
+    def _start(self, event: Any, at: int) -> None:
+        if len(self.open) >= MAX_DEPTH:
+            self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")
+        if self._expects_key():
+            self.file.fail(at, "a key must be a single word")
+        made = Object(self.file, at) if isinstance(event, yaml.MappingStartEvent) else Array(self.file, at)
+        self.open.append(_Open(value=made, anchor=event.anchor, wrap=self._intrinsic(event.tag, at), at=at))
+
+    def _end(self) -> None:
+        done = self.open.pop()
+        if isinstance(done.value, Object):
+            for merged in done.merges:
+                self._merge(done.value, merged)
+        value: Any = self._wrapped(done.value, done.wrap, done.at)
+        if done.anchor:
+            self.anchors[done.anchor] = (value, done.size)
+        self._put(value, done.at, done.size)
+
+    def _scalar(self, event: Any, at: int) -> None:
+        if self._expects_key() and not event.anchor:
+            self._key(event.value, at, plain=event.implicit[0])
+            return
+        wrap = self._intrinsic(event.tag, at)
+        value = self._wrapped(event.value, wrap, at) if wrap else self._resolve(event, at)
+        if event.anchor:
+            self.anchors[event.anchor] = (value, 1)
+        self._put(value, at, 1)
+
+    def _expects_key(self) -> bool:
+        return bool(self.open) and isinstance(self.open[-1].value, Object) and self.open[-1].key is None
+
+    def _key(self, key: str, at: int, *, plain: bool = False) -> None:
+        current = self.open[-1]
+        current.key, current.key_at = key, at
+        holder = current.value
+        if key in holder and not (plain and key == "<<"):
+            first = self.file.position(holder.marks[key]).line if isinstance(holder, Object) else 0
+            problem = f"the key {key!r} is there twice in one object, first in line {first}"
+            self.file.note("duplicate-key", problem, at, holder, key)
+
+    def _put(self, value: object, at: int, size: int) -> None:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self.file.fail(at, f"more than {MAX_VALUES} values")
+        if not self.open:
+            self.top.add(value, at)
+            return
+        current = self.open[-1]
+        current.size += size
+        if isinstance(current.value, Array):
+            current.value.add(value, at)
+        elif current.key is None:
+            if not isinstance(value, str):
+                self.file.fail(at, "a key must be a single word")
+            self._key(value, at)
+        elif current.key == "<<":
+            current.merges += value if isinstance(value, Array) else [value]
+            current.key = None
+        else:
+            current.value.add(current.key, value, current.key_at)
+            current.key = None
+
+    def _merge(self, into: Object, merged: object) -> None:
+        if not isinstance(merged, Object):
+            self.file.fail(into.at, "the merge key << takes a mapping or a list of mappings")
+        for key, value in merged.items():
+            if key not in into:
+                into.add(key, value, merged.marks[key])
+
+    def _intrinsic(self, tag: str | None, at: int) -> str | None:
+        """Return the long name of CloudFormation's short form, or None for YAML's own tags."""
+        if tag is None or tag == "!" or tag.startswith(_CORE):
+            return None
+        if not re.fullmatch(r"![A-Za-z0-9]+", tag):
+            self.file.fail(at, f"the tag {tag} is not known here")
+        name = tag[1:]
+        return name if name in ("Ref", "Condition") else f"Fn::{name}"
+
+    def _wrapped(self, value: object, wrap: str | None, at: int) -> object:
+        if wrap is None:
+            return value
+        if wrap == "Fn::GetAtt" and isinstance(value, str):
+            value = value.split(".", 1)
+        made = Object(self.file, at)
+        made.add(wrap, value, at)
+        return made
+
+    def _resolve(self, event: Any, at: int) -> object:
+        text: str = event.value
+        if event.tag not in (None, "!") and not event.implicit[0]:
+            kind = event.tag.removeprefix(_CORE)
+            if kind == "str":
+                return text
+            if kind not in ("int", "bool", "null", "float"):
+                self.file.fail(at, f"a value of type !!{kind} is not taken here")
+        elif event.style or not event.implicit[0]:
+            return text
+        return self._plain(text, at)
+
+    def _plain(self, text: str, at: int) -> object:
+        if _NULL.fullmatch(text):
+            return None
+        if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
+            return bool(_TRUE.fullmatch(text))
+        if _WHOLE.fullmatch(text):
+            if len(text) <= 17 and abs(int(text)) <= MAX_INTEGER:
+                return int(text)
+            self._fault("number-range", f"the number {text[:20]} is out of range", at)
+            return None
+        if _NOT_JSON.fullmatch(text):
+            self._fault("not-json", f"{text} is not JSON", at)
+            return None
+        if _FLOAT.fullmatch(text) and text not in (".", "+.", "-."):
+            return self._float(text, at)
+        if _DISPUTED.fullmatch(text):
+            message = f"YAML 1.1 reads {text} as another number than it looks; write it in decimal, or in quotes"
+            self._fault("ambiguous-number", message, at)
+        return text
+
+    def _float(self, text: str, at: int) -> float | None:
+        value = float(text)
+        if abs(value) == float("inf"):
+            self._fault("number-range", f"the number {text[:20]} is out of range", at)
+            return None
+        return value
+
+    def _fault(self, rule: str, message: str, at: int) -> None:
+        if not self.open:
+            self.file.note(rule, message, at, self.top, 0)
+            return
+        current = self.open[-1]
+        key = len(current.value) if isinstance(current.value, Array) else (current.key or "")
+        self.file.note(rule, message, at, current.value, key)
