@@ -75,6 +75,11 @@ class Place:
     name: str = ""
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether there are keys and values here."""
+        return self._shape == "mapping"
+
+    @property
     def _shape(self) -> str:
         node: Any = self.node  # the stubs leave out what every node has: scalar, sequence or mapping
         return str(node.id)

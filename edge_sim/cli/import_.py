@@ -25,7 +25,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
     PATHS: files, a folder of them, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests and
     Get… answers, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and what this command writes.
 
-    JSON: {"form", "bundle", "notes", "findings"}.
+    JSON: {"form", "bundle", "notes", "findings": [{"id", "severity", "path", "file", "line", "column", "message"}]}.
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
@@ -34,17 +34,16 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
 
     definition = read(*paths)
     _refuse_loss(definition)
-    findings = [_line(definition, finding) for finding in definition.findings]
     if fmt == "json":
         document = {"form": definition.form, "bundle": canonical(definition), "notes": definition.notes}
-        text = json.dumps({**document, "findings": findings}, indent=2, ensure_ascii=False) + "\n"
-    else:
-        text = dump(definition)
-        for note in definition.notes:
-            click.echo(f"note: {note}", err=True)
-        for line in findings:
-            click.echo(f"kept as it is: {line}", err=True)
-    _write(output, text)
+        findings = [_entry(definition, finding) for finding in definition.findings]
+        _write(output, json.dumps({**document, "findings": findings}, indent=2, ensure_ascii=False) + "\n")
+        return
+    _write(output, dump(definition))
+    for note in definition.notes:
+        click.echo(f"note: {note}", err=True)
+    for finding in definition.findings:
+        click.echo(f"kept as it is: {_line(definition, finding)}", err=True)
 
 
 def _refuse_loss(definition: Definition) -> None:
@@ -58,6 +57,12 @@ def _refuse_loss(definition: Definition) -> None:
         )
 
 
+def _entry(definition: Definition, finding: Finding) -> dict[str, object]:
+    place = definition.locate(finding.path)
+    where = {"file": str(place.file), "line": place.line, "column": place.column} if place else {}
+    return {"id": finding.id, "severity": finding.severity, "path": finding.path, **where, "message": finding.message}
+
+
 def _line(definition: Definition, finding: Finding) -> str:
     return f"{definition.locate(finding.path)}: {finding.message}"
 
@@ -66,6 +71,8 @@ def _write(output: Path | None, text: str) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
+    if output.exists() and not output.is_file():
+        raise UsageError(f"{output}: not a file that can be written anew")
     draft = output.with_name(f".{output.name}.part")
     try:
         draft.write_text(text, encoding="utf-8")

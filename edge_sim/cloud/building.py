@@ -75,8 +75,6 @@ class Builder:
         resources, resource_faults = parse.resource_definition(found[1])
         default, functions, function_faults = parse.function_definition(found[2])
         faults = [*core_faults, *resource_faults, *function_faults]
-        if len(cores) > 1:
-            faults.append(_one_core(len(cores)))
         group = Group(
             arn=version["Arn"],
             core=cores[0] if cores else None,
@@ -153,14 +151,3 @@ def _artifact_id(owner: str, sha256: str) -> uuid.UUID:
 def _problem(finding: Finding) -> Problem:
     code = SEEN_CODES.get(finding.id) or f"{finding.id.upper().replace('-', '_')}_ERROR"
     return Problem(code=code, message=finding.aws_text or finding.message)
-
-
-def _one_core(count: int) -> Finding:
-    return Finding(
-        id="one-core",
-        severity="error",
-        phase="deploy",
-        path="$.Cores",
-        message=f"a group has exactly one core, the core definition has {count}",
-        source="gg-core.md",
-    )

@@ -4,6 +4,7 @@
     {"InitialVersion": {...}}                  CreateResourceDefinition
     {"ResourceDefinitionId": ..., ...}         CreateResourceDefinitionVersion
     {"Definition": {...}, "Version": ...}      GetResourceDefinitionVersion
+    {"ResourceDefinitionVersion": {...}, ...}  versions by the name of their shape
     {"edgeSimGroup": 1, "resources": {...}}    bundle, which ``edge-sim import`` writes
 
 A bare list of resources, functions or cores is taken as well.
@@ -37,7 +38,7 @@ class Part:
 def bundle(top: Object) -> Part:
     """Read the canonical bundle."""
     if str(top[BUNDLE]) != "1":
-        top.file.fail(top.marks[BUNDLE], f"{BUNDLE} must be 1, the version of this form, not {top[BUNDLE]!r}")
+        top.file.fail(top.marks[BUNDLE], f"{BUNDLE} must be 1, the version of this form, not {str(top[BUNDLE])[:40]!r}")
     part = Part(form="bundle", name=str(top.get("name") or ""), arn=str(top.get("arn") or ""))
     for key, value in top.items():
         if key in SECTIONS and isinstance(value, Object):
@@ -58,9 +59,19 @@ def api(top: Object) -> Part | None:
             if part and top.get("NextToken"):
                 part.notes.append(f"{top.position('NextToken')}: the answer goes on (NextToken): items are missing")
             return part
+    named = _by_shape(top)
+    if named:
+        return named
     ids = [f"{section.kind}DefinitionId" for section in SECTIONS.values()]
     form = "Create{}DefinitionVersion" if any(key in top for key in ids) else "{}DefinitionVersion"
     return _version(top, form, (*ids, "AmznClientToken", IGNORE_LIST))
+
+
+def _by_shape(top: Object) -> Part | None:
+    shapes = {f"{section.kind}DefinitionVersion": name for name, section in SECTIONS.items()}
+    found = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
+    unknown = [(top, key) for key in top if key not in shapes and key != IGNORE_LIST]
+    return Part(form="DefinitionVersions", sections=found, unknown=unknown) if found else None
 
 
 def items(top: Array) -> Part | None:

@@ -1,15 +1,18 @@
-"""``greengo.yaml``, the file of dzimine/greengo: what that tool made of it with boto3.
+"""``greengo.yaml``, the file of dzimine/greengo: what that tool made of it with boto3; and its state file.
 
 Thing names, function names and aliases are in the file; region, account and certificate are not, and stay placeholders.
+``.gg/gg_state.json`` has them: it keeps the service's own answers (and private keys, which are not touched here).
 Rules: greengo's own source (create_resources, create_lambdas, create_subscriptions).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.tree import Array, Object, like, listed
+from edge_sim.greengrass.model import SECTIONS
 
 _WHERE = "${AWS::Region}:${AWS::AccountId}"
 
@@ -17,7 +20,49 @@ _WHERE = "${AWS::Region}:${AWS::AccountId}"
 def is_greengo(top: Object) -> bool:
     """Return whether an object is greengo's: a group with a small ``name``, or functions under ``Lambdas``."""
     group = top.get("Group")
-    return (isinstance(group, Object) and "name" in group) or isinstance(top.get("Lambdas"), Array)
+    members = any(isinstance(top.get(key), Array) for key in ("Cores", "Resources", "Subscriptions"))
+    return (isinstance(group, Object) and "name" in group and members) or isinstance(top.get("Lambdas"), Array)
+
+
+def is_state(top: Object) -> bool:
+    """Return whether an object is greengo's state file."""
+    return any(True for _ in _details(top))
+
+
+def state(top: Object) -> Part:
+    """Read greengo's state file: the definitions from the service's answers, the core from what greengo created."""
+    part = Part(form="greengo state")
+    for definition in _details(top):
+        for name, section in SECTIONS.items():
+            if section.member in definition:
+                part.sections[name] = definition
+    cores = top.get("Cores")
+    if "core" not in part.sections and isinstance(cores, Array):
+        made = {i: _created(core) if isinstance(core, Object) else core for i, core in enumerate(cores)}
+        part.sections["core"] = _version(top, "Cores", "Cores", listed(cores, made))
+        part.notes.append("the core's SyncShadow is not in the file")
+    group = top.get("Group")
+    if isinstance(group, Object):
+        version = group.get("Version")
+        part.name = str(group.get("Name") or "")
+        part.arn = str(version.get("Arn") or "") if isinstance(version, Object) else ""
+    return part
+
+
+def _details(top: Object) -> Iterator[Object]:
+    for value in top.values():
+        details = value.get("LatestVersionDetails") if isinstance(value, Object) else None
+        definition = details.get("Definition") if isinstance(details, Object) else None
+        if isinstance(definition, Object):
+            yield definition
+
+
+def _created(core: Object) -> Object:
+    thing, keys = core.get("thing"), core.get("keys")
+    members: dict[str, object] = {"Id": core.get("name")}
+    members["ThingArn"] = thing.get("thingArn") if isinstance(thing, Object) else None
+    members["CertificateArn"] = keys.get("certificateArn") if isinstance(keys, Object) else None
+    return like(core, members)
 
 
 def greengo(top: Object) -> Part:

@@ -6,6 +6,7 @@ everything else it is about the group as a whole (``$``).
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,8 @@ from edge_sim.definitions.tree import Array, Object, TextFile, member_path, walk
 from edge_sim.definitions.yamltext import scalar_spans
 
 _COMMENT = re.compile(r"(?:(?<=\s)|(?<=^))#\s*edge-sim:\s*ignore\b[ \t]*([\w.:-]*)[ \t]*([^\r\n]*)", re.MULTILINE)
+
+_CONTENT = re.compile(r"^[ \t]*(?!---)[^\s#%]", re.MULTILINE)
 
 
 def listed_ignores(top: Object) -> Iterator[Ignored]:
@@ -40,7 +43,8 @@ def comments(file: TextFile, sections: Mapping[str, Object]) -> Iterator[Ignored
     spans = list(scalar_spans(file))
     places = sorted(_places(file, sections))
     for match in matches:
-        if any(start <= match.start() < end for start, end in spans):
+        inside = bisect.bisect_right(spans, (match.start(), len(file.text))) - 1
+        if inside >= 0 and match.start() < spans[inside][1]:
             continue
         position = file.position(match.start())
         if not match[1] or not match[2].strip():
@@ -63,8 +67,10 @@ def _places(file: TextFile, sections: Mapping[str, Object]) -> Iterator[tuple[in
 def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, str]]) -> str:
     line_start = file.text.rfind("\n", 0, match.start()) + 1
     line = file.position(match.start()).line
-    if file.text[line_start : match.start()].strip():
-        return next((path for at, _, path in places if at == line), "$")
-    if not re.search(r"^[ \t]*[^\s#%-]", file.text[:line_start], re.MULTILINE):
+    behind = bool(file.text[line_start : match.start()].strip())
+    if not behind and not _CONTENT.search(file.text, 0, line_start):
         return "$"
-    return next((path for at, _, path in places if at > line), "$")
+    found = bisect.bisect_left(places, (line if behind else line + 1, 0, ""))
+    if found == len(places) or (behind and places[found][0] != line):
+        return "$"
+    return places[found][2]

@@ -1,7 +1,7 @@
 """CloudFormation and SAM templates, also as the CDK writes them: the ``AWS::Greengrass::*`` resources of one group.
 
 Properties are the API's own members. Where a template holds several versions of a kind, the group's references decide.
-Shapes: CloudFormation's resource reference, ``AWS_Greengrass``.
+Shapes: CloudFormation's resource reference, ``AWS_Greengrass``; the example of Neosperience/GrassFormation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_sim.definitions.tree import Array, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape
 
-_TYPE = re.compile(r"AWS::Greengrass::(\w+?)(Definition)?(Version)?")
+_TYPE = re.compile(r"(?:AWS::Greengrass|NSP::GrassFormation)::(\w+?)(Definition)?(Version)?")
 
 
 def is_template(top: Object) -> bool:
@@ -69,7 +69,8 @@ def _content(properties: Object, section: Section) -> list[Object]:
         return [initial]
     if not any(key in properties for key in section.shape):
         return []
-    own = {key: value for key, value in properties.items() if key != f"{section.kind}DefinitionId"}
+    about = (f"{section.kind}DefinitionId", "Name", "Tags")
+    own = {key: value for key, value in properties.items() if key not in about}
     return [like(properties, own)]
 
 

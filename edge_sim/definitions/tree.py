@@ -22,6 +22,7 @@ from edge_sim.errors import InvalidDefinitionError
 
 MAX_DEPTH = 64
 MAX_VALUES = 300_000
+MAX_FAULTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,9 @@ class TextFile:
         return Position(file=self.path, line=line, column=at - self._lines[line - 1] + 1)
 
     def note(self, rule: str, message: str, at: int, holder: Object | Array, key: str | int) -> None:
-        """Record a fault."""
+        """Record a fault; raises when there are too many to be one slip of the pen."""
+        if len(self.faults) >= MAX_FAULTS:
+            self.fail(at, f"more than {MAX_FAULTS} faults like this one: {message}")
         self.faults.append(Fault(rule=rule, message=message, at=at, holder=holder, key=key))
 
     def fail(self, at: int, problem: str, *, hint: str | None = None) -> NoReturn:

@@ -18,7 +18,7 @@ import yaml
 
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.forms import BUNDLE, IGNORE_LIST
-from edge_sim.definitions.yamltext import is_text
+from edge_sim.definitions.yamlwords import is_text
 from edge_sim.greengrass import model
 
 _WIDTH = 120

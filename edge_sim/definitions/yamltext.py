@@ -1,8 +1,7 @@
 """YAML → ``Object`` and ``Array``, from the parser's events: without recursion and with every value's place.
 
-Scalars are read as YAML's readers agree on them: true/false (also yes/no/on/off), null, decimal numbers; dates stay
-text, and so does a number that YAML 1.1 and 1.2 read differently (``0100``), with a fault. Anchors, aliases and merge
-keys are taken. A short tag of CloudFormation becomes its long form: ``!Ref x`` → ``{"Ref": "x"}``.
+Anchors, aliases and merge keys are taken, within the limits on depth and number of values. A short tag of
+CloudFormation becomes its long form: ``!Ref x`` → ``{"Ref": "x"}``. What an unquoted word means: ``yamlwords``.
 """
 
 from __future__ import annotations
@@ -14,25 +13,19 @@ from typing import Any
 
 import yaml
 
-from edge_sim.definitions.jsontext import MAX_INTEGER
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
+from edge_sim.definitions.yamlwords import unquoted
 from edge_sim.errors import InvalidDefinitionError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NULL = re.compile(r"~|null|Null|NULL|")
-_TRUE = re.compile(r"true|True|TRUE|yes|Yes|YES|on|On|ON")
-_FALSE = re.compile(r"false|False|FALSE|no|No|NO|off|Off|OFF")
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]+|\.?[eE][-+]?[0-9]+|\.[0-9]*[eE][-+]?[0-9]+|(?<=[0-9])\.)")
-_NOT_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_DISPUTED = re.compile(
-    r"[-+]?(0[0-7_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[1-9][0-9]*_[0-9_]*|[1-9][0-9_]*(:[0-5]?[0-9])+)"
-)
 _CORE = "tag:yaml.org,2002:"
 
 
 def read_yaml(file: TextFile) -> Any:
     """Return the value of a YAML text; faults are left in ``file``. Raises InvalidDefinitionError with the place."""
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(file.text)
+    if odd:
+        file.fail(odd.start(), f"not valid YAML: the character {odd[0]!r} is not allowed")
     builder = _Builder(file)
     try:
         for event in yaml.parse(file.text, Loader=_PARSER):
@@ -55,21 +48,19 @@ def scalar_spans(file: TextFile) -> Iterator[tuple[int, int]]:
             yield event.start_mark.index, event.end_mark.index
 
 
-def is_text(word: str) -> bool:
-    """Return whether an unquoted word is a text to every reader."""
-    kinds = (_NULL, _TRUE, _FALSE, _WHOLE, _FLOAT, _NOT_JSON, _DISPUTED)
-    return not any(kind.fullmatch(word) for kind in kinds)
-
-
 @dataclass(kw_only=True)
 class _Open:
-    """A collection whose end has not come. ``key`` is the member that the next value belongs to."""
+    """A collection whose end has not come. ``key`` is the member that the next value belongs to.
+
+    ``size`` and ``height`` count the values and the levels in it, aliases included.
+    """
 
     value: Object | Array
     anchor: str | None
     wrap: str | None
     at: int
     size: int = 1
+    height: int = 1
     key: str | None = None
     key_at: int = 0
     merges: list[Any] = field(default_factory=list)
@@ -82,7 +73,7 @@ class _Builder:
         self.file = file
         self.top = Array(file, 0)
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[Any, int, int]] = {}
         self.count = 0
 
     def take(self, event: Any) -> None:
@@ -92,9 +83,9 @@ class _Builder:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 self.file.fail(at, f"not valid YAML: the alias *{event.anchor} has no anchor before it")
-            value, size = self.anchors[event.anchor]
+            value, size, height = self.anchors[event.anchor]
             self.count += size
-            self._put(value, at, size)
+            self._put(value, at, size, height)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             self._start(event, at)
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
@@ -103,11 +94,11 @@ class _Builder:
             self.file.fail(at, "a second document starts here; one file holds one document")
 
     def _start(self, event: Any, at: int) -> None:
-        if len(self.open) >= MAX_DEPTH:
-            self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")
         if self._expects_key():
             self.file.fail(at, "a key must be a single word")
         made = Object(self.file, at) if isinstance(event, yaml.MappingStartEvent) else Array(self.file, at)
+        if len(self.open) >= MAX_DEPTH:
+            self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")
         self.open.append(_Open(value=made, anchor=event.anchor, wrap=self._intrinsic(event.tag, at), at=at))
 
     def _end(self) -> None:
@@ -117,8 +108,8 @@ class _Builder:
                 self._merge(done.value, merged)
         value: Any = self._wrapped(done.value, done.wrap, done.at)
         if done.anchor:
-            self.anchors[done.anchor] = (value, done.size)
-        self._put(value, done.at, done.size)
+            self.anchors[done.anchor] = (value, done.size, done.height)
+        self._put(value, done.at, done.size, done.height)
 
     def _scalar(self, event: Any, at: int) -> None:
         if self._expects_key() and not event.anchor:
@@ -127,8 +118,8 @@ class _Builder:
         wrap = self._intrinsic(event.tag, at)
         value = self._wrapped(event.value, wrap, at) if wrap else self._resolve(event, at)
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1)
-        self._put(value, at, 1)
+            self.anchors[event.anchor] = (value, 1, 0)
+        self._put(value, at)
 
     def _expects_key(self) -> bool:
         return bool(self.open) and isinstance(self.open[-1].value, Object) and self.open[-1].key is None
@@ -142,7 +133,7 @@ class _Builder:
             problem = f"the key {key!r} is there twice in one object, first in line {first}"
             self.file.note("duplicate-key", problem, at, holder, key)
 
-    def _put(self, value: object, at: int, size: int) -> None:
+    def _put(self, value: object, at: int, size: int = 1, height: int = 0) -> None:
         self.count += 1
         if self.count > MAX_VALUES:
             self.file.fail(at, f"more than {MAX_VALUES} values")
@@ -151,6 +142,9 @@ class _Builder:
             return
         current = self.open[-1]
         current.size += size
+        current.height = max(current.height, height + 1)
+        if len(self.open) + height > MAX_DEPTH:
+            self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(current.value, Array):
             current.value.add(value, at)
         elif current.key is None:
@@ -199,33 +193,9 @@ class _Builder:
                 self.file.fail(at, f"a value of type !!{kind} is not taken here")
         elif event.style or not event.implicit[0]:
             return text
-        return self._plain(text, at)
-
-    def _plain(self, text: str, at: int) -> object:
-        if _NULL.fullmatch(text):
-            return None
-        if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
-            return bool(_TRUE.fullmatch(text))
-        if _WHOLE.fullmatch(text):
-            if len(text) <= 17 and abs(int(text)) <= MAX_INTEGER:
-                return int(text)
-            self._fault("number-range", f"the number {text[:20]} is out of range", at)
-            return None
-        if _NOT_JSON.fullmatch(text):
-            self._fault("not-json", f"{text} is not JSON", at)
-            return None
-        if _FLOAT.fullmatch(text) and text not in (".", "+.", "-."):
-            return self._float(text, at)
-        if _DISPUTED.fullmatch(text):
-            message = f"YAML 1.1 reads {text} as another number than it looks; write it in decimal, or in quotes"
-            self._fault("ambiguous-number", message, at)
-        return text
-
-    def _float(self, text: str, at: int) -> float | None:
-        value = float(text)
-        if abs(value) == float("inf"):
-            self._fault("number-range", f"the number {text[:20]} is out of range", at)
-            return None
+        value, fault = unquoted(text)
+        if fault:
+            self._fault(*fault, at)
         return value
 
     def _fault(self, rule: str, message: str, at: int) -> None:

@@ -75,15 +75,24 @@ def decode(document: Mapping[str, object]) -> Group:
     cores, core_faults = parse.core_definition({"Cores": [api_core(c) for c in _list(document, "Cores")]})
     for fault in (*faults, *more, *core_faults):
         raise InvalidDefinitionError(f"group.json: {fault.message}")
+    code, artifacts = built(document)
     return Group(
         arn=str(document.get("Arn") or ""),
         core=cores[0] if cores else None,
         resources=parsed,
         functions=functions,
         default_config=default,
-        code={str(api_function(f)["Id"]): _code(f) for f in lambdas if f.get("ArtifactArn")},
-        artifacts={str(r["Id"]): _artifact(r) for r in resources if r.get("ArtifactArn")},
+        code=code,
+        artifacts=artifacts,
     )
+
+
+def built(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
+    """Return what the cloud built for this group: code by function id, model packages by resource id."""
+    definitions = _object(document, "GroupDefinitions")
+    lambdas, resources = _content(definitions, "Lambdas"), _content(definitions, "Resources")
+    code = {str(api_function(f)["Id"]): _code(f) for f in lambdas if f.get("ArtifactArn")}
+    return code, {str(r.get("Id")): _artifact(r) for r in resources if r.get("ArtifactArn")}
 
 
 def api_core(entry: Mapping[str, Any], number: int = 1) -> dict[str, object]:

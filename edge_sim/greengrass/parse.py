@@ -54,8 +54,22 @@ def function_definition(version: _Object) -> tuple[DefaultConfig, tuple[Function
 
 
 def core_definition(version: _Object) -> tuple[tuple[Core, ...], list[Finding]]:
-    """Read a CoreDefinitionVersion."""
-    return _items(version, "Cores", _core)
+    """Read a CoreDefinitionVersion; more than one core is a finding of the deployment's, not of the create call's."""
+    cores, findings = _items(version, "Cores", _core)
+    if len(cores) > 1:
+        findings.append(_one_core(len(cores)))
+    return cores, findings
+
+
+def _one_core(count: int) -> Finding:
+    return Finding(
+        id="one-core",
+        severity="error",
+        phase="deploy",
+        path="$.Cores",
+        message=f"a group has exactly one core, the core definition has {count}",
+        source="gg-core.md",
+    )
 
 
 class _Reader:

@@ -1,0 +1,114 @@
+"""What several files give → one ``Definition``: sections side by side, every fault and note with its place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from edge_sim.definitions import corefile, shapes
+from edge_sim.definitions.definition import Definition, Ignored
+from edge_sim.definitions.forms import Part
+from edge_sim.definitions.ignores import comments, listed_ignores
+from edge_sim.definitions.tree import Array, Fault, Object, Position, TextFile, member_path, walk
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass import groupfile, parse
+from edge_sim.greengrass.functions import FunctionCode
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.model import SECTIONS
+from edge_sim.report import Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file that was read: its text, its top value, and what it gives."""
+
+    file: TextFile
+    top: Object | Array
+    part: Part
+    is_json: bool
+
+
+def together(found: Sequence[Source]) -> Definition:
+    """Put together what several files give. Raises InvalidDefinitionError when two of them give the same."""
+    sections = _sections(found)
+    paths = {id(holder): path for section in sections.values() for path, holder in walk(section)}
+    marks: dict[str, Position] = {}
+    findings = [f for one in found for f in _findings(one, paths, marks)]
+    findings += [f for one in found for f in _unknown(one, marks)]
+    group, unread = _group(sections)
+    code, artifacts = _built(found)
+    arn = next((one.part.arn for one in found if one.part.arn), "")
+    return Definition(
+        group=replace(group, arn=arn, code=code, artifacts=artifacts),
+        form=" + ".join(dict.fromkeys(one.part.form for one in found)),
+        findings=(*findings, *unread, *shapes.check(sections)),
+        notes=tuple(note for one in found for note in one.part.notes),
+        ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
+        files=tuple(one.file.path for one in found),
+        name=next((one.part.name for one in found if one.part.name), ""),
+        sections=sections,
+        marks=marks,
+    )
+
+
+def _sections(found: Sequence[Source]) -> dict[str, Object]:
+    sections: dict[str, Object] = {}
+    for one in found:
+        for name, section in one.part.sections.items():
+            if name in sections:
+                first = sections[name].file.path
+                raise InvalidDefinitionError(f"{one.file.path}: {name} are given here and in {first}")
+            sections[name] = section
+    return sections
+
+
+def _group(sections: dict[str, Object]) -> tuple[Group, list[Finding]]:
+    cores, core_faults = parse.core_definition(sections.get("core", {}))
+    resources, resource_faults = parse.resource_definition(sections.get("resources", {}))
+    default, functions, function_faults = parse.function_definition(sections.get("functions", {}))
+    group = Group(core=cores[0] if cores else None, resources=resources, functions=functions, default_config=default)
+    return group, [*core_faults, *resource_faults, *function_faults]
+
+
+def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
+    """Return what a core's group.json knows of the code and models that the cloud built."""
+    for one in found:
+        if isinstance(one.top, Object) and corefile.FRAME in one.top:
+            with contextlib.suppress(InvalidDefinitionError):  # said as findings already
+                return groupfile.built(one.top)
+    return {}, {}
+
+
+def _findings(one: Source, paths: dict[int, str], marks: dict[str, Position]) -> Iterator[Finding]:
+    """Yield the faults of a file's text as findings; a path is the definition's, or else the file's own."""
+    own = {id(holder): path for path, holder in walk(one.top)} if one.file.faults else {}
+    for fault in one.file.faults:
+        path = member_path(paths.get(id(fault.holder)) or own.get(id(fault.holder)) or "$", fault.key)
+        marks[path] = one.file.position(fault.at)
+        yield _finding(fault, path)
+
+
+def _finding(fault: Fault, path: str) -> Finding:
+    return Finding(
+        id=fault.rule,
+        severity="warning" if fault.rule == "ambiguous-number" else "error",
+        phase="create",
+        path=path,
+        message=fault.message,
+        source="RFC 8259, YAML 1.2; refused by this project, where readers differ",
+    )
+
+
+def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
+    for holder, key in one.part.unknown:
+        found = shapes.unknown_member("$", key, [name for name in (*SECTIONS, "name", "arn") if name not in holder])
+        marks[found.path] = holder.position(key)
+        yield found
+
+
+def _ignored(one: Source, sections: dict[str, Object]) -> Iterator[Ignored]:
+    if isinstance(one.top, Object):
+        yield from listed_ignores(one.top)
+    if not one.is_json:
+        yield from comments(one.file, sections)
