@@ -1,12 +1,15 @@
 """What an unquoted word of YAML means, as far as YAML's readers agree on it.
 
-true and false (also yes, no, on, off), null and decimal numbers; dates stay text. What YAML 1.1 and 1.2 read differently
-(``0100``: 64 or 100; ``7e10``: a text or a number) stays text, with a fault.
+true and false (also yes, no, on, off), null and decimal numbers; dates stay text. What YAML 1.1 and 1.2 read
+differently (``0100``: 64 or 100; ``7e10``: a text or a number) stays text, with a fault.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import yaml
 
 from edge_sim.definitions.jsontext import MAX_INTEGER
 
@@ -16,18 +19,23 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _TRUE = re.compile(r"true|True|TRUE|yes|Yes|YES|on|On|ON")
 _FALSE = re.compile(r"false|False|FALSE|no|No|NO|off|Off|OFF")
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
+_FLOAT = re.compile(r"([-+]?(0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _NOT_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_DISPUTED = re.compile(
-    r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[1-9][0-9]*_[0-9_]*|[1-9][0-9_]*(:[0-5]?[0-9])+"
-    r"|([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+)"
-)
+_NUMBER_1_2 = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)")
+_NUMBERS_1_1 = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_READER_1_1: Any = yaml.resolver.Resolver()
 
 
 def is_text(word: str) -> bool:
     """Return whether an unquoted word is a text to every reader."""
-    kinds = (_NULL, _TRUE, _FALSE, _WHOLE, _FLOAT, _NOT_JSON, _DISPUTED)
-    return not any(kind.fullmatch(word) for kind in kinds)
+    kinds = (_NULL, _TRUE, _FALSE, _WHOLE, _FLOAT, _NOT_JSON)
+    return not any(kind.fullmatch(word) for kind in kinds) and not _disputed(word)
+
+
+def _disputed(word: str) -> bool:
+    return (
+        bool(_NUMBER_1_2.fullmatch(word)) or _READER_1_1.resolve(yaml.ScalarNode, word, (True, False)) in _NUMBERS_1_1
+    )
 
 
 def unquoted(word: str) -> tuple[object, Fault | None]:
@@ -44,7 +52,7 @@ def unquoted(word: str) -> tuple[object, Fault | None]:
         return float(word), None
     if _WHOLE.fullmatch(word) or _FLOAT.fullmatch(word):
         return None, ("number-range", f"the number {word[:20]} is out of range")
-    if _DISPUTED.fullmatch(word):
+    if _disputed(word):
         message = (
             f"YAML's readers do not agree whether {word[:40]} is a number, and which; write it plainly, or in quotes"
         )
