@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
@@ -30,24 +30,40 @@ Passed = Callable[[str], None]
 """Told the name of every point where a killed run can leave things."""
 
 
+Kind = Literal["replace", "remove", "directory", "attributes", "carry"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Replaces ``target`` (relative to ``gg``) by what waits in ``new/<number>``, or removes it.
+    """One step; ``target`` is relative to ``gg``.
 
-    A ``directory`` step makes an empty directory with ``mode`` where there is none.
+    ``replace``: what waits in ``new/<number>`` takes its place. ``remove``: it goes. ``directory``: an empty one is
+    made with ``owner`` and ``mode``. ``attributes``: a directory gets them, and had those in ``before``. ``carry``:
+    what is not ours moves from ``origin``, in the staging directory, to where it was. An id of -1 stays as it is.
     """
 
     number: int
     target: str
-    kind: Literal["replace", "remove", "directory"]
+    kind: Kind
     mode: int = 0
+    owner: tuple[int, int] = (-1, -1)
+    before: tuple[int, int, int] = (-1, -1, 0)
+    origin: str = ""
 
 
 @contextmanager
 def exclusive(gg: Path) -> Iterator[None]:
-    """Keep every other deployer away from this board; raises UnsupportedEnvironmentError when one is at work."""
+    """Keep every other deployer away from this board; raises UnsupportedEnvironmentError when one is at work.
+
+    Directories that had to be made for it go again when nothing came into them.
+    """
     top = gg / "ggc"
-    top.mkdir(parents=True, exist_ok=True)
+    if top.is_symlink():
+        raise UnsupportedEnvironmentError(f"{top}: is a link; deployments through links are not made here")
+    made = [path for path in (top, *top.parents) if not path.exists()]
+    for path in reversed(made):
+        path.mkdir(mode=0o755)
+        path.chmod(0o755)
     descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,6 +72,9 @@ def exclusive(gg: Path) -> Iterator[None]:
         raise UnsupportedEnvironmentError(f"{top}: another deployment is at work here") from error
     finally:
         os.close(descriptor)
+        for path in made:
+            with suppress(OSError):  # not empty: the deployment stands
+                path.rmdir()
 
 
 class Changeover:
@@ -70,27 +89,51 @@ class Changeover:
         for directory in (self.staging, self.staging / "new", self.staging / "old"):
             directory.mkdir(mode=0o700)
 
-    def directory(self, target: str, mode: int) -> None:
-        """Have a directory made, unless it is there."""
-        if not (self.gg / target).is_dir():
-            self._add(target, "directory", mode)
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is no step to take."""
+        return not self._steps
+
+    def directory(self, target: str, mode: int, owner: tuple[int, int]) -> None:
+        """Have a directory made, or its owner and mode changed, unless it is there as it should be."""
+        place = self.gg / target
+        if not os.path.lexists(place):
+            self._add(target, "directory", mode=mode, owner=owner)
+            return
+        status = place.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise UnsupportedEnvironmentError(
+                f"{place}: is not a directory", hint="Deployments through links are not made here; move it away."
+            )
+        before = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+        wanted = tuple(new if new != -1 else old for new, old in zip(owner, before, strict=False))
+        if (*wanted, mode) != before:
+            self._add(target, "attributes", mode=mode, owner=owner, before=before)
 
     def replace(self, target: str) -> Path:
         """Have ``target`` replaced, and return where the new thing is to be prepared."""
         return self.staging / "new" / str(self._add(target, "replace").number)
+
+    def carry(self, target: str, new: Path, relative: str) -> None:
+        """Have ``relative`` of the old ``target``, which is not ours, stay where it is; ``new`` is what replaces it."""
+        self._add(f"{target}/{relative}", "carry", origin=f"old/{new.name}/{relative}")
 
     def remove(self, target: str) -> None:
         """Have ``target`` removed."""
         if os.path.lexists(self.gg / target):
             self._add(target, "remove")
 
-    def run(self, group: bytes, sync: Callable[[str], None]) -> None:
-        """Take the steps and put ``group`` in place as group.json; on a failure everything is as before.
+    def stage_group(self, group: bytes) -> Path:
+        """Bring ``group`` to the disk beside group.json, and return where."""
+        staged = self.staging / _STAGED_GROUP
+        durable.write(staged, group)
+        return staged
+
+    def run(self, sync: Callable[[str], None]) -> None:
+        """Take the steps and put the staged group.json in place; on a failure everything is as before.
 
         ``sync`` brings the names in a directory (relative to ``gg``) to the disk; the caller does it for group.json's.
         """
-        staged = self.staging / _STAGED_GROUP
-        durable.write(staged, group)
         durable.write(self.staging / _JOURNAL, json.dumps([asdict(step) for step in self._steps]).encode())
         self._passed("journal")
         try:
@@ -99,7 +142,7 @@ class Changeover:
             for parent in sorted({posixpath.dirname(step.target) for step in self._steps}):
                 sync(parent)
             self._passed("synced")
-            staged.replace(self.gg / GROUP)
+            (self.staging / _STAGED_GROUP).replace(self.gg / GROUP)
         except BaseException:
             recover(self.gg)
             raise
@@ -109,8 +152,8 @@ class Changeover:
         """Remove the staging directory; what was not committed is taken back."""
         recover(self.gg)
 
-    def _add(self, target: str, kind: Literal["replace", "remove", "directory"], mode: int = 0) -> Step:
-        step = Step(number=len(self._steps), target=target, kind=kind, mode=mode)
+    def _add(self, target: str, kind: Kind, **more: Any) -> Step:
+        step = Step(number=len(self._steps), target=target, kind=kind, **more)
         self._steps.append(step)
         return step
 
@@ -130,10 +173,16 @@ def recover(gg: Path) -> None:
 
 def _take(gg: Path, step: Step, passed: Passed) -> None:
     target, staging = gg / step.target, gg / STAGING
-    if step.kind == "directory":
-        target.mkdir(mode=0o700)
-        target.chmod(step.mode)
-        passed(f"{step.number} made")
+    if step.kind == "carry":
+        move(staging / step.origin, target)
+        passed(f"{step.number} carried")
+        return
+    if step.kind in ("directory", "attributes"):
+        if step.kind == "directory":
+            target.mkdir(mode=0o700)
+            passed(f"{step.number} made")
+        _settle(target, *step.owner, step.mode)
+        passed(f"{step.number} settled")
         return
     if os.path.lexists(target):
         move(target, staging / "old" / str(step.number))
@@ -145,16 +194,33 @@ def _take(gg: Path, step: Step, passed: Passed) -> None:
 
 def _take_back(gg: Path, step: Step) -> None:
     """Undo a step. Doing it twice, or for a step that was taken by half or not at all, does no harm."""
-    target = gg / step.target
-    new, old = (gg / STAGING / name / str(step.number) for name in ("new", "old"))
+    target, staging = gg / step.target, gg / STAGING
     if step.kind == "directory":
         with suppress(OSError):  # not made yet, or not empty: then it is not only ours
             target.rmdir()
-        return
-    if step.kind == "replace" and not os.path.lexists(new) and os.path.lexists(target):
-        move(target, new)
-    if os.path.lexists(old):
-        move(old, target)
+    elif step.kind == "attributes":
+        _settle(target, *step.before)
+    elif step.kind == "carry":
+        origin = staging / step.origin
+        replaced = os.path.lexists(staging.joinpath(*Path(step.origin).parts[:2]))
+        if replaced and os.path.lexists(target) and not os.path.lexists(origin):
+            move(target, origin)
+    else:
+        new, old = (staging / name / str(step.number) for name in ("new", "old"))
+        if step.kind == "replace" and not os.path.lexists(new) and os.path.lexists(target):
+            move(target, new)
+        if os.path.lexists(old):
+            move(old, target)
+
+
+def _settle(directory: Path, uid: int, gid: int, mode: int) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def move(source: Path, target: Path) -> None:

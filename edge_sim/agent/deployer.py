@@ -1,51 +1,58 @@
 """Lays a deployment out on the board: everything is fetched, unpacked and checked first, then changed over at once.
 
 The core's own rules come before anything is touched; packages that did not change stay where they are; what the new
-group no longer has goes in the same step (``changeover`` makes it all or nothing). How the result must look, path by
-path, is the business of ``greengrass.plan``. Texts of failures follow V1's (gg-troubleshooting.md, ml-console.md).
+group no longer has goes in the same step (``changeover`` makes it all or nothing), and what is not a deployment's
+stays (``belongings``). How the result must look, path by path, is the business of ``greengrass.plan``. Texts of
+failures follow V1's (gg-troubleshooting.md, ml-console.md).
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import posixpath
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import durable
 from edge_sim.agent import state as records
 from edge_sim.agent.archives import Limits
+from edge_sim.agent.belongings import Belongings, belongings, in_the_way
 from edge_sim.agent.changeover import GROUP, Changeover, exclusive
 from edge_sim.agent.download import download
 from edge_sim.agent.host import Host, HostError
 from edge_sim.agent.layout import walk
+from edge_sim.agent.owners import Owners
 from edge_sim.agent.packages import Fetch, Package, install, intact, packages, sources
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import inside, node_at
 from edge_sim.agent.state import Installed, State
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass import groupfile, rules
+from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Content, Entry, Modes, deployment_directory, model_modes, plan, work_directory
+from edge_sim.greengrass.plan import Content, Entry, deployment_directory, model_modes, plan, work_directory
 from edge_sim.greengrass.resources import Model
 
 _MAX_GID = 2**32 - 2
-_OWN = "the core's own directories and links"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A deployment that stands. ``contents`` by resource id; ``not_proven``: owners this process could not set."""
+    """A deployment that stands. ``contents`` by resource id; ``not_proven``: owners this process could not set.
+
+    ``changed`` is False when everything lay there already.
+    """
 
     group: Group
     contents: Mapping[str, tuple[Content, ...]]
     entries: tuple[Entry, ...]
     unpacked: int
     reused: int
+    changed: bool
     not_proven: tuple[str, ...]
 
 
@@ -57,13 +64,15 @@ def deploy(
     fetch: Fetch = download,
     *,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    owners_required: bool = False,
     passed: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``) on the board below ``root``.
 
-    ``facts`` were probed with the group's ``paths_of_interest``. ``passed`` is told the points where a killed run
-    can leave things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or an archive
-    refuses), DownloadError, HostError, UnsupportedEnvironmentError (no space, another deployment at work).
+    ``facts`` were probed with the group's ``paths_of_interest``. ``owners_required`` makes an owner that cannot be set
+    a failure. ``passed`` is told the points where a killed run can leave things (for tests). On any failure the board
+    is as it was: InvalidDefinitionError (a rule or an archive refuses), DownloadError, HostError,
+    UnsupportedEnvironmentError (no space, another deployment at work, something in the way).
     """
     body = document.get("Group")
     if not isinstance(body, Mapping):
@@ -76,18 +85,12 @@ def deploy(
     gg = inside(root, facts.greengrass.root)
     try:
         with exclusive(gg), closing(Changeover(gg, passed)) as changeover:
-            work = _Deployment(
-                root=root,
-                facts=facts,
-                host=host,
-                fetch=fetch,
-                limits=limits,
-                before=records.read(gg),
-                changeover=changeover,
-            )
-            result = work.prepare(group, wanted, urls)
-            changeover.run(json.dumps(body, indent=2).encode() + b"\n", work.sync)
-            return work.settle(result)
+            work = _deployment(root, facts, host, changeover, fetch, limits, owners_required)
+            result = work.prepare(group, wanted, urls, json.dumps(body, indent=2).encode() + b"\n")
+            if not changeover.empty or result.changed:
+                changeover.run(work.sync)
+                result = replace(result, changed=True, not_proven=(*result.not_proven, *work.last_sync()))
+            return result
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
@@ -104,6 +107,32 @@ def refuse(group: Group, facts: HostFacts) -> None:
             raise InvalidDefinitionError(f"resource {resource.id}: its GroupOwner is larger than any GID")
 
 
+def _deployment(
+    root: Path,
+    facts: HostFacts,
+    host: Host,
+    changeover: Changeover,
+    fetch: Fetch,
+    limits: Limits,
+    owners_required: bool,
+) -> _Deployment:
+    probe = changeover.staging / "owner"
+    probe.touch(mode=0o600)
+    path = posixpath.join(facts.greengrass.root, str(probe.relative_to(changeover.gg)))
+    before = records.read(changeover.gg)
+    return _Deployment(
+        root=root,
+        facts=facts,
+        host=host,
+        fetch=fetch,
+        limits=limits,
+        before=before,
+        changeover=changeover,
+        owners=Owners(host, path, required=owners_required),
+        own=belongings(root, facts, before),
+    )
+
+
 @dataclass(kw_only=True)
 class _Deployment:
     """One deployment being prepared."""
@@ -115,80 +144,73 @@ class _Deployment:
     limits: Limits
     before: State
     changeover: Changeover
-    owners: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    not_proven: list[str] = field(default_factory=list)
+    owners: Owners
+    own: Belongings
 
-    def prepare(self, group: Group, wanted: Sequence[Package], urls: Mapping[str, str]) -> Result:
-        """Stage everything, so that only renames are left to do."""
+    def prepare(self, group: Group, wanted: Sequence[Package], urls: Mapping[str, str], body: bytes) -> Result:
+        """Stage everything, so that only renames are left to do; ``changed`` tells whether group.json is another."""
         functions = [f for f in group.functions if group.isolation_mode(f) == "NoContainer"]
         work = tuple(work_directory(self.facts, function) for function in functions)
         self._check_inside([*(p.directory for p in wanted), *work])
         self._skeleton(plan(group, self.facts, {}))
         kept = {p.directory: one for p in wanted if (one := self._reusable(p)) is not None}
         fresh = {p.directory: self._install(p, urls[p.arn]) for p in wanted if p.directory not in kept}
-        installed = {**kept, **fresh}
-        contents = State(installed=installed).contents(group, self.facts)
-        entries = plan(group, self.facts, contents)
+        state = State(installed={**kept, **fresh}, work=work)
+        contents = state.contents(group, self.facts)
+        entries = plan(group, self.facts, contents, state.code(group, self.facts))
         self._check_inside([entry.path for entry in entries])
-        for directory in work:
-            self._work_directory(directory, entries)
-        for directory in sorted({*self.before.installed, *self.before.work} - {*installed, *work}):
-            self.changeover.remove(self._relative(directory))
-        state = State(installed=installed, work=work, not_proven=tuple(self.not_proven))
-        durable.write(self.changeover.replace(records.PATH), records.encode(state))
+        links = [path for directory in work for path in self._work_directory(directory, entries)]
+        for directory in sorted(self.own.directories - {*state.installed, *work}):
+            self._remove(directory)
+        changed = self._stage_group(body, next(e.node for e in entries if e.rule == "group-json"))
+        self._record(replace(state, links=tuple(links), not_proven=tuple(self.owners.not_proven)))
         return Result(
             group=group,
             contents=contents,
             entries=entries,
             unpacked=len(fresh),
             reused=len(kept),
-            not_proven=state.not_proven,
+            changed=changed,
+            not_proven=tuple(self.owners.not_proven),
         )
 
     def sync(self, relative: str) -> None:
         """Bring the names in a directory below the Greengrass root to the disk."""
         self.host.sync(self._board(relative))
 
-    def settle(self, result: Result) -> Result:
-        """Give the directories around the packages, and group.json, their planned owner and mode.
-
-        The deployment stands already: what fails here is said, not undone.
-        """
-        for entry in result.entries:
-            if entry.resource is None and entry.function is None:
-                try:
-                    inside(self.root, entry.path).chmod(entry.node.mode)
-                    self._own(entry.path, entry.node)
-                except (OSError, UnsupportedEnvironmentError) as error:
-                    self.not_proven.append(f"{entry.path}: its owner and mode could not be set: {error}")
+    def last_sync(self) -> list[str]:
+        """Bring group.json's name to the disk. The deployment stands already: a failure is said, not undone."""
         try:
             self.sync(posixpath.dirname(GROUP))
         except HostError as error:
-            self.not_proven.append(f"this deployment may not survive a power cut: {error}")
-        return replace(result, not_proven=tuple(self.not_proven))
+            return [f"this deployment may not survive a power cut: {error}"]
+        return []
 
     def _reusable(self, package: Package) -> Installed | None:
         """Return the record of a package that lies there unchanged, as it would be unpacked now."""
         known = self.before.installed.get(package.directory)
-        modes = self._settable(package.modes, package.owner)
+        modes = self.owners.modes(package.modes, package.owner)
         if known is None or known.sha256 != package.sha256:
             return None
         place = inside(self.root, package.directory, follow_last=False)
         return known if intact(place, known.contents, modes) else None
 
     def _install(self, package: Package, url: str) -> Installed:
-        modes = self._settable(package.modes, package.owner)
+        self.own.claim(package.directory)
+        modes = self.owners.modes(package.modes, package.owner)
         place = self.changeover.replace(self._relative(package.directory))
         contents = install(package, url, place, modes, fetch=self.fetch, limits=self.limits)
+        self._carry(package.directory, place)
         return Installed(sha256=package.sha256, contents=contents)
 
-    def _work_directory(self, directory: str, entries: Sequence[Entry]) -> None:
-        """Prepare a No-container function's directory of links, unless it lies there as planned."""
+    def _work_directory(self, directory: str, entries: Sequence[Entry]) -> list[str]:
+        """Prepare a No-container function's directory of links, unless it lies there as planned; return its paths."""
         inner = {e.path: e.node for e in entries if e.path == directory or e.path.startswith(f"{directory}/")}
-        wanted = {path: self._settable_node(node) for path, node in inner.items()}
         disk = walk(self.root, directory)
-        if wanted == {path: _forget_unsettable(node, wanted.get(path)) for path, node in disk.items()}:
-            return
+        stale = [path for path in disk if path in self.own.paths and path not in inner]
+        if not stale and all(path in disk and self._as_it_can_be(disk[path], node) for path, node in inner.items()):
+            return list(inner)
+        self.own.claim(directory)
         top = self.changeover.replace(self._relative(directory))
         for path, node in inner.items():
             place = top / path[len(directory) + 1 :]
@@ -197,60 +219,70 @@ class _Deployment:
             else:
                 place.mkdir()
                 place.chmod(node.mode)
-            self._own(self._staged(place), node)
+            self.owners.give(self._staged(place), node)
+        self._carry(directory, top)
         for path, node in inner.items():
             if node.type == "directory":
                 self.host.sync(self._staged(top / path[len(directory) + 1 :]))
+        return list(inner)
+
+    def _as_it_can_be(self, found: Node, wanted: Node) -> bool:
+        """Tell whether a node is as planned, but for the owner that cannot be set."""
+        can = self.owners.node(wanted)
+        uid = found.uid if can.uid == -1 else can.uid
+        gid = found.gid if can.gid == -1 else can.gid
+        return not differ(replace(wanted, uid=uid, gid=gid), found)
+
+    def _remove(self, directory: str) -> None:
+        """Have a directory of an earlier deployment removed, but for what is not its own."""
+        if not list(self.own.foreign(directory)):
+            self.changeover.remove(self._relative(directory))
+            return
+        top = self.changeover.replace(self._relative(directory))
+        self._like(directory, top)
+        self._carry(directory, top)
+
+    def _carry(self, directory: str, new: Path) -> None:
+        """Have what in ``directory`` is not a deployment's stay, now that ``new`` takes its place."""
+        for relative in self.own.foreign(directory):
+            for parent in reversed(Path(relative).parents[:-1] if "/" in relative else ()):
+                if not (new / parent).is_dir():
+                    self._like(f"{directory}/{parent}", new / parent)
+            if node_at(new / relative) is not None:
+                raise in_the_way(f"{directory}/{relative}")
+            self.changeover.carry(self._relative(directory), new, relative)
+
+    def _like(self, directory: str, new: Path) -> None:
+        """Make the directory ``new`` with owner and mode of one that is on the board."""
+        status = inside(self.root, directory, follow_last=False).lstat()
+        new.mkdir()
+        self.host.chown(self._staged(new), status.st_uid, status.st_gid)
+        new.chmod(stat.S_IMODE(status.st_mode))
+        self.host.sync(self._staged(new))
 
     def _skeleton(self, entries: Sequence[Entry]) -> None:
-        self._owner((0, 0), _OWN)
+        own = self.owners.settable(0, 0)
         for relative in ("ggc/var", posixpath.dirname(records.PATH)):
-            self.changeover.directory(relative, 0o755)
+            if not (self.changeover.gg / relative).is_dir():
+                self.changeover.directory(relative, 0o755, own)
         for entry in entries:
-            if entry.resource is None and entry.function is None and entry.node.type == "directory":
-                self.changeover.directory(self._relative(entry.path), entry.node.mode)
+            if entry.rule == "deployment-directory":
+                self.changeover.directory(self._relative(entry.path), entry.node.mode, own)
 
-    def _settable(self, modes: Modes, what: str) -> Modes:
-        """Return ``modes`` with -1 for what this process may not set, and remember to say so."""
-        uid, gid = self._owner((modes.uid, modes.gid), what)
-        return replace(modes, uid=uid, gid=gid)
+    def _stage_group(self, body: bytes, node: Node) -> bool:
+        """Stage group.json and tell whether it is not the one that lies there."""
+        staged = self.changeover.stage_group(body)
+        self.owners.give(self._staged(staged), node)
+        place = self.changeover.gg / GROUP
+        found = node_at(place)
+        if found is None or found.type != "file":
+            return True
+        return place.read_bytes() != body or not self._as_it_can_be(found, node)
 
-    def _settable_node(self, node: Node) -> Node:
-        uid, gid = self._owner((node.uid, node.gid), _OWN)
-        return replace(node, uid=uid, gid=gid)
-
-    def _own(self, path: str, node: Node) -> None:
-        settable = self._settable_node(node)
-        if (settable.uid, settable.gid) != (-1, -1):
-            self.host.chown(path, settable.uid, settable.gid)
-
-    def _owner(self, wanted: tuple[int, int], what: str) -> tuple[int, int]:
-        """Return the part of ``wanted`` (uid, gid) that this process may set, -1 for the rest."""
-        if wanted not in self.owners:
-            self.owners[wanted] = self._try_owner(wanted)
-        got = self.owners[wanted]
-        if got != wanted:
-            names = [name for name, one in zip(("user", "group"), got, strict=True) if one == -1]
-            sentence = (
-                f"{what}: the owner {wanted[0]}:{wanted[1]} is not proven here: "
-                f"this process may not set the {' and the '.join(names)}"
-            )
-            if sentence not in self.not_proven:
-                self.not_proven.append(sentence)
-        return got
-
-    def _try_owner(self, wanted: tuple[int, int]) -> tuple[int, int]:
-        probe = self.changeover.staging / "owner"
-        probe.touch(mode=0o600)
-        for attempt in (wanted, (-1, wanted[1]), (wanted[0], -1)):
-            try:
-                self.host.chown(self._staged(probe), *attempt)
-            except HostError as error:
-                if error.errno not in (errno.EPERM, errno.EINVAL):
-                    raise
-            else:
-                return attempt
-        return -1, -1
+    def _record(self, state: State) -> None:
+        content, place = records.encode(state), self.changeover.gg / records.PATH
+        if not place.is_file() or place.read_bytes() != content:
+            durable.write(self.changeover.replace(records.PATH), content)
 
     def _check_inside(self, paths: Sequence[str]) -> None:
         """Refuse a group whose ids lead out of the deployment directory; no rule should let one through."""
@@ -267,10 +299,3 @@ class _Deployment:
 
     def _board(self, relative: str) -> str:
         return posixpath.join(self.facts.greengrass.root, relative)
-
-
-def _forget_unsettable(node: Node, wanted: Node | None) -> Node:
-    """Return ``node`` without the owner that could not be set for it either."""
-    uid = -1 if wanted is not None and wanted.uid == -1 else node.uid
-    gid = -1 if wanted is not None and wanted.gid == -1 else node.gid
-    return replace(node, uid=uid, gid=gid)

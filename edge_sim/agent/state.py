@@ -15,7 +15,7 @@ from typing import Any
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Content, model_directory
+from edge_sim.greengrass.plan import Content, function_directory, model_directory
 from edge_sim.greengrass.resources import Model
 
 PATH = "ggc/var/state/edge-sim.json"
@@ -32,11 +32,19 @@ class Installed:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """``installed`` by the board's directory; ``work`` are the working directories that were made."""
+    """``installed`` by the board's directory; ``work`` are the working directories, ``links`` what was made in them."""
 
     installed: Mapping[str, Installed] = field(default_factory=dict)
     work: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
     not_proven: tuple[str, ...] = ()
+
+    def paths(self) -> frozenset[str]:
+        """Return every path that the recorded deployment made, the directories around the packages left out."""
+        found = {*self.work, *self.links, *self.installed}
+        for directory, one in self.installed.items():
+            found.update(f"{directory}/{content.path}" for content in one.contents)
+        return frozenset(found)
 
     def contents(self, group: Group, facts: HostFacts) -> dict[str, tuple[Content, ...]]:
         """Return the members of each model of ``group`` by resource id, as ``plan`` wants them."""
@@ -47,6 +55,11 @@ class State:
                 installed = self.installed.get(model_directory(facts, resource, artifact))
                 found[resource.id] = installed.contents if installed else ()
         return found
+
+    def code(self, group: Group, facts: HostFacts) -> dict[str, tuple[Content, ...]]:
+        """Return the members of each function's package by function id, as ``plan`` wants them."""
+        known = ((f.id, self.installed.get(function_directory(facts, f))) for f in group.functions)
+        return {id_: installed.contents for id_, installed in known if installed}
 
 
 def read(gg: Path) -> State:
@@ -62,6 +75,7 @@ def read(gg: Path) -> State:
         return State(
             installed={directory: _installed(one) for directory, one in raw["installed"].items()},
             work=tuple(raw["work"]),
+            links=tuple(raw.get("links", ())),
             not_proven=tuple(raw["not_proven"]),
         )
     except FileNotFoundError:

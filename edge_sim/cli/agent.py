@@ -163,7 +163,7 @@ def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Seque
     group = groupfile.decode(document)
     facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
     record = state.read(gg)
-    return group, facts, plan(group, facts, record.contents(group, facts)), record
+    return group, facts, plan(group, facts, record.contents(group, facts), record.code(group, facts)), record
 
 
 def _answer(value: dict[str, Any], *, status: int) -> None:

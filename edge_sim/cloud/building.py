@@ -7,7 +7,6 @@ rule's name.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,12 +18,11 @@ from edge_sim.cloud.sources import Sources
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import groupfile, parse, rules
 from edge_sim.greengrass.functions import Function, FunctionCode
-from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.resources import Model, Resource, Secret
 from edge_sim.report import Finding
 
 SEEN_CODES = {"local-resource-no-container": "RESOURCE_TYPE_UNEXPECTED_ERROR"}
-_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://aws.amazon.com/greengrass/artifacts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ class Builder:
             elif isinstance(resource.data, Model):
                 package = self._sources.package(resource)
                 artifacts[resource.id] = Artifact(
-                    arn=f"{base}/mlmodel/{_artifact_id(resource.id, package.file.sha256)}",
+                    arn=f"{base}/mlmodel/{artifact_id(resource.id, package.file.sha256)}",
                     sha256=package.file.sha256,
                     size=package.file.size,
                     file_name=package.file_name,
@@ -135,17 +133,12 @@ class Builder:
             yield Problem(code="FUNCTION_NOT_FOUND_ERROR", message=text)
             return
         code[function.id] = FunctionCode(
-            artifact_arn=f"{base}/lambda/{_artifact_id(function.id, published.sha256)}",
+            artifact_arn=f"{base}/lambda/{artifact_id(function.id, published.sha256)}",
             handler=published.handler,
             runtime=published.runtime,
             sha256=published.sha256,
             size=published.size,
         )
-
-
-def _artifact_id(owner: str, sha256: str) -> uuid.UUID:
-    """Same owner, same content, same id: the core sees that it has the artifact already."""
-    return uuid.uuid5(_IDS, f"{owner}\n{sha256}")
 
 
 def _problem(finding: Finding) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,13 @@ from edge_sim.greengrass.functions import (
     ResourceAccessPolicy,
 )
 from edge_sim.greengrass.resources import Resource
+
+_ARTIFACTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://aws.amazon.com/greengrass/artifacts")
+
+
+def artifact_id(owner: str, sha256: str) -> uuid.UUID:
+    """Return the id of a package: same resource or function, same content, same id and so the same place."""
+    return uuid.uuid5(_ARTIFACTS, f"{owner}\n{sha256}")
 
 
 @dataclass(frozen=True, kw_only=True)

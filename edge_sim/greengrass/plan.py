@@ -32,12 +32,13 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One path that a deployment makes, and why."""
+    """One path that a deployment makes, and why. ``rule`` names the row of docs/fidelity.md that decides."""
 
     path: str
     node: Node
     resource: str | None = None
     function: str | None = None
+    rule: str
     reason: str
 
 
@@ -105,15 +106,21 @@ def model_modes(facts: HostFacts, resource: Resource) -> Modes:
     return Modes(uid=0, gid=gid, file=0o440, executable=0o550, directory=0o550)
 
 
-def plan(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Content]]) -> tuple[Entry, ...]:
+def plan(
+    group: Group,
+    facts: HostFacts,
+    contents: Mapping[str, Sequence[Content]],
+    code: Mapping[str, Sequence[Content]] | None = None,
+) -> tuple[Entry, ...]:
     """Return every path that deploying ``group`` makes, parents before children.
 
-    ``contents`` holds the members of each model package by resource id, without the package's root.
+    ``contents`` holds the members of each model package by resource id, ``code`` those of each function's package by
+    function id, both without the package's root.
     """
     made: dict[str, Entry] = {}
     for entry in (
         *_skeleton(facts),
-        *_code(group, facts),
+        *_code(group, facts, code or {}),
         *_models(group, facts, contents),
         *_work_directories(group, facts),
     ):
@@ -147,30 +154,34 @@ def _owner_gid(facts: HostFacts, resource: Resource, owner: OwnerSetting) -> int
     return gid
 
 
-def _directory(path: str, mode: int, reason: str, *, function: str | None = None) -> Entry:
+def _directory(path: str, mode: int, rule: str, reason: str, *, function: str | None = None) -> Entry:
     node = Node(type="directory", uid=0, gid=0, mode=mode)
-    return Entry(path=path, node=node, function=function, reason=reason)
+    return Entry(path=path, node=node, function=function, rule=rule, reason=reason)
 
 
 def _skeleton(facts: HostFacts) -> Iterator[Entry]:
-    top = deployment_directory(facts)
-    yield _directory(top, 0o755, "parents stay open so that a model's group can reach it")
-    yield _directory(f"{top}/group", 0o755, "the deployed group")
-    yield _directory(f"{top}/lambda", 0o755, "code of the functions")
-    yield _directory(f"{top}/mlmodel", 0o700, "models without an owner: only root gets in on the host")
-    yield _directory(f"{top}/mlmodel_public", 0o755, "models with an owner setting")
-    yield _directory(f"{top}/workdir", 0o755, "working directories of No-container functions")
+    top, rule = deployment_directory(facts), "deployment-directory"
+    yield _directory(top, 0o755, rule, "parents stay open so that a model's group can reach it")
+    yield _directory(f"{top}/group", 0o755, rule, "the deployed group")
+    yield _directory(f"{top}/lambda", 0o755, rule, "code of the functions")
+    yield _directory(f"{top}/mlmodel", 0o700, rule, "models without an owner: only root gets in on the host")
+    yield _directory(f"{top}/mlmodel_public", 0o755, rule, "models with an owner setting")
+    yield _directory(f"{top}/workdir", 0o755, rule, "working directories of No-container functions")
     yield Entry(
         path=f"{top}/group/group.json",
         node=Node(type="file", uid=0, gid=0, mode=0o600),
+        rule="group-json",
         reason="the group as deployed",
     )
 
 
-def _code(group: Group, facts: HostFacts) -> Iterator[Entry]:
+def _code(group: Group, facts: HostFacts, code: Mapping[str, Sequence[Content]]) -> Iterator[Entry]:
     for function in group.functions:
-        if function.id in group.code:
-            yield _directory(function_directory(facts, function), 0o755, "unpacked code", function=function.id)
+        if function.id not in group.code:
+            continue
+        top = function_directory(facts, function)
+        for path, node in _unpacked(top, CODE_MODES, code.get(function.id, ())):
+            yield Entry(path=path, node=node, function=function.id, rule="function-code", reason="unpacked code")
 
 
 def _models(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Content]]) -> Iterator[Entry]:
@@ -178,13 +189,16 @@ def _models(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Cont
         artifact = group.artifacts.get(resource.id)
         if not isinstance(resource.data, Model) or artifact is None:
             continue
-        modes = model_modes(facts, resource)
+        owner = resource.data.owner
+        rule = "model-owner" if owner else "model-without-owner"
         top = model_directory(facts, resource, artifact)
-        reason = _model_reason(resource.data.owner)
-        members = (Content(path="", type="directory"), *_with_directories(contents.get(resource.id, ())))
-        for content in members:
-            path = f"{top}/{content.path}" if content.path else top
-            yield Entry(path=path, node=modes.node(content), resource=resource.id, reason=reason)
+        for path, node in _unpacked(top, model_modes(facts, resource), contents.get(resource.id, ())):
+            yield Entry(path=path, node=node, resource=resource.id, rule=rule, reason=_model_reason(owner))
+
+
+def _unpacked(top: str, modes: Modes, contents: Sequence[Content]) -> Iterator[tuple[str, Node]]:
+    for content in (Content(path="", type="directory"), *_with_directories(contents)):
+        yield (f"{top}/{content.path}" if content.path else top), modes.node(content)
 
 
 def _model_reason(owner: OwnerSetting | None) -> str:
@@ -211,7 +225,7 @@ def _work_directories(group: Group, facts: HostFacts) -> Iterator[Entry]:
         if group.isolation_mode(function) != "NoContainer":
             continue
         prefix = work_directory(facts, function)
-        yield _directory(prefix, 0o755, "AWS_GG_RESOURCE_PREFIX", function=function.id)
+        yield _directory(prefix, 0o755, "prefix-directory", "AWS_GG_RESOURCE_PREFIX", function=function.id)
         for resource, _ in group.attached(function):
             if isinstance(resource.data, Model) and resource.id in group.artifacts:
                 target = model_directory(facts, resource, group.artifacts[resource.id])
@@ -221,11 +235,13 @@ def _work_directories(group: Group, facts: HostFacts) -> Iterator[Entry]:
 def _link(prefix: str, destination: str, target: str, resource: Resource, function: Function) -> Iterator[Entry]:
     below = PurePosixPath(destination.lstrip("/"))
     for parent in reversed(below.parents[:-1]):
-        yield _directory(f"{prefix}/{parent}", 0o755, "parent of a model's link", function=function.id)
+        path = f"{prefix}/{parent}"
+        yield _directory(path, 0o755, "prefix-directory", "parent of a model's link", function=function.id)
     yield Entry(
         path=f"{prefix}/{below}",
         node=Node(type="link", uid=0, gid=0, mode=0o777, target=target),
         resource=resource.id,
         function=function.id,
+        rule="prefix-link",
         reason="a No-container function reaches its model through a link; files are shared, not copied",
     )

@@ -1,0 +1,79 @@
+"""How a disk differs from a plan: what is to be made, changed and removed, path by path.
+
+Pure: the planned entries and the nodes that are there go in. ``plan``, ``apply`` and ``drift`` are readings of the
+answer. Type, owner, group, permission bits and link targets are compared; the bytes in files are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_sim.facts import Node
+from edge_sim.greengrass.plan import Entry
+
+Kind = Literal["create", "change", "remove"]
+MARKS: dict[Kind | None, str] = {"create": "+", "change": "~", "remove": "-", None: " "}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One path of the plan, or one that is there without it. ``kind`` is None where nothing is to be done.
+
+    ``wanted`` is None for what goes, ``found`` for what is not there. ``entry`` is the planned one, if there is.
+    """
+
+    path: str
+    kind: Kind | None
+    wanted: Node | None
+    found: Node | None
+    entry: Entry | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what changes in words, such as ``mode 0755 → 0750``; nothing unless ``kind`` is ``change``."""
+        if self.wanted is None or self.found is None:
+            return ()
+        return tuple(f"{name} {was} → {becomes}" for name, was, becomes in _parts(self.found, self.wanted))
+
+    @property
+    def node(self) -> Node:
+        """Return what is planned, or what is there where nothing is."""
+        node = self.wanted or self.found
+        assert node is not None  # noqa: S101 - one of the two is always given
+        return node
+
+
+def compare(entries: Sequence[Entry], disk: Mapping[str, Node], ours: Collection[str] = ()) -> tuple[Line, ...]:
+    """Return one line for every planned path and every path of ``ours`` that is on the disk without being planned.
+
+    ``ours`` are the paths an earlier deployment made; whatever else is there is somebody else's and stays. The order
+    is that of the paths, component by component.
+    """
+    lines = [_line(entry, disk.get(entry.path)) for entry in entries]
+    planned = {entry.path for entry in entries}
+    for path in set(ours) - planned:
+        if path in disk:
+            lines.append(Line(path=path, kind="remove", wanted=None, found=disk[path]))
+    return tuple(sorted(lines, key=lambda line: line.path.split("/")))
+
+
+def differ(wanted: Node, found: Node) -> bool:
+    """Tell whether two nodes are not the same. A link's own mode means nothing on Linux (symlink(7))."""
+    return bool(_parts(found, wanted))
+
+
+def _line(entry: Entry, found: Node | None) -> Line:
+    kind: Kind | None = "create" if found is None else "change" if differ(entry.node, found) else None
+    return Line(path=entry.path, kind=kind, wanted=entry.node, found=found, entry=entry)
+
+
+def _parts(found: Node, wanted: Node) -> list[tuple[str, str, str]]:
+    if found.type != wanted.type:
+        return [("type", found.type, wanted.type)]
+    values = [("uid", str(found.uid), str(wanted.uid)), ("gid", str(found.gid), str(wanted.gid))]
+    if wanted.type != "link":
+        values.append(("mode", f"{found.mode:04o}", f"{wanted.mode:04o}"))
+    values.append(("target", str(found.target), str(wanted.target)))
+    return [(name, was, becomes) for name, was, becomes in values if was != becomes]
