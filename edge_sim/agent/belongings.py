@@ -46,12 +46,10 @@ class Belongings:
         """Yield what in ``directory`` is somebody else's, relative to it; of a tree only its top."""
         if directory in self.whole:
             return
-        skipped = ""
-        for path in walk(self.root, directory):
-            if skipped and path.startswith(skipped):
-                continue
-            if path not in self.paths:
-                skipped = f"{path}/"
+        top = None
+        for path in sorted(walk(self.root, directory), key=lambda path: path.split("/")):
+            if path not in self.paths and not (top and path.startswith(f"{top}/")):
+                top = path
                 yield path[len(directory) + 1 :]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent.rooted import inside, node_at
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
@@ -74,27 +75,47 @@ def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str, *, owne
     return sorted(found)
 
 
-def walk(root: Path, top: str) -> dict[str, Node]:
-    """Return the board's path ``top`` and all below it, by ``lstat``; nothing when it does not exist."""
+def walk(root: Path, top: str, closed: set[str] | None = None) -> dict[str, Node]:
+    """Return the board's path ``top`` and all below it, by ``lstat``; nothing when it does not exist.
+
+    Directories that this process may not look into are put into ``closed``. Raises UnsupportedEnvironmentError for
+    them when it is None.
+    """
     place = inside(root, top, follow_last=False)
-    node = node_at(place)
+    try:
+        node = node_at(place)
+    except UnsupportedEnvironmentError:
+        if closed is None:
+            raise
+        closed.add(top)
+        return {}
     if node is None:
         return {}
     found = {top: node}
-    if node.type == "directory":
-        for relative, below in _below(place, ""):
-            found[f"{top}/{relative}"] = below
+    waiting = [top] if node.type == "directory" else []
+    while waiting:
+        directory = waiting.pop()
+        below = _listed(place / directory[len(top) + 1 :], directory, closed)
+        found.update(below)
+        waiting += [path for path, node in reversed(below.items()) if node.type == "directory"]
     return found
 
 
-def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Node]]:
-    for name in sorted(os.listdir(directory)):  # noqa: PTH208 - names, not paths
-        node = node_at(directory / name)
-        if node is None:  # gone meanwhile
-            continue
-        yield prefix + name, node
-        if node.type == "directory":
-            yield from _below(directory / name, f"{prefix}{name}/")
+def _listed(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
+    """Return what is in one directory, by board path and in the order of the names."""
+    try:
+        nodes = ((name, node_at(place / name)) for name in sorted(os.listdir(place)))  # noqa: PTH208 - names, not paths
+        return {f"{path}/{name}": node for name, node in nodes if node is not None}  # None: gone meanwhile
+    except FileNotFoundError:  # gone meanwhile
+        return {}
+    except (PermissionError, UnsupportedEnvironmentError) as error:
+        if closed is None:
+            hint = "Run this as root."
+            raise UnsupportedEnvironmentError(
+                f"{path}: cannot be looked into", details=str(error), hint=hint
+            ) from error
+        closed.add(path)
+        return {}
 
 
 def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> Row:

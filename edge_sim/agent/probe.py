@@ -1,7 +1,7 @@
 """What a board is like, found by looking: /etc, the core's configuration and ``lstat`` of the paths that matter.
 
-Everything is below one root directory, ``/`` on a real board; names are read from the board's own passwd and group
-files, never asked of the machine this runs on.
+Everything is below one root directory, ``/`` on a real board, or in a listing (``describe``); names are read from the
+board's own passwd and group files, never asked of the machine this runs on.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,18 @@ class StandIn:
     operating_system: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """A board's file system to ask: ``look`` is ``lstat`` (None: nothing there), ``text`` a file's text or "".
+
+    ``names`` are those in a directory. All three follow links on the way as the board would.
+    """
+
+    look: Callable[[str], Node | None]
+    text: Callable[[str], str]
+    names: Callable[[str], Iterable[str]]
+
+
 def probe(
     root: Path, paths: Iterable[str] = (), *, greengrass_root: str = "/greengrass", stand_in: StandIn | None = None
 ) -> HostFacts:
@@ -38,19 +50,30 @@ def probe(
 
     Raises InvalidDefinitionError when the core's config.json is there and cannot be read.
     """
-    stand_in = stand_in or StandIn()
-    system = stand_in.operating_system or _operating_system(root)
-    return HostFacts(
-        architecture=stand_in.architecture or platform.machine(),
-        operating_system=system,
-        libc="musl" if any(inside(root, "/lib").glob("ld-musl-*")) else "glibc",
-        init=_init(root),
+    facts = describe(_below(root), paths, greengrass_root=greengrass_root, stand_in=stand_in)
+    return replace(
+        facts,
+        architecture=facts.architecture or platform.machine(),
         memory_kib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024,
         cpus=os.cpu_count() or 1,
-        users={name: User(uid=uid, gid=gid) for name, uid, gid in _users(root)},
-        groups=dict(_groups(root)),
-        greengrass=_greengrass(root, greengrass_root),
-        paths=paths_below(root, paths),
+    )
+
+
+def describe(
+    files: Files, paths: Iterable[str] = (), *, greengrass_root: str = "/greengrass", stand_in: StandIn | None = None
+) -> HostFacts:
+    """Return what a board's files say about it; the architecture is "" unless ``stand_in`` says it."""
+    stand_in = stand_in or StandIn()
+    system = stand_in.operating_system or _operating_system(files)
+    return HostFacts(
+        architecture=stand_in.architecture or "",
+        operating_system=system,
+        libc="musl" if any(name.startswith("ld-musl-") for name in files.names("/lib")) else "glibc",
+        init=_init(files),
+        users={name: User(uid=uid, gid=gid) for name, uid, gid in _users(files)},
+        groups=dict(_groups(files)),
+        greengrass=_greengrass(files, greengrass_root),
+        paths=_paths(files, paths),
         unsupported=frozenset({"ml-inference"} if system == "openwrt" else ()),
     )
 
@@ -60,6 +83,22 @@ def paths_below(root: Path, paths: Iterable[str]) -> dict[str, Node]:
 
     A path that is missing from the answer does not exist.
     """
+    return _paths(_below(root), paths)
+
+
+def _below(root: Path) -> Files:
+    def names(path: str) -> list[str]:
+        place = inside(root, path)
+        return os.listdir(place) if place.is_dir() else []  # noqa: PTH208 - names, not paths
+
+    return Files(
+        look=lambda path: node_at(inside(root, path, follow_last=False)),
+        text=lambda path: _read(root, path),
+        names=names,
+    )
+
+
+def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
     found: dict[str, Node] = {}
     waiting = list(paths)
     seen: set[str] = set()
@@ -69,7 +108,7 @@ def paths_below(root: Path, paths: Iterable[str]) -> dict[str, Node]:
             if step in seen:
                 continue
             seen.add(step)
-            node = node_at(inside(root, step, follow_last=False))
+            node = files.look(step)
             if node is None:
                 continue
             found[step] = node
@@ -87,47 +126,47 @@ def _read(root: Path, path: str) -> str:
         return ""
 
 
-def _records(root: Path, path: str, fields: int) -> Iterator[list[str]]:
-    for line in _read(root, path).splitlines():
+def _records(files: Files, path: str, fields: int) -> Iterator[list[str]]:
+    for line in files.text(path).splitlines():
         record = line.split(":")
         if len(record) >= fields and not line.startswith(("#", "+", "-")):
             yield record
 
 
-def _users(root: Path) -> Iterator[tuple[str, int, int]]:
-    for name, _, uid, gid, *_ in _records(root, "/etc/passwd", 4):
+def _users(files: Files) -> Iterator[tuple[str, int, int]]:
+    for name, _, uid, gid, *_ in _records(files, "/etc/passwd", 4):
         if uid.isdigit() and gid.isdigit():
             yield name, int(uid), int(gid)
 
 
-def _groups(root: Path) -> Iterator[tuple[str, int]]:
-    for name, _, gid, *_ in _records(root, "/etc/group", 3):
+def _groups(files: Files) -> Iterator[tuple[str, int]]:
+    for name, _, gid, *_ in _records(files, "/etc/group", 3):
         if gid.isdigit():
             yield name, int(gid)
 
 
-def _operating_system(root: Path) -> str:
+def _operating_system(files: Files) -> str:
     """Return the board's system in the API's word where it has one, else os-release's ID."""
-    lines = (_read(root, "/etc/os-release") or _read(root, "/usr/lib/os-release")).splitlines()
+    lines = (files.text("/etc/os-release") or files.text("/usr/lib/os-release")).splitlines()
     release = dict(line.split("=", 1) for line in lines if "=" in line)
     name = release.get("ID", "unknown").strip("\"'")
-    if name == "debian" and inside(root, "/etc/rpi-issue").exists():  # Raspberry Pi OS, 64 bit, calls itself Debian
+    if name == "debian" and files.look("/etc/rpi-issue"):  # Raspberry Pi OS, 64 bit, calls itself Debian
         return "raspbian"
     return _SYSTEMS.get(name, name)
 
 
-def _init(root: Path) -> str:
-    if inside(root, "/run/systemd/system").is_dir() or inside(root, "/lib/systemd/systemd").exists():
+def _init(files: Files) -> str:
+    if files.look("/run/systemd/system") or files.look("/lib/systemd/systemd"):
         return "systemd"
-    return "procd" if inside(root, "/sbin/procd").exists() else "sysvinit"
+    return "procd" if files.look("/sbin/procd") else "sysvinit"
 
 
-def _greengrass(root: Path, greengrass_root: str) -> GreengrassInstall:
-    config = _config(root, f"{greengrass_root}/config/config.json")
+def _greengrass(files: Files, greengrass_root: str) -> GreengrassInstall:
+    config = _config(files.text(f"{greengrass_root}/config/config.json"), f"{greengrass_root}/config/config.json")
     runtime = config.get("runtime")
     as_root = runtime.get("allowFunctionsToRunAsRoot") if isinstance(runtime, Mapping) else None
-    core = inside(root, f"{greengrass_root}/ggc/core", follow_last=False)
-    version = core.readlink().name if core.is_symlink() else ""
+    core = files.look(f"{greengrass_root}/ggc/core")
+    version = (core.target or "").rstrip("/").rpartition("/")[2] if core else ""
     return GreengrassInstall(
         root=greengrass_root,
         version=version or GreengrassInstall.version,
@@ -135,8 +174,7 @@ def _greengrass(root: Path, greengrass_root: str) -> GreengrassInstall:
     )
 
 
-def _config(root: Path, path: str) -> dict[str, Any]:
-    text = _read(root, path)
+def _config(text: str, path: str) -> dict[str, Any]:
     if not text:
         return {}
     try:

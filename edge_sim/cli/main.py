@@ -20,10 +20,12 @@ from edge_sim.errors import EdgeSimError
 
 _COMMANDS = {
     "agent": "What runs on the board: deployments, functions, updates.",
+    "apply": "Lay a group out on a board's root directory, all of it or none.",
     "board": "Boards in containers, of four architectures.",
     "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
     "doctor": "What works on this machine, and what about a simulated board is true.",
     "import": "Any form of a definition → one canonical YAML file.",
+    "plan": "What a deployment would make on a board, path by path.",
     "profiles": "The boards that edge-sim knows.",
     "run": "Deploy a scenario to boards, run its functions and updates, report.",
 }

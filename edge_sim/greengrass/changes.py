@@ -53,9 +53,8 @@ def compare(entries: Sequence[Entry], disk: Mapping[str, Node], ours: Collection
     """
     lines = [_line(entry, disk.get(entry.path)) for entry in entries]
     planned = {entry.path for entry in entries}
-    for path in set(ours) - planned:
-        if path in disk:
-            lines.append(Line(path=path, kind="remove", wanted=None, found=disk[path]))
+    gone = (path for path in set(ours) - planned if path in disk)
+    lines += (Line(path=path, kind="remove", wanted=None, found=disk[path]) for path in gone)
     return tuple(sorted(lines, key=lambda line: line.path.split("/")))
 
 

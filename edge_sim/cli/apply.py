@@ -1,0 +1,45 @@
+"""``edge-sim apply``: lay a group out on a board's root directory, all of it or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, ROOT, SOURCE
+
+
+@click.command("apply")
+@GROUP
+@ROOT
+@GREENGRASS_ROOT
+@SOURCE
+@FORMAT
+def command(group: Path, root: Path, greengrass_root: str, sources: tuple[str, ...], fmt: str) -> None:
+    """Make what "edge-sim plan GROUP --root DIR" shows: everything, or on a failure nothing.
+
+    What the definition no longer has is removed; what no deployment made stays. Accounts and groups are the board's
+    own, from its /etc. To set owners, root is needed, or a user namespace (unshare --map-auto --map-root-user).
+
+    \b
+    Example: edge-sim apply examples/no-container-ml --root /srv/boards/pi
+    """
+    from edge_sim.offline import show, target
+    from edge_sim.offline.applying import apply
+    from edge_sim.offline.given import given
+    from edge_sim.offline.packages import packed_group
+
+    read = given(group, sources)
+    board = target.of_root(root, read.group, greengrass_root)
+    with packed_group(read, listed=False) as packed:
+        applied = apply(packed, root, board)
+    if fmt == "json":
+        changes = [show.entry(line) for line in applied.lines if line.kind]
+        click.echo(json.dumps({"changed": applied.changed, "entries": changes, "notes": applied.notes}, indent=2))
+        return
+    for line in show.lines(applied.lines, board.facts, changes_only=True):
+        click.echo(line)
+    click.echo(show.summary(applied.lines))
+    for note in (*read.notes, *applied.notes):
+        click.echo(f"note: {note}", err=True)

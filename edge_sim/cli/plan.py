@@ -1,0 +1,53 @@
+"""``edge-sim plan``: what a deployment would make on a board, path by path, beside what is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.errors import UsageError
+
+
+@click.command("plan")
+@GROUP
+@click.option("--profile", "profile_name", metavar="NAME", help="A fresh board of this profile.")
+@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The board below this directory.")
+@GREENGRASS_ROOT
+@SOURCE
+@FORMAT
+def command(
+    group: Path, profile_name: str | None, root: Path | None, greengrass_root: str, sources: tuple[str, ...], fmt: str
+) -> None:
+    """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
+
+    GROUP is a scenario's folder or a definition. With --root the paths are compared with what is there (+ to make,
+    ~ to change, - to remove). Nothing is touched, and root is not needed. What the core refuses ends with status 3.
+
+    \b
+    Example: edge-sim plan examples/no-container-ml --profile raspberry-pi-3
+    """
+    if (profile_name is None) == (root is None):
+        raise UsageError("plan needs either --profile NAME or --root DIR", hint="See: edge-sim profiles list")
+    from edge_sim.offline import show, target
+    from edge_sim.offline.given import given
+    from edge_sim.offline.packages import packed_group
+    from edge_sim.offline.planning import planned
+    from edge_sim.profiles import load_profile
+
+    read = given(group, sources)
+    if profile_name:
+        board = target.of_profile(load_profile(profile_name), read.files)
+    else:
+        assert root is not None  # noqa: S101 - checked above
+        board = target.of_root(root, read.group, greengrass_root)
+    with packed_group(read) as packed:
+        found = planned(packed, board)
+    if fmt == "json":
+        click.echo(json.dumps(show.as_json(found), indent=2))
+        return
+    click.echo("\n".join(show.tree(found)))
+    for note in (*read.notes, *found.notes):
+        click.echo(f"note: {note}", err=True)

@@ -1,0 +1,90 @@
+"""What GROUP and ``--source URI=PATH`` give: the group, and where its models and its code lie on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_sim.definitions.reader import read
+from edge_sim.emulation.scenario import BoardFile, Scenario, load
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A folder to pack or an archive as it is. ``file_name`` is its name in S3, whose ending says the format."""
+
+    path: Path
+    file_name: str | None = None
+    handler: str = ""
+    runtime: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A group and what is known beside it. ``packages`` is keyed by S3 URI, training job ARN or function ARN."""
+
+    name: str
+    group: Group
+    packages: Mapping[str, Package] = field(default_factory=dict)
+    files: tuple[BoardFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def address(resource: Resource) -> str | None:
+    """Return what a model resource points to: an S3 URI or a training job's ARN; None for other resources."""
+    if isinstance(resource.data, S3Model):
+        return resource.data.s3_uri
+    return resource.data.job_arn if isinstance(resource.data, SageMakerModel) else None
+
+
+def given(path: Path, sources: Sequence[str] = ()) -> Given:
+    """Read GROUP and the ``URI=PATH`` pairs.
+
+    Raises UsageError for a path or pair that leads nowhere, InvalidDefinitionError for a definition that cannot be
+    read.
+    """
+    definition = read(path)
+    for finding in definition.findings:
+        if finding.severity == "error":
+            at = definition.locate(finding.path)
+            where = f"{at.file}:{at.line}:{at.column}" if at else str(path)
+            raise InvalidDefinitionError(f"{where}: {finding.message}", hint=finding.hint)
+    group = definition.group
+    known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
+    scenario = load(definition.scenario) if definition.scenario else None
+    packages = {**(_of_scenario(scenario) if scenario else {}), **dict(_pair(text, known) for text in sources)}
+    return Given(
+        name=scenario.name if scenario else definition.name or path.stem,
+        group=group,
+        packages=packages,
+        files=scenario.files if scenario else (),
+        notes=definition.notes,
+    )
+
+
+def _of_scenario(scenario: Scenario) -> dict[str, Package]:
+    found = {}
+    for source in scenario.sources:
+        if source.path is not None:
+            name = (source.object_uri or "").rpartition("/")[2]
+            found[source.address] = Package(path=source.path, file_name=name or None)
+    for code in scenario.code:
+        found[code.function_arn] = Package(path=code.folder, handler=code.handler, runtime=code.runtime)
+    return found
+
+
+def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:
+    """Read one ``URI=PATH``; URIs and paths may hold ``=``, so the known addresses decide where it is split."""
+    for uri in known:
+        if text.startswith(f"{uri}="):
+            path = Path(text[len(uri) + 1 :])
+            if not path.exists():
+                raise UsageError(f"--source {text}: {path}: no such file or folder")
+            name = uri.rpartition("/")[2] if uri.startswith("s3://") else None if path.is_dir() else path.name
+            return uri, Package(path=path, file_name=name)
+    hint = f"The group's: {', '.join(known)}." if known else "The group has neither models nor functions."
+    raise UsageError(f"--source {text}: the group refers to no such address", hint=hint)

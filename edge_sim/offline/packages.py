@@ -1,0 +1,148 @@
+"""A group's packages made ready on this machine: packed as the local cloud packs them, and named by their content.
+
+The same folder gives the same archive and so the same place on the board, whether the cloud or this module packed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from edge_sim.agent.archives import ArchiveError, unpack
+from edge_sim.cloud.function_code import is_system_function
+from edge_sim.cloud.packages import Format, archive_format, packed
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.greengrass.functions import FunctionCode
+from edge_sim.greengrass.group import Artifact, Group, artifact_id
+from edge_sim.greengrass.plan import Content, Modes
+from edge_sim.offline.given import Given, Package, address
+
+_ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
+_CHUNK = 1024 * 1024
+_OWN_FILES = Modes(uid=-1, gid=-1, file=0o600, executable=0o700, directory=0o700)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One package of a group as an archive on this machine."""
+
+    path: Path
+    file_name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Something of a group that has a package: a model or a function's code. ``address`` is what it points to."""
+
+    kind: Literal["resource", "function"]
+    id: str
+    address: str
+    package: Package | None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A group with its packages. ``archives`` by artifact ARN; ``contents`` by resource id, ``code`` by function id.
+
+    What is ``unknown``, because nobody gave its package, keeps the artifact that a core's group.json names; else it has
+    a stand-in, whose id is the resource's in angle brackets, which no artifact has.
+    """
+
+    group: Group
+    archives: Mapping[str, Archive]
+    contents: Mapping[str, tuple[Content, ...]]
+    code: Mapping[str, tuple[Content, ...]]
+    unknown: tuple[Wanted, ...]
+
+
+@contextmanager
+def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
+    """Pack what ``given`` names; the archives live as long as the context. ``listed`` looks into them as well.
+
+    Raises InvalidDefinitionError for a package that cannot be used, ArchiveError for one that the core would refuse.
+    """
+    with ExitStack() as stack:
+        wanted = list(_wanted(given))
+        ready = {one: _archive(one, one.package, stack) for one in wanted if one.package}
+        insides = {one: _listed(one, archive) for one, archive in ready.items()} if listed else {}
+        group = replace(
+            given.group,
+            artifacts={
+                one.id: _artifact(one, ready.get(one), given.group) for one in wanted if one.kind == "resource"
+            },
+            code={one.id: _code(one, ready.get(one)) for one in wanted if one.kind == "function"},
+        )
+        yield Packed(
+            group=group,
+            archives={_arn(one, archive): archive for one, archive in ready.items()},
+            contents={one.id: inside for one, inside in insides.items() if one.kind == "resource"},
+            code={one.id: inside for one, inside in insides.items() if one.kind == "function"},
+            unknown=tuple(one for one in wanted if one not in ready),
+        )
+
+
+def _wanted(given: Given) -> Iterator[Wanted]:
+    for resource in given.group.resources:
+        where = address(resource)
+        if where is not None:
+            yield Wanted(kind="resource", id=resource.id, address=where, package=given.packages.get(where))
+    for function in given.group.functions:
+        if not is_system_function(function.arn):
+            package = given.packages.get(function.arn)
+            yield Wanted(kind="function", id=function.id, address=function.arn, package=package)
+
+
+def _archive(one: Wanted, package: Package, stack: ExitStack) -> Archive:
+    name = package.file_name or ("code.zip" if one.kind == "function" else "model.tar.gz")
+    path = package.path
+    if path.is_dir():
+        form: Format = "zip" if one.kind == "function" else archive_format(name) or "tar.gz"
+        path = stack.enter_context(packed(path, form))
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            return Archive(path=path, file_name=name, sha256=digest.hexdigest(), size=file.tell())
+    except OSError as error:
+        raise UsageError(f"{one}: {path}: cannot be read: {error.strerror}") from error
+
+
+def _listed(one: Wanted, archive: Archive) -> tuple[Content, ...]:
+    """Return what is in an archive, by unpacking it for good as the core would: so what it refuses is refused here."""
+    with tempfile.TemporaryDirectory(prefix="edge-sim-unpacked-") as scratch:
+        try:
+            return unpack(archive.path, Path(scratch).resolve(), file_name=archive.file_name, modes=_OWN_FILES)
+        except ArchiveError as error:
+            raise InvalidDefinitionError(f"{one}: {error.brief}", hint=error.hint) from error
+
+
+def _arn(one: Wanted, archive: Archive | None) -> str:
+    kind = "mlmodel" if one.kind == "resource" else "lambda"
+    return f"{_ARN}/{kind}/{artifact_id(one.id, archive.sha256) if archive else f'<{one.id}>'}"
+
+
+def _artifact(one: Wanted, archive: Archive | None, group: Group) -> Artifact:
+    if archive is None:
+        return group.artifacts.get(one.id) or Artifact(arn=_arn(one, None), sha256="", size=0, file_name="")
+    return Artifact(arn=_arn(one, archive), sha256=archive.sha256, size=archive.size, file_name=archive.file_name)
+
+
+def _code(one: Wanted, archive: Archive | None) -> FunctionCode:
+    return FunctionCode(
+        artifact_arn=_arn(one, archive),
+        handler=one.package.handler if one.package else "",
+        runtime=one.package.runtime if one.package else "",
+        sha256=archive.sha256 if archive else "",
+        size=archive.size if archive else 0,
+    )

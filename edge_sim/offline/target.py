@@ -1,0 +1,107 @@
+"""The board that a group is planned for: a device profile, or a root directory on this machine.
+
+Both become the same value: the board's facts, what lies where deployments go, and what of it earlier ones made.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from edge_sim.agent import state
+from edge_sim.agent.belongings import belongings, deployed_group
+from edge_sim.agent.layout import walk
+from edge_sim.agent.probe import probe
+from edge_sim.agent.rooted import inside
+from edge_sim.agent.state import State
+from edge_sim.emulation.boardroot import laid
+from edge_sim.emulation.scenario import BoardFile
+from edge_sim.errors import EdgeSimError
+from edge_sim.facts import MAX_LINKS, HostFacts, Node, link_target
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
+from edge_sim.profiles import DeviceProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
+
+    ``closed`` are directories that this process may not look into. ``record`` and ``deployed`` tell what the last
+    deployment was.
+    """
+
+    name: str
+    facts: HostFacts
+    disk: Mapping[str, Node] = field(default_factory=dict)
+    ours: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
+    record: State = field(default_factory=State)
+    deployed: Group = field(default_factory=Group)
+
+
+def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Target:
+    """Return a fresh board of ``profile`` with the files that a scenario lays on it before the core starts."""
+    facts = profile.facts()
+    paths = dict(facts.paths)
+    for file in files:
+        for item in laid(file, profile):
+            mode = 0o777 if item.type == "link" else item.mode
+            node = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
+            path = _through(item.path, paths)
+            for parent in _parents(path):
+                paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
+            paths[path] = node
+    return Target(name=profile.name, facts=replace(facts, paths=paths))
+
+
+def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> Target:
+    """Return the board below ``root``, looked at where ``group`` and deployments have to do with it.
+
+    Raises EdgeSimError where the core's configuration or the deployer's record cannot be read.
+    """
+    root = root.resolve()
+    facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
+    closed: set[str] = set()
+    disk = walk(root, deployment_directory(facts), closed)
+    record = _record(inside(root, greengrass_root), f"{greengrass_root}/{state.PATH}", closed)
+    own = belongings(root, facts, record)
+    whole = {path for path in disk for top in own.whole if path == top or path.startswith(f"{top}/")}
+    return Target(
+        name=str(root),
+        facts=facts,
+        disk=disk,
+        ours=own.paths | whole,
+        closed=frozenset(closed),
+        record=record,
+        deployed=deployed_group(root, greengrass_root),
+    )
+
+
+def _record(gg: Path, name: str, closed: set[str]) -> State:
+    """Return the deployer's record; an empty one, and the path in ``closed``, where only root may read it."""
+    try:
+        return state.read(gg)
+    except EdgeSimError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+        closed.add(name)
+        return State()
+
+
+def _through(path: str, nodes: Mapping[str, Node]) -> str:
+    """Return where ``path`` lies when links of the board lead there (OpenWrt: ``/var`` is ``tmp``)."""
+    for _ in range(MAX_LINKS):
+        link = next((p for p in _parents(path) if (node := nodes.get(p)) and node.type == "link"), None)
+        if link is None:
+            break
+        path = link_target(link, nodes[link].target or "") + path[len(link) :]
+    return path
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path != "/":
+        path = posixpath.dirname(path)
+        yield path
