@@ -1,7 +1,8 @@
 """How a disk differs from a plan: what is to be made, changed and removed, path by path.
 
 Pure: the planned entries and the nodes that are there go in. ``plan``, ``apply`` and ``drift`` are readings of the
-answer. Type, owner, group, permission bits and link targets are compared; the bytes in files are not.
+answer. Type, owner, group, permission bits and link targets are compared; that the bytes in a file become others must
+be told.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ class Line:
     wanted: Node | None
     found: Node | None
     entry: Entry | None = None
+    rewritten: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
         """Return what changes in words, such as ``mode 0755 → 0750``; nothing unless ``kind`` is ``change``."""
         if self.wanted is None or self.found is None:
             return ()
-        return tuple(f"{name} {was} → {becomes}" for name, was, becomes in _parts(self.found, self.wanted))
+        parts = [f"{name} {was} → {becomes}" for name, was, becomes in _parts(self.found, self.wanted)]
+        return (*parts, "new content") if self.rewritten else tuple(parts)
 
     @property
     def node(self) -> Node:
@@ -45,13 +48,18 @@ class Line:
         return node
 
 
-def compare(entries: Sequence[Entry], disk: Mapping[str, Node], ours: Collection[str] = ()) -> tuple[Line, ...]:
+def compare(
+    entries: Sequence[Entry],
+    disk: Mapping[str, Node],
+    ours: Collection[str] = (),
+    rewritten: Collection[str] = (),
+) -> tuple[Line, ...]:
     """Return one line for every planned path and every path of ``ours`` that is on the disk without being planned.
 
-    ``ours`` are the paths an earlier deployment made; whatever else is there is somebody else's and stays. The order
-    is that of the paths, component by component.
+    ``ours`` are the paths an earlier deployment made; whatever else is there is somebody else's and stays. Files in
+    ``rewritten`` get new content. The order is that of the paths, component by component.
     """
-    lines = [_line(entry, disk.get(entry.path)) for entry in entries]
+    lines = [_line(entry, disk.get(entry.path), entry.path in rewritten) for entry in entries]
     planned = {entry.path for entry in entries}
     gone = (path for path in set(ours) - planned if path in disk)
     lines += (Line(path=path, kind="remove", wanted=None, found=disk[path]) for path in gone)
@@ -63,9 +71,9 @@ def differ(wanted: Node, found: Node) -> bool:
     return bool(_parts(found, wanted))
 
 
-def _line(entry: Entry, found: Node | None) -> Line:
-    kind: Kind | None = "create" if found is None else "change" if differ(entry.node, found) else None
-    return Line(path=entry.path, kind=kind, wanted=entry.node, found=found, entry=entry)
+def _line(entry: Entry, found: Node | None, rewritten: bool) -> Line:
+    kind: Kind | None = "create" if found is None else "change" if rewritten or differ(entry.node, found) else None
+    return Line(path=entry.path, kind=kind, wanted=entry.node, found=found, entry=entry, rewritten=rewritten)
 
 
 def _parts(found: Node, wanted: Node) -> list[tuple[str, str, str]]:

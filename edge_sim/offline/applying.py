@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from edge_sim.agent.deployer import deploy
 from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.offline.packages import Packed
-from edge_sim.offline.planning import refuse
+from edge_sim.offline.planning import adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
 
@@ -44,10 +43,12 @@ def apply(
     Raises what ``deploy`` raises, and InvalidDefinitionError where a package was not given. ``host`` and ``passed``
     are for tests.
     """
+    refuse(packed.group, target.facts)
+    packed, notes = adopt(packed, target)
     if packed.unknown:
         one = packed.unknown[0]
         raise InvalidDefinitionError(f"{one}: its package is not given", hint=f"--source {one.address}=PATH")
-    refuse(packed.group, target.facts)
+    rewritten = set(rewritten_files(packed, target))
     result = deploy(
         document(packed),
         root,
@@ -57,29 +58,33 @@ def apply(
         owners_required=True,
         passed=passed,
     )
-    lines = compare(result.entries, target.disk, target.ours)
-    return Applied(changed=result.changed, lines=lines, notes=result.not_proven)
+    lines = compare(result.entries, target.disk, target.ours, rewritten)
+    return Applied(changed=result.changed, lines=lines, notes=(*notes, *result.not_proven))
 
 
 def document(packed: Packed) -> dict[str, Any]:
     """Return the deployment document of a group whose packages lie on this machine. Its URLs are our own."""
-    arns = [function.arn for function in packed.group.functions]
-    region = arns[0].split(":")[3] if arns and arns[0].count(":") > 3 else ""
-    artifacts = {
-        arn: {"Url": f"edge-sim:{arn}", "Sha256": archive.sha256, "Size": archive.size}
-        for arn, archive in packed.archives.items()
-    }
-    return {"Group": groupfile.encode(packed.group, region=region), "Artifacts": artifacts}
+    group = packed.group
+    artifacts = {one.arn: (one.sha256, one.size) for one in group.artifacts.values()}
+    artifacts |= {one.artifact_arn: (one.sha256, one.size) for one in group.code.values()}
+    entries = {arn: {"Url": arn, "Sha256": digest, "Size": size} for arn, (digest, size) in artifacts.items()}
+    return {"Group": group_json(group), "Artifacts": entries}
 
 
 class _Local:
     """Fetches a package from this machine, as ``packages.Fetch`` asks for."""
 
     def __init__(self, packed: Packed) -> None:
-        self._paths: Mapping[str, Path] = {f"edge-sim:{arn}": one.path for arn, one in packed.archives.items()}
+        self._archives = packed.archives
 
     def __call__(self, url: str, destination: Path, *, sha256: str, size: int) -> None:
+        archive = self._archives.get(url)
+        if archive is None:
+            raise DownloadError(
+                "what was deployed last has been changed and must be unpacked anew, but its package is not given",
+                hint="Give it with --source URI=PATH.",
+            )
         try:
-            shutil.copyfile(self._paths[url], destination)
+            shutil.copyfile(archive.path, destination)
         except OSError as error:
-            raise DownloadError(f"{self._paths[url]}: cannot be read: {error.strerror}") from error
+            raise DownloadError(f"{archive.path}: cannot be read: {error.strerror}") from error

@@ -77,9 +77,7 @@ def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
         insides = {one: _listed(one, archive) for one, archive in ready.items()} if listed else {}
         group = replace(
             given.group,
-            artifacts={
-                one.id: _artifact(one, ready.get(one), given.group) for one in wanted if one.kind == "resource"
-            },
+            artifacts={one.id: _artifact(one, ready.get(one), given.group) for one in wanted if one.kind == "resource"},
             code={one.id: _code(one, ready.get(one)) for one in wanted if one.kind == "function"},
         )
         yield Packed(

@@ -7,25 +7,28 @@ from dataclasses import dataclass, replace
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node
-from edge_sim.greengrass import rules
+from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Entry, function_directory, model_directory, plan
+from edge_sim.greengrass.functions import FunctionCode
+from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.plan import Content, Entry, deployment_directory, function_directory, model_directory, plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.given import address
 from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
+from edge_sim.report import Finding
 
 UNKNOWN = "contents unknown until the source is given"
+_FRESH = ("source-exists",)
 _LINKS = ("prefix-directory", "prefix-link")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A local resource's source: a path that the group uses and no deployment makes."""
+    """A local resource's source: a path that the group uses and no deployment makes. ``node`` is what is there."""
 
     path: str
-    node: Node
+    node: Node | None
     resource: str
     reason: str
 
@@ -50,12 +53,12 @@ class Planned:
 
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
-    refuse(packed.group, target.facts)
-    packed, notes = _adopt(packed, target)
+    missing = refuse(packed.group, target.facts, tolerated=_FRESH if target.fresh else ())
+    packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
     ]
-    lines = compare(entries, target.disk, target.ours)
+    lines = compare(entries, target.disk, target.ours, set(rewritten_files(packed, target)))
     return Planned(
         target=target,
         group=packed.group,
@@ -63,13 +66,22 @@ def planned(packed: Packed, target: Target) -> Planned:
         lines=tuple(line for line in lines if not _under(line.path, target.closed)),
         uses=tuple(_uses(packed.group, target.facts)),
         unknown=packed.unknown,
-        notes=(*notes, *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown), *_closed(target)),
+        notes=(
+            *(f"{finding.message} on a fresh {target.name}: it must be there first" for finding in missing),
+            *notes,
+            *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
+            *(f"{path}: not looked into: only root may" for path in sorted(target.closed)),
+        ),
     )
 
 
-def refuse(group: Group, facts: HostFacts) -> None:
-    """Raise InvalidDefinitionError with every reason for which this group is refused on this board."""
-    found = [finding for finding in rules.check(group, facts) if finding.severity == "error"]
+def refuse(group: Group, facts: HostFacts, tolerated: Collection[str] = ()) -> list[Finding]:
+    """Raise InvalidDefinitionError with every reason for which this group is refused on this board.
+
+    Findings of the rules ``tolerated`` are returned instead.
+    """
+    errors = [finding for finding in rules.check(group, facts) if finding.severity == "error"]
+    found = [finding for finding in errors if finding.id not in tolerated]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise InvalidDefinitionError(
@@ -77,33 +89,60 @@ def refuse(group: Group, facts: HostFacts) -> None:
             details="\n".join(f"{f.id}: {f.message}" for f in found[1:]) or None,
             hint=found[0].hint,
         )
+    return errors
 
 
-def _adopt(packed: Packed, target: Target) -> tuple[Packed, list[str]]:
+def group_json(group: Group) -> dict[str, object]:
+    """Return what group.json holds for this group; its region is that of the functions."""
+    parts = group.functions[0].arn.split(":") if group.functions else []
+    return groupfile.encode(group, region=parts[3] if len(parts) > 3 else "")
+
+
+def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
+    """Yield the files that are there and get other bytes: of a package that changed in its place, and group.json."""
+    facts, group = target.facts, packed.group
+    directories = {function_directory(facts, f): group.code[f.id].sha256 for f in group.functions if f.id in group.code}
+    for directory, digest in directories.items():
+        before = target.record.installed.get(directory)
+        if digest and before and before.sha256 != digest:
+            yield from (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
+    path = f"{deployment_directory(facts)}/group/group.json"
+    if path not in target.closed and groupfile.decode(group_json(group)) != target.deployed:
+        yield path
+
+
+def adopt(packed: Packed, target: Target) -> tuple[Packed, list[str]]:
     """Return ``packed`` with what the last deployment recorded of packages that were not given, and notes on it."""
-    artifacts, contents, code = dict(packed.group.artifacts), dict(packed.contents), dict(packed.code)
+    artifacts, codes = dict(packed.group.artifacts), dict(packed.group.code)
+    contents, code = dict(packed.contents), dict(packed.code)
     still, notes = [], []
     for one in packed.unknown:
-        if one.kind == "function":
-            function = next(f for f in packed.group.functions if f.id == one.id)
-            installed = target.record.installed.get(function_directory(target.facts, function))
-            if installed:
-                code[one.id] = installed.contents
-        else:
-            before = target.deployed.resource(one.id)
-            artifact = target.deployed.artifacts.get(one.id) if before and address(before) == one.address else None
-            resource = packed.group.resource(one.id)
-            assert resource is not None  # noqa: S101 - it is one of the group's
-            directory = model_directory(target.facts, resource, artifact) if artifact else ""
-            installed = target.record.installed.get(directory)
-            if installed and artifact:
-                artifacts[one.id], contents[one.id] = artifact, installed.contents
-        if installed:
-            notes.append(f"{one}: its package is taken to be the one that was deployed last")
+        if one.kind == "function" and (known := _last_code(one, packed, target)):
+            codes[one.id], code[one.id] = known
+        elif one.kind == "resource" and (found := _last_model(one, packed, target)):
+            artifacts[one.id], contents[one.id] = found
         else:
             still.append(one)
-    group = replace(packed.group, artifacts=artifacts)
+            continue
+        notes.append(f"{one}: its package is taken to be the one that was deployed last")
+    group = replace(packed.group, artifacts=artifacts, code=codes)
     return replace(packed, group=group, contents=contents, code=code, unknown=tuple(still)), notes
+
+
+def _last_code(one: Wanted, packed: Packed, target: Target) -> tuple[FunctionCode, tuple[Content, ...]] | None:
+    function = next(f for f in packed.group.functions if f.id == one.id)
+    installed = target.record.installed.get(function_directory(target.facts, function))
+    last = target.deployed.code.get(one.id)
+    return (last, installed.contents) if last and installed and last.sha256 == installed.sha256 else None
+
+
+def _last_model(one: Wanted, packed: Packed, target: Target) -> tuple[Artifact, tuple[Content, ...]] | None:
+    before, resource = target.deployed.resource(one.id), packed.group.resource(one.id)
+    last = target.deployed.artifacts.get(one.id)
+    if not (before and resource and last) or address(before) != one.address:
+        return None
+    installed = target.record.installed.get(model_directory(target.facts, resource, last))
+    return (last, installed.contents) if installed else None
 
 
 def _marked(unknown: Sequence[Wanted], entry: Entry) -> Entry:
@@ -118,12 +157,8 @@ def _uses(group: Group, facts: HostFacts) -> Iterator[Use]:
         if isinstance(resource.data, LocalDevice | LocalVolume):
             path = resource.data.source_path
             kind = type(resource.data).__name__
-            yield Use(path=path, node=facts.paths[path], resource=resource.id, reason=f"{kind}: must be there")
-
-
-def _closed(target: Target) -> Iterator[str]:
-    for path in sorted(target.closed):
-        yield f"{path}: not looked at: only root may"
+            reason = f"{kind}: must be there"
+            yield Use(path=path, node=facts.paths.get(path), resource=resource.id, reason=reason)
 
 
 def _under(path: str, directories: Collection[str]) -> bool:

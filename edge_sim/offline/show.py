@@ -18,7 +18,15 @@ def as_json(planned: Planned) -> dict[str, Any]:
     return {
         "target": planned.target.name,
         "entries": [entry(line) for line in planned.lines],
-        "uses": [{**_node(use.node, use.path), "resource": use.resource, "reason": use.reason} for use in planned.uses],
+        "uses": [
+            {
+                "path": use.path,
+                "resource": use.resource,
+                "reason": use.reason,
+                "found": _node(use.node, use.path) if use.node else None,
+            }
+            for use in planned.uses
+        ],
         "unknown": [{"kind": one.kind, "id": one.id, "address": one.address} for one in planned.unknown],
         "notes": list(planned.notes),
         "changes": _counts(planned.lines),
@@ -48,7 +56,8 @@ def tree(planned: Planned) -> Iterator[str]:
     yield from lines(planned.lines, facts)
     owners = _Names(facts)
     for use in planned.uses:
-        yield f"  {symbolic(use.node)} {owners.of(use.node)}  {use.path}  [{use.resource}]  # {use.reason}"
+        there = f"{symbolic(use.node)} {owners.of(use.node)}" if use.node else "?????????? not there"
+        yield f"  {there}  {use.path}  [{use.resource}]  # {use.reason}"
     yield summary(planned.lines)
 
 

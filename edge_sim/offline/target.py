@@ -5,6 +5,7 @@ Both become the same value: the board's facts, what lies where deployments go, a
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,8 @@ from edge_sim.profiles import DeviceProfile
 class Target:
     """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
 
-    ``closed`` are directories that this process may not look into. ``record`` and ``deployed`` tell what the last
-    deployment was.
+    ``closed`` are paths that this process may not look into. ``record`` and ``deployed`` tell what the last deployment
+    was. ``fresh``: a board as its profile describes it, on which the owner's own files are not known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Target:
     closed: frozenset[str] = frozenset()
     record: State = field(default_factory=State)
     deployed: Group = field(default_factory=Group)
+    fresh: bool = False
 
 
 def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Target:
@@ -54,7 +56,7 @@ def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Targe
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
             paths[path] = node
-    return Target(name=profile.name, facts=replace(facts, paths=paths))
+    return Target(name=profile.name, facts=replace(facts, paths=paths), fresh=True)
 
 
 def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> Target:
@@ -68,6 +70,9 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
     disk = walk(root, deployment_directory(facts), closed)
     record = _record(inside(root, greengrass_root), f"{greengrass_root}/{state.PATH}", closed)
     own = belongings(root, facts, record)
+    group_file = f"{deployment_directory(facts)}/group/group.json"
+    if group_file in disk and not os.access(inside(root, group_file), os.R_OK):
+        closed.add(group_file)
     whole = {path for path in disk for top in own.whole if path == top or path.startswith(f"{top}/")}
     return Target(
         name=str(root),
