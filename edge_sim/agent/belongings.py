@@ -63,8 +63,16 @@ def belongings(root: Path, facts: HostFacts, state: State) -> Belongings:
 def deployed_group(root: Path, greengrass_root: str) -> Group:
     """Return the group in the board's group.json; an empty one where there is none that can be read."""
     try:
-        return groupfile.decode(json.loads(inside(root, f"{greengrass_root}/{GROUP}").read_bytes()))
-    except (OSError, ValueError, AttributeError, InvalidDefinitionError):
+        return decoded_group(inside(root, f"{greengrass_root}/{GROUP}").read_bytes())
+    except OSError:
+        return Group()
+
+
+def decoded_group(content: bytes | str) -> Group:
+    """Return the group that a group.json holds; an empty one when it cannot be read."""
+    try:
+        return groupfile.decode(json.loads(content))
+    except (ValueError, AttributeError, RecursionError, InvalidDefinitionError):
         return Group()
 
 

@@ -69,15 +69,7 @@ def read(gg: Path) -> State:
     """
     path = gg / PATH
     try:
-        raw = json.loads(path.read_bytes())
-        if raw["version"] != _VERSION:
-            raise ValueError(f"version {raw['version']}")
-        return State(
-            installed={directory: _installed(one) for directory, one in raw["installed"].items()},
-            work=tuple(raw["work"]),
-            links=tuple(raw.get("links", ())),
-            not_proven=tuple(raw["not_proven"]),
-        )
+        return decode(path.read_bytes())
     except FileNotFoundError:
         return State()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -86,6 +78,19 @@ def read(gg: Path) -> State:
             details=str(error),
             hint="remove it and deploy again; every artifact is fetched anew then",
         ) from error
+
+
+def decode(content: bytes) -> State:
+    """Return the state that a file holds. Raises ValueError, KeyError, TypeError or AttributeError for another's."""
+    raw = json.loads(content)
+    if raw["version"] != _VERSION:
+        raise ValueError(f"version {raw['version']}")
+    return State(
+        installed={directory: _installed(one) for directory, one in raw["installed"].items()},
+        work=tuple(raw["work"]),
+        links=tuple(raw.get("links", ())),
+        not_proven=tuple(raw["not_proven"]),
+    )
 
 
 def encode(state: State) -> bytes:

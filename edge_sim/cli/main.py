@@ -24,10 +24,12 @@ _COMMANDS = {
     "board": "Boards in containers, of four architectures.",
     "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
     "doctor": "What works on this machine, and what about a simulated board is true.",
+    "drift": "Where a board is not as a group's plan says.",
     "import": "Any form of a definition → one canonical YAML file.",
     "plan": "What a deployment would make on a board, path by path.",
     "profiles": "The boards that edge-sim knows.",
     "run": "Deploy a scenario to boards, run its functions and updates, report.",
+    "snapshot-script": "The script that lists a real board, for drift.",
 }
 
 EXIT_STATUS_HELP = """\

@@ -63,7 +63,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         target=target,
         group=packed.group,
         entries=tuple(entries),
-        lines=tuple(line for line in lines if not _under(line.path, target.closed)),
+        lines=tuple(line for line in lines if not target.hides(line.path)),
         uses=tuple(_uses(packed.group, target.facts)),
         unknown=packed.unknown,
         notes=(
@@ -75,12 +75,12 @@ def planned(packed: Packed, target: Target) -> Planned:
     )
 
 
-def refuse(group: Group, facts: HostFacts, tolerated: Collection[str] = ()) -> list[Finding]:
+def refuse(group: Group, facts: HostFacts | None, tolerated: Collection[str] = ()) -> list[Finding]:
     """Raise InvalidDefinitionError with every reason for which this group is refused on this board.
 
     Findings of the rules ``tolerated`` are returned instead.
     """
-    errors = [finding for finding in rules.check(group, facts) if finding.severity == "error"]
+    errors = refusals(group, facts)
     found = [finding for finding in errors if finding.id not in tolerated]
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -90,6 +90,11 @@ def refuse(group: Group, facts: HostFacts, tolerated: Collection[str] = ()) -> l
             hint=found[0].hint,
         )
     return errors
+
+
+def refusals(group: Group, facts: HostFacts | None) -> list[Finding]:
+    """Return the reasons for which this group is refused: anywhere, and with ``facts`` also on that board."""
+    return [finding for finding in rules.check(group, facts) if finding.severity == "error"]
 
 
 def group_json(group: Group) -> dict[str, object]:
@@ -107,7 +112,7 @@ def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
         if digest and before and before.sha256 != digest:
             yield from (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
     path = f"{deployment_directory(facts)}/group/group.json"
-    if path not in target.closed and groupfile.decode(group_json(group)) != target.deployed:
+    if target.deployed is not None and groupfile.decode(group_json(group)) != target.deployed:
         yield path
 
 
@@ -132,13 +137,13 @@ def adopt(packed: Packed, target: Target) -> tuple[Packed, list[str]]:
 def _last_code(one: Wanted, packed: Packed, target: Target) -> tuple[FunctionCode, tuple[Content, ...]] | None:
     function = next(f for f in packed.group.functions if f.id == one.id)
     installed = target.record.installed.get(function_directory(target.facts, function))
-    last = target.deployed.code.get(one.id)
+    last = target.deployed.code.get(one.id) if target.deployed else None
     return (last, installed.contents) if last and installed and last.sha256 == installed.sha256 else None
 
 
 def _last_model(one: Wanted, packed: Packed, target: Target) -> tuple[Artifact, tuple[Content, ...]] | None:
-    before, resource = target.deployed.resource(one.id), packed.group.resource(one.id)
-    last = target.deployed.artifacts.get(one.id)
+    deployed, resource = target.deployed or Group(), packed.group.resource(one.id)
+    before, last = deployed.resource(one.id), deployed.artifacts.get(one.id)
     if not (before and resource and last) or address(before) != one.address:
         return None
     installed = target.record.installed.get(model_directory(target.facts, resource, last))
@@ -159,7 +164,3 @@ def _uses(group: Group, facts: HostFacts) -> Iterator[Use]:
             kind = type(resource.data).__name__
             reason = f"{kind}: must be there"
             yield Use(path=path, node=facts.paths.get(path), resource=resource.id, reason=reason)
-
-
-def _under(path: str, directories: Collection[str]) -> bool:
-    return any(path.startswith(f"{directory}/") for directory in directories)

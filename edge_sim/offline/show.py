@@ -23,7 +23,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
                 "path": use.path,
                 "resource": use.resource,
                 "reason": use.reason,
-                "found": _node(use.node, use.path) if use.node else None,
+                "found": node(use.node) if use.node else None,
             }
             for use in planned.uses
         ],
@@ -38,12 +38,13 @@ def entry(line: Line) -> dict[str, Any]:
     planned = line.entry
     found = line.found
     return {
-        **_node(line.node, line.path),
+        "path": line.path,
+        **node(line.node),
         "resource": planned.resource if planned else None,
         "function": planned.function if planned else None,
         "rule": planned.rule if planned else None,
         "reason": planned.reason if planned else "no longer in the definition",
-        "change": {"kind": line.kind, "words": list(line.words), "found": _node(found, line.path) if found else None}
+        "change": {"kind": line.kind, "words": list(line.words), "found": node(found) if found else None}
         if line.kind
         else None,
     }
@@ -123,14 +124,14 @@ def _line(line: Line, top: str, owners: _Names, width: int) -> str:
     return text if planned else f"{text}  (no longer in the definition)"
 
 
-def _node(node: Node, path: str) -> dict[str, Any]:
+def node(one: Node) -> dict[str, Any]:
+    """Return a node as JSON; its mode is octal text, as ``chmod`` takes it."""
     return {
-        "path": path,
-        "type": node.type,
-        "uid": node.uid,
-        "gid": node.gid,
-        "mode": f"{node.mode:04o}",
-        "target": node.target,
+        "type": one.type,
+        "uid": one.uid,
+        "gid": one.gid,
+        "mode": f"{one.mode:04o}",
+        "target": one.target,
     }
 
 

@@ -30,8 +30,9 @@ from edge_sim.profiles import DeviceProfile
 class Target:
     """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
 
-    ``closed`` are paths that this process may not look into. ``record`` and ``deployed`` tell what the last deployment
-    was. ``fresh``: a board as its profile describes it, on which the owner's own files are not known.
+    ``closed`` are paths that this process may not look into, ``unseen`` some at which nobody looked. ``record`` and
+    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known. ``fresh``: a board
+    as its profile describes it, on which the owner's own files are not known.
     """
 
     name: str
@@ -40,8 +41,14 @@ class Target:
     ours: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     record: State = field(default_factory=State)
-    deployed: Group = field(default_factory=Group)
+    deployed: Group | None = None
     fresh: bool = False
+    unseen: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    def hides(self, path: str) -> bool:
+        """Tell whether ``path`` lies in a directory that could not be looked into."""
+        return any(path.startswith(f"{directory}/") for directory in self.closed)
 
 
 def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Target:
@@ -81,7 +88,7 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
         ours=own.paths | whole,
         closed=frozenset(closed),
         record=record,
-        deployed=deployed_group(root, greengrass_root),
+        deployed=None if group_file in closed else deployed_group(root, greengrass_root),
     )
 
 

@@ -1,0 +1,127 @@
+"""``edge-sim drift``: where a board is not as a group's plan says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.greengrass.group import Group
+    from edge_sim.offline.drifting import Drift
+    from edge_sim.offline.target import Target
+
+DIFFERS, INCOMPLETE = 7, 6
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("drift")
+@GROUP
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+)
+@click.option("--snapshot", type=_FILE, metavar="FILE", help="What the snapshot script printed on a board.")
+@click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A board as a tar file; nothing is extracted.")
+@click.option("--image", metavar="NAME", help="A Docker image; it is not started.")
+@GREENGRASS_ROOT
+@SOURCE
+@FORMAT
+def command(
+    group: Path,
+    root: Path | None,
+    snapshot: Path | None,
+    tar_file: Path | None,
+    image: str | None,
+    greengrass_root: str,
+    sources: tuple[str, ...],
+    fmt: str,
+) -> None:
+    """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
+
+    Type, owner, group, mode and link target are compared, not the bytes of files. Status 6: all that could be compared
+    is as planned, but not everything could be.
+
+    \b
+    Example: edge-sim drift examples/no-container-ml --snapshot board.txt
+    """
+    if sum(one is not None for one in (root, snapshot, tar_file, image)) != 1:
+        raise UsageError("drift needs exactly one of --root, --snapshot, --tar and --image")
+    from edge_sim.offline.drifting import drift
+    from edge_sim.offline.given import given
+    from edge_sim.offline.packages import packed_group
+
+    read = given(group, sources)
+    with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
+        found = drift(packed, board)
+    if fmt == "json":
+        click.echo(json.dumps(_as_json(found, board.name), indent=2))
+    else:
+        _print(found, board.name)
+    sys.exit(DIFFERS if found.differences else INCOMPLETE if found.not_compared else 0)
+
+
+@contextmanager
+def _board(
+    root: Path | None,
+    snapshot: Path | None,
+    tar_file: Path | None,
+    image: str | None,
+    group: Group,
+    greengrass_root: str,
+) -> Iterator[Target]:
+    from edge_sim.offline import listing, target, tarlisting
+
+    if root:
+        yield target.of_root(root, group, greengrass_root)
+    elif snapshot:
+        yield listing.of_listing(listing.parse(snapshot), group, greengrass_root)
+    elif tar_file:
+        yield listing.of_listing(tarlisting.of_file(tar_file, greengrass_root), group, greengrass_root)
+    else:
+        yield listing.of_listing(tarlisting.of_image(str(image), greengrass_root), group, greengrass_root)
+
+
+def _as_json(found: Drift, name: str) -> dict[str, object]:
+    from edge_sim.offline.show import node
+
+    return {
+        "target": name,
+        "compared": found.compared,
+        "differences": [
+            {
+                "path": one.path,
+                "kind": one.kind,
+                "resource": one.resource,
+                "function": one.function,
+                "words": list(one.words),
+                "expected": node(one.wanted) if one.wanted else None,
+                "found": node(one.found) if one.found else None,
+            }
+            for one in found.differences
+        ],
+        "not_compared": list(found.not_compared),
+        "notes": list(found.notes),
+    }
+
+
+def _print(found: Drift, name: str) -> None:
+    for one in found.differences:
+        whose = one.resource or one.function
+        what = (
+            ", ".join(one.words) if one.words else "missing" if one.kind == "missing" else "not part of the deployment"
+        )
+        click.echo(f"{one.path}: {what}" + (f"  [{whose}]" if whose else ""))
+    verdict = f"{len(found.differences)} differences" if found.differences else "no difference"
+    click.echo(f"{name}: {found.compared} paths compared, {verdict}")
+    for text in found.not_compared:
+        click.echo(f"not compared: {text}", err=True)
+    for text in found.notes:
+        click.echo(f"note: {text}", err=True)

@@ -1,0 +1,109 @@
+"""Where a board is not as a group's plan says: exactly the paths that differ, and what could not be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_sim.facts import Node
+from edge_sim.greengrass.changes import Line, compare
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import plan
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume
+from edge_sim.offline.packages import Packed
+from edge_sim.offline.planning import UNKNOWN, adopt, refusals, refuse, rewritten_files
+from edge_sim.offline.target import Target
+
+Kind = Literal["missing", "different", "extra"]
+_KINDS: dict[str | None, Kind] = {"create": "missing", "change": "different"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One path that is not as planned. ``words`` say what is different; ``resource`` and ``function`` whose it is."""
+
+    path: str
+    kind: Kind
+    wanted: Node | None = None
+    found: Node | None = None
+    resource: str | None = None
+    function: str | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """``differences`` in the order of the paths; ``not_compared`` says in sentences what could not be."""
+
+    compared: int
+    differences: tuple[Difference, ...]
+    not_compared: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def drift(packed: Packed, target: Target) -> Drift:
+    """Compare a board with the plan of a group.
+
+    Raises InvalidDefinitionError for a group that no board would take, or whose plan this board cannot have (it lacks
+    an account); what else its core would refuse is said in the notes.
+    """
+    refuse(packed.group, None)
+    packed, notes = adopt(packed, target)
+    entries = plan(packed.group, target.facts, packed.contents, packed.code)
+    stand_ins = {f"<{one.id}>" for one in packed.unknown}
+    hidden = {entry.path for entry in entries if not stand_ins.isdisjoint(_names(entry.path, entry.node))}
+    open_code = {f"/{one.address.replace('/', '_')}" for one in packed.unknown if one.kind == "function"}
+    lines = compare(entries, target.disk, (), set(rewritten_files(packed, target)))
+    wanted = [line for line in lines if line.path not in hidden and not target.hides(line.path)]
+    found = [_difference(line) for line in wanted if line.kind]
+    planned = {entry.path for entry in entries}
+    for path, node in target.disk.items():
+        if path not in planned and not any(f"{top}/" in path for top in open_code):
+            found.append(Difference(path=path, kind="extra", found=node))
+    found += _sources(packed.group, target)
+    core = (finding for finding in refusals(packed.group, target.facts) if finding.id != "source-exists")
+    return Drift(
+        compared=len(wanted),
+        differences=tuple(sorted(found, key=lambda one: one.path.split("/"))),
+        not_compared=(
+            *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
+            *(f"{path}: only root may look into it" for path in sorted(target.closed)),
+            *(
+                f"{path}: not in the snapshot; name it when you take it"
+                for path in sorted(_unseen(packed.group, target))
+            ),
+        ),
+        notes=(*notes, *target.notes, *(f"the core would refuse: {finding.message}" for finding in core)),
+    )
+
+
+def _names(path: str, node: Node) -> set[str]:
+    return {*path.split("/"), *(node.target or "").split("/")}
+
+
+def _difference(line: Line) -> Difference:
+    entry = line.entry
+    return Difference(
+        path=line.path,
+        kind=_KINDS[line.kind],
+        wanted=line.wanted,
+        found=line.found,
+        resource=entry.resource if entry else None,
+        function=entry.function if entry else None,
+        words=line.words,
+    )
+
+
+def _sources(group: Group, target: Target) -> Iterator[Difference]:
+    """Yield the sources of local resources that are not there."""
+    for resource in group.resources:
+        if isinstance(resource.data, LocalDevice | LocalVolume):
+            path = resource.data.source_path
+            if path not in target.facts.paths and path not in target.unseen:
+                yield Difference(path=path, kind="missing", resource=resource.id)
+
+
+def _unseen(group: Group, target: Target) -> set[str]:
+    sources = {r.data.source_path for r in group.resources if isinstance(r.data, LocalDevice | LocalVolume)}
+    return sources & target.unseen

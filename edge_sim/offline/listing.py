@@ -1,0 +1,200 @@
+"""A board seen from afar: what lies on it, and the few texts that say who lives there.
+
+Two sources: what ``snapshot.sh`` printed on a real board, and the headers of a tar file (``tarlisting``). Both become a
+``Listing``, and that a ``Target`` like any other board.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+
+from edge_sim.agent import state
+from edge_sim.agent.belongings import decoded_group
+from edge_sim.agent.changeover import GROUP
+from edge_sim.agent.probe import Files, StandIn, describe
+from edge_sim.agent.state import State
+from edge_sim.documents import read_text
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import MAX_LINKS, HostFacts, Node, NodeType, link_target
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
+from edge_sim.offline.target import Target
+
+HEAD = "# edge-sim snapshot 1"
+_TYPES: dict[str, NodeType] = {
+    "d": "directory",
+    "-": "file",
+    "l": "link",
+    "c": "char",
+    "b": "block",
+    "p": "fifo",
+    "s": "socket",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """``nodes`` and ``texts`` by board path. ``absent`` were looked for and are not there; ``closed`` not looked into.
+
+    In a ``whole`` listing every path that is missing does not exist; else only those below the deployment directory.
+    """
+
+    name: str
+    nodes: Mapping[str, Node]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
+    architecture: str | None = None
+    greengrass_root: str | None = None
+    whole: bool = False
+    notes: tuple[str, ...] = ()
+
+    def look(self, path: str) -> Node | None:
+        """Return the node at ``path``; links on the way are followed."""
+        if path in self.nodes or path == "/":
+            return self.nodes.get(path)
+        return self.nodes.get(posixpath.join(self.real(posixpath.dirname(path)), posixpath.basename(path)))
+
+    def real(self, path: str) -> str:
+        """Return ``path`` without the links that it leads through, itself included."""
+        for _ in range(MAX_LINKS):
+            steps = [path, *(str(p) for p in Path(path).parents)]
+            link = next((s for s in reversed(steps) if (n := self.nodes.get(s)) and n.type == "link"), None)
+            if link is None:
+                break
+            path = link_target(link, self.nodes[link].target or "") + path[len(link) :]
+        return path
+
+    def text(self, path: str) -> str:
+        return self.texts.get(self.real(path), "")
+
+
+def script() -> str:
+    """Return the shell script that lists a board."""
+    return resources.files("edge_sim.offline").joinpath("snapshot.sh").read_text(encoding="utf-8")
+
+
+def parse(path: Path) -> Listing:
+    """Read what the script printed. Raises InvalidDefinitionError, with the line, for anything else."""
+    lines = read_text(path).splitlines()
+    if not lines or lines[0] != HEAD:
+        raise InvalidDefinitionError(f"{path}:1: not a snapshot", hint="It is made with: edge-sim snapshot-script")
+    if lines[-1] != "# end":
+        raise InvalidDefinitionError(f"{path}:{len(lines)}: the snapshot is cut short", hint="Take it again.")
+    reader = _Reader(path)
+    for number, line in enumerate(lines[1:-1], 2):
+        reader.take(number, line)
+    return reader.listing()
+
+
+class _Reader:
+    """Takes in a snapshot line by line; the first letter says what a line is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._nodes: dict[str, Node] = {}
+        self._texts: dict[str, list[str]] = {}
+        self._sets: dict[str, set[str]] = {"0": set(), "x": set(), "!": set()}
+        self._last = ""
+        self._machine: str | None = None
+        self._greengrass: str | None = None
+
+    def take(self, number: int, line: str) -> None:
+        kind, _, rest = line.partition(" ")
+        try:
+            if kind == "n":
+                self._node(rest)
+            elif kind == ">":
+                self._nodes[self._last] = replace(self._nodes[self._last], target=rest)
+            elif kind == "t":
+                self._last = rest
+                self._texts[rest] = []
+            elif kind == "|":
+                self._texts[self._last].append(rest)
+            elif kind == "g":
+                self._greengrass = rest
+            elif kind == "m":
+                self._machine = rest
+            elif kind == "r":
+                path = f"{self._greengrass}/config/config.json"
+                self._texts[path] = [json.dumps({"runtime": {"allowFunctionsToRunAsRoot": rest}})]
+            elif kind in self._sets:
+                self._sets[kind].add(rest)
+            elif line:
+                raise ValueError(kind)
+        except (KeyError, ValueError) as error:
+            raise InvalidDefinitionError(f"{self._path}:{number}: not a line of a snapshot: {line[:80]!r}") from error
+
+    def listing(self) -> Listing:
+        return Listing(
+            name=str(self._path),
+            nodes=self._nodes,
+            texts={path: "\n".join(lines) for path, lines in self._texts.items()},
+            absent=frozenset(self._sets["0"]),
+            closed=frozenset(self._sets["x"]),
+            architecture=self._machine,
+            greengrass_root=self._greengrass,
+            notes=tuple(f"{path}: a name with a line break begins like this" for path in sorted(self._sets["!"])),
+        )
+
+    def _node(self, text: str) -> None:
+        mode, uid, gid, path = text.split(" ", 3)
+        self._nodes[path] = Node(type=_TYPES[mode[0]], uid=int(uid), gid=int(gid), mode=_bits(mode[1:]))
+        self._last = path
+
+
+def _bits(letters: str) -> int:
+    """Return the permission bits that ``ls -l`` writes as nine letters."""
+    if len(letters) != 9 or not re.fullmatch(r"([r-][w-][xsS-]){2}[r-][w-][xtT-]", letters):
+        raise ValueError(letters)
+    mode = int("".join("0" if letter in "-ST" else "1" for letter in letters), 2)
+    for place, bit in ((2, 0o4000), (5, 0o2000), (8, 0o1000)):
+        mode |= bit if letters[place] in "sStT" else 0
+    return mode
+
+
+def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengrass") -> Target:
+    """Return the listed board as a target; a snapshot knows the Greengrass root itself."""
+    greengrass_root = listing.greengrass_root or greengrass_root
+    files = Files(look=listing.look, text=listing.text, names=lambda path: _names(listing, path))
+    interest = paths_of_interest(group, greengrass_root)
+    stand_in = StandIn(architecture=listing.architecture)
+    facts = describe(files, interest, greengrass_root=greengrass_root, stand_in=stand_in)
+    record = listing.text(f"{greengrass_root}/{state.PATH}")
+    deployed = listing.text(f"{greengrass_root}/{GROUP}")
+    return Target(
+        name=listing.name,
+        record=_record(record) if record else State(),
+        deployed=decoded_group(deployed) if deployed else None,
+        facts=facts,
+        notes=listing.notes,
+        disk=_below(listing, facts),
+        closed=frozenset(path for path in listing.closed if path.startswith(deployment_directory(facts))),
+        unseen=frozenset() if listing.whole else frozenset(interest) - facts.paths.keys() - listing.absent,
+    )
+
+
+def _record(content: str) -> State:
+    try:
+        return state.decode(content.encode())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return State()
+
+
+def _below(listing: Listing, facts: HostFacts) -> dict[str, Node]:
+    """Return what lies at and below the deployment directory, also when a link leads there."""
+    top = deployment_directory(facts)
+    start = top if top in listing.nodes else listing.real(top)
+    inner = {path: node for path, node in listing.nodes.items() if path == start or path.startswith(f"{start}/")}
+    return {top + path[len(start) :]: node for path, node in inner.items()}
+
+
+def _names(listing: Listing, directory: str) -> list[str]:
+    top = listing.real(directory)
+    return [posixpath.basename(path) for path in listing.nodes if posixpath.dirname(path) == top]

@@ -1,0 +1,132 @@
+"""A board in a tar file or a Docker image: only headers are read, and the few texts that say who lives there.
+
+Nothing is extracted, and an image is never started: its container is made only to be exported, and removed.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from edge_sim.agent import state
+from edge_sim.agent.changeover import GROUP
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.facts import Node, NodeType
+from edge_sim.offline.listing import Listing
+
+MAX_ENTRIES = 1_000_000
+"""How many entries a tar file may have; an image of a whole desktop has some hundred thousand."""
+MAX_TEXT_BYTES = 4 * 1024 * 1024
+_TYPES: dict[bytes, NodeType] = {
+    tarfile.REGTYPE: "file",
+    tarfile.AREGTYPE: "file",
+    tarfile.CONTTYPE: "file",
+    tarfile.GNUTYPE_SPARSE: "file",
+    tarfile.DIRTYPE: "directory",
+    tarfile.SYMTYPE: "link",
+    tarfile.CHRTYPE: "char",
+    tarfile.BLKTYPE: "block",
+    tarfile.FIFOTYPE: "fifo",
+}
+
+
+def of_file(path: Path, greengrass_root: str) -> Listing:
+    """List a tar file, compressed or not. Raises InvalidDefinitionError when it is none, or is damaged."""
+    try:
+        with path.open("rb") as file:
+            return _listing(file, str(path), greengrass_root)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def of_image(name: str, greengrass_root: str) -> Listing:
+    """List a Docker image that the engine has. Raises UsageError when it has none of that name."""
+    from edge_sim.emulation import engine
+
+    client = engine.connect()
+    try:
+        container = _container(client, name)
+        try:
+            with _Stream(container.export()) as stream:
+                return _listing(cast(IO[bytes], stream), name, greengrass_root)
+        finally:
+            container.remove(force=True)
+    except engine.failures() as error:
+        raise engine.explain(error) from error
+    finally:
+        client.close()
+
+
+def _container(client: Any, name: str) -> Any:
+    from docker.errors import ImageNotFound
+
+    try:
+        return client.containers.create(name, command=["/bin/true"], network_disabled=True)
+    except ImageNotFound as error:
+        raise UsageError(f"{name}: the Docker engine has no such image", hint=f"docker pull {name}") from error
+
+
+def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
+    own = (f"{greengrass_root}/{one}" for one in ("config/config.json", GROUP, state.PATH))
+    wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release", *own}
+    nodes: dict[str, Node] = {}
+    texts: dict[str, str] = {}
+    notes: list[str] = []
+    try:
+        with tarfile.open(fileobj=file, mode="r|*") as archive:
+            for entry in archive:
+                path = _path(entry.name)
+                if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
+                    notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
+                    continue
+                nodes[path] = _node(entry, nodes)
+                if len(nodes) > MAX_ENTRIES:
+                    raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries")
+                content = archive.extractfile(entry) if path in wanted and entry.isreg() else None
+                if content:
+                    texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
+    if "/manifest.json" in nodes and "/etc" not in nodes:
+        raise InvalidDefinitionError(f"{name}: the layers of an image", hint="Use --image, or docker export.")
+    return Listing(name=name, nodes=nodes, texts=texts, notes=tuple(notes[:10]), whole="/etc" in nodes)
+
+
+def _path(name: str) -> str | None:
+    path = posixpath.normpath(f"/{name}")
+    return None if ".." in name.split("/") else "/" + path.lstrip("/")
+
+
+def _node(entry: tarfile.TarInfo, nodes: dict[str, Node]) -> Node:
+    if entry.type == tarfile.LNKTYPE:
+        known = nodes.get(_path(entry.linkname) or "")
+        if known:
+            return known
+    target = entry.linkname if entry.type == tarfile.SYMTYPE else None
+    kind = _TYPES.get(entry.type, "file")
+    return Node(type=kind, uid=entry.uid, gid=entry.gid, mode=entry.mode & 0o7777, target=target)
+
+
+class _Stream(io.RawIOBase):
+    """Chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            self._rest = next(self._chunks, b"")
+            if not self._rest:
+                return 0
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
