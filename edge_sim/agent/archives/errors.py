@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Literal
 
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
@@ -47,6 +48,15 @@ class ArchiveError(InvalidDefinitionError):
         """Return the same refusal, its sentence naming the archive."""
         brief = f"{escaped(file_name)}: {self.brief}"
         return ArchiveError(self.code, brief, member=self.member, hint=self.hint)
+
+
+Refuse = Callable[[ArchiveError], None]
+"""Told of a fault that ends the unpacking, but not the reading: raises it, or keeps it and lets the reader go on."""
+
+
+def at_once(error: ArchiveError) -> None:
+    """Refuse the archive at its first fault."""
+    raise error
 
 
 class UnpackError(UnsupportedEnvironmentError):

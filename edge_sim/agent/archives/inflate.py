@@ -6,128 +6,152 @@ Nothing that follows a stream is ignored: a second member, a cut trailer, or one
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
 
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.archives.limits import Budget
-
-CHUNK = 64 * 1024
+from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
 
 _HEADER_CRC, _EXTRA, _NAME, _COMMENT, _RESERVED = 0x02, 0x04, 0x08, 0x10, 0xE0
 
 
-class GzipReader:
-    """The inflated bytes of a source that holds exactly one gzip member, from its beginning to its end."""
-
-    def __init__(self, source: BinaryIO, budget: Budget) -> None:
-        self._source = source
-        self._budget = budget
-        self._raw = b""
-        self._ready = b""
-        self._ended = False
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._crc = 0
-        self._size = 0
-        self._header()
-
-    def read(self, count: int) -> bytes:
-        """Return ``count`` bytes, fewer only at the end."""
-        while len(self._ready) < count and not self._ended:
-            self._more()
-        taken, self._ready = self._ready[:count], self._ready[count:]
-        return taken
-
-    def peek(self, count: int) -> bytes:
-        """Return what the next ``read`` of ``count`` bytes will return."""
-        self._ready = self.read(count) + self._ready
-        return self._ready[:count]
-
-    def _more(self) -> None:
-        if not self._raw:
-            self._raw = self._source.read(CHUNK)
-        if not self._raw:
-            raise _cut("the gzip stream")
-        try:
-            made = self._inflate.decompress(self._raw, CHUNK)
-        except zlib.error as error:
-            raise ArchiveError("DAMAGED", "its gzip stream is damaged") from error
-        self._raw = self._inflate.unconsumed_tail
-        self._crc = zlib.crc32(made, self._crc)
-        self._size += len(made)
-        self._ready += made
-        self._budget.produced(len(made))
-        if self._inflate.eof:
-            self._raw = self._inflate.unused_data
-            self._trailer()
-
-    def _trailer(self) -> None:
-        trailer = self._take(8, "the gzip trailer")
-        if int.from_bytes(trailer[:4], "little") != self._crc:
-            raise ArchiveError("DAMAGED", "the checksum (CRC) in its gzip trailer does not match")
-        if int.from_bytes(trailer[4:], "little") != self._size & 0xFFFFFFFF:
-            raise ArchiveError("DAMAGED", "the length (ISIZE) in its gzip trailer does not match")
-        if self._raw or self._source.read(1):
-            raise ArchiveError("TRAILING", "there is something after the end of its gzip stream")
-        self._ended = True
-
-    def _header(self) -> None:
-        head = self._take(10, "the gzip header")
-        flags = head[3]
-        if head[:3] != b"\x1f\x8b\x08" or flags & _RESERVED:
-            raise ArchiveError("DAMAGED", "its gzip header is damaged")
-        seen = head
-        if flags & _EXTRA:
-            length = self._take(2, "the gzip header")
-            seen += length + self._take(int.from_bytes(length, "little"), "the gzip header")
-        for flag in (_NAME, _COMMENT):
-            if flags & flag:
-                seen += self._text()
-        if flags & _HEADER_CRC and self._take(2, "the gzip header") != zlib.crc32(seen).to_bytes(4, "little")[:2]:
-            raise ArchiveError("DAMAGED", "the checksum of its gzip header does not match")
-
-    def _text(self) -> bytes:
-        """Return the zero-terminated text that comes next (a name or comment that nobody uses)."""
-        limit = self._budget.limits.extension_bytes
-        while b"\0" not in self._raw:
-            more = self._source.read(CHUNK)
-            if not more:
-                raise _cut("the gzip header")
-            self._raw += more
-            if len(self._raw) > limit:
-                raise ArchiveError("LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes")
-        return self._take(self._raw.index(b"\0") + 1, "the gzip header")
-
-    def _take(self, count: int, what: str) -> bytes:
-        while len(self._raw) < count:
-            more = self._source.read(CHUNK)
-            if not more:
-                raise _cut(what)
-            self._raw += more
-        taken, self._raw = self._raw[:count], self._raw[count:]
-        return taken
+@cache
+def engine() -> Any:
+    """Return the module that inflates: ISA-L's (extra ``[fast]``) where it is installed, else zlib."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        return zlib
+    return isal_zlib
 
 
-def inflated(chunks: Iterator[bytes], shown: str) -> Iterator[bytes]:
-    """Yield what raw deflate ``chunks`` inflate to; the stream must end exactly where the chunks end."""
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    for chunk in chunks:
-        raw = chunk
-        while raw and not inflate.eof:
-            try:
-                made = inflate.decompress(raw, CHUNK)
-            except zlib.error as error:
-                raise ArchiveError("DAMAGED", f"the data of {shown} is damaged", member=shown) from error
-            raw = inflate.unconsumed_tail
+class Inflater:
+    """One raw deflate stream. ``rest`` is what came after its end."""
+
+    def __init__(self) -> None:
+        self._engine = engine()
+        self._inflate = self._engine.decompressobj(-zlib.MAX_WBITS)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._inflate.eof)
+
+    @property
+    def rest(self) -> bytes:
+        return bytes(self._inflate.unused_data)
+
+    def feed(self, raw: Chunk) -> Iterator[bytes]:
+        """Yield what ``raw`` inflates to, at most CHUNK bytes at once. Raises ValueError for damaged data."""
+        while raw and not self._inflate.eof:
+            if made := self._some(raw):
+                yield made
+            raw = self._inflate.unconsumed_tail
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield what is still held back; the stream is cut off unless it has ended then."""
+        while not self._inflate.eof and (made := self._some(b"")):
             yield made
-        if inflate.eof and (raw or inflate.unused_data):
-            raise ArchiveError("CONFLICT", f"the data of {shown} ends before its declared end", member=shown)
-    while not inflate.eof:
-        made = inflate.decompress(b"", CHUNK)
-        if not made:
-            raise ArchiveError("TRUNCATED", f"the data of {shown} is cut off", member=shown)
-        yield made
+
+    def _some(self, raw: Chunk) -> bytes:
+        try:
+            return bytes(self._inflate.decompress(raw, CHUNK))
+        except self._engine.error as error:
+            raise ValueError(str(error)) from error
+
+
+def gunzip(raw: Stream, budget: Budget) -> Iterator[bytes]:
+    """Yield the inflated bytes of a source that holds exactly one gzip member, from its beginning to its end."""
+    _header(raw, budget.limits.extension_bytes)
+    checksum, size, crc32 = 0, 0, engine().crc32
+    inflater = Inflater()
+    try:
+        for made in _inflated(raw, inflater):
+            checksum = crc32(made, checksum)
+            size += len(made)
+            budget.produced(len(made))
+            yield made
+    except ValueError as error:
+        raise ArchiveError("DAMAGED", "its gzip stream is damaged") from error
+    if not inflater.ended:
+        raise _cut("the gzip stream")
+    _trailer(inflater.rest, raw, checksum, size)
+
+
+def inflated(pieces: Iterable[Chunk], shown: str) -> Iterator[bytes]:
+    """Yield what raw deflate ``pieces`` inflate to; the stream must end exactly where the pieces end."""
+    inflater = Inflater()
+    try:
+        for piece in pieces:
+            if inflater.ended:
+                raise _early(shown)
+            yield from inflater.feed(piece)
+        yield from inflater.finish()
+    except ValueError as error:
+        raise ArchiveError("DAMAGED", f"the data of {shown} is damaged", member=shown) from error
+    if not inflater.ended:
+        raise ArchiveError("TRUNCATED", f"the data of {shown} is cut off", member=shown)
+    if inflater.rest:
+        raise _early(shown)
+
+
+def _inflated(raw: Stream, inflater: Inflater) -> Iterator[bytes]:
+    for piece in raw.rest():
+        yield from inflater.feed(piece)
+        if inflater.ended:
+            return
+
+
+def _trailer(rest: bytes, raw: Stream, checksum: int, size: int) -> None:
+    trailer = rest[:8] + raw.read(8 - len(rest[:8]))
+    if len(trailer) < 8:
+        raise _cut("the gzip trailer")
+    if int.from_bytes(trailer[:4], "little") != checksum:
+        raise ArchiveError("DAMAGED", "the checksum (CRC) in its gzip trailer does not match")
+    if int.from_bytes(trailer[4:], "little") != size & 0xFFFFFFFF:
+        raise ArchiveError("DAMAGED", "the length (ISIZE) in its gzip trailer does not match")
+    if rest[8:] or raw.read(1):
+        raise ArchiveError("TRAILING", "there is something after the end of its gzip stream")
+
+
+def _header(raw: Stream, limit: int) -> None:
+    head = _take(raw, 10)
+    flags = head[3]
+    if head[:3] != b"\x1f\x8b\x08" or flags & _RESERVED:
+        raise ArchiveError("DAMAGED", "its gzip header is damaged")
+    seen = head
+    if flags & _EXTRA:
+        length = _take(raw, 2)
+        seen += length + _take(raw, int.from_bytes(length, "little"))
+    for flag in (_NAME, _COMMENT):
+        if flags & flag:
+            seen += _text(raw, limit)
+    if flags & _HEADER_CRC and _take(raw, 2) != zlib.crc32(seen).to_bytes(4, "little")[:2]:
+        raise ArchiveError("DAMAGED", "the checksum of its gzip header does not match")
+
+
+def _text(raw: Stream, limit: int) -> bytes:
+    """Return the zero-terminated text that comes next (a name or comment that nobody uses)."""
+    head = raw.peek(limit)
+    end = head.find(b"\0")
+    if end < 0 and len(head) < limit:
+        raise _cut("the gzip header")
+    if end < 0:
+        raise ArchiveError("LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes")
+    return raw.read(end + 1)
+
+
+def _take(raw: Stream, count: int) -> bytes:
+    taken = raw.read(count)
+    if len(taken) < count:
+        raise _cut("the gzip header")
+    return taken
 
 
 def _cut(what: str) -> ArchiveError:
     return ArchiveError("TRUNCATED", f"it is cut off in {what}")
+
+
+def _early(shown: str) -> ArchiveError:
+    return ArchiveError("CONFLICT", f"the data of {shown} ends before its declared end", member=shown)

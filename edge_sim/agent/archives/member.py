@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_sim.agent.archives.names import Parts
+from edge_sim.agent.archives.stream import Chunk
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """``path`` is empty for the root itself. ``data`` is checked to its end while it is read."""
+    """``path`` is empty for the root itself. ``data`` is checked to its end while it is read.
+
+    ``link`` is the file that a link leads to, by its place in the archive; a link has no data.
+    """
 
     path: Parts
     directory: bool
     executable: bool
-    data: Iterator[bytes]
+    data: Iterator[Chunk]
+    link: Parts | None = None

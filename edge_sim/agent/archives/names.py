@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
-from edge_sim.agent.archives.errors import ArchiveError, escaped
+from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
 from edge_sim.agent.archives.limits import Limits
 
 Parts = tuple[str, ...]
@@ -46,18 +45,23 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
 
 
 class Register:
-    """The names seen so far. Two that differ only in case or in Unicode form are one name twice."""
+    """The names seen so far. Two that differ only in case or in Unicode form are one name twice.
 
-    def __init__(self) -> None:
+    With ``parents_implied`` a missing parent is made (zip); without, it is a fault (tar.gz, as V1 did).
+    """
+
+    def __init__(self, *, parents_implied: bool, refuse: Refuse) -> None:
+        self._parents_implied = parents_implied
+        self._refuse = refuse
         self._seen: dict[str, tuple[Parts, bool, bool]] = {}
 
-    def claim(self, path: Parts, *, directory: bool, parents_implied: bool) -> Iterator[Parts]:
-        """Enter ``path``; yield the directories to make for it that no entry named, outermost first.
+    def claim(self, path: Parts, *, directory: bool) -> list[Parts]:
+        """Enter ``path``; return the directories to make for it that no entry named, outermost first."""
+        made = self._parents(path)
+        self._enter(path, directory=directory)
+        return made
 
-        With ``parents_implied`` a missing parent is made (zip); without, it is an error (tar.gz, as V1 did).
-        """
-        for depth in range(1, len(path)):
-            yield from self._parent(path[:depth], path, parents_implied)
+    def _enter(self, path: Parts, *, directory: bool) -> None:
         key = _key(path)
         known = self._seen.get(key)
         if known is None:
@@ -72,16 +76,21 @@ class Register:
         known = self._seen.get(_key(path))
         return known is not None and known[0] == path
 
-    def _parent(self, parent: Parts, path: Parts, implied: bool) -> Iterator[Parts]:
-        known = self._seen.get(_key(parent))
-        if known is not None:
-            if known[0] != parent or not known[1]:
-                raise _twice(path, known[0])
-            return
-        if not implied:
-            raise _no_parent(path)
-        self._seen[_key(parent)] = (parent, True, True)
-        yield parent
+    def _parents(self, path: Parts) -> list[Parts]:
+        """Check the directories above ``path``; a directory that is known has known ones above it."""
+        missing: list[Parts] = []
+        for depth in range(len(path) - 1, 0, -1):
+            parent = path[:depth]
+            known = self._seen.get(_key(parent))
+            if known is not None:
+                if known[0] != parent or not known[1]:
+                    raise _twice(path, known[0])
+                break
+            missing.insert(0, parent)
+        if missing and not self._parents_implied:
+            self._refuse(_no_parent(path))
+        self._seen.update({_key(parent): (parent, True, True) for parent in missing})
+        return missing
 
 
 def _text(raw: bytes) -> str:
@@ -89,6 +98,8 @@ def _text(raw: bytes) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _refused(raw, "is not UTF-8") from error
+    if text.isascii() and text.isprintable():
+        return text
     if any(unicodedata.category(c) in _HIDDEN_CATEGORIES for c in text):
         raise _refused(raw, "has characters that cannot be seen")
     if unicodedata.normalize("NFC", text) != text:
@@ -97,7 +108,7 @@ def _text(raw: bytes) -> str:
 
 
 def _check_component(part: str, raw: bytes, limits: Limits) -> None:
-    compatible = unicodedata.normalize("NFKC", part)
+    compatible = part if part.isascii() else unicodedata.normalize("NFKC", part)
     if compatible in ("", ".", ".."):
         raise _refused(raw, "is not a plain relative path")
     if len(part.encode()) > limits.component_bytes:
@@ -111,6 +122,8 @@ def _check_component(part: str, raw: bytes, limits: Limits) -> None:
 
 
 def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 

@@ -1,13 +1,13 @@
 """What an extension header (pax ``x`` and ``g``, GNU long names) says about the member after it.
 
-Only a name may come from it. A size or a name that two readers could understand differently is a conflict;
+Only a name, or a link's target, may come from it. What two readers could understand differently is a conflict;
 owners, times, extended attributes and ACLs are read over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from edge_sim.agent.archives.errors import ArchiveError, escaped
@@ -19,25 +19,41 @@ _MOST_DIGITS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """Records for one member. ``long_name`` is GNU's; pax keeps its name under ``path``."""
+    """Records for one member. ``long_name`` and ``long_link`` are GNU's; pax has ``path`` and ``linkpath`` for them."""
 
     records: Mapping[bytes, bytes] = field(default_factory=lambda: MappingProxyType({}))
     long_name: bytes | None = None
+    long_link: bytes | None = None
 
     def name(self, header_name: bytes) -> bytes:
         """Return the member's name; ``header_name`` is what its own header says."""
         path = self.long_name if self.long_name is not None else self.records.get(b"path")
-        if path is None:
-            return header_name
-        if path == header_name:
-            return path
-        if not _may_stand_for(header_name, path):
-            raise ArchiveError(
-                "CONFLICT",
-                f"one member has two names, “{escaped(path)}” and “{escaped(header_name)}”",
-                member=escaped(path),
-            )
-        return path
+        if path is not None and path != header_name and not _may_stand_for(header_name, path):
+            brief = f"one member has two names, “{escaped(path)}” and “{escaped(header_name)}”"
+            raise ArchiveError("CONFLICT", brief, member=escaped(path))
+        return header_name if path is None else path
+
+    def link(self, header_link: bytes, shown: str) -> bytes:
+        """Return where the link ``shown`` leads to; ``header_link`` is what its own header says."""
+        target = self.long_link if self.long_link is not None else self.records.get(b"linkpath")
+        if target is None:
+            return header_link
+        if target != header_link and target.isascii() and len(target) <= _HEADER_NAME:
+            raise ArchiveError("CONFLICT", f"the link {shown} has two different targets", member=shown)
+        return target
+
+    def check_no_link(self, shown: str) -> None:
+        """Raise when something that is no link has a link's target."""
+        if self.long_link is not None or b"linkpath" in self.records:
+            raise ArchiveError("CONFLICT", f"{shown} has the target of a link, but is none", member=shown)
+
+    def joined(self, other: Extension) -> Extension:
+        """Return this and ``other`` for one member: GNU's long name and long link target may come together."""
+        if self is NONE:
+            return other
+        if self.long_link is None or self.long_name is not None or other.long_name is None:
+            raise ArchiveError("CONFLICT", "it has two extension headers for one member")
+        return replace(self, long_name=other.long_name)
 
     def check_size(self, header_size: int, shown: str) -> None:
         """Raise when the records and the header disagree about the size."""
@@ -55,23 +71,20 @@ def from_records(body: bytes) -> Extension:
     charset = records.get(b"hdrcharset")
     if charset not in (None, b"ISO-IR 10646 2000 UTF-8"):
         raise ArchiveError("UNSUPPORTED", f"its names are in the character set {escaped(charset or b'')}")
-    if b"linkpath" in records:
-        raise ArchiveError("LINK", "it holds a link, which is not unpacked")
     if any(key.startswith(b"GNU.sparse.") for key in records):
         raise ArchiveError("SPARSE", "it holds a sparse file, which is not unpacked", hint="repack it without --sparse")
-    if b"\0" in records.get(b"path", b""):
-        raise ArchiveError("NAME", f"a NUL is inside the name “{escaped(records[b'path'])}”")
+    for key in (b"path", b"linkpath"):
+        if b"\0" in records.get(key, b""):
+            raise ArchiveError("NAME", f"a NUL is inside the name “{escaped(records[key])}”")
     return Extension(records=records)
 
 
 def from_gnu(kind: bytes, body: bytes) -> Extension:
-    """Read the body of a GNU ``L`` (long name) header; ``K`` (long link name) is refused."""
-    if kind == b"K":
-        raise ArchiveError("LINK", "it holds a link with a long target, which is not unpacked")
+    """Read the body of a GNU ``L`` (long name) or ``K`` (long link target) header."""
     name = body[:-1]
     if not body.endswith(b"\0") or b"\0" in name or not name:
         raise ArchiveError("NAME", f"a GNU long name is damaged: “{escaped(body)}”")
-    return Extension(long_name=name)
+    return Extension(long_link=name) if kind == b"K" else Extension(long_name=name)
 
 
 def check_global(body: bytes) -> None:

@@ -1,7 +1,8 @@
 """Reads a tar (ustar, pax or GNU) from its first block to its last, strictly.
 
 Every header must have a magic and a right checksum, every body its padding, and the archive its two zero blocks
-with nothing but zeros after them. Files and directories come out; everything else is refused.
+with nothing but zeros after them. Files and directories come out, and links where they are copied; everything else
+is refused.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge_sim.agent.archives import pax
-from edge_sim.agent.archives.errors import ArchiveError, Code, escaped
-from edge_sim.agent.archives.inflate import CHUNK, GzipReader
-from edge_sim.agent.archives.limits import Budget
+from edge_sim.agent.archives import links, pax
+from edge_sim.agent.archives.errors import ArchiveError, Code, Refuse, escaped
+from edge_sim.agent.archives.limits import Budget, Limits
 from edge_sim.agent.archives.member import Member
-from edge_sim.agent.archives.names import parts
+from edge_sim.agent.archives.names import Parts, parts
+from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
 
 BLOCK = 512
 
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _FILES, _DIRECTORY = (b"0", b"\0"), b"5"
+_HARD_LINK, _SYMBOLIC_LINK = b"1", b"2"
 _KINDS = {
     b"1": "a hard link",
     b"2": "a symbolic link",
@@ -30,7 +32,6 @@ _KINDS = {
     b"D": "a GNU directory dump",
     b"M": "a continued file of another volume",
     b"N": "an old long name",
-    b"S": "a sparse file",
     b"V": "a volume label",
 }
 
@@ -49,10 +50,14 @@ class _Header:
     mode: int
     size: int
     kind: bytes
+    link: bytes
 
 
-def members(stream: GzipReader, budget: Budget) -> Iterator[Member]:
-    """Yield the members in the archive's order. Raises ArchiveError at the first thing that is not right."""
+def members(stream: Stream, budget: Budget, refuse: Refuse) -> Iterator[Member]:
+    """Yield the members in the archive's order. Raises ArchiveError where nothing that follows can be trusted.
+
+    ``refuse`` is told of members that may not be there; when it does not raise, they are read over.
+    """
     extension = pax.NONE
     while (block := _block(stream)) != bytes(BLOCK):
         budget.entry()
@@ -60,49 +65,70 @@ def members(stream: GzipReader, budget: Budget) -> Iterator[Member]:
         if header.kind in (b"x", b"g", b"L", b"K"):
             extension = _extension(stream, header, extension, budget)
             continue
-        yield from _member(stream, header, extension, budget)
+        yield from _member(stream, header, extension, budget, refuse)
         extension = pax.NONE
     if extension is not pax.NONE:
         raise ArchiveError("CONFLICT", "its last extension header belongs to no member")
     _end(stream)
 
 
-def _member(stream: GzipReader, header: _Header, extension: pax.Extension, budget: Budget) -> Iterator[Member]:
+def _member(
+    stream: Stream, header: _Header, extension: pax.Extension, budget: Budget, refuse: Refuse
+) -> Iterator[Member]:
     raw = extension.name(header.name)
     shown = escaped(raw)
-    _check_kind(header, shown)
     extension.check_size(header.size, shown)
-    directory = header.kind == _DIRECTORY
-    path = parts(raw, directory=directory, limits=budget.limits)
-    if directory and header.size:
-        raise ArchiveError("CONFLICT", f"the directory {shown} carries data", member=shown)
+    _check_sparse(header, shown)
     budget.file(header.size, shown)
     data = _body(stream, header.size, shown)
-    yield Member(path=path, directory=directory, executable=bool(header.mode & 0o111), data=data)
+    try:
+        path, link = _accepted(header, raw, extension, budget.limits)
+    except ArchiveError as error:
+        refuse(error)
+    else:
+        executable = bool(header.mode & 0o111)
+        yield Member(path=path, directory=header.kind == _DIRECTORY, executable=executable, data=data, link=link)
     for _ in data:  # what the caller did not read
         pass
 
 
-def _check_kind(header: _Header, shown: str) -> None:
-    if header.kind in _FILES or header.kind == _DIRECTORY:
-        return
-    what = _KINDS.get(header.kind, f"of the unknown type {escaped(header.kind)}")
-    code, hint = _REFUSALS.get(header.kind, _SPECIAL)
-    raise ArchiveError(code, f"{shown} is {what}, which is not unpacked", member=shown, hint=hint)
+def _accepted(header: _Header, raw: bytes, extension: pax.Extension, limits: Limits) -> tuple[Parts, Parts | None]:
+    """Return where the member goes, and for a link where it leads to; raises when it may not be there."""
+    shown = escaped(raw)
+    linked = header.kind in (_HARD_LINK, _SYMBOLIC_LINK)
+    if not (header.kind in (*_FILES, _DIRECTORY) or (linked and limits.links == "copy")):
+        what = _KINDS.get(header.kind, f"of the unknown type {escaped(header.kind)}")
+        code, hint = _REFUSALS.get(header.kind, _SPECIAL)
+        raise ArchiveError(code, f"{shown} is {what}, which is not unpacked", member=shown, hint=hint)
+    path = parts(raw, directory=header.kind == _DIRECTORY, limits=limits)
+    if header.size and header.kind not in _FILES:
+        what = "link" if linked else "directory"
+        raise ArchiveError("CONFLICT", f"the {what} {shown} carries data", member=shown)
+    if not linked:
+        extension.check_no_link(shown)
+        return path, None
+    target = extension.link(header.link, shown)
+    return path, links.target(path, target, hard=header.kind == _HARD_LINK, limits=limits)
 
 
-def _extension(stream: GzipReader, header: _Header, before: pax.Extension, budget: Budget) -> pax.Extension:
+def _check_sparse(header: _Header, shown: str) -> None:
+    if header.kind == b"S":
+        code, hint = _REFUSALS[b"S"]
+        raise ArchiveError(code, f"{shown} is a sparse file, which is not unpacked", member=shown, hint=hint)
+
+
+def _extension(stream: Stream, header: _Header, before: pax.Extension, budget: Budget) -> pax.Extension:
     """Read one extension header's body and return what it says about the next member."""
     limit = budget.limits.extension_bytes
     if header.size > limit:
         raise ArchiveError("LIMIT_SIZE", f"it has an extension header larger than {limit:,} bytes")
-    if before is not pax.NONE:
-        raise ArchiveError("CONFLICT", "it has two extension headers for one member")
     body = b"".join(_body(stream, header.size, "an extension header"))
-    if header.kind == b"g":
-        pax.check_global(body)
-        return pax.NONE
-    return pax.from_records(body) if header.kind == b"x" else pax.from_gnu(header.kind, body)
+    if header.kind != b"g":
+        return before.joined(pax.from_records(body) if header.kind == b"x" else pax.from_gnu(header.kind, body))
+    if before is not pax.NONE:
+        raise ArchiveError("CONFLICT", "it has a global header between an extension header and its member")
+    pax.check_global(body)
+    return pax.NONE
 
 
 def _parse(block: bytes) -> _Header:
@@ -116,7 +142,7 @@ def _parse(block: bytes) -> _Header:
         raise ArchiveError("TYPE", f"the tar header of {shown} is neither POSIX (ustar) nor GNU", member=shown)
     for start, end, what in ((108, 116, "uid"), (116, 124, "gid"), (136, 148, "mtime")):
         _ignored_number(block[start:end], what, shown)
-    _text(block[157:257], "link name")
+    link = _text(block[157:257], "link name")
     # GNU keeps times in the place of the prefix; only POSIX headers have one.
     prefix = _text(block[345:500], "prefix") if magic == _POSIX else b""
     return _Header(
@@ -124,6 +150,7 @@ def _parse(block: bytes) -> _Header:
         mode=_octal(block[100:108], "mode", shown, empty=True),
         size=_octal(block[124:136], "size", shown),
         kind=block[156:157],
+        link=link,
     )
 
 
@@ -149,30 +176,29 @@ def _ignored_number(field: bytes, what: str, shown: str) -> None:
         _octal(field, what, shown, empty=True)
 
 
-def _block(stream: GzipReader) -> bytes:
+def _block(stream: Stream) -> bytes:
     block = stream.read(BLOCK)
     if len(block) < BLOCK:
         raise ArchiveError("TRUNCATED", "the tar is cut off: its two closing zero blocks are missing")
     return block
 
 
-def _body(stream: GzipReader, size: int, shown: str) -> Iterator[bytes]:
+def _body(stream: Stream, size: int, shown: str) -> Iterator[Chunk]:
     left = size
-    while left:
-        data = stream.read(min(left, CHUNK))
-        if not data:
-            raise ArchiveError("TRUNCATED", f"the tar is cut off inside {shown}", member=shown)
-        left -= len(data)
-        yield data
+    for piece in stream.pieces(size):
+        left -= len(piece)
+        yield piece
+    if left:
+        raise ArchiveError("TRUNCATED", f"the tar is cut off inside {shown}", member=shown)
     padding = -size % BLOCK
     if len(stream.read(padding)) < padding:
         raise ArchiveError("TRUNCATED", f"the tar is cut off after {shown}", member=shown)
 
 
-def _end(stream: GzipReader) -> None:
+def _end(stream: Stream) -> None:
     """Check what follows the first zero block."""
     if _block(stream) != bytes(BLOCK):
         raise ArchiveError("TRAILING", "the tar has a zero block in its middle")
     while rest := stream.read(CHUNK):
-        if rest.strip(b"\0"):
+        if rest.count(0) < len(rest):
             raise ArchiveError("TRAILING", "the tar has something after its end")

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from edge_sim.agent import durable
 from edge_sim.agent.archives.errors import ArchiveError, escaped
 from edge_sim.agent.archives.names import Parts
+from edge_sim.agent.archives.stream import CHUNK, Chunk
 from edge_sim.greengrass.plan import Modes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE_BACK = 8 * 1024 * 1024
+"""Bytes of one file after which the disk is set to work, so that little is left to wait for at the end."""
 
 
 class Tree:
@@ -29,65 +34,73 @@ class Tree:
         self._root = root
         self._modes = modes
         self._inodes: dict[Parts, tuple[int, int]] = {(): _identity(root)}
-        self._open: tuple[Parts, int] | None = None
+        self._open: list[tuple[str, int]] = []
+        """The directory used last and those above it, outermost first, the root left out."""
 
     def make_directory(self, path: Parts) -> None:
         parent = self._directory(path[:-1])
         os.mkdir(path[-1], 0o700, dir_fd=parent)
         made = os.open(path[-1], _DIRECTORY, dir_fd=parent)
-        try:
-            self._inodes[path] = _identity(made)
-        finally:
-            os.close(made)
+        self._open.append((path[-1], made))
+        self._inodes[path] = _identity(made)
 
-    def write_file(self, path: Parts, *, executable: bool, data: Iterable[bytes]) -> None:
-        """Write a new file, set its owner and mode, and bring it to the disk."""
+    def write_file(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
+        """Write a new file, and set its owner and mode."""
         descriptor = os.open(path[-1], _NEW_FILE, 0o600, dir_fd=self._directory(path[:-1]))
         try:
+            written = started = 0
             for chunk in data:
-                _write_all(descriptor, chunk)
+                written += _write_all(descriptor, chunk)
+                if written - started >= _WRITE_BACK:
+                    os.posix_fadvise(descriptor, started, written - started, os.POSIX_FADV_DONTNEED)
+                    started = written
             self._settle(descriptor, self._modes.executable if executable else self._modes.file)
         finally:
             os.close(descriptor)
 
+    def read_file(self, path: Parts) -> Iterator[Chunk]:
+        """Yield the bytes of a file written before."""
+        descriptor = os.open(path[-1], _FILE, dir_fd=self._directory(path[:-1]))
+        try:
+            while data := os.read(descriptor, CHUNK):
+                yield data
+        finally:
+            os.close(descriptor)
+
     def finish(self) -> None:
-        """Give the directories their final owner and mode, the innermost first, and bring them to the disk."""
-        for path in sorted(self._inodes, key=len, reverse=True):
+        """Give the directories their final owner and mode, the innermost first, and bring everything to the disk."""
+        for path in sorted(self._inodes, reverse=True):
             self._settle(self._directory(path), self._modes.directory)
+        durable.sync_filesystem(self._root)
 
     def close(self) -> None:
-        if self._open is not None:
-            os.close(self._open[1])
-            self._open = None
+        while self._open:
+            os.close(self._open.pop()[1])
 
     def _settle(self, descriptor: int, mode: int) -> None:
         os.fchown(descriptor, self._modes.uid, self._modes.gid)
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+        if not durable.SYNCFS_TELLS_ERRORS:
+            os.fsync(descriptor)
 
     def _directory(self, path: Parts) -> int:
-        """Return a descriptor of a directory made before; it stays open until another one is asked for."""
-        if not path:
-            return self._root
-        if self._open is not None and self._open[0] == path:
-            return self._open[1]
-        self.close()
-        descriptor = os.dup(self._root)
-        for depth in range(1, len(path) + 1):
-            descriptor = self._step(descriptor, path[:depth])
-        self._open = (path, descriptor)
-        return descriptor
+        """Return a descriptor of a directory made before; those above it stay open with it."""
+        same = 0
+        while same < min(len(path), len(self._open)) and self._open[same][0] == path[same]:
+            same += 1
+        while len(self._open) > same:
+            os.close(self._open.pop()[1])
+        for depth in range(same, len(path)):
+            self._step(path[: depth + 1])
+        return self._open[-1][1] if self._open else self._root
 
-    def _step(self, parent: int, path: Parts) -> int:
-        """Open one component below ``parent``, which is closed."""
-        try:
-            child = os.open(path[-1], _DIRECTORY, dir_fd=parent)
-        finally:
-            os.close(parent)
+    def _step(self, path: Parts) -> None:
+        """Open one component below the directory that is open."""
+        parent = self._open[-1][1] if self._open else self._root
+        child = os.open(path[-1], _DIRECTORY, dir_fd=parent)
+        self._open.append((path[-1], child))
         if _identity(child) != self._inodes[path]:
-            os.close(child)
             raise ArchiveError("DESTINATION", f"somebody changed {escaped('/'.join(path))} while it was filled")
-        return child
 
 
 def open_empty_directory(path: Path) -> int:
@@ -145,7 +158,9 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _write_all(descriptor: int, chunk: bytes) -> None:
+def _write_all(descriptor: int, chunk: Chunk) -> int:
+    """Write all of ``chunk``, and return how much that is."""
     view = memoryview(chunk)
     while view:
         view = view[os.write(descriptor, view) :]
+    return len(chunk)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from edge_sim.agent.archives.errors import ArchiveError, escaped
+from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
 from edge_sim.agent.archives.limits import Budget
 
 _END = struct.Struct("<4s4H2LH")
@@ -26,7 +26,7 @@ FULL = 0xFFFFFFFF
 ZIP64, UNICODE_PATH = 0x0001, 0x7075
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """One line of the central directory. ``size`` is what comes out, ``packed`` what lies in the file."""
 
@@ -42,6 +42,8 @@ class Entry:
     mode: int
     """Unix mode, 0 when the zip was made elsewhere."""
     dos_directory: bool
+    refused: bool
+    """It may not be unpacked, and somebody has been told."""
 
     @property
     def shown(self) -> str:
@@ -56,7 +58,7 @@ class _End:
     offset: int
 
 
-def entries(source: BinaryIO, length: int, budget: Budget) -> tuple[list[Entry], int]:
+def entries(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> tuple[list[Entry], int]:
     """Return the entries in the directory's order, and where the directory starts in the file."""
     end = _end(source, length)
     if end.offset + end.size != end.start:
@@ -65,7 +67,7 @@ def entries(source: BinaryIO, length: int, budget: Budget) -> tuple[list[Entry],
     at = end.offset
     while at < end.start:
         budget.entry()
-        entry, used = _entry(source, at, end.start)
+        entry, used = _entry(source, at, end.start, refuse)
         found.append(entry)
         at += used
     if len(found) != end.count:
@@ -123,7 +125,7 @@ def member_name(raw: bytes, flags: int, extra: Mapping[int, bytes]) -> bytes:
     return raw
 
 
-def _entry(source: BinaryIO, at: int, limit: int) -> tuple[Entry, int]:
+def _entry(source: BinaryIO, at: int, limit: int, refuse: Refuse) -> tuple[Entry, int]:
     if at + _CENTRAL.size > limit:
         raise ArchiveError("DAMAGED", "its central directory is damaged")
     fields = _CENTRAL.unpack(read_at(source, at, _CENTRAL.size))
@@ -135,7 +137,7 @@ def _entry(source: BinaryIO, at: int, limit: int) -> tuple[Entry, int]:
     blob = read_at(source, at + _CENTRAL.size, used - _CENTRAL.size)
     raw = blob[:name_length]
     shown = escaped(raw)
-    _check_supported(flags, method, needed, shown)
+    refused = _refused(flags, method, needed, shown, refuse)
     extra = extras(blob[name_length : name_length + extra_length], shown)
     size, packed, offset = wide(extra.get(ZIP64), (size, packed, offset), shown)
     if disk:
@@ -152,8 +154,19 @@ def _entry(source: BinaryIO, at: int, limit: int) -> tuple[Entry, int]:
         offset=offset,
         mode=attributes >> 16 if made_by >> 8 == 3 else 0,
         dos_directory=bool(attributes & 0x10),
+        refused=refused,
     )
     return entry, used
+
+
+def _refused(flags: int, method: int, needed: int, shown: str, refuse: Refuse) -> bool:
+    """Tell whether the entry cannot be read, having told ``refuse`` why."""
+    try:
+        _check_supported(flags, method, needed, shown)
+    except ArchiveError as error:
+        refuse(error)
+        return True
+    return False
 
 
 def _check_supported(flags: int, method: int, needed: int, shown: str) -> None:
