@@ -42,7 +42,6 @@ def observe(root: Path) -> Observed:
     emulator = _emulator()
     set_id, reason = _set_id(root, emulator)
     libc, libc_version = _libc()
-    memory = int(_fields("/proc/meminfo").get("MemTotal", "0 kB").split()[0])  # sysconf is cut off under qemu-arm
     return Observed(
         machine=uname.machine,
         kernel=uname.release,
@@ -61,8 +60,8 @@ def observe(root: Path) -> Observed:
         links={name: _text(Path("/proc/sys/fs") / name).strip() or None for name in LINK_PROTECTION},
         umask=int(status["Umask"], 8) if "Umask" in status else _umask(),
         cgroup=cgroup_version(_text(Path("/proc/self/cgroup"))),
-        memory_kib=memory,
-        memory_limit_kib=_memory_limit(memory),
+        memory_kib=facts.memory_kib,
+        memory_limit_kib=_memory_limit(facts.memory_kib),
         cpus=len(os.sched_getaffinity(0)),
         cpu_quota=_cpu_quota(),
     )

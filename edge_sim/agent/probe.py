@@ -54,7 +54,7 @@ def probe(
     return replace(
         facts,
         architecture=facts.architecture or platform.machine(),
-        memory_kib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024,
+        memory_kib=_memory_kib(),
         cpus=os.cpu_count() or 1,
     )
 
@@ -153,6 +153,15 @@ def _operating_system(files: Files) -> str:
     if name == "debian" and files.look("/etc/rpi-issue"):  # Raspberry Pi OS, 64 bit, calls itself Debian
         return "raspbian"
     return _SYSTEMS.get(name, name)
+
+
+def _memory_kib() -> int:
+    """Return MemTotal, 0 where there is no /proc: sysconf's pages are cut off to 32 bits under qemu-arm."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("MemTotal:")), 0)
 
 
 def _init(files: Files) -> str:
