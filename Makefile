@@ -32,7 +32,9 @@ lint: $(VENV)/.dev
 base-images: $(VENV)/.sim
 	@$(BIN)/python -m edge_sim.emulation.bases
 
-emulated: base-images $(VENV)/.dev
+# Without a base of ours an image stands on a registry's; the last lines say which boards were run, and which were not.
+emulated: $(VENV)/.dev
+	-@$(BIN)/python -m edge_sim.emulation.bases
 	@$(BIN)/python -m pytest tests/emulated
 
 clean:

@@ -195,25 +195,38 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Make the missing bases, and bring all four into the engine."""
+    """Make the missing bases and bring them into the engine; what cannot be made is told, and the others are."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        _make_all()
+        failed = _make_all()
     except EdgeSimError as error:
-        lines = [f"error: {error.brief}", error.details, error.hint and f"hint: {error.hint}"]
-        click.echo("\n".join(line for line in lines if line), err=True)
+        _tell(error)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(failed[0].exit_status if failed else 0)
 
 
-def _make_all() -> None:
+def _make_all() -> list[EdgeSimError]:
+    """Return what failed, after telling it."""
     from edge_sim.emulation import engine, images
 
-    made = [make(architecture, click.echo) for architecture in ARCHITECTURES]
-    with contextlib.closing(engine.connect()) as client:
-        for base in made:
-            click.echo(f"{base.architecture}: {images.import_base(base, client, click.echo)}")
+    failed: list[EdgeSimError] = []
+    for architecture in ARCHITECTURES:
+        with contextlib.closing(engine.connect()) as client:  # without an engine a base is of no use
+            try:
+                base = make(architecture, click.echo)
+            except EdgeSimError as error:
+                _tell(error)
+                failed.append(error)
+            else:
+                click.echo(f"{base.architecture}: {images.import_base(base, client, click.echo)}")
+    return failed
+
+
+def _tell(error: EdgeSimError) -> None:
+    lines = [f"error: {error.brief}", error.details, error.hint and f"hint: {error.hint}"]
+    click.echo("\n".join(line for line in lines if line), err=True)
 
 
 if __name__ == "__main__":

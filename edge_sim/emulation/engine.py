@@ -157,7 +157,12 @@ def check(architecture: str, registered: Mapping[str, Interpreter]) -> Interpret
     """Return the interpreter for ``architecture``; raise UnsupportedEnvironmentError where none can be used."""
     name = ARCHITECTURES[architecture].qemu
     entry = registered.get(name)
-    if entry is None or not entry.enabled:
+    if entry and not entry.enabled:
+        raise UnsupportedEnvironmentError(
+            f"this machine does not run programs for {architecture}: {name} is switched off in {BINFMT}",
+            hint=f"As root: echo 1 >{BINFMT}/{name}",
+        )
+    if entry is None:
         raise UnsupportedEnvironmentError(
             f"this machine does not run programs for {architecture}: {name} is not registered in {BINFMT}",
             hint="As root on Debian: apt-get install qemu-user-static, then .ci/engine",

@@ -18,9 +18,8 @@ from edge_sim.emulation import boards
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
-from tests.emulated.containers import EXAMPLE, LIMIT_S, client, edge_sim, ready
+from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, ready
 
-__all__ = ["client"]
 pytestmark = pytest.mark.emulated
 
 

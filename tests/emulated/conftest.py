@@ -1,0 +1,77 @@
+"""Boards in containers: the engine, a limit for every step of a test, and a last word on which boards were run.
+
+Status 6 when boards were not run and nothing else was wrong; 0 with EDGE_SIM_BOARDS=optional, for a machine that
+cannot run them and a caller that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation import engine
+from edge_sim.errors import UnsupportedEnvironmentError
+from tests.emulated.containers import NOT_RUN, RUN, none_run
+
+STEP_LIMIT_S = 1500
+"""For a test or one of its fixtures; the longest is an image that stands on a registry's base."""
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Any]:
+    """A client of the Docker engine."""
+    try:
+        made = engine.connect()
+    except UnsupportedEnvironmentError as error:
+        none_run(error, list(ARCHITECTURES))
+    with contextlib.closing(made):
+        yield made
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with _limited():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with _limited():
+        yield
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if NOT_RUN and exitstatus == pytest.ExitCode.OK and os.environ.get("EDGE_SIM_BOARDS") != "optional":
+        session.exitstatus = UnsupportedEnvironmentError.exit_status
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not RUN and not NOT_RUN:
+        return
+    terminalreporter.section("boards")
+    for architecture in ARCHITECTURES:
+        if architecture in NOT_RUN:
+            terminalreporter.line(f"boards not run: {architecture}: {NOT_RUN[architecture]}")
+        elif architecture in RUN:
+            terminalreporter.line(f"boards run: {architecture}")
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"this step of the test took longer than {STEP_LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(STEP_LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
