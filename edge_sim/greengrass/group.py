@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from edge_sim.greengrass.functions import (
     DefaultConfig,
@@ -70,7 +71,11 @@ class Group:
 
     def resource(self, resource_id: str) -> Resource | None:
         """Return the resource with this id, or None."""
-        return next((r for r in self.resources if r.id == resource_id), None)
+        return self._by_id.get(resource_id)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Resource]:
+        return {resource.id: resource for resource in reversed(self.resources)}  # the first of a doubled id counts
 
     def isolation_mode(self, function: Function) -> IsolationMode:
         """Return the mode a function runs in: its own, else the group's, else GreengrassContainer."""
