@@ -67,6 +67,9 @@ class HostFacts:
     paths: Mapping[str, Node] = field(default_factory=dict)
     unsupported: frozenset[str] = frozenset()
     """Features that Greengrass does not have on this board, such as ``ml-inference`` on OpenWrt."""
+    surveyed: bool = True
+    """Whether the paths were looked at. A device profile knows its devices and standard directories only: what else
+    it lacks may be there."""
 
     def gid(self, owner: str) -> int | None:
         """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.

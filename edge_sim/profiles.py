@@ -100,6 +100,7 @@ class DeviceProfile:
             greengrass=self.greengrass,
             paths={**self.directories(), **{d.path: self.node(d) for d in self.devices}},
             unsupported=self.unsupported,
+            surveyed=False,
         )
 
     def node(self, device: Device) -> Node:

@@ -15,7 +15,8 @@ class Finding:
 
     ``phase`` says when V1 would have refused: at the API call that creates the definition, at the deployment
     (in the cloud while Building, or on the core), or when the function runs. ``aws_text`` is AWS's exact message
-    where one is known; ``source`` names the page or issue the rule comes from.
+    where one is known; ``source`` names the page or issue the rule comes from. ``resource`` and ``function`` are the
+    Ids of what it is about.
     """
 
     id: str
@@ -25,5 +26,6 @@ class Finding:
     message: str
     aws_text: str | None = None
     resource: str | None = None
+    function: str | None = None
     source: str | None = None
     hint: str | None = None

@@ -34,10 +34,7 @@ from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Content, Entry, deployment_directory, model_modes, plan, work_directory
-from edge_sim.greengrass.resources import Model
-
-_MAX_GID = 2**32 - 2
+from edge_sim.greengrass.plan import Content, Entry, deployment_directory, plan, work_directory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +96,8 @@ def deploy(
 
 def refuse(group: Group, facts: HostFacts) -> None:
     """Raise InvalidDefinitionError with the first reason for which the core refuses this group on this board."""
-    for finding in rules.check(group, facts):
-        if finding.severity == "error":
-            raise InvalidDefinitionError(finding.aws_text or finding.message, hint=finding.hint)
-    for resource in group.resources:
-        if isinstance(resource.data, Model) and model_modes(facts, resource).gid > _MAX_GID:
-            raise InvalidDefinitionError(f"resource {resource.id}: its GroupOwner is larger than any GID")
+    for finding in rules.refusals(group, facts):
+        raise InvalidDefinitionError(finding.aws_text or finding.message, hint=finding.hint)
 
 
 def _deployment(

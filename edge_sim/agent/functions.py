@@ -32,6 +32,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, FunctionCode
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import FunctionProcess, function_process
+from edge_sim.greengrass.rules import start_failures
 
 START_LIMIT_S = 30.0
 """How long a process may take until its handler is called: V1's own limit for its post-start check."""
@@ -69,7 +70,8 @@ def invoke(group: Group, function_id: str, event: object, root: Path, facts: Hos
     process = function_process(group, function, facts)
     if not inside(root, process.code_directory).is_dir():
         return Outcome(ok=False, error=f"{function_id}: {process.code_directory} does not exist on the board")
-    refusal = _not_simulated(function, code)
+    refusal = next((f.aws_text or f.message for f in start_failures(group, function, facts)), None)
+    refusal = refusal or _not_simulated(function, code)
     if refusal:
         return Outcome(ok=False, error=f"{function_id}: {refusal}")
     argv, notes = _interpreter(function.runtime_override or code.runtime, process, root)

@@ -85,8 +85,7 @@ class Builder:
     def build(self, version: Mapping[str, Any], deployment_id: str) -> Built:
         """Build a deployment of a group version; raises BuildError with every reason at once."""
         group, faults = self.group(version)
-        findings = [*faults, *rules.check(group)]
-        problems = [_problem(f) for f in findings if f.severity == "error"]
+        problems = [_problem(f) for f in (*faults, *rules.refusals(group))]
         if problems:
             raise BuildError(problems)
         base = self._namespace.greengrass(f"groups/{version['Id']}/deployments/{deployment_id}/artifacts")

@@ -41,7 +41,10 @@ class DefaultConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """One entry of ``Functions``. ``memory_size_kb`` and ``access_sysfs`` are None when left out."""
+    """One entry of ``Functions``. ``memory_size_kb`` and ``access_sysfs`` are None when left out.
+
+    ``path`` is its JSON path in the definition version it was read from, for findings.
+    """
 
     id: str
     arn: str
@@ -57,6 +60,7 @@ class Function:
     policies: tuple[ResourceAccessPolicy, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     runtime_override: str | None = None
+    path: str = field(default="$.Functions", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

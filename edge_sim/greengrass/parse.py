@@ -83,13 +83,19 @@ class _Reader:
             self.fault(f"must be an object, not {_name(value)}")
 
     def fault(
-        self, message: str, *, key: str | None = None, phase: Phase = "create", aws_text: str | None = None
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        rule: str = "shape",
+        phase: Phase = "create",
+        aws_text: str | None = None,
     ) -> None:
         path = f"{self.path}.{key}" if key else self.path
         resource = self.value.get("Id")
         self.findings.append(
             Finding(
-                id="shape",
+                id=rule,
                 severity="error",
                 phase=phase,
                 path=path,
@@ -237,7 +243,7 @@ def _resource(reader: _Reader) -> Resource | None:
         container.fault(f"must hold exactly one of {', '.join(_KINDS)}; found {found}")
         return None
     data = _KINDS[present[0]](container.child(present[0]))
-    return Resource(id=reader.required_text("Id"), name=reader.required_text("Name"), data=data)
+    return Resource(id=reader.required_text("Id"), name=reader.required_text("Name"), data=data, path=reader.path)
 
 
 def _isolation(execution: _Reader, arn: str | None) -> IsolationMode | None:
@@ -252,6 +258,7 @@ def _isolation(execution: _Reader, arn: str | None) -> IsolationMode | None:
     execution.fault(
         f"must be one of {', '.join(ISOLATION_MODES)}, not {value!r}",
         key="IsolationMode",
+        rule="isolation-mode",
         phase="deploy",
         aws_text=text,
     )
@@ -287,6 +294,7 @@ def _function(reader: _Reader) -> Function | None:
         ),
         variables={name: variables.text(name) or "" for name in variables.value},
         runtime_override=config.text("FunctionRuntimeOverride"),
+        path=reader.path,
     )
 
 

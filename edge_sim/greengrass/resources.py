@@ -5,7 +5,7 @@ Shapes: botocore's ``greengrass`` model, ``ResourceDataContainer``. What they me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Permission = Literal["ro", "rw"]
@@ -26,6 +26,12 @@ class OwnerSetting:
 
     group_owner: str | None
     group_permission: Permission | None
+
+    @property
+    def is_gid(self) -> bool:
+        """Whether the owner is given as a number (``HostFacts.gid`` reads it the same way)."""
+        owner = self.group_owner or ""
+        return owner.isascii() and owner.isdigit()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +90,29 @@ TYPE_NAMES: dict[type[ResourceData], str] = {
 """Type names as AWS's messages write them (gg-troubleshooting.md); the secret's is ours, none is known."""
 
 
+CONTAINER_KEYS: dict[type[ResourceData], str] = {
+    LocalDevice: "LocalDeviceResourceData",
+    LocalVolume: "LocalVolumeResourceData",
+    S3Model: "S3MachineLearningModelResourceData",
+    SageMakerModel: "SageMakerMachineLearningModelResourceData",
+    Secret: "SecretsManagerSecretResourceData",
+}
+"""The member of ``ResourceDataContainer`` that holds each kind."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One entry of ``Resources``. ``id`` is what functions refer to, ``name`` is for display."""
+    """One entry of ``Resources``. ``id`` is what functions refer to, ``name`` is for display.
+
+    ``path`` is its JSON path in the definition version it was read from, for findings.
+    """
 
     id: str
     name: str
     data: ResourceData
+    path: str = field(default="$.Resources", compare=False)
+
+    @property
+    def data_path(self) -> str:
+        """The JSON path of the object that holds ``data``."""
+        return f"{self.path}.ResourceDataContainer.{CONTAINER_KEYS[type(self.data)]}"

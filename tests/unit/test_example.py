@@ -36,7 +36,7 @@ def group() -> Group:
 def test_no_rule_has_anything_against_it() -> None:
     made = group()
     assert rules.check_resources(made.resources) == []
-    assert [f.message for f in rules.check(made)] == []
+    assert [f.message for f in rules.check(made) if f.severity != "note"] == []
 
 
 @pytest.mark.parametrize(

@@ -1,69 +1,89 @@
-"""The reasons for which Greengrass V1 refused a group, one function each.
+"""The reasons for which Greengrass V1 refused a group, one function each, and what else is worth saying about one.
 
-``CREATE`` holds what the API call refused, ``DEPLOY`` what the cloud refused while Building, ``CORE`` what the core
-refused with the board before its eyes. A rule is a generator of findings over (group, facts); it knows nothing of
-the others. This is the part of the catalogue that a deployment needs; docs/fidelity.md lists what is not a rule yet.
+    rule.py         what a rule is                    case.py       what it looks at
+    settings.py     limits, disputed readings         resources, paths, models, packages, functions, attachments,
+                                                      versions, cores: the definition · board, rights: with a board
+
+A rule of phase ``create`` refuses the API call, one of ``deploy`` the deployment (in the cloud while Building, or on
+the core), one of ``run`` the start of a function. Only errors refuse. docs/rules.md lists them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
-from edge_sim.greengrass.rules import core, functions, models, resources
+from edge_sim.greengrass.rules import (
+    attachments,
+    board,
+    cores,
+    functions,
+    models,
+    packages,
+    paths,
+    resources,
+    rights,
+    versions,
+)
+from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.versions import LATEST, Version, core_version
 from edge_sim.report import Finding
 
-CreateRule = Callable[[Resource], Iterator[Finding]]
-DeployRule = Callable[[Group], Iterator[Finding]]
-CoreRule = Callable[[Group, HostFacts], Iterator[Finding]]
+RULES: tuple[Rule, ...] = (
+    *resources.RULES,
+    *paths.RULES,
+    *models.RULES,
+    *packages.RULES,
+    *functions.RULES,
+    *attachments.RULES,
+    *cores.RULES,
+    *versions.RULES,
+    *board.RULES,
+    *rights.RULES,
+)
+"""The catalogue, in the order in which findings come."""
 
-CREATE: tuple[CreateRule, ...] = (resources.volume_under_sys, resources.device_outside_dev)
-DEPLOY: tuple[DeployRule, ...] = (
-    resources.identifiers,
-    resources.unique_ids,
-    resources.absolute_paths,
-    resources.duplicate_devices,
-    resources.one_destination_for_a_source,
-    resources.proc_volumes,
-    resources.shm_volumes,
-    resources.duplicate_secrets,
-    functions.unique_ids,
-    functions.known_resources,
-    functions.memory_size,
-    functions.access_sysfs,
-    functions.local_resources_need_a_container,
-    functions.secret_permission,
-    functions.resource_count,
-    models.owner_is_whole,
-    models.no_container_permission,
-    models.permission_somewhere,
-    models.permission_within_owner,
-    models.nested_destinations,
-    models.one_destination_each,
-    models.package_name,
-)
-CORE: tuple[CoreRule, ...] = (
-    core.accounts,
-    core.ml_supported,
-    core.owner_setting_version,
-    core.groups_exist,
-    core.sources_exist,
-    core.root_functions,
-    core.local_access,
-    core.shared_group,
-)
+
+def check(
+    group: Group,
+    facts: HostFacts | None = None,
+    *,
+    version: Version | None = None,
+    settings: Settings = DEFAULT,
+) -> list[Finding]:
+    """Return what every rule says about ``group``, and with ``facts`` also what the rules about a board say.
+
+    ``version`` is the core's; without it the board's counts, without both the newest.
+    """
+    if version is None:
+        version = core_version(facts.greengrass.version) if facts else LATEST
+    case = Case(group=group, facts=facts, version=version, settings=settings)
+    return [finding for rule in RULES for finding in rule.findings(case)]
 
 
 def check_resources(given: Sequence[Resource]) -> list[Finding]:
     """Return what the API refused when a resource definition was created."""
-    return [finding for rule in CREATE for resource in given for finding in rule(resource)]
+    case = Case(group=Group(resources=tuple(given)))
+    return [finding for rule in RULES if rule.phase == "create" for finding in rule.findings(case)]
 
 
-def check(group: Group, facts: HostFacts | None = None) -> list[Finding]:
-    """Return what refuses a deployment: in the cloud, and with ``facts`` also on that board."""
-    found = [*check_resources(group.resources), *(f for rule in DEPLOY for f in rule(group))]
-    if facts is not None:
-        found += [finding for core_rule in CORE for finding in core_rule(group, facts)]
-    return found
+def refusals(group: Group, facts: HostFacts | None = None) -> list[Finding]:
+    """Return what refuses a deployment of ``group``: in the cloud, and with ``facts`` also on that board."""
+    return [f for f in check(group, facts) if f.severity == "error" and f.phase != "run"]
+
+
+def start_failures(group: Group, function: Function, facts: HostFacts) -> list[Finding]:
+    """Return why the process of a deployed function does not start on a board."""
+    attached = {policy.resource_id for policy in function.policies}
+    found = (f for f in check(group, facts) if f.severity == "error" and f.phase == "run")
+    return [f for f in found if f.function == function.id or (f.function is None and f.resource in attached)]
+
+
+def by_id(rule_id: str) -> Rule | None:
+    """Return the rule with this id, or None."""
+    return next((rule for rule in RULES if rule.id == rule_id), None)

@@ -1,112 +1,217 @@
-"""Rules about isolation mode and what a function may be attached to.
+"""Rules about a function itself: its Id, its ARN, how it is run, and as whom.
 
-The texts are those of gg-troubleshooting.md, which prints them as headings.
+Pages: lambda-group-config.md, lambda-functions.md; gg-troubleshooting.md prints its texts as headings.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterator
 
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Secret
-from edge_sim.greengrass.rules.resources import finding
-from edge_sim.report import Finding
+from edge_sim.greengrass.functions import Function, RunAs
+from edge_sim.greengrass.rules.case import Case, environment_path, is_open
+from edge_sim.greengrass.rules.models import MAX_GID
+from edge_sim.greengrass.rules.resources import IDENTIFIER
+from edge_sim.greengrass.rules.rule import Fault, Rule, reading_rule, rule
 
-_PAGE = "gg-troubleshooting.md"
-MAX_RESOURCES_A_FUNCTION = 20
-"""The quota page and lra-cli.md say 20; the API reference and lambda-group-config.md say 10."""
+TROUBLE = "gg-troubleshooting.md"
+CONFIG = "lambda-group-config.md"
+EXECUTABLE_ARN = "arn:aws:greengrass:::runtime/function/executable"
+_SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:.+)?")
+_QUALIFIED = re.compile(r"arn:aws[a-z-]*:lambda:[^:]+:[^:]+:function:[^:]+:([^:]+)")
+_SMALL_KB = 4 * 1024
+
+isolation_mode = reading_rule(
+    "isolation-mode",
+    "IsolationMode is GreengrassContainer or NoContainer.",
+    source=TROUBLE,
+    phase="deploy",
+    aws_text="Your 'IsolationMode' configuration for function with arn <function-arn> is invalid.",
+)
 
 
-def unique_ids(group: Group) -> Iterator[Finding]:
+@rule("function-identifier", source="botocore greengrass 2017-06-07")
+def identifiers(case: Case) -> Iterator[Fault]:
+    """A function's Id has 1 to 128 letters, digits, colons, underscores or hyphens."""
+    for function in case.group.functions:
+        if not IDENTIFIER.fullmatch(function.id):
+            yield _fault(function, f"function {function.id!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]", ".Id")
+
+
+@rule("function-id-unique", source="botocore greengrass 2017-06-07")
+def unique_ids(case: Case) -> Iterator[Fault]:
     """A function's Id is unique in the version."""
-    for value, count in Counter(f.id for f in group.functions).items():
-        if count > 1:
-            yield finding(
-                "function-id-unique",
-                f"function Id {value!r} is used {count} times",
-                source="botocore greengrass 2017-06-07",
-            )
+    first: dict[str, Function] = {}
+    for function in case.group.functions:
+        before = first.setdefault(function.id, function)
+        if before is not function:
+            yield _fault(function, f"function Id {function.id!r} is used before, at {before.path}", ".Id")
 
 
-def known_resources(group: Group) -> Iterator[Finding]:
-    """Every attached resource exists in the group's resource definition."""
-    known = {r.id for r in group.resources}
-    for function in group.functions:
-        for policy in function.policies:
-            if policy.resource_id not in known:
-                yield finding(
-                    "unknown-resource",
-                    f"function {function.id} refers to resource {policy.resource_id!r}, which the group does not have",
-                    resource=policy.resource_id,
-                    source="inferred: AWS's text is not known",
-                )
+@rule("function-total", source="AWS General Reference, Greengrass V1 quotas")
+def total(case: Case) -> Iterator[Fault]:
+    """A group has at most 200 functions (setting: functions-per-group)."""
+    count, allowed = len(case.group.functions), case.settings.limits.functions_per_group
+    if count > allowed:
+        yield Fault(path="$.Functions", message=f"the group has {count} functions, {allowed} are allowed")
 
 
-def memory_size(group: Group) -> Iterator[Finding]:
-    """MemorySize is required in a container and forbidden outside."""
-    for function in group.functions:
-        contained = group.isolation_mode(function) == "GreengrassContainer"
-        if contained != (function.memory_size_kb is not None):
-            mode, verb = ("GreengrassContainer", "required") if contained else ("NoContainer", "not allowed")
-            text = f"MemorySize configuration for function with arn {function.arn} is {verb} in IsolationMode={mode}."
-            yield finding("memory-size", f"function {function.id}: {text}", aws_text=text, source=_PAGE)
-
-
-def access_sysfs(group: Group) -> Iterator[Finding]:
-    """AccessSysfs is for containers. Whether an explicit false was refused as well is not known; it passes here."""
-    for function in group.functions:
-        if function.access_sysfs and group.isolation_mode(function) == "NoContainer":
-            text = (
-                f"Access Sysfs configuration for function with arn {function.arn} is not allowed in "
-                "IsolationMode=NoContainer."
-            )
-            yield finding("access-sysfs", f"function {function.id}: {text}", aws_text=text, source=_PAGE)
-
-
-def local_resources_need_a_container(group: Group) -> Iterator[Finding]:
-    """Devices and volumes cannot be attached to a No-container function."""
-    for function in group.functions:
-        if group.isolation_mode(function) != "NoContainer":
+@rule(
+    "function-version",
+    source=f"{CONFIG} and lambda-functions.md; V1's text is not known",
+    hint="Publish a version, or make an alias, and name it: …:function:NAME:VERSION.",
+)
+def qualified(case: Case) -> Iterator[Fault]:
+    """A FunctionArn names a version or an alias; $LATEST was not supported."""
+    for function in case.group.functions:
+        if _is_special(function.arn) or is_open(function.arn):
             continue
-        for resource, _ in group.attached(function):
-            if isinstance(resource.data, LocalDevice | LocalVolume):
-                text = (
-                    f"Function {function.arn} refers to resource of type {TYPE_NAMES[type(resource.data)]} that is not "
-                    "allowed in IsolationMode=NoContainer."
-                )
-                yield finding(
-                    "local-resource-no-container",
-                    f"function {function.id}, resource {resource.id}: {text}",
-                    resource=resource.id,
-                    aws_text=text,
-                    source=_PAGE,
-                    hint="Open the board's path directly, or run the function in a container.",
-                )
+        match = _QUALIFIED.fullmatch(function.arn)
+        if match is None or match[1] == "$LATEST":
+            what = "names $LATEST" if match else "is no function's ARN with a version or alias"
+            yield _fault(function, f"function {function.id}: {function.arn!r} {what}", ".FunctionArn")
 
 
-def secret_permission(group: Group) -> Iterator[Finding]:
-    """A secret can only be read."""
-    for function in group.functions:
-        for resource, policy in group.attached(function):
-            if isinstance(resource.data, Secret) and policy.permission == "rw":
-                yield finding(
-                    "secret-permission",
-                    f"function {function.id}: secret {resource.id} can only be attached with permission ro",
-                    resource=resource.id,
-                    source="secrets.md",
-                )
+@rule(
+    "system-function-execution",
+    aws_text="Execution configuration for function with arn <function-arn> is not allowed.",
+    source=TROUBLE,
+    hint="Leave Execution out; the group's DefaultConfig applies to system functions.",
+)
+def system_functions(case: Case) -> Iterator[Fault]:
+    """A system function, such as GGIPDetector, has no Execution configuration of its own."""
+    for function in case.group.functions:
+        given = function.isolation_mode or function.run_as != RunAs()
+        if given and _SYSTEM.fullmatch(function.arn):
+            message = f"function {function.id} is a system function and has no Execution of its own"
+            yield _environment(function, "Execution", message)
 
 
-def resource_count(group: Group) -> Iterator[Finding]:
-    """A function may be attached to 20 resources, or 10: AWS's pages disagree."""
-    for function in group.functions:
-        count = len(function.policies)
-        if count > 10:
-            yield finding(
-                "resource-count",
-                f"function {function.id} is attached to {count} resources; the quota page allows "
-                f"{MAX_RESOURCES_A_FUNCTION}, the API reference 10",
-                severity="error" if count > MAX_RESOURCES_A_FUNCTION else "note",
-                source="General Reference quotas and lra-cli.md (20); botocore and lambda-group-config.md (10)",
-            )
+@rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
+def encoding_type(case: Case) -> Iterator[Fault]:
+    """EncodingType is json or binary."""
+    for function in case.group.functions:
+        if function.encoding_type not in ("json", "binary") and not is_open(function.encoding_type):
+            message = f"function {function.id}: EncodingType {function.encoding_type!r} is neither json nor binary"
+            yield _fault(function, message, ".FunctionConfiguration.EncodingType")
+
+
+@rule("executable-encoding", source=f"{CONFIG}; the form of the refusal is not known")
+def executables(case: Case) -> Iterator[Fault]:
+    """A native executable is called with binary input."""
+    for function in case.group.functions:
+        if function.arn == EXECUTABLE_ARN and function.encoding_type != "binary":
+            message = f"function {function.id} is a native executable and needs EncodingType binary"
+            yield _fault(function, message, ".FunctionConfiguration.EncodingType")
+
+
+@rule(
+    "memory-size",
+    aws_text="MemorySize configuration for function with arn <function-arn> is <required|not allowed> in "
+    "IsolationMode=<isolation-mode>.",
+    source=TROUBLE,
+)
+def memory_size(case: Case) -> Iterator[Fault]:
+    """MemorySize is required in a container and forbidden outside."""
+    for function in case.group.functions:
+        contained = case.contained(function)
+        if contained == (function.memory_size_kb is not None):
+            continue
+        verb = "required" if contained else "not allowed"
+        mode = case.group.isolation_mode(function)
+        yield Fault(
+            path=f"{function.path}.FunctionConfiguration" + ("" if contained else ".MemorySize"),
+            message=f"function {function.id}: MemorySize is {verb} in IsolationMode {mode}",
+            function=function.id,
+            values={"function-arn": function.arn, "required|not allowed": verb, "isolation-mode": mode},
+        )
+
+
+@rule(
+    "memory-size-unit",
+    severity="warning",
+    phase="run",
+    source=f"botocore greengrass 2017-06-07 (in KB); the console's default is 16 MB ({CONFIG}); the bound is ours",
+    hint="MemorySize is in KB: 16 MB is 16384.",
+)
+def memory_unit(case: Case) -> Iterator[Fault]:
+    """MemorySize is in KB; a value below 4096 is probably meant in MB."""
+    for function in case.group.functions:
+        size = function.memory_size_kb
+        if size is not None and size < _SMALL_KB and case.contained(function):
+            message = f"function {function.id}: MemorySize is {size} KB"
+            yield _fault(function, message, ".FunctionConfiguration.MemorySize")
+
+
+@rule(
+    "access-sysfs",
+    aws_text="Access Sysfs configuration for function with arn <function-arn> is not allowed in "
+    "IsolationMode=NoContainer.",
+    source=f"{TROUBLE}; whether an explicit false was refused as well is not known, it passes here",
+    hint="Without container the function sees the board's /sys anyway.",
+)
+def access_sysfs(case: Case) -> Iterator[Fault]:
+    """AccessSysfs is for containers."""
+    for function in case.group.functions:
+        if function.access_sysfs and not case.contained(function):
+            message = f"function {function.id}: AccessSysfs is not allowed without container"
+            yield _environment(function, "AccessSysfs", message)
+
+
+@rule("run-as-range", source="ours: how V1 refused is not known; UIDs of the kernel, chown(2)")
+def run_as_range(case: Case) -> Iterator[Fault]:
+    """RunAs names a UID and a GID that Linux has."""
+    for path, who, run_as in _run_as(case):
+        for key, value in (("Uid", run_as.uid), ("Gid", run_as.gid)):
+            if value is not None and not 0 <= value <= MAX_GID:
+                yield Fault(path=f"{path}.{key}", message=f"{who}: RunAs {key} {value} is not a number Linux has")
+
+
+@rule(
+    "root-in-container-disputed",
+    severity="note",
+    source=f"botocore greengrass 2017-06-07: root needs NoContainer; {CONFIG} names no such condition",
+    hint="NoContainer satisfies both pages.",
+)
+def root_in_container(case: Case) -> Iterator[Fault]:
+    """By the API reference a function that runs as root needs NoContainer; the developer guide says nothing of it."""
+    for function in case.group.functions:
+        if case.asked_uid(function) == 0 and case.contained(function):
+            message = f"function {function.id} runs as root in a container"
+            yield _environment(function, "Execution", message)
+
+
+def _is_special(arn: str) -> bool:
+    return arn == EXECUTABLE_ARN or _SYSTEM.fullmatch(arn) is not None
+
+
+def _run_as(case: Case) -> Iterator[tuple[str, str, RunAs]]:
+    yield "$.DefaultConfig.Execution.RunAs", "the group's default", case.group.default_config.run_as
+    for function in case.group.functions:
+        yield f"{environment_path(function)}.Execution.RunAs", f"function {function.id}", function.run_as
+
+
+def _fault(function: Function, message: str, below: str) -> Fault:
+    return Fault(path=f"{function.path}{below}", message=message, function=function.id)
+
+
+def _environment(function: Function, key: str, message: str) -> Fault:
+    path = f"{environment_path(function)}.{key}"
+    return Fault(path=path, message=message, function=function.id, values={"function-arn": function.arn})
+
+
+RULES: tuple[Rule, ...] = (
+    isolation_mode,
+    identifiers,
+    unique_ids,
+    total,
+    qualified,
+    system_functions,
+    encoding_type,
+    executables,
+    memory_size,
+    memory_unit,
+    access_sysfs,
+    run_as_range,
+    root_in_container,
+)

@@ -1,153 +1,204 @@
-"""Rules about machine-learning resources: owner, permission, destination.
+"""Rules about who owns a machine-learning resource and who may do what with it.
 
-Decision table and texts: access-ml-resources.md and gg-troubleshooting.md (GGC 1.10 and newer).
+Decision table and texts: access-ml-resources.md and gg-troubleshooting.md, for GGC 1.10 and newer. Up to 1.9 a
+containerised function had to state its permission, and other functions had no models at all (``versions``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
-from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.resources import Model, Resource, S3Model
-from edge_sim.greengrass.rules.resources import below, finding
-from edge_sim.report import Finding
+from edge_sim.greengrass.resources import Model, OwnerSetting, Resource
+from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
-_PAGE = "gg-troubleshooting.md; access-ml-resources.md"
-
-
-def _attached_models(group: Group) -> Iterator[tuple[Function, Resource, Model, ResourceAccessPolicy]]:
-    for function in group.functions:
-        for resource, policy in group.attached(function):
-            if isinstance(resource.data, Model):
-                yield function, resource, resource.data, policy
+ML = "access-ml-resources.md"
+_PAGES = f"gg-troubleshooting.md; {ML}"
+MAX_GID = 2**32 - 2
+"""The kernel's largest; 2**32 - 1 means "no group" (chown(2))."""
 
 
-def owner_is_whole(group: Group) -> Iterator[Finding]:
+@rule(
+    "model-owner",
+    aws_text="InvalidMLModelOwner - GroupOwnerSetting is provided in ML model resource, but GroupOwner or "
+    "GroupPermission is not present",
+    source=_PAGES,
+    since="1.10",
+    hint="Give both, or leave OwnerSetting out.",
+)
+def owner_is_whole(case: Case) -> Iterator[Fault]:
     """An OwnerSetting has both GroupOwner and GroupPermission."""
-    for resource in group.resources:
-        owner = resource.data.owner if isinstance(resource.data, Model) else None
-        if owner and not (owner.group_owner and owner.group_permission):
-            text = (
-                "InvalidMLModelOwner - GroupOwnerSetting is provided in ML model resource, but GroupOwner or "
-                "GroupPermission is not present"
-            )
-            yield finding(
-                "model-owner",
-                f"resource {resource.id}: {text}",
-                resource=resource.id,
-                aws_text=text,
-                source=_PAGE,
-                hint="Give both, or leave OwnerSetting out.",
-            )
-
-
-def no_container_permission(group: Group) -> Iterator[Finding]:
-    """A No-container function inherits the owner's permission and may not state its own."""
-    for function, resource, _, policy in _attached_models(group):
-        if group.isolation_mode(function) == "NoContainer" and policy.permission:
-            text = (
-                "NoContainer function cannot configure permission when attaching Machine Learning resources. "
-                f"{function.arn} refers to Machine Learnin resource {resource.id} with permission "
-                f"{policy.permission} in resource access policy."
-            )
-            yield finding(
-                "model-no-container-permission",
-                f"function {function.id}: {text}",
-                resource=resource.id,
-                aws_text=text,
-                source=_PAGE,
-                hint="Leave Permission out of the function's ResourceAccessPolicies.",
-            )
-
-
-def permission_somewhere(group: Group) -> Iterator[Finding]:
-    """The permission comes from the function or from the owner; a No-container function needs the owner's."""
-    for function, resource, model, policy in _attached_models(group):
-        if model.owner is None and not (policy.permission and group.isolation_mode(function) != "NoContainer"):
-            text = (
-                f"Function {function.arn} refers to Machine Learning resource {resource.id} with missing permission in "
-                "both ResourceAccessPolicy and resource OwnerSetting."
-            )
-            yield finding(
-                "model-permission-missing",
-                f"function {function.id}: {text}",
-                resource=resource.id,
-                aws_text=text,
-                source=_PAGE,
-                hint="Give the resource an OwnerSetting.",
-            )
-
-
-def permission_within_owner(group: Group) -> Iterator[Finding]:
-    """A containerised function may ask for at most what the owner's group has."""
-    for function, resource, model, policy in _attached_models(group):
-        if policy.permission == "rw" and model.owner and model.owner.group_permission == "ro":
-            text = (
-                f"Function {function.arn} refers to Machine Learning resource {resource.id} with permission "
-                '\\"rw\\", while resource owner setting GroupPermission only allows \\"ro\\".'
-            )
-            yield finding(
-                "model-permission-exceeds-owner",
-                f"function {function.id}: {text}",
-                resource=resource.id,
-                aws_text=text,
-                source=_PAGE,
-            )
-
-
-def nested_destinations(group: Group) -> Iterator[Finding]:
-    """Models of one No-container function may not have the same or nested destinations."""
-    for function in group.functions:
-        if group.isolation_mode(function) != "NoContainer":
-            continue
-        paths = [
-            r.data.destination_path.rstrip("/")
-            for f, r, _, _ in _attached_models(group)
-            if f is function and isinstance(r.data, Model)
+    for resource, owner in _owned(case):
+        missing = [
+            name
+            for name, value in (("GroupOwner", owner.group_owner), ("GroupPermission", owner.group_permission))
+            if not value
         ]
-        nested = {(a, b) for i, a in enumerate(paths) for b in paths[i + 1 :] if below(a, b) or below(b, a)}
-        if nested:
-            text = f"NoContainer Function {function.arn} refers to resources of nested destination path."
-            pairs = "; ".join(f"{a} and {b}" for a, b in sorted(nested))
-            yield finding(
-                "model-nested-destination", f"function {function.id}: {text} ({pairs})", aws_text=text, source=_PAGE
+        if missing:
+            message = f"resource {resource.id}: its OwnerSetting has no {' and no '.join(missing)}"
+            yield _fault(resource, message)
+
+
+@rule(
+    "group-owner-range",
+    source="ours: how V1 refused is not known; GIDs of the kernel, chown(2)",
+    since="1.10",
+)
+def owner_range(case: Case) -> Iterator[Fault]:
+    """A model's GroupOwner given as a number is a GID that Linux has."""
+    for resource, owner in _owned(case):
+        if owner.is_gid and int((owner.group_owner or "0")[:20]) > MAX_GID:
+            message = f"resource {resource.id}: its GroupOwner is larger than any GID"
+            yield _fault(resource, message, "GroupOwner")
+
+
+@rule("group-owner-gid", source=f"{ML} (GID); botocore says name or GID", since="1.10")
+def owner_is_gid(case: Case) -> Iterator[Fault]:
+    """With the setting --gid-only, a model's GroupOwner is a GID, as the developer guide says."""
+    for resource, owner in _owned(case) if case.settings.gid_only else ():
+        if owner.group_owner and not owner.is_gid:
+            message = f"resource {resource.id}: GroupOwner {owner.group_owner!r} is a name, not a GID"
+            yield _fault(resource, message, "GroupOwner")
+
+
+@rule(
+    "group-owner-disputed",
+    severity="note",
+    source=f"botocore greengrass 2017-06-07: group name or GID; {ML} and the console: GID",
+    since="1.10",
+    hint="A GID satisfies both pages; --gid-only refuses names.",
+)
+def owner_disputed(case: Case) -> Iterator[Fault]:
+    """A model's GroupOwner may be a group's name by the API reference; the developer guide says GID."""
+    for resource, owner in _owned(case) if not case.settings.gid_only else ():
+        if owner.group_owner and not owner.is_gid:
+            message = (
+                f"resource {resource.id}: GroupOwner {owner.group_owner!r} is a name; the developer guide wants a GID"
+            )
+            yield _fault(resource, message, "GroupOwner")
+
+
+@rule(
+    "model-no-container-permission",
+    aws_text="NoContainer function cannot configure permission when attaching Machine Learning resources. "
+    "<function-arn> refers to Machine Learnin resource <resource-id> with permission <ro/rw> in resource access "
+    "policy.",
+    source=_PAGES,
+    since="1.10",
+    hint="Leave Permission out of the function's ResourceAccessPolicies.",
+)
+def no_container_permission(case: Case) -> Iterator[Fault]:
+    """A No-container function inherits the owner's permission and may not state its own."""
+    for a in case.models:
+        if a.policy.permission and not case.contained(a.function):
+            yield Fault(
+                path=f"{a.path}.Permission",
+                message=f"function {a.function.id} runs without container and may not state Permission "
+                f"{a.policy.permission} for model {a.resource.id}",
+                resource=a.resource.id,
+                function=a.function.id,
+                values={
+                    "function-arn": a.function.arn,
+                    "resource-id": a.resource.id,
+                    "ro/rw": a.policy.permission,
+                },
             )
 
 
-def one_destination_each(group: Group) -> Iterator[Finding]:
-    """Two models of the same kind may not have the same destination."""
-    places = Counter(
-        (type(r.data).__name__, r.data.destination_path) for r in group.resources if isinstance(r.data, Model)
-    )
-    for (_, path), count in places.items():
-        if count > 1:
-            yield finding(
-                "model-destination-unique",
-                f"destination {path} is used by {count} models of one kind",
-                source="aws-greengrass-provisioner",
+@rule(
+    "model-permission-missing",
+    aws_text="Function <function-arn> refers to Machine Learning resource <resource-id> with missing permission in "
+    "both ResourceAccessPolicy and resource OwnerSetting.",
+    source=_PAGES,
+    since="1.10",
+    hint="Give the resource an OwnerSetting.",
+)
+def permission_somewhere(case: Case) -> Iterator[Fault]:
+    """The permission comes from the function or from the owner; a No-container function needs the owner's."""
+    for a in case.models:
+        owned = isinstance(a.resource.data, Model) and a.resource.data.owner is not None
+        if not owned and not (a.policy.permission and case.contained(a.function)):
+            where = "its policy or" if case.contained(a.function) else "(it runs without container)"
+            yield Fault(
+                path=a.path,
+                message=f"function {a.function.id} needs a permission for model {a.resource.id}: {where} OwnerSetting",
+                resource=a.resource.id,
+                function=a.function.id,
+                values={"function-arn": a.function.arn, "resource-id": a.resource.id},
             )
 
 
-def package_name(group: Group) -> Iterator[Finding]:
-    """An S3 model is a tar.gz or zip package, in a bucket without dots in its name."""
-    for resource in group.resources:
-        if not isinstance(resource.data, S3Model):
+@rule(
+    "model-permission-exceeds-owner",
+    aws_text='Function <function-arn> refers to Machine Learning resource <resource-id> with permission \\"rw\\", '
+    'while resource owner setting GroupPermission only allows \\"ro\\".',
+    source=_PAGES,
+    since="1.10",
+    hint="Ask for ro, or give the owner's group rw.",
+)
+def permission_within_owner(case: Case) -> Iterator[Fault]:
+    """A containerised function may ask for at most what the owner's group has."""
+    for a in case.models:
+        owner = a.resource.data.owner if isinstance(a.resource.data, Model) else None
+        if a.policy.permission == "rw" and owner and owner.group_permission == "ro":
+            yield Fault(
+                path=f"{a.path}.Permission",
+                message=f"function {a.function.id} asks for rw on model {a.resource.id}, whose owner's group has ro",
+                resource=a.resource.id,
+                function=a.function.id,
+                values={"function-arn": a.function.arn, "resource-id": a.resource.id},
+            )
+
+
+@rule(
+    "model-shared-owner",
+    aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
+    source=f"{ML}: attached to one model of a group, attached to all; the text is the sibling's",
+    since="1.10",
+    hint="Attach the other model as well, or give it a group of its own.",
+)
+def shared_owner(case: Case) -> Iterator[Fault]:
+    """A function attached to one of several models with one owner group is attached to all of them."""
+    sharing: dict[str, list[Resource]] = {}
+    for resource, owner in _owned(case):
+        if owner.group_owner:
+            sharing.setdefault(owner.group_owner, []).append(resource)
+    for number, function in enumerate(case.group.functions):
+        attached = case.attached_ids[number]
+        if case.asked_uid(function) == 0:
             continue
-        uri = resource.data.s3_uri
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not bucket or not key.endswith((".tar.gz", ".zip")):
-            yield finding(
-                "model-package",
-                f"resource {resource.id}: S3Uri {uri!r} must be s3://bucket/key ending in .tar.gz or .zip",
-                resource=resource.id,
-                source="ml-inference.md",
-            )
-        elif "." in bucket:
-            yield finding(
-                "model-bucket",
-                f"resource {resource.id}: bucket name {bucket!r} must not contain a period",
-                resource=resource.id,
-                source="ml-inference.md",
-            )
+        for group, resources in sharing.items():
+            inside = [r.id for r in resources if r.id in attached]
+            outside = [r for r in resources if r.id not in attached] if inside else []
+            for resource in outside:
+                yield Fault(
+                    path=resource.path,
+                    message=f"function {function.id} has model {inside[0]} of group {group} attached, "
+                    f"and so reaches model {resource.id} of the same group",
+                    resource=resource.id,
+                    function=function.id,
+                    values={"function-arn": function.arn, "resource-id": resource.id},
+                )
+
+
+def _owned(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
+    for resource in case.group.resources:
+        if isinstance(resource.data, Model) and resource.data.owner:
+            yield resource, resource.data.owner
+
+
+def _fault(resource: Resource, message: str, key: str = "") -> Fault:
+    path = f"{resource.data_path}.OwnerSetting" + (f".{key}" if key else "")
+    return Fault(path=path, message=message, resource=resource.id)
+
+
+RULES: tuple[Rule, ...] = (
+    owner_is_whole,
+    owner_range,
+    owner_is_gid,
+    owner_disputed,
+    no_container_permission,
+    permission_somewhere,
+    permission_within_owner,
+    shared_owner,
+)

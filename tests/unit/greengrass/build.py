@@ -107,7 +107,7 @@ def group(
         },
         code={
             f.id: FunctionCode(
-                artifact_arn=f"{base}/lambda/uuid-{f.id}", handler="a.b", runtime="python3.8", sha256="1" * 64, size=2
+                artifact_arn=f"{base}/lambda/uuid-{f.id}", handler="a.b", runtime="python3.7", sha256="1" * 64, size=2
             )
             for f in made
         },

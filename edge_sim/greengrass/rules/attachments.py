@@ -1,0 +1,189 @@
+"""Rules about what a function is attached to, and with which permission.
+
+Pages: access-local-resources.md, secrets.md, gg-troubleshooting.md, lambda-group-config.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model
+from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
+from edge_sim.greengrass.rules.paths import LOCAL, below
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+
+_COUNT_20 = "AWS General Reference, Greengrass V1 quotas, and lra-cli.md: 20"
+_COUNT_10 = "botocore greengrass 2017-06-07 and lambda-group-config.md: 10"
+_OWN_MOUNTS = ("/dev", "/lambda", "/proc", "/sys")
+
+
+@rule("unknown-resource", source="inferred: V1's text is not known")
+def known_resources(case: Case) -> Iterator[Fault]:
+    """Every attached resource exists in the group's resource definition."""
+    for function in case.group.functions:
+        for index, policy in enumerate(function.policies):
+            if case.group.resource(policy.resource_id) is None:
+                yield Fault(
+                    path=f"{policy_path(function, index)}.ResourceId",
+                    message=f"function {function.id} refers to resource {policy.resource_id!r}, which the group does "
+                    "not have",
+                    resource=policy.resource_id,
+                    function=function.id,
+                )
+
+
+@rule("attached-twice", severity="warning", source="ours: which permission V1 took is not known")
+def attached_twice(case: Case) -> Iterator[Fault]:
+    """A function names each resource once."""
+    for number, function in enumerate(case.group.functions):
+        if len(case.attached_ids[number]) == len(function.policies):
+            continue
+        seen: set[str] = set()
+        for index, policy in enumerate(function.policies):
+            if policy.resource_id in seen:
+                yield Fault(
+                    path=policy_path(function, index),
+                    message=f"function {function.id} has resource {policy.resource_id} attached twice",
+                    resource=policy.resource_id,
+                    function=function.id,
+                )
+            seen.add(policy.resource_id)
+
+
+@rule("resource-count", source=f"{_COUNT_20}; {_COUNT_10}")
+def resource_count(case: Case) -> Iterator[Fault]:
+    """A function is attached to at most 20 resources (setting: resources-per-function)."""
+    allowed = case.settings.limits.resources_per_function
+    for function in case.group.functions:
+        count = len(function.policies)
+        if count > allowed:
+            path = f"{environment_path(function)}.ResourceAccessPolicies"
+            message = f"function {function.id} is attached to {count} resources, {allowed} are allowed"
+            yield Fault(path=path, message=message, function=function.id)
+
+
+@rule(
+    "resource-count-disputed",
+    severity="note",
+    source=f"{_COUNT_20}; {_COUNT_10}",
+    hint="--limit resources-per-function=10 holds the definition to the smaller number.",
+)
+def resource_count_disputed(case: Case) -> Iterator[Fault]:
+    """AWS's quota page allows 20 resources a function, the API reference 10."""
+    for function in case.group.functions:
+        count = len(function.policies)
+        if 10 < count <= case.settings.limits.resources_per_function:
+            path = f"{environment_path(function)}.ResourceAccessPolicies"
+            message = (
+                f"function {function.id} is attached to {count} resources: the quota page allows 20, the API reference "
+                "10"
+            )
+            yield Fault(path=path, message=message, function=function.id)
+
+
+@rule(
+    "local-resource-no-container",
+    aws_text="Function <function-arn> refers to resource of type <resource-type> that is not allowed in "
+    "IsolationMode=NoContainer.",
+    source="gg-troubleshooting.md",
+    hint="Open the board's path directly, or run the function in a container.",
+)
+def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
+    """Devices and volumes cannot be attached to a No-container function."""
+    for a in case.local:
+        if not case.contained(a.function):
+            kind = TYPE_NAMES[type(a.resource.data)]
+            values = {"function-arn": a.function.arn, "resource-type": kind}
+            message = f"function {a.function.id} runs without container; {kind} {a.resource.id} needs one"
+            yield _fault(a, message, values=values)
+
+
+@rule("secret-permission", source="secrets.md", hint="Leave Permission out, or say ro.")
+def secret_permission(case: Case) -> Iterator[Fault]:
+    """A secret can only be read."""
+    for a in case.secrets:
+        if a.policy.permission == "rw":
+            message = f"function {a.function.id}: secret {a.resource.id} can only be attached with permission ro"
+            yield _fault(a, message, ".Permission")
+
+
+@rule(
+    "permission-default",
+    severity="note",
+    source="silent: the model makes Permission optional, the console always sets it; here it means ro",
+    hint="Say ro or rw.",
+)
+def permission_default(case: Case) -> Iterator[Fault]:
+    """What a device or volume without Permission may be used for is not documented."""
+    for a in case.local:
+        if a.policy.permission is None:
+            message = f"function {a.function.id}: no Permission for {a.resource.id}; it is taken as ro here"
+            yield _fault(a, message)
+
+
+@rule("group-owner-ignored", severity="warning", source=LOCAL, hint="Set one of the two.")
+def group_owner_ignored(case: Case) -> Iterator[Fault]:
+    """With AutoAddGroupOwner, the GroupOwner of a device or volume is ignored."""
+    for resource in case.group.resources:
+        data = resource.data
+        if isinstance(data, LocalDevice | LocalVolume):
+            setting = data.group_owner
+            if setting.auto_add_group_owner and setting.group_owner:
+                message = (
+                    f"resource {resource.id}: GroupOwner {setting.group_owner!r} is ignored: AutoAddGroupOwner is on"
+                )
+                path = f"{resource.data_path}.GroupOwnerSetting.GroupOwner"
+                yield Fault(path=path, message=message, resource=resource.id)
+
+
+@rule("mount-hidden", severity="warning", phase="run", source="ours: V1's guide is silent for containers")
+def mount_hidden(case: Case) -> Iterator[Fault]:
+    """Two resources at one place of a container: one hides the other."""
+    taken: dict[tuple[int, str], str] = {}
+    for a in case.attachments:
+        data = a.resource.data
+        if not isinstance(data, LocalVolume | Model) or not case.contained(a.function):
+            continue
+        place = data.destination_path.rstrip("/")
+        before = taken.setdefault((a.number, place), a.resource.id)
+        if before != a.resource.id:
+            yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before} both appear at {place}")
+
+
+@rule("reserved-destination", severity="warning", phase="run", source="ours: what V1 itself mounts there")
+def reserved_destination(case: Case) -> Iterator[Fault]:
+    """A destination does not hide what the container itself has: /dev, /lambda, /proc, /sys."""
+    for resource in case.group.resources:
+        data = resource.data
+        if not isinstance(data, LocalVolume | Model) or below(data.destination_path, "/dev/shm"):
+            continue
+        hidden = [top for top in _OWN_MOUNTS if below(data.destination_path, top)]
+        if hidden and not (isinstance(data, LocalVolume) and below(data.source_path, "/proc")):
+            message = (
+                f"resource {resource.id}: destination {data.destination_path} lies in the container's own {hidden[0]}"
+            )
+            yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
+
+
+def _fault(a: Attachment, message: str, below_policy: str = "", *, values: dict[str, str] | None = None) -> Fault:
+    return Fault(
+        path=a.path + below_policy,
+        message=message,
+        resource=a.resource.id,
+        function=a.function.id,
+        values=values or {},
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    known_resources,
+    attached_twice,
+    resource_count,
+    resource_count_disputed,
+    local_resources_need_a_container,
+    secret_permission,
+    permission_default,
+    group_owner_ignored,
+    mount_hidden,
+    reserved_destination,
+)

@@ -1,0 +1,204 @@
+"""What a core refuses with the board before its eyes: accounts, groups, sources, and what the board cannot do.
+
+Texts: gg-troubleshooting.md and reports in aws-greengrass-provisioner issue 160. Platforms: what-is-gg.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.rules.case import Case, environment_path
+from edge_sim.greengrass.rules.paths import LOCAL
+from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
+
+_SOURCE_TEXT = "file doesn't exist"
+_MIN_MEMORY_KIB = 125_000
+_PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2), ("aarch64", "openwrt"): (1, 9, 2)}
+"""The first release for a board, where it was not every documented one."""
+
+
+@board_rule(
+    "accounts",
+    aws_text="unable to load the group file downloaded: could not find UID based on user name, userName: <user>: user: "
+    "unknown user <user>.",
+    source="gg-troubleshooting.md",
+    hint="Create ggc_user and ggc_group on the board (useradd --system, groupadd --system).",
+)
+def accounts(case: Case, _facts: HostFacts) -> Iterator[Fault]:
+    """The accounts that functions run as exist."""
+    for function, who in zip(case.group.functions, case.identities, strict=True):
+        if isinstance(who, InvalidDefinitionError):
+            yield Fault(path=function.path, message=who.brief, aws_text=who.brief, function=function.id, hint=who.hint)
+            return
+
+
+@board_rule(
+    "ml-unsupported",
+    source="what-is-gg.md (1.9.2); the form of the refusal is this project's",
+    unsupported=True,
+)
+def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """OpenWrt distributions have no ML inference; how V1 refused is not known, here the deployment fails."""
+    if "ml-inference" in facts.unsupported:
+        for resource in case.group.resources:
+            if isinstance(resource.data, Model):
+                message = f"resource {resource.id}: no ML inference with Greengrass on {facts.operating_system}"
+                yield Fault(path=resource.path, message=message, resource=resource.id)
+
+
+@board_rule("platform-version", source="what-is-gg.md (platforms by version)", unsupported=True)
+def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """The core exists for the board: armv6l came with GGC 1.9.3, OpenWrt with 1.9.2."""
+    floor = _PLATFORMS.get((facts.architecture, facts.operating_system))
+    if floor and case.version < floor:
+        needed = ".".join(map(str, floor))
+        yield Fault(path="$", message=f"{facts.operating_system} on {facts.architecture} needs GGC {needed}")
+
+
+@board_rule("board-memory", severity="warning", phase="run", source="what-is-gg.md (requirements)")
+def memory(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """The core needs 128 MB of memory, and a function no more than the board has."""
+    if 0 < facts.memory_kib < _MIN_MEMORY_KIB:
+        yield Fault(path="$", message=f"the board has {facts.memory_kib} KiB of memory, the core needs 128 MB")
+    for function in case.group.functions:
+        size = function.memory_size_kb or 0
+        if 0 < facts.memory_kib < size:
+            path = f"{function.path}.FunctionConfiguration.MemorySize"
+            message = f"function {function.id}: MemorySize {size} KB is more than the board's {facts.memory_kib} KiB"
+            yield Fault(path=path, message=message, function=function.id)
+
+
+@board_rule("group-exists", source="inferred: the API says 'an existing Linux OS group'")
+def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """Every group that a resource names exists on the board; what V1 did otherwise is not known."""
+    for resource, path, name in _group_names(case):
+        local = isinstance(resource.data, LocalDevice | LocalVolume)
+        if (facts.groups.get(name) if local else facts.gid(name)) is None:
+            yield Fault(
+                path=path,
+                message=f"resource {resource.id}: group {name!r} does not exist on this board",
+                resource=resource.id,
+                hint=f"Create it on the board (groupadd {name}), or name one that it has.",
+            )
+
+
+@board_rule(
+    "gid-without-group",
+    severity="warning",
+    source="botocore greengrass 2017-06-07: 'an existing Linux OS group name or GID'; what V1 did is not known",
+    hint="Another image of the same board may give this GID to a group that you do not mean.",
+)
+def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A model's GroupOwner given as a number is the GID of a group on the board."""
+    known = set(facts.groups.values())
+    for resource, path, name in _group_names(case):
+        gid = facts.gid(name) if isinstance(resource.data, Model) else None
+        if gid is not None and gid not in known:
+            message = f"resource {resource.id}: no group of this board has the GID {gid}"
+            yield Fault(path=path, message=message, resource=resource.id)
+
+
+@board_rule(
+    "source-exists",
+    aws_text="file doesn't exist",
+    source=f"aws-greengrass-provisioner (fragment of the core's message); {LOCAL}",
+    hint="It must be there before the deployment.",
+)
+def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A local resource's source is there when the group is deployed."""
+    for resource, path in _missing(case, facts):
+        if facts.surveyed or path.startswith("/dev/"):
+            message = f"resource {resource.id}: {_SOURCE_TEXT}: {path}"
+            where = f"{resource.data_path}.SourcePath"
+            yield Fault(path=where, message=message, aws_text=f"{_SOURCE_TEXT}: {path}", resource=resource.id)
+
+
+@board_rule(
+    "source-not-known",
+    severity="warning",
+    source=f"ours: a device profile lists devices and standard directories only; {LOCAL} wants the source to exist",
+    hint="The deployment fails on a board that does not have it.",
+)
+def sources_known(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A device profile does not say whether a volume's source exists."""
+    for resource, path in _missing(case, facts):
+        if not facts.surveyed and not path.startswith("/dev/"):
+            message = f"resource {resource.id}: the profile does not say whether {path} exists on the board"
+            yield Fault(path=f"{resource.data_path}.SourcePath", message=message, resource=resource.id)
+
+
+@board_rule("device-type", source=LOCAL)
+def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A device resource's source is a character or block device."""
+    for resource, data in case.devices():
+        node = facts.paths.get(data.source_path)
+        if node is not None and node.type not in ("char", "block", "link"):
+            message = f"resource {resource.id}: {data.source_path} is a {node.type}, not a character or block device"
+            yield Fault(path=f"{resource.data_path}.SourcePath", message=message, resource=resource.id)
+
+
+@board_rule("destination-exists", severity="warning", source="lra-console.md", phase="run")
+def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """AWS's console tutorial wants a volume's destination to exist on the board as well."""
+    for resource, data in case.volumes():
+        if facts.surveyed and data.destination_path not in facts.paths:
+            message = f"resource {resource.id}: destination {data.destination_path} does not exist on the board"
+            yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
+
+
+@board_rule(
+    "root-functions",
+    aws_text="[<list-of-function-arns>] are configured to run as root but Greengrass is not configured to run Lambda "
+    "functions with root permissions.",
+    source="gg-troubleshooting.md",
+    hint='Set runtime.allowFunctionsToRunAsRoot to "yes" in config.json.',
+)
+def root_functions(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """Running as root must be allowed in config.json."""
+    known = zip(case.group.functions, case.identities, strict=True)
+    root = [f for f, i in known if i and not isinstance(i, InvalidDefinitionError) and 0 in (i.uid, i.gid)]
+    if root and not facts.greengrass.allow_functions_to_run_as_root:
+        arns = ", ".join(f.arn for f in root)
+        yield Fault(
+            path=f"{environment_path(root[0])}.Execution.RunAs",
+            message=f"{', '.join(f.id for f in root)}: the board's core does not run functions as root",
+            function=root[0].id,
+            values={"list-of-function-arns": arns},
+        )
+
+
+def _group_names(case: Case) -> Iterator[tuple[Resource, str, str]]:
+    """Yield every resource that names a group, with the JSON path and the name."""
+    for resource in case.group.resources:
+        data = resource.data
+        name, key = None, "OwnerSetting"
+        if isinstance(data, Model):
+            name = data.owner.group_owner if data.owner else None
+        elif isinstance(data, LocalDevice | LocalVolume) and not data.group_owner.auto_add_group_owner:
+            name, key = data.group_owner.group_owner, "GroupOwnerSetting"
+        if name:
+            yield resource, f"{resource.data_path}.{key}.GroupOwner", name
+
+
+def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
+    for resource in case.group.resources:
+        if isinstance(resource.data, LocalDevice | LocalVolume) and resource.data.source_path not in facts.paths:
+            yield resource, resource.data.source_path
+
+
+RULES: tuple[Rule, ...] = (
+    accounts,
+    ml_supported,
+    platform,
+    memory,
+    groups_exist,
+    gid_without_group,
+    sources_exist,
+    sources_known,
+    device_type,
+    destinations_exist,
+    root_functions,
+)

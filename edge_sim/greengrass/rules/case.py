@@ -1,0 +1,118 @@
+"""What the rules look at: a group, perhaps a board, the core's version, and each question answered once.
+
+Everything is found in one pass over the definition: 200 functions with 200 resources each are 40,000 attachments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.process import Identity, identity
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource, Secret
+from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.versions import LATEST, Version
+
+
+class Attachment(NamedTuple):
+    """A resource attached to a function by the policy at ``at``; ``number`` is the function's place in the group."""
+
+    function: Function
+    resource: Resource
+    policy: ResourceAccessPolicy
+    at: int
+    number: int
+
+    @property
+    def path(self) -> str:
+        """The JSON path of the policy."""
+        return policy_path(self.function, self.at)
+
+
+def is_open(text: str) -> bool:
+    """Return whether a template left ``text`` open: the reader keeps intrinsic functions as ``${…}``."""
+    return "${" in text
+
+
+def policy_path(function: Function, index: int) -> str:
+    """Return the JSON path of one of a function's ResourceAccessPolicies."""
+    return f"{environment_path(function)}.ResourceAccessPolicies[{index}]"
+
+
+def environment_path(function: Function) -> str:
+    """Return the JSON path of a function's Environment."""
+    return f"{function.path}.FunctionConfiguration.Environment"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One group to be judged. ``facts`` is None when no board is known; ``version`` is then what was asked for."""
+
+    group: Group
+    facts: HostFacts | None = None
+    version: Version = LATEST
+    settings: Settings = DEFAULT
+
+    def contained(self, function: Function) -> bool:
+        """Return whether a function runs in a container."""
+        return self.group.isolation_mode(function) == "GreengrassContainer"
+
+    def asked_uid(self, function: Function) -> int | None:
+        """Return the UID that the definition asks for: the function's own, else the group's; None means ggc_user."""
+        own = function.run_as.uid
+        return self.group.default_config.run_as.uid if own is None else own
+
+    @cached_property
+    def attachments(self) -> tuple[Attachment, ...]:
+        return tuple(self._attachments())
+
+    @cached_property
+    def local(self) -> tuple[Attachment, ...]:
+        """Devices and volumes that are attached."""
+        return tuple(a for a in self.attachments if isinstance(a.resource.data, LocalDevice | LocalVolume))
+
+    @cached_property
+    def models(self) -> tuple[Attachment, ...]:
+        """Machine-learning resources that are attached."""
+        return tuple(a for a in self.attachments if isinstance(a.resource.data, Model))
+
+    @cached_property
+    def secrets(self) -> tuple[Attachment, ...]:
+        return tuple(a for a in self.attachments if isinstance(a.resource.data, Secret))
+
+    @cached_property
+    def attached_ids(self) -> tuple[frozenset[str], ...]:
+        """The resource Ids that each function names."""
+        return tuple(frozenset(p.resource_id for p in f.policies) for f in self.group.functions)
+
+    @cached_property
+    def identities(self) -> tuple[Identity | InvalidDefinitionError | None, ...]:
+        """Whose rights each function has on the board; the error where the board lacks the account."""
+        return tuple(self._identity(function) for function in self.group.functions)
+
+    def devices(self) -> Iterator[tuple[Resource, LocalDevice]]:
+        return ((r, r.data) for r in self.group.resources if isinstance(r.data, LocalDevice))
+
+    def volumes(self) -> Iterator[tuple[Resource, LocalVolume]]:
+        return ((r, r.data) for r in self.group.resources if isinstance(r.data, LocalVolume))
+
+    def _attachments(self) -> Iterator[Attachment]:
+        for number, function in enumerate(self.group.functions):
+            for at, policy in enumerate(function.policies):
+                resource = self.group.resource(policy.resource_id)
+                if resource is not None:
+                    yield Attachment(function, resource, policy, at, number)
+
+    def _identity(self, function: Function) -> Identity | InvalidDefinitionError | None:
+        if self.facts is None:
+            return None
+        try:
+            return identity(self.group, function, self.facts)
+        except InvalidDefinitionError as error:
+            return error

@@ -1,0 +1,190 @@
+"""Rules about where models and secrets come from, and where models appear.
+
+Pages: ml-inference.md, secrets.md; access-ml-resources.md for nested destinations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
+from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.rules.paths import below
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+
+_TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:training-job/.+")
+_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
+
+
+@rule("model-package", source="ml-inference.md")
+def package(case: Case) -> Iterator[Fault]:
+    """An S3 model is a .tar.gz or .zip package at s3://bucket/key."""
+    for resource, uri, bucket, key in _s3(case):
+        if not uri.startswith("s3://") or not bucket or not key.endswith((".tar.gz", ".zip")):
+            message = f"resource {resource.id}: S3Uri {uri!r} must be s3://bucket/key ending in .tar.gz or .zip"
+            yield _fault(resource, "S3Uri", message)
+
+
+@rule("model-bucket", source="ml-inference.md")
+def bucket_name(case: Case) -> Iterator[Fault]:
+    """The name of a model's bucket has no period."""
+    for resource, _, bucket, _ in _s3(case):
+        if "." in bucket:
+            message = f"resource {resource.id}: bucket name {bucket!r} must not contain a period"
+            yield _fault(resource, "S3Uri", message)
+
+
+@rule(
+    "model-bucket-policy",
+    severity="note",
+    source="ml-inference.md; the managed policy AWSGreengrassResourceAccessRolePolicy",
+    hint="Give the Greengrass service role s3:GetObject on that bucket.",
+)
+def bucket_policy(case: Case) -> Iterator[Fault]:
+    """The default service role reads only buckets with greengrass or sagemaker in their name."""
+    for resource, _, bucket, _ in _s3(case):
+        if bucket and "greengrass" not in bucket and "sagemaker" not in bucket:
+            message = f"resource {resource.id}: the default service role does not read bucket {bucket!r}"
+            yield _fault(resource, "S3Uri", message)
+
+
+@rule("training-job", source="ml-inference.md; botocore greengrass 2017-06-07")
+def training_job(case: Case) -> Iterator[Fault]:
+    """A SageMaker model names a training job by its ARN."""
+    for resource in case.group.resources:
+        data = resource.data
+        if isinstance(data, SageMakerModel) and not (_TRAINING_JOB.fullmatch(data.job_arn) or is_open(data.job_arn)):
+            message = f"resource {resource.id}: {data.job_arn!r} is not the ARN of a SageMaker training job"
+            yield _fault(resource, "SageMakerJobArn", message)
+
+
+@rule("model-destination-unique", source="aws-greengrass-provisioner (what the service will not accept)")
+def one_destination_each(case: Case) -> Iterator[Fault]:
+    """Two models of the same kind may not have the same destination."""
+    first: dict[tuple[str, str], Resource] = {}
+    for resource in case.group.resources:
+        data = resource.data
+        if not isinstance(data, Model):
+            continue
+        before = first.setdefault((type(data).__name__, data.destination_path), resource)
+        if before is not resource:
+            message = (
+                f"resource {resource.id}: destination {data.destination_path} belongs to model {before.id} of the same "
+                "kind already"
+            )
+            yield _fault(resource, "DestinationPath", message)
+
+
+@rule(
+    "model-nested-destination",
+    aws_text="NoContainer Function <function-arn> refers to resources of nested destination path.",
+    source="gg-troubleshooting.md; access-ml-resources.md",
+    since="1.10",
+    hint="Give each model of the function a destination beside the others'.",
+)
+def nested_destinations(case: Case) -> Iterator[Fault]:
+    """Models of one No-container function may not have the same or nested destinations."""
+    attached: dict[int, list[tuple[str, Resource]]] = {}
+    for a in case.models:
+        if isinstance(a.resource.data, Model) and not case.contained(a.function):
+            attached.setdefault(a.number, []).append((a.resource.data.destination_path.rstrip("/"), a.resource))
+    for number, places in attached.items():
+        function = case.group.functions[number]
+        for (outer, above), (inner, resource) in _nested(places):
+            yield Fault(
+                path=f"{resource.data_path}.DestinationPath",
+                message=f"function {function.id}: destination {inner} of model {resource.id} is "
+                f"{'that' if outer == inner else f'inside {outer},'} of model {above.id}",
+                resource=resource.id,
+                function=function.id,
+                values={"function-arn": function.arn},
+            )
+
+
+@rule("secret-arn", source="secrets.md; botocore greengrass 2017-06-07")
+def secret_arn(case: Case) -> Iterator[Fault]:
+    """A secret resource names its secret by ARN."""
+    for resource, arn in _secrets(case):
+        if not _SECRET.fullmatch(arn) and not is_open(arn):
+            yield _fault(resource, "ARN", f"resource {resource.id}: {arn!r} is not the ARN of a secret")
+
+
+@rule("duplicate-secret", source="aws-greengrass-provisioner (what the service will not accept)")
+def duplicate_secrets(case: Case) -> Iterator[Fault]:
+    """A secret may be referenced once in a group."""
+    first: dict[str, Resource] = {}
+    for resource, arn in _secrets(case):
+        before = first.setdefault(arn, resource)
+        if before is not resource:
+            message = f"resource {resource.id}: secret {arn} belongs to resource {before.id} already"
+            yield _fault(resource, "ARN", message)
+
+
+@rule(
+    "secret-name-policy",
+    severity="note",
+    source="secrets.md (the default policy of the service role)",
+    hint="Give the Greengrass service role secretsmanager:GetSecretValue on that secret.",
+)
+def secret_policy(case: Case) -> Iterator[Fault]:
+    """The default service role reads only secrets whose names start with greengrass-."""
+    for resource, arn in _secrets(case):
+        match = _SECRET.fullmatch(arn)
+        if match and not match[1].startswith("greengrass-") and not is_open(arn):
+            message = f"resource {resource.id}: the default service role does not read secret {match[1]}"
+            yield _fault(resource, "ARN", message)
+
+
+@rule(
+    "secret-current",
+    severity="note",
+    source="secrets.md",
+)
+def secret_current(case: Case) -> Iterator[Fault]:
+    """AWSCURRENT is always fetched; it need not be among the additional labels."""
+    for resource in case.group.resources:
+        if isinstance(resource.data, Secret) and "AWSCURRENT" in resource.data.staging_labels:
+            message = f"resource {resource.id}: AWSCURRENT is fetched anyway"
+            yield _fault(resource, "AdditionalStagingLabelsToDownload", message)
+
+
+def _nested(places: list[tuple[str, Resource]]) -> Iterator[tuple[tuple[str, Resource], tuple[str, Resource]]]:
+    """Yield each place with the one that holds it, in one pass: sorted by components, a holder stands right before."""
+    holders: list[tuple[str, Resource]] = []
+    for place in sorted(places, key=lambda p: p[0].split("/")):
+        while holders and not below(place[0], holders[-1][0]):
+            holders.pop()
+        if holders:
+            yield holders[-1], place
+        holders.append(place)
+
+
+def _s3(case: Case) -> Iterator[tuple[Resource, str, str, str]]:
+    """Yield each S3 model with its URI, bucket and key; what a template leaves open is passed over."""
+    for resource in case.group.resources:
+        if isinstance(resource.data, S3Model) and not is_open(resource.data.s3_uri):
+            bucket, _, key = resource.data.s3_uri.removeprefix("s3://").partition("/")
+            yield resource, resource.data.s3_uri, bucket, key
+
+
+def _secrets(case: Case) -> Iterator[tuple[Resource, str]]:
+    return ((r, r.data.arn) for r in case.group.resources if isinstance(r.data, Secret))
+
+
+def _fault(resource: Resource, key: str, message: str) -> Fault:
+    return Fault(path=f"{resource.data_path}.{key}", message=message, resource=resource.id)
+
+
+RULES: tuple[Rule, ...] = (
+    package,
+    bucket_name,
+    bucket_policy,
+    training_job,
+    one_destination_each,
+    nested_destinations,
+    secret_arn,
+    duplicate_secrets,
+    secret_policy,
+    secret_current,
+)

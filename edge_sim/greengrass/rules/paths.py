@@ -1,0 +1,206 @@
+"""Rules about the paths of devices, volumes and models: what may be a source, and where it may appear.
+
+Pages: access-local-resources.md, lra-cli.md. Two texts of the API are known from moto, which copied them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_sim.greengrass.process import effective_permission
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+
+LOCAL = "access-local-resources.md"
+_MOUNT = (
+    "Runtime execution error: unable to start lambda container. container_linux.go:259: starting container process "
+    r'caused "process_linux.go:345: container init caused \"rootfs_linux.go:62: mounting \\\"<path>\\\" to rootfs '
+    r'\\\"<rootfs>\\\" at \\\"<target>\\\" caused \\\"<errno>\\\"\""'
+)
+_MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
+
+
+def below(path: str, top: str) -> bool:
+    """Return whether ``path`` is ``top`` or lies under it."""
+    return path == top or path.startswith(top.rstrip("/") + "/")
+
+
+@rule(
+    "absolute-path",
+    source=f"{LOCAL}; '.' and '..' are this project's refusal",
+    hint="Write the whole path from /, as it is on the board.",
+)
+def absolute(case: Case) -> Iterator[Fault]:
+    """Sources and destinations are absolute paths below /, without '.' and '..'."""
+    for resource in case.group.resources:
+        for key, path in _paths(resource):
+            if is_open(path):
+                continue
+            if not path.startswith("/") or path == "/" or "\0" in path or {".", ".."} & set(path.split("/")):
+                message = (
+                    f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.' or '..'"
+                )
+                yield _fault(resource, key, message)
+
+
+@rule(
+    "device-outside-dev",
+    phase="create",
+    aws_text="The resources definition is invalid. (ErrorDetails: [Device resource path should begin with /dev, but "
+    "got: <path>])",
+    source=_MOTO,
+    hint="A file or directory is a volume (LocalVolumeResourceData).",
+)
+def device_outside_dev(case: Case) -> Iterator[Fault]:
+    """A device's source lies under /dev; the service compared only the prefix."""
+    for resource, data in case.devices():
+        if not data.source_path.startswith("/dev") and not is_open(data.source_path):
+            message = f"resource {resource.id}: device path {data.source_path} is not under /dev"
+            yield _fault(resource, "SourcePath", message, path=data.source_path)
+
+
+@rule("duplicate-device", source="aws-greengrass-provisioner (what the service will not accept); its issue 448")
+def duplicate_devices(case: Case) -> Iterator[Fault]:
+    """Two device resources may not name the same path."""
+    first: dict[str, Resource] = {}
+    for resource, data in case.devices():
+        before = first.setdefault(data.source_path, resource)
+        if before is not resource:
+            message = f"resource {resource.id}: device path {data.source_path} belongs to resource {before.id} already"
+            yield _fault(resource, "SourcePath", message)
+
+
+@rule("shm-device", source=LOCAL, hint="Make it a LocalVolumeResourceData, attached with permission rw.")
+def shm_device(case: Case) -> Iterator[Fault]:
+    """/dev/shm is a volume, never a device."""
+    for resource, data in case.devices():
+        if below(data.source_path, "/dev/shm"):
+            message = f"resource {resource.id}: {data.source_path} is not a device resource, make it a volume"
+            yield _fault(resource, "SourcePath", message)
+
+
+@rule(
+    "volume-under-sys",
+    phase="create",
+    aws_text="The resources definition is invalid. (ErrorDetails: [Accessing /sys is prohibited])",
+    source=_MOTO,
+    hint="Give the function AccessSysfs instead.",
+)
+def volume_under_sys(case: Case) -> Iterator[Fault]:
+    """A volume's source may not be /sys or below."""
+    yield from _sources_below(case, "/sys")
+
+
+@rule(
+    "volume-under-dev",
+    source=f"{LOCAL}; how V1 refused is not known",
+    hint="A character or block device is a LocalDeviceResourceData.",
+)
+def volume_under_dev(case: Case) -> Iterator[Fault]:
+    """A volume's source may not be under /dev, except /dev/shm."""
+    yield from _sources_below(case, "/dev", except_below="/dev/shm")
+
+
+@rule(
+    "volume-under-var",
+    phase="run",
+    aws_text=_MOUNT.replace("<errno>", "invalid argument"),
+    source=f"lra-cli.md (the text, for /var/run); {LOCAL} (all of /var)",
+    hint="Mount that directory at another place of the board, and make that place the volume.",
+)
+def volume_under_var(case: Case) -> Iterator[Fault]:
+    """A volume's source may not be under /var: mount it elsewhere first."""
+    yield from _sources_below(case, "/var")
+
+
+@rule("volume-destinations", source="aws-greengrass-provisioner (what the service will not accept)")
+def volume_destinations(case: Case) -> Iterator[Fault]:
+    """One volume source may not have two destinations; identical pairs are allowed."""
+    first: dict[str, tuple[Resource, str]] = {}
+    for resource, data in case.volumes():
+        before, destination = first.setdefault(data.source_path, (resource, data.destination_path))
+        if destination != data.destination_path:
+            message = (
+                f"resource {resource.id}: volume source {data.source_path} has the destination {destination} already, "
+                f"in resource {before.id}"
+            )
+            yield _fault(resource, "DestinationPath", message)
+
+
+@rule("proc-destination", source=LOCAL, hint="Use a path such as /host-proc.")
+def proc_destination(case: Case) -> Iterator[Fault]:
+    """A volume from /proc needs a destination outside /proc."""
+    for resource, data in case.volumes():
+        if below(data.source_path, "/proc") and below(data.destination_path, "/proc"):
+            message = f"resource {resource.id}: a volume from /proc needs a destination outside /proc"
+            yield _fault(resource, "DestinationPath", message)
+
+
+@rule("proc-read-only", source=LOCAL)
+def proc_read_only(case: Case) -> Iterator[Fault]:
+    """A volume from /proc can only be attached with permission ro."""
+    yield from _attached_wrongly(case, "/proc", "rw", "a volume from /proc can only be attached with permission ro")
+
+
+@rule(
+    "shm-read-write",
+    phase="run",
+    aws_text=_MOUNT.replace("<errno>", "operation not permitted"),
+    source=f"lra-cli.md (the container does not start); {LOCAL}",
+)
+def shm_read_write(case: Case) -> Iterator[Fault]:
+    """/dev/shm can only be attached with permission rw."""
+    yield from _attached_wrongly(case, "/dev/shm", "ro", "/dev/shm can only be attached with permission rw")
+
+
+def _paths(resource: Resource) -> Iterator[tuple[str, str]]:
+    data = resource.data
+    if isinstance(data, LocalDevice | LocalVolume):
+        yield "SourcePath", data.source_path
+    if isinstance(data, LocalVolume | Model):
+        yield "DestinationPath", data.destination_path
+
+
+def _fault(resource: Resource, key: str, message: str, **values: str) -> Fault:
+    return Fault(path=f"{resource.data_path}.{key}", message=message, resource=resource.id, values=values)
+
+
+def _sources_below(case: Case, top: str, *, except_below: str | None = None) -> Iterator[Fault]:
+    for resource, data in case.volumes():
+        path = data.source_path
+        if below(path, top) and not (except_below and below(path, except_below)):
+            message = f"resource {resource.id}: a volume may not have its source in {top}, as {path} is"
+            yield _fault(resource, "SourcePath", message, path=path)
+
+
+def _attached_wrongly(case: Case, top: str, wrong: str, message: str) -> Iterator[Fault]:
+    for attached in case.local:
+        data = attached.resource.data
+        if (
+            isinstance(data, LocalVolume)
+            and below(data.source_path, top)
+            and effective_permission(attached.resource, attached.policy) == wrong
+        ):
+            yield Fault(
+                path=f"{attached.path}.Permission",
+                message=f"function {attached.function.id}, resource {attached.resource.id}: {message}",
+                resource=attached.resource.id,
+                function=attached.function.id,
+                values={"path": data.source_path},
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    absolute,
+    device_outside_dev,
+    duplicate_devices,
+    shm_device,
+    volume_under_sys,
+    volume_under_dev,
+    volume_under_var,
+    volume_destinations,
+    proc_destination,
+    proc_read_only,
+    shm_read_write,
+)

@@ -1,0 +1,110 @@
+"""Rules about what a function's user and groups may do on a board: too little refuses a deployment, too much as well.
+
+Texts: aws-greengrass-provisioner issue 160 (a log of a real core) and access-ml-resources.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.access import Access, computed
+from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, effective_permission
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
+from edge_sim.greengrass.rules.case import Attachment, Case
+from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
+
+
+@board_rule(
+    "local-access",
+    aws_text="unable to load the group file downloaded: resource access policy is invalid, functionArn: "
+    "<function-arn>, resource: <path>: user or group doesn't have permission on the file, userId: <uid>, userGroupId: "
+    "[<gids>], access: <ro/rw>, filePath: <path>",
+    source="aws-greengrass-provisioner issue 160; access-local-resources.md",
+)
+def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A function's user and groups really have the asked access to a local resource's source."""
+    answers: dict[tuple[Identity, Mount], Access] = {}
+    for a in case.local:
+        who = case.identities[a.number]
+        mount = _mount(a)
+        if not isinstance(who, Identity) or not case.contained(a.function) or mount.source not in facts.paths:
+            continue
+        if (who, mount) not in answers:
+            answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)
+        answer = answers[who, mount]
+        if not answer.read or not (answer.write or mount.read_only):
+            yield _denied(a, who, mount, answer)
+
+
+@board_rule(
+    "shared-group",
+    aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
+    source="access-ml-resources.md",
+    hint="Attach the resource, or give it a group of its own.",
+)
+def shared_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A function may not reach a model only because its group is the model's owner group; root is not checked."""
+    owners = [
+        (r, r.data.owner.group_owner or "") for r in case.group.resources if isinstance(r.data, Model) and r.data.owner
+    ]
+    gids = [(resource, name, facts.gid(name)) for resource, name in owners]
+    for number, function in enumerate(case.group.functions):
+        who, attached = case.identities[number], case.attached_ids[number]
+        if not isinstance(who, Identity) or who.uid == 0:
+            continue
+        named = {name for resource, name, _ in gids if resource.id in attached}
+        has = {who.gid, *who.groups}
+        for resource, name, gid in gids:
+            # A name shared with an attached model is the business of model-shared-owner, which needs no board.
+            if gid in has and resource.id not in attached and name not in named:
+                yield Fault(
+                    path=resource.path,
+                    message=f"function {function.id} reaches model {resource.id} by its group {gid}, without being "
+                    "attached to it",
+                    resource=resource.id,
+                    function=function.id,
+                    values={"function-arn": function.arn, "resource-id": resource.id},
+                )
+
+
+def _mount(a: Attachment) -> Mount:
+    data = a.resource.data
+    assert isinstance(data, LocalDevice | LocalVolume)  # noqa: S101 - Case.local holds no others
+    destination = data.destination_path if isinstance(data, LocalVolume) else data.source_path
+    read_only = effective_permission(a.resource, a.policy) == "ro"
+    return Mount(source=data.source_path, destination=destination, read_only=read_only)
+
+
+def _process(a: Attachment, who: Identity, mount: Mount) -> FunctionProcess:
+    return FunctionProcess(
+        function=a.function,
+        isolation="GreengrassContainer",
+        identity=who,
+        mounts=(mount,),
+        masked=(),
+        environment={},
+        working_directory="/lambda",
+        code_directory="/lambda",
+    )
+
+
+def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault:
+    wanted = "ro" if mount.read_only else "rw"
+    return Fault(
+        path=a.path,
+        message=f"function {a.function.id} does not have {wanted} on {mount.source}: {'; '.join(answer.reasons)}",
+        resource=a.resource.id,
+        function=a.function.id,
+        values={
+            "function-arn": a.function.arn,
+            "path": mount.source,
+            "uid": str(who.uid),
+            "gids": " ".join(str(gid) for gid in (who.gid, *who.groups)),
+            "ro/rw": wanted,
+        },
+        hint="; ".join(answer.reasons),
+    )
+
+
+RULES: tuple[Rule, ...] = (local_access, shared_group)

@@ -1,0 +1,188 @@
+"""A rule: what V1 refused or warned of, with everything one can say about it, and the function that looks for it.
+
+``@rule`` and ``@board_rule`` make a ``Rule`` of a generator of faults; its docstring is the rule in one sentence. A
+rule knows nothing of the others. ``aws_text`` is AWS's message with ``<names>`` where it has values; a fault brings
+the values, so that the text stands in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.rules.case import Case
+from edge_sim.report import Finding, Phase, Severity
+
+_NAME = re.compile(r"<([^<>]+)>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One place at which a rule is broken. ``values`` fill the names in the rule's ``aws_text``."""
+
+    path: str
+    message: str
+    resource: str | None = None
+    function: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    aws_text: str | None = None
+    """AWS's text as it is, where the rule's template does not fit."""
+    hint: str | None = None
+
+
+Check = Callable[[Case], Iterator[Fault]]
+BoardCheck = Callable[[Case, HostFacts], Iterator[Fault]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One entry of the catalogue.
+
+    ``since`` and ``until`` are the core's release lines (``1.10``) that the rule holds for, both included.
+    ``board``: it needs a board's facts. ``unsupported``: AWS says that this board or version does not have the
+    feature at all. ``while_reading``: the reader of definitions finds it, ``check`` never does.
+    """
+
+    id: str
+    what: str
+    severity: Severity
+    phase: Phase
+    source: str
+    aws_text: str | None = None
+    hint: str | None = None
+    since: str | None = None
+    until: str | None = None
+    board: bool = False
+    unsupported: bool = False
+    while_reading: bool = False
+    check: Check
+
+    def holds(self, case: Case) -> bool:
+        """Return whether the rule says anything about this core version, with what is known of the board."""
+        if self.board and case.facts is None:
+            return False
+        line = case.version[:2]
+        return (self.since is None or line >= _line(self.since)) and (self.until is None or line <= _line(self.until))
+
+    def findings(self, case: Case) -> Iterator[Finding]:
+        """Yield a finding for each place of ``case`` at which the rule is broken."""
+        if self.holds(case):
+            yield from (self._finding(fault) for fault in self.check(case))
+
+    def _finding(self, fault: Fault) -> Finding:
+        return Finding(
+            id=self.id,
+            severity=self.severity,
+            phase=self.phase,
+            path=fault.path,
+            message=fault.message,
+            aws_text=fault.aws_text or (fill(self.aws_text, fault.values) if self.aws_text else None),
+            resource=fault.resource,
+            function=fault.function,
+            source=self.source,
+            hint=fault.hint or self.hint,
+        )
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Return AWS's text with its names replaced; a name without a value stays."""
+    return _NAME.sub(lambda match: values.get(match[1], match[0]), template)
+
+
+def rule(
+    id_: str,
+    *,
+    source: str,
+    severity: Severity = "error",
+    phase: Phase = "deploy",
+    aws_text: str | None = None,
+    hint: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    unsupported: bool = False,
+) -> Callable[[Check], Rule]:
+    """Make a rule of a function that looks at the definition alone."""
+
+    def made(check: Check) -> Rule:
+        return Rule(
+            id=id_,
+            what=_sentence(check.__doc__),
+            severity=severity,
+            phase=phase,
+            source=source,
+            aws_text=aws_text,
+            hint=hint,
+            since=since,
+            until=until,
+            unsupported=unsupported,
+            check=check,
+        )
+
+    return made
+
+
+def board_rule(
+    id_: str,
+    *,
+    source: str,
+    severity: Severity = "error",
+    phase: Phase = "deploy",
+    aws_text: str | None = None,
+    hint: str | None = None,
+    unsupported: bool = False,
+) -> Callable[[BoardCheck], Rule]:
+    """Make a rule of a function that looks at the definition and a board."""
+
+    def made(check: BoardCheck) -> Rule:
+        def on_the_board(case: Case) -> Iterator[Fault]:
+            if case.facts is not None:
+                yield from check(case, case.facts)
+
+        return Rule(
+            id=id_,
+            what=_sentence(check.__doc__),
+            severity=severity,
+            phase=phase,
+            source=source,
+            aws_text=aws_text,
+            hint=hint,
+            board=True,
+            unsupported=unsupported,
+            check=on_the_board,
+        )
+
+    return made
+
+
+def reading_rule(
+    id_: str,
+    what: str,
+    *,
+    source: str,
+    phase: Phase = "create",
+    aws_text: str | None = None,
+    hint: str | None = None,
+) -> Rule:
+    """Return the entry for what the reader of definitions finds."""
+    return Rule(
+        id=id_,
+        what=what,
+        severity="error",
+        phase=phase,
+        source=source,
+        aws_text=aws_text,
+        hint=hint,
+        while_reading=True,
+        check=lambda _: iter(()),
+    )
+
+
+def _sentence(doc: str | None) -> str:
+    return " ".join((doc or "").split())
+
+
+def _line(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)

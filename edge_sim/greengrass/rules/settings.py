@@ -1,0 +1,48 @@
+"""What AWS's pages disagree about, or what an account's quotas may differ in, as one value.
+
+    disputed                      default   the other reading
+    resources a function            20        10     quota page, lra-cli.md  ·  botocore, lambda-group-config.md
+    resources a group              200        50     quota page              ·  lra-cli.md
+    a model's GroupOwner        name or GID   GID    botocore                ·  access-ml-resources.md
+
+The rules say in a note where a definition stands between the two readings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from edge_sim.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How many of each a group may have; the defaults are those of AWS's quota page."""
+
+    resources_per_function: int = 20
+    resources_per_group: int = 200
+    functions_per_group: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the rules read what AWS left open. ``gid_only``: a model's GroupOwner must be a number."""
+
+    limits: Limits = Limits()
+    gid_only: bool = False
+
+
+DEFAULT = Settings()
+
+
+def limits(texts: tuple[str, ...]) -> Limits:
+    """Return the limits with ``resources-per-function=10`` and the like applied; raises UsageError."""
+    known = {field.name.replace("_", "-"): field.name for field in fields(Limits)}
+    changes: dict[str, int] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name not in known or not (number.isascii() and number.isdigit()) or len(number) > 6:
+            hint = f"NAME=NUMBER with one of {', '.join(known)}."
+            raise UsageError(f"{text!r} is not a limit", hint=hint)
+        changes[known[name]] = int(number)
+    return replace(Limits(), **changes)

@@ -1,0 +1,190 @@
+"""What the core could do from which release on: a definition that needs more does not work on an older core.
+
+Pages: what-is-gg.md, access-*.md, secrets.md. How V1 refused is known only for models without container; in the other
+cases the refusal of the deployment is inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from edge_sim.greengrass.functions import Function, RunAs
+from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
+from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.functions import EXECUTABLE_ARN
+from edge_sim.greengrass.rules.paths import below
+from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
+
+_RUNTIMES = {
+    "nodejs6.10": (1, 1),
+    "java8": (1, 1),
+    "nodejs8.10": (1, 9),
+    "python3.7": (1, 9),
+    "nodejs12.x": (1, 10),
+    "python3.8": (1, 11),
+}
+"""The release that brought each Lambda runtime; python2.7 was always there (what-is-gg.md)."""
+
+
+def _floor(id_: str, *, until: str, source: str = "what-is-gg.md") -> Callable[[Check], Rule]:
+    return rule(id_, source=f"{source}; the refusal is inferred", until=until, unsupported=True)
+
+
+@_floor("local-resources-version", until="1.2")
+def local_resources(case: Case) -> Iterator[Fault]:
+    """Devices and volumes need GGC 1.3."""
+    yield from _resources(case, lambda r: isinstance(r.data, LocalDevice | LocalVolume), "1.3")
+
+
+@_floor("ml-version", until="1.5", source="ml-inference.md")
+def models(case: Case) -> Iterator[Fault]:
+    """Machine-learning resources need GGC 1.6."""
+    yield from _resources(case, lambda r: isinstance(r.data, Model), "1.6")
+
+
+@_floor("proc-version", until="1.5", source="access-local-resources.md")
+def proc_volumes(case: Case) -> Iterator[Fault]:
+    """A volume from /proc needs GGC 1.6."""
+    yield from _resources(case, lambda r: isinstance(r.data, LocalVolume) and below(r.data.source_path, "/proc"), "1.6")
+
+
+@_floor("secrets-version", until="1.6", source="secrets.md")
+def secrets(case: Case) -> Iterator[Fault]:
+    """Secret resources need GGC 1.7."""
+    yield from _resources(case, lambda r: isinstance(r.data, Secret), "1.7")
+
+
+@_floor("owner-setting-version", until="1.9", source="access-ml-resources.md")
+def owner_setting(case: Case) -> Iterator[Fault]:
+    """OwnerSetting needs GGC 1.10."""
+    for resource in case.group.resources:
+        if isinstance(resource.data, Model) and resource.data.owner:
+            path = f"{resource.data_path}.OwnerSetting"
+            message = f"resource {resource.id}: OwnerSetting needs GGC 1.10, this is {_text(case)}"
+            yield Fault(path=path, message=message, resource=resource.id)
+
+
+@_floor("no-container-version", until="1.6", source="lambda-group-config.md")
+def no_container(case: Case) -> Iterator[Fault]:
+    """Functions without container need GGC 1.7."""
+    yield from _functions(
+        case, lambda f: not case.contained(f), "IsolationMode NoContainer", "1.7", "Environment.Execution"
+    )
+
+
+@_floor("run-as-version", until="1.6", source="lambda-group-config.md")
+def run_as(case: Case) -> Iterator[Fault]:
+    """RunAs needs GGC 1.7."""
+    yield from _functions(case, lambda f: f.run_as != RunAs(), "RunAs", "1.7", "Environment.Execution.RunAs")
+
+
+@_floor("default-identity-version", until="1.7", source="lambda-group-config.md")
+def default_identity(case: Case) -> Iterator[Fault]:
+    """RunAs in the group's DefaultConfig needs GGC 1.8."""
+    if case.group.default_config.run_as != RunAs():
+        message = f"the group's default RunAs needs GGC 1.8, this is {_text(case)}"
+        yield Fault(path="$.DefaultConfig.Execution.RunAs", message=message)
+
+
+@_floor("binary-encoding-version", until="1.4")
+def binary_encoding(case: Case) -> Iterator[Fault]:
+    """EncodingType binary needs GGC 1.5."""
+    yield from _functions(case, lambda f: f.encoding_type == "binary", "EncodingType binary", "1.5", "EncodingType")
+
+
+@_floor("executable-version", until="1.5")
+def executables(case: Case) -> Iterator[Fault]:
+    """Native executables need GGC 1.6."""
+    yield from _functions(case, lambda f: f.arn == EXECUTABLE_ARN, "a native executable", "1.6", "Executable")
+
+
+@rule(
+    "runtime-version",
+    phase="run",
+    source="what-is-gg.md, lambda-functions.md; that the function does not start is inferred",
+    until="1.10",
+)
+def runtimes(case: Case) -> Iterator[Fault]:
+    """Each Lambda runtime came with a release: python3.7 with GGC 1.9, nodejs12.x with 1.10, python3.8 with 1.11."""
+    for function in case.group.functions:
+        code = case.group.code.get(function.id)
+        runtime = function.runtime_override or (code.runtime if code else "")
+        floor = _RUNTIMES.get(runtime, (1, 0))
+        if case.version[:2] < floor:
+            path = f"{function.path}.FunctionConfiguration.FunctionRuntimeOverride"
+            message = (
+                f"function {function.id}: runtime {runtime} needs GGC {floor[0]}.{floor[1]}, this is {_text(case)}"
+            )
+            yield Fault(path=path, message=message, function=function.id)
+
+
+@rule(
+    "ml-no-container-version",
+    aws_text="Function <function-arn> refers to resource of type '<resource-type>' that is not allowed in "
+    "IsolationMode='NoContainer'",
+    source="gg-troubleshooting.md; a deployment's error in a public issue (greengrass-v1 facts 1.8)",
+    until="1.9",
+    unsupported=True,
+)
+def models_without_container(case: Case) -> Iterator[Fault]:
+    """Machine-learning resources of functions without container need GGC 1.10."""
+    for a in case.models:
+        if not case.contained(a.function):
+            kind = TYPE_NAMES[type(a.resource.data)]
+            yield Fault(
+                path=a.path,
+                message=f"function {a.function.id}: model {a.resource.id} without container needs GGC 1.10, this is "
+                f"{_text(case)}",
+                resource=a.resource.id,
+                function=a.function.id,
+                values={"function-arn": a.function.arn, "resource-type": kind},
+            )
+
+
+@rule(
+    "model-permission-required",
+    source="access-ml-resources.md; the text is not known for these versions",
+    until="1.9",
+    hint="Say ro or rw in the function's ResourceAccessPolicies.",
+)
+def permission_required(case: Case) -> Iterator[Fault]:
+    """Up to GGC 1.9 a containerised function states its permission for each model."""
+    for a in case.models:
+        if case.contained(a.function) and not a.policy.permission:
+            message = f"function {a.function.id} states no Permission for model {a.resource.id}"
+            yield Fault(path=a.path, message=message, resource=a.resource.id, function=a.function.id)
+
+
+def _resources(case: Case, needs: Callable[[Resource], bool], floor: str) -> Iterator[Fault]:
+    for resource in case.group.resources:
+        if needs(resource):
+            message = f"resource {resource.id} needs GGC {floor}, this is {_text(case)}"
+            yield Fault(path=resource.data_path, message=message, resource=resource.id)
+
+
+def _functions(case: Case, needs: Callable[[Function], bool], what: str, floor: str, key: str) -> Iterator[Fault]:
+    for function in case.group.functions:
+        if needs(function):
+            message = f"function {function.id}: {what} needs GGC {floor}, this is {_text(case)}"
+            yield Fault(path=f"{function.path}.FunctionConfiguration.{key}", message=message, function=function.id)
+
+
+def _text(case: Case) -> str:
+    return ".".join(map(str, case.version[:2]))
+
+
+RULES: tuple[Rule, ...] = (
+    local_resources,
+    models,
+    proc_volumes,
+    secrets,
+    owner_setting,
+    no_container,
+    run_as,
+    default_identity,
+    binary_encoding,
+    executables,
+    runtimes,
+    models_without_container,
+    permission_required,
+)

@@ -1,0 +1,34 @@
+"""Versions of the Greengrass core, as text and as something that compares.
+
+V1 had 1.0 to 1.11 (what-is-gg.md); 1.11.6 was the last.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edge_sim.errors import UsageError
+
+NEWEST_PATCH = 99
+"""Stands for the last patch of a line: ``1.10`` means the newest 1.10.x."""
+Version = tuple[int, int, int]
+LATEST: Version = (1, 11, 6)
+_FORM = re.compile(r"1\.([0-9]|1[01])(?:\.(\d{1,2}))?")
+
+
+def parse_version(text: str) -> Version:
+    """Return ``1.10.4`` or ``1.10`` (its newest patch) as numbers; raises UsageError for what was never a V1 core."""
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(
+            f"{text!r} is not a version of the Greengrass V1 core", hint="V1 had 1.0 to 1.11.6; say 1.10 or 1.10.4."
+        )
+    return 1, int(match[1]), int(match[2]) if match[2] else NEWEST_PATCH
+
+
+def core_version(text: str) -> Version:
+    """Return the version a board states; what was never a V1 core counts as the newest."""
+    try:
+        return parse_version(text)
+    except UsageError:
+        return LATEST

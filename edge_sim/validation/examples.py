@@ -1,0 +1,112 @@
+"""A minimal bad and a minimal good definition for each rule, with the board or core version that it takes.
+
+They stand in ``examples/*.yaml``: ``edge-sim rules ID`` shows them, and the tests hold each rule to its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
+from edge_sim.greengrass import parse, rules
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.rules.settings import Settings, limits
+from edge_sim.greengrass.versions import parse_version
+from edge_sim.report import Finding
+
+FOLDER = Path(__file__).with_name("examples")
+_PATHS = {
+    **dict.fromkeys(("/", "/dev", "/mnt", "/readings", "/srv", "/srv/readings"), "directory 0755 0:0"),
+    "/dev/ttyAMA0": "char 0660 0:20",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A definition as YAML text (…DefinitionVersion objects in one), what it is judged with, and what comes out.
+
+    ``board`` changes the example board of ``facts``; None: the definition alone is judged.
+    """
+
+    text: str
+    board: Mapping[str, Any] | None
+    ggc: str | None
+    limits: tuple[str, ...]
+    gid_only: bool
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with the example, as reading and rules see it."""
+        document = yaml.safe_load(self.text)
+        resources, faults = parse.resource_definition(document)
+        default, functions, more = parse.function_definition(document)
+        cores, worse = parse.core_definition(document)
+        group = Group(
+            core=cores[0] if cores else None, resources=resources, functions=functions, default_config=default
+        )
+        found = rules.check(
+            group,
+            None if self.board is None else facts(self.board),
+            version=parse_version(self.ggc) if self.ggc else None,
+            settings=Settings(limits=limits(self.limits), gid_only=self.gid_only),
+        )
+        return [*faults, *more, *worse, *found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What a rule finds fault with, and what it does not."""
+
+    bad: Example
+    good: Example
+
+
+@functools.cache
+def examples() -> Mapping[str, Pair]:
+    """Return the examples by rule id."""
+    found: dict[str, Pair] = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found |= {id_: Pair(bad=_example(entry, "bad"), good=_example(entry, "good")) for id_, entry in entries.items()}
+    return found
+
+
+def _example(entry: Mapping[str, Any], which: str) -> Example:
+    return Example(
+        text=entry[which],
+        board=entry.get(f"{which}_board"),
+        ggc=entry.get(f"{which}_ggc"),
+        limits=tuple(entry.get("limits", ())),
+        gid_only=bool(entry.get("gid_only")),
+    )
+
+
+def facts(changes: Mapping[str, Any]) -> HostFacts:
+    """Return a small Raspberry Pi, with ``changes`` as the example files write them."""
+    users = changes.get("users", {"root": [0, 0], "ggc_user": [995, 995]})
+    return HostFacts(
+        architecture=changes.get("architecture", "armv7l"),
+        operating_system=changes.get("operating_system", "raspbian"),
+        memory_kib=changes.get("memory_kib", 1048576),
+        users={name: User(uid=uid, gid=gid) for name, (uid, gid) in users.items()},
+        groups={"root": 0, "dialout": 20, "video": 44, "ggc_group": 995},
+        greengrass=GreengrassInstall(
+            version=changes.get("greengrass", "1.11.6"),
+            allow_functions_to_run_as_root=changes.get("allow_root", False),
+        ),
+        paths={path: _node(text) for path, text in {**_PATHS, **changes.get("paths", {})}.items()},
+        unsupported=frozenset(changes.get("unsupported", ())),
+        surveyed=changes.get("surveyed", True),
+    )
+
+
+def _node(text: str) -> Node:
+    kind, mode, owner = text.split()
+    uid, gid = owner.split(":")
+    kinds: dict[str, Any] = {"type": kind}
+    return Node(uid=int(uid), gid=int(gid), mode=int(mode, 8), **kinds)

@@ -1,0 +1,295 @@
+"""AWS's decision table, exact texts, versions, phases and settings. Each rule's own examples: test_examples.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge_sim.errors import UsageError
+from edge_sim.greengrass import rules
+from edge_sim.greengrass.group import Core, Group
+from edge_sim.greengrass.rules.settings import Limits, Settings, limits
+from edge_sim.greengrass.versions import LATEST, core_version, parse_version
+from edge_sim.report import Finding
+from tests.unit.greengrass.build import ARN, board, device, directory, function, group, owner, s3, secret, volume
+
+C = "GreengrassContainer"
+N = "NoContainer"
+CORE = Core(
+    id="c", thing_arn="arn:aws:iot:eu-west-1:123456789012:thing/gateway", certificate_arn="arn:aws:iot:::cert/0"
+)
+GID = "44"
+"""The board's group video."""
+
+
+def of(made: Group) -> Group:
+    return replace(made, core=CORE)
+
+
+def ids(found: Sequence[Finding]) -> list[str]:
+    return [f.id for f in found]
+
+
+def valid() -> Group:
+    resources = [s3(owner=owner(GID)), volume(), device(AutoAddGroupOwner=True), secret()]
+    functions = [
+        function("n", ("model", None), ("secret", "ro")),
+        function("c", ("model", "ro"), ("volume", "ro"), ("serial", "rw"), isolation=C),
+    ]
+    return of(group(resources, functions))
+
+
+def full_board(**changes: Any) -> Any:
+    paths = {**board().paths, "/readings": directory()}
+    return board(**{"paths": paths, **changes})
+
+
+def test_a_valid_group_passes_everywhere() -> None:
+    assert rules.check(valid(), full_board()) == []
+
+
+TABLE = [
+    # (owner, isolation, function permission) -> the rule that refuses, or None: greengrass-v1 §1.4's decision table
+    (None, C, "ro", None),
+    (None, C, "rw", None),
+    (None, C, None, "model-permission-missing"),
+    (None, N, None, "model-permission-missing"),
+    (None, N, "ro", "model-no-container-permission"),
+    (None, N, "rw", "model-no-container-permission"),
+    ("ro", N, "ro", "model-no-container-permission"),
+    ("ro", N, "rw", "model-no-container-permission"),
+    ("rw", N, "ro", "model-no-container-permission"),
+    ("rw", N, "rw", "model-no-container-permission"),
+    ("ro", N, None, None),
+    ("rw", N, None, None),
+    ("ro", C, None, None),
+    ("rw", C, None, None),
+    ("rw", C, "ro", None),
+    ("rw", C, "rw", None),
+    ("ro", C, "ro", None),
+    ("ro", C, "rw", "model-permission-exceeds-owner"),
+]
+
+
+@pytest.mark.parametrize(("own", "isolation", "permission", "refused"), TABLE)
+def test_decision_table(own: str | None, isolation: str, permission: str | None, refused: str | None) -> None:
+    model = s3(owner=owner(GID, own) if own else None)
+    found = ids(rules.check(of(group([model], [function("f", ("model", permission), isolation=isolation)]))))
+    # Without owner and container, a function that states a permission breaks two rows of the table.
+    also = ["model-permission-missing"] if own is None and isolation == N and permission else []
+    expected = ([refused] if refused else []) + also
+    if permission == "rw" and own == "ro" and isolation == N:
+        expected.append("model-permission-exceeds-owner")
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("isolation", "permission", "refused"),
+    [(C, "ro", []), (C, None, ["model-permission-required"]), (N, None, ["ml-no-container-version"])],
+)
+def test_decision_table_up_to_1_9(isolation: str, permission: str | None, refused: list[str]) -> None:
+    made = of(group([s3()], [function("f", ("model", permission), isolation=isolation)]))
+    assert ids(rules.check(made, version=parse_version("1.9"))) == refused
+
+
+F = f"{ARN}f:1"
+GROUPS: dict[str, Group] = {
+    "volume-under-sys": group([volume(source="/sys/class")], []),
+    "device-outside-dev": group([device(source="/tmp/tty")], []),
+    "model-owner": group([s3(owner={"GroupOwner": GID})], []),
+    "model-no-container-permission": group([s3(owner=owner(GID))], [function("f", ("model", "ro"))]),
+    "model-permission-missing": group([s3()], [function("f", ("model", None))]),
+    "model-permission-exceeds-owner": group([s3(owner=owner(GID))], [function("f", ("model", "rw"), isolation=C)]),
+    "model-nested-destination": group(
+        [s3("a", owner=owner(GID), to="/m"), s3("b", owner=owner(GID), to="/m/n")],
+        [function("f", ("a", None), ("b", None))],
+    ),
+    "memory-size": group([], [function("f", MemorySize=16384)]),
+    "access-sysfs": group([], [function("f", sysfs=True)]),
+    "local-resource-no-container": group([device()], [function("f", ("serial", "rw"))]),
+    "shared-group": group([s3(owner=owner("995"))], [function("f")]),
+    "root-functions": group([], [function("f", run_as={"Uid": 0, "Gid": 0})]),
+    "local-access": group([volume()], [function("f", ("volume", "rw"), isolation=C)]),
+}
+TEXTS = """
+volume-under-sys: The resources definition is invalid. (ErrorDetails: [Accessing /sys is prohibited])
+device-outside-dev: The resources definition is invalid.
+  (ErrorDetails: [Device resource path should begin with /dev, but got: /tmp/tty])
+model-owner: InvalidMLModelOwner - GroupOwnerSetting is provided in ML model resource,
+  but GroupOwner or GroupPermission is not present
+model-no-container-permission: NoContainer function cannot configure permission when attaching Machine Learning
+  resources. ARN refers to Machine Learnin resource model with permission ro in resource access policy.
+model-permission-missing: Function ARN refers to Machine Learning resource model with missing permission in both
+  ResourceAccessPolicy and resource OwnerSetting.
+model-permission-exceeds-owner: Function ARN refers to Machine Learning resource model with permission \\"rw\\", while
+  resource owner setting GroupPermission only allows \\"ro\\".
+model-nested-destination: NoContainer Function ARN refers to resources of nested destination path.
+memory-size: MemorySize configuration for function with arn ARN is not allowed in IsolationMode=NoContainer.
+access-sysfs: Access Sysfs configuration for function with arn ARN is not allowed in IsolationMode=NoContainer.
+local-resource-no-container: Function ARN refers to resource of type Local.Device that is not allowed in
+  IsolationMode=NoContainer.
+shared-group: Lambda ARN gains access to resource model by sharing the same group owner id
+root-functions: [ARN] are configured to run as root but Greengrass is not configured to run Lambda functions with root
+  permissions.
+local-access: unable to load the group file downloaded: resource access policy is invalid, functionArn: ARN,
+  resource: /srv/readings: user or group doesn't have permission on the file, userId: 995, userGroupId: [995],
+  access: rw, filePath: /srv/readings
+"""
+
+
+def texts() -> dict[str, str]:
+    """AWS's texts by rule, lines joined."""
+    joined = TEXTS.strip().replace("\n  ", " ").replace("ARN", F).splitlines()
+    return {rule: text for rule, _, text in (line.partition(": ") for line in joined)}
+
+
+@pytest.mark.parametrize("rule", GROUPS)
+def test_the_text_is_awss_own(rule: str) -> None:
+    assert [f.aws_text for f in rules.check(GROUPS[rule], full_board()) if f.id == rule] == [texts()[rule]]
+
+
+def test_a_required_memory_size_has_the_other_half_of_the_text() -> None:
+    bare = function("f", isolation=C)
+    del bare["FunctionConfiguration"]["MemorySize"]
+    [found] = [f for f in rules.check(group([], [bare])) if f.id == "memory-size"]
+    assert found.aws_text == (
+        f"MemorySize configuration for function with arn {F} is required in IsolationMode=GreengrassContainer."
+    )
+
+
+def test_all_faults_come_in_one_go() -> None:
+    wrong = group([volume(source="/sys/x"), device(source="/tmp/x")], [function("f", ("gone", None), MemorySize=1)])
+    assert {"volume-under-sys", "device-outside-dev", "unknown-resource", "memory-size"} <= set(ids(rules.check(wrong)))
+
+
+def test_only_a_create_rule_refuses_the_api_call() -> None:
+    found = rules.check_resources(group([volume(source="/sys/x"), volume("v", to="relative")], []).resources)
+    assert ids(found) == ["volume-under-sys"]
+
+
+def test_notes_warnings_and_what_fails_at_run_time_do_not_refuse_a_deployment() -> None:
+    shm = volume("shm", source="/dev/shm", to="/dev/shm")
+    small = function("f", ("shm", "ro"), isolation=C, MemorySize=64)
+    assert {f.phase for f in rules.check(group([shm], [small])) if f.id in ("shm-read-write", "memory-size-unit")} == {
+        "run"
+    }
+    assert rules.refusals(group([shm], [small])) == []
+
+
+def test_a_function_that_cannot_start_is_told_from_one_that_can() -> None:
+    shm, var = volume("shm", source="/dev/shm", to="/dev/shm"), volume("var", source="/var/run", to="/host-run")
+    made = group(
+        [shm, var],
+        [
+            function("reads", ("shm", "ro"), isolation=C),
+            function("writes", ("shm", "rw"), isolation=C),
+            function("runs", ("var", "ro"), isolation=C),
+        ],
+    )
+    failures = {f.id: ids(rules.start_failures(made, f, full_board())) for f in made.functions}
+    assert failures == {"reads": ["shm-read-write"], "writes": [], "runs": ["volume-under-var"]}
+
+
+def n_resources(count: int) -> Group:
+    names = [f"v{i}" for i in range(count)]
+    return of(group([volume(n) for n in names], [function("f", *[(n, "ro") for n in names], isolation=C)]))
+
+
+@pytest.mark.parametrize(
+    ("count", "setting", "found"),
+    [
+        (10, 20, []),
+        (15, 20, ["resource-count-disputed"]),
+        (15, 10, ["resource-count"]),
+        (21, 20, ["resource-count"]),
+    ],
+)
+def test_ten_or_twenty_resources_a_function(count: int, setting: int, found: list[str]) -> None:
+    settings = Settings(limits=Limits(resources_per_function=setting))
+    assert ids(rules.check(n_resources(count), settings=settings))[:1] == found or found == []
+    assert set(ids(rules.check(n_resources(count), settings=settings))) - {"mount-hidden"} == set(found)
+
+
+@pytest.mark.parametrize(
+    ("count", "setting", "found"),
+    [
+        (50, 200, set()),
+        (51, 200, {"resource-total-disputed"}),
+        (200, 200, {"resource-total-disputed"}),
+        (201, 200, {"resource-total"}),
+        (51, 50, {"resource-total"}),
+    ],
+)
+def test_fifty_or_two_hundred_resources_a_group(count: int, setting: int, found: set[str]) -> None:
+    made = group([volume(f"v{i}") for i in range(count)], [])
+    settings = Settings(limits=Limits(resources_per_group=setting))
+    assert set(ids(rules.check(made, settings=settings))) == found
+
+
+def test_two_hundred_functions_are_allowed_and_one_more_is_not() -> None:
+    assert ids(rules.check(of(group([], [function(f"f{i}") for i in range(200)])))) == []
+    assert ids(rules.check(of(group([], [function(f"f{i}") for i in range(201)])))) == ["function-total"]
+
+
+def test_a_name_as_group_owner_is_noted_or_refused() -> None:
+    made = group([s3(owner=owner("video"))], [])
+    assert ids(rules.check(made)) == ["group-owner-disputed"]
+    assert ids(rules.check(made, settings=Settings(gid_only=True))) == ["group-owner-gid"]
+
+
+@pytest.mark.parametrize("text", ["resources-per-function", "resources-per-function=x", "cats=9", "=1", ""])
+def test_a_limit_that_is_none_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a limit"):
+        limits((text,))
+
+
+def test_limits_by_name() -> None:
+    assert limits(("resources-per-function=10", "resources-per-group=50")) == Limits(
+        resources_per_function=10, resources_per_group=50
+    )
+
+
+def test_a_line_means_its_newest_patch() -> None:
+    assert parse_version("1.9") > parse_version("1.9.4") > parse_version("1.9.2")
+    assert parse_version("1.10") > parse_version("1.9")
+    assert core_version("nonsense") == LATEST
+    for wrong in ("2.0", "1.12", "1", "1.10.x", ""):
+        with pytest.raises(UsageError, match="not a version"):
+            parse_version(wrong)
+
+
+def test_the_boards_version_decides_unless_one_is_asked_for() -> None:
+    old = full_board(greengrass=replace(board().greengrass, version="1.9.4"))
+    made = of(group([s3(owner=owner(GID))], [function("f", ("model", "ro"), isolation=C)]))
+    assert ids(rules.check(made, old)) == ["owner-setting-version"]
+    assert ids(rules.check(made, old, version=parse_version("1.10"))) == []
+
+
+def test_what_a_profile_cannot_know_is_a_warning() -> None:
+    made = of(group([volume(source="/opt/x"), device(source="/dev/ttyUSB9")], []))
+    found = rules.check(made, full_board(surveyed=False))
+    assert [(f.id, f.severity) for f in found] == [("source-exists", "error"), ("source-not-known", "warning")]
+    assert ids(rules.refusals(made, full_board())) == ["source-exists", "source-exists"]
+
+
+def test_shared_group_is_not_checked_for_root_nor_for_attached_models() -> None:
+    model = s3(owner=owner("995"))
+    rooted = group([model], [function("f", run_as={"Uid": 0, "Gid": 995})])
+    assert "shared-group" not in ids(rules.check(rooted, full_board()))
+    attached = of(group([model], [function("f", ("model", None))]))
+    assert rules.check(attached, full_board()) == []
+
+
+def test_a_gid_and_a_name_of_one_group_are_found_on_the_board() -> None:
+    models = [s3("a", owner=owner("44")), s3("b", owner=owner("video"), to="/b")]
+    made = of(group(models, [function("f", ("a", None)), function("g", ("a", None), ("b", None))]))
+    assert "shared-group" in ids(rules.check(made, full_board()))
+    assert not {"shared-group", "model-shared-owner"} & set(ids(rules.check(made)))
+
+
+def test_a_local_group_owner_is_a_name_even_when_it_is_digits() -> None:
+    found = rules.check(of(group([device(GroupOwner="20")], [])), full_board())
+    assert ids(found) == ["group-exists"]
