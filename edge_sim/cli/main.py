@@ -28,8 +28,10 @@ _COMMANDS = {
     "import": "Any form of a definition → one canonical YAML file.",
     "plan": "What a deployment would make on a board, path by path.",
     "profiles": "The boards that edge-sim knows.",
+    "rules": "What V1 refused or warned of: all rules, or one explained.",
     "run": "Deploy a scenario to boards, run its functions and updates, report.",
     "snapshot-script": "The script that lists a real board, for drift.",
+    "validate": "What V1 would have refused of a definition, with file and line.",
 }
 
 EXIT_STATUS_HELP = """\

@@ -1,6 +1,7 @@
 """A minimal bad and a minimal good definition for each rule, with the board or core version that it takes.
 
-They stand in ``examples/*.yaml``: ``edge-sim rules ID`` shows them, and the tests hold each rule to its own.
+They stand in ``examples/*.yaml``: ``edge-sim rules ID`` shows them, and the tests hold each rule to its own. Each
+can be read as a file of its own.
 """
 
 from __future__ import annotations
@@ -14,11 +15,6 @@ from typing import Any
 import yaml
 
 from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
-from edge_sim.greengrass import parse, rules
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.rules.settings import Settings, limits
-from edge_sim.greengrass.versions import parse_version
-from edge_sim.report import Finding
 
 FOLDER = Path(__file__).with_name("examples")
 _PATHS = {
@@ -29,7 +25,7 @@ _PATHS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A definition as YAML text (…DefinitionVersion objects in one), what it is judged with, and what comes out.
+    """A definition as text (…DefinitionVersion objects in one), and what it is judged with.
 
     ``board`` changes the example board of ``facts``; None: the definition alone is judged.
     """
@@ -39,23 +35,6 @@ class Example:
     ggc: str | None
     limits: tuple[str, ...]
     gid_only: bool
-
-    def findings(self) -> list[Finding]:
-        """Return what is wrong with the example, as reading and rules see it."""
-        document = yaml.safe_load(self.text)
-        resources, faults = parse.resource_definition(document)
-        default, functions, more = parse.function_definition(document)
-        cores, worse = parse.core_definition(document)
-        group = Group(
-            core=cores[0] if cores else None, resources=resources, functions=functions, default_config=default
-        )
-        found = rules.check(
-            group,
-            None if self.board is None else facts(self.board),
-            version=parse_version(self.ggc) if self.ggc else None,
-            settings=Settings(limits=limits(self.limits), gid_only=self.gid_only),
-        )
-        return [*faults, *more, *worse, *found]
 
 
 @dataclass(frozen=True, kw_only=True)

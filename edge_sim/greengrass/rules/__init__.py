@@ -3,6 +3,7 @@
     rule.py         what a rule is                    case.py       what it looks at
     settings.py     limits, disputed readings         resources, paths, models, packages, functions, attachments,
                                                       versions, cores: the definition · board, rights: with a board
+    reading.py      what the reader of definitions finds
 
 A rule of phase ``create`` refuses the API call, one of ``deploy`` the deployment (in the cloud while Building, or on
 the core), one of ``run`` the start of a function. Only errors refuse. docs/rules.md lists them all.
@@ -24,6 +25,7 @@ from edge_sim.greengrass.rules import (
     models,
     packages,
     paths,
+    reading,
     resources,
     rights,
     versions,
@@ -35,6 +37,7 @@ from edge_sim.greengrass.versions import LATEST, Version, core_version
 from edge_sim.report import Finding
 
 RULES: tuple[Rule, ...] = (
+    *reading.RULES,
     *resources.RULES,
     *paths.RULES,
     *models.RULES,

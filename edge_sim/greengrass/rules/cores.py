@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.greengrass.rules.case import Case, is_open
-from edge_sim.greengrass.rules.rule import Fault, Rule, reading_rule, rule
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 MAX_THING_NAME_BYTES = 124
-
-one_core = reading_rule(
-    "one-core",
-    "A group has exactly one core.",
-    source="gg-core.md",
-    phase="deploy",
-)
 
 
 @rule(
@@ -39,4 +32,4 @@ def thing_name(case: Case) -> Iterator[Fault]:
         yield Fault(path="$.Cores[0].ThingArn", message=message)
 
 
-RULES: tuple[Rule, ...] = (one_core, missing, thing_name)
+RULES: tuple[Rule, ...] = (missing, thing_name)

@@ -12,7 +12,7 @@ from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.rules.case import Case, environment_path, is_open
 from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.resources import IDENTIFIER
-from edge_sim.greengrass.rules.rule import Fault, Rule, reading_rule, rule
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
@@ -20,14 +20,6 @@ EXECUTABLE_ARN = "arn:aws:greengrass:::runtime/function/executable"
 _SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:.+)?")
 _QUALIFIED = re.compile(r"arn:aws[a-z-]*:lambda:[^:]+:[^:]+:function:[^:]+:([^:]+)")
 _SMALL_KB = 4 * 1024
-
-isolation_mode = reading_rule(
-    "isolation-mode",
-    "IsolationMode is GreengrassContainer or NoContainer.",
-    source=TROUBLE,
-    phase="deploy",
-    aws_text="Your 'IsolationMode' configuration for function with arn <function-arn> is invalid.",
-)
 
 
 @rule("function-identifier", source="botocore greengrass 2017-06-07")
@@ -120,7 +112,7 @@ def memory_size(case: Case) -> Iterator[Fault]:
         verb = "required" if contained else "not allowed"
         mode = case.group.isolation_mode(function)
         yield Fault(
-            path=f"{function.path}.FunctionConfiguration" + ("" if contained else ".MemorySize"),
+            path=f"{function.path}.FunctionConfiguration.MemorySize",
             message=f"function {function.id}: MemorySize is {verb} in IsolationMode {mode}",
             function=function.id,
             values={"function-arn": function.arn, "required|not allowed": verb, "isolation-mode": mode},
@@ -201,7 +193,6 @@ def _environment(function: Function, key: str, message: str) -> Fault:
 
 
 RULES: tuple[Rule, ...] = (
-    isolation_mode,
     identifiers,
     unique_ids,
     total,

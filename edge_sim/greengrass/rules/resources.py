@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from edge_sim.greengrass.resources import CONTAINER_KEYS, Model, Resource
+from edge_sim.greengrass.resources import Model, Resource
 from edge_sim.greengrass.rules.case import Case
-from edge_sim.greengrass.rules.rule import Fault, Rule, reading_rule, rule
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 IDENTIFIER = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 LRA = "lra-cli.md"
-
-shape = reading_rule(
-    "shape",
-    "Every member has the type that the API's model gives it, and what the model requires is there.",
-    source="botocore greengrass 2017-06-07",
-    hint=f"A ResourceDataContainer holds exactly one of {', '.join(CONTAINER_KEYS.values())}.",
-)
 
 
 @rule("resource-identifier", source="lra-cli.md; botocore greengrass 2017-06-07")
@@ -83,4 +76,4 @@ def doubled(resources: tuple[Resource, ...]) -> Iterator[tuple[Resource, Resourc
             yield resource, before
 
 
-RULES: tuple[Rule, ...] = (shape, identifiers, unique_ids, total, total_disputed, unused)
+RULES: tuple[Rule, ...] = (identifiers, unique_ids, total, total_disputed, unused)

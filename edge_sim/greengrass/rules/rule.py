@@ -161,6 +161,7 @@ def reading_rule(
     what: str,
     *,
     source: str,
+    severity: Severity = "error",
     phase: Phase = "create",
     aws_text: str | None = None,
     hint: str | None = None,
@@ -169,7 +170,7 @@ def reading_rule(
     return Rule(
         id=id_,
         what=what,
-        severity="error",
+        severity=severity,
         phase=phase,
         source=source,
         aws_text=aws_text,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-import yaml
 
+from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.reader import read
+from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
-from edge_sim.validation.examples import Pair, examples
+from edge_sim.greengrass.rules.settings import Settings, limits
+from edge_sim.greengrass.versions import parse_version
+from edge_sim.validation.examples import Example, Pair, examples, facts
+from edge_sim.validation.verdict import Verdict, judge, unreadable
 
 BESIDE = {"core-missing"}
 """Said of every example that has functions: the rest of the group is left out."""
@@ -17,6 +23,25 @@ BESIDE = {"core-missing"}
 
 def pair(rule: Rule) -> Pair:
     return examples()[rule.id]
+
+
+def written(example: Example, folder: Path) -> Path:
+    path = folder / ("example.json" if example.text.startswith("{") else "example.yaml")
+    path.write_text(example.text, encoding="utf-8")
+    return path
+
+
+def verdict(example: Example, folder: Path) -> tuple[Verdict, Definition | None]:
+    """The example as a user's file: read by the reader, judged with what it says it takes."""
+    path = written(example, folder)
+    try:
+        definition = read(path)
+    except InvalidDefinitionError as error:
+        return unreadable(path, 1, 1, error.brief, error.hint), None
+    boards = {} if example.board is None else {"board": facts(example.board)}
+    settings = Settings(limits=limits(example.limits), gid_only=example.gid_only)
+    version = parse_version(example.ggc) if example.ggc else None
+    return judge(definition, boards, version=version, settings=settings), definition
 
 
 def test_every_rule_has_a_bad_and_a_good_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,28 +54,27 @@ def test_every_rule_has_a_bad_and_a_good_example(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_bad_example_breaks_this_rule_alone(rule: Rule) -> None:
-    found = pair(rule).bad.findings()
+def test_the_bad_example_breaks_this_rule_alone(rule: Rule, tmp_path: Path) -> None:
+    found = [one.finding for one in verdict(pair(rule).bad, tmp_path)[0].findings]
     assert {f.id for f in found} - (BESIDE - {rule.id}) == {rule.id}
     assert {(f.severity, f.phase) for f in found if f.id == rule.id} == {(rule.severity, rule.phase)}
+    assert all(f.source for f in found)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_findings_point_into_the_definition(rule: Rule) -> None:
-    document = yaml.safe_load(pair(rule).bad.text)
-    for finding in pair(rule).bad.findings():
-        steps = [int(s) if s.isdigit() else s for s in re.findall(r"\w+", finding.path)]
-        value, missing = document, 0
-        for step in steps:
-            try:
-                value = value[step]
-            except (KeyError, IndexError):
-                missing += 1
-                break
-        assert not missing or step == steps[-1], f"{finding.path}: only what is missing may be the last step"
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_the_good_example_breaks_none(rule: Rule) -> None:
-    found = pair(rule).good.findings()
+def test_the_good_example_breaks_none(rule: Rule, tmp_path: Path) -> None:
+    found = [one.finding for one in verdict(pair(rule).good, tmp_path)[0].findings]
     assert [(f.id, f.message) for f in found if f.id not in BESIDE - {rule.id}] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_findings_point_at_the_fault(rule: Rule, tmp_path: Path) -> None:
+    """The path leads to something that is there; only a missing member may be the step that is not."""
+    judged, definition = verdict(pair(rule).bad, tmp_path)
+    for one in judged.findings:
+        assert one.position is not None
+        assert one.position.file == written(pair(rule).bad, tmp_path)
+        if definition is not None and one.finding.id not in ("core-missing", "unknown-key"):
+            known = definition.indexed(one.finding.path)
+            rest = one.finding.path.removeprefix(known)
+            assert re.fullmatch(r"(\.\w+)?", rest), f"{one.finding.path} leads only to {known}"

@@ -1,0 +1,36 @@
+"""``edge-sim rules``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from edge_sim.errors import UsageError
+
+
+@click.command("rules")
+@click.argument("rule_id", required=False, metavar="[ID]")
+@click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+def command(rule_id: str | None, fmt: str) -> None:
+    """List what V1 refused or warned of, or explain one rule: AWS's text, its source, a bad and a good definition.
+
+    \b
+    Example: edge-sim rules model-no-container-permission
+    """
+    from edge_sim.greengrass.rules import RULES
+    from edge_sim.validation import explain
+
+    if rule_id is None:
+        if fmt == "json":
+            click.echo(json.dumps([explain.as_json(rule) for rule in RULES], indent=2))
+        else:
+            click.echo(explain.markdown() if fmt == "markdown" else "\n".join(explain.listing()), nl=fmt == "text")
+        return
+    if fmt == "markdown":
+        raise UsageError("markdown is the whole catalogue; leave ID out")
+    rule = explain.find(rule_id)
+    if fmt == "json":
+        click.echo(json.dumps(explain.as_json(rule, with_examples=True), indent=2))
+    else:
+        click.echo("\n".join(explain.explanation(rule)))

@@ -1,0 +1,100 @@
+"""``edge-sim validate``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_sim.errors import InvalidDefinitionError
+
+if TYPE_CHECKING:
+    from edge_sim.greengrass.rules.settings import Settings
+    from edge_sim.validation.verdict import Verdict
+
+FORMATS = ("text", "json", "sarif", "junit", "github")
+_PLACE = re.compile(r"(.+):(\d+):(\d+): (.+)", re.DOTALL)
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
+@click.option("--profile", "names", multiple=True, metavar="NAME", help="A board to look at as well; repeat it.")
+@click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")
+@click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
+@click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True)
+def command(
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    ggc: str | None,
+    limit_texts: tuple[str, ...],
+    gid_only: bool,
+    fmt: str,
+) -> None:
+    """Say what Greengrass V1 would have refused of GROUP, before anything is deployed.
+
+    GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, or several files together.
+    Without --profile only the definition itself is judged. Exit status 3 when there is an error.
+
+    \b
+    Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
+    """
+    from edge_sim.greengrass.rules.settings import Settings, limits
+    from edge_sim.greengrass.versions import parse_version
+
+    settings = Settings(limits=limits(limit_texts), gid_only=gid_only)
+    version = parse_version(ggc) if ggc else None
+    verdict = _verdict(paths, names, version, settings, fmt)
+    _print(verdict, fmt)
+    sys.exit(0 if verdict.ok else 3)
+
+
+def _verdict(
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    version: tuple[int, int, int] | None,
+    settings: Settings,
+    fmt: str,
+) -> Verdict:
+    from edge_sim.definitions.reader import read
+    from edge_sim.profiles import load_profile
+    from edge_sim.validation.verdict import judge, unreadable
+
+    profiles = [load_profile(name) for name in dict.fromkeys(names)]
+    try:
+        definition = read(*paths)
+    except InvalidDefinitionError as error:
+        if fmt == "text":
+            raise
+        match = _PLACE.fullmatch(error.brief)
+        file, line, column, message = match.groups() if match else (str(paths[0]), "1", "1", error.brief)
+        return unreadable(Path(file), int(line), int(column), message, error.hint)
+    return judge(definition, {p.name: p.facts() for p in profiles}, version=version, settings=settings)
+
+
+def _print(verdict: Verdict, fmt: str) -> None:
+    if fmt == "text":
+        from edge_sim.validation.text import lines
+
+        click.echo("\n".join(lines(verdict)))
+    elif fmt == "json":
+        from edge_sim.validation.formats import as_json
+
+        click.echo(json.dumps(as_json(verdict), indent=2))
+    elif fmt == "sarif":
+        from edge_sim.validation.sarif import to_sarif
+
+        click.echo(json.dumps(to_sarif(verdict), indent=2))
+    elif fmt == "junit":
+        from edge_sim.validation.junit import to_junit
+
+        click.echo(to_junit(verdict), nl=False)
+    else:
+        from edge_sim.validation.formats import github
+
+        for line in github(verdict):
+            click.echo(line)

@@ -1,0 +1,51 @@
+"""What the reader of definitions finds (``edge_sim.definitions``, ``greengrass.parse``): entries without a check."""
+
+from __future__ import annotations
+
+from edge_sim.greengrass.rules.rule import Rule, reading_rule
+
+MODEL = "botocore greengrass 2017-06-07"
+_TEXT = "RFC 8259, YAML 1.2; refused by this project, where readers differ"
+
+RULES: tuple[Rule, ...] = (
+    reading_rule(
+        "unreadable",
+        "The file can be read: text in UTF-8, JSON or YAML, within the limits of size and depth, of a known form.",
+        source="ours: a fault after which nothing more can be told",
+    ),
+    reading_rule(
+        "shape",
+        "Every member has the type that the API's model gives it, and what the model requires is there.",
+        source=MODEL,
+    ),
+    reading_rule(
+        "unknown-key",
+        "Every member is one that the API's model has.",
+        source=f"{MODEL}; botocore refuses an unknown parameter before it is sent",
+    ),
+    reading_rule("duplicate-key", "No object has a key twice.", source=_TEXT),
+    reading_rule("not-json", "NaN and Infinity are no values of a definition.", source=_TEXT),
+    reading_rule("number-range", "Numbers are ones that every reader reads alike: up to 2^53.", source=_TEXT),
+    reading_rule("surrogate", "Strings are whole Unicode text, without half of a surrogate pair.", source=_TEXT),
+    reading_rule(
+        "ambiguous-number",
+        "A number in YAML is one that YAML 1.1 and 1.2 read alike: not 0755, 1_000 or 1:30.",
+        source=_TEXT,
+        severity="warning",
+    ),
+    reading_rule(
+        "isolation-mode",
+        "IsolationMode is GreengrassContainer or NoContainer.",
+        source="gg-troubleshooting.md",
+        phase="deploy",
+        aws_text="Your 'IsolationMode' configuration for function with arn <function-arn> is invalid.",
+    ),
+    reading_rule("one-core", "A group has exactly one core.", source="gg-core.md", phase="deploy"),
+    reading_rule(
+        "ignore-unused",
+        "An ignore (`# edge-sim: ignore RULE reason`) silences something.",
+        source="ours",
+        severity="warning",
+        hint="Take it out: the fault is gone, or the rule's name or the place is wrong.",
+    ),
+)

@@ -1,0 +1,137 @@
+"""The catalogue of rules told: as a list, one rule with its examples, as JSON, and as docs/rules.md."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from edge_sim.errors import UsageError
+from edge_sim.greengrass.rules import RULES, by_id
+from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.validation.examples import Example, examples
+
+_HEAD = """\
+# Rules
+
+What Greengrass V1 refused, and what else `edge-sim validate` has to say about a definition. Generated from the rules
+themselves (`edge-sim rules --format markdown`); `edge-sim rules ID` shows a minimal bad and a minimal good definition.
+
+*Phase* is when it shows: **create** at the API call that makes the definition, **deploy** at the deployment (in the
+cloud while `Building`, or on the core), **run** when a function starts. Errors refuse; warnings and notes do not.
+*Looks at* says whether the definition is enough or a board is needed (`--profile`). Sources are pages of the V1
+developer guide, botocore's `greengrass` model, moto, aws-greengrass-provisioner; "ours" and "inferred" say that AWS is
+silent. Where AWS's pages disagree there is a note that names both, and a setting (`--limit`, `--gid-only`).
+"""
+
+
+def find(rule_id: str) -> Rule:
+    """Return the rule with this id; raises UsageError, with the nearest names, when there is none."""
+    found = by_id(rule_id)
+    if found is None:
+        near = difflib.get_close_matches(rule_id, [rule.id for rule in RULES], n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "See: edge-sim rules"
+        raise UsageError(f"there is no rule {rule_id!r}", hint=hint)
+    return found
+
+
+def versions(rule: Rule) -> str:
+    """Return the core versions that a rule holds for, in words."""
+    if rule.since and rule.until:
+        return f"{rule.since} to {rule.until}"
+    if rule.since:
+        return f"{rule.since} and newer"
+    return f"up to {rule.until}" if rule.until else "all"
+
+
+def looks_at(rule: Rule) -> str:
+    """Return what a rule needs to see."""
+    if rule.while_reading:
+        return "the file"
+    return "a board" if rule.board else "the definition"
+
+
+def listing() -> Iterator[str]:
+    """Yield a line a rule."""
+    width = max(len(rule.id) for rule in RULES)
+    for rule in RULES:
+        yield f"{rule.id:<{width}}  {rule.severity:<7}  {rule.phase:<6}  {rule.what}"
+
+
+def explanation(rule: Rule) -> Iterator[str]:
+    """Yield everything about one rule, with its examples."""
+    yield f"{rule.id}: {rule.what}"
+    yield ""
+    rows = {
+        "severity": rule.severity,
+        "phase": rule.phase,
+        "core": versions(rule),
+        "looks at": looks_at(rule),
+        "AWS says": rule.aws_text,
+        "source": rule.source,
+        "hint": rule.hint,
+    }
+    yield from (f"{name + ':':<10} {value}" for name, value in rows.items() if value)
+    pair = examples()[rule.id]
+    for title, example in (("bad", pair.bad), ("good", pair.good)):
+        yield ""
+        yield f"{title}{_with(example)}:"
+        yield from (f"    {line}" for line in example.text.rstrip().splitlines())
+
+
+def as_json(rule: Rule, *, with_examples: bool = False) -> dict[str, Any]:
+    """Return a rule as an object; ``examples`` only where one rule is asked for."""
+    told: dict[str, Any] = {
+        "id": rule.id,
+        "severity": rule.severity,
+        "phase": rule.phase,
+        "what": rule.what,
+        "since": rule.since,
+        "until": rule.until,
+        "looks_at": looks_at(rule),
+        "unsupported": rule.unsupported,
+        "aws_text": rule.aws_text,
+        "source": rule.source,
+        "hint": rule.hint,
+    }
+    if with_examples:
+        pair = examples()[rule.id]
+        told["examples"] = {"bad": _example_json(pair.bad), "good": _example_json(pair.good)}
+    return told
+
+
+def markdown() -> str:
+    """Return docs/rules.md."""
+    parts = [_HEAD, "| rule | severity | phase | core | looks at |", "| --- | --- | --- | --- | --- |"]
+    parts += [f"| [{r.id}](#{r.id}) | {r.severity} | {r.phase} | {versions(r)} | {looks_at(r)} |" for r in RULES]
+    for rule in RULES:
+        parts += ["", f"## {rule.id}", "", _escaped(rule.what), ""]
+        if rule.aws_text:
+            parts += ["```text", rule.aws_text, "```", ""]
+        parts.append(f"Source: {_escaped(rule.source)}." + (f" Hint: {_escaped(rule.hint)}" if rule.hint else ""))
+    return "\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("*", "\\*").replace("|", "\\|")
+
+
+def _with(example: Example) -> str:
+    given = []
+    if example.ggc:
+        given.append(f"core {example.ggc}")
+    if example.board:
+        given.append("a board with " + "; ".join(f"{key}: {value}" for key, value in example.board.items()))
+    given += [f"--limit {text}" for text in example.limits]
+    given += ["--gid-only"] if example.gid_only else []
+    return f" ({', '.join(given)})" if given else ""
+
+
+def _example_json(example: Example) -> dict[str, Any]:
+    return {
+        "definition": example.text,
+        "board": example.board,
+        "ggc": example.ggc,
+        "limits": list(example.limits),
+        "gid_only": example.gid_only,
+    }

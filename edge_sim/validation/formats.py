@@ -1,0 +1,67 @@
+"""A verdict for scripts and code hosts: JSON (the contract of ``edge-sim validate``) and GitHub's workflow commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge_sim.validation.text import shown
+from edge_sim.validation.verdict import Located, Verdict
+
+_COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """Return ``{"ok", "form", "profiles", "findings", "ignored", "notes"}``."""
+    return {
+        "ok": verdict.ok,
+        "form": verdict.form,
+        "profiles": list(verdict.boards),
+        "findings": [finding_json(one) for one in verdict.findings],
+        "ignored": [
+            {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in verdict.ignored
+        ],
+        "notes": list(verdict.notes),
+    }
+
+
+def finding_json(one: Located) -> dict[str, Any]:
+    """Return one finding as an object; ``file``, ``line`` and ``column`` are null where nothing stands in a file."""
+    finding, where = one.finding, one.position
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "phase": finding.phase,
+        "path": finding.path,
+        "file": shown(where.file) if where else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "resource": finding.resource,
+        "function": finding.function,
+        "profiles": list(one.boards),
+        "message": finding.message,
+        "aws_text": finding.aws_text,
+        "source": finding.source,
+        "hint": finding.hint,
+    }
+
+
+def github(verdict: Verdict) -> Iterator[str]:
+    """Yield a workflow command a finding, so that GitHub shows it in the file.
+
+    https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+    """
+    for one in verdict.findings:
+        finding, where = one.finding, one.position
+        properties = {"file": shown(where.file), "line": where.line, "col": where.column} if where else {}
+        told = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": finding.id}.items())
+        text = "\n".join(part for part in (finding.message, finding.aws_text, finding.hint) if part)
+        yield f"::{_COMMANDS[finding.severity]} {told}::{_data(text)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _data(str(value)).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,69 @@
+"""A verdict as SARIF 2.1.0 (OASIS), for code hosts. Silenced findings are suppressed results."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from edge_sim import __version__
+from edge_sim.greengrass.rules import RULES
+from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.validation.text import shown
+from edge_sim.validation.verdict import Located, Verdict
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_INDEX = {rule.id: number for number, rule in enumerate(RULES)}
+
+
+def to_sarif(verdict: Verdict) -> dict[str, Any]:
+    """Return the SARIF log."""
+    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(one) for one in (*verdict.findings, *verdict.ignored)],
+    }
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": rule.id,
+        "shortDescription": {"text": rule.what},
+        "defaultConfiguration": {"level": rule.severity},
+        "properties": {"phase": rule.phase, "source": rule.source},
+    }
+    if rule.hint:
+        told["help"] = {"text": rule.hint}
+    return told
+
+
+def _result(one: Located) -> dict[str, Any]:
+    finding = one.finding
+    parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
+    told: dict[str, Any] = {
+        "ruleId": finding.id,
+        "level": finding.severity,
+        "message": {"text": "\n".join(part for part in parts if part)},
+        "locations": [_location(one)] if one.position else [],
+        "properties": {"path": finding.path, "phase": finding.phase, "profiles": list(one.boards)},
+    }
+    if finding.id in _INDEX:
+        told["ruleIndex"] = _INDEX[finding.id]
+    if one.ignored:
+        told["suppressions"] = [{"kind": "inSource", "justification": one.ignored.reason}]
+    return told
+
+
+def _location(one: Located) -> dict[str, Any]:
+    where = one.position
+    assert where is not None  # noqa: S101 - asked before
+    name = shown(where.file)
+    artifact = {"uri": quote(name)} if not name.startswith("/") else {"uri": f"file://{quote(name)}"}
+    return {
+        "physicalLocation": {
+            "artifactLocation": artifact,
+            "region": {"startLine": where.line, "startColumn": where.column},
+        },
+        "logicalLocations": [{"fullyQualifiedName": one.finding.path}],
+    }

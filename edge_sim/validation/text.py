@@ -1,0 +1,62 @@
+"""A verdict for a terminal: a line a finding with file, line and column, then what helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_sim.definitions.definition import Position
+from edge_sim.validation.verdict import Located, Verdict
+
+NOT_LOOKED_AT = "The board was not looked at: groups, devices, paths and rights need --profile NAME."
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """Yield the lines of the report; the last one is the verdict."""
+    for one in verdict.findings:
+        yield from _finding(one, verdict)
+    for one in verdict.ignored:
+        assert one.ignored is not None  # noqa: S101 - that is why it is here
+        yield f"{place(one.position)}  ignored {one.finding.id}: {one.ignored.reason or 'no reason given'}"
+    yield from (f"note: {note}" for note in verdict.notes)
+    if not verdict.boards:
+        yield NOT_LOOKED_AT
+    yield summary(verdict)
+
+
+def summary(verdict: Verdict) -> str:
+    """Return the verdict in one line."""
+    counts = Counter(one.finding.severity for one in verdict.findings)
+    parts = [_number(counts[severity], severity) for severity in ("error", "warning", "note") if counts[severity]]
+    if verdict.ignored:
+        parts.append(f"{len(verdict.ignored)} ignored")
+    on = f" for {', '.join(verdict.boards)}" if verdict.boards else ""
+    return f"{'ok' if verdict.ok else 'not valid'}{on}: {', '.join(parts) or 'nothing found'}"
+
+
+def place(position: Position | None) -> str:
+    """Return a position with its file as seen from the current directory."""
+    return f"{shown(position.file)}:{position.line}:{position.column}" if position else "-"
+
+
+def shown(path: Path) -> str:
+    """Return a file's name as seen from the current directory, where it is below it."""
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _finding(one: Located, verdict: Verdict) -> Iterator[str]:
+    finding = one.finding
+    some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != verdict.boards else ""
+    yield f"{place(one.position)}  {finding.severity} {finding.id}: {finding.message}{some}"
+    if finding.aws_text and finding.aws_text != finding.message:
+        yield f"    AWS: {finding.aws_text}"
+    if finding.hint:
+        yield f"    hint: {finding.hint}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" + ("s" if count > 1 else "")

@@ -1,0 +1,143 @@
+"""A definition judged: alone, or for one or more boards; every finding with its place, silenced ones apart.
+
+What the reader found comes first, then the rules: once for each board, equal findings put together. A rule says
+nothing about what could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edge_sim.definitions.definition import Definition, Ignored, Position
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass import rules
+from edge_sim.greengrass.rules.settings import DEFAULT, Settings
+from edge_sim.greengrass.versions import Version
+from edge_sim.report import Finding
+
+_RULES_HINT = "See: edge-sim rules"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """A finding and where it is. ``boards`` are those it holds for; none: it is about the definition alone."""
+
+    finding: Finding
+    position: Position | None
+    boards: tuple[str, ...] = ()
+    ignored: Ignored | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is to be said about a definition. ``findings`` count, ``ignored`` are silenced by the definition."""
+
+    form: str
+    boards: tuple[str, ...]
+    findings: tuple[Located, ...]
+    ignored: tuple[Located, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors
+
+    @cached_property
+    def errors(self) -> tuple[Located, ...]:
+        return tuple(one for one in self.findings if one.finding.severity == "error")
+
+
+def judge(
+    definition: Definition,
+    boards: Mapping[str, HostFacts],
+    *,
+    version: Version | None = None,
+    settings: Settings = DEFAULT,
+) -> Verdict:
+    """Judge a definition for every board, or without one when there is none.
+
+    ``version`` is the core's, in place of the boards' own.
+    """
+    found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
+    known = _Unread(definition)
+    for name, facts in boards.items() or [("", None)]:
+        for finding in rules.check(definition.group, facts, version=version, settings=settings):
+            if not known.covers(finding):
+                found[finding] = (*found.get(finding, ()), *([name] if name else ()))
+    located = [
+        Located(
+            finding=finding, position=definition.locate(finding.path), boards=on, ignored=definition.silenced(finding)
+        )
+        for finding, on in found.items()
+    ]
+    told = [one for one in located if one.ignored is None]
+    silenced = [one for one in located if one.ignored is not None]
+    told += _unused(definition, silenced)
+    return Verdict(
+        form=definition.form,
+        boards=tuple(boards),
+        findings=tuple(sorted(told, key=_order)),
+        ignored=tuple(sorted(silenced, key=_order)),
+        notes=definition.notes,
+    )
+
+
+def unreadable(file: Path, line: int, column: int, message: str, hint: str | None) -> Verdict:
+    """Return the verdict on a file that could not be read at all."""
+    position = Position(file=file, line=line, column=column)
+    finding = _ours("unreadable", path="$", message=message, hint=hint)
+    return Verdict(form="unreadable", boards=(), findings=(Located(finding=finding, position=position),))
+
+
+class _Unread:
+    """What could not be read, so that no rule draws conclusions from its absence."""
+
+    def __init__(self, definition: Definition) -> None:
+        faults = [finding for finding in definition.findings if finding.severity == "error"]
+        self._paths = {definition.indexed(fault.path) for fault in faults} | {fault.path for fault in faults}
+        section = definition.sections.get("resources")
+        given = section.get("Resources") if section is not None else None
+        items = given if isinstance(given, list) else []
+        self._resources = {str(item.get("Id")) for item in items if isinstance(item, Mapping)}
+
+    def covers(self, finding: Finding) -> bool:
+        """Return whether a finding is only about something that the reader has found fault with already."""
+        if finding.path in self._paths:
+            return True
+        return finding.id == "unknown-resource" and finding.resource in self._resources
+
+
+def _unused(definition: Definition, silenced: Sequence[Located]) -> Iterator[Located]:
+    used = [one.ignored for one in silenced]
+    for entry in definition.ignored:
+        if entry not in used:
+            known = rules.by_id(entry.rule) is not None
+            message = f"the ignore of {entry.rule!r} silences nothing" + ("" if known else ": there is no such rule")
+            finding = _ours("ignore-unused", path=entry.path, message=message, hint=None if known else _RULES_HINT)
+            yield Located(finding=finding, position=entry.position)
+
+
+def _ours(rule_id: str, *, path: str, message: str, hint: str | None) -> Finding:
+    rule = rules.by_id(rule_id)
+    assert rule is not None  # noqa: S101 - in the catalogue
+    return Finding(
+        id=rule.id,
+        severity=rule.severity,
+        phase=rule.phase,
+        path=path,
+        message=message,
+        source=rule.source,
+        hint=hint or rule.hint,
+    )
+
+
+_SEVERITIES = ("error", "warning", "note")
+
+
+def _order(one: Located) -> tuple[str, int, int, int, str]:
+    where = one.position
+    place = (str(where.file), where.line, where.column) if where else ("", 0, 0)
+    return (*place, _SEVERITIES.index(one.finding.severity), one.finding.id)

@@ -1,0 +1,212 @@
+"""``edge-sim validate`` on real files: places, several boards, silenced findings, and every output format."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edge_sim.greengrass.rules import RULES
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
+BAD = """\
+Resources:
+- Id: class
+  Name: class
+  ResourceDataContainer:
+    LocalVolumeResourceData:
+      SourcePath: /sys/class
+      DestinationPath: /host-class
+- Id: serial
+  Name: serial
+  ResourceDataContainer:
+    LocalDeviceResourceData: {SourcePath: /dev/ttyUSB9}
+Functions:
+- Id: f
+  FunctionArn: arn:aws:lambda:eu-west-1:123456789012:function:f:1
+  FunctionConfiguration:
+    MemorySize: 16384
+    Environment:
+      ResourceAccessPolicies:
+      - {ResourceId: class, Permission: ro}
+      - {ResourceId: serial, Permission: rw}
+      - {ResourceId: gone, Permission: ro}
+"""
+
+
+def validate(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, as CI starts it."""
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "validate", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def findings(*arguments: str | Path, cwd: Path) -> dict[str, Any]:
+    result = validate(*arguments, "--format", "json", cwd=cwd)
+    told: dict[str, Any] = json.loads(result.stdout)
+    assert result.returncode == (0 if told["ok"] else 3), result.stderr
+    return told
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Path:
+    path = tmp_path / "group.yaml"
+    path.write_text(BAD)
+    return path
+
+
+def test_every_fault_comes_at_once_with_file_line_and_column(group: Path) -> None:
+    told = findings("group.yaml", cwd=group.parent)
+    errors = {f["id"]: (f["file"], f["line"], f["column"]) for f in told["findings"] if f["severity"] == "error"}
+    assert errors == {"volume-under-sys": ("group.yaml", 6, 7), "unknown-resource": ("group.yaml", 21, 10)}
+    keys = "id severity phase path file line column resource message aws_text source hint"
+    assert set(keys.split()) <= set(told["findings"][0])
+    [sys_] = [f for f in told["findings"] if f["id"] == "volume-under-sys"]
+    assert sys_["path"] == "$.Resources[0].ResourceDataContainer.LocalVolumeResourceData.SourcePath"
+    assert sys_["aws_text"] == "The resources definition is invalid. (ErrorDetails: [Accessing /sys is prohibited])"
+    assert (sys_["phase"], sys_["resource"]) == ("create", "class")
+
+
+def test_json_definitions_have_places_too(tmp_path: Path) -> None:
+    (tmp_path / "resources.json").write_text(
+        '{"Resources": [\n {"Id": "a b", "Name": "a",\n  "ResourceDataContainer": {\n'
+        '   "SecretsManagerSecretResourceData": {"ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:greengrass-x"}}}]}\n'
+    )
+    told = findings("resources.json", cwd=tmp_path)
+    assert [(f["id"], f["line"], f["column"]) for f in told["findings"]] == [("resource-identifier", 2, 3)]
+
+
+def test_without_a_profile_it_says_that_the_board_was_not_looked_at(group: Path) -> None:
+    text = validate(group, cwd=group.parent).stdout
+    assert "The board was not looked at" in text
+    assert "source-exists" not in text
+    assert text.splitlines()[-1] == "not valid: 2 errors, 1 note"
+
+
+def test_boards_are_told_apart(group: Path) -> None:
+    told = findings(group, "--profile", "raspberry-pi-3", "--profile", "openwrt-armv7", cwd=group.parent)
+    on = {f["id"]: f["profiles"] for f in told["findings"]}
+    assert on["source-exists"] == ["raspberry-pi-3", "openwrt-armv7"]
+    assert told["profiles"] == ["raspberry-pi-3", "openwrt-armv7"]
+    example = findings(EXAMPLE, "--profile", "raspberry-pi-3", "--profile", "openwrt-armv7", cwd=group.parent)
+    assert {tuple(f["profiles"]) for f in example["findings"] if f["id"] == "ml-unsupported"} == {("openwrt-armv7",)}
+
+
+def test_the_core_version_can_be_chosen(tmp_path: Path) -> None:
+    assert findings(EXAMPLE, "--profile", "raspberry-pi-3", cwd=tmp_path)["ok"]
+    old = findings(EXAMPLE, "--profile", "raspberry-pi-3", "--ggc", "1.9", cwd=tmp_path)
+    assert {f["id"] for f in old["findings"] if f["severity"] == "error"} == {
+        "owner-setting-version",
+        "ml-no-container-version",
+    }
+
+
+def test_settings_reach_the_rules(tmp_path: Path) -> None:
+    strict = findings(EXAMPLE, "--gid-only", "--limit", "functions-per-group=1", cwd=tmp_path)
+    assert {f["id"] for f in strict["findings"] if f["severity"] == "error"} == {"group-owner-gid", "function-total"}
+
+
+def test_silenced_findings_are_listed_and_do_not_count(group: Path) -> None:
+    text = BAD.replace(
+        "      SourcePath: /sys", "      # edge-sim: ignore volume-under-sys we know\n      SourcePath: /sys"
+    )
+    group.write_text(text.replace("- {ResourceId: gone, Permission: ro}", ""))
+    told = findings(group, cwd=group.parent)
+    assert told["ok"]
+    assert [(f["id"], f["reason"]) for f in told["ignored"]] == [("volume-under-sys", "we know")]
+    assert "ignored volume-under-sys: we know" in validate(group, cwd=group.parent).stdout
+
+
+def test_an_ignore_that_matches_nothing_is_a_warning(group: Path) -> None:
+    group.write_text(BAD.replace("- Id: serial", "- Id: serial  # edge-sim: ignore no-such-rule because"))
+    found = [f for f in findings(group, cwd=group.parent)["findings"] if f["id"] == "ignore-unused"]
+    assert [(f["severity"], f["line"], f["hint"]) for f in found] == [("warning", 8, "See: edge-sim rules")]
+
+
+def test_no_rule_draws_conclusions_from_what_could_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(BAD.replace("LocalDeviceResourceData", "LocalDeviceData").replace("gone", "class"))
+    told = findings("g.yaml", cwd=tmp_path)
+    assert "unknown-resource" not in {f["id"] for f in told["findings"]}
+    assert {"shape", "unknown-key"} <= {f["id"] for f in told["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(b'{\n "Resources": [', 2), (b"[" * 1_000_000, 1), (b"\x00\x01\x7fELF", 1), (b"a: [b", 1)]
+)
+def test_what_cannot_be_read_is_a_finding_as_well(content: bytes, line: int, tmp_path: Path) -> None:
+    (tmp_path / "g.json").write_bytes(content)
+    told = findings("g.json", cwd=tmp_path)
+    assert [(f["id"], f["line"]) for f in told["findings"]] == [("unreadable", line)]
+    result = validate("g.json", cwd=tmp_path)
+    assert result.returncode == 3
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_arguments_are_usage_errors(group: Path) -> None:
+    for arguments in (
+        ["nowhere.yaml"],
+        [group, "--profile", "no-board"],
+        [group, "--ggc", "2.0"],
+        [group, "--limit", "x"],
+    ):
+        result = validate(*arguments, cwd=group.parent)
+        assert (result.returncode, "Traceback" in result.stderr) == (2, False), result.stderr
+
+
+def test_github_commands_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "a,b%.yaml").write_text(BAD.replace("Id: class", "Id: 100% sure"))
+    result = validate("a,b%.yaml", "--format", "github", cwd=tmp_path)
+    assert result.returncode == 3
+    lines = result.stdout.splitlines()
+    assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
+    [identifier] = [line for line in lines if "title=resource-identifier" in line]
+    assert identifier.startswith("::error file=a%2Cb%25.yaml,line=2,col=3,title=resource-identifier::")
+    assert "100%25 sure" in identifier
+
+
+def test_junit_has_a_case_a_rule(group: Path) -> None:
+    suite = ET.fromstring(validate(group, "--format", "junit", cwd=group.parent).stdout)[0]
+    cases = {case.get("name"): case for case in suite}
+    assert set(cases) == {rule.id for rule in RULES}
+    failed = {name for name, case in cases.items() if case.find("failure") is not None}
+    skipped = {name for name, case in cases.items() if case.find("skipped") is not None}
+    assert failed == {"volume-under-sys", "unknown-resource"}
+    assert skipped == {rule.id for rule in RULES if rule.board}
+    assert (suite.get("failures"), suite.get("skipped")) == (str(len(failed)), str(len(skipped)))
+
+
+def test_junit_stays_xml_whatever_the_definition_holds(tmp_path: Path) -> None:
+    (tmp_path / "g.json").write_text(BAD_JSON_NAME)
+    ET.fromstring(validate("g.json", "--format", "junit", cwd=tmp_path).stdout)
+
+
+BAD_JSON_NAME = (
+    '{"Resources": [{"Id": "a\\u0001<]]>&", "Name": "x", "ResourceDataContainer": '
+    '{"LocalDeviceResourceData": {"SourcePath": "/tmp/\\ufffe"}}}]}'
+)
+
+
+def test_sarif_has_what_the_standard_requires(group: Path) -> None:
+    group.write_text(BAD.replace("- Id: serial", "- Id: serial  # edge-sim: ignore core-missing part of a group"))
+    log = json.loads(validate(group, "--format", "sarif", cwd=group.parent).stdout)
+    assert log["version"] == "2.1.0"
+    [run] = log["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["name"] == "edge-sim"
+    ids = [rule["id"] for rule in driver["rules"]]
+    assert len(set(ids)) == len(ids)
+    assert all(rule["shortDescription"]["text"] for rule in driver["rules"])
+    for result in run["results"]:
+        assert result["level"] in ("error", "warning", "note")
+        assert result["message"]["text"]
+        assert ids[result["ruleIndex"]] == result["ruleId"]
+        [location] = result["locations"]
+        assert location["physicalLocation"]["artifactLocation"]["uri"] == "group.yaml"
+        assert min(location["physicalLocation"]["region"].values()) >= 1
