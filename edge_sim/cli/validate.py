@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ def _verdict(
     settings: Settings,
     fmt: str,
 ) -> Verdict:
+    from edge_sim.cli.targets import boards
     from edge_sim.definitions.reader import read
     from edge_sim.profiles import load_profile
     from edge_sim.validation.verdict import judge, unreadable
@@ -73,7 +75,9 @@ def _verdict(
         match = _PLACE.fullmatch(error.brief)
         file, line, column, message = match.groups() if match else (str(paths[0]), "1", "1", error.brief)
         return unreadable(Path(file), int(line), int(column), message, error.hint)
-    return judge(definition, {p.name: p.facts() for p in profiles}, version=version, settings=settings)
+    facts, notes = boards(definition, profiles)
+    verdict = judge(definition, facts, version=version, settings=settings)
+    return replace(verdict, notes=(*verdict.notes, *notes))
 
 
 def _print(verdict: Verdict, fmt: str) -> None:

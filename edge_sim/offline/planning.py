@@ -54,6 +54,7 @@ class Planned:
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     missing = refuse(packed.group, target.facts, tolerated=_FRESH if target.fresh else ())
+    missing += [finding for finding in rules.check(packed.group, target.facts) if finding.id == "source-not-known"]
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -67,7 +68,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         uses=tuple(_uses(packed.group, target.facts)),
         unknown=packed.unknown,
         notes=(
-            *(f"{finding.message} on a fresh {target.name}: it must be there first" for finding in missing),
+            *(f"{finding.message} ({target.name}): it must be there first" for finding in missing),
             *notes,
             *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
             *(f"{path}: not looked into: only root may" for path in sorted(target.closed)),
@@ -94,7 +95,7 @@ def refuse(group: Group, facts: HostFacts | None, tolerated: Collection[str] = (
 
 def refusals(group: Group, facts: HostFacts | None) -> list[Finding]:
     """Return the reasons for which this group is refused: anywhere, and with ``facts`` also on that board."""
-    return [finding for finding in rules.check(group, facts) if finding.severity == "error"]
+    return rules.refusals(group, facts)
 
 
 def group_json(group: Group) -> dict[str, object]:

@@ -210,3 +210,18 @@ def test_sarif_has_what_the_standard_requires(group: Path) -> None:
         [location] = result["locations"]
         assert location["physicalLocation"]["artifactLocation"]["uri"] == "group.yaml"
         assert min(location["physicalLocation"]["region"].values()) >= 1
+
+
+def test_a_scenarios_own_files_are_on_its_boards(tmp_path: Path) -> None:
+    told = findings(EXAMPLE, "--profile", "raspberry-pi-3", cwd=tmp_path)
+    assert {f["id"] for f in told["findings"]} == {"group-owner-disputed"}
+    alone = findings(EXAMPLE / "resources.json", "--profile", "raspberry-pi-3", cwd=tmp_path)
+    assert "source-not-known" in {f["id"] for f in alone["findings"]}
+
+
+def test_a_broken_scenario_is_said_and_the_definition_judged(tmp_path: Path) -> None:
+    (tmp_path / "edge-sim.yaml").write_text("edgeSim: 1\nname: x\ngroup: {resources: group.yaml}\n")
+    (tmp_path / "group.yaml").write_text(BAD)
+    told = findings(tmp_path, "--profile", "raspberry-pi-3", cwd=tmp_path)
+    assert any("the files that the scenario lays on a board are not known" in note for note in told["notes"])
+    assert "volume-under-sys" in {f["id"] for f in told["findings"]}
