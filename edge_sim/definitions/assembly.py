@@ -32,7 +32,8 @@ class Source:
 def together(found: Sequence[Source]) -> Definition:
     """Put together what several files give. Raises InvalidDefinitionError when two of them give the same."""
     sections = _sections(found)
-    paths = {id(holder): path for section in sections.values() for path, holder in walk(section)}
+    faulty = any(one.file.faults for one in found)
+    paths = {id(holder): path for section in sections.values() if faulty for path, holder in walk(section)}
     marks: dict[str, Position] = {}
     findings = [f for one in found for f in _findings(one, paths, marks)]
     findings += [f for one in found for f in _unknown(one, marks)]

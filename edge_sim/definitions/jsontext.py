@@ -17,6 +17,7 @@ from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, Text
 MAX_INTEGER = 2**53
 """Integers beyond this are not the same in every JSON reader."""
 _SPACE = re.compile(r"[ \t\r\n]*")
+_BLANK = frozenset(" \t\r\n")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?Infinity|NaN")
@@ -51,6 +52,8 @@ class _Scanner:
         return self.top[0]
 
     def _skip(self, at: int) -> int:
+        if self.text[at : at + 1] not in _BLANK:
+            return at
         match = _SPACE.match(self.text, at)
         return match.end() if match else at
 

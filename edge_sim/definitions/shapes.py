@@ -38,11 +38,11 @@ def unknown_member(path: str, key: str, known: Iterable[str]) -> Finding:
 
 
 def _check(value: object, shape: model.Shape, path: str, *, types: bool) -> Iterator[Finding]:
-    if isinstance(shape, Mapping) and isinstance(value, Object):
+    if isinstance(shape, dict) and isinstance(value, Object):
         for key, item in value.items():
             if key not in shape:
                 yield unknown_member(path, key, shape)
-            elif item is not None:
+            elif item is not None and (types or isinstance(item, Object | Array)):
                 yield from _check(item, shape[key], member_path(path, key), types=types)
     elif isinstance(shape, list) and isinstance(value, Array):
         for index, item in enumerate(value):
