@@ -10,7 +10,7 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -21,27 +21,44 @@ from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.mqtt import backoff
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
-Deploy = Callable[[Mapping[str, Any]], tuple[bool, str | None]]
-"""Carries out a deployment document; returns whether it worked, and if not, the error text for the cloud."""
+Deploy = Callable[[Mapping[str, Any]], Sequence[str]]
+"""Carries out a deployment document and returns what could not be proven; raises EdgeSimError when it fails."""
 
 TIMEOUT_S = 30.0
 ATTEMPTS = 5
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_TEXT = 2000
 """Characters of an error text that goes to the cloud (ours)."""
+MAX_NOT_PROVEN = 100
 _LATER = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a deployment ended, as it is told to the cloud."""
+    """How a deployment ended: with an ``error`` (and a ``hint`` what to do), or well, with what is ``not_proven``."""
 
-    ok: bool
     error: str | None = None
+    hint: str | None = None
+    not_proven: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
-        return "Success" if self.ok else "Failure"
+        """``DeploymentStatus``, as the cloud takes it."""
+        return "Success" if self.error is None else "Failure"
+
+    def as_event(self) -> dict[str, object]:
+        """Return what the agent's event says beside the status."""
+        members = {"error": self.error, "hint": self.hint, "not_proven": list(self.not_proven)}
+        return {name: value for name, value in members.items() if value}
+
+    def as_status(self) -> dict[str, object]:
+        """Return the body for ``StatusUrl``; ``Hint`` and ``NotProven`` are not AWS's."""
+        members = {
+            "ErrorMessage": self.error and self.error[:MAX_TEXT],
+            "Hint": self.hint and self.hint[:MAX_TEXT],
+            "NotProven": [text[:MAX_TEXT] for text in self.not_proven[:MAX_NOT_PROVEN]],
+        }
+        return {"DeploymentStatus": self.status, **{name: value for name, value in members.items() if value}}
 
 
 class Deployments:
@@ -76,23 +93,19 @@ class Deployments:
     def _outcome(self, document_url: str) -> Outcome:
         try:
             document = _decoded(self._call("GET", document_url, None))
-            ok, error = self._deploy(document)
+            return Outcome(not_proven=tuple(self._deploy(document)))
         except EdgeSimError as problem:
-            return Outcome(ok=False, error=problem.brief)
+            return Outcome(error=problem.brief, hint=problem.hint)
         except OSError as problem:
-            return Outcome(ok=False, error=f"the deployment cannot be laid out: {problem}")
-        return Outcome(ok=ok, error=None if ok else error or "the deployment failed")
+            return Outcome(error=f"the deployment cannot be laid out: {problem}")
 
     def _tell(self, id_: str, outcome: Outcome) -> None:
+        self._emit("deployment", id=id_, status=outcome.status, **outcome.as_event())
         more = {"error": outcome.error} if outcome.error else {}
-        self._emit("deployment", id=id_, status=outcome.status, **more)
-        self._log.write("INFO" if outcome.ok else "ERROR", f"Deployment: {outcome.status}.", deploymentId=id_, **more)
+        self._log.write("ERROR" if more else "INFO", f"Deployment: {outcome.status}.", deploymentId=id_, **more)
 
     def _report(self, url: str, outcome: Outcome) -> None:
-        body: dict[str, object] = {"DeploymentStatus": outcome.status}
-        if outcome.error:
-            body["ErrorMessage"] = outcome.error[:MAX_TEXT]
-        self._call("PUT", url, json.dumps(body).encode())
+        self._call("PUT", url, json.dumps(outcome.as_status()).encode())
 
     def _call(self, method: str, url: str, body: bytes | None) -> bytes:
         """Make one request, again a few times when that may help, and return the answer's body."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge_sim.agent.state import State
     from edge_sim.greengrass.plan import Entry
 
-from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.errors import UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 
@@ -64,14 +64,10 @@ def run(root: Path, config: Path) -> None:
     def facts(paths: Sequence[str] = ()) -> HostFacts:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
-    def carry_out(document: Mapping[str, Any]) -> tuple[bool, str | None]:
-        try:
-            group = groupfile.decode(document.get("Group") or {})
-            seen = facts(paths_of_interest(group, settings.greengrass_root))
-            deploy(document, root, seen, LinuxHost(root))
-        except EdgeSimError as error:
-            return False, error.brief
-        return True, None
+    def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
+        group = groupfile.decode(document.get("Group") or {})
+        seen = facts(paths_of_interest(group, settings.greengrass_root))
+        return deploy(document, root, seen, LinuxHost(root)).not_proven
 
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)

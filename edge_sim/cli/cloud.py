@@ -36,7 +36,7 @@ def command() -> None:
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
 @click.option(
     "--broker-cafile",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
 )

@@ -33,7 +33,7 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 @click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
 @click.option(
     "--broker-cafile",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
 )

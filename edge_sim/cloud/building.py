@@ -31,10 +31,14 @@ class Problem:
 
     code: str
     message: str
+    hint: str | None = None
 
 
 class BuildError(Exception):
-    """A deployment cannot be built. ``message`` is the deployment's ErrorMessage, ``details`` its ErrorDetails."""
+    """A deployment cannot be built. ``message`` is the deployment's ErrorMessage, ``details`` its ErrorDetails.
+
+    ``hint`` says what to do about the first reason that comes with one; AWS had nothing like it.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         models = ", ".join(f"ErrorModel(errorCode={p.code}, errorMsg={p.message})" for p in problems)
@@ -43,6 +47,7 @@ class BuildError(Exception):
             f"{{ErrorSet(errorSet=[{models}])}}"
         )
         self.details = [{"DetailedErrorCode": p.code, "DetailedErrorMessage": p.message} for p in problems]
+        self.hint = next((p.hint for p in problems if p.hint), None)
         super().__init__(self.message)
 
 
@@ -121,7 +126,7 @@ class Builder:
                     file_name=package.file_name,
                 )
         except InvalidDefinitionError as error:
-            yield Problem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief)
+            yield Problem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief, hint=error.hint)
 
     def _code(self, function: Function, base: str, code: dict[str, FunctionCode]) -> Iterator[Problem]:
         if is_system_function(function.arn):
@@ -142,4 +147,4 @@ class Builder:
 
 def _problem(finding: Finding) -> Problem:
     code = SEEN_CODES.get(finding.id) or f"{finding.id.upper().replace('-', '_')}_ERROR"
-    return Problem(code=code, message=finding.aws_text or finding.message)
+    return Problem(code=code, message=finding.aws_text or finding.message, hint=finding.hint)

@@ -3,6 +3,7 @@
 * ``PUT /edge-sim/sources``    a list of ``{"uri", "path" | "secret", "format"?}``: objects, models, secrets
 * ``PUT /edge-sim/functions``  ``{arn: {"path", "handler", "runtime"}}``: the code behind function ARNs
 * ``PUT /edge-sim/builds/{software}/{os}/{architecture}/{version}``  a build of the core software, the body is its file
+* ``GET /edge-sim/deployments/{id}``  ``{"hint", "not_proven"}``, which GetDeploymentStatus has no place for
 * ``GET /edge-sim/health``
 
 Paths are on this machine. A refusal is ``{"message", "hint"?}`` with status 400.
@@ -31,7 +32,7 @@ LoadSources = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 class Control:
-    """Answers requests below ``/edge-sim/``. ``health`` returns what ``GET /edge-sim/health`` shows."""
+    """Answers requests below ``/edge-sim/``. ``health`` and ``advice`` return what the two GET show."""
 
     def __init__(
         self,
@@ -39,11 +40,13 @@ class Control:
         load_sources: LoadSources,
         functions: FunctionCodes,
         updates: Updates,
+        advice: Callable[[str], dict[str, Any]],
         health: Callable[[], dict[str, Any]],
     ) -> None:
         self._load_sources = load_sources
         self._functions = functions
         self._updates = updates
+        self._advice = advice
         self._health = health
 
     async def answer(self, request: Request) -> Response:
@@ -52,6 +55,8 @@ class Control:
         try:
             if (request.method, parts) == ("GET", ("health",)):
                 return _json(await run_in_threadpool(self._health))
+            if (request.method, parts[:-1]) == ("GET", ("deployments",)):
+                return _json(await run_in_threadpool(self._advice, parts[-1]))
             if (request.method, parts) == ("PUT", ("sources",)):
                 return await self._sources(request)
             if (request.method, parts) == ("PUT", ("functions",)):

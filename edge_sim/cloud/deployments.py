@@ -113,6 +113,11 @@ class Deployments:
         shown = ("DeploymentStatus", "DeploymentType", "ErrorDetails", "ErrorMessage", "UpdatedAt")
         return {key: found[key] for key in shown if key in found}
 
+    def advice(self, deployment_id: str) -> dict[str, Any]:
+        """Return what the API has no place for: what to do about a failure, and what the core could not prove."""
+        found = self._store.get("deployments", deployment_id) or {}
+        return {"hint": found.get("Hint"), "not_proven": found.get("NotProven", [])}
+
     def desired(self, thing_name: str) -> dict[str, Any] | None:
         """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
         pointer = self._store.get("core-desired", thing_name)
@@ -217,7 +222,7 @@ class Deployments:
             if deployment is not None:
                 self._finish(deployment, self._built(deployment))
         except BuildError as error:
-            self._fail(deployment_id, error.message, error.details)
+            self._fail(deployment_id, error.message, error.details, error.hint)
         except sqlite3.Error:
             raise
         except Exception:
@@ -242,10 +247,10 @@ class Deployments:
         if desired is not None:
             self._announce(thing, desired)
 
-    def _fail(self, deployment_id: str, message: str, details: list[dict[str, str]]) -> None:
+    def _fail(self, deployment_id: str, message: str, details: list[dict[str, str]], hint: str | None = None) -> None:
         found = self._store.get("deployments", deployment_id)
         if found is not None:
-            news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": details}
+            news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": details, "Hint": hint}
             self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
 
 
@@ -264,13 +269,14 @@ def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a status report; raises ApiError when it is none."""
     if body.get("DeploymentStatus") not in _STATUSES:
         raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_STATUSES)}.")
-    details = body.get("ErrorDetails", [])
+    details, unproven = body.get("ErrorDetails", []), body.get("NotProven", [])
     keys = {"DetailedErrorCode", "DetailedErrorMessage"}
     fine = isinstance(details, list) and all(isinstance(item, dict) and item.keys() <= keys for item in details)
     texts = [text for item in details for text in item.values()] if fine else [None]
-    if not all(isinstance(text, str) for text in [*texts, body.get("ErrorMessage", "")]):
-        raise ApiError("BadRequestException", "ErrorMessage or ErrorDetails has a wrong type.")
-    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails"}
+    texts += unproven if isinstance(unproven, list) else [None]
+    if not all(isinstance(text, str) for text in [*texts, body.get("ErrorMessage", ""), body.get("Hint", "")]):
+        raise ApiError("BadRequestException", "ErrorMessage, ErrorDetails, Hint or NotProven has a wrong type.")
+    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails", "Hint", "NotProven"}
     if unknown:
         raise ApiError("BadRequestException", f"Unknown keys: {', '.join(sorted(unknown))}.")
     return {key: value for key, value in body.items() if value is not None}

@@ -102,6 +102,7 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
             load_sources=lambda entries: load_sources(server, entries),
             functions=functions,
             updates=updates,
+            advice=deployments.advice,
             health=lambda: _health(settings, bridge),
         ),
         region=settings.region,

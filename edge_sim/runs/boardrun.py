@@ -129,23 +129,27 @@ class BoardRun:
             self.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=self._alive(agent)
         )
         failed = status["DeploymentStatus"] != "Success"
+        advice = self.cloud.advice(deployment_id)
         self.report.deployment = {
             "id": deployment_id,
             "group_id": group_id,
             "status": status["DeploymentStatus"],
             "error": status.get("ErrorMessage") if failed else None,
+            "hint": advice["hint"],
         }
+        self._not_proven(advice["not_proven"])
         if failed:
             # Without mounts a board lacks its devices, so a refusal says nothing about the definition.
             kind = "definition" if board.proves.mounts else "environment"
-            self._problem(kind, "deployment", str(status.get("ErrorMessage") or "it failed without a reason"))
+            why = str(status.get("ErrorMessage") or "it failed without a reason")
+            self._problem(kind, "deployment", why, hint=advice["hint"])
         return not failed
 
     def _look(self, board: Board) -> None:
         self.progress("reading the layout")
         layout = ask(board, "layout", timeout_s=COMMAND_S)
         self.report.layout = layout["layout"]
-        self.report.not_proven += layout["not_proven"]
+        self._not_proven(layout["not_proven"])
         for difference in layout.get("differences", []):
             self._problem("access", *difference.split(": ", 1))
 
@@ -221,8 +225,11 @@ class BoardRun:
         found = board.exec(["readlink", str(link)], COMMAND_S)
         return PurePosixPath(found.stdout.strip()).name
 
-    def _problem(self, kind: Any, where: str, message: str) -> None:
-        self.report.problems.append(Problem(kind=kind, where=where, message=message))
+    def _not_proven(self, sentences: Sequence[str]) -> None:
+        self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]
+
+    def _problem(self, kind: Any, where: str, message: str, *, hint: str | None = None) -> None:
+        self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint))
 
 
 def _access_message(row: dict[str, Any]) -> str:

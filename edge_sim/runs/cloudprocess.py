@@ -116,13 +116,18 @@ class CloudProcess:
         path = "/".join(quote(part, safe="") for part in (software, operating_system, architecture, version))
         self._control("PUT", f"/edge-sim/builds/{path}", package)
 
-    def _control(self, method: str, path: str, body: object) -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    def advice(self, deployment_id: str) -> dict[str, Any]:
+        """Return ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""
+        found: dict[str, Any] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
+        return found
+
+    def _control(self, method: str, path: str, body: object) -> bytes:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         kind = "application/gzip" if isinstance(body, bytes) else "application/json"
         request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": kind})
         try:
-            with urllib.request.urlopen(request, timeout=60):
-                return
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             told = error.read().decode(errors="replace")
             raise InvalidDefinitionError(_message(told) or f"{path}: HTTP {error.code}") from error

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from edge_sim.runs.results import BoardReport, RunReport
+from edge_sim.runs.results import BoardReport, Problem, RunReport
 
 _MAX_CHILDREN = 8
 _TYPES = {
@@ -63,11 +63,16 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
     for title, lines, style in (
         ("Not proven here", board.not_proven, "yellow"),
         ("Notes", board.notes, "dim"),
-        ("Not as it should be", [f"{p.where}: {p.message}" for p in board.problems], "red"),
+        ("Not as it should be", [_problem(problem) for problem in board.problems], "red"),
     ):
         if lines:
             yield _heading(title)
             yield Group(*(Text(f"  • {line}", style=style) for line in lines))
+
+
+def _problem(problem: Problem) -> str:
+    hint = f"\n    hint: {problem.hint}" if problem.hint else ""
+    return f"{problem.where}: {problem.message}{hint}"
 
 
 def _heading(text: str) -> Text:

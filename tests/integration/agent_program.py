@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ from edge_sim.agent.config import read_config
 from edge_sim.agent.installation import Settings
 from edge_sim.agent.loop import run
 from edge_sim.agent.preflight import BoardIdentity
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 
-def deploy(document: Mapping[str, Any]) -> tuple[bool, str | None]:
+def deploy(document: Mapping[str, Any]) -> Sequence[str]:
     wish = document["Group"]["wish"]
-    return (True, None) if wish == "work" else (False, f"the group says {wish}")
+    if wish != "work":
+        raise InvalidDefinitionError(f"the group says {wish}", hint="Wish something else.")
+    return ()
 
 
 def main() -> None:

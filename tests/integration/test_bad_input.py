@@ -136,15 +136,17 @@ def test_no_cloud_to_print_the_environment_of(tmp_path: Path) -> None:
     refused(done, 6, "no local cloud is running")
 
 
-def deployment_error(scenario: Path) -> str:
-    """Run a scenario whose deployment fails; return what the deployment said."""
+def deployment_error(scenario: Path) -> tuple[str, str | None]:
+    """Run a scenario whose deployment fails; return what the deployment said, and the hint."""
     done = edge_sim("run", str(scenario), "--profile", "raspberry-pi-3", "--format", "json")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     (board,) = json.loads(done.stdout)["boards"]
     assert board["deployment"]["status"] == "Failure"
     assert board["layout"] == []
-    return str(board["deployment"]["error"])
+    (problem,) = board["problems"]
+    assert (problem["message"], problem["hint"]) == (board["deployment"]["error"], board["deployment"]["hint"])
+    return problem["message"], problem["hint"]
 
 
 @needs_root
@@ -153,8 +155,10 @@ def test_a_source_that_is_not_an_archive(scenario: Path) -> None:
     file = scenario / "edge-sim.yaml"
     (scenario / "page.html").write_text("<html>404</html>")
     file.write_text(file.read_text().replace("folder: models/digits", "file: page.html"))
-    assert "resource digits-model" in (text := deployment_error(scenario))
+    text, hint = deployment_error(scenario)
+    assert "resource digits-model" in text
     assert "its content is a web page" in text
+    assert "repack it" in str(hint)
 
 
 @needs_root
@@ -165,9 +169,10 @@ def test_a_group_that_the_board_does_not_have(scenario: Path) -> None:
         container({"Resources": [owned]}, 0)["OwnerSetting"]["GroupOwner"] = "nosuchgroup"
 
     rewrite(scenario / "resources.json", spoil)
-    text = deployment_error(scenario)
+    text, hint = deployment_error(scenario)
     assert "'nosuchgroup' does not exist on this board" in text
     assert "resource " in text
+    assert "groupadd nosuchgroup" in str(hint)
 
 
 @needs_root

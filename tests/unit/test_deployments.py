@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ class Told(Deployments):
     """Deployments whose two URLs are answered here."""
 
     def __init__(self, tmp_path: Path, deploy: Deploy, answer: bytes = b"{}") -> None:
-        super().__init__(deploy, emit=lambda *_, **__: None, log=Log(tmp_path / "log"), stop=threading.Event())
+        self.events: list[dict[str, Any]] = []
+        emit = lambda *_, **fields: self.events.append(fields)  # noqa: E731
+        super().__init__(deploy, emit=emit, log=Log(tmp_path / "log"), stop=threading.Event())
         self.answer = answer
         self.statuses: list[dict[str, Any]] = []
 
@@ -33,7 +35,7 @@ class Told(Deployments):
 
 
 def raising(error: Exception) -> Deploy:
-    def deploy(_: Mapping[str, Any]) -> tuple[bool, str | None]:
+    def deploy(_: Mapping[str, Any]) -> Sequence[str]:
         raise error
 
     return deploy
@@ -42,12 +44,11 @@ def raising(error: Exception) -> Deploy:
 @pytest.mark.parametrize(
     ("deploy", "answer", "error"),
     [
-        (lambda _: (True, None), b"{}", None),
-        (lambda _: (False, "no such group"), b"{}", "no such group"),
+        (lambda _: (), b"{}", None),
         (raising(InvalidDefinitionError("refused")), b"{}", "refused"),
         (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be laid out: .*Permission denied"),
-        (lambda _: (True, None), b"{", "the deployment document is not JSON"),
-        (lambda _: (True, None), b"[]", "the deployment document is not a JSON object"),
+        (lambda _: (), b"{", "the deployment document is not JSON"),
+        (lambda _: (), b"[]", "the deployment document is not a JSON object"),
     ],
 )
 def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, error: str | None) -> None:
@@ -57,6 +58,17 @@ def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, er
     assert len(told.statuses) == 2, "the same deployment is carried out once and reported as often as it is asked for"
     assert told.statuses[0]["DeploymentStatus"] == ("Failure" if error else "Success")
     assert re.search(error or "^$", told.statuses[0].get("ErrorMessage", ""))
+
+
+def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
+    failed = Told(tmp_path, raising(InvalidDefinitionError("no group x", hint="addgroup x")))
+    failed.carry_out(MESSAGE)
+    assert failed.statuses == [{"DeploymentStatus": "Failure", "ErrorMessage": "no group x", "Hint": "addgroup x"}]
+    assert failed.events[-1] == {"id": "d", "status": "Failure", "error": "no group x", "hint": "addgroup x"}
+    stands = Told(tmp_path, lambda _: ("owner of /x",))
+    stands.carry_out(MESSAGE)
+    assert stands.statuses == [{"DeploymentStatus": "Success", "NotProven": ["owner of /x"]}]
+    assert stands.events[-1] == {"id": "d", "status": "Success", "not_proven": ["owner of /x"]}
 
 
 def test_a_bug_is_not_called_a_bad_document(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ class Running:
         return [(f"{topic}/accepted", json.dumps({"timestamp": 1, "clientToken": token}).encode())]
 
 
-def _no_deployment(_: Any) -> tuple[bool, str | None]:
+def _no_deployment(_: Any) -> tuple[str, ...]:
     raise AssertionError("there is nothing to deploy")
 
 
