@@ -1,14 +1,24 @@
-"""A run as JUnit XML: a test suite a board, a test case a claim."""
+"""A run as JUnit XML: a test suite a board, a test case a claim. What was not checked is skipped, never passed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 from edge_sim.runs.results import BoardReport, RunReport
 
-_Case = tuple[str, str, str | None]  # class name, name, failure message
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """A claim; ``message`` says why it failed or was skipped, ``text`` what to do about it."""
+
+    kind: str
+    name: str
+    outcome: Literal["passed", "failure", "skipped"] = "passed"
+    message: str = ""
+    text: str | None = None
 
 
 def to_junit(report: RunReport) -> str:
@@ -16,36 +26,46 @@ def to_junit(report: RunReport) -> str:
     suites = ET.Element("testsuites", name=f"edge-sim {report.scenario}")
     for board in report.boards:
         cases = list(_cases(board))
+        counts = {outcome: sum(case.outcome == outcome for case in cases) for outcome in ("failure", "skipped")}
         suite = ET.SubElement(
             suites,
             "testsuite",
             name=board.profile,
-            tests=str(len(cases) + len(board.not_proven)),
-            failures=str(sum(1 for case in cases if case[2] is not None)),
-            skipped=str(len(board.not_proven)),
+            tests=str(len(cases)),
+            failures=str(counts["failure"]),
+            skipped=str(counts["skipped"]),
         )
-        for class_name, name, failure in cases:
-            case = ET.SubElement(suite, "testcase", classname=f"{board.profile}.{class_name}", name=name)
-            if failure is not None:
-                ET.SubElement(case, "failure", message=failure)
-        for claim in board.not_proven:
-            case = ET.SubElement(suite, "testcase", classname=f"{board.profile}.not-proven", name=claim)
-            ET.SubElement(case, "skipped", message="not proven here")
+        for case in cases:
+            row = ET.SubElement(suite, "testcase", classname=f"{board.profile}.{case.kind}", name=case.name)
+            if case.outcome != "passed":
+                ET.SubElement(row, case.outcome, message=case.message).text = case.text
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _cases(board: BoardReport) -> Iterator[_Case]:
     told = {(problem.kind, problem.where) for problem in board.problems}
-    yield from ((p.kind, p.where, p.message) for p in board.problems)
-    if board.deployment and ("definition", "deployment") not in told:
-        yield "definition", "deployment", None
+    for problem in board.problems:
+        hint = f"hint: {problem.hint}" if problem.hint else None
+        yield _Case(kind=problem.kind, name=problem.where, outcome="failure", message=problem.message, text=hint)
+    if board.deployment and not {("definition", "deployment"), ("environment", "deployment")} & told:
+        yield _Case(kind="definition", name="deployment")
     for kind, rows, name in (
         ("access", board.access, _access_name),
         ("function", board.functions, _function_name),
         ("update", board.updates, _update_name),
     ):
-        yield from ((kind, name(row), None) for row in rows if (kind, name(row)) not in told)
+        yield from (_row(kind, name(row), row) for row in rows if (kind, name(row)) not in told)
+    for claim in board.not_proven:
+        yield _Case(kind="not-proven", name=claim, outcome="skipped", message="not proven here")
+
+
+def _row(kind: str, name: str, row: dict[str, Any]) -> _Case:
+    """Return the case of a row that no problem names: passed, or skipped where nothing could be checked."""
+    if row.get("ok", True) is None:
+        reasons = "; ".join(row.get("reasons", [])) or "not checked"
+        return _Case(kind=kind, name=name, outcome="skipped", message=reasons)
+    return _Case(kind=kind, name=name)
 
 
 def _access_name(row: dict[str, Any]) -> str:

@@ -89,6 +89,15 @@ def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
     assert "1 claim not checked" in text
 
 
+def test_a_hint_reaches_the_person_and_the_ci_system() -> None:
+    problem = Problem(kind="definition", where="deployment", message="no group x", hint="addgroup x")
+    failed = board(problems=[problem])
+    assert "deployment: no group x\n    hint: addgroup x" in shown(failed)
+    assert report(failed).as_json()["boards"][0]["problems"][0]["hint"] == "addgroup x"
+    (failure,) = ET.fromstring(to_junit(report(failed))).iter("failure")
+    assert (failure.get("message"), failure.text) == ("no group x", "hint: addgroup x")
+
+
 def test_text_names_what_is_not_as_it_should_be() -> None:
     text = shown(board(("access", "f × model", "the definition says ro: it is not"), access=[access(ok=False)]))
     assert "f × model: the definition says ro: it is not" in text
@@ -106,6 +115,19 @@ def test_junit_counts_claims_failures_and_what_was_not_proven() -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == ["1.10.0 → 1.11.6"]
+
+
+def test_junit_skips_what_was_not_checked_and_says_why() -> None:
+    secret = access(resource="secret", ok=None, agree=None, reasons=["no endpoint yet"])
+    (suite,) = ET.fromstring(to_junit(report(board(access=[access(), secret]))))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "0", "1")
+    (skipped,) = [case for case in suite if case.find("skipped") is not None]
+    assert (skipped.get("name"), skipped[0].get("message")) == ("f × secret", "no endpoint yet")
+
+
+def test_junit_does_not_pass_a_deployment_that_failed_for_want_of_mounts() -> None:
+    (suite,) = ET.fromstring(to_junit(report(board(("environment", "deployment", "no device"), access=[], updates=[]))))
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
 
 
 def test_a_long_directory_is_cut_and_says_so() -> None:
