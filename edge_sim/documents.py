@@ -13,8 +13,9 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 4 * 1024 * 1024
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
 _UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
+_JSON_WORD = r'(?P<key>"(?:\\.|[^"\\])*")(?=\s*:)|"(?:\\.|[^"\\])*"|[{}\[\]]|[^\s{}\[\],:"]+'
 _PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
 _W = TypeVar("_W", bound=str)
 
@@ -181,21 +183,36 @@ class Place:
 
 
 def _json(path: Path, text: str) -> object:
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        seen: dict[str, object] = {}
-        for key, value in pairs:
-            if key in seen:
-                raise InvalidDefinitionError(f"{path}: the key {key!r} is there twice in one object")
-            seen[key] = value
-        return seen
-
     try:
-        value: object = json.loads(text, object_pairs_hook=unique)
+        value: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidDefinitionError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
     except (RecursionError, ValueError) as error:  # ValueError: a number of more digits than Python takes
         raise InvalidDefinitionError(f"{path}: nested too deeply, or a number is too long") from error
+    for at, problem in _json_faults(text):
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        raise InvalidDefinitionError(f"{path}:{line}:{column}: {problem}")
     return value
+
+
+def _json_faults(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where in a text that ``json`` has read something stands that other readers refuse or read otherwise."""
+    objects: list[set[str] | None] = []
+    for token in re.finditer(_JSON_WORD, text):
+        word, key = token[0], token["key"]
+        if word in "{[":
+            objects.append(set() if word == "{" else None)
+        elif word in "}]":
+            objects.pop()
+        elif key is not None and (seen := objects[-1]) is not None:
+            name = json.loads(key)
+            if name in seen:
+                yield token.start(), f"the key {name!r} is there twice in one object"
+            seen.add(name)
+        elif word.lstrip("-") in ("NaN", "Infinity"):
+            yield token.start(), f"{word} is not JSON"
+        elif word[0] in "-0123456789" and math.isinf(float(word)):
+            yield token.start(), f"the number {word} is out of range"
 
 
 @functools.cache
@@ -246,7 +263,7 @@ def _plain(node: yaml.Node) -> Any:
     loader = _loader()("")
     try:
         value = loader.construct_document(node)
-        json.dumps(value)  # what JSON cannot hold (a set, bytes) must not come further
+        json.dumps(value, allow_nan=False)  # what JSON cannot hold (a set, bytes, .nan) must not come further
         return value
     finally:
         loader.dispose()

@@ -71,9 +71,12 @@ def test_an_unknown_profile_and_what_was_meant() -> None:
         (b"[1, 2]", ("resources.json",)),
         (b'{"Cores": []}', ("resources.json", "not a resource definition")),
         (b'{"Resources": [' + b"[" * 100_000, ("resources.json",)),
-        (b'{"Resources": [], "Resources": []}', ("resources.json", "Resources")),
+        (b'{"Resources": [],\n "Resources": []}', ("resources.json:2:2:", "'Resources'", "twice")),
+        (b'{"Resources": [\n  {"Id": NaN}]}', ("resources.json:2:10:", "NaN")),
+        (b'{"Resources": [\n  {"Id": "a:\\"NaN", "b": -Infinity}]}', ("resources.json:2:26:", "-Infinity")),
+        (b'{"Resources": [\n  {"Id": [{}, 1e999]}]}', ("resources.json:2:15:", "1e999")),
     ],
-    ids=["empty", "json-error", "binary", "a-list", "another-definition", "deep", "twice"],
+    ids=["empty", "json-error", "binary", "a-list", "another-definition", "deep", "twice", "nan", "infinity", "huge"],
 )
 def test_a_definition_that_cannot_be_read(scenario: Path, content: bytes, words: tuple[str, ...]) -> None:
     (scenario / "resources.json").write_bytes(content)
