@@ -129,7 +129,7 @@ def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, A
 
 
 def _create_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
-    refuse(params, ("parentGroupName",))
+    refuse(params, ("parentGroupName", "thingGroupProperties", "tags"))
     arn, group_id = service.create_thing_group(params["thingGroupName"])
     return {"thingGroupName": params["thingGroupName"], "thingGroupArn": arn, "thingGroupId": group_id}
 

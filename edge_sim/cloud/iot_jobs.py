@@ -19,6 +19,7 @@ from edge_sim.jobs.wire import JobsError
 NOT_SIMULATED = (
     "documentSource",
     "abortConfig",
+    "tags",
     "namespaceId",
     "jobTemplateArn",
     "jobExecutionsRetryConfig",

@@ -73,6 +73,20 @@ def test_things_are_made_once_and_described(iot: Any) -> None:
     assert refused(iot.describe_thing, thingName="nobody") == ("ResourceNotFoundException", 404)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tags": [{"Key": "team", "Value": "a"}]},
+        {"thingGroupProperties": {"thingGroupDescription": "boards"}},
+        {"parentGroupName": "all"},
+    ],
+)
+def test_what_a_thing_group_would_lose_is_refused(iot: Any, more: dict[str, Any]) -> None:
+    with pytest.raises(ClientError, match=f"edge-sim does not simulate {next(iter(more))}"):
+        iot.create_thing_group(thingGroupName="boards", **more)
+    assert refused(iot.list_things_in_thing_group, thingGroupName="boards") == ("ResourceNotFoundException", 404)
+
+
 def test_a_job_from_creation_to_completion_over_http_alone(iot: Any, data: Any, thing: str) -> None:
     role = {"roleArn": ROLE, "expiresInSec": 90}
     job_id = make(iot, thing, description="d", presignedUrlConfig=role, timeoutConfig={"inProgressTimeoutInMinutes": 9})
@@ -220,6 +234,8 @@ def test_errors_of_the_control_plane(iot: Any, thing: str) -> None:
     assert refused(iot.create_job, **{**good, "document": json.dumps({"u": PLACEHOLDER})}) == bad
     for unknown in ({"targetSelection": "CONTINUOUS"}, {"namespaceId": "n"}, {"documentSource": "https://x/y"}):
         assert refused(iot.create_job, **good, **unknown) == bad
+    with pytest.raises(ClientError, match="edge-sim does not simulate tags"):
+        iot.create_job(**good, tags=[{"Key": "team", "Value": "a"}])
     assert refused(iot.create_job, **good, timeoutConfig={"inProgressTimeoutInMinutes": 10081}) == bad
     for call in (iot.describe_job, iot.get_job_document, iot.cancel_job, iot.list_job_executions_for_job):
         assert refused(call, jobId="nothing") == ("ResourceNotFoundException", 404)
