@@ -1,8 +1,9 @@
-"""Text files written by people: read with a limit, parsed with line and column, walked with a place for each fault.
+"""Text files written by people: read with a limit, walked with a place for each fault.
 
     read_text   a file's text
-    parse       the object that a JSON or YAML file holds
     Place       one spot of a YAML file: ask it for the keys and values you know, it refuses all others
+
+A group's definitions are read by ``definitions``, which takes more forms and tells all faults at once.
 
 Every fault in a file is an InvalidDefinitionError that starts with ``file:line:column: keys.that[0].lead.there``.
 YAML is imported when it is used: the program on the board reads none.
@@ -13,9 +14,8 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 4 * 1024 * 1024
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
 _UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
-_JSON_WORD = r'(?P<key>"(?:\\.|[^"\\])*")(?=\s*:)|"(?:\\.|[^"\\])*"|[{}\[\]]|[^\s{}\[\],:"]+'
 _PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
 _W = TypeVar("_W", bound=str)
 
@@ -54,18 +53,6 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise InvalidDefinitionError(f"{path}: not a text file (it holds zero bytes)")
     return text
-
-
-def parse(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON or YAML file holds; a file that starts with ``{`` or ``[`` is JSON."""
-    text = read_text(path)
-    if path.suffix == ".json" or text.lstrip()[:1] in ("{", "["):
-        value = _json(path, text)
-    else:
-        value = _guarded(path, lambda: _plain(_compose(path, text)))
-    if not isinstance(value, dict):
-        raise InvalidDefinitionError(f"{path}: must hold an object, not {_kind(value)}")
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,39 +169,6 @@ class Place:
         return _guarded(self.file, lambda: _plain(self.node))
 
 
-def _json(path: Path, text: str) -> object:
-    try:
-        value: object = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidDefinitionError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
-    except (RecursionError, ValueError) as error:  # ValueError: a number of more digits than Python takes
-        raise InvalidDefinitionError(f"{path}: nested too deeply, or a number is too long") from error
-    for at, problem in _json_faults(text):
-        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-        raise InvalidDefinitionError(f"{path}:{line}:{column}: {problem}")
-    return value
-
-
-def _json_faults(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where in a text that ``json`` has read something stands that other readers refuse or read otherwise."""
-    objects: list[set[str] | None] = []
-    for token in re.finditer(_JSON_WORD, text):
-        word, key = token[0], token["key"]
-        if word in "{[":
-            objects.append(set() if word == "{" else None)
-        elif word in "}]":
-            objects.pop()
-        elif key is not None and (seen := objects[-1]) is not None:
-            name = json.loads(key)
-            if name in seen:
-                yield token.start(), f"the key {name!r} is there twice in one object"
-            seen.add(name)
-        elif word.lstrip("-") in ("NaN", "Infinity"):
-            yield token.start(), f"{word} is not JSON"
-        elif word[0] in "-0123456789" and math.isinf(float(word)):
-            yield token.start(), f"the number {word} is out of range"
-
-
 @functools.cache
 def _loader() -> type[yaml.SafeLoader]:
     """Return YAML as JSON's cousin: dates stay text, and there are no aliases (which can loop, or grow without end)."""
@@ -283,8 +237,3 @@ def _guarded(path: Path, step: Callable[[], Any]) -> Any:
         raise InvalidDefinitionError(f"{path}: not valid YAML: {message}") from error
     except (RecursionError, TypeError, ValueError) as error:
         raise InvalidDefinitionError(f"{path}: nested too deeply, or a value that JSON cannot hold") from error
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    return names.get(type(value), "a number")

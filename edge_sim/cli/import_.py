@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.definition import Definition
@@ -29,11 +29,11 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
-    from edge_sim.definitions.reader import read
+    from edge_sim.definitions.reader import read, refuse_loss
     from edge_sim.definitions.writer import canonical, dump
 
     definition = read(*paths)
-    _refuse_loss(definition)
+    refuse_loss(definition)
     if fmt == "json":
         document = {"form": definition.form, "bundle": canonical(definition), "notes": definition.notes}
         findings = [_entry(definition, finding) for finding in definition.findings]
@@ -43,28 +43,13 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
     for note in definition.notes:
         click.echo(f"note: {note}", err=True)
     for finding in definition.findings:
-        click.echo(f"kept as it is: {_line(definition, finding)}", err=True)
-
-
-def _refuse_loss(definition: Definition) -> None:
-    """Refuse what the canonical file could not hold: of a doubled key or NaN, one reading would be chosen unseen."""
-    lost = [f for f in definition.findings if f.severity == "error" and f.path in definition.marks]
-    if lost:
-        raise InvalidDefinitionError(
-            _line(definition, lost[0]) + (f", and {len(lost) - 1} more" if lost[1:] else ""),
-            details="\n".join(_line(definition, finding) for finding in lost[1:]),
-            hint=lost[0].hint or "Correct the file; its readers would not agree about it.",
-        )
+        click.echo(f"kept as it is: {definition.told(finding)}", err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:
     place = definition.locate(finding.path)
     where = {"file": str(place.file), "line": place.line, "column": place.column} if place else {}
     return {"id": finding.id, "severity": finding.severity, "path": finding.path, **where, "message": finding.message}
-
-
-def _line(definition: Definition, finding: Finding) -> str:
-    return f"{definition.locate(finding.path)}: {finding.message}"
 
 
 def _write(output: Path | None, text: str) -> None:

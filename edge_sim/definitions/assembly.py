@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.definitions import corefile, shapes
@@ -17,6 +18,8 @@ from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
+
+_PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +47,26 @@ def together(found: Sequence[Source]) -> Definition:
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
         form=" + ".join(dict.fromkeys(one.part.form for one in found)),
         findings=(*findings, *unread, *shapes.check(sections)),
-        notes=tuple(note for one in found for note in one.part.notes),
+        notes=(*(note for one in found for note in one.part.notes), *_placeholders(sections)),
         ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
         files=tuple(one.file.path for one in found),
         name=next((one.part.name for one in found if one.part.name), ""),
         sections=sections,
         marks=marks,
     )
+
+
+def _placeholders(sections: Mapping[str, Object]) -> list[str]:
+    """Tell each placeholder once, where it stands first."""
+    notes: dict[str, str] = {}
+    for section in sections.values():
+        for _, holder in walk(section):
+            members = holder.items() if isinstance(holder, Object) else enumerate(holder)
+            for key, value in members:
+                for name in _PLACEHOLDER.findall(value) if isinstance(value, str) else ():
+                    place = holder.position(key)  # type: ignore[arg-type]  # a key of this very holder
+                    notes.setdefault(name, f"{place}: {name} is a placeholder: its value is not in the file")
+    return list(notes.values())
 
 
 def _sections(found: Sequence[Source]) -> dict[str, Object]:

@@ -27,7 +27,7 @@ _ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)
 class Ignored:
     """One place at which a rule is silenced: a comment ``# edge-sim: ignore RULE reason``, or an entry of the list.
 
-    ``path`` is a JSON path with indices; ``$`` silences what is said of the group as a whole.
+    ``path`` is a JSON path; ``$`` silences what is said of the group as a whole.
     """
 
     rule: str
@@ -57,6 +57,15 @@ class Definition:
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
     """Places of findings about what is no longer in ``sections``, such as a doubled key."""
 
+    @property
+    def lost(self) -> tuple[Finding, ...]:
+        """The errors for which one reading of the text had to be chosen: a doubled key, NaN, a stray member."""
+        return tuple(f for f in self.findings if f.severity == "error" and f.path in self.marks)
+
+    def told(self, finding: Finding) -> str:
+        """Return a finding as one line, ``file:line:column: message``."""
+        return f"{self.locate(finding.path) or 'no file'}: {finding.message}"
+
     def locate(self, path: str) -> Position | None:
         """Return where a JSON path stands, or its nearest ancestor that is in a file; None when there is no file."""
         if path in self.marks:
@@ -76,8 +85,10 @@ class Definition:
         """
         path = self.indexed(finding.path)
         for entry in self.ignored:
-            if entry.rule == finding.id and (_within(path, entry.path) or _same_item(path, entry.path)):
-                return entry
+            if entry.rule == finding.id:
+                place = self.indexed(entry.path)
+                if _within(path, place) or _same_item(path, place):
+                    return entry
         return None
 
     def _steps(self, path: str) -> Iterator[tuple[str, Position | None]]:

@@ -87,9 +87,6 @@ def greengo(top: Object) -> Part:
     if isinstance(subscriptions, Array):
         items = {i: _subscription(s, i, arns) if isinstance(s, Object) else s for i, s in enumerate(subscriptions)}
         part.sections["subscriptions"] = _version(top, "Subscriptions", "Subscriptions", listed(subscriptions, items))
-    part.notes += ["region and account are not in the file: ${AWS::Region} and ${AWS::AccountId} stand for them"]
-    if "core" in part.sections or "devices" in part.sections:
-        part.notes.append("certificates are not in the file: ${CertificateArn:<thing>} stands for each")
     if "functions" in part.sections:
         part.notes.append("handlers and code packages belong to Lambda, not to the group: left out")
     return part

@@ -21,10 +21,9 @@ _NOTHING = object()
 
 @dataclass(kw_only=True)
 class Resolver:
-    """Turns a template's values into values with placeholders, and notes each of them once."""
+    """Turns a template's values into values with placeholders; ``notes`` tells where it had to choose."""
 
     notes: list[str] = field(default_factory=list)
-    seen: dict[str, None] = field(default_factory=dict)
 
     def resolve(self, value: object) -> Any:
         """Return a value without intrinsic functions; members that are ``AWS::NoValue`` are left out."""
@@ -58,9 +57,7 @@ class Resolver:
 
     def _placeholder(self, name: str, value: object) -> str:
         text = ".".join(_text(item) for item in value) if isinstance(value, list) else _text(value)
-        made = f"${{{text}}}" if name == "Ref" and text.startswith("AWS::") else f"${{{name}:{text}}}"
-        self.seen[made] = None
-        return made
+        return f"${{{text}}}" if name == "Ref" and text.startswith("AWS::") else f"${{{name}:{text}}}"
 
     def _sub(self, value: Any) -> str:
         given: dict[str, Any] = {}

@@ -43,6 +43,15 @@ def read(*paths: Path) -> Definition:
     return together(_each(paths))
 
 
+def refuse_loss(definition: Definition) -> None:
+    """Raise InvalidDefinitionError, naming every place, when one reading of the text had to be chosen unseen."""
+    lines = [definition.told(finding) for finding in definition.lost]
+    if lines:
+        more = f", and {len(lines) - 1} more" if lines[1:] else ""
+        hint = definition.lost[0].hint or "Correct the file: its readers would not agree about it."
+        raise InvalidDefinitionError(lines[0] + more, details="\n".join(lines[1:]), hint=hint)
+
+
 def _scenario(path: Path) -> Path | None:
     if path.is_dir():
         return path / SCENARIO if (path / SCENARIO).is_file() else None

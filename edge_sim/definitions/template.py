@@ -45,7 +45,6 @@ def template(top: Object) -> Part | None:
             version = resolver.resolve(content)
             part.sections[name] = _filled(version, section.shape, defaults, part.notes)
     part.notes += resolver.notes
-    part.notes += [f"{key} is kept as it is: only the stack knows its value" for key in resolver.seen]
     missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
     part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]
     return part
@@ -123,6 +122,7 @@ def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[s
         return listed(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
     closed = isinstance(shape, tuple) or shape in (WHOLE, FLAG)
     if closed and isinstance(value, str) and value in defaults:
-        notes.append(f"{value} is taken as the parameter's default, {defaults[value]}")
+        note = f"{value} is taken as the parameter's default, {defaults[value]}"
+        notes += [] if note in notes else [note]
         return defaults[value]
     return value

@@ -22,9 +22,10 @@ from edge_sim.definitions.yamlwords import is_text
 from edge_sim.greengrass import model
 
 _WIDTH = 120
+Form = Literal["yaml", "json"]
 
 
-def dump(definition: Definition, form: Literal["yaml", "json"] = "yaml") -> str:
+def dump(definition: Definition, form: Form = "yaml") -> str:
     """Return the canonical bundle as text."""
     bundle = canonical(definition)
     if form == "json":

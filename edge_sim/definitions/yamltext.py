@@ -19,6 +19,7 @@ from edge_sim.errors import InvalidDefinitionError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
+_ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
 
 
 def read_yaml(file: TextFile) -> Any:
@@ -96,6 +97,8 @@ class _Builder:
     def _start(self, event: Any, at: int) -> None:
         if self._expects_key():
             self.file.fail(at, "a key must be a single word")
+        if event.tag in _ODD_COLLECTIONS:
+            self.file.fail(at, f"a value of type !!{event.tag.removeprefix(_CORE)} is not taken here")
         made = Object(self.file, at) if isinstance(event, yaml.MappingStartEvent) else Array(self.file, at)
         if len(self.open) >= MAX_DEPTH:
             self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from edge_sim.documents import Place, parse
+from edge_sim.definitions.reader import read, refuse_loss
+from edge_sim.definitions.tree import plain
+from edge_sim.documents import Place
 from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.greengrass.model import SECTIONS
 
 FILE_NAME = "edge-sim.yaml"
 SourceKind = Literal["s3", "trainingJob", "secret"]
@@ -133,14 +136,16 @@ def load(path: Path) -> Scenario:
     optional = ("sources", "code", "files", "devices", "invocations", "updates")
     top = Place.load(file).mapping(("edgeSim", "name", "boards", "group"), optional)
     top["edgeSim"].text("1", "1, the version of this format")
-    definitions = top["group"].mapping(("core", "resources", "functions"))
+    group = top["group"]
+    words = ("core", "resources", "functions")
+    definitions = group.mapping(words) if group.is_mapping else dict.fromkeys(words, group)
     scenario = Scenario(
         name=top["name"].text(),
         file=file,
         boards=tuple(board.text(r"[A-Za-z0-9_.-]+", "a profile's name") for board in top["boards"].items()),
-        core=_definition(definitions["core"], "Cores", "core"),
-        resources=_definition(definitions["resources"], "Resources", "resource"),
-        functions=_definition(definitions["functions"], "Functions", "function"),
+        core=_definition(definitions["core"], "core"),
+        resources=_definition(definitions["resources"], "resources"),
+        functions=_definition(definitions["functions"], "functions"),
         sources=_each(top, "sources", _source),
         code=_each(top, "code", _code),
         files=_each(top, "files", _board_file),
@@ -182,15 +187,20 @@ def _existing(place: Place, *, folder: bool | None = None) -> Path:
     return path
 
 
-def _definition(place: Place, key: str, what: str) -> dict[str, Any]:
+def _definition(place: Place, name: str) -> dict[str, Any]:
+    """Return the …DefinitionVersion object of one kind from a file of any form that ``definitions`` reads."""
     path = _existing(place, folder=False)
-    document = parse(path)
-    if not isinstance(document.get(key), list):
+    definition = read(path)
+    refuse_loss(definition)
+    member = SECTIONS[name].member
+    section: Mapping[str, Any] = definition.sections.get(name, {})
+    if not isinstance(section.get(member), list):
         raise InvalidDefinitionError(
-            f"{path}: not a {what} definition version: it has no list {key!r}",
-            hint='The file holds what the API calls InitialVersion, that is {"' + key + '": [...]}.',
+            f"{path}: not a {SECTIONS[name].kind.lower()} definition version: it has no list {member!r}",
+            hint='The file holds what the API calls InitialVersion, that is {"' + member + '": [...]}.',
         )
-    return document
+    version: dict[str, Any] = plain(section)
+    return version
 
 
 def _source(place: Place) -> Source:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.documents import MAX_BYTES, parse
+from edge_sim.definitions.reader import read
+from edge_sim.definitions.writer import dump
+from edge_sim.documents import MAX_BYTES
 from edge_sim.emulation.scenario import BoardFile, differences, load
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UsageError
+from edge_sim.errors import EdgeSimError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 
@@ -100,14 +102,15 @@ def test_a_folder_without_a_scenario_is_a_usage_error(tmp_path: Path) -> None:
         (b" \n\n", "the file is empty"),
         (b"\x89PNG\r\n\x1a\n\xff", "not a text file"),
         (b'{"Resources": \0}', "it holds zero bytes"),
-        (b'{"Resources": [\n  {"Id": }\n]}', "resources.json:2:10: not valid JSON: Expecting value"),
+        (b'{"Resources": [\n  {"Id": }\n]}', "resources.json:2:10: not valid JSON: expected a value"),
         (b'{"Resources": [], "Resources": []}', "'Resources' is there twice"),
-        (b"[]", "must hold an object, not a list"),
+        (b"[]", "not a Greengrass V1 definition"),
         (b'{"Functions": []}', "not a resource definition version: it has no list 'Resources'"),
-        (b'{"a":' * 100_000, "resources.json"),
+        (b'{"a":' * 100_000, "nested deeper than 64 levels"),
+        (b'{"Resources": [{"Id": NaN}]}', "NaN is not JSON"),
         (b"x" * (MAX_BYTES + 1), "larger than 4 MiB"),
     ],
-    ids=["empty", "blank", "binary", "zero byte", "syntax", "twice", "list", "other definition", "deep", "large"],
+    ids=["empty", "blank", "binary", "zero byte", "syntax", "twice", "list", "other", "deep", "NaN", "large"],
 )
 def test_bad_definition_files(folder: Path, content: bytes, message: str) -> None:
     (folder / "resources.json").write_bytes(content)
@@ -117,17 +120,16 @@ def test_bad_definition_files(folder: Path, content: bytes, message: str) -> Non
     assert "resources.json" in error.brief
 
 
-def test_definitions_may_be_yaml(tmp_path: Path) -> None:
-    file = tmp_path / "resources.yaml"
-    file.write_text("Resources:\n  - Id: a\n    Name: 2026-01-02\n")
-    assert parse(file) == {"Resources": [{"Id": "a", "Name": "2026-01-02"}]}
-    file.write_text("Resources: [\n")
-    with pytest.raises(InvalidDefinitionError, match=r"resources\.yaml:2:1: not valid YAML"):
-        parse(file)
-    for text in ("a: &x [*x]\n", "a: !!set {b}\n", "a: 1\na: 2\n", "a: !other 1\n"):
-        file.write_text(text)
-        with pytest.raises(InvalidDefinitionError, match=r"resources\.yaml:\d:\d|JSON cannot hold"):
-            parse(file)
+def test_definitions_may_be_yaml_and_of_any_form_that_is_read(folder: Path) -> None:
+    whole = load(folder)
+    (folder / "group.yaml").write_text(dump(read(folder)))
+    file = folder / "edge-sim.yaml"
+    text = file.read_text()
+    start, end = text.index("group:"), text.index("\nsources:")
+    file.write_text(text[:start] + "group: group.yaml" + text[end:])
+    one = load(folder)
+    assert (one.core, one.resources, one.functions) == (whole.core, whole.resources, whole.functions)
+    assert read(folder).group == read(EXAMPLE).group
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Paths and files that are no definition: one sentence each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_sim.definitions.reader import read
+from edge_sim.errors import InvalidDefinitionError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"", "the file is empty"),
+        ("a.yaml", b"\x1f\x8b\x08\x00\xff", "not a text file"),
+        ("a.json", b'{"Resources": \0}', "it holds zero bytes"),
+        ("a.json", b'{"name": "else"}', "not a Greengrass V1 definition"),
+        ("a.yaml", b"just a text\n", "not a Greengrass V1 definition"),
+        ("a.json", b"[]", "not a Greengrass V1 definition"),
+        ("a.json", b'{"edgeSimGroup": 2}', "a.json:1:2: edgeSimGroup must be 1"),
+        ("a.json", b'{"edgeSimGroup": 1, "core": []}', "a.json:1:21: core must be a CoreDefinitionVersion object"),
+        ("a.json", b'{"GroupDefinitions": {"Lambdas": []}}', "a.json:1:23: Lambdas must be an object with Content"),
+        ("a.json", b'{"Cores": 7, "GroupDefinitions": {}}', "a.json:1:2: Cores must be a list"),
+        ("edge-sim.yaml", b"edgeSim: 1\n", "names no definitions"),
+        ("edge-sim.yaml", b"group: {core: [1]}\n", "edge-sim.yaml:1:15: group.core: must be a path"),
+    ],
+)
+def test_files_that_are_no_definition(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(InvalidDefinitionError) as caught:
+        read(file)
+    assert message in caught.value.brief
+    assert str(file) in caught.value.brief
+
+
+def test_two_versions_and_no_group_that_says_which(tmp_path: Path) -> None:
+    one = '{"Type": "AWS::Greengrass::CoreDefinition", "Properties": {"InitialVersion": {"Cores": []}}}'
+    (tmp_path / "a.json").write_text(f'{{"Resources": {{"A": {one}, "B": {one}}}}}')
+    with pytest.raises(InvalidDefinitionError, match="2 Core definitions, and no group says which of A, B"):
+        read(tmp_path / "a.json")
+
+
+def test_what_only_names_versions_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"Id": "g", "Definition": {"CoreDefinitionVersionArn": "arn:…"}}')
+    definition = read(tmp_path / "a.json")
+    assert definition.form == "GetGroupVersion"
+    assert "their content is not in this file" in definition.notes[0]
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path, message in (
+        (tmp_path / "none.json", "no such file or folder"),
+        (tmp_path / "pipe.json", "neither a file nor a folder"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read(path)
+    with pytest.raises(InvalidDefinitionError, match="no Greengrass V1 definition in it"):
+        read(tmp_path)
+
+
+def test_a_bare_list_is_known_by_its_items(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"Id": "a", "Name": "b", "ResourceDataContainer": {}}]')
+    definition = read(tmp_path / "a.json")
+    assert definition.form == "list of Resources"
+    assert str(definition.locate("$.Resources[0].Name")).endswith("a.json:1:14")

@@ -1,0 +1,307 @@
+"""Definitions as people have them (``found/README.md``): read, written, read again; and spoiled in many ways."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.reader import read
+from edge_sim.definitions.writer import Form, canonical, dump
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, S3Model, Secret
+
+FOUND = Path(__file__).parent / "found"
+FILES = sorted(path for path in FOUND.iterdir() if path.suffix in (".json", ".yaml"))
+EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
+FORMS = {
+    "blueprint.json": "DefinitionVersions",
+    "create-functions.json": "CreateFunctionDefinition",
+    "create-resources.json": "CreateResourceDefinition",
+    "get-resources.json": "GetResourceDefinitionVersion",
+    "gg_state.json": "greengo state",
+    "grassformation.yaml": "SAM",
+    "greengo-spi.yaml": "greengo",
+    "greengo-twice.yaml": "greengo",
+    "greengo-volume.yaml": "greengo",
+    "group-empty.json": "group.json",
+    "group.json": "group.json",
+    "sam-connectors.yaml": "SAM",
+    "sam-etl.yaml": "SAM",
+    "sam-models.yaml": "SAM",
+    "skeleton.json": "CreateResourceDefinition",
+    "template.json": "CloudFormation",
+    "template.yaml": "CloudFormation",
+}
+each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+def found(name: str) -> Definition:
+    return read(FOUND / name)
+
+
+def rules(definition: Definition) -> list[tuple[str, str]]:
+    return [(finding.id, finding.path) for finding in definition.findings]
+
+
+@each
+def test_the_form_is_known_and_every_finding_has_a_place(path: Path) -> None:
+    definition = read(path)
+    assert definition.form == FORMS[path.name]
+    for finding in definition.findings:
+        position = definition.locate(finding.path)
+        assert position is not None
+        assert position.file == path
+        assert position.line > 1
+
+
+@each
+def test_importing_the_canonical_form_changes_nothing(path: Path, tmp_path: Path) -> None:
+    definition = read(path)
+    forms: tuple[Form, ...] = ("yaml", "json")
+    for form in forms:
+        file = tmp_path / f"group.{form}"
+        file.write_text(dump(definition, form))
+        again = read(file)
+        assert dump(again, form) == file.read_text()
+        assert canonical(again) == canonical(definition)
+        assert again.form == "bundle"
+        assert again.group == replace(definition.group, code={}, artifacts={})
+        assert not [f for f in again.findings if f not in definition.findings]
+
+
+def test_only_what_is_really_wrong_is_a_finding() -> None:
+    variables = "$.Functions[0].FunctionConfiguration.Environment.Variables"
+    policy = "$.Functions[0].FunctionConfiguration.Environment.ResourceAccessPolicies[1].Permission"
+    expected = {
+        "greengo-twice.yaml": [("duplicate-key", variables)],
+        "skeleton.json": [("shape", "$.Resources[0].ResourceDataContainer")],
+        "blueprint.json": [("shape", "$.Functions[0].Id"), ("shape", policy)],
+    }
+    for path in FILES:
+        assert rules(read(path)) == expected.get(path.name, []), path.name
+
+
+def test_numbers_and_flags_are_taken_as_aws_s_samples_write_them() -> None:
+    definition = found("sam-models.yaml")
+    (resource,) = definition.group.resources
+    assert isinstance(resource.data, S3Model)
+    assert resource.data.owner is not None
+    assert (resource.data.owner.group_owner, resource.data.owner.group_permission) == ("999", "ro")
+    (function,) = definition.group.functions
+    assert (function.pinned, function.timeout_s, function.run_as.uid, function.run_as.gid) == (True, 300, 111, 999)
+    written = canonical(definition)
+    settings = written["resources"]["Resources"][0]["ResourceDataContainer"]["S3MachineLearningModelResourceData"]
+    assert settings["OwnerSetting"] == {"GroupOwner": "999", "GroupPermission": "ro"}
+    assert written["functions"]["Functions"][0]["FunctionConfiguration"]["Pinned"] is True
+
+
+def test_a_template_keeps_placeholders_and_tells_each_once() -> None:
+    definition = found("sam-models.yaml")
+    assert definition.group.core is not None
+    core = definition.group.core
+    assert core.thing_arn == "arn:aws:iot:${AWS::Region}:${AWS::AccountId}:thing/${Ref:CoreName}_Core"
+    assert core.certificate_arn == "arn:aws:iot:${AWS::Region}:${AWS::AccountId}:cert/${GetAtt:Thing.certificateId}"
+    told = [note for note in definition.notes if "${Ref:ModelLocation} is a placeholder" in note]
+    assert told == [note for note in told if note.startswith(f"{FOUND / 'sam-models.yaml'}:75:15: ")] != []
+    assert definition.ignored == (), "a comment inside a text is none of ours"
+
+
+def test_a_group_s_references_choose_among_the_versions_of_a_template() -> None:
+    definition = found("template.json")
+    assert [resource.id for resource in definition.group.resources] == ["model", "secret"]
+    secret = definition.group.resources[1].data
+    assert isinstance(secret, Secret)
+    assert secret.arn == "arn:aws:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:greengrass-${Ref:Name}"
+    assert "the group refers to CoreFromAnotherStack, which is not in this template" in definition.notes
+    position = definition.locate("$.Resources[1].ResourceDataContainer.SecretsManagerSecretResourceData.ARN")
+    assert position is not None
+    assert position.line == 37
+
+
+def test_conditions_and_defaults_are_told() -> None:
+    definition = found("sam-etl.yaml")
+    assert [f.timeout_s for f in definition.group.functions] == [300, 300]
+    assert [f.memory_size_kb for f in definition.group.functions] == [None, None]
+    assert any("condition Always is taken as true" in note for note in definition.notes)
+    assert "${Ref:Seconds} is taken as the parameter's default, 300" in definition.notes
+
+
+def test_greengo_is_read_as_greengo_would_have_sent_it() -> None:
+    definition = found("greengo-volume.yaml")
+    assert definition.name == "Epsilon"
+    (function,) = definition.group.functions
+    assert function.arn == "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:localresource:dev"
+    (volume,) = definition.group.resources
+    assert isinstance(volume.data, LocalVolume)
+    assert (volume.id, volume.data.source_path, volume.data.destination_path) == (
+        "data-volume",
+        "/src/data",
+        "/dest/data",
+    )
+    subscriptions = canonical(definition)["subscriptions"]["Subscriptions"]
+    assert subscriptions[1] == {
+        "Id": "1",
+        "Source": "cloud",
+        "Subject": "invoke/LRAFunction",
+        "Target": function.arn,
+    }
+    position = definition.locate(
+        "$.Functions[0].FunctionConfiguration.Environment.ResourceAccessPolicies[0].ResourceId"
+    )
+    assert position is not None
+    assert position.line == 24
+
+
+def test_greengo_s_state_gives_what_its_file_does_not() -> None:
+    definition = found("gg_state.json")
+    assert definition.group.core is not None
+    assert definition.group.core.certificate_arn.endswith(":cert/7f8b")
+    assert definition.group.arn.endswith("/groups/3333/versions/4444")
+    assert "removed" not in dump(definition), "keys stay where they are"
+
+
+def test_a_core_s_group_json_gives_back_its_definitions() -> None:
+    definition = found("group.json")
+    assert definition.group.core is not None
+    assert definition.group.core.thing_name == "camera_core"
+    (function,) = definition.group.functions
+    assert (function.pinned, function.memory_size_kb, function.variables) == (
+        True,
+        128000,
+        {"WATCH_PATTERN": "/input/*.jpeg"},
+    )
+    assert definition.group.code[function.id].handler == "run.handler"
+    entry = canonical(definition)["functions"]["Functions"][0]
+    assert set(entry["FunctionConfiguration"]) == {"MemorySize", "Pinned", "Timeout", "Environment"}
+    position = definition.locate("$.Resources[0].ResourceDataContainer.LocalVolumeResourceData.DestinationPath")
+    assert position is not None
+    assert position.line == 23
+    assert any("functions have no Id" in note for note in definition.notes)
+
+
+def test_a_devices_only_field_stays_out_of_the_way() -> None:
+    devices = [r.data for r in found("greengo-spi.yaml").group.resources]
+    assert [d.source_path for d in devices if isinstance(d, LocalDevice)] == ["/dev/gpiomem", "/dev/spidev0.0"]
+
+
+def test_a_folder_gives_what_its_files_give_together(tmp_path: Path) -> None:
+    for name in ("create-resources.json", "create-functions.json"):
+        (tmp_path / name).write_text((FOUND / name).read_text())
+    (tmp_path / "package.json").write_text('{"name": "something else"}')
+    (tmp_path / "notes.txt").write_text("not looked at")
+    definition = read(tmp_path)
+    assert len(definition.group.attached(definition.group.functions[0])) == 2
+    assert definition.notes == (f"{tmp_path / 'package.json'}: not a definition, left out",)
+    both = read(tmp_path / "create-resources.json", tmp_path / "create-functions.json")
+    assert both.group == definition.group
+    (tmp_path / "again.json").write_text((FOUND / "get-resources.json").read_text())
+    with pytest.raises(InvalidDefinitionError, match="resources are given here and in"):
+        read(tmp_path)
+
+
+def test_the_example_scenario_is_a_group() -> None:
+    definition = read(EXAMPLE)
+    assert (definition.form, definition.scenario) == ("scenario", EXAMPLE / "edge-sim.yaml")
+    assert read(EXAMPLE / "edge-sim.yaml").group == definition.group
+    assert definition.findings == ()
+    position = definition.locate("$.Functions[?Id=meter-log].FunctionConfiguration.Executable")
+    assert position is not None
+    assert (position.file.name, position.line) == (
+        "functions.json",
+        lines_of("functions.json", '"meter_log.function_handler"'),
+    )
+
+
+def lines_of(name: str, word: str) -> int:
+    return next(n for n, line in enumerate((EXAMPLE / name).read_text().splitlines(), 1) if word in line)
+
+
+# --- spoiled ------------------------------------------------------------------------------------------------------
+
+
+def spoiled(rng: random.Random, text: str) -> str:
+    """Cut, flip, repeat, nest, swap: what editors, merges and bad downloads do to a file."""
+    for _ in range(rng.randint(1, 4)):
+        at, end = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+        kind = rng.randrange(6)
+        if kind == 0:
+            text = text[:at]
+        elif kind == 1:
+            text = text[:at] + rng.choice("{}[]\",:'-&*!|>#%@`\\\0\ud7ff\t\n 0e.") + text[at + 1 :]
+        elif kind == 2:
+            text = text[:end] + text[at : min(end, at + 400)] + text[end:]
+        elif kind == 3:
+            text = text[:at] + rng.choice("[{") * rng.choice([1, 3, 100]) + text[at:]
+        elif kind == 4:
+            text = (
+                text[:at] + rng.choice(["null", "NaN", "[]", "{}", "true", "1e999", "&a", "*a", "<<: *a"]) + text[end:]
+            )
+        else:
+            text = text[:at] + text[end:]
+    return text
+
+
+def misplaced(rng: random.Random, value: object) -> object:
+    """Put another kind of value at some place of a tree."""
+    if rng.random() < 0.04:
+        return rng.choice([None, True, 3, 1.5, "x", "", [], {}, [None], {"Ref": "X"}, {"Fn::If": [1]}, {"Fn::Sub": []}])
+    if isinstance(value, dict):
+        return {key: misplaced(rng, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [misplaced(rng, item) for item in value]
+    return value
+
+
+def survives(file: Path) -> None:
+    try:
+        definition = read(file)
+    except InvalidDefinitionError:
+        return
+    for finding in definition.findings:
+        assert definition.locate(finding.path) is not None
+        definition.silenced(finding)
+    written = dump(definition)
+    file.with_suffix(".again.yaml").write_text(written)
+    assert dump(read(file.with_suffix(".again.yaml"))) == written
+
+
+@each
+def test_a_spoiled_text_is_a_clean_error_or_findings(path: Path, tmp_path: Path) -> None:
+    rng = random.Random(path.name)
+    file = tmp_path / path.name
+    for _ in range(60):
+        file.write_text(spoiled(rng, path.read_text()), encoding="utf-8", errors="replace")
+        survives(file)
+
+
+@each
+def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> None:
+    rng = random.Random(path.name)
+    whole = json.loads(path.read_text()) if path.suffix == ".json" else canonical(read(path))
+    file = tmp_path / f"{path.stem}.json"
+    for _ in range(60):
+        file.write_text(json.dumps(misplaced(rng, whole)))
+        survives(file)
+
+
+def test_templates_with_values_of_the_wrong_kind(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    for name in ("template.json", "grassformation.yaml", "greengo-spi.yaml"):
+        text = (FOUND / name).read_text()
+        whole = json.loads(text) if name.endswith("json") else yaml.load(text, Loader=_LongForms)
+        for _ in range(150):
+            (tmp_path / "file.json").write_text(json.dumps(misplaced(rng, whole)))
+            survives(tmp_path / "file.json")
+
+
+class _LongForms(yaml.SafeLoader):
+    """Reads a template's short tags as some object, which is enough here."""
+
+
+_LongForms.add_multi_constructor("!", lambda loader, suffix, node: {f"Fn::{suffix}": str(node.value)})

@@ -1,0 +1,85 @@
+"""The members and types that the API has, compared with botocore's model; and what is told of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from edge_sim.definitions.reader import read
+from edge_sim.greengrass.model import FLAG, SECTIONS, TEXT, TEXT_MAP, WHOLE, text, truth, whole_number
+
+_SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
+
+
+def shape_of(shape: Any) -> Any:
+    if shape.type_name == "structure":
+        return {name: shape_of(member) for name, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [shape_of(shape.member)]
+    return frozenset(shape.enum) if getattr(shape, "enum", None) else _SCALARS[shape.type_name]
+
+
+def ours(shape: Any) -> Any:
+    if isinstance(shape, dict):
+        return {name: ours(member) for name, member in shape.items()}
+    if isinstance(shape, list):
+        return [ours(shape[0])]
+    return frozenset(shape) if isinstance(shape, tuple) else shape
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_shapes_are_botocore_s(name: str) -> None:
+    model = botocore.session.get_session().get_service_model("greengrass")
+    section = SECTIONS[name]
+    assert ours(section.shape) == shape_of(model.shape_for(f"{section.kind}DefinitionVersion"))
+    assert section.member in section.shape
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ('{"Resources": [{"Id": "a", "Nmae": "b"}]}', "$.Resources[0] has no member 'Nmae'", "Did you mean Name?"),
+        ('{"Functions": [], "DefaultConfg": {}}', "$ has no member 'DefaultConfg'", "Did you mean DefaultConfig?"),
+        ('{"Resources": [], "Functions": [], "Fruits": 1}', "$ has no member 'Fruits'", None),
+        ('{"edgeSimGroup": 1, "resource": {}}', "$ has no member 'resource'", "Did you mean resources?"),
+        ('{"Loggers": [{"Level": "LOUD"}]}', "$.Loggers[0].Level must be one of DEBUG, INFO, WARN, ERROR, FATAL", None),
+        ('{"Loggers": [{"Space": "much"}]}', "$.Loggers[0].Space must be a whole number", None),
+        ('{"Connectors": [{"Parameters": {"a": []}}]}', "Parameters must be an object of strings", None),
+        ('{"Subscriptions": {}}', "$.Subscriptions must be a list", None),
+        ('{"Devices": [7]}', "$.Devices[0] must be an object", None),
+    ],
+)
+def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, message: str, hint: str | None) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(content)
+    definition = read(file)
+    told = [f for f in definition.findings if message in f.message]
+    assert len(told) == 1
+    assert hint is None or told[0].hint == hint
+    assert definition.locate(told[0].path) is not None
+
+
+@pytest.mark.parametrize(
+    ("read_as", "value", "result"),
+    [
+        (whole_number, "16384", 16384),
+        (whole_number, " -1 ", -1),
+        (whole_number, "²", None),
+        (whole_number, "9" * 5000, None),
+        (whole_number, "1.5", None),
+        (whole_number, True, None),
+        (truth, "true", True),
+        (truth, "False", False),
+        (truth, "yes", None),
+        (truth, 1, None),
+        (text, 999, "999"),
+        (text, True, None),
+        (text, 1.5, None),
+    ],
+)
+def test_scalars_as_aws_writes_them(read_as: Any, value: object, result: object) -> None:
+    assert read_as(value) == result
+    assert type(read_as(value)) is type(result)
