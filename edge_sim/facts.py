@@ -63,6 +63,8 @@ class HostFacts:
     cpus: int = 1
     users: Mapping[str, User] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
+    members: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """The accounts that the board's group file lists in each group, by GID."""
     greengrass: GreengrassInstall = field(default_factory=GreengrassInstall)
     paths: Mapping[str, Node] = field(default_factory=dict)
     unsupported: frozenset[str] = frozenset()
@@ -83,3 +85,27 @@ class HostFacts:
 def link_target(path: str, target: str) -> str:
     """Return the absolute path that a link at ``path`` with the text ``target`` leads to."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+
+
+def resolve(nodes: Mapping[str, Node], path: str) -> str:
+    """Return ``path`` without the links of ``nodes`` that it leads through, itself included."""
+    here: list[str] = []
+    waiting = [part for part in reversed(path.split("/")) if part]
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            del here[-1:]
+            continue
+        node = nodes.get("/" + "/".join([*here, part]))
+        if node is None or node.type != "link" or links >= MAX_LINKS:
+            here.append(part)
+            continue
+        links += 1
+        target = node.target or ""
+        if target.startswith("/"):
+            here = []
+        waiting += target.split("/")[::-1]
+    return "/" + "/".join(here)

@@ -97,6 +97,11 @@ class DeviceProfile:
             cpus=self.cpus,
             users={name: User(uid=a.uid, gid=a.gid) for name, a in self.users.items()},
             groups=dict(self.groups),
+            members={
+                gid: names
+                for group, gid in self.groups.items()
+                if (names := tuple(name for name, account in self.users.items() if group in account.groups))
+            },
             greengrass=self.greengrass,
             paths={**self.directories(), **{d.path: self.node(d) for d in self.devices}},
             unsupported=self.unsupported,

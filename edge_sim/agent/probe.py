@@ -72,6 +72,7 @@ def describe(
         init=_init(files),
         users={name: User(uid=uid, gid=gid) for name, uid, gid in _users(files)},
         groups=dict(_groups(files)),
+        members=dict(_members(files)),
         greengrass=_greengrass(files, greengrass_root),
         paths=_paths(files, paths),
         unsupported=frozenset({"ml-inference"} if system == "openwrt" else ()),
@@ -143,6 +144,12 @@ def _groups(files: Files) -> Iterator[tuple[str, int]]:
     for name, _, gid, *_ in _records(files, "/etc/group", 3):
         if gid.isdigit():
             yield name, int(gid)
+
+
+def _members(files: Files) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for _, _, gid, names, *_ in _records(files, "/etc/group", 4):
+        if gid.isdigit() and names:
+            yield int(gid), tuple(names.split(","))
 
 
 def _operating_system(files: Files) -> str:

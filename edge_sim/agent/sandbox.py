@@ -140,13 +140,15 @@ def _emulated() -> dict[str, str]:
 
 
 def probe(path: str) -> dict[str, Any]:
-    """Open ``path`` for reading and for writing, as whoever this process is, and change nothing.
+    """Open ``path`` for reading and for writing, list and execute it, as whoever this process is, and change nothing.
 
-    A directory is listed and a file with a name of its own is made and removed in it; devices are opened without
-    waiting. ``errors`` holds the kernel's word for each refusal.
+    In a directory a file with a name of its own is made and removed; devices are opened without waiting; a directory is
+    entered, a program is not run: the kernel is asked whether it would. ``errors`` holds its word for each refusal.
     """
-    answer: dict[str, Any] = {"read": False, "write": False, "errors": {}}
-    for kind, attempt in (("read", _try_reading), ("write", _try_writing)):
+    answer: dict[str, Any] = {"errors": {}}
+    attempts = (("read", _try_reading), ("write", _try_writing), ("list", os.listdir), ("execute", _try_executing))
+    for kind, attempt in attempts:
+        answer[kind] = False
         try:
             attempt(path)
             answer[kind] = True
@@ -156,10 +158,15 @@ def probe(path: str) -> dict[str, Any]:
 
 
 def _try_reading(path: str) -> None:
-    if os.path.isdir(path):  # noqa: PTH112 - plain strings: a probe imports as little as it can
-        os.listdir(path)  # noqa: PTH208
-    else:
-        os.close(os.open(path, os.O_RDONLY | _flags(path)))
+    directory = os.path.isdir(path)  # noqa: PTH112 - plain strings: a probe imports as little as it can
+    os.close(os.open(path, os.O_RDONLY | (0 if directory else _flags(path))))
+
+
+def _try_executing(path: str) -> None:
+    if os.path.isdir(path):  # noqa: PTH112
+        os.chdir(path)
+    elif not os.access(path, os.X_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _try_writing(path: str) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from edge_sim.agent import linux
 from edge_sim.agent.rooted import inside
+from edge_sim.greengrass.process import STANDARD_DEVICES
 
-STANDARD_NODES = ("null", "zero", "full", "random", "urandom", "tty")
 _STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 
@@ -156,7 +156,7 @@ def _dev(view: View, merged: Path) -> None:
     dev = merged / "dev"
     _mount_point(dev, directory=True)
     linux.mount("tmpfs", dev, "tmpfs", linux.MS_NOSUID, "mode=755")
-    for name in STANDARD_NODES:
+    for name in STANDARD_DEVICES:
         board = view.root / "dev" / name
         source = board if board.is_char_device() else Path("/dev", name)
         _mount_point(dev / name, directory=False)

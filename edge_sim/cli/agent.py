@@ -98,8 +98,9 @@ def access(root: Path, greengrass_root: str) -> None:
 
     group, facts, entries, _ = _deployed(root, greengrass_root)
     rows = matrix(group, root, facts, entries)
-    as_defined = all(row["ok"] is not False and row["agree"] is not False for row in rows)
-    _answer({"access": rows}, status=0 if as_defined else 4)
+    agree = all(row["agree"] is not False for row in rows)
+    as_defined = all(row["ok"] is not False for row in rows)
+    _answer({"access": rows}, status=0 if agree and as_defined else 4 if agree else 1)
 
 
 @command.command()

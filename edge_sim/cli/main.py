@@ -19,6 +19,7 @@ from edge_sim import __version__
 from edge_sim.errors import EdgeSimError
 
 _COMMANDS = {
+    "access": "Which function may open what, why, and what would change it.",
     "agent": "What runs on the board: deployments, functions, updates.",
     "apply": "Lay a group out on a board's root directory, all of it or none.",
     "board": "Boards in containers, of four architectures.",

@@ -1,130 +1,208 @@
-"""May this process read or write that path? Computed from the plan and the facts, never by trying.
+"""May this process read, write, list or execute that path? Computed from the plan and the facts, never by trying.
 
-The kernel's rule, component by component: every directory on the way must grant search, the last component what
-is asked; the owner's bits decide for the owner, else the group's for members, else the others'. Root passes.
-In a container only what is mounted is reached through its mount, and a read-only mount refuses writing.
+The kernel's rule (path_resolution(7)), component by component: every directory on the way must grant search, the last
+component what is asked; the owner's bits decide for the owner, else the group's for members, else the others'. Root
+passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and in a directory
+that everybody may write to and that is sticky only where the link is one's own or the directory's owner's
+(``fs.protected_symlinks``, which Debian, Raspbian and OpenWrt set). In a container the way leads through its mounts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from typing import Literal
 
-from edge_sim.facts import MAX_LINKS, Node, link_target
-from edge_sim.greengrass.process import FunctionProcess, Identity, Mount
+from edge_sim.facts import MAX_LINKS, Node, resolve
+from edge_sim.greengrass.process import STANDARD_DEVICES, FunctionProcess, Identity, Mount
 
+Right = Literal["read", "write", "list", "execute"]
+RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
 _READ, _WRITE, _SEARCH = 4, 2, 1
+_ROOT_DIRECTORY = Node(type="directory", uid=0, gid=0, mode=0o755)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """An answer with its reasons: for a directory, reading means listing and writing means creating entries."""
+    """An answer with its reasons.
 
-    read: bool
-    write: bool
+    Of a directory, reading is listing, writing is making entries, and executing is entering. ``reasons`` say what
+    decided, ``chain`` every component on the way. ``at`` is where the way ended (the board's path), ``node`` what is
+    there; ``needs`` are the permission bits it did not grant on the way, 0 when it led to its end.
+    """
+
+    read: bool = False
+    write: bool = False
+    list: bool = False
+    execute: bool = False
     reasons: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+    at: str = "/"
+    node: Node | None = None
+    needs: int = 0
+
+    def grants(self, right: Right) -> bool:
+        """Return the answer to one question."""
+        return bool(getattr(self, right))
 
 
 def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str) -> Access:
-    """Return whether ``process`` may read and write ``path``, as the process itself would name it.
+    """Return what ``process`` may do with ``path``, as the process itself would name it.
 
     ``nodes`` holds what is on the board by board path, with parents and link targets; a path that is missing from
     it does not exist.
     """
-    mount = _mount_of(process.mounts, path)
-    if mount is None and any(_below(path, masked) for masked in process.masked):
-        return Access(read=False, write=False, reasons=(f"{path}: hidden from containers",))
-    identity = process.identity
-    if mount is None:
-        return _walk(identity, nodes, path, start="/", links=0)
-    blocked = _blocked(identity, nodes, _parents(mount.destination), missing_is_open=True)
-    if blocked:
-        return Access(read=False, write=False, reasons=(blocked,))
-    board_path = mount.source + path[len(mount.destination) :]
-    answer = _walk(identity, nodes, board_path, start=mount.source, links=0)
-    if mount.read_only and answer.write:
-        return Access(read=answer.read, write=False, reasons=(*answer.reasons, "mounted read-only"))
-    return answer
+    return _Walk(process.identity, View(process, nodes)).to(path)
 
 
-def _mount_of(mounts: tuple[Mount, ...], path: str) -> Mount | None:
-    hits = [m for m in mounts if _below(path, m.destination)]
-    return max(hits, key=lambda m: len(m.destination), default=None)
+class View:
+    """What a process sees: the board, and in a container its mounts over it."""
+
+    def __init__(self, process: FunctionProcess, nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+        self._contained = process.isolation == "GreengrassContainer"
+        self._masked = process.masked
+        self._sysfs = bool(process.function.access_sysfs)
+        self._mounts = {resolve(nodes, mount.destination): mount for mount in process.mounts}
+
+    def mount(self, path: str) -> Mount | None:
+        """Return the mount that ``path``, which leads through no link, lies in."""
+        hits = [top for top in self._mounts if _below(path, top)]
+        return self._mounts[max(hits, key=len)] if hits else None
+
+    def board(self, path: str) -> str:
+        """Return the board's path of what the process sees at ``path``, which leads through no link."""
+        mount = self.mount(path)
+        if mount is None:
+            return path
+        return resolve(self._nodes, mount.source) + path[len(resolve(self._nodes, mount.destination)) :]
+
+    def look(self, path: str) -> Node | None:
+        """Return what the process sees at ``path``, which leads through no link."""
+        if self.mount(path) is not None:
+            return self._nodes.get(self.board(path))
+        if self.hides(path):
+            return None
+        if any(_below(top, path) for top in self._mounts):  # a mount point's missing parents are made
+            return self._nodes.get(path, _ROOT_DIRECTORY)
+        return self._nodes.get(path)
+
+    def hides(self, path: str) -> str | None:
+        """Return why a path of the board that is not mounted cannot be there for a container, or None."""
+        if not self._contained:
+            return None
+        if any(_below(path, top) for top in self._masked):
+            return "hidden from containers"
+        if _below(path, "/dev") and path != "/dev" and posixpath.basename(path) not in STANDARD_DEVICES:
+            return "a container's /dev holds only what is attached"
+        return "AccessSysfs is not set" if _below(path, "/sys") and path != "/sys" and not self._sysfs else None
+
+
+class _Walk:
+    """One walk along a path, by one identity."""
+
+    def __init__(self, identity: Identity, view: View) -> None:
+        self._identity = identity
+        self._view = view
+        self._chain: list[str] = []
+        self._links: list[str] = []
+
+    def to(self, path: str) -> Access:
+        here, node = "/", self._view.look("/")
+        waiting = path.split("/")[::-1]
+        while waiting:
+            part = waiting.pop()
+            if part in ("", "."):
+                continue
+            if node is None:
+                return self._stop(here, None, f"{here}: does not exist")
+            if node.type != "directory":
+                return self._stop(here, node, f"{here}: not a directory")
+            if not granted(self._identity, node, _SEARCH):
+                return self._stop(here, node, f"no search permission: {self._describe(node, here)}", _SEARCH)
+            self._chain.append(f"search: {self._describe(node, here)}")
+            if part == "..":
+                here = posixpath.dirname(here)
+                node = self._view.look(here)
+                continue
+            child = posixpath.join(here, part)
+            found = self._view.look(child)
+            if found is None or found.type != "link":
+                here, node = child, found
+                continue
+            refusal = self._follow(child, found, node)
+            if refusal:
+                return self._stop(child, found, refusal)
+            waiting += (found.target or "").split("/")[::-1]
+            if (found.target or "").startswith("/"):
+                here, node = "/", self._view.look("/")
+        return self._end(here, node)
+
+    def _follow(self, path: str, link: Node, directory: Node) -> str | None:
+        """Note a link; return why it is not followed, or None."""
+        if len(self._links) >= MAX_LINKS:
+            return f"{path}: too many levels of symbolic links"
+        if directory.mode & 0o1002 == 0o1002 and link.uid not in (self._identity.uid, directory.uid):
+            return f"{path}: a link of user {link.uid} in a sticky directory is not followed (fs.protected_symlinks)"
+        self._links.append(f"{path} -> {link.target}")
+        self._chain.append(self._links[-1])
+        return None
+
+    def _stop(self, path: str, node: Node | None, reason: str, needs: int = 0) -> Access:
+        hidden = self._view.hides(path) if node is None else None
+        reason = f"{path}: {hidden}" if hidden else reason
+        reasons = (*self._links[:MAX_LINKS], reason)
+        at = self._view.board(path)
+        return Access(reasons=reasons, chain=(*self._chain, reason), at=at, node=node, needs=needs)
+
+    def _end(self, path: str, node: Node | None) -> Access:
+        if node is None:
+            return self._stop(path, None, f"{path}: does not exist")
+        mount = self._view.mount(path)
+        read_only = mount is not None and mount.read_only
+        directory, who = node.type == "directory", self._identity
+        reasons = (self._describe(node, path), *(("mounted read-only",) if read_only else ()))
+        reading = granted(who, node, _READ)
+        return Access(
+            read=reading,
+            write=granted(who, node, _WRITE | _SEARCH if directory else _WRITE) and not read_only,
+            list=directory and reading,
+            execute=granted(who, node, _SEARCH) if directory else _may_execute(who, node),
+            reasons=(*self._links, *reasons),
+            chain=(*self._chain, *reasons),
+            at=self._view.board(path),
+            node=node,
+        )
+
+    def _describe(self, node: Node, path: str) -> str:
+        return (
+            f"{path} is {node.mode:04o} {node.uid}:{node.gid}; the process counts as {counts_as(self._identity, node)}"
+        )
+
+
+def granted(identity: Identity, node: Node, need: int) -> bool:
+    """Tell whether ``node`` grants all bits of ``need`` (4 read, 2 write, 1 search) to ``identity``."""
+    if identity.uid == 0:
+        return True
+    return (node.mode >> _SHIFTS[counts_as(identity, node)]) & need == need
+
+
+def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "group", "others"]:
+    """Return which of a node's permission bits count for ``identity``."""
+    if identity.uid == 0:
+        return "root"
+    if identity.uid == node.uid:
+        return "owner"
+    return "group" if node.gid == identity.gid or node.gid in identity.groups else "others"
+
+
+_SHIFTS = {"root": 6, "owner": 6, "group": 3, "others": 0}
+
+
+def _may_execute(identity: Identity, node: Node) -> bool:
+    return bool(node.mode & 0o111) if identity.uid == 0 else granted(identity, node, _SEARCH)
 
 
 def _below(path: str, top: str) -> bool:
     return path == top or path.startswith(top.rstrip("/") + "/")
-
-
-def _parents(path: str) -> Iterator[str]:
-    return (str(p) for p in reversed(PurePosixPath(path).parents))
-
-
-def _walk(identity: Identity, nodes: Mapping[str, Node], path: str, *, start: str, links: int) -> Access:
-    """Check search on every directory from ``start`` down, follow links, then judge the last component."""
-    for parent in (p for p in _parents(path) if _below(p, start)):
-        node = nodes.get(parent)
-        if node is not None and node.type == "link":
-            return _follow(identity, nodes, node, parent, path[len(parent) :], links)
-        blocked = _blocked(identity, nodes, (parent,))
-        if blocked:
-            return Access(read=False, write=False, reasons=(blocked,))
-    node = nodes.get(path)
-    if node is None:
-        return Access(read=False, write=False, reasons=(f"{path}: does not exist",))
-    if node.type == "link":
-        return _follow(identity, nodes, node, path, "", links)
-    need_write = _WRITE | _SEARCH if node.type == "directory" else _WRITE
-    need_read = _READ
-    return Access(
-        read=_granted(identity, node, need_read),
-        write=_granted(identity, node, need_write),
-        reasons=(_describe(identity, node, path),),
-    )
-
-
-def _follow(identity: Identity, nodes: Mapping[str, Node], link: Node, at: str, rest: str, links: int) -> Access:
-    if links >= MAX_LINKS:
-        return Access(read=False, write=False, reasons=(f"{at}: too many levels of symbolic links",))
-    target = link_target(at, link.target or "")
-    answer = _walk(identity, nodes, target + rest, start="/", links=links + 1)
-    return Access(read=answer.read, write=answer.write, reasons=(f"{at} -> {link.target}", *answer.reasons))
-
-
-def _blocked(
-    identity: Identity,
-    nodes: Mapping[str, Node],
-    directories: Iterator[str] | tuple[str, ...],
-    *,
-    missing_is_open: bool = False,
-) -> str | None:
-    """Return why one of the directories cannot be passed, or None. A mount point's missing parents are made 0755."""
-    for path in directories:
-        node = nodes.get(path)
-        if node is None:
-            if missing_is_open:
-                continue
-            return f"{path}: does not exist"
-        if node.type != "directory" and node.type != "link":
-            return f"{path}: not a directory"
-        if node.type == "directory" and not _granted(identity, node, _SEARCH):
-            return f"no search permission: {_describe(identity, node, path)}"
-    return None
-
-
-def _granted(identity: Identity, node: Node, need: int) -> bool:
-    if identity.uid == 0:
-        return True
-    return (node.mode >> _shift(identity, node)) & need == need
-
-
-def _shift(identity: Identity, node: Node) -> int:
-    if identity.uid == node.uid:
-        return 6
-    return 3 if node.gid == identity.gid or node.gid in identity.groups else 0
-
-
-def _describe(identity: Identity, node: Node, path: str) -> str:
-    who = "root" if identity.uid == 0 else {6: "owner", 3: "group", 0: "others"}[_shift(identity, node)]
-    return f"{path} is {node.mode:04o} {node.uid}:{node.gid}; the process counts as {who}"

@@ -17,6 +17,9 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permission, Resource
 
+STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+"""What every container's /dev holds, beside links to a process's own open files."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:

@@ -31,6 +31,7 @@ class Given:
     group: Group
     packages: Mapping[str, Package] = field(default_factory=dict)
     files: tuple[BoardFile, ...] = ()
+    boards: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -62,6 +63,7 @@ def given(path: Path, sources: Sequence[str] = ()) -> Given:
         group=group,
         packages=packages,
         files=scenario.files if scenario else (),
+        boards=scenario.boards if scenario else (),
         notes=definition.notes,
     )
 

@@ -21,7 +21,7 @@ from edge_sim.agent.probe import Files, StandIn, describe
 from edge_sim.agent.state import State
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, HostFacts, Node, NodeType, link_target
+from edge_sim.facts import HostFacts, Node, NodeType, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.offline.target import Target
@@ -63,13 +63,7 @@ class Listing:
 
     def real(self, path: str) -> str:
         """Return ``path`` without the links that it leads through, itself included."""
-        for _ in range(MAX_LINKS):
-            steps = [path, *(str(p) for p in Path(path).parents)]
-            link = next((s for s in reversed(steps) if (n := self.nodes.get(s)) and n.type == "link"), None)
-            if link is None:
-                break
-            path = link_target(link, self.nodes[link].target or "") + path[len(link) :]
-        return path
+        return resolve(self.nodes, path)
 
     def text(self, path: str) -> str:
         return self.texts.get(self.real(path), "")

@@ -20,7 +20,7 @@ from edge_sim.agent.state import State
 from edge_sim.emulation.boardroot import laid
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import EdgeSimError
-from edge_sim.facts import MAX_LINKS, HostFacts, Node, link_target
+from edge_sim.facts import HostFacts, Node, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.profiles import DeviceProfile
@@ -59,7 +59,7 @@ def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Targe
         for item in laid(file, profile):
             mode = 0o777 if item.type == "link" else item.mode
             node = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
-            path = _through(item.path, paths)
+            path = resolve(paths, posixpath.dirname(item.path)).rstrip("/") + f"/{posixpath.basename(item.path)}"
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
             paths[path] = node
@@ -101,16 +101,6 @@ def _record(gg: Path, name: str, closed: set[str]) -> State:
             raise
         closed.add(name)
         return State()
-
-
-def _through(path: str, nodes: Mapping[str, Node]) -> str:
-    """Return where ``path`` lies when links of the board lead there (OpenWrt: ``/var`` is ``tmp``)."""
-    for _ in range(MAX_LINKS):
-        link = next((p for p in _parents(path) if (node := nodes.get(p)) and node.type == "link"), None)
-        if link is None:
-            break
-        path = link_target(link, nodes[link].target or "") + path[len(link) :]
-    return path
 
 
 def _parents(path: str) -> Iterator[str]:

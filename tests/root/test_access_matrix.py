@@ -11,6 +11,7 @@ import pytest
 
 from edge_sim.agent import access
 from edge_sim.greengrass.functions import RunAs
+from edge_sim.greengrass.matrix import MAX_PATHS
 from edge_sim.greengrass.plan import plan
 from tests.root.functions_board import Board, board, contents
 
@@ -31,6 +32,10 @@ def rows(made: Board) -> dict[tuple[str, str], dict[str, Any]]:
     entries = plan(made.group, made.facts, contents(made.scenario, made.group))
     found = access.matrix(made.group, made.root, made.facts, entries)
     return {(row["function"], row["resource"]): row for row in found}
+
+
+def answers(row: dict[str, Any], right: str) -> tuple[bool | None, bool | None]:
+    return row[right]["computed"], row[right]["probed"]
 
 
 def test_the_example_is_as_the_definition_says(here: Board) -> None:
@@ -58,14 +63,15 @@ def test_a_mode_that_is_not_the_plans_parts_the_two_answers(here: Board) -> None
     weights = next(here.root.rglob("mlmodel_public/digits-model-uuid/weights.csv"))
     weights.chmod(0o666)
     row = rows(here)["read-digits", "digits-model"]
-    assert (row["write"], row["agree"], row["ok"]) == ({"computed": False, "probed": True}, False, False)
+    assert (answers(row, "write"), row["agree"], row["ok"]) == ((False, True), False, False)
     assert any("weights.csv: computed ro, probed rw" in reason for reason in row["reasons"])
 
 
 def test_an_unreadable_volume_is_not_ok_and_both_say_so(here: Board) -> None:
     here.path("/srv/meter/readings.csv").chmod(0o600)
     row = rows(here)["meter-log", "meter-readings"]
-    assert (row["read"], row["agree"], row["ok"]) == ({"computed": False, "probed": False}, True, False)
+    assert (answers(row, "read"), row["agree"], row["ok"]) == ((False, False), True, False)
+    assert row["read"]["fix"] == "chmod g+r /srv/meter/readings.csv"
     assert any("EACCES" in reason for reason in row["reasons"])
 
 
@@ -89,7 +95,7 @@ def test_a_board_that_cannot_start_the_function_gives_no_access(here: Board) -> 
 
 
 def test_a_large_resource_is_sampled_and_says_so(here: Board) -> None:
-    for number in range(access.MAX_PATHS):
+    for number in range(MAX_PATHS):
         here.path(f"/srv/meter/{number}").touch()
     row = rows(here)["meter-log", "meter-readings"]
-    assert (row["paths"], row["total"]) == (access.MAX_PATHS, access.MAX_PATHS + 2)
+    assert (row["paths"], row["total"]) == (MAX_PATHS, MAX_PATHS + 2)

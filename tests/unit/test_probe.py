@@ -105,17 +105,27 @@ def test_board_paths_never_leave_the_root(root: Path) -> None:
         inside(root, "/a")
 
 
+def rights(path: str) -> tuple[set[str], dict[str, str]]:
+    answer = open_for_real(path)
+    return {right for right, got in answer.items() if got is True}, answer["errors"]
+
+
 def test_a_probe_opens_for_real_and_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("kept")
     before = (file.stat().st_mtime_ns, sorted(tmp_path.iterdir()))
-    assert open_for_real(str(file)) == {"read": True, "write": True, "errors": {}}
-    assert open_for_real(str(tmp_path))["write"] is True
+    here = Path.cwd()
+    assert rights(str(file)) == ({"read", "write"}, {"list": "ENOTDIR", "execute": "EACCES"})
+    assert rights(str(tmp_path)) == ({"read", "write", "list", "execute"}, {})
+    os.chdir(here)
     assert (file.stat().st_mtime_ns, sorted(tmp_path.iterdir())) == before
     assert file.read_text() == "kept"
-    assert open_for_real("/dev/null") == {"read": True, "write": True, "errors": {}}
-    assert open_for_real(str(tmp_path / "none"))["errors"] == {"read": "ENOENT", "write": "ENOENT"}
+    assert rights("/dev/null")[0] == {"read", "write"}
+    assert rights(str(tmp_path / "none")) == (
+        set(),
+        {**dict.fromkeys(("read", "write", "list"), "ENOENT"), "execute": "EACCES"},
+    )
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    assert open_for_real(str(fifo))["errors"] == {"write": "ENXIO"}, "a pipe without a reader does not block"
+    assert open_for_real(str(fifo))["errors"]["write"] == "ENXIO", "a pipe without a reader does not block"
     assert stat.S_ISFIFO(fifo.stat().st_mode)

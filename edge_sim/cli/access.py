@@ -1,0 +1,122 @@
+"""``edge-sim access``: which function may open what, why, and which change would alter it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.offline.given import Given
+    from edge_sim.offline.target import Target
+
+DISAGREEMENT, NOT_AS_DEFINED = 1, 4
+
+
+@click.command("access")
+@GROUP
+@click.option("--function", "function_id", metavar="F", help="Only this function, with the chain of reasons.")
+@click.option("--path", metavar="P", help="This path, as the functions would name it, instead of the resources.")
+@click.option("--profile", "names", multiple=True, metavar="NAME", help="A board; repeat it. Default: the scenario's.")
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+)
+@click.option("--probe", is_flag=True, help="With --root, as root: a process like the function's opens each path.")
+@GREENGRASS_ROOT
+@SOURCE
+@FORMAT
+def command(
+    group: Path,
+    function_id: str | None,
+    path: str | None,
+    names: tuple[str, ...],
+    root: Path | None,
+    probe: bool,
+    greengrass_root: str,
+    sources: tuple[str, ...],
+    fmt: str,
+) -> None:
+    """Print for every function and resource whether it may be read, written, listed and executed, and by what.
+
+    By attachment, by a shared gid only, by world bits, as its owner or as root. Where that is not what the definition
+    says, or with --function or --path, the chain of reasons follows, and the change that would alter it. Then the blast
+    radius: what the GIDs mean on this board. Status 4: not as the definition says; 1: computed and probed disagree.
+
+    \b
+    Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
+    """
+    if probe and root is None:
+        raise UsageError("--probe needs --root DIR: a board that the group has been applied to")
+    from edge_sim.greengrass.blast import blast_radius
+    from edge_sim.offline import reaching
+    from edge_sim.offline.given import given
+    from edge_sim.offline.packages import packed_group
+    from edge_sim.offline.planning import planned
+
+    read = given(group, sources)
+    _check(function_id, [function.id for function in read.group.functions])
+    boards: list[dict[str, Any]] = []
+    with packed_group(read) as packed:
+        for board in _targets(read, names, root, greengrass_root):
+            plan = planned(packed, board)
+            if probe and root:
+                rows = reaching.probed(plan, root.resolve(), path)
+            else:
+                rows = reaching.of_path(plan, path) if path else reaching.rows(plan)
+            shown = [row for row in rows if function_id in (None, row["function"])]
+            blast = blast_radius(plan.group, board.facts)
+            odd = [
+                f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words
+            ]
+            notes = [*plan.notes, *odd]
+            boards.append({"target": board.name, "access": shown, "blast_radius": blast, "notes": notes})
+    if fmt == "json":
+        click.echo(json.dumps({"boards": boards}, indent=2))
+    else:
+        for one in boards:
+            _print(one, detailed=bool(function_id or path))
+    sys.exit(_status([row for one in boards for row in one["access"]]))
+
+
+def _check(function_id: str | None, known: Sequence[str]) -> None:
+    if function_id is not None and function_id not in known:
+        raise UsageError(f"the group has no function {function_id}", hint=f"Functions: {', '.join(known) or 'none'}.")
+
+
+def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
+    from edge_sim.offline import target
+    from edge_sim.profiles import load_profile
+
+    if root and names:
+        raise UsageError("--root and --profile exclude each other")
+    if root:
+        return [target.of_root(root, read.group, greengrass_root)]
+    chosen = names or read.boards
+    if not chosen:
+        raise UsageError("access needs --profile NAME or --root DIR", hint="See: edge-sim profiles list")
+    return [target.of_profile(load_profile(name), read.files) for name in chosen]
+
+
+def _status(rows: Sequence[Mapping[str, Any]]) -> int:
+    if any(row["agree"] is False for row in rows):
+        return DISAGREEMENT
+    return NOT_AS_DEFINED if any(row["ok"] is False for row in rows) else 0
+
+
+def _print(board: Mapping[str, Any], *, detailed: bool) -> None:
+    from edge_sim.offline.showaccess import access_lines, blast_lines
+
+    click.echo(board["target"])
+    for line in access_lines(board["access"], detailed=detailed):
+        click.echo(f"  {line}")
+    for line in blast_lines(board["blast_radius"]):
+        click.echo(f"  {line}")
+    for note in board["notes"]:
+        click.echo(f"note: {note}", err=True)

@@ -1,0 +1,102 @@
+"""What a group's GIDs and users reach beside what they are meant for. Pure: a group and one board's facts.
+
+A function is put into the group that owns a model (``OwnerSetting``) or a local resource. On an OS image where that GID
+means something else, the function reaches all that belongs to it, and the group's members reach the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.process import identity
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """One GID that the group's functions run with, or own models with, on one board.
+
+    ``names`` are what the board calls it, ``accounts`` who is in it there. ``models`` belong to it, ``functions`` are
+    in it; ``also`` are the board's paths that they reach through it without having them attached.
+    """
+
+    gid: int
+    names: tuple[str, ...]
+    accounts: tuple[str, ...]
+    models: tuple[str, ...]
+    functions: tuple[str, ...]
+    also: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def blast_radius(group: Group, facts: HostFacts) -> dict[str, Any]:
+    """Return ``groups`` (a Reach each), ``root_functions`` and ``shared`` (models that own one GID together)."""
+    reaches = list(_reaches(group, facts))
+    root = [function.id for function in group.functions if identity(group, function, facts).uid == 0]
+    return {
+        "groups": [asdict(reach) for reach in reaches],
+        "root_functions": root,
+        "shared": [{"gid": reach.gid, "models": list(reach.models)} for reach in reaches if len(reach.models) > 1],
+    }
+
+
+def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:
+    owners = {
+        resource.id: facts.gid(resource.data.owner.group_owner or "")
+        for resource in group.resources
+        if isinstance(resource.data, Model) and resource.data.owner
+    }
+    members = {function.id: identity(group, function, facts) for function in group.functions}
+    lent = {gid for who in members.values() for gid in who.groups}
+    for gid in sorted(lent | {gid for gid in owners.values() if gid is not None}):
+        names = tuple(name for name, known in facts.groups.items() if known == gid)
+        accounts = tuple(sorted({*facts.members.get(gid, ()), *_primary(facts, gid)}))
+        models = tuple(model for model, owner in owners.items() if owner == gid)
+        functions = tuple(id_ for id_, who in members.items() if gid in (who.gid, *who.groups))
+        also = tuple(_also(group, functions, facts, gid))
+        yield Reach(
+            gid=gid,
+            names=names,
+            accounts=accounts,
+            models=models,
+            functions=functions,
+            also=also,
+            warnings=tuple(_warnings(gid, names, accounts, models, also)),
+        )
+
+
+def _primary(facts: HostFacts, gid: int) -> Iterator[str]:
+    return (name for name, user in facts.users.items() if user.gid == gid and user.uid != 0)
+
+
+def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) -> Iterator[str]:
+    """Yield the board's paths that the group may open and that not all of these functions have attached."""
+    attached = [
+        {r.data.source_path for r, _ in group.attached(f) if isinstance(r.data, LocalDevice | LocalVolume)}
+        for f in group.functions
+        if f.id in functions
+    ]
+    for path, node in facts.paths.items():
+        opens = node.gid == gid and node.type != "link" and node.mode >> 3 & 0o6
+        if opens and attached and not all(_within(path, own) for own in attached):
+            yield path
+
+
+def _within(path: str, sources: set[str]) -> bool:
+    return any(path == source or path.startswith(f"{source}/") for source in sources)
+
+
+def _warnings(
+    gid: int, names: tuple[str, ...], accounts: tuple[str, ...], models: tuple[str, ...], also: tuple[str, ...]
+) -> Iterator[str]:
+    called = f"GID {gid} ({', '.join(names)})" if names else f"GID {gid}, which has no name here,"
+    if models and accounts:
+        yield f"{called} lets {', '.join(accounts)} open {', '.join(models)}"
+    if models and also:
+        yield f"{called} is owned by models and opens {', '.join(also)} to their functions"
+    if len(models) > 1:
+        yield f"{called} owns {', '.join(models)}: a function attached to one must be attached to all"

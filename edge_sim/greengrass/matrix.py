@@ -1,0 +1,233 @@
+"""Who can reach what: every function against every resource, as rows. Pure: trees, nodes and probed answers come in.
+
+The computed answer comes from ``access``; a probed one, where there is one, from a process with the function's
+identity and view that opened the paths. They are two roads to one truth: where they part, ``agree`` is false and one of
+the two is wrong. ``ok`` asks whether the access is what the definition says.
+
+A model that is not attached is asked for as well, at its place on the board: sharing a group must not open it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from edge_sim.facts import HostFacts, Node
+from edge_sim.greengrass.access import RIGHTS, Access, Right, computed
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import model_directory, work_directory
+from edge_sim.greengrass.process import FunctionProcess, effective_permission
+from edge_sim.greengrass.remedy import Case, by, fix
+from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource
+
+MAX_PATHS = 200
+"""How many paths of one resource are asked about; a larger one is sampled from the top, and ``paths`` says so."""
+MAX_COUNTED = 10_000
+"""Where counting a resource's paths ends: a volume may be a whole disk."""
+MAX_REASONS = 5
+"""How many paths with a fault are named in one row."""
+NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
+KEPT = "what it writes there stays in the container, and never comes to the board"
+Expected = Literal["ro", "rw", "none"]
+Tree = Callable[[str], Iterator[str]]
+"""Yields "" for a place on the board and "/…" for the files and directories in it, top down, links left out."""
+Probed = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One cell of the matrix: the paths as the function would name them, and as the board names them.
+
+    ``claimed``: the definition says something about it. Of a local resource that is not attached it says nothing.
+    """
+
+    resource: Resource | None
+    attached: bool
+    expected: Expected
+    paths: tuple[tuple[str, str], ...]
+    total: int
+    claimed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    path: str
+    computed: Access
+    probed: Mapping[str, Any] | None
+
+    def real(self, right: Right) -> bool:
+        """Return what is known best: the probed answer, else the computed one."""
+        return self.computed.grants(right) if self.probed is None else bool(self.probed[right])
+
+
+def questions(
+    group: Group, process: FunctionProcess, facts: HostFacts, tree: Tree, *, every: bool = False
+) -> Iterator[Question]:
+    """Yield a question for every resource attached to the function, and for every model that is not.
+
+    With ``every`` also for the local resources that are not attached.
+    """
+    attached = {resource.id: policy for resource, policy in group.attached(process.function)}
+    for resource in group.resources:
+        policy = attached.get(resource.id)
+        place = _board_place(group, resource, facts)
+        model = isinstance(resource.data, Model)
+        if place is None or (policy is None and not model and not every):
+            continue
+        everything = list(islice(tree(place), MAX_COUNTED))
+        seen_at = _place(resource, process, facts) if policy else place
+        yield Question(
+            resource=resource,
+            attached=policy is not None,
+            expected=effective_permission(resource, policy) if policy else "none",
+            paths=tuple((seen_at + rest, place + rest) for rest in everything[:MAX_PATHS]),
+            total=len(everything),
+            claimed=policy is not None or model,
+        )
+
+
+def about(path: str) -> Question:
+    """Return the question for one path that is asked about whatever the definition says of it."""
+    return Question(resource=None, attached=False, expected="none", paths=((path, path),), total=1, claimed=False)
+
+
+def row(
+    process: FunctionProcess,
+    question: Question,
+    facts: HostFacts,
+    nodes: Mapping[str, Node],
+    probed: Probed | None = None,
+) -> dict[str, Any]:
+    """Return one row, as JSON has it.
+
+    ``function``, ``resource``, ``type``, ``path``, ``paths`` (how many were asked about), ``total``, ``expected``
+    (``ro``, ``rw`` or ``none``), for each right ``computed``, ``probed``, ``by`` and ``fix``, then ``agree``, ``ok``,
+    ``reasons`` and ``chain``. A right that the resource cannot have (listing a device) is None. ``agree`` is None when
+    nothing was probed, ``ok`` when the definition says nothing; so is what a probe cannot show here: writing to a
+    read-only device.
+    """
+    case = Case(process=process, nodes=nodes, facts=facts, resource=question.resource, attached=question.attached)
+    answers = [
+        _Answer(path=path, computed=computed(process, nodes, path), probed=probed[path] if probed is not None else None)
+        for path, _ in question.paths
+    ]
+    kept = process.isolation == "GreengrassContainer" and not question.attached
+    rights: dict[str, dict[str, Any]] = {
+        right: _right(case, question.expected, answers, right, kept=kept) for right in RIGHTS
+    }
+    excused = question.expected == "none" and process.identity.uid == 0
+    wanted = _wanted(question.expected)
+    best = "computed" if probed is None else "probed"
+    judged: tuple[Right, ...] = ("read", "write", "list")
+    as_wanted = all(rights[right][best] in (None, wanted[right]) for right in judged)
+    found = {
+        "function": process.function.id,
+        "resource": question.resource.id if question.resource else None,
+        "type": TYPE_NAMES[type(question.resource.data)] if question.resource else None,
+        "path": question.paths[0][0],
+        "paths": len(answers),
+        "total": question.total,
+        "expected": question.expected,
+        **rights,
+        "agree": None if probed is None else _agree(answers, kept=kept),
+        "ok": excused or as_wanted or (False if question.claimed else None),
+        "reasons": _reasons(question, answers, excused=excused),
+        "chain": list(answers[0].computed.chain),
+    }
+    unenforced = any(one.probed is not None and one.probed.get("enforced") is False for one in answers)
+    return _not_enforced(found) if unenforced and rights["read"][best] else found
+
+
+def _board_place(group: Group, resource: Resource, facts: HostFacts) -> str | None:
+    """Return where a resource lies on the board, or None when it has no path (a secret, a model not deployed)."""
+    if isinstance(resource.data, LocalDevice | LocalVolume):
+        return resource.data.source_path
+    artifact = group.artifacts.get(resource.id)
+    return model_directory(facts, resource, artifact) if artifact else None
+
+
+def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> str:
+    """Return the path that the function itself uses for an attached resource."""
+    if isinstance(resource.data, LocalDevice):
+        return resource.data.source_path
+    assert isinstance(resource.data, LocalVolume | Model)  # noqa: S101 - secrets have no place and never come here
+    destination = resource.data.destination_path
+    if process.isolation == "GreengrassContainer":
+        return destination
+    return f"{work_directory(facts, process.function)}/{destination.lstrip('/')}"
+
+
+def _wanted(expected: Expected) -> dict[Right, bool]:
+    reading = expected != "none"
+    return {"read": reading, "write": expected == "rw", "list": reading, "execute": reading}
+
+
+def _concerned(answers: Sequence[_Answer], right: Right) -> list[_Answer]:
+    """Return the answers that a right makes sense for: directories are listed, and they and programs executed."""
+    if right in ("read", "write"):
+        return list(answers)
+    return [a for a in answers if (n := a.computed.node) is None or _can(n, right) or a.computed.needs]
+
+
+def _can(node: Node, right: Right) -> bool:
+    return node.type == "directory" or (right == "execute" and node.type == "file" and bool(node.mode & 0o111))
+
+
+def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, kept: bool) -> dict[str, Any]:
+    """Sum up over the paths: what is granted must hold for all of them, what is not must not hold for any."""
+    concerned = _concerned(answers, right)
+    if not concerned:
+        return {"computed": None, "probed": None, "by": None, "fix": None}
+    if right == "write" and kept:
+        return {"computed": False, "probed": None, "by": None, "fix": fix(case, Access(), right, concerned[0].path)}
+    over = all if _wanted(expected)[right] else any
+    told = over(one.computed.grants(right) for one in concerned)
+    real = None if concerned[0].probed is None else over(bool(one.probed and one.probed[right]) for one in concerned)
+    shown = next((one for one in concerned if one.computed.grants(right) == told), concerned[0])
+    needed = told != _wanted(expected)[right] or not told
+    return {
+        "computed": told,
+        "probed": real,
+        "by": by(case, shown.path, right) if told else None,
+        "fix": fix(case, shown.computed, right, shown.path) if needed else None,
+    }
+
+
+def _agree(answers: Sequence[_Answer], *, kept: bool) -> bool:
+    rights = [right for right in RIGHTS if not (kept and right == "write")]
+    return all(one.computed.grants(right) == one.real(right) for one in answers for right in rights)
+
+
+def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -> list[str]:
+    """Return the reasons for the first path, and for the first few that are not as they should be."""
+    reasons = list(answers[0].computed.reasons)
+    if excused:
+        return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
+    wanted = _wanted(question.expected)
+    if question.claimed:
+        odd = (a for a in answers if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
+        reasons += (_odd(one, question.expected) for one in islice(odd, MAX_REASONS))
+    return reasons
+
+
+def _odd(one: _Answer, expected: Expected) -> str:
+    told = f"{one.path}: computed {_word(one.computed.read, one.computed.write)}"
+    if one.probed is not None:
+        errors = (
+            ", ".join(f"{kind}: {error}" for kind, error in one.probed["errors"].items() if kind != "list")
+            or "no error"
+        )
+        told += f", probed {_word(one.real('read'), one.real('write'))} ({errors})"
+    return f"{told}, the definition says {expected}"
+
+
+def _word(read: bool, write: bool) -> str:
+    return {(True, True): "rw", (True, False): "ro", (False, True): "write only"}.get((read, write), "none")
+
+
+def _not_enforced(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A read-only device that can be written here says nothing about a core, whose devices cgroup refuses it."""
+    write = {**found["write"], "probed": None}
+    return {**found, "write": write, "agree": None, "ok": None, "reasons": [found["reasons"][0], NO_LANDLOCK]}

@@ -1,0 +1,81 @@
+"""Who may open what on a board, computed from the plan alone: the rows of ``greengrass.matrix`` without a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent.access import matrix, secret_rows
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import Node, resolve
+from edge_sim.greengrass.matrix import about, questions, row
+from edge_sim.greengrass.process import function_process
+from edge_sim.offline.planning import Planned
+
+
+def rows(planned: Planned) -> list[dict[str, Any]]:
+    """Return a row for every function and every resource that has a path, on the board as it is after the plan."""
+    facts = planned.target.facts
+    nodes = after(planned)
+    tree = _tree(nodes)
+    found = []
+    for function in planned.group.functions:
+        process = function_process(planned.group, function, facts)
+        asked = questions(planned.group, process, facts, tree, every=True)
+        found += [row(process, question, facts, nodes) for question in asked]
+        found += secret_rows(planned.group, function)
+    return found
+
+
+def of_path(planned: Planned, path: str) -> list[dict[str, Any]]:
+    """Return a row for every function and one path, as the function would name it."""
+    facts, nodes = planned.target.facts, after(planned)
+    question = about(path)
+    processes = (function_process(planned.group, function, facts) for function in planned.group.functions)
+    return [row(process, question, facts, nodes) for process in processes]
+
+
+def probed(planned: Planned, root: Path, path: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows with what real processes could do on the board below ``root``, or those of one path.
+
+    Raises InvalidDefinitionError when something of the plan is not there at all; UnsupportedEnvironmentError when this
+    process cannot start others with a function's identity.
+    """
+    missing = [line.path for line in planned.changes if line.kind == "create"]
+    if missing:
+        hint = "edge-sim apply GROUP --root DIR"
+        raise InvalidDefinitionError(f"{missing[0]}: is not there, so that a probe shows nothing", hint=hint)
+    return matrix(planned.group, root, planned.target.facts, planned.entries, every=True, path=path)
+
+
+def after(planned: Planned) -> Mapping[str, Node]:
+    """Return what is on the board once the plan has been carried out, with the parents of all paths."""
+    gone = {line.path for line in planned.lines if line.kind == "remove"}
+    there = {**planned.target.facts.paths, **planned.target.disk}
+    nodes = {path: node for path, node in there.items() if path not in gone}
+    nodes |= {entry.path: entry.node for entry in planned.entries}
+    for path in list(nodes):
+        while path != "/":
+            path = path.rpartition("/")[0] or "/"
+            nodes.setdefault(path, Node(type="directory", uid=0, gid=0, mode=0o755))
+    return nodes
+
+
+def _tree(nodes: Mapping[str, Node]) -> Callable[[str], Iterator[str]]:
+    """Return what yields "" for a place and "/…" for files and directories in it, one level after the other."""
+    inside: dict[str, list[str]] = {}
+    for path in sorted(nodes):
+        inside.setdefault(path.rpartition("/")[0] or "/", []).append(path)
+
+    def tree(place: str) -> Iterator[str]:
+        yield ""
+        top = resolve(nodes, place)
+        waiting = [top]
+        for directory in waiting:  # grows while it is read
+            for path in inside.get(directory, ()):
+                if nodes[path].type in ("file", "directory"):
+                    yield path[len(top) :]
+                    waiting.append(path)
+
+    return tree
