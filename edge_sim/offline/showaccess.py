@@ -62,12 +62,11 @@ def _details(row: Row) -> Iterator[str]:
     for reason in row["reasons"]:
         if reason not in row["chain"]:
             yield f"      {reason}"
-    changes: dict[str, list[str]] = {}
+    changes: dict[tuple[str, str], list[str]] = {}
     for right in RIGHTS:
         answer = row[right]
         if answer["fix"]:
-            changes.setdefault(f"{'to refuse' if answer['computed'] else 'to allow'} {{}}: {answer['fix']}", []).append(
-                right
-            )
-    for change, rights in changes.items():
-        yield f"      {change.replace('{}', ', '.join(rights), 1)}"
+            verb = "refuse" if answer["computed"] else "allow"
+            changes.setdefault((verb, answer["fix"]), []).append(right)
+    for (verb, change), rights in changes.items():
+        yield f"      to {verb} {', '.join(rights)}: {change}"
