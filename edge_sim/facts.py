@@ -67,6 +67,8 @@ class HostFacts:
     """The accounts that the board's group file lists in each group, by GID."""
     greengrass: GreengrassInstall = field(default_factory=GreengrassInstall)
     paths: Mapping[str, Node] = field(default_factory=dict)
+    protected_links: bool = True
+    """``fs.protected_symlinks``: systemd and OpenWrt set it, a kernel left alone does not."""
     unsupported: frozenset[str] = frozenset()
     """Features that Greengrass does not have on this board, such as ``ml-inference`` on OpenWrt."""
     surveyed: bool = True

@@ -56,6 +56,7 @@ def probe(
         architecture=facts.architecture or platform.machine(),
         memory_kib=_memory_kib(),
         cpus=os.cpu_count() or 1,
+        protected_links=_protected_links(),
     )
 
 
@@ -85,6 +86,16 @@ def paths_below(root: Path, paths: Iterable[str]) -> dict[str, Node]:
     A path that is missing from the answer does not exist.
     """
     return _paths(_below(root), paths)
+
+
+def _protected_links() -> bool:
+    """Return the running kernel's setting; a kernel without one (before 3.6) protects nothing."""
+    try:
+        return Path("/proc/sys/fs/protected_symlinks").read_text().strip() != "0"
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _below(root: Path) -> Files:

@@ -3,8 +3,8 @@
 The kernel's rule (path_resolution(7)), component by component: every directory on the way must grant search, the last
 component what is asked; the owner's bits decide for the owner, else the group's for members, else the others'. Root
 passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and in a directory
-that everybody may write to and that is sticky only where the link is one's own or the directory's owner's
-(``fs.protected_symlinks``, which Debian, Raspbian and OpenWrt set). In a container the way leads through its mounts.
+that everybody may write to and that is sticky only where the link is one's own or the directory's owner's, where the
+board has ``fs.protected_symlinks`` set. In a container the way leads through its mounts.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str) -> 
     ``nodes`` holds what is on the board by board path, with parents and link targets; a path that is missing from
     it does not exist.
     """
-    return _Walk(process.identity, View(process, nodes)).to(path)
+    return _Walk(process, View(process, nodes)).to(path)
 
 
 class View:
@@ -102,8 +102,9 @@ class View:
 class _Walk:
     """One walk along a path, by one identity."""
 
-    def __init__(self, identity: Identity, view: View) -> None:
-        self._identity = identity
+    def __init__(self, process: FunctionProcess, view: View) -> None:
+        self._identity = process.identity
+        self._protected = process.protected_links
         self._view = view
         self._chain: list[str] = []
         self._links: list[str] = []
@@ -113,17 +114,17 @@ class _Walk:
         waiting = path.split("/")[::-1]
         while waiting:
             part = waiting.pop()
-            if part in ("", "."):
-                continue
             if node is None:
                 return self._stop(here, None, f"{here}: does not exist")
             if node.type != "directory":
                 return self._stop(here, node, f"{here}: not a directory")
+            if not part:  # a slash too many asks for a directory, and for no more
+                continue
             if not granted(self._identity, node, _SEARCH):
                 return self._stop(here, node, f"no search permission: {self._describe(node, here)}", _SEARCH)
             self._chain.append(f"search: {self._describe(node, here)}")
-            if part == "..":
-                here = posixpath.dirname(here)
+            if part in (".", ".."):
+                here = here if part == "." else posixpath.dirname(here)
                 node = self._view.look(here)
                 continue
             child = posixpath.join(here, part)
@@ -143,7 +144,8 @@ class _Walk:
         """Note a link; return why it is not followed, or None."""
         if len(self._links) >= MAX_LINKS:
             return f"{path}: too many levels of symbolic links"
-        if directory.mode & 0o1002 == 0o1002 and link.uid not in (self._identity.uid, directory.uid):
+        shared = self._protected and directory.mode & 0o1002 == 0o1002
+        if shared and link.uid not in (self._identity.uid, directory.uid):
             return f"{path}: a link of user {link.uid} in a sticky directory is not followed (fs.protected_symlinks)"
         self._links.append(f"{path} -> {link.target}")
         self._chain.append(self._links[-1])

@@ -55,6 +55,7 @@ class FunctionProcess:
     environment: Mapping[str, str]
     working_directory: str
     code_directory: str
+    protected_links: bool = True
 
 
 def function_process(group: Group, function: Function, facts: HostFacts) -> FunctionProcess:
@@ -74,6 +75,7 @@ def function_process(group: Group, function: Function, facts: HostFacts) -> Func
         environment=_environment(function, facts, contained=contained, code=code),
         working_directory="/lambda" if contained else work_directory(facts, function),
         code_directory=code,
+        protected_links=facts.protected_links,
     )
 
 

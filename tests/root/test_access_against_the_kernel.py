@@ -1,35 +1,38 @@
-"""The computed access answer against the kernel's: random trees, random identities, real processes that open paths."""
+"""The computed access answer against the kernel's: random trees, random identities, real processes that try paths."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from edge_sim.facts import Node, NodeType
-from edge_sim.greengrass.access import computed
+from edge_sim.greengrass.access import RIGHTS, computed
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files and ids")]
 
 SEED = 20261123
-TREES, IDENTITIES = 50, 20
+TREES, IDENTITIES, PATHS = 1_000, 10, 10
 IDS = (0, 7, 8, 9)
 KINDS: tuple[NodeType, ...] = ("directory", "directory", "file", "link")
+MODES = (0o755, 0o750, 0o700, 0o1777, 0o2770, 0o555, 0o440, 0o711)
+PROTECTED = Path("/proc/sys/fs/protected_symlinks").read_text().strip() != "0"
 
 
 def tree(dice: random.Random, top: Path) -> dict[str, Node]:
-    """Make ten random paths below ``top`` and return them as the answer is to see them; ``/`` is ``top``."""
+    """Make random paths below ``top`` and return them as the answer is to see them; ``/`` is ``top``."""
     top.mkdir()
     top.chmod(0o755)
     nodes = {"/": Node(type="directory", uid=0, gid=0, mode=0o755)}
     directories = [top]
-    for number in range(10):
+    for number in range(PATHS):
         parent = dice.choice(directories)
         path = parent / f"n{number}"
         kind = dice.choice(KINDS)
@@ -40,9 +43,10 @@ def tree(dice: random.Random, top: Path) -> dict[str, Node]:
         elif kind == "file":
             path.touch()
         else:
-            target = dice.choice((f"n{dice.randrange(10)}", f"../n{dice.randrange(10)}", f"/n{dice.randrange(10)}"))
+            target = link(dice, nodes)
             path.symlink_to(target)
-        uid, gid, mode = dice.choice(IDS), dice.choice(IDS), dice.randrange(0o1000)
+        uid, gid = dice.choice(IDS), dice.choice(IDS)
+        mode = dice.choice(MODES) if dice.random() < 0.5 else dice.randrange(0o10000)
         os.chown(path, uid, gid, follow_symlinks=False)
         if kind != "link":
             path.chmod(mode)
@@ -50,20 +54,36 @@ def tree(dice: random.Random, top: Path) -> dict[str, Node]:
     return nodes
 
 
-def opened(top: Path, identity: Identity, paths: list[str]) -> dict[str, list[bool]]:
-    """Fork, chroot to the tree, become ``identity``, and really open every path for reading and for writing."""
+def link(dice: random.Random, nodes: dict[str, Node]) -> str:
+    """A target: near, above, absolute, through what is there and back, or with a slash at the end."""
+    near = f"n{dice.randrange(PATHS)}"
+    there = dice.choice(list(nodes))
+    return dice.choice((near, f"../{near}", f"/{near}", there, f"{there}/../{near}", f"../..{there}", f"./{near}/."))
+
+
+def asked(nodes: dict[str, Node], dice: random.Random) -> list[str]:
+    """The tree's own paths, one through whatever is there and one that need not be there."""
+    known = list(nodes)
+    return [*known, f"{dice.choice(known)}/n{dice.randrange(PATHS)}", f"{dice.choice(known)}/../n0"]
+
+
+def tried(top: Path, identities: Sequence[Identity], paths: Sequence[str]) -> list[dict[str, list[bool]]]:
+    """Fork, chroot to the tree and try every path with each identity; the saved uid is the way back to root."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.chroot(top)
-            os.chdir("/")
-            os.setgroups(identity.groups)
-            os.setresgid(identity.gid, identity.gid, identity.gid)
-            os.setresuid(identity.uid, identity.uid, identity.uid)
-            answer = {path: [reads(path), writes(path)] for path in paths}
-            os.write(write_end, json.dumps(answer).encode())
+            answers = []
+            for who in identities:
+                os.setgroups(who.groups)
+                os.setresgid(who.gid, who.gid, who.gid)
+                os.setresuid(who.uid, who.uid, 0)
+                answers.append({path: [tries(attempt, path) for attempt in ATTEMPTS] for path in paths})
+                os.setresuid(0, 0, 0)
+            with os.fdopen(write_end, "wb") as pipe:
+                pipe.write(json.dumps(answers).encode())
             status = 0
         finally:
             os._exit(status)
@@ -71,29 +91,51 @@ def opened(top: Path, identity: Identity, paths: list[str]) -> dict[str, list[bo
     with os.fdopen(read_end, "rb") as pipe:
         told = pipe.read()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    found: dict[str, list[bool]] = json.loads(told)
+    found: list[dict[str, list[bool]]] = json.loads(told)
     return found
 
 
-def reads(path: str) -> bool:
+def tries(attempt: Callable[[str], None], path: str) -> bool:
+    os.chdir("/")
     try:
-        os.close(os.open(path, os.O_RDONLY))
+        attempt(path)
     except OSError:
         return False
     return True
 
 
-def writes(path: str) -> bool:
+def reads(path: str) -> None:
+    os.close(os.open(path, os.O_RDONLY))
+
+
+def writes(path: str) -> None:
+    if not os.path.isdir(path):  # noqa: PTH112 - after a chroot, plain calls only
+        os.close(os.open(path, os.O_WRONLY))
+        return
     probe = f"{path}/.probe"
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    os.unlink(probe)  # noqa: PTH108
+
+
+def lists(path: str) -> None:
+    os.listdir(path)  # noqa: PTH208
+
+
+def executes(path: str) -> None:
+    """Enter a directory; execute a file for real: it is empty, so that the kernel takes it, and finds no program."""
+    if os.path.isdir(path):  # noqa: PTH112
+        os.chdir(path)
+        return
     try:
-        if os.path.isdir(path):  # noqa: PTH112 - after a chroot, plain calls only
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            os.unlink(probe)  # noqa: PTH108
-        else:
-            os.close(os.open(path, os.O_WRONLY))
-    except OSError:
-        return False
-    return True
+        os.execve(path, [path], {})
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            assert not os.access(path, os.X_OK), path
+            raise
+    assert os.access(path, os.X_OK), path
+
+
+ATTEMPTS = (reads, writes, lists, executes)
 
 
 def identities(dice: random.Random) -> Iterator[Identity]:
@@ -112,23 +154,28 @@ def process(identity: Identity) -> FunctionProcess:
         environment={},
         working_directory="/",
         code_directory="/",
+        protected_links=PROTECTED,
     )
 
 
 def test_computed_access_is_the_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED)
-    compared, granted = 0, 0
+    pairs, compared, granted = 0, 0, dict.fromkeys(RIGHTS, 0)
     for number in range(TREES):
         top = tmp_path / f"tree{number}"
         nodes = tree(dice, top)
-        for identity in identities(dice):
-            real = opened(top, identity, list(nodes))
-            for path, (read, write) in real.items():
+        paths, people = asked(nodes, dice), list(identities(dice))
+        for identity, real in zip(people, tried(top, people, paths), strict=True):
+            pairs += 1
+            for path, rights in real.items():
                 answer = computed(process(identity), nodes, path)
-                told = (path, identity, answer.reasons, nodes)
-                assert (answer.read, answer.write) == (read, write), told
-                compared += 1
-                granted += read + write
+                told = (path, identity, answer, nodes)
+                assert [answer.grants(right) for right in RIGHTS] == rights, told
+                compared += len(RIGHTS)
+                for right, had in zip(RIGHTS, rights, strict=True):
+                    granted[right] += had
     with capsys.disabled():
-        print(f"\naccess: {compared} paths × identities (seed {SEED}), {granted} grants, 0 disagreements")
-    assert compared >= 10_000
+        grants = ", ".join(f"{count} {right}" for right, count in granted.items())
+        print(f"\naccess: {pairs} trees × identities (seed {SEED}), {compared} answers ({grants}), 0 disagreements")
+    assert pairs >= 10_000
+    assert min(granted.values()) > 1_000
