@@ -33,7 +33,7 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
 def resource(number: int) -> dict[str, Any]:
     """Return volumes, devices, models with an owner, and secrets, in turn."""
     name = f"r{number}"
-    data: dict[str, Any] = [
+    kinds: list[dict[str, Any]] = [
         {"LocalVolumeResourceData": {"SourcePath": f"/srv/{name}", "DestinationPath": f"/data/{name}"}},
         {"LocalDeviceResourceData": {"SourcePath": f"/dev/tty{name}"}},
         {
@@ -44,8 +44,8 @@ def resource(number: int) -> dict[str, Any]:
             }
         },
         {"SecretsManagerSecretResourceData": {"ARN": f"arn:aws:secretsmanager:eu-west-1:1:secret:greengrass-{name}"}},
-    ][number % 4]
-    return {"Id": name, "Name": name, "ResourceDataContainer": data}
+    ]
+    return {"Id": name, "Name": name, "ResourceDataContainer": kinds[number % 4]}
 
 
 def function(number: int, attached: range) -> dict[str, Any]:
