@@ -48,7 +48,7 @@ def serve(state: Path | None, port: int, bind: str, broker: str | None, broker_c
 
     Example: edge-sim cloud serve --state cloud.sqlite
     """
-    from edge_sim.cloud.server import Cloud
+    from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
 
     stop = threading.Event()
     gone: list[str] = []
@@ -67,8 +67,8 @@ def serve(state: Path | None, port: int, bind: str, broker: str | None, broker_c
             "http": cloud.http_url,
             "mqtt": cloud.mqtt_url,
             "broker": cloud.broker_kind,
-            "region": cloud.region,
-            "account": cloud.account,
+            "region": REGION,
+            "account": ACCOUNT,
             "state": str(state) if state else None,
         }
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}

@@ -58,14 +58,10 @@ class Cloud:
         address: str = LOOPBACK,
         broker: str | None = None,
         broker_cafile: Path | None = None,
-        region: str = REGION,
-        account: str = ACCOUNT,
         sources: str = "moto",
         died: Callable[[str], None] | None = None,
     ) -> None:
         self.state = state
-        self.region = region
-        self.account = account
         self.http_url = ""
         self.mqtt_url = ""
         self.broker_kind = ""
@@ -103,27 +99,13 @@ class Cloud:
         """Same as ``PUT /edge-sim/sources``."""
         load_sources(self.parts.source_server, entries)
 
-    def register_functions(self, functions: Mapping[str, object]) -> None:
-        """Same as ``PUT /edge-sim/functions``."""
-        self.parts.functions.register(functions)
-
-    def register_build(self, software: str, operating_system: str, architecture: str, version: str, file: Path) -> None:
-        """Same as ``PUT /edge-sim/builds/…``."""
-        try:
-            content = file.open("rb")
-        except OSError as error:
-            raise UsageError(f"build {version}: {file}: {error.strerror}") from error
-        with content:
-            chunks = iter(lambda: content.read(256 * 1024), b"")
-            self.parts.updates.register(software, operating_system, architecture, version, chunks)
-
     def exports(self) -> dict[str, str]:
         """Return the environment with which AWS's own clients use this cloud."""
         found = {
             "AWS_ENDPOINT_URL_GREENGRASS": self.http_url,
             "AWS_ENDPOINT_URL_IOT": self.http_url,
             "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": self.http_url,
-            "AWS_DEFAULT_REGION": self.region,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": TEST_ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": TEST_ACCESS_KEY,
         }
@@ -147,8 +129,8 @@ class Cloud:
             http_url=self.http_url,
             mqtt_url=self.mqtt_url,
             broker_cafile=self._broker_cafile,
-            region=self.region,
-            account=self.account,
+            region=REGION,
+            account=ACCOUNT,
             sources=self._sources,
         )
         parts = wire(settings, self._stack)

@@ -39,10 +39,7 @@ class Reader:
 
     def value(self, shape: Shape, value: Any, path: str) -> Any:
         """Return ``value`` as the shape wants it; a complaint is noted when it does not fit."""
-        reader = _READERS.get(shape.type_name)
-        if reader is None:
-            raise NotImplementedError(f"{path}: shapes of type {shape.type_name} are not read")
-        return reader(self, shape, value, path)
+        return _READERS[shape.type_name](self, shape, value, path)
 
     def text(self, shape: Shape, value: str, path: str) -> Any:
         """Return the value of a string from a path, query or header."""

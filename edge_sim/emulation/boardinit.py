@@ -73,9 +73,9 @@ def keep(line: Line) -> None:
         root = _directory(order)
         if order["mode"] == "plain":
             _ready_without_namespaces(line, root, order)
-        elif order["mode"] != "remove":
+        else:
             child = _start_board(line, root, order)
-        while order["mode"] != "remove" and _wait(line, child):
+        while _wait(line, child):
             kept = bool(line.read()["keep"])
     except Ended:
         pass
@@ -109,7 +109,7 @@ def _directory(order: Mapping[str, Any]) -> Path:
         root.mkdir(parents=True, exist_ok=True)
     else:
         root = Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
-    if order["mode"] != "remove" and os.statvfs(root).f_flag & os.ST_NOEXEC:
+    if os.statvfs(root).f_flag & os.ST_NOEXEC:
         raise OSError(f"{root} lies on a file system mounted noexec; name another place with TMPDIR")
     return root
 

@@ -63,12 +63,6 @@ class Keeper:
             self.view = os.open(f"/proc/{self._first}/root", os.O_RDONLY | os.O_DIRECTORY)
         return ready
 
-    def remove(self, mode: Mode, directory: Path) -> None:
-        """Remove the directory of a board that was made in ``mode`` and kept."""
-        ids = mode if mode in ("mapped", "single") else None
-        self._send({"mode": "remove", "ids": ids, "directory": str(directory)})
-        self._until("removed")
-
     def keep_directory(self) -> None:
         """Leave the board's directory in place at the end."""
         self._send({"keep": True})

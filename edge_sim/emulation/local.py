@@ -31,9 +31,8 @@ class LocalBoard:
     """A board made from a profile; a context manager. Leaving it ends every process and removes every trace.
 
     ``directory`` must be missing or empty; without it a temporary one is made. ``keep`` leaves the directory in
-    place at the end (``remove_root`` removes it later). ``files`` and ``lines`` come from a scenario; ``binds``
-    are host paths that appear writable at board paths. ``core`` is the factory's core version, None for none.
-    ``only`` restricts the modes that are tried.
+    place at the end. ``files`` and ``lines`` come from a scenario; ``binds`` are host paths that appear writable at
+    board paths. ``core`` is the factory's core version, None for none. ``only`` restricts the modes that are tried.
 
     After ``with``: ``root`` the directory, ``facts`` the board as rules see it, ``proves`` what a run on it
     proves, ``notes`` what differs from a real board, one sentence each.
@@ -199,22 +198,6 @@ class LocalBoard:
             return
         reasons = "; ".join(f"{mode}: {reason}" for mode, reason in failures.items())
         raise UnsupportedEnvironmentError("no local board can be made here", details=reasons)
-
-
-def remove_root(directory: Path) -> None:
-    """Remove the directory of a board that was kept, files of subordinate ids included.
-
-    Raises UsageError when it does not look like a board, UnsupportedEnvironmentError when it cannot be removed.
-    """
-    if not (directory / "etc" / "passwd").is_file() or directory.resolve() == Path("/"):
-        raise UsageError(f"{directory}: not a board's directory")
-    keeper = Keeper()
-    try:
-        keeper.remove(modes()[0], directory.absolute())
-    except RefusedError as error:
-        raise UnsupportedEnvironmentError(f"{directory} could not be removed: {error}") from error
-    finally:
-        keeper.end()
 
 
 def _facts(profile: DeviceProfile, plan: boardroot.BoardPlan) -> HostFacts:

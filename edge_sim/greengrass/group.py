@@ -46,7 +46,6 @@ class Core:
     id: str
     thing_arn: str
     certificate_arn: str
-    sync_shadow: bool = False
 
     @property
     def thing_name(self) -> str:

@@ -299,9 +299,9 @@ def _function(reader: _Reader) -> Function | None:
 
 
 def _core(reader: _Reader) -> Core:
+    reader.flag("SyncShadow")  # shadows are not simulated: only its form is looked at
     return Core(
         id=reader.required_text("Id"),
         thing_arn=reader.required_text("ThingArn"),
         certificate_arn=reader.required_text("CertificateArn"),
-        sync_shadow=reader.flag("SyncShadow") or False,
     )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from edge_sim.cloud.server import Cloud
+from edge_sim.cloud.server import REGION, Cloud
 
 ACCOUNT = "123456789012"
 THING = f"arn:aws:iot:us-east-1:{ACCOUNT}:thing/core1"
@@ -24,7 +24,7 @@ WAIT_S = 20.0
 
 def client(cloud: Cloud, service: str) -> Any:
     """Return a boto3 client as a user has one: only the endpoint is ours."""
-    return _client(cloud.http_url, cloud.region, service)
+    return _client(cloud.http_url, REGION, service)
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +85,8 @@ def built(gg: Any, group_id: str, deployment_id: str) -> dict[str, Any]:
 
 def register_code(cloud: Cloud, folder: Path) -> None:
     (folder / "handler.py").write_text("def handler(event, context):\n    return 1\n")
-    cloud.register_functions({FUNCTION: {"path": str(folder), "handler": "handler.handler", "runtime": "python3.8"}})
+    code = {"path": str(folder), "handler": "handler.handler", "runtime": "python3.8"}
+    cloud.parts.functions.register({FUNCTION: code})
 
 
 def send(

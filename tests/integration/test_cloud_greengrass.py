@@ -464,7 +464,7 @@ def test_the_exports_name_every_endpoint(cloud: Cloud) -> None:
 def test_code_is_taken_when_it_is_registered(cloud: Cloud, tmp_path: Path) -> None:
     arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:frozen:1"
     (tmp_path / "a.py").write_text("A = 1\n")
-    cloud.register_functions({arn: {"path": str(tmp_path), "handler": "a.h", "runtime": "python3.8"}})
+    cloud.parts.functions.register({arn: {"path": str(tmp_path), "handler": "a.h", "runtime": "python3.8"}})
     before = cloud.parts.functions.get(arn)
     (tmp_path / "a.py").write_text("A = 2\n")
     assert cloud.parts.functions.get(arn) == before

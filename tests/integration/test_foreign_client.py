@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from edge_sim.cloud.server import Cloud
+from edge_sim.cloud.server import REGION, Cloud
 
 awscrt_mqtt = pytest.importorskip("awscrt.mqtt", reason="awsiotsdk is not installed (make test installs it)")
 iotjobs = pytest.importorskip("awsiot.iotjobs")
@@ -34,7 +34,7 @@ def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def iot(cloud: Cloud) -> Any:
     keys = {"aws_access_key_id": "edge-sim", "aws_secret_access_key": "edge-sim"}
-    client = boto3.client("iot", endpoint_url=cloud.http_url, region_name=cloud.region, **keys)
+    client = boto3.client("iot", endpoint_url=cloud.http_url, region_name=REGION, **keys)
     thing = client.create_thing(thingName=THING)["thingArn"]
     client.create_job(jobId="first", targets=[thing], document=json.dumps({"do": "this"}))
     return client

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.emulation import capabilities, local
+from edge_sim.emulation import capabilities
 from edge_sim.emulation.local import LocalBoard
 from edge_sim.emulation.scenario import BoardFile, DeviceLines
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -259,7 +259,7 @@ def test_an_error_in_the_run_cleans_up_too() -> None:
     assert not board.root.exists()
 
 
-def test_a_kept_directory_stays_until_it_is_removed(tmp_path: Path) -> None:
+def test_a_kept_directory_stays(tmp_path: Path) -> None:
     where = tmp_path / "board"
     with LocalBoard(PI, where, keep=True) as board:
         board.exec(["touch", "/home/pi/file"], inside=True)
@@ -267,10 +267,9 @@ def test_a_kept_directory_stays_until_it_is_removed(tmp_path: Path) -> None:
     assert not list((where / "usr").iterdir()), "a mount is still there"
     with pytest.raises(UsageError, match="empty or a new directory"):
         LocalBoard(PI, where)
-    local.remove_root(where)
+    with LocalBoard(PI, binds={"/srv/kept": tmp_path}) as board:  # whose root owns files of subordinate ids
+        assert board.exec(["rm", "-rf", "/srv/kept/board"], inside=True).returncode == 0
     assert not where.exists()
-    with pytest.raises(UsageError, match="not a board's directory"):
-        local.remove_root(tmp_path)
 
 
 def test_one_id_only_is_said_and_cannot_prove_owners() -> None:

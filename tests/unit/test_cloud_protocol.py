@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
@@ -53,6 +54,22 @@ def ask(
 def test_json_that_readers_disagree_about_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         strict_json.loads(text)
+
+
+@pytest.mark.parametrize("name", ["greengrass", "iot", "iot-jobs-data"])
+def test_every_shape_that_a_request_can_have_is_read(name: str) -> None:
+    model = botocore.session.get_session().get_service_model(name)
+    waiting = [model.operation_model(operation).input_shape for operation in model.operation_names]
+    seen: set[str] = set()
+    while waiting:
+        shape = waiting.pop()
+        if shape is None or shape.name in seen:
+            continue
+        seen.add(shape.name)
+        Reader().value(shape, None, "it")  # complains at most
+        waiting += [*getattr(shape, "members", {}).values()]
+        waiting += [getattr(shape, part, None) for part in ("member", "key", "value")]
+    assert len(seen) > 10
 
 
 def test_json_at_the_limits_is_read() -> None:
