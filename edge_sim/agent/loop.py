@@ -29,6 +29,7 @@ from edge_sim.agent.jobclient import JobClient
 from edge_sim.agent.journal import Journal
 from edge_sim.agent.phases import StoppingError
 from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.rooted import inside
 from edge_sim.agent.supervisor import CoreError, Supervisor
 from edge_sim.agent.updater import Updater
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
@@ -109,7 +110,7 @@ class _Agent:
         self._log = Log(supervisor.gg / RUNTIME_LOG)
         tls = mqtt.tls_context(config.cafile) if config.cafile else None
         self._jobs = JobClient(config.thing, stop=self._stop)
-        ota_log = Log(root / OTA_LOG)
+        ota_log = Log(inside(root, OTA_LOG))
         self._updater = Updater(
             Installation(supervisor, http_fetch(tls, self._stop), settings, sleep=self._stop.wait),
             self._jobs,

@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from edge_sim.agent.events import redact
+from edge_sim.agent.rooted import inside
 from edge_sim.errors import UpdateError
 
 START_LIMIT_S = 35.0
@@ -65,7 +66,7 @@ class Supervisor:
     ) -> None:
         self._root = root.resolve()
         self._board_path = "/" + greengrass_root.strip("/")
-        self.gg = self._root / greengrass_root.strip("/")
+        self.gg = inside(self._root, greengrass_root)
         self._sleep = sleep
         self._start_limit_s = start_limit_s
         self._stop_limit_s = stop_limit_s
@@ -194,7 +195,8 @@ class Supervisor:
 
     def _processes(self) -> list[psutil.Process]:
         """Return the live processes that were started from one of this board's versions, oldest first."""
-        packages = f"{self._board_path if self.chrooted else self.gg}/ggc/packages/"
+        # greengrassd starts its daemon by the path without links.
+        packages = f"{'/' / self.gg.relative_to(self._root) if self.chrooted else self.gg}/ggc/packages/"
         root = self._root if self.chrooted else Path("/")
         return [p for p in psutil.process_iter() if _started_from(p, packages) and _seen_root(p) == root]
 

@@ -32,6 +32,11 @@ _ROOT = click.option(
 _GREENGRASS = click.option(
     "--greengrass-root", default="/greengrass", show_default=True, help="Where the core is installed on the board."
 )
+_BOARD = click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The agent's configuration: where the core is installed, and what a simulated board stands in for.",
+)
 
 
 @click.group("agent")
@@ -77,12 +82,13 @@ def run(root: Path, config: Path) -> None:
 @command.command()
 @_ROOT
 @_GREENGRASS
-def layout(root: Path, greengrass_root: str) -> None:
+@_BOARD
+def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
     """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
     from edge_sim.agent import layout as disk
     from edge_sim.greengrass.plan import deployment_directory
 
-    group, facts, entries, record = _deployed(root, greengrass_root)
+    group, facts, entries, record = _deployed(root, greengrass_root, config)
     rows = disk.layout(root, facts, group, entries)
     found = disk.differences(entries, rows, deployment_directory(facts), owners=not record.not_proven)
     told = {"layout": [row.as_json() for row in rows], "differences": found, "not_proven": record.not_proven}
@@ -92,11 +98,12 @@ def layout(root: Path, greengrass_root: str) -> None:
 @command.command()
 @_ROOT
 @_GREENGRASS
-def access(root: Path, greengrass_root: str) -> None:
+@_BOARD
+def access(root: Path, greengrass_root: str, config: Path | None) -> None:
     """Print who may open what: computed from the definition, and probed by a real process of each function."""
     from edge_sim.agent.access import matrix
 
-    group, facts, entries, _ = _deployed(root, greengrass_root)
+    group, facts, entries, _ = _deployed(root, greengrass_root, config)
     rows = matrix(group, root, facts, entries)
     agree = all(row["agree"] is not False for row in rows)
     as_defined = all(row["ok"] is not False for row in rows)
@@ -107,8 +114,9 @@ def access(root: Path, greengrass_root: str) -> None:
 @click.argument("function_id")
 @_ROOT
 @_GREENGRASS
+@_BOARD
 @click.option("--event", default="{}", help="The event, as JSON.", show_default=True)
-def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> None:
+def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | None, event: str) -> None:
     """Run a deployed function once, as the process the core would start for it.
 
     Example: sudo edge-sim agent invoke read-digits --event '{}'
@@ -120,7 +128,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, event: str) -> No
         value = json.loads(event)
     except ValueError as error:
         raise UsageError(f"--event is not JSON: {error}") from error
-    group, facts, _, _ = _deployed(root, greengrass_root)
+    group, facts, _, _ = _deployed(root, greengrass_root, config)
     outcome = functions.invoke(group, function_id, value, root, facts)
     process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
     about = {"isolation": process.isolation, "identity": vars(process.identity)}
@@ -142,15 +150,23 @@ def certificate(root: Path, expect: str) -> None:
     _answer({"certificate": [row.as_json() for row in judge(claims, observe(root))]}, status=0)
 
 
-def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Sequence[Entry], State]:
+def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Group, HostFacts, Sequence[Entry], State]:
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
     from edge_sim.agent import state
-    from edge_sim.agent.probe import probe
+    from edge_sim.agent.changeover import GROUP
+    from edge_sim.agent.config import read_config
+    from edge_sim.agent.probe import StandIn, probe
+    from edge_sim.agent.rooted import inside
     from edge_sim.greengrass import groupfile
     from edge_sim.greengrass.plan import paths_of_interest, plan
 
-    gg = root / greengrass_root.lstrip("/")
-    path = gg / "ggc/deployment/group/group.json"
+    stand_in = StandIn()
+    if config is not None:
+        settings = read_config(config)
+        greengrass_root = settings.greengrass_root
+        stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
+    gg = inside(root.resolve(), greengrass_root)
+    path = inside(root.resolve(), f"{greengrass_root}/{GROUP}")
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
@@ -158,7 +174,8 @@ def _deployed(root: Path, greengrass_root: str) -> tuple[Group, HostFacts, Seque
     except ValueError as error:
         raise UsageError(f"{path}: not JSON: {error}") from error
     group = groupfile.decode(document)
-    facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
+    paths = paths_of_interest(group, greengrass_root)
+    facts = probe(root, paths, greengrass_root=greengrass_root, stand_in=stand_in)
     record = state.read(gg)
     return group, facts, plan(group, facts, record.contents(group, facts), record.code(group, facts)), record
 

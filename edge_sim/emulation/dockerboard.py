@@ -49,6 +49,7 @@ class DockerBoard:
     """
 
     root = "/"
+    agent_config = dockertree.AGENT_CONFIG
     program: ContainerProgram
     machine: str
     notes: tuple[str, ...]

@@ -67,6 +67,10 @@ class Board(Protocol):
     def agent_command(self) -> tuple[str, ...]:
         """How the agent is called there; a verb and its options follow."""
 
+    @property
+    def agent_config(self) -> str:
+        """Where the agent's configuration lies there."""
+
     def start_agent(self) -> Process:
         """Start the agent, or take over the one that the board has started."""
 
@@ -168,7 +172,7 @@ def agent_running(board: Board) -> Iterator[AgentProcess]:
 
 def ask(board: Board, verb: str, *options: str, timeout_s: float) -> dict[str, Any]:
     """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
-    argv = [*board.agent_command, verb, *options, "--root", board.root]
+    argv = [*board.agent_command, verb, *options, "--root", board.root, "--config", board.agent_config]
     done = board.exec(argv, timeout_s)
     try:
         answer = json.loads(done.stdout)

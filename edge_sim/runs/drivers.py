@@ -148,14 +148,14 @@ class _Local:
 
     def __init__(self, board: LocalBoard, config: Path) -> None:
         self._board = board
-        self._config = config
+        self.agent_config = str(config)
         self.root = str(board.root)
         self.notes: tuple[str, ...] = board.notes
         self.proves: Proves = board.proves
         self.standing_in = board.standing_in
 
     def start_agent(self) -> Process:
-        argv = [*self.agent_command, "run", "--root", self.root, "--config", str(self._config)]
+        argv = [*self.agent_command, "run", "--root", self.root, "--config", self.agent_config]
         return self._board.popen(argv, stderr=subprocess.PIPE)
 
     def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:

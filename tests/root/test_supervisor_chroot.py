@@ -29,13 +29,17 @@ print(json.dumps({
     "healthy": healthy,
     "pid file": int(pid_file) == running.pid,
     "left": core.running() is not None,
-    "log": (root / "greengrass/ggc/var/log/system/runtime.log").read_text(),
+    "log": (core.gg / "ggc/var/log/system/runtime.log").read_text(),
 }))
 """
 
 
-def test_a_core_runs_in_the_boards_chroot_and_is_found_there() -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_core_runs_in_the_boards_chroot_and_is_found_there(linked: bool) -> None:
     with LocalBoard(load_profile("raspberry-pi-3"), core="1.10.0") as board:
+        if linked:
+            move = "mkdir -p /mnt/data && mv /greengrass /mnt/data/gg && ln -s /mnt/data/gg /greengrass"
+            assert board.exec(["sh", "-c", move], inside=True).returncode == 0
         done = board.exec([sys.executable, "-c", PROGRAM, str(board.root)], timeout=60)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -44,6 +44,19 @@ def test_a_core_starts_is_healthy_and_stops(core: Supervisor) -> None:
     core.stop()
 
 
+def test_a_core_behind_a_link_of_the_board_is_started_and_found(tmp_path: Path) -> None:
+    install_core(tmp_path, "/mnt/data/gg", VERSION)
+    (tmp_path / "greengrass").symlink_to("/mnt/data/gg")
+    core = Supervisor(tmp_path, sleep=lambda _: None, start_limit_s=5, stop_limit_s=5)
+    try:
+        assert core.gg == tmp_path / "mnt/data/gg"
+        assert core.start().version == VERSION
+        core.stop()
+        assert core.running() is None
+    finally:
+        core.kill()
+
+
 def test_another_version_than_expected_is_not_healthy(core: Supervisor) -> None:
     core.start()
     assert core.unhealthy("1.11.6") == "version 1.10.0 is running, not 1.11.6 (health check 1 of 3)"
