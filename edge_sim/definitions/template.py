@@ -43,7 +43,10 @@ def template(top: Object) -> Part | None:
         content = _choose(top, section, contents, chosen)
         if content is not None:
             version = resolver.resolve(content)
-            part.sections[name] = _filled(version, section.shape, defaults, part.notes)
+            if isinstance(version, Object):
+                part.sections[name] = _filled(version, section.shape, defaults, part.notes)
+            else:
+                part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
     part.notes += resolver.notes
     missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
     part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]

@@ -54,8 +54,9 @@ def _ordered(value: object, shape: model.Shape) -> Any:
     if isinstance(value, Mapping):
         members = shape if isinstance(shape, Mapping) else {}
         keys = [key for key in members if key in value] + [key for key in value if key not in members]
-        inner = model.TEXT if shape == model.TEXT_MAP else None
-        return {k: _ordered(value[k], members.get(k, inner)) for k in keys if value[k] is not None}
+        is_map = shape == model.TEXT_MAP
+        inner = model.TEXT if is_map else None
+        return {k: _ordered(value[k], members.get(k, inner)) for k in keys if is_map or value[k] is not None}
     if isinstance(value, list):
         return [_ordered(item, shape[0] if isinstance(shape, list) else None) for item in value]
     return _scalar(value, shape)

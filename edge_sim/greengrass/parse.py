@@ -144,6 +144,14 @@ class _Reader:
         self.fault(f"must be a list, not {_name(value)}", key=key)
         return []
 
+    def texts(self, key: str) -> Iterator[str]:
+        for index, item in enumerate(self.items(key)):
+            found = text(item)
+            if found is None:
+                self.fault(f"must be a string, not {_name(item)}", key=f"{key}[{index}]")
+            else:
+                yield found
+
     def objects(self, key: str) -> Iterator[_Reader]:
         for index, item in enumerate(self.items(key)):
             yield _Reader(item, f"{self.path}.{key}[{index}]", self.findings)
@@ -217,12 +225,8 @@ def _sagemaker(reader: _Reader) -> ResourceData:
 
 
 def _secret(reader: _Reader) -> ResourceData:
-    labels = reader.items("AdditionalStagingLabelsToDownload")
-    for index, label in enumerate(labels):
-        if not isinstance(label, str):
-            reader.fault(f"must be a string, not {_name(label)}", key=f"AdditionalStagingLabelsToDownload[{index}]")
     return Secret(
-        arn=reader.required_text("ARN"), staging_labels=tuple(label for label in labels if isinstance(label, str))
+        arn=reader.required_text("ARN"), staging_labels=tuple(reader.texts("AdditionalStagingLabelsToDownload"))
     )
 
 
@@ -270,6 +274,12 @@ def _run_as(execution: _Reader) -> RunAs:
     return RunAs(uid=run_as.number("Uid"), gid=run_as.number("Gid"))
 
 
+def _variable(variables: _Reader, name: str) -> str:
+    if variables.value[name] is None:
+        variables.fault("must be a string, not null", key=name)
+    return variables.text(name) or ""
+
+
 def _function(reader: _Reader) -> Function | None:
     arn = reader.required_text("FunctionArn")
     config = reader.child("FunctionConfiguration")
@@ -292,7 +302,7 @@ def _function(reader: _Reader) -> Function | None:
             ResourceAccessPolicy(resource_id=p.required_text("ResourceId"), permission=_permission(p, "Permission"))
             for p in environment.objects("ResourceAccessPolicies")
         ),
-        variables={name: variables.text(name) or "" for name in variables.value},
+        variables={name: _variable(variables, name) for name in variables.value},
         runtime_override=config.text("FunctionRuntimeOverride"),
         path=reader.path,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,11 +57,13 @@ def test_what_has_two_readings_is_refused_and_nothing_is_written(tmp_path: Path)
     assert not target.exists()
 
 
-def test_a_device_is_never_replaced_by_a_file() -> None:
-    done = edge_sim("import", FOUND / "group.json", "-o", "/dev/null")
+def test_what_is_no_file_is_never_replaced_by_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = edge_sim("import", FOUND / "group.json", "-o", pipe)
     assert done.returncode == 2
     assert "not a file that can be written anew" in done.stderr
-    assert Path("/dev/null").is_char_device()
+    assert pipe.is_fifo()
 
 
 def test_a_path_that_is_not_there_and_one_that_cannot_be_written(tmp_path: Path) -> None:

@@ -68,3 +68,11 @@ def test_a_bare_list_is_known_by_its_items(tmp_path: Path) -> None:
     definition = read(tmp_path / "a.json")
     assert definition.form == "list of Resources"
     assert str(definition.locate("$.Resources[0].Name")).endswith("a.json:1:14")
+
+
+def test_a_whole_definition_behind_a_reference_is_told(tmp_path: Path) -> None:
+    one = '{"Type": "AWS::Greengrass::CoreDefinition", "Properties": {"InitialVersion": {"Ref": "Given"}}}'
+    (tmp_path / "a.json").write_text(f'{{"Resources": {{"A": {one}}}}}')
+    definition = read(tmp_path / "a.json")
+    assert definition.sections == {}
+    assert "${Ref:Given} stands for a whole definition" in definition.notes[0]

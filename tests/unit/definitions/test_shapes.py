@@ -9,9 +9,18 @@ import botocore.session
 import pytest
 
 from edge_sim.definitions.reader import read
+from edge_sim.definitions.writer import canonical
 from edge_sim.greengrass.model import FLAG, SECTIONS, TEXT, TEXT_MAP, WHOLE, text, truth, whole_number
 
 _SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
+
+
+def resource(member: str) -> str:
+    return f'{{"Resources": [{{"ResourceDataContainer": {{"LocalDeviceResourceData": {{{member}}}}}}}]}}'
+
+
+def function(member: str) -> str:
+    return f'{{"Functions": [{{"FunctionConfiguration": {{{member}}}}}]}}'
 
 
 def shape_of(shape: Any) -> Any:
@@ -60,6 +69,41 @@ def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, messa
     assert len(told) == 1
     assert hint is None or told[0].hint == hint
     assert definition.locate(told[0].path) is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "message"),
+    [
+        ('{"Cores": [{}, {}]}', "$.Cores", "a group has exactly one core, the core definition has 2"),
+        (resource('"GroupOwnerSetting": ""'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a string"),
+        (resource('"GroupOwnerSetting": []'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a list"),
+        (resource('"SourcePath": true'), "$.Resources[0]…SourcePath", "must be a string, not a boolean"),
+        (function('"MemorySize": "${Ref:M}"'), "$.Functions[0]…MemorySize", "not the placeholder ${Ref:M}"),
+        (function('"Pinned": 1'), "$.Functions[0]…Pinned", "must be true or false, not a number"),
+        (
+            function('"Environment": {"Variables": {"A": null}}'),
+            "$…Environment.Variables.A",
+            "must be a string, not null",
+        ),
+        (function('"Environment": {"Variables": {"A": false}}'), "$…Environment.Variables.A", "not a boolean"),
+    ],
+)
+def test_what_the_parser_cannot_read_is_told(tmp_path: Path, content: str, path: str, message: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(content)
+    start, end = path.split("…") if "…" in path else (path, "")
+    assert [
+        f.message
+        for f in read(file).findings
+        if message in f.message and f.path.startswith(start) and f.path.endswith(end)
+    ] != []
+
+
+def test_null_members_are_as_good_as_absent(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(function('"MemorySize": null, "Timeout": 5'))
+    (entry,) = canonical(read(file))["functions"]["Functions"]
+    assert entry["FunctionConfiguration"] == {"Timeout": 5}
 
 
 @pytest.mark.parametrize(
