@@ -18,6 +18,9 @@ MAX_INTEGER = 2**53
 """Integers beyond this are not the same in every JSON reader."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BLANK = frozenset(" \t\r\n")
+_NEXT = re.compile(r"[ \t\r\n]*([,\]}])[ \t\r\n]*")
+_PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+"""The usual case in one step: a key without escapes, and the colon."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?Infinity|NaN")
@@ -89,6 +92,10 @@ class _Scanner:
         return self._value(at)
 
     def _key(self, at: int) -> int:
+        plain = _PLAIN_KEY.match(self.text, at)
+        if plain:
+            self.key, self.key_at = plain[1], at
+            return plain.end()
         if self.text[at : at + 1] != '"':
             self._fail(at, "a key in double quotes")
         self.key, end = self._string(at)
@@ -100,18 +107,16 @@ class _Scanner:
 
     def _after(self, at: int) -> int:
         """After a value: close what ends here, and go on to the next member."""
-        at = self._skip(at)
         while self.stack:
             closing = "}" if isinstance(self.stack[-1], Object) else "]"
-            char = self.text[at : at + 1]
-            if char == ",":
-                at = self._skip(at + 1)
+            match = _NEXT.match(self.text, at)
+            if match is None or match[1] not in (",", closing):
+                return self._fail(self._skip(at), f"',' or '{closing}'")
+            at = match.end()
+            if match[1] == ",":
                 return self._key(at) if closing == "}" else at
-            if char != closing:
-                self._fail(at, f"',' or '{closing}'")
             self.stack.pop()
-            at = self._skip(at + 1)
-        return at
+        return self._skip(at)
 
     def _put(self, value: object, at: int) -> None:
         self.count += 1
