@@ -111,8 +111,8 @@ def check_definition(scenario: Scenario) -> None:
         first = found[0]
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise InvalidDefinitionError(
-            f"{scenario.file}: {first.message}{others}",
-            details="\n".join(f"{f.id}: {f.message}  [{f.source}]" for f in found[1:]) or None,
+            f"{scenario.file}: {first.aws_text or first.message}{others}",
+            details="\n".join(f"{f.id}: {f.aws_text or f.message}  [{f.source}]" for f in found[1:]) or None,
             hint=first.hint,
         )
 

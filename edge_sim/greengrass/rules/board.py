@@ -45,8 +45,8 @@ def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
     if "ml-inference" in facts.unsupported:
         for resource in case.group.resources:
             if isinstance(resource.data, Model):
-                message = f"resource {resource.id}: no ML inference with Greengrass on {facts.operating_system}"
-                yield Fault(path=resource.path, message=message, resource=resource.id)
+                message = f"Greengrass does not support ML inference on {facts.operating_system}"
+                yield Fault(path=resource.path, message=f"resource {resource.id}: {message}", resource=resource.id)
 
 
 @board_rule("platform-version", source="what-is-gg.md (platforms by version)", unsupported=True)
