@@ -27,6 +27,7 @@ _COMMANDS = {
     "doctor": "What works on this machine, and what about a simulated board is true.",
     "drift": "Where a board is not as a group's plan says.",
     "import": "Any form of a definition → one canonical YAML file.",
+    "matrix": "One definition on many boards and core versions: pass, fail, unsupported.",
     "plan": "What a deployment would make on a board, path by path.",
     "profiles": "The boards that edge-sim knows.",
     "rules": "What V1 refused or warned of: all rules, or one explained.",

@@ -122,7 +122,7 @@ def runtimes(case: Case) -> Iterator[Fault]:
     "ml-no-container-version",
     aws_text="Function <function-arn> refers to resource of type '<resource-type>' that is not allowed in "
     "IsolationMode='NoContainer'",
-    source="gg-troubleshooting.md; a deployment's error in a public issue (greengrass-v1 facts 1.8)",
+    source="gg-troubleshooting.md; a deployment's error in a public issue",
     until="1.9",
     unsupported=True,
 )

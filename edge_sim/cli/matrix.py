@@ -1,0 +1,127 @@
+"""``edge-sim matrix``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_sim.cli.options import FORMAT
+from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.definitions.definition import Definition
+    from edge_sim.profiles import DeviceProfile
+    from edge_sim.runs.onboards import Outcome, Place
+    from edge_sim.validation.cache import Cache
+    from edge_sim.validation.grid import Cell
+
+
+@click.command("matrix")
+@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
+@click.option("--profile", "names", multiple=True, required=True, metavar="NAME", help="A board, or all; repeat it.")
+@click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; else each profile's own.")
+@click.option("--real", is_flag=True, help="Run GROUP, a scenario, on simulated boards as well.")
+@click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
+@FORMAT
+def command(
+    paths: tuple[Path, ...], names: tuple[str, ...], ggc: str | None, real: bool, no_cache: bool, fmt: str
+) -> None:
+    """Judge GROUP for many boards and core versions: pass, fail or unsupported, with the first cause and its source.
+
+    Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
+    a cell fails, when a board that was named (not by "all") is unsupported, or when nothing passes; 1 when a simulated
+    board and the rules do not agree about the definition; else what the worst board of --real says.
+
+    \b
+    Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11
+    """
+    from edge_sim.definitions.reader import read
+    from edge_sim.profiles import list_profiles, load_profile
+    from edge_sim.validation import grid
+    from edge_sim.validation.cache import Cache, default_folder
+
+    every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
+    profiles = [load_profile(name) for name in dict.fromkeys(every)]
+    versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
+    definition = read(*paths)
+    cache = None if no_cache else Cache(default_folder() / "matrix")
+    cells = _cells(definition, profiles, versions, cache)
+    ended = _real(definition, profiles, cells, cache) if real else {}
+    status = _status(cells, ended, named=set(names) - {"all"})
+    if fmt == "json":
+        rows = [{**cell.as_json(), "real": ended.get((cell.profile, cell.ggc))} for cell in cells]
+        click.echo(json.dumps({"ok": status == 0, "cells": rows}, indent=2))
+    else:
+        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells, ended)]))
+    sys.exit(status)
+
+
+def _cells(
+    definition: Definition, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
+) -> list[Cell]:
+    from edge_sim.cli.targets import boards
+    from edge_sim.greengrass.versions import parse_version
+    from edge_sim.validation import grid
+    from edge_sim.validation.cache import key, stable, trees
+
+    asked = {text: parse_version(text) for text in versions}
+    facts, notes = boards(definition, profiles)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    content = trees(definition.files)
+    cells = []
+    for profile in profiles:
+        own = profile.greengrass.version
+        for ggc, version in asked.items() or [(own, parse_version(own))]:
+            name = key("cell", content, str(definition.files), stable(facts[profile.name]), profile.name, ggc)
+            kept = cache.get(name) if cache else None
+            cell = grid.from_json(kept) or grid.cell(definition, profile.name, facts[profile.name], ggc, version)
+            if cache and not kept:
+                cache.put(name, cell.as_json())
+            cells.append(cell)
+    return cells
+
+
+def _real(
+    definition: Definition, profiles: Sequence[DeviceProfile], cells: Sequence[Cell], cache: Cache | None
+) -> Mapping[Place, Outcome]:
+    from edge_sim.emulation.scenario import load
+    from edge_sim.runs.onboards import on_boards
+
+    if definition.scenario is None:
+        raise UsageError("--real needs a scenario: a folder with edge-sim.yaml", hint="See: edge-sim run --help")
+    scenario = load(definition.scenario)
+    by_name = {profile.name: profile for profile in profiles}
+    places = {(cell.profile, cell.ggc): by_name[cell.profile] for cell in cells}
+    return on_boards(scenario, definition.files, places, cache, lambda text: click.echo(f"… {text}", err=True))
+
+
+def _agrees(cell: Cell, outcome: Outcome) -> bool:
+    return (cell.status == "pass") != outcome["refused"]
+
+
+def _status(cells: Sequence[Cell], ended: Mapping[Place, Outcome], named: set[str]) -> int:
+    if any(not _agrees(cell, ended[cell.profile, cell.ggc]) for cell in cells if ended):
+        return 1
+    bad = [cell for cell in cells if cell.status == "fail" or (cell.status != "pass" and cell.profile in named)]
+    if bad or not any(cell.status == "pass" for cell in cells):
+        return 3
+    passed = [ended[cell.profile, cell.ggc] for cell in cells if ended and cell.status == "pass"]
+    return min((outcome["exit_status"] for outcome in passed if outcome["exit_status"]), default=0)
+
+
+def _real_lines(cells: Sequence[Cell], ended: Mapping[Place, Outcome]) -> Iterator[str]:
+    if not ended:
+        return
+    yield ""
+    yield "On simulated boards:"
+    for cell in cells:
+        outcome = ended[cell.profile, cell.ggc]
+        word = outcome["status"] if _agrees(cell, outcome) else f"{outcome['status']}, NOT as computed"
+        why = f": {outcome['message']}" if outcome["message"] else ""
+        yield f"  {cell.profile} ({cell.ggc})  {word}{why}"

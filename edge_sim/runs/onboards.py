@@ -1,0 +1,94 @@
+"""A scenario on simulated boards of many kinds, each told in as few words as ``edge-sim matrix`` has room for.
+
+What was run before with the same content, board, code and machine is not run again.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from edge_sim.emulation.scenario import Scenario
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.profiles import DeviceProfile
+from edge_sim.runs.drivers import Progress
+from edge_sim.runs.results import BoardReport, exit_status
+from edge_sim.runs.runner import run
+from edge_sim.validation.cache import Cache, key, stable, trees
+
+LAST_PATCH = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
+"""The core that stands for a release line; AWS's guide names these (what-is-gg.md, gg-core.md)."""
+Place = tuple[str, str]
+"""A cell: the profile's name and the core's version as it was asked for."""
+
+
+class Outcome(TypedDict):
+    """How a board's part ended. ``refused``: the definition was, by the cloud or by the core."""
+
+    status: Literal["pass", "fail", "not proven"]
+    refused: bool
+    exit_status: int
+    message: str | None
+
+
+def on_boards(
+    scenario: Scenario,
+    definition_files: Sequence[Path],
+    boards: Mapping[Place, DeviceProfile],
+    cache: Cache | None,
+    progress: Progress,
+) -> dict[Place, Outcome]:
+    """Run a scenario on a local board for each place, all places of one version at once.
+
+    Raises EdgeSimError where this machine cannot have such boards.
+    """
+    content = trees([scenario.file, *definition_files, *_given(scenario)])
+    machine = f"{platform.uname()} {platform.python_version()} {os.geteuid()}"
+    told: dict[Place, Outcome] = {}
+    waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}
+    for place, profile in boards.items():
+        version = LAST_PATCH.get(place[1], place[1])
+        board = replace(profile, greengrass=replace(profile.greengrass, version=version))
+        name = key("board", content, stable(board), machine)
+        kept = cache.get(name) if cache else None
+        if kept:
+            told[place] = kept
+        else:
+            waiting.setdefault(version, {})[place] = board, name
+    for todo in waiting.values():
+        ended = _run(scenario, [board for board, _ in todo.values()], progress)
+        for place, (board, name) in todo.items():
+            told[place] = ended[board.name]
+            if cache:
+                cache.put(name, told[place])
+    return told
+
+
+def _given(scenario: Scenario) -> Iterator[Path]:
+    """Yield the files and folders on this machine that a run depends on."""
+    yield from (source.path for source in scenario.sources if source.path)
+    yield from (code.folder for code in scenario.code)
+    yield from (file.copy for file in scenario.files if file.copy)
+    yield from (device.lines for device in scenario.devices)
+
+
+def _run(scenario: Scenario, profiles: Sequence[DeviceProfile], progress: Progress) -> Mapping[str, Outcome]:
+    try:
+        report = run(scenario, profiles, progress=progress)
+    except InvalidDefinitionError as error:
+        return {one.name: Outcome(status="fail", refused=True, exit_status=3, message=error.brief) for one in profiles}
+    return {board.profile: _outcome(board) for board in report.boards}
+
+
+def _outcome(board: BoardReport) -> Outcome:
+    told = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
+    return Outcome(
+        status="fail" if board.problems else "not proven" if board.not_proven else "pass",
+        refused=any(problem.kind == "definition" for problem in board.problems),
+        exit_status=exit_status([board]),
+        message=told[0] if told else None,
+    )

@@ -1,0 +1,120 @@
+"""One definition on many boards and core versions: pass, fail, or unsupported, each with its first cause.
+
+``unsupported`` is AWS's own word for that board or version (a rule marked so says it); everything else that refuses is
+a ``fail``. Warnings do not change a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from edge_sim.definitions.definition import Definition
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.rules import by_id
+from edge_sim.greengrass.versions import Version
+from edge_sim.validation.text import shown
+from edge_sim.validation.verdict import Located, judge
+
+Status = Literal["pass", "fail", "unsupported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why a cell is not a pass: the rule, what it says, and the page it comes from."""
+
+    id: str
+    message: str
+    aws_text: str | None = None
+    source: str | None = None
+    path: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One board with one core version. ``errors`` and ``warnings`` count findings; ``cause`` is the first error."""
+
+    profile: str
+    ggc: str
+    status: Status
+    errors: int = 0
+    warnings: int = 0
+    cause: Cause | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the cell as a plain object."""
+        return asdict(self)
+
+
+def cell(definition: Definition, profile: str, facts: HostFacts, ggc: str, version: Version) -> Cell:
+    """Judge a definition for one board with one core version."""
+    verdict = judge(definition, {profile: facts}, version=version)
+    foreign = [one for one in verdict.errors if _unsupported(one)]
+    first = next(iter((*foreign, *verdict.errors)), None)
+    status: Status = "unsupported" if foreign else "fail" if first else "pass"
+    return Cell(
+        profile=profile,
+        ggc=ggc,
+        status=status,
+        errors=len(verdict.errors),
+        warnings=sum(one.finding.severity == "warning" for one in verdict.findings),
+        cause=_cause(first) if first else None,
+    )
+
+
+def from_json(told: Any) -> Cell | None:
+    """Return the cell that ``as_json`` was made from, or None for anything else."""
+    try:
+        cause = told["cause"]
+        return Cell(**{**told, "cause": Cause(**cause) if cause else None})
+    except (TypeError, KeyError):
+        return None
+
+
+def _unsupported(one: Located) -> bool:
+    rule = by_id(one.finding.id)
+    return rule is not None and rule.unsupported
+
+
+def _cause(one: Located) -> Cause:
+    finding, where = one.finding, one.position
+    return Cause(
+        id=finding.id,
+        message=finding.message,
+        aws_text=finding.aws_text,
+        source=finding.source,
+        path=finding.path,
+        file=shown(where.file) if where else None,
+        line=where.line if where else None,
+    )
+
+
+def lines(cells: Sequence[Cell]) -> list[str]:
+    """Return the grid as text, a row a board, then each cause once with the cells it is true of."""
+    boards, versions = (list(dict.fromkeys(getattr(c, key) for c in cells)) for key in ("profile", "ggc"))
+    by_place = {(c.profile, c.ggc): c.status for c in cells}
+    first = max(len(name) for name in boards)
+    told = [f"{'':<{first}}  " + "  ".join(f"{version:<11}" for version in versions)]
+    told += [
+        f"{name:<{first}}  " + "  ".join(f"{by_place.get((name, version), '-'):<11}" for version in versions)
+        for name in boards
+    ]
+    causes: dict[Cause, list[Cell]] = {}
+    for one in cells:
+        if one.cause:
+            causes.setdefault(one.cause, []).append(one)
+    for cause, where in causes.items():
+        told += ["", f"{where[0].status} on {_places(where)}", f"  {cause.id}: {cause.message}"]
+        told += [f"  AWS: {cause.aws_text}"] if cause.aws_text else []
+        told.append(f"  source: {cause.source}" + (f" · {cause.file}:{cause.line}" if cause.file else ""))
+    return [line.rstrip() for line in told]
+
+
+def _places(cells: Sequence[Cell]) -> str:
+    by_version: dict[str, list[str]] = {}
+    for one in cells:
+        by_version.setdefault(one.ggc, []).append(one.profile)
+    return "; ".join(f"{', '.join(names)} ({version})" for version, names in by_version.items())
