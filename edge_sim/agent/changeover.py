@@ -86,8 +86,12 @@ class Changeover:
         self._passed = passed
         self._steps: list[Step] = []
         self.staging = gg / STAGING
-        for directory in (self.staging, self.staging / "new", self.staging / "old"):
-            directory.mkdir(mode=0o700)
+        try:
+            for directory in (self.staging, self.staging / "new", self.staging / "old"):
+                directory.mkdir(mode=0o700)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def empty(self) -> bool:
@@ -151,6 +155,14 @@ class Changeover:
     def close(self) -> None:
         """Remove the staging directory; what was not committed is taken back."""
         recover(self.gg)
+
+    def tidy(self) -> list[str]:
+        """Close after the commit: the deployment stands, so a failure is only said. The next deployment tidies up."""
+        try:
+            self.close()
+        except OSError as error:
+            return [f"{self.staging}: could not be removed: {error.strerror}"]
+        return []
 
     def _add(self, target: str, kind: Kind, **more: Any) -> Step:
         step = Step(number=len(self._steps), target=target, kind=kind, **more)

@@ -12,7 +12,6 @@ import json
 import posixpath
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,13 +80,20 @@ def deploy(
     root = root.resolve()
     gg = inside(root, facts.greengrass.root)
     try:
-        with exclusive(gg), closing(Changeover(gg, passed)) as changeover:
-            work = _deployment(root, facts, host, changeover, fetch, limits, owners_required)
-            result = work.prepare(group, wanted, urls, json.dumps(body, indent=2).encode() + b"\n")
-            if not changeover.empty or result.changed:
+        with exclusive(gg):
+            changeover = Changeover(gg, passed)
+            try:
+                work = _deployment(root, facts, host, changeover, fetch, limits, owners_required)
+                result = work.prepare(group, wanted, urls, json.dumps(body, indent=2).encode() + b"\n")
+                if changeover.empty and not result.changed:
+                    changeover.close()
+                    return result
                 changeover.run(work.sync)
-                result = replace(result, changed=True, not_proven=(*result.not_proven, *work.last_sync()))
-            return result
+            except BaseException:
+                changeover.close()
+                raise
+            said = (*result.not_proven, *work.last_sync(), *changeover.tidy())
+            return replace(result, changed=True, not_proven=said)
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"

@@ -1,0 +1,332 @@
+"""``edge-sim apply``: all of it or none, whatever fails and wherever it is killed; what is not its own stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.agent import changeover, durable
+from edge_sim.errors import EdgeSimError
+from edge_sim.offline import target
+from edge_sim.offline.applying import Applied, apply
+from edge_sim.offline.given import given
+from edge_sim.offline.packages import packed_group
+from tests.deployments import picture
+from tests.small_group import FUNCTION, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, write_group
+from tests.unit.greengrass.build import function
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
+OTHER = {"net/other.bin": "o" * 10}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_root(tmp_path / "root")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "group"
+
+
+def laid(group: Path, root: Path, **more: Any) -> Applied:
+    read = given(group)
+    with packed_group(read, listed=False) as packed:
+        return apply(packed, root, target.of_root(root, read.group), **more)
+
+
+def below(root: Path) -> dict[str, tuple[object, ...]]:
+    """The board without the places of files in time: what ``cp -a`` would keep."""
+    return picture(root)
+
+
+def test_a_plan_is_empty_once_it_is_applied(folder: Path, root: Path) -> None:
+    group = group_of(folder, "m1", "m2")
+    before = answer("plan", group, "--root", root)
+    assert before["changes"] == {"create": len(before["entries"]), "change": 0, "remove": 0}
+    done = answer("apply", group, "--root", root)
+    assert done["changed"] is True
+    assert [e["path"] for e in done["entries"]] == [e["path"] for e in before["entries"]]
+    after = answer("plan", group, "--root", root)
+    assert after["changes"] == NOTHING
+    assert [e["path"] for e in after["entries"]] == [e["path"] for e in before["entries"]]
+    assert edge("drift", group, "--root", root).output.endswith("no difference\n")
+
+
+def test_a_second_apply_changes_nothing_and_says_so(folder: Path, root: Path) -> None:
+    group = group_of(folder, "m1", "m2")
+    edge("apply", group, "--root", root)
+    before = below(root)
+    assert answer("apply", group, "--root", root) == {"changed": False, "entries": [], "notes": []}
+    assert "nothing to change" in edge("apply", group, "--root", root).output
+    assert below(root) == before, "not even the time of a file"
+
+
+def test_what_the_definition_no_longer_has_goes(folder: Path, root: Path) -> None:
+    edge("apply", group_of(folder, "m1", "m2"), "--root", root)
+    gone = {path for path in below(root) if "/models/m2" in path or path.endswith("mlmodel_public")}
+    group = group_of(folder, "m1")
+    planned = answer("plan", group, "--root", root)
+    removed = [e["path"] for e in planned["entries"] if (e["change"] or {}).get("kind") == "remove"]
+    assert f"{TOP}/workdir/predict/models/m2" in removed
+    assert len(removed) == 5, "the link, the model's directory and what is in it"
+    done = answer("apply", group, "--root", root)
+    assert [e["path"] for e in done["entries"] if e["change"]["kind"] == "remove"] == removed
+    assert gone - below(root).keys() == {f"{TOP[1:]}/workdir/predict/models/m2"}
+    assert not any((root / path[1:]).exists() or (root / path[1:]).is_symlink() for path in removed)
+    edge("apply", write_group(folder, [], []), "--root", root)
+    left = {path.name for path in (root / TOP[1:]).rglob("*")}
+    assert left == {"group", "group.json", "lambda", "mlmodel", "mlmodel_public", "workdir"}
+
+
+def test_what_is_not_ours_is_never_touched(folder: Path, root: Path) -> None:
+    """Files beside, inside packages that go, inside code that is replaced, inside a directory of links."""
+    edge("apply", group_of(folder, "m1", "m2"), "--root", root)
+    top = root / TOP[1:]
+    m2 = Path(os.readlink(top / "workdir/predict/models/m2"))  # noqa: PTH115
+    foreign = {
+        top / "mlmodel_public/by-hand/notes.txt": 0o600,
+        root / str(m2)[1:] / "net/calibration.json": 0o640,
+        root / str(m2)[1:] / "of/its/own.txt": 0o644,
+        top / f"lambda/{FUNCTION}/trace.log": 0o604,
+        top / "workdir/predict/models/scratch": 0o755,
+    }
+    for place, mode in foreign.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(place.name)
+        os.chown(place, 1234, 4321)
+        place.chmod(mode)
+    before = {path: seen for path, seen in below(root).items() if root / path in foreign}
+    assert answer("plan", group_of(folder, "m1", "m2"), "--root", root)["changes"]["remove"] == 0
+    edge("apply", group_of(folder, "m1", code={"main.py": "other = True\n"}), "--root", root)
+    assert {path: below(root)[path] for path in before} == before
+    assert (top / f"lambda/{FUNCTION}/main.py").read_text() == "other = True\n"
+    assert not (root / str(m2)[1:] / "net/weights.bin").exists()
+    assert answer("plan", group_of(folder, "m1", code={"main.py": "other = True\n"}), "--root", root)["changes"] == {
+        "create": 0,
+        "change": 0,
+        "remove": 0,
+    }
+
+
+@pytest.mark.parametrize("place", [f"lambda/{FUNCTION}", "workdir/predict", "workdir", "group"])
+def test_what_is_in_the_way_is_said_and_left(folder: Path, root: Path, place: str) -> None:
+    there = root / TOP[1:] / place
+    there.parent.mkdir(parents=True)
+    there.write_text("somebody's")
+    before = below(root)
+    done = edge("apply", group_of(folder, "m1"), "--root", root, status=6)
+    assert place.rpartition("/")[2] in str(done.exception)
+    assert below(root) == before
+
+
+def test_a_link_on_the_way_is_not_followed_out_of_the_board(folder: Path, root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / "greengrass/ggc/deployment").symlink_to(outside)
+    edge("apply", group_of(folder, "m1"), "--root", root, status=6)
+    assert list(outside.iterdir()) == []
+
+
+def test_owner_and_mode_of_a_directory_are_put_right_and_taken_back(folder: Path, root: Path) -> None:
+    group = group_of(folder, "m1")
+    edge("apply", group, "--root", root)
+    top = root / TOP[1:]
+    (top / "mlmodel_public").chmod(0o700)
+    os.chown(top / "lambda", 7, 8)
+    before = below(root)
+    done = answer("plan", group, "--root", root)
+    changes = {e["path"]: e["change"]["words"] for e in done["entries"] if e["change"]}
+    assert changes == {f"{TOP}/lambda": ["uid 7 → 0", "gid 8 → 0"], f"{TOP}/mlmodel_public": ["mode 0700 → 0755"]}
+    with pytest.raises(RuntimeError):
+        laid(group, root, passed=_stop_at("synced"))
+    assert below(root) == before
+    laid(group, root)
+    assert (top / "lambda").stat().st_uid == 0
+    assert (top / "mlmodel_public").stat().st_mode & 0o7777 == 0o755
+
+
+def _stop_at(name: str) -> Callable[[str], None]:
+    def passed(point: str) -> None:
+        if point == name:
+            raise RuntimeError(point)
+
+    return passed
+
+
+def prepared(folder: Path, root: Path) -> Path:
+    """A board with a deployment, foreign files and a crooked directory; the next group changes some of everything."""
+    edge("apply", group_of(folder, "m1", "m2"), "--root", root)
+    top = root / TOP[1:]
+    (top / "mlmodel_public").chmod(0o711)
+    (top / "mlmodel").rmdir()
+    (top / f"lambda/{FUNCTION}/notes").mkdir()
+    (top / f"lambda/{FUNCTION}/notes/mine.txt").write_text("mine")
+    resources = [ml("m2", "video", "rw"), ml("m3", None)]
+    functions = [function("predict", ("m2", None)), function("boxed", ("m3", "ro"), isolation="GreengrassContainer")]
+    models = {"m2": OTHER, "m3": WEIGHTS}
+    return write_group(folder, resources, functions, models=models, code={"main.py": "other = True\n"})
+
+
+NOTHING = {"create": 0, "change": 0, "remove": 0}
+NAMES = [
+    "mkdir",
+    "rmdir",
+    "rename",
+    "replace",
+    "unlink",
+    "symlink",
+    "chmod",
+    "fchmod",
+    "chown",
+    "fchown",
+    "fsync",
+    "open",
+    "write",
+]
+CALLS: tuple[tuple[Any, str], ...] = (*((os, name) for name in NAMES), (durable, "sync_filesystem"))
+
+
+@contextmanager
+def failing(number: int, error: int = errno.EIO) -> Iterator[list[str]]:
+    """Have the ``number``-th of the calls that change a disk fail, once; the list tells what was called until then."""
+    called: list[str] = []
+
+    def wrapped(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            reads = name == "open" and not (args[1] if len(args) > 1 else 0) & (os.O_WRONLY | os.O_RDWR)
+            if not reads:
+                called.append(name)
+                if len(called) == number:
+                    raise OSError(error, os.strerror(error), str(args[0]))
+            return real(*args, **more)
+
+        return call
+
+    with ExitStack() as stack:
+        for module, name in CALLS:
+            stack.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, wrapped(name, getattr(module, name)))
+        yield called
+
+
+def copied(root: Path, to: Path) -> Path:
+    subprocess.run(["cp", "-a", root, to], check=True, timeout=60)
+    return to
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_a_failure_at_any_step_leaves_the_board_old_or_new(
+    folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: int
+) -> None:
+    group = prepared(folder, root)
+    before = below(root)
+    read = given(group)
+    hit: dict[str, int] = {}
+    stood = 0
+    with packed_group(read, listed=False) as packed:
+        for number in range(1, 1000):
+            here = copied(root, tmp_path / f"root{number}")
+            board = target.of_root(here, read.group)
+            done = None
+            with failing(number, error) as called:
+                try:
+                    done = apply(packed, here, board)
+                except EdgeSimError:
+                    assert below(here) == before, (number, called[-20:])
+            if len(called) < number:
+                break
+            hit[called[number - 1]] = hit.get(called[number - 1], 0) + 1
+            if done is not None:
+                stood += 1
+                assert any(os.strerror(error) in note for note in done.notes), "what failed after the switch is said"
+                laid(group, here)
+                assert answer("plan", group, "--root", here)["changes"] == NOTHING
+            shutil.rmtree(here)
+    with capsys.disabled():
+        points = f"{sum(hit.values())} points failed with {errno.errorcode[error]}"
+        print(f"\napply: {points}, {stood} of them after the switch: {hit}")
+    assert {"mkdir", "rename", "fsync", "fchown", "symlink", "write", "unlink"} <= hit.keys()
+    assert sum(hit.values()) > 100
+    assert stood
+
+
+def killed_at(group: Path, root: Path, number: int) -> str | None:
+    """Apply in a child that kills itself at the ``number``-th point; return the point's name, None when it ended."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            passed = 0
+
+            def at(point: str) -> None:
+                nonlocal passed
+                passed += 1
+                if passed == number:
+                    os.write(write_end, point.encode())
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            laid(group, root, passed=at)
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        point = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    return point if os.WIFSIGNALED(status) else None
+
+
+def test_killed_anywhere_the_board_is_old_or_new(folder: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    group = prepared(folder, root)
+    before = below(root)
+    points = []
+    for number in range(1, 200):
+        point = killed_at(group, root, number)
+        if point is None:
+            break
+        points.append(point)
+        changeover.recover(root / "greengrass")
+        if point == "committed":
+            assert answer("plan", group, "--root", root)["changes"] == NOTHING
+            break
+        assert below(root) == before, point
+    with capsys.disabled():
+        print(f"\napply: killed at {len(points)} points, from {points[0]} to {points[-1]}")
+    assert points[0] == "journal"
+    assert points[-1] == "committed"
+    kinds = {point.partition(" ")[2] for point in points}
+    assert {"aside", "in place", "made", "settled", "carried"} <= kinds
+
+
+def test_a_plain_user_is_told_before_anything_is_made(folder: Path, tmp_path: Path) -> None:
+    group = group_of(folder, "m1")
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_uid == 0 and not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    root = make_root(tmp_path / "root")
+    for place in (root, *root.rglob("*")):
+        os.chown(place, 1000, 1000)
+    before = below(root)
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            os.setgroups([])
+            os.setresgid(1000, 1000, 1000)
+            os.setresuid(1000, 1000, 1000)
+            laid(group, root)
+        except EdgeSimError as error:
+            status = error.exit_status if "may not set the user" in str(error) else 98
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
+    assert below(root) == before
