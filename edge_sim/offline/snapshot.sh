@@ -11,11 +11,7 @@ nl='
 
 # n TYPE-AND-MODE UID GID PATH, and for a link a line > TARGET
 node() {
-    case $1 in *"$nl"*)
-        printf '! %s\n' "${1%%"$nl"*}"
-        return
-        ;;
-    esac
+    case $1 in *"$nl"*) printf '! %s\n' "${1%%"$nl"*}"; return ;; esac
     [ -e "$1" ] || [ -h "$1" ] || { printf '0 %s\n' "$1"; return; }
     ls -ldn "$1" | { read -r mode _ uid gid _ && printf 'n %.10s %s %s %s\n' "$mode" "$uid" "$gid" "$1"; }
     [ ! -h "$1" ] || printf '> %s\n' "$(readlink "$1")"
@@ -48,7 +44,8 @@ for file in /etc/passwd /etc/group /etc/os-release; do
     sed 's/^\([^:=]*\):[^:]*:/\1:x:/; s/^/| /' "$file"
     echo
 done
-sed -n 's/.*"allowFunctionsToRunAsRoot"[[:space:]]*:[[:space:]]*"\([a-z]*\)".*/r \1/p' "$gg/config/config.json" 2>/dev/null
+[ ! -r "$gg/config/config.json" ] ||
+    sed -n 's/.*"allowFunctionsToRunAsRoot"[[:space:]]*:[[:space:]]*"\([a-z]*\)".*/r \1/p' "$gg/config/config.json"
 above "$gg/ggc/core"
 above "$gg/ggc/deployment"
 [ ! -d "$gg/ggc/deployment" ] || walk "$gg/ggc/deployment"

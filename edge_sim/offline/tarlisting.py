@@ -5,11 +5,15 @@ Nothing is extracted, and an image is never started: its container is made only 
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,6 +26,7 @@ from edge_sim.offline.listing import Listing
 MAX_ENTRIES = 1_000_000
 """How many entries a tar file may have; an image of a whole desktop has some hundred thousand."""
 MAX_TEXT_BYTES = 4 * 1024 * 1024
+_CHUNK = 1024 * 1024
 _TYPES: dict[bytes, NodeType] = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -32,6 +37,11 @@ _TYPES: dict[bytes, NodeType] = {
     tarfile.CHRTYPE: "char",
     tarfile.BLKTYPE: "block",
     tarfile.FIFOTYPE: "fifo",
+}
+_COMPRESSED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
 }
 
 
@@ -78,7 +88,7 @@ def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
     texts: dict[str, str] = {}
     notes: list[str] = []
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as archive:
+        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Strict) as archive:
             for entry in archive:
                 path = _path(entry.name)
                 if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
@@ -90,11 +100,39 @@ def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
                 content = archive.extractfile(entry) if path in wanted and entry.isreg() else None
                 if content:
                     texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+            while plain.read(_CHUNK):  # a checksum comes last
+                pass
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError) as error:
         raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
     if "/manifest.json" in nodes and "/etc" not in nodes:
         raise InvalidDefinitionError(f"{name}: the layers of an image", hint="Use --image, or docker export.")
     return Listing(name=name, nodes=nodes, texts=texts, notes=tuple(notes[:10]), whole="/etc" in nodes)
+
+
+@contextmanager
+def _decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Yield what a compressed file holds, or the file itself. The standard modules' own stream mode checks no sum."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, file)) if not isinstance(file, io.BufferedReader) else file
+    head = buffered.peek(6)
+    for magic, opened in _COMPRESSED.items():
+        if head.startswith(magic):
+            with opened(buffered) as plain:
+                yield plain
+            return
+    yield buffered
+
+
+class _Strict(tarfile.TarInfo):
+    """An entry whose damage is an error: tarfile itself takes a damaged header, or the lack of an end, for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _Strict:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ == "EOFHeaderError":  # the mark at the end
+                raise
+            raise tarfile.ReadError(str(error)) from error
 
 
 def _path(name: str) -> str | None:

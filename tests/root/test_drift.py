@@ -1,0 +1,237 @@
+"""``edge-sim drift``: exactly the paths that differ, in a directory, a tar file or a listing by busybox's shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.small_group import FUNCTION, TOP, answer, edge, make_root, ml, write_group
+from tests.unit.greengrass.build import function, volume
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
+BUSYBOX = shutil.which("busybox")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_root(tmp_path / "root")
+
+
+@pytest.fixture
+def group(tmp_path: Path, root: Path) -> Path:
+    """Two models, one without an owner, a volume; applied."""
+    (root / "srv/read ings").mkdir(parents=True)
+    resources = [ml("m1"), ml("m2", None), volume("readings", "/srv/read ings")]
+    functions = [
+        function("predict", ("m1", None)),
+        function("boxed", ("m2", "ro"), ("readings", "ro"), isolation="GreengrassContainer"),
+    ]
+    made = write_group(tmp_path / "group", resources, functions)
+    edge("apply", made, "--root", root)
+    return made
+
+
+def by_root(root: Path, tmp_path: Path) -> list[object]:
+    return ["--root", root]
+
+
+def by_tar(root: Path, tmp_path: Path) -> list[object]:
+    """Made by tar itself, compressed, with ./ before the names."""
+    made = tmp_path / "board.tgz"
+    subprocess.run(["tar", "-C", root, "-czf", made, "."], check=True, timeout=60)
+    return ["--tar", made]
+
+
+def by_snapshot(root: Path, tmp_path: Path) -> list[object]:
+    """Taken by the script in the board's root, with nothing but busybox there."""
+    listed = tmp_path / "board.txt"
+    listed.write_text(snapshot(root, "/greengrass", "/srv/read ings"))
+    return ["--snapshot", listed]
+
+
+def snapshot(root: Path, *words: str) -> str:
+    if BUSYBOX is None:
+        pytest.skip("busybox is not installed")
+    shell = root.parent / "shell"
+    shutil.rmtree(shell, ignore_errors=True)
+    subprocess.run(["cp", "-a", root, shell], check=True, timeout=60)
+    (shell / "bin").mkdir()
+    shutil.copy(BUSYBOX, shell / "bin/busybox")
+    for name in ("sh", "ls", "readlink", "sed", "uname"):
+        (shell / "bin" / name).symlink_to("busybox")
+    for library in subprocess.run(["ldd", BUSYBOX], capture_output=True, text=True, timeout=60).stdout.split():
+        if library.startswith("/"):
+            (shell / library[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, shell / library[1:])
+    script = edge("snapshot-script").stdout
+    command = [str(shutil.which("chroot")), str(shell), "/bin/sh", "-s", *words]
+    environment = {"PATH": "/bin"}
+    done = subprocess.run(
+        command, input=script, capture_output=True, text=True, timeout=60, env=environment, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+SEEN = [by_root, by_tar, by_snapshot]
+See = Callable[[Path, Path], list[object]]
+
+
+@pytest.mark.parametrize("see", SEEN)
+def test_a_board_as_applied_does_not_differ(root: Path, group: Path, tmp_path: Path, see: See) -> None:
+    found = answer("drift", group, *see(root, tmp_path))
+    assert (found["differences"], found["not_compared"]) == ([], [])
+    assert found["compared"] == len(answer("plan", group, "--root", root)["entries"])
+
+
+def model(root: Path) -> Path:
+    return root / os.readlink(root / TOP[1:] / "workdir/predict/models/m1")[1:]  # noqa: PTH115
+
+
+def crooked(root: Path) -> dict[str, str]:
+    """Do to the board what people do to boards; return the differences that are expected."""
+    top, m1 = root / TOP[1:], model(root)
+    name = str(m1.relative_to(root))
+    (m1 / "net/weights.bin").chmod(0o640)
+    os.chown(m1 / "net/labels.txt", 998, 44)
+    (top / "mlmodel").chmod(0o755)
+    link = top / "workdir/predict/models/m1"
+    link.unlink()
+    link.symlink_to("/tmp")
+    code = top / f"lambda/{FUNCTION}/main.py"
+    code.unlink()
+    code.mkdir(mode=0o755)
+    (top / "lambda" / FUNCTION / ".hidden file").touch()
+    (top / "group/group.json").unlink()
+    (top / "mlmodel_public/stray dir/deep").mkdir(parents=True)
+    (root / "srv/read ings").rmdir()
+    return {
+        f"/{name}/net/weights.bin": "mode 0640 → 0440",
+        f"/{name}/net/labels.txt": "uid 998 → 0, gid 44 → 5150",
+        f"{TOP}/mlmodel": "mode 0755 → 0700",
+        f"{TOP}/workdir/predict/models/m1": f"target /tmp → /{name}",
+        f"{TOP}/lambda/{FUNCTION}/main.py": "type directory → file",
+        f"{TOP}/lambda/{FUNCTION}/.hidden file": "extra",
+        f"{TOP}/group/group.json": "missing",
+        f"{TOP}/mlmodel_public/stray dir": "extra",
+        f"{TOP}/mlmodel_public/stray dir/deep": "extra",
+        "/srv/read ings": "missing",
+    }
+
+
+@pytest.mark.parametrize("see", SEEN)
+def test_exactly_the_paths_that_differ(root: Path, group: Path, tmp_path: Path, see: See) -> None:
+    expected = crooked(root)
+    found = answer("drift", group, *see(root, tmp_path), status=7)
+    told = {one["path"]: ", ".join(one["words"]) or one["kind"] for one in found["differences"]}
+    assert told == expected
+    assert [one["path"] for one in found["differences"]] == sorted(told, key=lambda path: path.split("/"))
+    text = edge("drift", group, *see(root, tmp_path), status=7).output
+    assert all(path in text for path in expected)
+
+
+def test_apply_puts_right_what_is_its_own(root: Path, group: Path) -> None:
+    expected = crooked(root)
+    (root / "srv/read ings").mkdir()
+    (root / TOP[1:] / f"lambda/{FUNCTION}/main.py").rmdir()
+    edge("apply", group, "--root", root)
+    left = answer("drift", group, "--root", root, status=7)["differences"]
+    assert {one["path"] for one in left} == {path for path, what in expected.items() if what == "extra"}
+
+
+def test_what_is_not_known_is_not_called_the_same(root: Path, group: Path, tmp_path: Path) -> None:
+    """A bundle knows no packages: a listing without a record leaves the models out, and says so."""
+    bundle = tmp_path / "bundle.yaml"
+    edge("import", group, "-o", bundle)
+    listed = tmp_path / "board.txt"
+    listed.write_text(snapshot(root, "/greengrass"))
+    found = answer("drift", bundle, "--snapshot", listed, status=7)
+    assert {one["kind"] for one in found["differences"]} == {"extra"}, "models under names nobody can know"
+    assert any("resource m1: contents unknown" in text for text in found["not_compared"])
+    assert any("/srv/read ings: not in the snapshot" in text for text in found["not_compared"])
+    known = answer("drift", bundle, *by_root(root, tmp_path))
+    assert (known["differences"], known["not_compared"]) == ([], []), "the board's own record knows them"
+
+
+def test_a_listing_of_odd_names_comes_through(root: Path, group: Path, tmp_path: Path) -> None:
+    odd = {"*": "a star", "a  b ": "blanks", "-n": "a dash", "\\t$(x)`y`": "shell", "ümlaut": "letters", "..x": "dots"}
+    for name in odd:
+        (root / TOP[1:] / "group" / name).touch()
+    (root / TOP[1:] / "group/two\nlines").touch()
+    found = answer("drift", group, *by_snapshot(root, tmp_path), status=7)
+    assert {one["path"] for one in found["differences"]} == {f"{TOP}/group/{name}" for name in odd}
+    assert any("line break" in note for note in found["notes"])
+
+
+def test_setid_and_sticky_bits_come_through(root: Path, group: Path, tmp_path: Path) -> None:
+    modes = {"suid": 0o4755, "sgid": 0o2644, "sticky": 0o1777, "all": 0o7000}
+    for name, mode in modes.items():
+        place = root / TOP[1:] / "group" / name
+        place.mkdir()
+        place.chmod(mode)
+    for see in SEEN:
+        found = answer("drift", group, *see(root, tmp_path), status=7)["differences"]
+        assert {Path(one["path"]).name: int(one["found"]["mode"], 8) for one in found} == modes
+
+
+def test_a_greengrass_root_behind_a_link(root: Path, group: Path, tmp_path: Path) -> None:
+    (root / "data").mkdir()
+    (root / "greengrass").rename(root / "data/gg")
+    (root / "greengrass").symlink_to("/data/gg")
+    for see in SEEN:
+        assert answer("drift", group, *see(root, tmp_path))["differences"] == []
+
+
+def test_a_tar_of_layers_or_of_something_else_is_refused(group: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.tar"
+    other.write_bytes(b"not a tar" * 100)
+    edge("drift", group, "--tar", other, status=3)
+    with tarfile.open(other, "w") as saved:
+        saved.addfile(tarfile.TarInfo("manifest.json"))
+    assert "docker export" in str(getattr(edge("drift", group, "--tar", other, status=3).exception, "hint", ""))
+
+
+def test_a_damaged_tar_is_one_sentence(root: Path, group: Path, tmp_path: Path) -> None:
+    whole = Path(str(by_tar(root, tmp_path)[1])).read_bytes()
+    cut = tmp_path / "cut.tgz"
+    for size in range(0, len(whole) - 1, 97):
+        cut.write_bytes(whole[:size])
+        edge("drift", group, "--tar", cut, status=3)
+
+
+def seen_by_others(root: Path, group: Path) -> dict[str, Any]:
+    """The answer as a plain user gets it."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(1000, 1000, 1000)
+            os.setresuid(1000, 1000, 1000)
+            done = edge("drift", group, "--root", root, "--format", "json", status=6)
+            os.write(write_end, done.stdout.encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        text = pipe.read().decode()
+    os.waitpid(child, 0)
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+def test_what_only_root_may_see_is_said(root: Path, group: Path, tmp_path: Path) -> None:
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_uid == 0 and not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    found = seen_by_others(root, group)
+    assert found["differences"] == []
+    assert {text.partition(":")[0] for text in found["not_compared"]} >= {f"{TOP}/mlmodel", f"{TOP}/group/group.json"}
