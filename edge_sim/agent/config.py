@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_sim.agent.archives import Limits
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
 from edge_sim.jobs.topics import is_thing_name
@@ -14,7 +15,9 @@ from edge_sim.jobs.topics import is_thing_name
 KEEP_ALIVE_S = 600
 """config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
 MAX_BYTES = 64 * 1024
-_KEYS = frozenset({"thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot"})
+_KEYS = frozenset(
+    {"thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot", "packages"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class AgentConfig:
     """The agent's configuration file.
 
     ``broker`` is an mqtt:// or mqtts:// URL, ``cafile`` the CA certificates it is checked with. ``architecture`` and
-    ``operating_system`` are what a simulated board stands in for; None means the machine's own.
+    ``operating_system`` are what a simulated board stands in for; None means the machine's own. ``packages`` are the
+    limits of model and code packages.
     """
 
     thing: str
@@ -32,6 +36,7 @@ class AgentConfig:
     architecture: str | None = None
     operating_system: str | None = None
     greengrass_root: str = "/greengrass"
+    packages: Limits = field(default_factory=Limits)
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -70,7 +75,21 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
         architecture=architecture,
         operating_system=_text(path, found, "operatingSystem"),
         greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
+        packages=_packages(path, found.get("packages", {})),
     )
+
+
+def _packages(path: Path, found: object) -> Limits:
+    """Read ``packages``: any limit by its name, and ``links``."""
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: packages is {found!r}, not an object of limits")
+    links = found.get("links", "refuse")
+    if links not in ("refuse", "copy"):
+        raise UsageError(f"{path}: packages.links is {links!r}, not refuse or copy")
+    try:
+        return Limits(links=links).changed(f"{name}={value}" for name, value in found.items() if name != "links")
+    except UsageError as error:
+        raise UsageError(f"{path}: packages: {error.brief}", hint=error.hint) from error
 
 
 def _text(path: Path, found: Mapping[str, object], key: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
+from edge_sim.agent.archives.errors import v1_text
 from edge_sim.agent.download import DownloadError
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
@@ -76,7 +77,9 @@ def install(
     try:
         fetch(url, archive, sha256=package.sha256, size=package.size)
         destination.mkdir(mode=0o700)
-        return unpack(archive, destination, file_name=package.file_name, limits=limits, modes=modes)
+        return unpack(
+            archive, destination, file_name=package.file_name, limits=limits, modes=modes, sha256=package.sha256
+        )
     except DownloadError as error:
         brief = f"{_wrapped(package)} error while downloading: {error.brief}"
         raise DownloadError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
@@ -140,11 +143,5 @@ def _wrapped(package: Package) -> str:
 
 
 def _unpacking(package: Package, error: ArchiveError) -> str:
-    """Return V1's sentence (ml-console.md, "Unpacking error in runtime.log") around what is wrong."""
-    reason = error.brief
-    if error.code == "NO_PARENT":
-        reason = f"open {package.directory}/{error.member}: no such file or directory"
     source = f"/tmp/greengrass/artifacts/{package.arn.rsplit('/', 1)[-1]}"
-    return (
-        f"Error while processing. Error while unpacking the file from {source} to {package.directory}, error: {reason}"
-    )
+    return v1_text(error, source=source, directory=package.directory)

@@ -47,7 +47,7 @@ def command() -> None:
 @command.command()
 @_ROOT
 @click.option(
-    "--config", type=click.Path(path_type=Path), required=True, help="JSON: thing, broker, cafile, keepAlive."
+    "--config", type=click.Path(path_type=Path), required=True, help="JSON: thing, broker, cafile, keepAlive, packages."
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.
@@ -72,7 +72,7 @@ def run(root: Path, config: Path) -> None:
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
         group = groupfile.decode(document.get("Group") or {})
         seen = facts(paths_of_interest(group, settings.greengrass_root))
-        return deploy(document, root, seen, LinuxHost(root)).not_proven
+        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages).not_proven
 
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)

@@ -23,6 +23,7 @@ _COMMANDS = {
     "agent": "What runs on the board: deployments, functions, updates.",
     "apply": "Lay a group out on a board's root directory, all of it or none.",
     "board": "Boards in containers, of four architectures.",
+    "check-archive": "Whether a model package would be unpacked, and why not.",
     "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
     "doctor": "What works on this machine, and what about a simulated board is true.",
     "drift": "Where a board is not as a group's plan says.",
@@ -43,7 +44,7 @@ is not what definition and scenario say Â· 5 an update did not end as expected Â
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in ``edge_sim.cli.<name>`` and are imported when called."""
+    """A group whose commands live in ``edge_sim.cli.<name>``, with ``_`` for ``-``, and are imported when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)

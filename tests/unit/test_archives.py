@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.archives import ArchiveError, Limits, unpack
+from edge_sim.agent.archives import ArchiveError, Limits, inflate, unpack
 from edge_sim.agent.archives.limits import MIB
 from edge_sim.greengrass.plan import Modes
+from tests.archive_build import END, entry, gz_member
 from tests.archive_cases import ALL_IDS, Case, cases
 
 OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
@@ -26,8 +30,22 @@ ELSEWHERE = {
 }
 
 
+@pytest.fixture(params=["zlib", "isal.isal_zlib"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Inflate with one module or the other, small streams as well; which one must not matter."""
+    if request.param == "zlib":
+        monkeypatch.setitem(sys.modules, "isal", None)
+    else:
+        pytest.importorskip("isal", reason="the extra [fast] is not installed")
+    monkeypatch.setattr(inflate, "_SMALL", -1)
+    inflate.engine.cache_clear()
+    yield inflate.engine().__name__
+    inflate.engine.cache_clear()
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_case(case: Case, tmp_path: Path) -> None:
+def test_case(case: Case, tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> None:
+    assert engine == request.node.callspec.params["engine"]
     archive, destination, outside = tmp_path / "archive", tmp_path / "dest", tmp_path / "outside"
     archive.write_bytes(case.data)
     destination.mkdir()
@@ -62,3 +80,20 @@ def test_how_many_cases_are_covered() -> None:
     print(f"hostile archives: {len(covered)} of {len(ALL_IDS)} case ids covered, missing: {missing or 'none'}")
     assert covered <= set(ALL_IDS)
     assert not missing
+
+
+def test_damaged_data_is_the_same_with_either_engine(tmp_path: Path, engine: str) -> None:
+    """E06: bits turned anywhere in a deflate stream; only what both refuse, or inflate alike, may come out."""
+    chance = random.Random(6)
+    body = entry("x", chance.randbytes(3000) + b"text " * 800) + END
+    good = gz_member(body)
+    for _ in range(300):
+        bad = bytearray(good)
+        bad[chance.randrange(10, len(good))] ^= 1 << chance.randrange(8)
+        archive, destination = tmp_path / "a.tar.gz", tmp_path / "dest"
+        archive.write_bytes(bad)
+        destination.mkdir()
+        with pytest.raises(ArchiveError):
+            unpack(archive, destination, file_name="a.tar.gz", modes=OURS)
+        assert not list(destination.iterdir())
+        destination.rmdir()

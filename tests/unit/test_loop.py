@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent import inbox, loop, mqtt
+from edge_sim.agent.archives import Limits
 from edge_sim.agent.config import AgentConfig, read_config
 from edge_sim.agent.installation import Settings
 from edge_sim.agent.jobclient import JobClient, JobEndedError, RefusedError, clean
@@ -249,6 +250,12 @@ def test_a_configuration_is_read(tmp_path: Path) -> None:
     assert read_config(path) == AgentConfig(thing="board", broker="mqtt://h:1", keep_alive_s=30, architecture="armv6l")
 
 
+def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
+    path = tmp_path / "agent.json"
+    path.write_text('{"thing": "b", "broker": "x", "packages": {"links": "copy", "file_bytes": 1000, "depth": 3}}')
+    assert read_config(path).packages == Limits(links="copy", file_bytes=1000, depth=3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -261,6 +268,10 @@ def test_a_configuration_is_read(tmp_path: Path) -> None:
         ('{"thing": "b", "broker": 1}', "broker is 1, not a text"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
         ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),
+        ('{"thing": "b", "broker": "x", "packages": []}', "not an object of limits"),
+        ('{"thing": "b", "broker": "x", "packages": {"links": "keep"}}', "packages.links is 'keep'"),
+        ('{"thing": "b", "broker": "x", "packages": {"bytes": 1}}', "no limit is called 'bytes'"),
+        ('{"thing": "b", "broker": "x", "packages": {"entries": true}}', "the limit entries is 'True'"),
     ],
 )
 def test_a_wrong_configuration_names_the_file_and_the_key(tmp_path: Path, text: str, message: str) -> None:

@@ -26,7 +26,7 @@ class Ahead(Iterator[T], Generic[T]):
     Use it as a context: leaving it stops the thread after the item it is at, and waits for that.
     """
 
-    def __init__(self, items: Iterator[T], *, depth: int = 8) -> None:
+    def __init__(self, items: Iterator[T], *, depth: int = 4) -> None:
         self._items = items
         self._depth = depth
         self._ready: deque[T] = deque()

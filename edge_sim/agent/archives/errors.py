@@ -35,12 +35,14 @@ _SHOWN = 160
 
 REPACK = "repack it from plain files and directories, for example: tar -czf model.tar.gz ./model"
 
+_AGAIN = "it is not what was packed: copy or download it again, or pack it anew"
+
 
 class ArchiveError(InvalidDefinitionError):
     """The archive is refused as a whole. ``code`` is stable; ``member`` is the escaped name it is about."""
 
     def __init__(self, code: Code, brief: str, *, member: str | None = None, hint: str | None = REPACK) -> None:
-        super().__init__(brief, hint=hint)
+        super().__init__(brief, hint=_AGAIN if hint is REPACK and code in ("DAMAGED", "TRUNCATED") else hint)
         self.code = code
         self.member = member
 
@@ -48,6 +50,17 @@ class ArchiveError(InvalidDefinitionError):
         """Return the same refusal, its sentence naming the archive."""
         brief = f"{escaped(file_name)}: {self.brief}"
         return ArchiveError(self.code, brief, member=self.member, hint=self.hint)
+
+
+def v1_text(error: ArchiveError, *, source: str, directory: str) -> str:
+    """Return V1's sentence (ml-console.md, "Unpacking error in runtime.log") around what is wrong.
+
+    ``source`` is the package and ``directory`` what it is unpacked to, as the core would name them.
+    """
+    reason = error.brief
+    if error.code == "NO_PARENT":
+        reason = f"open {directory}/{error.member}: no such file or directory"
+    return f"Error while processing. Error while unpacking the file from {source} to {directory}, error: {reason}"
 
 
 Refuse = Callable[[ArchiveError], None]
@@ -72,5 +85,7 @@ class UnpackError(UnsupportedEnvironmentError):
 def escaped(name: str | bytes) -> str:
     """Return ``name`` fit for a log line: nothing but printable characters, and not too many of them."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    if len(text) <= _SHOWN and text.isprintable():
+        return text
     cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

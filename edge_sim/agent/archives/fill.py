@@ -27,6 +27,8 @@ class Nowhere:
 
     def __init__(self) -> None:
         self._sizes: dict[Parts, int] = {}
+        self.copies = 0
+        """Files read again, each for a link."""
 
     def make_directory(self, path: Parts) -> None:
         """Nothing to do."""
@@ -35,6 +37,7 @@ class Nowhere:
         self._sizes[path] = sum(len(chunk) for chunk in data)
 
     def read_file(self, path: Parts) -> Iterator[Chunk]:
+        self.copies += 1
         for start in range(0, self._sizes[path], CHUNK):
             yield bytes(min(CHUNK, self._sizes[path] - start))
 
@@ -57,6 +60,7 @@ def fill(
             filling.take(member)
         for _ in member.data:  # nothing, unless it was refused: the next member lies behind it
             pass
+    filling.copy_links(refuse)
     if not filling.contents:
         refuse(ArchiveError("EMPTY", "there is nothing in it"))
     return tuple(filling.contents.values())
@@ -68,6 +72,7 @@ class _Filling:
         self._budget = budget
         self._register = register
         self._rooted = False
+        self._links: dict[Parts, Parts] = {}
         self.contents: dict[Parts, Content] = {}
 
     def enter(self, member: Member) -> bool:
@@ -80,19 +85,28 @@ class _Filling:
         known = self._register.has(member.path)
         for parent in self._register.claim(member.path, directory=member.directory):
             self._make_directory(parent)
-        if member.link is not None and not self._is_file(member.link):
-            raise links.no_file(member.path, member.link)
         return not known
 
     def take(self, member: Member) -> None:
         if member.directory:
             self._make_directory(member.path)
-            return
-        executable, data = member.executable, member.data
-        if member.link is not None:
-            executable, data = self.contents[member.link].executable, self._copied(member.link)
-        self._sink.write_file(member.path, executable=executable, data=data)
-        self.contents[member.path] = Content(path="/".join(member.path), type="file", executable=executable)
+        elif member.link is not None:
+            self._links[member.path] = member.link  # what it leads to may come later
+        else:
+            self._write(member.path, executable=member.executable, data=member.data)
+
+    def copy_links(self, refuse: Refuse) -> None:
+        """Write a copy of the file that each link leads to, over further links or at once."""
+        for path, first in self._links.items():
+            last = links.followed(first, self._links)
+            if self._is_file(last):
+                self._write(path, executable=self.contents[last].executable, data=self._copied(last))
+            else:
+                refuse(links.no_file(path, first))
+
+    def _write(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
+        self._sink.write_file(path, executable=executable, data=data)
+        self.contents[path] = Content(path="/".join(path), type="file", executable=executable)
 
     def _make_directory(self, path: Parts) -> None:
         self._sink.make_directory(path)

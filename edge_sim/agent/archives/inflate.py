@@ -14,6 +14,7 @@ from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
 
+_SMALL = 64 * 1024
 _HEADER_CRC, _EXTRA, _NAME, _COMMENT, _RESERVED = 0x02, 0x04, 0x08, 0x10, 0xE0
 
 
@@ -28,10 +29,11 @@ def engine() -> Any:
 
 
 class Inflater:
-    """One raw deflate stream. ``rest`` is what came after its end."""
+    """One raw deflate stream of about ``length`` bytes. ``rest`` is what came after its end."""
 
-    def __init__(self) -> None:
-        self._engine = engine()
+    def __init__(self, length: int) -> None:
+        # ISA-L's state is so large that small streams are quicker with zlib.
+        self._engine = engine() if length > _SMALL else zlib
         self._inflate = self._engine.decompressobj(-zlib.MAX_WBITS)
 
     @property
@@ -65,7 +67,7 @@ def gunzip(raw: Stream, budget: Budget) -> Iterator[bytes]:
     """Yield the inflated bytes of a source that holds exactly one gzip member, from its beginning to its end."""
     _header(raw, budget.limits.extension_bytes)
     checksum, size, crc32 = 0, 0, engine().crc32
-    inflater = Inflater()
+    inflater = Inflater(budget.archive_bytes)
     try:
         for made in _inflated(raw, inflater):
             checksum = crc32(made, checksum)
@@ -79,9 +81,9 @@ def gunzip(raw: Stream, budget: Budget) -> Iterator[bytes]:
     _trailer(inflater.rest, raw, checksum, size)
 
 
-def inflated(pieces: Iterable[Chunk], shown: str) -> Iterator[bytes]:
-    """Yield what raw deflate ``pieces`` inflate to; the stream must end exactly where the pieces end."""
-    inflater = Inflater()
+def inflated(pieces: Iterable[Chunk], length: int, shown: str) -> Iterator[bytes]:
+    """Yield what raw deflate ``pieces`` of ``length`` bytes inflate to; the stream must end exactly with them."""
+    inflater = Inflater(length)
     try:
         for piece in pieces:
             if inflater.ended:

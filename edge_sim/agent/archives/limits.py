@@ -36,7 +36,7 @@ class Limits:
     """Components of one path."""
     seconds: int = 1800
     links: Links = "refuse"
-    """``copy`` turns a link to a file that lies further ahead in the same archive into a copy of it."""
+    """``copy`` turns a link to a file in the same archive into a copy of it."""
 
     def changed(self, settings: Iterable[str]) -> Limits:
         """Return these limits with each ``NAME=NUMBER`` applied. Raises UsageError."""
@@ -60,7 +60,7 @@ class Budget:
 
     def __init__(self, limits: Limits, archive_bytes: int, now: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
-        self._archive_bytes = max(archive_bytes, 1)
+        self.archive_bytes = max(archive_bytes, 1)
         self._now = now
         self._deadline = now() + limits.seconds
         self._copied = 0
@@ -81,7 +81,7 @@ class Budget:
     def produced(self, count: int) -> None:
         """Account for ``count`` more bytes that came out of the archive (in whatever thread inflates it)."""
         self.bytes += count
-        ratio = self.bytes / self._archive_bytes
+        ratio = self.bytes / self.archive_bytes
         if self.bytes > self.limits.ratio_from_bytes and ratio > self.limits.ratio:
             brief = f"it unpacks to more than {self.limits.ratio} times its size (a bomb?)"
             raise _passed("LIMIT_RATIO", brief, "ratio")

@@ -19,7 +19,7 @@ from edge_sim.agent.archives.errors import ArchiveError, Refuse
 from edge_sim.agent.archives.inflate import gunzip
 from edge_sim.agent.archives.limits import Budget, Limits
 from edge_sim.agent.archives.member import Member
-from edge_sim.agent.archives.stream import Stream, chunks
+from edge_sim.agent.archives.stream import CHUNK, Stream, chunks
 from edge_sim.agent.archives.zip_index import end_records
 
 Kind = Literal["tar.gz", "zip"]
@@ -44,6 +44,7 @@ class Reading:
     """
 
     def __init__(self, source: BinaryIO, *, file_name: str, limits: Limits, refuse: Refuse) -> None:
+        bytes(4 * CHUNK)  # once freed, glibc keeps blocks of this size instead of asking the kernel for each
         self._source = source
         self._refuse = refuse
         self._threads = ExitStack()

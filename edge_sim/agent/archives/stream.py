@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+PACKED_CHUNK = 128 * 1024
+"""Bytes read at once. What they inflate to, often about as much, then comes in one piece, which is quickest."""
 CHUNK = 256 * 1024
-"""Bytes read, inflated and written at once."""
+"""Bytes inflated and written at once, at most."""
 
 Chunk = bytes | memoryview
 
 
 def chunks(source: BinaryIO, seen: Callable[[bytes], None]) -> Iterator[bytes]:
     """Yield what is left of ``source``, and tell ``seen`` (a digest's ``update``) of it."""
-    while data := source.read(CHUNK):
+    while data := source.read(PACKED_CHUNK):
         seen(data)
         yield data
 

@@ -77,7 +77,7 @@ def _pieces(index: Sequence[Located], raw: Stream, budget: Budget) -> Iterator[C
 def _data(one: Located, packed: Iterable[Chunk], budget: Budget) -> Iterator[Chunk]:
     entry, crc32 = one.entry, engine().crc32
     size = checksum = 0
-    for piece in inflated(packed, entry.shown) if entry.method else packed:
+    for piece in inflated(packed, entry.packed, entry.shown) if entry.method else packed:
         size += len(piece)
         checksum = crc32(piece, checksum)
         budget.produced(len(piece))

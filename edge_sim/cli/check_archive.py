@@ -1,0 +1,137 @@
+"""``edge-sim check-archive``: would this model package be unpacked?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from edge_sim.agent.archives.limits import NAMES, Limits
+from edge_sim.errors import InvalidDefinitionError
+
+if TYPE_CHECKING:
+    from edge_sim.agent.archives.check import Verdict
+    from edge_sim.agent.archives.errors import ArchiveError
+
+_WIDTH = 100
+_V1_PATHS = {
+    "source": "/tmp/greengrass/artifacts/model-arn/path",
+    "directory": "/greengrass/ggc/deployment/path/model-arn",
+}
+"""As in the guide's example of the message."""
+_V1 = {
+    "refused": "V1 would have failed the deployment, with the text above.",
+    "taken": "V1 would have unpacked it as well (inferred: plain files and directories, each directory first).",
+    "unknown": "What V1 did with such a package is not documented.",
+}
+
+
+@click.command("check-archive")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--links",
+    type=click.Choice(["refuse", "copy"]),
+    default="refuse",
+    show_default=True,
+    help="What becomes of a link to a file in the package: refused, or a copy of that file.",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Change a limit; may be repeated. The limits: "
+    + ", ".join(f"{n}={getattr(Limits(), n)}" for n in NAMES)
+    + ".",
+)
+@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(file: Path, links: Literal["refuse", "copy"], limits: tuple[str, ...], fmt: str) -> None:
+    """Say whether a model package (.tar.gz, .tgz or .zip) would be unpacked, all its faults at once.
+
+    FILE is read exactly as a board reads it, and nothing is written. Ends with status 3 when it would be refused.
+
+    \b
+    Example: edge-sim check-archive model.tar.gz
+             edge-sim check-archive model.zip --limit file_bytes=3000000000
+    """
+    from edge_sim.agent.archives.check import check
+
+    verdict = check(file, limits=Limits(links=links).changed(limits))
+    if fmt == "json":
+        click.echo(json.dumps(_as_json(file, verdict), indent=2))
+    else:
+        click.echo("\n".join(_lines(file, verdict)))
+    sys.exit(InvalidDefinitionError.exit_status if verdict.faults else 0)
+
+
+def _as_json(file: Path, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "ok": not verdict.faults,
+        "file": str(file),
+        "type": verdict.kind,
+        "bytes": verdict.size,
+        "sha256": verdict.sha256,
+        "entries": verdict.entries,
+        "files": sum(c.type == "file" for c in verdict.contents),
+        "directories": sum(c.type == "directory" for c in verdict.contents),
+        "copied_links": verdict.copied_links,
+        "unpacked_bytes": verdict.unpacked_bytes,
+        "complete": verdict.complete,
+        "v1": verdict.v1,
+        "findings": [_finding(fault) for fault in verdict.faults],
+    }
+
+
+def _finding(fault: ArchiveError) -> dict[str, Any]:
+    from edge_sim.agent.archives.check import V1_SOURCE
+    from edge_sim.agent.archives.errors import v1_text
+
+    sourced = fault.code == "NO_PARENT"
+    return {
+        "id": fault.code,
+        "severity": "error",
+        "member": fault.member,
+        "message": fault.brief,
+        "aws_text": v1_text(fault, **_V1_PATHS) if sourced else None,
+        "source": V1_SOURCE if sourced else None,
+        "hint": fault.hint,
+    }
+
+
+def _lines(file: Path, verdict: Verdict) -> Iterator[str]:
+    count = len(verdict.faults)
+    yield f"{file}: " + (f"refused, {count} fault{'s' if count > 1 else ''}" if count else "ok")
+    before = None
+    for fault in verdict.faults:
+        finding = _finding(fault)
+        yield from _wrapped(f"  {fault.code:<11}", fault.brief)
+        if finding["aws_text"]:
+            yield from _wrapped("  V1 said:   ", f"{finding['aws_text']} ({finding['source']})")
+        if fault.hint and fault.hint != before:
+            yield from _wrapped("  hint:      ", fault.hint)
+        before = fault.hint
+    if not verdict.complete:
+        yield "  Reading stopped at the last fault; there may be more behind it."
+    if verdict.sha256:
+        files, everything = sum(c.type == "file" for c in verdict.contents), len(verdict.contents)
+        yield f"  {verdict.kind}, {verdict.size:,} bytes, SHA-256 {verdict.sha256}"
+        yield f"  files: {files:,}, directories: {everything - files:,}, bytes inflated: {verdict.unpacked_bytes:,}"
+    if verdict.copied_links:
+        yield f"  links that become copies: {verdict.copied_links:,}"
+    yield f"  {_V1[verdict.v1]}"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
