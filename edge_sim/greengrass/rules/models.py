@@ -52,6 +52,20 @@ def owner_range(case: Case) -> Iterator[Fault]:
             yield _fault(resource, message, "GroupOwner")
 
 
+@rule(
+    "group-owner-root",
+    source="ours: what V1 did is not known; every function with the model would be in that group",
+    since="1.10",
+    hint="Name a group of its own, or leave OwnerSetting out: then only containerised functions see the model.",
+)
+def owner_is_not_root(case: Case) -> Iterator[Fault]:
+    """A model's GroupOwner is not root's own group, GID 0."""
+    for resource, owner in _owned(case):
+        if owner.group_owner == "root" or (owner.is_gid and not (owner.group_owner or "0").strip("0")):
+            message = f"resource {resource.id}: its GroupOwner {owner.group_owner!r} is root's own group"
+            yield _fault(resource, message, "GroupOwner")
+
+
 @rule("group-owner-gid", source=f"{ML} (GID); botocore says name or GID", since="1.10")
 def owner_is_gid(case: Case) -> Iterator[Fault]:
     """With the setting --gid-only, a model's GroupOwner is a GID, as the developer guide says."""
@@ -195,6 +209,7 @@ def _fault(resource: Resource, message: str, key: str = "") -> Fault:
 RULES: tuple[Rule, ...] = (
     owner_is_whole,
     owner_range,
+    owner_is_not_root,
     owner_is_gid,
     owner_disputed,
     no_container_permission,

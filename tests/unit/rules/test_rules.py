@@ -240,6 +240,12 @@ def test_a_name_as_group_owner_is_noted_or_refused() -> None:
     assert ids(rules.check(made, settings=Settings(gid_only=True))) == ["group-owner-gid"]
 
 
+@pytest.mark.parametrize(("name", "refused"), [("0", True), ("000", True), ("root", True), ("10", False), ("", False)])
+def test_roots_own_group_owns_no_model(name: str, refused: bool) -> None:
+    found = ids(rules.check(group([s3(owner=owner(name))], [])))
+    assert ("group-owner-root" in found) is refused
+
+
 @pytest.mark.parametrize("text", ["resources-per-function", "resources-per-function=x", "cats=9", "=1", ""])
 def test_a_limit_that_is_none_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="is not a limit"):
