@@ -63,8 +63,9 @@ def judge(
     """
     found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     known = _Unread(definition)
+    others = {key: value for section in definition.sections.values() for key, value in section.items()}
     for name, facts in boards.items() or [("", None)]:
-        for finding in rules.check(definition.group, facts, version=version, settings=settings):
+        for finding in rules.check(definition.group, facts, version=version, settings=settings, others=others):
             if not known.covers(finding):
                 found[finding] = (*found.get(finding, ()), *([name] if name else ()))
     located = [

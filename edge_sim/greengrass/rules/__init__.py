@@ -1,9 +1,9 @@
 """The reasons for which Greengrass V1 refused a group, one function each, and what else is worth saying about one.
 
-    rule.py         what a rule is                    case.py       what it looks at
-    settings.py     limits, disputed readings         resources, paths, models, packages, functions, attachments,
-                                                      versions, cores: the definition · board, rights: with a board
-    reading.py      what the reader of definitions finds
+    rule.py       what a rule is            case.py   what it looks at        settings.py   limits, disputed readings
+    resources, paths, models, packages, functions, attachments, versions, cores, sections      look at the definition
+    board, rights                                                                              look at a board as well
+    reading       what the reader of definitions finds
 
 A rule of phase ``create`` refuses the API call, one of ``deploy`` the deployment (in the cloud while Building, or on
 the core), one of ``run`` the start of a function. Only errors refuse. docs/rules.md lists them all.
@@ -11,7 +11,7 @@ the core), one of ``run`` the start of a function. Only errors refuse. docs/rule
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
@@ -28,6 +28,7 @@ from edge_sim.greengrass.rules import (
     reading,
     resources,
     rights,
+    sections,
     versions,
 )
 from edge_sim.greengrass.rules.case import Case
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     *functions.RULES,
     *attachments.RULES,
     *cores.RULES,
+    *sections.RULES,
     *versions.RULES,
     *board.RULES,
     *rights.RULES,
@@ -58,14 +60,16 @@ def check(
     *,
     version: Version | None = None,
     settings: Settings = DEFAULT,
+    others: Mapping[str, object] | None = None,
 ) -> list[Finding]:
     """Return what every rule says about ``group``, and with ``facts`` also what the rules about a board say.
 
-    ``version`` is the core's; without it the board's counts, without both the newest.
+    ``version`` is the core's; without it the board's counts, without both the newest. ``others`` are the lists of the
+    group's other definitions, such as ``Subscriptions``.
     """
     if version is None:
         version = core_version(facts.greengrass.version) if facts else LATEST
-    case = Case(group=group, facts=facts, version=version, settings=settings)
+    case = Case(group=group, facts=facts, version=version, settings=settings, sections=others or {})
     return [finding for rule in RULES for finding in rule.findings(case)]
 
 

@@ -5,8 +5,8 @@ Everything is found in one pass over the definition: 200 functions with 200 reso
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -52,12 +52,16 @@ def environment_path(function: Function) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One group to be judged. ``facts`` is None when no board is known; ``version`` is then what was asked for."""
+    """One group to be judged. ``facts`` is None when no board is known; ``version`` is then what was asked for.
+
+    ``sections`` holds the lists of a group's other definitions (``Devices``, ``Subscriptions``) as the API has them.
+    """
 
     group: Group
     facts: HostFacts | None = None
     version: Version = LATEST
     settings: Settings = DEFAULT
+    sections: Mapping[str, object] = field(default_factory=dict)
 
     def contained(self, function: Function) -> bool:
         """Return whether a function runs in a container."""

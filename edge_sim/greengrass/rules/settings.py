@@ -22,6 +22,9 @@ class Limits:
     resources_per_function: int = 20
     resources_per_group: int = 200
     functions_per_group: int = 200
+    devices_per_group: int = 2500
+    subscriptions_per_group: int = 10000
+    cloud_subscriptions_per_group: int = 50
 
 
 @dataclass(frozen=True, kw_only=True)

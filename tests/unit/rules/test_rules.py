@@ -151,6 +151,23 @@ def test_the_text_is_awss_own(rule: str) -> None:
     assert [f.aws_text for f in rules.check(GROUPS[rule], full_board()) if f.id == rule] == [texts()[rule]]
 
 
+@pytest.mark.parametrize(("key", "word"), [("Source", "source"), ("Target", "target")])
+def test_a_subscriptions_parties_are_refused_in_awss_words(key: str, word: str) -> None:
+    entry = {"Id": "s", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a", key: "meter"}
+    [found] = rules.check(Group(), others={"Subscriptions": [entry]})
+    assert (found.phase, found.path) == ("create", f"$.Subscriptions[0].{key}")
+    assert found.aws_text == (
+        f"The subscriptions definition is invalid or corrupted. (ErrorDetails: [Subscription {word} is invalid. ID is "
+        f"'s' and {key} is 'meter'])"
+    )
+
+
+def test_fifty_subscriptions_may_come_from_the_cloud() -> None:
+    entries = [{"Id": f"s{n}", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a"} for n in range(51)]
+    assert rules.check(Group(), others={"Subscriptions": entries[:50]}) == []
+    assert ids(rules.check(Group(), others={"Subscriptions": entries})) == ["subscription-cloud-total"]
+
+
 def test_a_required_memory_size_has_the_other_half_of_the_text() -> None:
     bare = function("f", isolation=C)
     del bare["FunctionConfiguration"]["MemorySize"]
