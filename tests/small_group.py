@@ -82,9 +82,9 @@ def _models(resources: Sequence[dict[str, Any]]) -> list[str]:
     return [r["Id"] for r in resources if "S3MachineLearningModelResourceData" in r["ResourceDataContainer"]]
 
 
-def group_of(folder: Path, *names: str, **more: Any) -> Path:
+def group_of(folder: Path, *names: str, gid: object = "ml", **more: Any) -> Path:
     """The models ``names`` and one No-container function that has all of them."""
-    made = [ml(name) for name in names]
+    made = [ml(name, gid) for name in names]
     return write_group(folder, made, [function("predict", *((name, None) for name in names))], **more)
 
 

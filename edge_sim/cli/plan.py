@@ -14,7 +14,9 @@ from edge_sim.errors import UsageError
 @click.command("plan")
 @GROUP
 @click.option("--profile", "profile_name", metavar="NAME", help="A fresh board of this profile.")
-@click.option("--root", type=click.Path(path_type=Path), metavar="DIR", help="The board below this directory.")
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+)
 @GREENGRASS_ROOT
 @SOURCE
 @FORMAT

@@ -42,10 +42,11 @@ for file in /etc/passwd /etc/group /etc/os-release; do
     [ -r "$file" ] || continue
     printf 't %s\n' "$file"
     sed 's/^\([^:=]*\):[^:]*:/\1:x:/; s/^/| /' "$file"
-    echo
+    echo # the file's last line may lack its end
 done
 [ ! -r "$gg/config/config.json" ] ||
     sed -n 's/.*"allowFunctionsToRunAsRoot"[[:space:]]*:[[:space:]]*"\([a-z]*\)".*/r \1/p' "$gg/config/config.json"
+echo
 above "$gg/ggc/core"
 above "$gg/ggc/deployment"
 [ ! -d "$gg/ggc/deployment" ] || walk "$gg/ggc/deployment"

@@ -1,0 +1,92 @@
+"""What the snapshot script prints, and what a listing must hold to be taken."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import Node
+from edge_sim.offline import listing
+from tests.small_group import edge
+
+SHELLS = [words for words in (["busybox", "sh"], ["dash"], ["bash", "--posix"]) if shutil.which(words[0])]
+
+
+def test_the_script_is_short_and_needs_little() -> None:
+    script = edge("snapshot-script").stdout
+    assert script.startswith("#!/bin/sh\n")
+    assert len(script.splitlines()) < 60
+    assert "python" not in script
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=[words[0] for words in SHELLS])
+def test_every_shell_lists_the_same(tmp_path: Path, shell: list[str]) -> None:
+    top = tmp_path / "gg"
+    (top / "ggc/deployment/a dir").mkdir(parents=True)
+    (top / "ggc/deployment/a dir/file").touch()
+    (top / "ggc/deployment/a dir/file").chmod(0o4755)
+    (top / "ggc/deployment/link").symlink_to("a dir/nowhere")
+    (top / "ggc/core").symlink_to("packages/1.11.6")
+    (top / "config").mkdir()
+    (top / "config/config.json").write_text('{"runtime": { "allowFunctionsToRunAsRoot" : "yes" } }')
+    script = edge("snapshot-script").stdout
+    words = [*shell, "-s", str(top), str(tmp_path / "absent")]
+    done = subprocess.run(words, input=script, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    told = tmp_path / "told.txt"
+    told.write_text(done.stdout)
+    found = listing.parse(told)
+    me, mine = os.geteuid(), (top / "ggc").stat().st_gid
+    assert found.nodes[f"{top}/ggc/deployment/a dir/file"] == Node(type="file", uid=me, gid=mine, mode=0o4755)
+    assert found.nodes[f"{top}/ggc/deployment/link"].target == "a dir/nowhere"
+    assert found.absent == frozenset({str(tmp_path / "absent")})
+    assert found.greengrass_root == str(top)
+    assert found.architecture == os.uname().machine
+    assert '"yes"' in found.texts[f"{top}/config/config.json"]
+    assert "root:x:0:0:" in found.texts["/etc/passwd"]
+
+
+WHOLE = """# edge-sim snapshot 1
+m armv7l
+g /greengrass
+t /etc/group
+| root:x:0:
+
+n drwxr-xr-x 0 0 /
+n lrwxrwxrwx 0 0 /greengrass
+> data/gg
+# end
+"""
+
+
+def test_a_whole_listing_is_read(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(WHOLE)
+    found = listing.parse(tmp_path / "x")
+    assert found.look("/greengrass") == Node(type="link", uid=0, gid=0, mode=0o777, target="data/gg")
+    assert found.real("/greengrass/ggc") == "/data/gg/ggc"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "empty"),
+        ("hello\n", ":1: not a snapshot"),
+        (WHOLE.replace("# end\n", ""), "cut short"),
+        (WHOLE.replace("n drwxr-xr-x 0 0 /\n", "n drwxr-xr-x 0 0\n"), ":7: not a line"),
+        (WHOLE.replace("drwxr-xr-x", "drwxr-xr-?"), ":7: not a line"),
+        (WHOLE.replace("0 0 /\n", "zero 0 /\n"), ":7: not a line"),
+        (WHOLE.replace("n drwxr", "n qrwxr"), ":7: not a line"),
+        (WHOLE.replace("m armv7l", "> nothing to point from"), ":2: not a line"),
+        (WHOLE.replace("g /greengrass", "| text of no file"), ":3: not a line"),
+        (WHOLE.replace("m armv7l", "zz top"), ":2: not a line"),
+    ],
+)
+def test_anything_else_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(InvalidDefinitionError, match=told):
+        listing.parse(tmp_path / "x")
