@@ -132,7 +132,7 @@ def row(
         "expected": question.expected,
         **rights,
         "agree": None if probed is None else _agree(answers, kept=kept),
-        "ok": excused or as_wanted or (False if question.claimed else None),
+        "ok": excused or as_wanted if question.claimed else None,
         "reasons": _reasons(question, answers, excused=excused),
         "chain": list(answers[0].computed.chain),
     }

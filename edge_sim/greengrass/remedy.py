@@ -59,12 +59,13 @@ def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
     if answer.node is None:
         return f"make {answer.at} on the board before the deployment"
     if answer.needs:
-        return _bits(case, answer.at, answer.node, answer.needs)
+        return _bits(case, answer, answer.needs, right, path)
     if right == "write" and "mounted read-only" in answer.reasons:
         return f"Permission: rw for {_name(case)} in the ResourceAccessPolicies of {function}"
     if isinstance(case.resource.data if case.resource else None, Model):
         return _of_model(case, answer.node, right)
-    return _bits(case, answer.at, answer.node, _BITS[right])
+    entering = 1 if right == "write" and answer.node.type == "directory" else 0
+    return _bits(case, answer, _BITS[right] | entering, right, path)
 
 
 def _taking(case: Case, answer: Access, right: Right, why: By, function: str) -> str:
@@ -99,18 +100,21 @@ def _of_model(case: Case, node: Node, right: Right) -> str:
     return f"OwnerSetting of {_name(case)} with a GroupOwner: now it belongs to {node.uid}:{node.gid}"
 
 
-def _bits(case: Case, path: str, node: Node, need: int) -> str:
-    """Return which group or which bits would grant ``need`` at ``path``."""
+def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str:
+    """Return which group or which bits would grant ``need`` where the way ended."""
+    node, at = answer.node, answer.at
+    assert node is not None  # noqa: S101 - what is missing has been answered
     counts = counts_as(case.process.identity, node)
     data = case.resource.data if case.resource else None
-    by_group = counts == "others" and (node.mode >> 3) & need == need and node.gid != 0
-    if by_group and isinstance(data, LocalDevice | LocalVolume):
-        if path.endswith(data.source_path.rpartition("/")[2]):
-            return f"AutoAddGroupOwner: true in the GroupOwnerSetting of {_name(case)}"
-        return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
-    if by_group:
-        return f"RunAs with Gid {node.gid} ({_group(case.facts, node.gid)}) for {case.process.function.id}"
-    return f"chmod {_CLASSES.get(counts, 'a')}+{''.join(name for bit, name in _LETTERS.items() if need & bit)} {path}"
+    if counts == "others" and (node.mode >> 3) & need == need and node.gid != 0:
+        if isinstance(data, LocalDevice | LocalVolume):
+            if at.endswith(data.source_path.rpartition("/")[2]):
+                return f"AutoAddGroupOwner: true in the GroupOwnerSetting of {_name(case)}"
+            return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
+        member = replace(case.process, identity=replace(case.process.identity, gid=node.gid))
+        if computed(member, case.nodes, path).grants(right):
+            return f"RunAs with Gid {node.gid} ({_group(case.facts, node.gid)}) for {case.process.function.id}"
+    return f"chmod {_CLASSES.get(counts, 'a')}+{''.join(name for bit, name in _LETTERS.items() if need & bit)} {at}"
 
 
 def _group(facts: HostFacts, gid: int) -> str:

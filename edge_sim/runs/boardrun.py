@@ -158,10 +158,11 @@ class BoardRun:
         answer = ask(board, "access", timeout_s=COMMAND_S)
         self.report.access = answer["access"]
         for row in self.report.access:
-            if row["ok"] is None:  # nothing to probe; the row's reasons say why
-                continue
-            if not row["ok"] or not row["agree"]:
-                self._problem("access", f"{row['function']} × {row['resource']}", _access_message(row))
+            where = f"{row['function']} × {row['resource']}"
+            if row["agree"] is False:
+                self._problem("disagreement", where, _access_message(row))
+            elif row["ok"] is False:  # None: nothing to probe; the row's reasons say why
+                self._problem("access", where, _access_message(row))
 
     def _invoke(self, board: Board) -> None:
         for invocation in self.scenario.invocations:

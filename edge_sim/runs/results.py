@@ -10,9 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["definition", "access", "function", "update", "environment"]
+Kind = Literal["disagreement", "definition", "access", "function", "update", "environment"]
+"""``disagreement``: the computed and the probed access are not the same, so that one of the two is a bug."""
 
-_STATUS: dict[Kind, int] = {"definition": 3, "access": 4, "function": 4, "update": 5, "environment": 6}
+_STATUS: dict[Kind, int] = {
+    "disagreement": 1,
+    "definition": 3,
+    "access": 4,
+    "function": 4,
+    "update": 5,
+    "environment": 6,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,8 @@ def shown(*boards: BoardReport) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status"), [("definition", 3), ("access", 4), ("function", 4), ("update", 5), ("environment", 6)]
+    ("kind", "status"),
+    [("disagreement", 1), ("definition", 3), ("access", 4), ("function", 4), ("update", 5), ("environment", 6)],
 )
 def test_each_kind_of_problem_has_its_status(kind: Kind, status: int) -> None:
     assert report(board((kind, "here", "wrong"))).exit_status == status
