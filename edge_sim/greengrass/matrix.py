@@ -104,9 +104,9 @@ def row(
 
     ``function``, ``resource``, ``type``, ``path``, ``paths`` (how many were asked about), ``total``, ``expected``
     (``ro``, ``rw`` or ``none``), for each right ``computed``, ``probed``, ``by`` and ``fix``, then ``agree``, ``ok``,
-    ``reasons`` and ``chain``. A right that the resource cannot have (listing a device) is None. ``agree`` is None when
-    nothing was probed, ``ok`` when the definition says nothing; so is what a probe cannot show here: writing to a
-    read-only device.
+    ``reasons`` and ``chain``: the way to the first path, or to the first that is not as it should be. A right that the
+    resource cannot have (listing a device) is None. ``agree`` is None when nothing was probed, ``ok`` when the
+    definition says nothing; so is what a probe cannot show here: writing to a read-only device.
     """
     case = Case(process=process, nodes=nodes, facts=facts, resource=question.resource, attached=question.attached)
     answers = [
@@ -134,7 +134,7 @@ def row(
         "agree": None if probed is None else _agree(answers, kept=kept),
         "ok": excused or as_wanted if question.claimed else None,
         "reasons": _reasons(question, answers, excused=excused),
-        "chain": list(answers[0].computed.chain),
+        "chain": list(_telling(question, answers).computed.chain),
     }
     unenforced = any(one.probed is not None and one.probed.get("enforced") is False for one in answers)
     return _not_enforced(found) if unenforced and rights["read"][best] else found
@@ -210,6 +210,14 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
         odd = (a for a in answers if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
         reasons += (_odd(one, question.expected) for one in islice(odd, MAX_REASONS))
     return reasons
+
+
+def _telling(question: Question, answers: Sequence[_Answer]) -> _Answer:
+    """Return the answer whose way is worth showing: the first that is not as it should be, else the first."""
+    wanted = _wanted(question.expected)
+    judged: tuple[Right, ...] = ("read", "write")
+    odd = (one for one in answers if any(one.real(right) != wanted[right] for right in judged))
+    return next(odd, answers[0]) if question.claimed else answers[0]
 
 
 def _odd(one: _Answer, expected: Expected) -> str:

@@ -1,0 +1,169 @@
+"""``edge-sim access``: computed off the board, and with --probe by real processes on one that was applied."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.greengrass.access import RIGHTS
+from tests.small_group import CODE, TOP, answer, edge, make_root, ml, write_group
+from tests.unit.greengrass.build import device, function, volume
+
+C = "GreengrassContainer"
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' processes")
+pytestmark = pytest.mark.root
+RESOURCES = [
+    ml("ro"),
+    ml("rw", "video", "rw"),
+    ml("bare", None),
+    volume("readings", "/srv/data", "/readings", AutoAddGroupOwner=True),
+    device("serial", "/dev/ttyS0", AutoAddGroupOwner=True),
+]
+FUNCTIONS = [
+    function("plain", ("ro", None), ("rw", None)),
+    function("boxed", ("ro", "ro"), ("bare", "rw"), ("readings", "rw"), ("serial", "rw"), isolation=C),
+    function("stranger"),
+    function("boss", ("rw", None), run_as={"Uid": 0, "Gid": 0}),
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_uid == os.geteuid() and not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    made = make_root(tmp_path / "root")
+    (made / "greengrass/config").mkdir()
+    (made / "greengrass/config/config.json").write_text('{"runtime": {"allowFunctionsToRunAsRoot": "yes"}}')
+    (made / "srv/data/deep").mkdir(parents=True)
+    (made / "srv/data/deep/values.csv").write_text("1,2\n")
+    (made / "srv/data/run.sh").write_text("#!/bin/sh\n")
+    for place in (made / "srv/data", *(made / "srv/data").rglob("*")):
+        os.chown(place, 0, 20)
+        place.chmod(0o2770 if place.is_dir() else 0o770 if place.suffix == ".sh" else 0o660)
+    for name in ("dev", "proc", "tmp", "sys"):
+        (made / name).mkdir()
+    os.mknod(made / "dev/ttyS0", 0o020660, os.makedev(1, 3))
+    os.chown(made / "dev/ttyS0", 0, 20)
+    (made / "dev/ttyS0").chmod(0o660)
+    return made
+
+
+def rows(found: Any) -> dict[tuple[str, str], Any]:
+    return {(row["function"], row["resource"]): row for row in found["boards"][0]["access"]}
+
+
+def applied(tmp_path: Path, root: Path) -> Path:
+    group = write_group(tmp_path / "group", RESOURCES, FUNCTIONS)
+    edge("apply", group, "--root", root)
+    return group
+
+
+@NEEDS_ROOT
+def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    group = applied(tmp_path, root)
+    found = rows(answer("access", group, "--root", root, "--probe"))
+    assert found.keys() == {(f["Id"], r["Id"]) for f in FUNCTIONS for r in RESOURCES}
+    unproven = {key for key, row in found.items() if row["agree"] is not True}
+    assert unproven == set(), {key: found[key] for key in unproven}
+    computed = rows(answer("access", group, "--root", root))
+    for key, row in found.items():
+        assert {right: row[right]["computed"] for right in RIGHTS} == {
+            right: computed[key][right]["computed"] for right in RIGHTS
+        }, key
+    paths = sum(row["paths"] for row in found.values())
+    with capsys.disabled():
+        print(f"\naccess --probe: {len(found)} rows, {paths} paths, {len(RIGHTS)} rights each, 0 disagreements")
+    assert [found["plain", "rw"][right]["computed"] for right in RIGHTS] == [True, True, True, True]
+    assert [found["boxed", "readings"][right]["by"] for right in RIGHTS] == ["attachment"] * 4
+    assert found["stranger", "ro"]["read"]["computed"] is False
+    assert found["boss", "ro"]["read"]["by"] == "root"
+
+
+@NEEDS_ROOT
+def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
+    group = applied(tmp_path, root)
+    weights = next((root / TOP[1:] / "mlmodel_public").rglob("weights.bin"))
+    weights.chmod(0o666)
+    found = answer("access", group, "--root", root, "--probe", status=1)
+    odd = [row for row in found["boards"][0]["access"] if row["agree"] is False]
+    assert odd
+    assert any("weights.bin: not as planned: mode 0666" in note for note in found["boards"][0]["notes"])
+    text = edge("access", group, "--root", root, "--probe", status=1).output
+    assert "computed and probed disagree" in text
+
+
+@NEEDS_ROOT
+def test_one_path_is_answered_for_every_function(root: Path, tmp_path: Path) -> None:
+    group = applied(tmp_path, root)
+    found = answer("access", group, "--root", root, "--probe", "--path", "/srv/data/deep/values.csv")
+    told = {row["function"]: row["read"] for row in found["boards"][0]["access"]}
+    assert {name: read["probed"] for name, read in told.items()} == {
+        "plain": False,
+        "boxed": True,
+        "stranger": False,
+        "boss": True,
+    }
+    assert told["stranger"]["fix"] == "RunAs with Gid 20 (dialout) for stranger"
+    assert told["boxed"]["by"] == "shared gid", "through V1's overlay, which shows the whole board"
+
+
+@NEEDS_ROOT
+def test_nothing_is_probed_before_it_is_applied(root: Path, tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", RESOURCES, FUNCTIONS)
+    edge("access", group, "--root", root, "--probe", status=3)
+    assert rows(answer("access", group, "--root", root))["plain", "ro"]["ok"] is True, "computed it can be"
+
+
+def test_off_the_board_what_the_core_lets_pass_is_not_as_defined(tmp_path: Path) -> None:
+    """A world-readable volume's file that the function may not read though attached: status 4, and what would help."""
+    data = tmp_path / "values"
+    data.mkdir()
+    (data / "values.csv").write_text("1\n")
+    resources = [volume("readings", "/srv/data", "/readings")]
+    group = write_group(
+        tmp_path / "group",
+        resources,
+        [function("boxed", ("readings", "ro"), isolation=C)],
+        more={
+            "files": [
+                {"path": "/srv/data", "directory": True},
+                {"path": "/srv/data/closed", "copy": "../values", "mode": "0600"},
+            ]
+        },
+    )
+    found = answer("access", group, status=4)
+    row = rows(found)["boxed", "readings"]
+    assert (row["ok"], row["read"]["computed"]) == (False, False)
+    assert row["read"]["fix"] == "chmod o+r /srv/data/closed"
+    assert row["chain"][-2].startswith("/readings/closed is 0700 0:0; the process counts as others")
+    text = edge("access", group, status=4).output
+    assert "not as defined" in text
+    assert "to allow read, list: chmod o+r /srv/data/closed" in text
+
+
+def test_the_blast_radius_differs_with_the_image(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m", "999")], [function("f", ("m", None))])
+    found = answer("access", group, "--profile", "raspberry-pi-3", "--profile", "generic-x86_64")
+    meant = {one["target"]: one["blast_radius"]["groups"][0] for one in found["boards"]}
+    assert meant["raspberry-pi-3"]["names"] == ["spi"]
+    assert "/dev/spidev0.0" in meant["raspberry-pi-3"]["also"]
+    assert meant["generic-x86_64"]["names"] != ["spi"]
+    assert any("/dev/spidev0.0" in text for text in meant["raspberry-pi-3"]["warnings"])
+    assert "gid 999 = spi" in edge("access", group, "--profile", "raspberry-pi-3").output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--function", "nobody"), "the group has no function nobody"),
+        (("--probe",), "--probe needs --root"),
+        (("--root", "/", "--profile", "raspberry-pi-3"), "exclude each other"),
+    ],
+)
+def test_wrong_words_are_usage_errors(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    group = write_group(tmp_path / "group", [], [function("f")], code=CODE)
+    assert told in str(edge("access", group, *words, status=2).exception)
