@@ -21,7 +21,7 @@ from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, OwnerSetting, Resource
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """One member of a model package: its path relative to the package's root."""
 

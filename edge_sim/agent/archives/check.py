@@ -50,7 +50,7 @@ class Verdict:
 
 def check(path: Path, *, limits: Limits) -> Verdict:
     """Read the package at ``path`` as ``unpack`` would. Raises UsageError when it cannot be read at all."""
-    faults, nowhere = _Faults(), Nowhere()
+    faults, nowhere = _Faults(), Nowhere(keep_sizes=limits.links == "copy")
     reading: Reading | None = None
     contents: tuple[Content, ...] = ()
     digest: str | None = None

@@ -23,9 +23,10 @@ class Sink(Protocol):
 
 
 class Nowhere:
-    """Reads everything and keeps no more than the sizes."""
+    """Reads everything, and keeps no more than the sizes, and those only when links will ask for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_sizes: bool) -> None:
+        self._keep_sizes = keep_sizes
         self._sizes: dict[Parts, int] = {}
         self.copies = 0
         """Files read again, each for a link."""
@@ -34,7 +35,9 @@ class Nowhere:
         """Nothing to do."""
 
     def write_file(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
-        self._sizes[path] = sum(len(chunk) for chunk in data)
+        size = sum(len(chunk) for chunk in data)
+        if self._keep_sizes:
+            self._sizes[path] = size
 
     def read_file(self, path: Parts) -> Iterator[Chunk]:
         self.copies += 1
@@ -49,7 +52,8 @@ def fill(
 
     ``refuse`` is told of members that may not be there; when it does not raise, they are read over.
     """
-    filling = _Filling(sink, budget, Register(parents_implied=parents_implied, refuse=refuse))
+    register = Register(parents_implied=parents_implied, refuse=refuse)
+    filling = _Filling(sink, budget, register)
     for member in members:
         try:
             wanted = filling.enter(member)
@@ -61,9 +65,10 @@ def fill(
         for _ in member.data:  # nothing, unless it was refused: the next member lies behind it
             pass
     filling.copy_links(refuse)
-    if not filling.contents:
+    contents = register.contents
+    if not contents:
         refuse(ArchiveError("EMPTY", "there is nothing in it"))
-    return tuple(filling.contents.values())
+    return contents
 
 
 class _Filling:
@@ -73,7 +78,6 @@ class _Filling:
         self._register = register
         self._rooted = False
         self._links: dict[Parts, Parts] = {}
-        self.contents: dict[Parts, Content] = {}
 
     def enter(self, member: Member) -> bool:
         """Claim the member's name and make the directories that it implies; False when it is there already."""
@@ -82,39 +86,30 @@ class _Filling:
                 raise ArchiveError("DUPLICATE", "it has two entries for its root")
             self._rooted = True
             return False
-        known = self._register.has(member.path)
-        for parent in self._register.claim(member.path, directory=member.directory):
-            self._make_directory(parent)
-        return not known
+        known = self._register.get(member.path)
+        executable = member.executable and not member.directory
+        for parent in self._register.claim(member.path, directory=member.directory, executable=executable):
+            self._sink.make_directory(parent)
+        return known is None
 
     def take(self, member: Member) -> None:
         if member.directory:
-            self._make_directory(member.path)
+            self._sink.make_directory(member.path)
         elif member.link is not None:
             self._links[member.path] = member.link  # what it leads to may come later
         else:
-            self._write(member.path, executable=member.executable, data=member.data)
+            self._sink.write_file(member.path, executable=member.executable, data=member.data)
 
     def copy_links(self, refuse: Refuse) -> None:
         """Write a copy of the file that each link leads to, over further links or at once."""
         for path, first in self._links.items():
             last = links.followed(first, self._links)
-            if self._is_file(last):
-                self._write(path, executable=self.contents[last].executable, data=self._copied(last))
-            else:
+            known = self._register.get(last)
+            if known is None or known.type != "file" or last in self._links:
                 refuse(links.no_file(path, first))
-
-    def _write(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
-        self._sink.write_file(path, executable=executable, data=data)
-        self.contents[path] = Content(path="/".join(path), type="file", executable=executable)
-
-    def _make_directory(self, path: Parts) -> None:
-        self._sink.make_directory(path)
-        self.contents[path] = Content(path="/".join(path), type="directory")
-
-    def _is_file(self, path: Parts) -> bool:
-        known = self.contents.get(path)
-        return known is not None and known.type == "file"
+            else:
+                self._register.become(path, executable=known.executable)
+                self._sink.write_file(path, executable=known.executable, data=self._copied(last))
 
     def _copied(self, path: Parts) -> Iterator[Chunk]:
         for chunk in self._sink.read_file(path):

@@ -10,6 +10,7 @@ import unicodedata
 
 from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
 from edge_sim.agent.archives.limits import Limits
+from edge_sim.greengrass.plan import Content
 
 Parts = tuple[str, ...]
 
@@ -45,7 +46,7 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
 
 
 class Register:
-    """The names seen so far. Two that differ only in case or in Unicode form are one name twice.
+    """The names seen so far, and what they are. Two that differ only in case or in Unicode form are one name twice.
 
     With ``parents_implied`` a missing parent is made (zip); without, it is a fault (tar.gz, as V1 did).
     """
@@ -53,43 +54,56 @@ class Register:
     def __init__(self, *, parents_implied: bool, refuse: Refuse) -> None:
         self._parents_implied = parents_implied
         self._refuse = refuse
-        self._seen: dict[str, tuple[Parts, bool, bool]] = {}
+        self._seen: dict[str, Content] = {}
+        self._implied: set[str] = set()
+        """Directories that no entry has named yet."""
 
-    def claim(self, path: Parts, *, directory: bool) -> list[Parts]:
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """Everything there is, parents first."""
+        return tuple(self._seen.values())
+
+    def get(self, path: Parts) -> Content | None:
+        """Return what is known under exactly this name."""
+        name = "/".join(path)
+        known = self._seen.get(_folded(name))
+        return known if known is not None and known.path == name else None
+
+    def claim(self, path: Parts, *, directory: bool, executable: bool = False) -> list[Parts]:
         """Enter ``path``; return the directories to make for it that no entry named, outermost first."""
         made = self._parents(path)
-        self._enter(path, directory=directory)
+        name = "/".join(path)
+        key = _folded(name)
+        known = self._seen.get(key)
+        if known is not None and not (known.path == name and directory and name in self._implied):
+            raise _twice(path, known)
+        self._implied.discard(name)
+        if known is None:
+            self._seen[key] = Content(path=name, type="directory" if directory else "file", executable=executable)
         return made
 
-    def _enter(self, path: Parts, *, directory: bool) -> None:
-        key = _key(path)
-        known = self._seen.get(key)
-        if known is None:
-            self._seen[key] = (path, directory, False)
-            return
-        if known[0] != path or not (known[1] and directory and known[2]):
-            raise _twice(path, known[0])
-        self._seen[key] = (path, True, False)
-
-    def has(self, path: Parts) -> bool:
-        """Tell whether exactly this path is there already."""
-        known = self._seen.get(_key(path))
-        return known is not None and known[0] == path
+    def become(self, path: Parts, *, executable: bool) -> None:
+        """Give a file that is known its executable bit (a link's, when it is copied)."""
+        name = "/".join(path)
+        self._seen[_folded(name)] = Content(path=name, type="file", executable=executable)
 
     def _parents(self, path: Parts) -> list[Parts]:
         """Check the directories above ``path``; a directory that is known has known ones above it."""
         missing: list[Parts] = []
         for depth in range(len(path) - 1, 0, -1):
-            parent = path[:depth]
-            known = self._seen.get(_key(parent))
+            name = "/".join(path[:depth])
+            known = self._seen.get(_folded(name))
             if known is not None:
-                if known[0] != parent or not known[1]:
-                    raise _twice(path, known[0])
+                if known.path != name or known.type != "directory":
+                    raise _twice(path, known)
                 break
-            missing.insert(0, parent)
+            missing.insert(0, path[:depth])
         if missing and not self._parents_implied:
             self._refuse(_no_parent(path))
-        self._seen.update({_key(parent): (parent, True, True) for parent in missing})
+        for parent in missing:
+            name = "/".join(parent)
+            self._seen[_folded(name)] = Content(path=name, type="directory")
+            self._implied.add(name)
         return missing
 
 
@@ -123,12 +137,9 @@ def _check_component(part: str, raw: bytes, limits: Limits) -> None:
 
 def _folded(text: str) -> str:
     if text.isascii():
-        return text.lower()
+        lowered = text.lower()
+        return text if lowered == text else lowered  # the same object where it can be: there may be many
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _key(path: Parts) -> str:
-    return _folded("/".join(path))
 
 
 def _refused(raw: bytes, why: str) -> ArchiveError:
@@ -136,8 +147,8 @@ def _refused(raw: bytes, why: str) -> ArchiveError:
     return ArchiveError("NAME", f"the name “{shown}” {why}", member=shown)
 
 
-def _twice(path: Parts, other: Parts) -> ArchiveError:
-    shown, first = escaped("/".join(path)), escaped("/".join(other))
+def _twice(path: Parts, other: Content) -> ArchiveError:
+    shown, first = escaped("/".join(path)), escaped(other.path)
     why = "comes twice" if shown == first else f"and “{first}” cannot both exist"
     return ArchiveError("DUPLICATE", f"the name “{shown}” {why}", member=shown)
 

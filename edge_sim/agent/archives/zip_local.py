@@ -26,27 +26,40 @@ _DESCRIPTOR_MARK = b"PK\7\x08"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Located:
-    """An entry whose packed data lies at ``start``. ``path`` is None when it may not be unpacked."""
+    """What has to be known of a checked entry. ``start`` is where its packed data lies in the file."""
 
-    entry: Entry
-    path: Parts | None
+    name: str | None
+    """Its place in the package; None when it may not be unpacked."""
     kind: Kind
+    executable: bool
+    method: int
+    crc: int
+    packed: int
+    size: int
     start: int
+
+    @property
+    def path(self) -> Parts:
+        return tuple(self.name.split("/")) if self.name else ()
 
 
 def located(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> list[Located]:
     """Return all entries of a zip in the file's order, checked; ``refuse`` is told of those that may not be there."""
-    found, directory_start = entries(source, length, budget, refuse)
-    found.sort(key=lambda entry: entry.offset)
-    ends = [*(entry.offset for entry in found), directory_start]
-    if ends[0] != 0:
+    waiting, directory_start = entries(source, length, budget, refuse)
+    waiting.sort(key=lambda entry: entry.offset, reverse=True)
+    if (waiting[-1].offset if waiting else directory_start) != 0:
         raise ArchiveError("CONFLICT", "it has something before its first entry")
-    return [_locate(source, entry, end, budget, refuse) for entry, end in zip(found, ends[1:], strict=True)]
+    found = []
+    while waiting:  # each is forgotten when it has been checked: there may be many
+        entry = waiting.pop()
+        end = waiting[-1].offset if waiting else directory_start
+        found.append(_locate(source, entry, end, budget, refuse))
+    return found
 
 
-def conflict(entry: Entry, what: str) -> ArchiveError:
+def conflict(shown: str, what: str) -> ArchiveError:
     """Return the refusal of a zip that contradicts itself about one entry."""
-    return ArchiveError("CONFLICT", f"{entry.shown} {what}", member=entry.shown)
+    return ArchiveError("CONFLICT", f"{shown} {what}", member=shown)
 
 
 def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Refuse) -> Located:
@@ -54,23 +67,32 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
     path, kind = _accepted(entry, budget.limits, refuse)
     budget.file(entry.size, entry.shown)
     if end < entry.offset + _LOCAL.size:
-        raise conflict(entry, "overlaps another entry")
+        raise conflict(entry.shown, "overlaps another entry")
     fields = _LOCAL.unpack(read_at(source, entry.offset, _LOCAL.size))
     mark, needed, flags, method, clock, day, crc, packed, size, name_length, extra_length = fields
     if mark != b"PK\3\4":
-        raise conflict(entry, "has no local header")
+        raise conflict(entry.shown, "has no local header")
     start = entry.offset + _LOCAL.size + name_length + extra_length
     blob = read_at(source, entry.offset + _LOCAL.size, name_length + extra_length)
     extra = extras(blob[name_length:], entry.shown)
     if blob[:name_length] != entry.raw_name or member_name(entry.raw_name, flags, extra) != entry.name:
-        raise conflict(entry, "has another name in its local header")
+        raise conflict(entry.shown, "has another name in its local header")
     if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or needed > 45:
-        raise conflict(entry, "has a local header that contradicts the central directory")
+        raise conflict(entry.shown, "has a local header that contradicts the central directory")
     size, packed = _wide(extra.get(ZIP64), (size, packed), entry)
     _check_numbers(source, entry, (crc, packed, size), start, end, zip64=ZIP64 in extra)
     if entry.method == 0 and entry.packed != entry.size:
-        raise conflict(entry, "is stored with two different sizes")
-    return Located(entry=entry, path=path, kind=kind, start=start)
+        raise conflict(entry.shown, "is stored with two different sizes")
+    return Located(
+        name=None if path is None else "/".join(path),
+        kind=kind,
+        executable=bool(entry.mode & 0o111),
+        method=entry.method,
+        crc=entry.crc,
+        packed=entry.packed,
+        size=entry.size,
+        start=start,
+    )
 
 
 def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | None, Kind]:
@@ -94,9 +116,9 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ArchiveError("SPECIAL", f"{entry.shown} is neither a file nor a directory", member=entry.shown)
     if (kind == stat.S_IFDIR or entry.dos_directory) and not named:
-        raise conflict(entry, "is marked as a directory but named as a file")
+        raise conflict(entry.shown, "is marked as a directory but named as a file")
     if named and (kind == stat.S_IFREG or entry.size):
-        raise conflict(entry, "is named as a directory but is a file")
+        raise conflict(entry.shown, "is named as a directory but is a file")
     return "directory" if named else "file"
 
 
@@ -114,24 +136,24 @@ def _check_numbers(
     truth = (entry.crc, entry.packed, entry.size)
     behind = end - (start + entry.packed)
     if behind < 0:
-        raise conflict(entry, "overlaps another entry")
+        raise conflict(entry.shown, "overlaps another entry")
     if not entry.flags & _DESCRIBED:
         if local != truth:
-            raise conflict(entry, "has a local header that contradicts the central directory")
+            raise conflict(entry.shown, "has a local header that contradicts the central directory")
         if behind:
-            raise conflict(entry, "is followed by something that no entry names")
+            raise conflict(entry.shown, "is followed by something that no entry names")
         return
     if any(mine not in (0, true) for mine, true in zip(local, truth, strict=True)):
-        raise conflict(entry, "has a local header that contradicts the central directory")
+        raise conflict(entry.shown, "has a local header that contradicts the central directory")
     if behind not in (12, 16, 20, 24):
-        raise conflict(entry, "has no data descriptor, or is followed by something that no entry names")
+        raise conflict(entry.shown, "has no data descriptor, or is followed by something that no entry names")
     descriptor = read_at(source, start + entry.packed, behind)
     if behind in (16, 24) and not descriptor.startswith(_DESCRIPTOR_MARK):
-        raise conflict(entry, "has a damaged data descriptor")
+        raise conflict(entry.shown, "has a damaged data descriptor")
     layout = "<L2Q" if behind > 16 else "<3L"
     wide_sizes = behind > 16
     if struct.unpack(layout, descriptor[-struct.calcsize(layout) :]) != truth or wide_sizes != zip64:
-        raise conflict(entry, "has a data descriptor that contradicts the central directory")
+        raise conflict(entry.shown, "has a data descriptor that contradicts the central directory")
 
 
 def _wide(value: bytes | None, sizes: tuple[int, int], entry: Entry) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from edge_sim.agent.archives import links
-from edge_sim.agent.archives.errors import ArchiveError, Refuse
+from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
 from edge_sim.agent.archives.inflate import engine, inflated
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
@@ -41,9 +41,8 @@ def members(index: Sequence[Located], data: Iterator[Chunk], budget: Budget, ref
         mine = iter(lambda: next(data), END)
         if one.kind == "link":
             yield from _link(one, b"".join(mine), budget, refuse)
-        elif one.path is not None:
-            executable = bool(one.entry.mode & 0o111)
-            yield Member(path=one.path, directory=one.kind == "directory", executable=executable, data=mine)
+        elif one.name is not None:
+            yield Member(path=one.path, directory=one.kind == "directory", executable=one.executable, data=mine)
         for _ in mine:  # what the caller did not read
             pass
     for _ in data:  # up to the file's end
@@ -51,7 +50,6 @@ def members(index: Sequence[Located], data: Iterator[Chunk], budget: Budget, ref
 
 
 def _link(one: Located, target: bytes, budget: Budget, refuse: Refuse) -> Iterator[Member]:
-    assert one.path is not None  # noqa: S101 - a refused entry is a "file"
     try:
         link = links.target(one.path, target, hard=False, limits=budget.limits)
     except ArchiveError as error:
@@ -64,30 +62,30 @@ def _pieces(index: Sequence[Located], raw: Stream, budget: Budget) -> Iterator[C
     at = 0
     for one in index:
         _skip(raw.pieces(one.start - at))
-        packed = raw.pieces(one.entry.packed)
-        if one.path is None:
+        packed = raw.pieces(one.packed)
+        if one.name is None:
             _skip(packed)
         else:
             yield from _data(one, packed, budget)
         yield END
-        at = one.start + one.entry.packed
+        at = one.start + one.packed
     _skip(raw.rest())  # the directory, for the digest's sake
 
 
 def _data(one: Located, packed: Iterable[Chunk], budget: Budget) -> Iterator[Chunk]:
-    entry, crc32 = one.entry, engine().crc32
+    shown, crc32 = escaped(one.name or ""), engine().crc32
     size = checksum = 0
-    for piece in inflated(packed, entry.packed, entry.shown) if entry.method else packed:
+    for piece in inflated(packed, one.packed, shown) if one.method else packed:
         size += len(piece)
         checksum = crc32(piece, checksum)
         budget.produced(len(piece))
-        if size > entry.size:
-            raise conflict(entry, "is larger than declared")
+        if size > one.size:
+            raise conflict(shown, "is larger than declared")
         yield piece
-    if size != entry.size:
-        raise conflict(entry, "is smaller than declared")
-    if checksum != entry.crc:
-        raise ArchiveError("DAMAGED", f"the checksum (CRC) of {entry.shown} does not match", member=entry.shown)
+    if size != one.size:
+        raise conflict(shown, "is smaller than declared")
+    if checksum != one.crc:
+        raise ArchiveError("DAMAGED", f"the checksum (CRC) of {shown} does not match", member=shown)
 
 
 def _skip(pieces: Iterable[Chunk]) -> None:
