@@ -7,7 +7,7 @@ API refuses them by the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from edge_sim.greengrass.functions import (
@@ -19,7 +19,7 @@ from edge_sim.greengrass.functions import (
     RunAs,
 )
 from edge_sim.greengrass.group import Core
-from edge_sim.greengrass.model import text, truth, whole_number
+from edge_sim.greengrass.objectreader import ObjectReader
 from edge_sim.greengrass.resources import (
     PERMISSIONS,
     GroupOwnerSetting,
@@ -33,7 +33,7 @@ from edge_sim.greengrass.resources import (
     SageMakerModel,
     Secret,
 )
-from edge_sim.report import Finding, Phase
+from edge_sim.report import Finding
 
 _T = TypeVar("_T")
 _Object = Mapping[str, object]
@@ -46,7 +46,7 @@ def resource_definition(version: _Object) -> tuple[tuple[Resource, ...], list[Fi
 
 def function_definition(version: _Object) -> tuple[DefaultConfig, tuple[Function, ...], list[Finding]]:
     """Read a FunctionDefinitionVersion."""
-    reader = _Reader(version, "$")
+    reader = ObjectReader(version, "$")
     execution = reader.child("DefaultConfig").child("Execution")
     default = DefaultConfig(isolation_mode=_isolation(execution, None), run_as=_run_as(execution))
     functions, findings = _items(version, "Functions", _function)
@@ -72,105 +72,15 @@ def _one_core(count: int) -> Finding:
     )
 
 
-class _Reader:
-    """One JSON object with its path; what has the wrong type is noted and read as absent."""
-
-    def __init__(self, value: object, path: str, findings: list[Finding] | None = None) -> None:
-        self.path = path
-        self.findings: list[Finding] = [] if findings is None else findings
-        self.value: _Object = value if isinstance(value, Mapping) else {}
-        if not isinstance(value, Mapping):
-            self.fault(f"must be an object, not {_name(value)}")
-
-    def fault(
-        self,
-        message: str,
-        *,
-        key: str | None = None,
-        rule: str = "shape",
-        phase: Phase = "create",
-        aws_text: str | None = None,
-    ) -> None:
-        path = f"{self.path}.{key}" if key else self.path
-        resource = self.value.get("Id")
-        self.findings.append(
-            Finding(
-                id=rule,
-                severity="error",
-                phase=phase,
-                path=path,
-                message=f"{path} {message}",
-                aws_text=aws_text,
-                resource=resource if isinstance(resource, str) else None,
-                source="botocore greengrass 2017-06-07",
-            )
-        )
-
-    def child(self, key: str) -> _Reader:
-        value = self.value.get(key)
-        return _Reader({} if value is None else value, f"{self.path}.{key}", self.findings)
-
-    def text(self, key: str) -> str | None:
-        value = self.value.get(key)
-        found = text(value)
-        if found is None and value is not None:
-            self.fault(f"must be a string, not {_name(value)}", key=key)
-        return found
-
-    def required_text(self, key: str) -> str:
-        value = self.text(key)
-        if value is None and self.value.get(key) is None:
-            self.fault("is missing", key=key)
-        return value or ""
-
-    def number(self, key: str) -> int | None:
-        value = self.value.get(key)
-        found = whole_number(value)
-        if found is None and value is not None:
-            self.fault(f"must be a whole number, not {_name(value)}", key=key)
-        return found
-
-    def flag(self, key: str) -> bool | None:
-        value = self.value.get(key)
-        found = truth(value)
-        if found is None and value is not None:
-            self.fault(f"must be true or false, not {_name(value)}", key=key)
-        return found
-
-    def items(self, key: str) -> list[object]:
-        value = self.value.get(key)
-        if value is None or isinstance(value, list):
-            return value or []
-        self.fault(f"must be a list, not {_name(value)}", key=key)
-        return []
-
-    def texts(self, key: str) -> Iterator[str]:
-        for index, item in enumerate(self.items(key)):
-            found = text(item)
-            if found is None:
-                self.fault(f"must be a string, not {_name(item)}", key=f"{key}[{index}]")
-            else:
-                yield found
-
-    def objects(self, key: str) -> Iterator[_Reader]:
-        for index, item in enumerate(self.items(key)):
-            yield _Reader(item, f"{self.path}.{key}[{index}]", self.findings)
-
-
-def _name(value: object) -> str:
-    if isinstance(value, str) and "${" in value:
-        return f"the placeholder {value}"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
-
-
-def _items(version: _Object, key: str, read: Callable[[_Reader], _T | None]) -> tuple[tuple[_T, ...], list[Finding]]:
-    top = _Reader(version, "$")
+def _items(
+    version: _Object, key: str, read: Callable[[ObjectReader], _T | None]
+) -> tuple[tuple[_T, ...], list[Finding]]:
+    top = ObjectReader(version, "$")
     values = [read(item) for item in top.objects(key)]
     return tuple(v for v in values if v is not None), top.findings
 
 
-def _permission(reader: _Reader, key: str) -> Permission | None:
+def _permission(reader: ObjectReader, key: str) -> Permission | None:
     value = reader.text(key)
     if value is None or value == "":
         return None
@@ -181,13 +91,13 @@ def _permission(reader: _Reader, key: str) -> Permission | None:
     return None
 
 
-def _group_owner(reader: _Reader) -> GroupOwnerSetting:
+def _group_owner(reader: ObjectReader) -> GroupOwnerSetting:
     setting = reader.child("GroupOwnerSetting")
     auto = setting.flag("AutoAddGroupOwner") or False
     return GroupOwnerSetting(auto_add_group_owner=auto, group_owner=setting.text("GroupOwner") or None)
 
 
-def _owner(reader: _Reader) -> OwnerSetting | None:
+def _owner(reader: ObjectReader) -> OwnerSetting | None:
     if reader.value.get("OwnerSetting") is None:
         return None
     setting = reader.child("OwnerSetting")
@@ -196,11 +106,11 @@ def _owner(reader: _Reader) -> OwnerSetting | None:
     )
 
 
-def _device(reader: _Reader) -> ResourceData:
+def _device(reader: ObjectReader) -> ResourceData:
     return LocalDevice(source_path=reader.required_text("SourcePath"), group_owner=_group_owner(reader))
 
 
-def _volume(reader: _Reader) -> ResourceData:
+def _volume(reader: ObjectReader) -> ResourceData:
     return LocalVolume(
         source_path=reader.required_text("SourcePath"),
         destination_path=reader.required_text("DestinationPath"),
@@ -208,7 +118,7 @@ def _volume(reader: _Reader) -> ResourceData:
     )
 
 
-def _s3(reader: _Reader) -> ResourceData:
+def _s3(reader: ObjectReader) -> ResourceData:
     return S3Model(
         s3_uri=reader.required_text("S3Uri"),
         destination_path=reader.required_text("DestinationPath"),
@@ -216,7 +126,7 @@ def _s3(reader: _Reader) -> ResourceData:
     )
 
 
-def _sagemaker(reader: _Reader) -> ResourceData:
+def _sagemaker(reader: ObjectReader) -> ResourceData:
     return SageMakerModel(
         job_arn=reader.required_text("SageMakerJobArn"),
         destination_path=reader.required_text("DestinationPath"),
@@ -224,13 +134,13 @@ def _sagemaker(reader: _Reader) -> ResourceData:
     )
 
 
-def _secret(reader: _Reader) -> ResourceData:
+def _secret(reader: ObjectReader) -> ResourceData:
     return Secret(
         arn=reader.required_text("ARN"), staging_labels=tuple(reader.texts("AdditionalStagingLabelsToDownload"))
     )
 
 
-_KINDS: dict[str, Callable[[_Reader], ResourceData]] = {
+_KINDS: dict[str, Callable[[ObjectReader], ResourceData]] = {
     "LocalDeviceResourceData": _device,
     "LocalVolumeResourceData": _volume,
     "S3MachineLearningModelResourceData": _s3,
@@ -239,7 +149,7 @@ _KINDS: dict[str, Callable[[_Reader], ResourceData]] = {
 }
 
 
-def _resource(reader: _Reader) -> Resource | None:
+def _resource(reader: ObjectReader) -> Resource | None:
     container = reader.child("ResourceDataContainer")
     present = [kind for kind in _KINDS if container.value.get(kind) is not None]
     if len(present) != 1:
@@ -250,7 +160,7 @@ def _resource(reader: _Reader) -> Resource | None:
     return Resource(id=reader.required_text("Id"), name=reader.required_text("Name"), data=data, path=reader.path)
 
 
-def _isolation(execution: _Reader, arn: str | None) -> IsolationMode | None:
+def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None:
     value = execution.text("IsolationMode")
     if value is None:
         return None
@@ -269,18 +179,18 @@ def _isolation(execution: _Reader, arn: str | None) -> IsolationMode | None:
     return None
 
 
-def _run_as(execution: _Reader) -> RunAs:
+def _run_as(execution: ObjectReader) -> RunAs:
     run_as = execution.child("RunAs")
     return RunAs(uid=run_as.number("Uid"), gid=run_as.number("Gid"))
 
 
-def _variable(variables: _Reader, name: str) -> str:
+def _variable(variables: ObjectReader, name: str) -> str:
     if variables.value[name] is None:
         variables.fault("must be a string, not null", key=name)
     return variables.text(name) or ""
 
 
-def _function(reader: _Reader) -> Function | None:
+def _function(reader: ObjectReader) -> Function | None:
     arn = reader.required_text("FunctionArn")
     config = reader.child("FunctionConfiguration")
     environment = config.child("Environment")
@@ -308,7 +218,7 @@ def _function(reader: _Reader) -> Function | None:
     )
 
 
-def _core(reader: _Reader) -> Core:
+def _core(reader: ObjectReader) -> Core:
     reader.flag("SyncShadow")  # shadows are not simulated: only its form is looked at
     return Core(
         id=reader.required_text("Id"),

@@ -1,0 +1,112 @@
+"""One JSON object of the API, read member by member: values, and a finding with its JSON path for each wrong type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from edge_sim.greengrass.model import text, truth, whole_number
+from edge_sim.report import Finding, Phase
+
+
+class ObjectReader:
+    """One JSON object with its path; what has the wrong type is noted and read as absent.
+
+    Readers of inner objects share the outer one's list of ``findings``.
+    """
+
+    def __init__(self, value: object, path: str, findings: list[Finding] | None = None) -> None:
+        self.path = path
+        self.findings: list[Finding] = [] if findings is None else findings
+        self.value: Mapping[str, object] = value if isinstance(value, Mapping) else {}
+        if not isinstance(value, Mapping):
+            self.fault(f"must be an object, not {_name(value)}")
+
+    def fault(
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        rule: str = "shape",
+        phase: Phase = "create",
+        aws_text: str | None = None,
+    ) -> None:
+        """Note what is wrong with this object, or with its member ``key``; the message goes on after the path."""
+        path = f"{self.path}.{key}" if key else self.path
+        resource = self.value.get("Id")
+        self.findings.append(
+            Finding(
+                id=rule,
+                severity="error",
+                phase=phase,
+                path=path,
+                message=f"{path} {message}",
+                aws_text=aws_text,
+                resource=resource if isinstance(resource, str) else None,
+                source="botocore greengrass 2017-06-07",
+            )
+        )
+
+    def child(self, key: str) -> ObjectReader:
+        """Return the reader of an object in a member; an absent one is empty."""
+        value = self.value.get(key)
+        return ObjectReader({} if value is None else value, f"{self.path}.{key}", self.findings)
+
+    def text(self, key: str) -> str | None:
+        """Return a string, or a whole number as its digits."""
+        value = self.value.get(key)
+        found = text(value)
+        if found is None and value is not None:
+            self.fault(f"must be a string, not {_name(value)}", key=key)
+        return found
+
+    def required_text(self, key: str) -> str:
+        """Return a string that must be there; empty when it is not."""
+        value = self.text(key)
+        if value is None and self.value.get(key) is None:
+            self.fault("is missing", key=key)
+        return value or ""
+
+    def number(self, key: str) -> int | None:
+        """Return a whole number, also one written as a string."""
+        value = self.value.get(key)
+        found = whole_number(value)
+        if found is None and value is not None:
+            self.fault(f"must be a whole number, not {_name(value)}", key=key)
+        return found
+
+    def flag(self, key: str) -> bool | None:
+        """Return true or false, also written as a string."""
+        value = self.value.get(key)
+        found = truth(value)
+        if found is None and value is not None:
+            self.fault(f"must be true or false, not {_name(value)}", key=key)
+        return found
+
+    def items(self, key: str) -> list[object]:
+        """Return a list; an absent one is empty."""
+        value = self.value.get(key)
+        if value is None or isinstance(value, list):
+            return value or []
+        self.fault(f"must be a list, not {_name(value)}", key=key)
+        return []
+
+    def texts(self, key: str) -> Iterator[str]:
+        """Yield the strings of a list."""
+        for index, item in enumerate(self.items(key)):
+            found = text(item)
+            if found is None:
+                self.fault(f"must be a string, not {_name(item)}", key=f"{key}[{index}]")
+            else:
+                yield found
+
+    def objects(self, key: str) -> Iterator[ObjectReader]:
+        """Yield readers of the objects of a list."""
+        for index, item in enumerate(self.items(key)):
+            yield ObjectReader(item, f"{self.path}.{key}[{index}]", self.findings)
+
+
+def _name(value: object) -> str:
+    if isinstance(value, str) and "${" in value:
+        return f"the placeholder {value}"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
