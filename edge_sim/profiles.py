@@ -23,6 +23,11 @@ BACKINGS: tuple[Backing, ...] = ("null", "zero", "random", "pty", "none")
 Peer = Literal["silent", "nmea"]
 PEERS: tuple[Peer, ...] = ("silent", "nmea")
 _TYPES: tuple[Literal["char", "block"], ...] = ("char", "block")
+_STANDARD_NODES = {
+    f"/dev/{name}": Node(type="char", uid=0, gid=0, mode=0o666)
+    for name in ("full", "null", "random", "tty", "urandom", "zero")
+}
+"""What every board has, as the drivers make it."""
 FEATURES = ("ml-inference", "stream-manager", "docker")
 LIBCS = ("glibc", "musl")
 INITS = ("systemd", "sysvinit", "procd", "upstart")
@@ -103,7 +108,7 @@ class DeviceProfile:
                 if (names := tuple(name for name, account in self.users.items() if group in account.groups))
             },
             greengrass=self.greengrass,
-            paths={**self.directories(), **{d.path: self.node(d) for d in self.devices}},
+            paths={**self.directories(), **_STANDARD_NODES, **{d.path: self.node(d) for d in self.devices}},
             unsupported=self.unsupported,
             surveyed=False,
         )

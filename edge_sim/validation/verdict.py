@@ -18,6 +18,8 @@ from edge_sim.greengrass.rules.settings import DEFAULT, Settings
 from edge_sim.greengrass.versions import Version
 from edge_sim.report import Finding
 
+_WHOLE = ("bundle", "greengo", "group.json", "scenario")
+"""Forms that hold a whole group: what is not in them is nowhere else."""
 _RULES_HINT = "See: edge-sim rules"
 
 
@@ -64,8 +66,11 @@ def judge(
     found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     known = _Unread(definition)
     others = {key: value for section in definition.sections.values() for key, value in section.items()}
+    partial = definition.form not in _WHOLE and "resources" not in definition.sections
     for name, facts in boards.items() or [("", None)]:
-        for finding in rules.check(definition.group, facts, version=version, settings=settings, others=others):
+        for finding in rules.check(
+            definition.group, facts, version=version, settings=settings, others=others, partial=partial
+        ):
             if not known.covers(finding):
                 found[finding] = (*found.get(finding, ()), *([name] if name else ()))
     located = [

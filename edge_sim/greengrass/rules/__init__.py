@@ -61,15 +61,16 @@ def check(
     version: Version | None = None,
     settings: Settings = DEFAULT,
     others: Mapping[str, object] | None = None,
+    partial: bool = False,
 ) -> list[Finding]:
     """Return what every rule says about ``group``, and with ``facts`` also what the rules about a board say.
 
     ``version`` is the core's; without it the board's counts, without both the newest. ``others`` are the lists of the
-    group's other definitions, such as ``Subscriptions``.
+    group's other definitions, such as ``Subscriptions``. ``partial``: the resource definition was not given.
     """
     if version is None:
         version = core_version(facts.greengrass.version) if facts else LATEST
-    case = Case(group=group, facts=facts, version=version, settings=settings, sections=others or {})
+    case = Case(group=group, facts=facts, version=version, settings=settings, partial=partial, sections=others or {})
     return [finding for rule in RULES for finding in rule.findings(case)]
 
 

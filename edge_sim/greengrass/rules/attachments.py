@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model
-from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
+from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, is_open, policy_path
 from edge_sim.greengrass.rules.paths import LOCAL, below
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
@@ -22,7 +22,7 @@ def known_resources(case: Case) -> Iterator[Fault]:
     """Every attached resource exists in the group's resource definition."""
     for function in case.group.functions:
         for index, policy in enumerate(function.policies):
-            if case.group.resource(policy.resource_id) is None:
+            if case.group.resource(policy.resource_id) is None and not (case.partial or is_open(policy.resource_id)):
                 yield Fault(
                     path=f"{policy_path(function, index)}.ResourceId",
                     message=f"function {function.id} refers to resource {policy.resource_id!r}, which the group does "
@@ -30,6 +30,20 @@ def known_resources(case: Case) -> Iterator[Fault]:
                     resource=policy.resource_id,
                     function=function.id,
                 )
+
+
+@rule(
+    "resources-missing",
+    severity="note",
+    source="ours: a definition that is read without its group's resources may be right",
+    hint="Give the resource definition as well: edge-sim validate functions.json resources.json",
+)
+def resources_missing(case: Case) -> Iterator[Fault]:
+    """Where the resource definition is not given, nothing can be said about what functions refer to."""
+    named = {policy.resource_id for function in case.group.functions for policy in function.policies}
+    if case.partial and named:
+        message = f"there is no resource definition here; functions refer to {len(named)} of its resources"
+        yield Fault(path="$.Functions", message=message)
 
 
 @rule("attached-twice", severity="warning", source="ours: which permission V1 took is not known")
@@ -177,6 +191,7 @@ def _fault(a: Attachment, message: str, below_policy: str = "", *, values: dict[
 
 RULES: tuple[Rule, ...] = (
     known_resources,
+    resources_missing,
     attached_twice,
     resource_count,
     resource_count_disputed,

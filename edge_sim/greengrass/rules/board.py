@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
-from edge_sim.greengrass.rules.case import Case, environment_path
+from edge_sim.greengrass.rules.case import Case, environment_path, is_open
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 
@@ -105,7 +105,7 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     "source-exists",
     aws_text="file doesn't exist",
     source=f"aws-greengrass-provisioner (fragment of the core's message); {LOCAL}",
-    hint="It must be there before the deployment.",
+    hint="It must be there before the deployment; a device profile of your own (a YAML file) can list it.",
 )
 def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A local resource's source is there when the group is deployed."""
@@ -144,7 +144,7 @@ def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """AWS's console tutorial wants a volume's destination to exist on the board as well."""
     for resource, data in case.volumes():
-        if facts.surveyed and data.destination_path not in facts.paths:
+        if facts.surveyed and data.destination_path not in facts.paths and not is_open(data.destination_path):
             message = f"resource {resource.id}: destination {data.destination_path} does not exist on the board"
             yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
 
@@ -179,14 +179,16 @@ def _group_names(case: Case) -> Iterator[tuple[Resource, str, str]]:
             name = data.owner.group_owner if data.owner else None
         elif isinstance(data, LocalDevice | LocalVolume) and not data.group_owner.auto_add_group_owner:
             name, key = data.group_owner.group_owner, "GroupOwnerSetting"
-        if name:
+        if name and not is_open(name):
             yield resource, f"{resource.data_path}.{key}.GroupOwner", name
 
 
 def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
     for resource in case.group.resources:
-        if isinstance(resource.data, LocalDevice | LocalVolume) and resource.data.source_path not in facts.paths:
-            yield resource, resource.data.source_path
+        if isinstance(resource.data, LocalDevice | LocalVolume):
+            path = resource.data.source_path
+            if path not in facts.paths and not is_open(path):
+                yield resource, path
 
 
 RULES: tuple[Rule, ...] = (

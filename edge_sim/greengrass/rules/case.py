@@ -54,13 +54,15 @@ def environment_path(function: Function) -> str:
 class Case:
     """One group to be judged. ``facts`` is None when no board is known; ``version`` is then what was asked for.
 
-    ``sections`` holds the lists of a group's other definitions (``Devices``, ``Subscriptions``) as the API has them.
+    ``partial``: the group's resource definition was not given, and may be elsewhere. ``sections`` holds the lists of a
+    group's other definitions (``Devices``, ``Subscriptions``) as the API has them.
     """
 
     group: Group
     facts: HostFacts | None = None
     version: Version = LATEST
     settings: Settings = DEFAULT
+    partial: bool = False
     sections: Mapping[str, object] = field(default_factory=dict)
 
     def contained(self, function: Function) -> bool:

@@ -26,7 +26,7 @@ _SMALL_KB = 4 * 1024
 def identifiers(case: Case) -> Iterator[Fault]:
     """A function's Id has 1 to 128 letters, digits, colons, underscores or hyphens."""
     for function in case.group.functions:
-        if not IDENTIFIER.fullmatch(function.id):
+        if not IDENTIFIER.fullmatch(function.id) and not is_open(function.id):
             yield _fault(function, f"function {function.id!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]", ".Id")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.greengrass.resources import Model, OwnerSetting, Resource
-from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.case import Case, is_open
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 ML = "access-ml-resources.md"
@@ -197,8 +197,9 @@ def shared_owner(case: Case) -> Iterator[Fault]:
 
 def _owned(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
     for resource in case.group.resources:
-        if isinstance(resource.data, Model) and resource.data.owner:
-            yield resource, resource.data.owner
+        owner = resource.data.owner if isinstance(resource.data, Model) else None
+        if owner and not is_open(owner.group_owner or ""):
+            yield resource, owner
 
 
 def _fault(resource: Resource, message: str, key: str = "") -> Fault:

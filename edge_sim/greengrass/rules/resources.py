@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.greengrass.resources import Model, Resource
-from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.case import Case, is_open
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 IDENTIFIER = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
@@ -18,7 +18,7 @@ def identifiers(case: Case) -> Iterator[Fault]:
     """A resource's Id and Name have 1 to 128 letters, digits, colons, underscores or hyphens."""
     for resource in case.group.resources:
         for what, value in (("Id", resource.id), ("Name", resource.name)):
-            if not IDENTIFIER.fullmatch(value):
+            if not IDENTIFIER.fullmatch(value) and not is_open(value):
                 message = f"resource {resource.id!r}: {what} {value!r} must be 1 to 128 of [a-zA-Z0-9:_-]"
                 yield Fault(path=f"{resource.path}.{what}", message=message, resource=resource.id)
 

@@ -112,6 +112,24 @@ def test_settings_reach_the_rules(tmp_path: Path) -> None:
     assert {f["id"] for f in strict["findings"] if f["severity"] == "error"} == {"group-owner-gid", "function-total"}
 
 
+def test_what_a_template_leaves_open_is_not_judged(tmp_path: Path) -> None:
+    text = BAD.replace("Id: class", 'Id: "${Ref:Prefix}_class"').replace("/sys/class", '"${Ref:Folder}"')
+    (tmp_path / "g.yaml").write_text(text.replace("ResourceId: class", 'ResourceId: "${Ref:Prefix}_class"'))
+    told = findings("g.yaml", "--profile", "raspberry-pi-3", cwd=tmp_path)
+    assert {f["id"] for f in told["findings"] if f["resource"] and "Ref" in f["resource"]} == set()
+
+
+def test_functions_alone_are_not_blamed_for_resources_that_are_elsewhere(tmp_path: Path) -> None:
+    functions = "Functions:" + BAD.partition("Functions:")[2]
+    (tmp_path / "functions.yaml").write_text(functions)
+    told = findings("functions.yaml", cwd=tmp_path)
+    assert (told["ok"], {f["id"] for f in told["findings"]}) == (True, {"core-missing", "resources-missing"})
+    bundle = "edgeSimGroup: 1\nfunctions:\n" + "".join(f"  {line}\n" for line in functions.splitlines())
+    (tmp_path / "bundle.yaml").write_text(bundle)
+    told = findings("bundle.yaml", cwd=tmp_path)
+    assert "unknown-resource" in {f["id"] for f in told["findings"]}, "a bundle is a whole group"
+
+
 def test_silenced_findings_are_listed_and_do_not_count(group: Path) -> None:
     text = BAD.replace(
         "      SourcePath: /sys", "      # edge-sim: ignore volume-under-sys we know\n      SourcePath: /sys"
