@@ -27,6 +27,8 @@ from edge_sim.runs.agentprocess import Board, Process
 from edge_sim.runs.cloudprocess import NamedBroker
 
 Progress = Callable[[str], None]
+AT_ONCE_HERE = 2
+"""A local board's programs are this machine's own: more at once share the same processors."""
 AT_ONCE_IN_DOCKER = (os.cpu_count() or 1) + 1
 """A board mostly waits while it updates: on two processors three at once are as quick as four."""
 
@@ -79,7 +81,7 @@ def local(
             path.write_text(json.dumps(config), encoding="utf-8")
             yield _Local(made, path)
 
-    yield Driver(name="local", bind=None, at_once=1, board=board)
+    yield Driver(name="local", bind=None, at_once=AT_ONCE_HERE, board=board)
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> 
 
 def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
     """Have every board's part done; the first error, or Ctrl-C, ends all of them."""
-    if at_once == 1:
+    if min(at_once, len(parts)) == 1:
         return [part.run() for part in parts]
     with futures.ThreadPoolExecutor(at_once) as pool:
         try:

@@ -107,13 +107,14 @@ def test_junit_has_a_case_for_every_claim() -> None:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def running(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a run and hand it over when it has reached a step; kill what is left at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(step: str) -> subprocess.Popen[str]:
+    def start(step: str, *others: str) -> subprocess.Popen[str]:
+        profiles = [word for name in ("raspberry-pi-3", *others) for word in ("--profile", name)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, "--profile", "raspberry-pi-3"],
+            [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, *profiles],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -169,6 +170,20 @@ def test_killing_the_cloud_ends_the_run_with_a_sentence(
 
 @needs_root
 @pytest.mark.root
+def test_one_boards_end_ends_the_other_too(running: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    process = running("updating the core to 1.11.6", "generic-x86_64")
+    everything = children(process)
+    of_command(process, "agent", "run").kill()
+    status, errors = finish(process)
+    assert status == 6
+    assert "error: the agent ended in mid-run" in errors
+    assert "Traceback" not in errors
+    assert nothing_left(everything)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_root
+@pytest.mark.root
 def test_killing_the_agent_ends_the_run_with_a_sentence(running: Callable[[str], subprocess.Popen[str]]) -> None:
     process = running("updating the core to 1.11.6")
     of_command(process, "agent", "run").kill()
@@ -196,11 +211,12 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
 
 @needs_root
 @pytest.mark.root
+@pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])
 @pytest.mark.parametrize("step", ["starting the local cloud", "making the board", "deploying", "updating the core"])
 def test_ctrl_c_leaves_nothing_behind(
-    running: Callable[[str], subprocess.Popen[str]], step: str, tmp_path: Path
+    running: Callable[..., subprocess.Popen[str]], step: str, others: tuple[str, ...], tmp_path: Path
 ) -> None:
-    process = running(step)
+    process = running(step, *others)
     time.sleep(0.2)  # into the step
     everything = children(process)
     process.send_signal(signal.SIGINT)
