@@ -355,6 +355,8 @@ def test_rules_of_the_deployment_fail_it_in_the_wrapper_of_aws(cloud: Cloud, gg:
         "IsolationMode=NoContainer.)])}"
     )
     assert status["ErrorDetails"][0]["DetailedErrorCode"] == "RESOURCE_TYPE_UNEXPECTED_ERROR"
+    hint = json.loads(send(f"{cloud.http_url}/edge-sim/deployments/{status['DeploymentId']}")[2])["hint"]
+    assert hint == "Open the board's path directly, or run the function in a container."
 
 
 def test_a_wrong_isolation_mode_is_the_deployments_affair(cloud: Cloud, gg: Any) -> None:
