@@ -63,7 +63,7 @@ def _placeholders(sections: Mapping[str, Object]) -> list[str]:
         for _, holder in walk(section):
             members = holder.items() if isinstance(holder, Object) else enumerate(holder)
             for key, value in members:
-                for name in _PLACEHOLDER.findall(value) if isinstance(value, str) else ():
+                for name in _PLACEHOLDER.findall(value) if isinstance(value, str) and "${" in value else ():
                     place = holder.position(key)  # type: ignore[arg-type]  # a key of this very holder
                     notes.setdefault(name, f"{place}: {name} is a placeholder: its value is not in the file")
     return list(notes.values())

@@ -152,6 +152,7 @@ def walk(value: object, path: str = "$") -> Iterator[tuple[str, Object | Array]]
     """Yield every object and list below a value, with its JSON path, outer ones first."""
     if isinstance(value, Object | Array):
         yield path, value
-        keys: Iterable[str | int] = value if isinstance(value, Object) else range(len(value))
-        for key in keys:
-            yield from walk(value[key], member_path(path, key))  # type: ignore[index]
+        members: Iterable[tuple[str | int, object]] = value.items() if isinstance(value, Object) else enumerate(value)
+        for key, item in members:
+            if isinstance(item, dict | list):
+                yield from walk(item, member_path(path, key))

@@ -59,6 +59,8 @@ def test_the_bad_example_breaks_this_rule_alone(rule: Rule, tmp_path: Path) -> N
     assert {f.id for f in found} - (BESIDE - {rule.id}) == {rule.id}
     assert {(f.severity, f.phase) for f in found if f.id == rule.id} == {(rule.severity, rule.phase)}
     assert all(f.source for f in found)
+    told = " ".join(f.aws_text or "" for f in found)
+    assert set(re.findall(r"<[^<>]+>", told)) <= {"<rootfs>", "<target>"}, "AWS's text has its values filled in"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

@@ -168,6 +168,13 @@ def test_fifty_subscriptions_may_come_from_the_cloud() -> None:
     assert ids(rules.check(Group(), others={"Subscriptions": entries})) == ["subscription-cloud-total"]
 
 
+def test_a_path_that_only_begins_alike_is_not_below() -> None:
+    beside = [volume("a", source="/system/x", to="/a"), volume("b", source="/variable", to="/b")]
+    models = [s3("m", owner=owner(GID), to="/models"), s3("n", owner=owner(GID), to="/models2")]
+    made = of(group([*beside, *models], [function("f", ("m", None), ("n", None))]))
+    assert {f.id for f in rules.check(made) if f.severity == "error"} == set()
+
+
 def test_a_required_memory_size_has_the_other_half_of_the_text() -> None:
     bare = function("f", isolation=C)
     del bare["FunctionConfiguration"]["MemorySize"]

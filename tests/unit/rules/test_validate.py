@@ -179,13 +179,13 @@ def test_bad_arguments_are_usage_errors(group: Path) -> None:
 
 
 def test_github_commands_are_escaped(tmp_path: Path) -> None:
-    (tmp_path / "a,b%.yaml").write_text(BAD.replace("Id: class", "Id: 100% sure"))
-    result = validate("a,b%.yaml", "--format", "github", cwd=tmp_path)
+    (tmp_path / "a,b:c%.yaml").write_text(BAD.replace("Id: class", "Id: 100% sure"))
+    result = validate("a,b:c%.yaml", "--format", "github", cwd=tmp_path)
     assert result.returncode == 3
     lines = result.stdout.splitlines()
     assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
     [identifier] = [line for line in lines if "title=resource-identifier" in line]
-    assert identifier.startswith("::error file=a%2Cb%25.yaml,line=2,col=3,title=resource-identifier::")
+    assert identifier.startswith("::error file=a%2Cb%3Ac%25.yaml,line=2,col=3,title=resource-identifier::")
     assert "100%25 sure" in identifier
 
 
