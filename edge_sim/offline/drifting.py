@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_sim.facts import Node
+from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.packages import Packed
-from edge_sim.offline.planning import UNKNOWN, adopt, refusals, refuse, rewritten_files
+from edge_sim.offline.planning import UNKNOWN, adopt, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
 Kind = Literal["missing", "different", "extra"]
@@ -62,7 +63,7 @@ def drift(packed: Packed, target: Target) -> Drift:
         if path not in planned and not any(f"{top}/" in path for top in open_code):
             found.append(Difference(path=path, kind="extra", found=node))
     found += _sources(packed.group, target)
-    core = (finding for finding in refusals(packed.group, target.facts) if finding.id != "source-exists")
+    core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
     return Drift(
         compared=len(wanted),
         differences=tuple(sorted(found, key=lambda one: one.path.split("/"))),

@@ -6,25 +6,24 @@ The same folder gives the same archive and so the same place on the board, wheth
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from edge_sim.agent.archives import ArchiveError, unpack
+from edge_sim.agent.archives import Limits
+from edge_sim.agent.archives.check import check
 from edge_sim.cloud.function_code import is_system_function
 from edge_sim.cloud.packages import Format, archive_format, packed
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
-from edge_sim.greengrass.plan import Content, Modes
+from edge_sim.greengrass.plan import Content
 from edge_sim.offline.given import Given, Package, address
 
 _ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
 _CHUNK = 1024 * 1024
-_OWN_FILES = Modes(uid=-1, gid=-1, file=0o600, executable=0o700, directory=0o700)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ class Packed:
 def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
     """Pack what ``given`` names; the archives live as long as the context. ``listed`` looks into them as well.
 
-    Raises InvalidDefinitionError for a package that cannot be used, ArchiveError for one that the core would refuse.
+    Raises UsageError for a package that cannot be read, InvalidDefinitionError for one that the core would refuse.
     """
     with ExitStack() as stack:
         wanted = list(_wanted(given))
@@ -117,12 +116,13 @@ def _archive(one: Wanted, package: Package, stack: ExitStack) -> Archive:
 
 
 def _listed(one: Wanted, archive: Archive) -> tuple[Content, ...]:
-    """Return what is in an archive, by unpacking it for good as the core would: so what it refuses is refused here."""
-    with tempfile.TemporaryDirectory(prefix="edge-sim-unpacked-") as scratch:
-        try:
-            return unpack(archive.path, Path(scratch).resolve(), file_name=archive.file_name, modes=_OWN_FILES)
-        except ArchiveError as error:
-            raise InvalidDefinitionError(f"{one}: {error.brief}", hint=error.hint) from error
+    """Return what is in an archive, read as the core would read it: so what it refuses is refused here."""
+    verdict = check(archive.path, limits=Limits(), file_name=archive.file_name)
+    if verdict.faults:
+        first, *more = verdict.faults
+        told = f"{one}: {first.brief}" + (f" (and {len(more)} more)" if more else "")
+        raise InvalidDefinitionError(told, details="\n".join(fault.brief for fault in more) or None, hint=first.hint)
+    return verdict.contents
 
 
 def _arn(one: Wanted, archive: Archive | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.errors import InvalidDefinitionError
@@ -16,10 +16,8 @@ from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.given import address
 from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
-from edge_sim.report import Finding
 
 UNKNOWN = "contents unknown until the source is given"
-_FRESH = ("source-exists",)
 _LINKS = ("prefix-directory", "prefix-link")
 
 
@@ -53,8 +51,8 @@ class Planned:
 
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
-    missing = refuse(packed.group, target.facts, tolerated=_FRESH if target.fresh else ())
-    missing += [finding for finding in rules.check(packed.group, target.facts) if finding.id == "source-not-known"]
+    refuse(packed.group, target.facts)
+    unsure = (finding for finding in rules.check(packed.group, target.facts) if finding.id == "source-not-known")
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -68,7 +66,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         uses=tuple(_uses(packed.group, target.facts)),
         unknown=packed.unknown,
         notes=(
-            *(f"{finding.message} ({target.name}): it must be there first" for finding in missing),
+            *(finding.message for finding in unsure),
             *notes,
             *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
             *(f"{path}: not looked into: only root may" for path in sorted(target.closed)),
@@ -76,13 +74,9 @@ def planned(packed: Packed, target: Target) -> Planned:
     )
 
 
-def refuse(group: Group, facts: HostFacts | None, tolerated: Collection[str] = ()) -> list[Finding]:
-    """Raise InvalidDefinitionError with every reason for which this group is refused on this board.
-
-    Findings of the rules ``tolerated`` are returned instead.
-    """
-    errors = refusals(group, facts)
-    found = [finding for finding in errors if finding.id not in tolerated]
+def refuse(group: Group, facts: HostFacts | None) -> None:
+    """Raise InvalidDefinitionError with every reason for which this group is refused, with ``facts`` on that board."""
+    found = rules.refusals(group, facts)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise InvalidDefinitionError(
@@ -90,12 +84,6 @@ def refuse(group: Group, facts: HostFacts | None, tolerated: Collection[str] = (
             details="\n".join(f"{f.id}: {f.message}" for f in found[1:]) or None,
             hint=found[0].hint,
         )
-    return errors
-
-
-def refusals(group: Group, facts: HostFacts | None) -> list[Finding]:
-    """Return the reasons for which this group is refused: anywhere, and with ``facts`` also on that board."""
-    return rules.refusals(group, facts)
 
 
 def group_json(group: Group) -> dict[str, object]:

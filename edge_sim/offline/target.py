@@ -31,8 +31,7 @@ class Target:
     """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
 
     ``closed`` are paths that this process may not look into, ``unseen`` some at which nobody looked. ``record`` and
-    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known. ``fresh``: a board
-    as its profile describes it, on which the owner's own files are not known.
+    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Target:
     closed: frozenset[str] = frozenset()
     record: State = field(default_factory=State)
     deployed: Group | None = None
-    fresh: bool = False
     unseen: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
@@ -63,7 +61,7 @@ def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Targe
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
             paths[path] = node
-    return Target(name=profile.name, facts=replace(facts, paths=paths), fresh=True)
+    return Target(name=profile.name, facts=replace(facts, paths=paths))
 
 
 def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> Target:

@@ -48,8 +48,11 @@ class Verdict:
         return "unknown" if self.faults or self.copied_links else "taken"
 
 
-def check(path: Path, *, limits: Limits) -> Verdict:
-    """Read the package at ``path`` as ``unpack`` would. Raises UsageError when it cannot be read at all."""
+def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdict:
+    """Read the package at ``path`` as ``unpack`` would. Raises UsageError when it cannot be read at all.
+
+    ``file_name`` is what it is called where it comes from, when that is not the path's own name.
+    """
     faults, nowhere = _Faults(), Nowhere(keep_sizes=limits.links == "copy")
     reading: Reading | None = None
     contents: tuple[Content, ...] = ()
@@ -58,7 +61,7 @@ def check(path: Path, *, limits: Limits) -> Verdict:
         with path.open("rb") as source:
             size = path.stat().st_size
             try:
-                with Reading(source, file_name=path.name, limits=limits, refuse=faults.add) as reading:
+                with Reading(source, file_name=file_name or path.name, limits=limits, refuse=faults.add) as reading:
                     contents = fill(
                         nowhere,
                         reading.members(),
