@@ -7,13 +7,14 @@ board's own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
+from edge_sim.greengrass.changes import compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
@@ -58,21 +59,22 @@ def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Se
 
 
 def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str, *, owners: bool = True) -> list[str]:
-    """Return one sentence for each path below ``top`` where the disk is not as planned.
+    """Return one sentence for each path below ``top`` where the disk is not as planned, as found → as planned.
 
-    Without ``owners`` those are left out: a process that may not set owners has left its own. The files inside a
-    function's code directory are not planned, so they are not compared.
+    Without ``owners`` those are left out: a process that may not set owners has left its own.
     """
-    planned = {entry.path: entry for entry in entries}
+    planned = {entry.path: entry.node for entry in entries}
     disk = {row.path: row.node for row in rows if row.path == top or row.path.startswith(f"{top}/")}
-    found = [f"{path}: is missing" for path in planned if path not in disk]
-    for path, node in disk.items():
-        entry = planned.get(path)
-        if entry is not None:
-            found += (f"{path}: {text}" for text in _unlike(entry.node, node, owners=owners))
-        elif _code_above(path, planned) is None:
-            found.append(f"{path}: is not part of the deployment")
+    if not owners:
+        disk = {path: _owned_like(planned.get(path, node), node) for path, node in disk.items()}
+    found = [f"{path}: is not part of the deployment" for path in disk if path not in planned]
+    changed = (line for line in compare(entries, disk) if line.kind)
+    found += (f"{line.path}: {', '.join(line.words) or 'is missing'}" for line in changed)
     return sorted(found)
+
+
+def _owned_like(planned: Node, node: Node) -> Node:
+    return replace(node, uid=planned.uid, gid=planned.gid)
 
 
 def walk(root: Path, top: str, closed: set[str] | None = None) -> dict[str, Node]:
@@ -119,30 +121,7 @@ def _listed(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
 
 
 def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> Row:
-    entry = planned.get(path) or _code_above(path, planned)
+    entry = planned.get(path)
     if entry is None:
         return Row(path=path, node=node)
     return Row(path=path, node=node, resource=entry.resource, function=entry.function)
-
-
-def _code_above(path: str, planned: Mapping[str, Entry]) -> Entry | None:
-    """Return the entry of the function's code directory that ``path`` lies in."""
-    while path.count("/") > 1:
-        path = path.rpartition("/")[0]
-        entry = planned.get(path)
-        if entry is not None:
-            is_code = entry.function is not None and path.rpartition("/")[0].endswith("/lambda")
-            return entry if is_code else None
-    return None
-
-
-def _unlike(planned: Node, disk: Node, *, owners: bool) -> Iterator[str]:
-    if planned.type != disk.type:
-        yield f"is a {disk.type}, not a {planned.type}"
-        return
-    if owners and (planned.uid, planned.gid) != (disk.uid, disk.gid):
-        yield f"belongs to {disk.uid}:{disk.gid}, not to {planned.uid}:{planned.gid}"
-    if planned.mode != disk.mode and planned.type != "link":
-        yield f"has mode {disk.mode:04o}, not {planned.mode:04o}"
-    if planned.target != disk.target:
-        yield f"points to {disk.target}, not to {planned.target}"
