@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edge_sim.errors import InvalidDefinitionError
@@ -83,6 +85,14 @@ def test_parents_come_before_children() -> None:
 def test_a_zip_without_directory_entries_gets_its_parents() -> None:
     made = plan(example(), board(), {"model": (Content(path="a/b/c", type="file"),)})
     assert {e.path.rsplit("model/", 1)[-1] for e in made if "uuid-model/" in e.path} == {"a", "a/b", "a/b/c"}
+
+
+def test_every_rule_of_the_plan_stands_in_the_fidelity_page() -> None:
+    page = (Path(__file__).parents[3] / "docs/fidelity.md").read_text(encoding="utf-8")
+    owned, bare = plan(example(), board(), CONTENTS), plan(example(owned=False), board(), CONTENTS)
+    named = {entry.rule for entry in (*owned, *bare)}
+    assert len(named) == 7
+    assert {rule for rule in named if f"`{rule}`" not in page} == set()
 
 
 def test_an_unknown_group_is_named() -> None:
