@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 BLOCK = 512
@@ -216,3 +217,24 @@ def ordinary_zip(files: dict[str, bytes]) -> bytes:
         for name, data in files.items():
             made.writestr(name, data)
     return held.getvalue()
+
+
+def zeros_tgz(path: Path, size: int, *, step: int = 16 << 20) -> None:
+    """Write a tar.gz of one file with ``size`` zeros (a multiple of ``step``): one block, deflated once, many times."""
+    block, head = bytes(step), header("weights", size=size)
+    checksum = zlib.crc32(head)
+    for _ in range(size // step):
+        checksum = zlib.crc32(block, checksum)
+    checksum = zlib.crc32(END, checksum)
+    packed = _piece(block, zlib.Z_FULL_FLUSH)
+    with path.open("wb") as file:
+        file.write(b"\x1f\x8b\x08\0" + bytes(4) + b"\0\xff" + _piece(head, zlib.Z_FULL_FLUSH))
+        for _ in range(size // step):
+            file.write(packed)
+        file.write(_piece(END, zlib.Z_FINISH))
+        file.write(struct.pack("<2L", checksum, (len(head) + size + len(END)) % 2**32))
+
+
+def _piece(data: bytes, flush: int) -> bytes:
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return deflate.compress(data) + deflate.flush(flush)

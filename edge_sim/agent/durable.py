@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 
@@ -27,25 +26,3 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_filesystem(descriptor: int) -> None:
-    """Bring everything written to the file system of an open file to the disk (syncfs(2)).
-
-    A disk's error is told from Linux 5.8 on only: see SYNCFS_TELLS_ERRORS.
-    """
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(ctypes.c_int(descriptor)) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _syncfs_tells_errors(release: str) -> bool:
-    """Tell whether a kernel reports failed writes from syncfs(2); an older one does so from fsync(2) only."""
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return found is not None and (int(found[1]), int(found[2])) >= (5, 8)
-
-
-SYNCFS_TELLS_ERRORS = _syncfs_tells_errors(os.uname().release)

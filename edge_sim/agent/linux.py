@@ -1,9 +1,10 @@
-"""The system calls that Python 3.10 does not wrap: namespaces, mounts, prctl and Landlock. Each raises OSError."""
+"""The system calls that Python 3.10 does not wrap: namespaces, mounts, prctl, Landlock, syncfs. Each raises OSError."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,6 +82,20 @@ def die_with_parent(signal: int) -> None:
 def no_new_privileges() -> None:
     """From here on no program gains rights by its set-user-ID bit or file capabilities."""
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
+
+
+def syncfs(descriptor: int) -> None:
+    """Bring everything written to the file system of an open file to the disk."""
+    _checked(_libc.syncfs(ctypes.c_int(descriptor)), "syncfs")
+
+
+def _tells_errors(release: str) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is not None and (int(found[1]), int(found[2])) >= (5, 8)
+
+
+SYNCFS_TELLS_ERRORS = _tells_errors(os.uname().release)
+"""Whether this kernel reports failed writes from syncfs(2); before 5.8 only fsync(2) did."""
 
 
 def write_only_below(paths: Iterable[Path]) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import random
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,28 @@ SMALL = Limits(entries=2000, total_bytes=80 * MIB)
 CASES = tuple(cases())
 
 ELSEWHERE = {
-    "B24": "test_archives_safety.py: a directory swapped while it is filled",
-    "B27": "test_archives_safety.py: the destination is a link",
-    "C15": "test_deployer.py: a group that does not exist on the board",
-    "C16": "test_archives_unpack.py: modes of ro and rw",
-    "E12": "test_archives_safety.py: the file changes while it is read",
+    "B24": ("unit/test_archives_safety.py", "test_racing_swaps_never_escape"),
+    "B27": ("unit/test_archives_safety.py", "test_a_destination_that_is_a_link"),
+    "C15": ("unit/test_deployer.py", "test_a_refusal_leaves_the_board_as_it_was"),
+    "C16": ("unit/test_archives_unpack.py", "test_modes_of_ro_and_rw"),
+    "E12": ("unit/test_archives_safety.py", "test_a_source_that_changes"),
 }
+"""Cases that are no archive, and the tests that hold them."""
+
+ENVIRONMENT = {
+    "G01": ("root/test_archives_environment.py", "test_a_tmpfs_that_grows_until_it_fits"),
+    "G02": ("root/test_archives_environment.py", "test_a_board_that_is_full"),
+    "G03": ("unit/test_archives_safety.py", "test_a_machine_that_fails"),
+    "G04": ("root/test_archives_environment.py", "test_a_disk_that_breaks_when_it_is_brought_to_it"),
+    "G05": ("root/test_archives_environment.py", "test_an_ext4_without_inodes"),
+    "G06": ("unit/test_archives_environment.py", "test_killed_anywhere"),
+    "G07": ("unit/test_archives_environment.py", "test_two_at_once_do_not_mix"),
+    "G08": ("root/test_archives_environment.py", "test_a_model_directory_that_somebody_mounted_on"),
+    "G09": ("root/test_archives_environment.py", "test_a_deployment_directory_on_another_disk"),
+    "G10": ("unit/test_archives_safety.py", "test_a_clock_that_jumps_back_has_no_effect"),
+    "G11": ("unit/test_archives_environment.py", "test_four_gib_in_little_memory"),
+}
+"""The faults of the machine, and the tests that hold them."""
 
 
 @pytest.fixture(params=["zlib", "isal.isal_zlib"])
@@ -75,11 +92,26 @@ def assert_only_plain_files(top: Path) -> None:
 
 
 def test_how_many_cases_are_covered() -> None:
-    covered = {case.id for case in CASES} | set(ELSEWHERE)
-    missing = [case_id for case_id in ALL_IDS if case_id not in covered]
-    print(f"hostile archives: {len(covered)} of {len(ALL_IDS)} case ids covered, missing: {missing or 'none'}")
-    assert covered <= set(ALL_IDS)
+    told("hostile archives", ALL_IDS, {case.id for case in CASES} | set(ELSEWHERE))
+    told("faults of the machine", [f"G{number:02d}" for number in range(1, 12)], set(ENVIRONMENT))
+
+
+def told(what: str, wanted: Sequence[str], covered: set[str]) -> None:
+    """Say how many are covered; fail when one is not."""
+    missing = [case_id for case_id in wanted if case_id not in covered]
+    print(f"{what}: {len(covered)} of {len(wanted)} ids covered, missing: {missing or 'none'}")
+    assert covered <= set(wanted)
     assert not missing
+
+
+@pytest.mark.parametrize("case_id", [*ELSEWHERE, *ENVIRONMENT])
+def test_the_tests_that_hold_the_others_are_there(case_id: str) -> None:
+    """A test that was renamed or removed uncovers its case."""
+    place, name = {**ELSEWHERE, **ENVIRONMENT}[case_id]
+    text = (Path(__file__).parents[1] / place).read_text(encoding="utf-8")
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    assert len(found) == 1
+    assert case_id in (ast.get_docstring(found[0]) or "") or case_id[0] in "BCE"
 
 
 def test_damaged_data_is_the_same_with_either_engine(tmp_path: Path, engine: str) -> None:

@@ -11,9 +11,11 @@ Ours: everything that is refused here but a nested tar member without a director
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +23,7 @@ from edge_sim.agent.archives.errors import ArchiveError, UnpackError, at_once
 from edge_sim.agent.archives.fill import fill
 from edge_sim.agent.archives.limits import Limits
 from edge_sim.agent.archives.reading import Reading
-from edge_sim.agent.archives.tree import Tree, check_empty, empty, open_empty_directory
+from edge_sim.agent.archives.tree import Tree, check_empty, empty, open_directory
 from edge_sim.greengrass.plan import Content, Modes
 
 __all__ = ["ArchiveError", "Limits", "UnpackError", "unpack"]
@@ -43,47 +45,59 @@ def unpack(
     agree. Owner and modes, also of the destination itself, come from ``modes`` (-1 leaves an owner alone). What is
     read must have the digest ``sha256`` (lower-case hex), where it is given. Afterwards everything is on the disk.
 
-    Raises ArchiveError when the archive is refused and UnpackError when the machine fails; the destination is
-    empty again then.
+    Raises ArchiveError when the archive is refused, or somebody else unpacks to the same place, and UnpackError when
+    the machine fails; the destination is empty again then (unless the machine cannot even do that).
     """
     try:
-        with _directory(destination) as descriptor, _file(source) as opened:
-            return _unpack(opened, descriptor, file_name, limits, modes, sha256)
+        with _directory(destination) as descriptor, _all_or_nothing(descriptor), _file(source) as opened:
+            return _unpack(opened, Tree(descriptor, modes), file_name, limits, sha256)
     except ArchiveError as error:
         raise error.inside(file_name) from error
+    except MemoryError as error:
+        raise UnpackError(file_name, OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))) from error
     except OSError as error:
         raise UnpackError(file_name, error) from error
 
 
-def _unpack(
-    source: BinaryIO, destination: int, file_name: str, limits: Limits, modes: Modes, sha256: str | None
-) -> tuple[Content, ...]:
-    tree = Tree(destination, modes)
-    try:
+def _unpack(source: BinaryIO, tree: Tree, file_name: str, limits: Limits, sha256: str | None) -> tuple[Content, ...]:
+    with closing(tree):
         with Reading(source, file_name=file_name, limits=limits, refuse=at_once) as reading:
             implied = reading.kind == "zip"
             contents = fill(tree, reading.members(), reading.budget, parents_implied=implied, refuse=at_once)
             reading.finish(sha256)
         tree.finish()
-    except BaseException:
-        tree.close()
-        empty(destination)
-        raise
-    tree.close()
     return contents
 
 
 @contextmanager
 def _directory(destination: int | Path) -> Iterator[int]:
     if isinstance(destination, int):
-        check_empty(destination, "the destination")
         yield destination
         return
-    descriptor = open_empty_directory(destination)
+    descriptor = open_directory(destination)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _all_or_nothing(descriptor: int) -> Iterator[None]:
+    """Keep others from unpacking to this directory, check that it is empty, and empty it again after a failure."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ArchiveError("DESTINATION", "another package is being unpacked to the same place", hint=None) from error
+    try:
+        check_empty(descriptor)
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                empty(descriptor)
+            raise
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edge_sim.agent import durable
+from edge_sim.agent import linux
 from edge_sim.agent.archives.errors import ArchiveError, escaped
 from edge_sim.agent.archives.names import Parts
 from edge_sim.agent.archives.stream import CHUNK, Chunk
@@ -71,7 +71,7 @@ class Tree:
         """Give the directories their final owner and mode, the innermost first, and bring everything to the disk."""
         for path in sorted(self._inodes, reverse=True):
             self._settle(self._directory(path), self._modes.directory)
-        durable.sync_filesystem(self._root)
+        linux.syncfs(self._root)
 
     def close(self) -> None:
         while self._open:
@@ -80,7 +80,7 @@ class Tree:
     def _settle(self, descriptor: int, mode: int) -> None:
         os.fchown(descriptor, self._modes.uid, self._modes.gid)
         os.fchmod(descriptor, mode)
-        if not durable.SYNCFS_TELLS_ERRORS:
+        if not linux.SYNCFS_TELLS_ERRORS:
             os.fsync(descriptor)
 
     def _directory(self, path: Parts) -> int:
@@ -103,8 +103,8 @@ class Tree:
             raise ArchiveError("DESTINATION", f"somebody changed {escaped('/'.join(path))} while it was filled")
 
 
-def open_empty_directory(path: Path) -> int:
-    """Open a directory to fill: it exists, is empty, and no component of its path is a link.
+def open_directory(path: Path) -> int:
+    """Open a directory to fill: it exists, and no component of its path is a link.
 
     Raises ArchiveError ``DESTINATION``.
     """
@@ -120,20 +120,15 @@ def open_empty_directory(path: Path) -> int:
         finally:
             os.close(descriptor)
         descriptor = child
-    try:
-        check_empty(descriptor, str(path))
-    except BaseException:
-        os.close(descriptor)
-        raise
     return descriptor
 
 
-def check_empty(descriptor: int, shown: str) -> None:
+def check_empty(descriptor: int) -> None:
     """Raise ArchiveError ``DESTINATION`` unless this is a directory with nothing in it."""
     if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        raise ArchiveError("DESTINATION", f"{shown}: not a directory", hint=None)
+        raise ArchiveError("DESTINATION", "the destination is not a directory", hint=None)
     if os.listdir(descriptor):
-        raise ArchiveError("DESTINATION", f"{shown}: the directory to unpack to is not empty", hint=None)
+        raise ArchiveError("DESTINATION", "the directory to unpack to is not empty", hint=None)
 
 
 def empty(descriptor: int) -> None:
