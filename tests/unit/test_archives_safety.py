@@ -136,10 +136,12 @@ for _ in range(25_000):
 """
 
 
-def test_racing_swaps_never_escape(archive: Path, destination: Path, tmp_path: Path) -> None:
+def test_racing_swaps_never_escape(destination: Path, tmp_path: Path) -> None:
     """B24, by chance: another process swaps d and a link, in a hundred thousand calls, while it is filled."""
-    outside = tmp_path / "outside"
+    outside, archive = tmp_path / "outside", tmp_path / "a.tar.gz"
     outside.mkdir()
+    d_again_and_again = (entry(f"{place}{n}") for n in range(40) for place in ("d/", "z"))
+    archive.write_bytes(tgz(directory("d/"), *d_again_and_again))
     unpacked = refused = 0
     with subprocess.Popen([sys.executable, "-c", SWAPPER, str(destination), str(outside)]) as swapper:
         try:
