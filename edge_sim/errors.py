@@ -22,6 +22,11 @@ class EdgeSimError(Exception):
         self.details = details
         self.hint = hint
 
+    def explained(self) -> str:
+        """Return what a user reads: ``error:``, the details indented, ``hint:``."""
+        details = [f"  {line}" for line in (self.details or "").splitlines()]
+        return "\n".join([f"error: {self.brief}", *details, *([f"hint: {self.hint}"] if self.hint else [])])
+
 
 class UsageError(EdgeSimError):
     """The command line or a name on it is wrong (an unknown profile, an unreadable path)."""

@@ -82,12 +82,12 @@ def main() -> None:
     try:
         status = edge_sim.main(standalone_mode=False)
     except EdgeSimError as error:
-        _explain(error)
+        click.echo(error.explained(), err=True)
         status = error.exit_status
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("edge_sim"):
             raise
-        _explain(_missing(error))
+        click.echo(_missing(error).explained(), err=True)
         status = 6
     except click.ClickException as error:
         error.show()
@@ -108,14 +108,6 @@ def _missing(error: ModuleNotFoundError) -> EdgeSimError:
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signum)
-
-
-def _explain(error: EdgeSimError) -> None:
-    click.echo(f"error: {error.brief}", err=True)
-    if error.details:
-        click.echo("\n".join(f"  {line}" for line in error.details.splitlines()), err=True)
-    if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
 
 
 if __name__ == "__main__":

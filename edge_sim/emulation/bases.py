@@ -200,7 +200,7 @@ def main() -> None:
     try:
         failed = _make_all()
     except EdgeSimError as error:
-        _tell(error)
+        click.echo(error.explained(), err=True)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -217,16 +217,11 @@ def _make_all() -> list[EdgeSimError]:
             try:
                 base = make(architecture, click.echo)
             except EdgeSimError as error:
-                _tell(error)
+                click.echo(error.explained(), err=True)
                 failed.append(error)
             else:
                 click.echo(f"{base.architecture}: {images.import_base(base, client, click.echo)}")
     return failed
-
-
-def _tell(error: EdgeSimError) -> None:
-    lines = [f"error: {error.brief}", error.details, error.hint and f"hint: {error.hint}"]
-    click.echo("\n".join(line for line in lines if line), err=True)
 
 
 if __name__ == "__main__":
