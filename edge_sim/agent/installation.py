@@ -16,21 +16,18 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_sim.agent import releases
-from edge_sim.agent.archives import Limits, unpack
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import DownloadError, download
 from edge_sim.agent.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
 from edge_sim.errors import UpdateError
-from edge_sim.greengrass.plan import Modes
 from edge_sim.jobs.update import UpdateDocument
 
 ROLL_BACK_STARTS = 3
 """How often the old version is started before a roll-back counts as failed."""
 FORBIDDEN = 403
-BUILD_LIMITS = Limits(entries=50_000, total_bytes=1 << 30)
-BUILD_MODES = Modes(uid=-1, gid=-1, file=0o644, executable=0o755, directory=0o755)
-"""Rights of an unpacked build are ours; the archive decides about the executable bit only, the owner is the agent."""
+BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
+"""How much a build may hold."""
 
 
 class ExpiredError(UpdateError):
@@ -109,7 +106,7 @@ class Installation:
         tree = releases.staging(self.gg) / "tree"
         tree.mkdir(mode=0o700)
         point("P13 unpack-start")
-        unpack(self._build, tree, file_name="build.tar.gz", limits=BUILD_LIMITS, modes=BUILD_MODES)
+        _unpack(self._build, tree)
         point("P15 unpack-fsync")
         releases.adopt(self.gg, tree, update.version)
         releases.sweep(self.gg)
@@ -170,6 +167,17 @@ class Installation:
             interval_s=self._settings.health_interval_s,
             on_pass=on_pass,
         )
+
+
+def _unpack(build: Path, tree: Path) -> None:
+    """Unpack with rights of ours; the archive decides about the executable bit only, the owner is the agent."""
+    # Not at the agent's start: under QEMU these imports would delay its connection by a third of a second.
+    from edge_sim.agent.archives import Limits, unpack
+    from edge_sim.greengrass.plan import Modes
+
+    limits = Limits(entries=BUILD_ENTRIES, total_bytes=BUILD_BYTES)
+    modes = Modes(uid=-1, gid=-1, file=0o644, executable=0o755, directory=0o755)
+    unpack(build, tree, file_name="build.tar.gz", limits=limits, modes=modes)
 
 
 def _check_digest(path: Path, update: UpdateDocument) -> None:

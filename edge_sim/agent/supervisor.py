@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -19,12 +18,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from edge_sim.agent.events import redact
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import UpdateError
+
+if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
+    import psutil
 
 START_LIMIT_S = 35.0
 """``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
@@ -99,10 +100,9 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill every process of every version of this board's core, and what they started. Raises CoreError."""
-        processes = self._all_processes()
-        for process in processes:
-            _kill_group(process)
-        left = _wait_for_end(processes)
+        from edge_sim.agent import processes
+
+        left = processes.kill(self._all_processes(), limit_s=KILL_LIMIT_S)
         if left:
             raise CoreError(f"the core's processes {left} cannot be killed")
         with suppress(OSError):
@@ -195,73 +195,23 @@ class Supervisor:
 
     def _processes(self) -> list[psutil.Process]:
         """Return the live processes that were started from one of this board's versions, oldest first."""
+        from edge_sim.agent import processes
+
         # greengrassd starts its daemon by the path without links.
         packages = f"{'/' / self.gg.relative_to(self._root) if self.chrooted else self.gg}/ggc/packages/"
-        root = self._root if self.chrooted else Path("/")
-        return [p for p in psutil.process_iter() if _started_from(p, packages) and _seen_root(p) == root]
+        return processes.started_from(packages, self._root if self.chrooted else Path("/"))
 
     def _all_processes(self) -> list[psutil.Process]:
         """Return ``_processes`` and what they started, also after the daemon itself has died."""
+        from edge_sim.agent import processes
+
         ours = self._processes()
-        marked = [p for p in psutil.process_iter() if p not in ours and _marked(p, str(self.gg))]
-        return ours + marked
+        return ours + [process for process in processes.marked(MARK, str(self.gg)) if process not in ours]
 
     def _reap(self) -> None:
         """Collect dead cores that became our children (in a container the agent may be process 1)."""
         with suppress(OSError, ValueError):
             os.waitpid(int(json.loads(self._state_file.read_bytes())["pid"]), os.WNOHANG)
-
-
-def _started_from(process: psutil.Process, packages: str) -> bool:
-    try:
-        arguments = process.cmdline()
-    except psutil.Error:
-        return False
-    # Under QEMU the kernel shows the emulator and the program's file first, then what the process was started with.
-    emulated = bool(arguments) and re.fullmatch(r"(qemu-.+|.+-binfmt(-P)?)", Path(arguments[0]).name) is not None
-    words = arguments[1:4] if emulated else arguments[:2]
-    return any(word.startswith(packages) for word in words) and _is_alive(process)
-
-
-def _marked(process: psutil.Process, gg: str) -> bool:
-    try:
-        return process.environ().get(MARK) == gg and _is_alive(process)
-    except (psutil.Error, OSError):
-        return False
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _seen_root(process: psutil.Process) -> Path | None:
-    """The root directory of a process as we see it; in another mount namespace it reads ``/``."""
-    try:
-        return Path(f"/proc/{process.pid}/root").readlink()
-    except OSError:
-        return None
-
-
-def _wait_for_end(processes: list[psutil.Process]) -> list[int]:
-    """Return the ids of those that are still alive after a while. A zombie that nobody collects has ended."""
-    deadline = time.monotonic() + KILL_LIMIT_S
-    while alive := [process.pid for process in processes if _is_alive(process)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
-    return alive
-
-
-def _kill_group(process: psutil.Process) -> None:
-    with suppress(OSError, psutil.Error):
-        group = os.getpgid(process.pid)
-        if group == os.getpgrp():
-            process.kill()
-        else:
-            os.killpg(group, signal.SIGKILL)
 
 
 def _last_words(output: bytes) -> str:

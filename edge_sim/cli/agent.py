@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_sim.errors import UsageError
+
 if TYPE_CHECKING:
     from edge_sim.agent.state import State
+    from edge_sim.facts import HostFacts
+    from edge_sim.greengrass.group import Group
     from edge_sim.greengrass.plan import Entry
-
-from edge_sim.errors import UsageError
-from edge_sim.facts import HostFacts
-from edge_sim.greengrass.group import Group
 
 _ROOT = click.option(
     "--root",
@@ -54,29 +54,9 @@ def run(root: Path, config: Path) -> None:
 
     Example: edge-sim agent run --root / --config /etc/edge-sim/agent.json
     """
-    from edge_sim.agent import loop
-    from edge_sim.agent.config import read_config
-    from edge_sim.agent.deployer import deploy
-    from edge_sim.agent.host import LinuxHost
-    from edge_sim.agent.preflight import BoardIdentity
-    from edge_sim.agent.probe import StandIn, probe
-    from edge_sim.greengrass import groupfile
-    from edge_sim.greengrass.plan import paths_of_interest
+    from edge_sim.agent import program
 
-    settings = read_config(config)
-    stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
-
-    def facts(paths: Sequence[str] = ()) -> HostFacts:
-        return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
-
-    def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
-        group = groupfile.decode(document.get("Group") or {})
-        seen = facts(paths_of_interest(group, settings.greengrass_root))
-        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages).not_proven
-
-    who = facts()
-    identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
-    loop.run(settings, root, carry_out, identity)
+    program.run(root, config)
 
 
 @command.command()

@@ -1,0 +1,54 @@
+"""The agent as a program: ``edge-sim agent run``, and for boards in containers the same without a command line.
+
+Under QEMU every module costs milliseconds until the agent is connected: what only a deployment needs is imported with
+the first one, and ``main`` does without click.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent import loop
+from edge_sim.agent.config import read_config
+from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.probe import StandIn, probe
+from edge_sim.errors import EdgeSimError
+from edge_sim.facts import HostFacts
+
+
+def run(root: Path, config: Path) -> None:
+    """Run the agent of the board below ``root`` until SIGTERM; ``config`` is its configuration file.
+
+    Raises EdgeSimError when it cannot start.
+    """
+    settings = read_config(config)
+    stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
+
+    def facts(paths: Sequence[str] = ()) -> HostFacts:
+        return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
+
+    def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
+        from edge_sim.agent.deployer import deploy
+        from edge_sim.agent.host import LinuxHost
+        from edge_sim.greengrass import groupfile
+        from edge_sim.greengrass.plan import paths_of_interest
+
+        group = groupfile.decode(document.get("Group") or {})
+        seen = facts(paths_of_interest(group, settings.greengrass_root))
+        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages).not_proven
+
+    who = facts()
+    identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
+    loop.run(settings, root, carry_out, identity)
+
+
+def main() -> None:
+    """Run with the root directory and the configuration file as arguments; end with the documented exit status."""
+    try:
+        run(Path(sys.argv[1]), Path(sys.argv[2]))
+    except EdgeSimError as error:
+        print(error.explained(), file=sys.stderr)
+        sys.exit(error.exit_status)
