@@ -70,7 +70,7 @@ def starts(profile: str, image: str, mqtt: str, runs: int) -> tuple[float, float
     """Return the medians of ``board up`` and ``docker run``, and the median of their ratios, pair by pair."""
     name = f"bench-{os.getpid()}"
     up = [*EDGE_SIM, "board", "up", "--profile", profile, "--name", name, "--mqtt", mqtt]
-    bare = ["docker", "run", "--rm", "--network", "none", image, "python3", "-c", IMPORTS]
+    bare = ["docker", "run", "--rm", image, "python3", "-c", IMPORTS]
 
     def board() -> float:
         try:
@@ -91,7 +91,8 @@ def idle_mb(client: Any, mqtt: str, settle_s: float) -> float:
         seconds([*EDGE_SIM, "board", "up", "--profile", "raspberry-pi-3", "--name", name, "--mqtt", mqtt])
         time.sleep(settle_s)
         rows = client.api.top(boards.find(client, name).id, ps_args="-eo pid,args")["Processes"]
-        (pid,) = [int(pid) for pid, argv in rows if "edge-sim agent run" in argv]
+        # The board's first process, the agent as its child, and the core, which is no Python.
+        pid = max(int(pid) for pid, argv in rows if "python3" in argv)
         return float(psutil.Process(pid).memory_info().rss) / 1e6
     finally:
         subprocess.run([*EDGE_SIM, "board", "down", name], capture_output=True, timeout=STEP_LIMIT_S, check=False)
@@ -140,7 +141,7 @@ def main() -> int:
     try:
         result = measure(args.runs, args.settle)
     except EdgeSimError as error:
-        print(f"error: {error.brief}", *filter(None, [error.hint]), sep="\n", file=sys.stderr)
+        print(error.explained(), file=sys.stderr)
         return error.exit_status
     if args.format == "json":
         print(json.dumps(result))

@@ -199,10 +199,8 @@ class DockerBoard:
         )
         self.notes = (*dockeroptions.notes(profile, self._plan, wanted), storage.note)
         self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
-        command = [*_AGENT, "run", "--root", self.root, "--config", dockertree.AGENT_CONFIG]
-        init = dockeroptions.for_init(
-            profile, self._plan, contained=wanted.contained, life=wanted.life, agent=command if self._agent else []
-        )
+        program = ["edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG] if self._agent else []
+        init = dockeroptions.for_init(profile, self._plan, contained=wanted.contained, life=wanted.life, agent=program)
         laid = (*dockertree.items(profile, self._plan), *dockertree.own_files(init, self._agent))
         with dockertree.archive(laid, profile, self._core) as tree:
             self._container.put_archive("/", tree)

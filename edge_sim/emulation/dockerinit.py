@@ -1,9 +1,10 @@
 """The first process of a board in a container: ``python3 -I -S init.py``, laid there by ``dockertree``.
 
 It gives the device nodes their groups and modes, opens a pseudo terminal for each serial device and answers there,
-starts the agent, and reaps. Then it says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``; the lines
-after it are the agent's. It ends with the agent, on SIGTERM (which the agent gets first), and where ``life`` is set
-when its standard input ends, which also happens when whoever made the board is killed.
+says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``, has the agent begin, whose lines follow, and
+reaps. The agent is a fork that goes on in this interpreter and imports its modules in the meantime: to start Python
+once more would cost as much as they do. The board ends with the agent, on SIGTERM (which the agent gets first), and
+where ``life`` is set when its standard input ends, which also happens when whoever made the board is killed.
 
 Standard library only, nothing of edge_sim, few imports: under QEMU json alone costs as much as a third of starting
 Python. So the plan is a Python literal, and ``signal`` is used without its enumerations.
@@ -32,6 +33,10 @@ AGENT_STOP_S = 8.0
 BLOCK = 4096
 UNREAD_LIMIT = 512
 MS_BIND = 4096
+OWN_DESCRIPTORS = 256
+"""More than this process ever opens."""
+NAME = "edge-sim"
+"""What the agent's process is called in a board's ``ps``, after its command line the same program as its parent."""
 
 
 class Peer:
@@ -66,18 +71,15 @@ class Life:
         self.agent = 0
         self.deadline: float | None = None
 
-    def start(self, argv: list[str]) -> None:
-        sys.stdout.flush()
+    def prepare(self, argv: list[str]) -> int:
+        """Fork the agent and return a descriptor: when it is closed the agent begins. There it never returns."""
+        waits, begin = os.pipe()
         self.agent = os.fork()
         if self.agent == 0:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)
-            os.setsid()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            try:
-                os.execvp(argv[0], argv)  # noqa: S606 - the purpose of this process
-            finally:
-                os._exit(127)
+            os.close(begin)
+            go_on_as(argv, waits)
+        os.close(waits)
+        return begin
 
     def end(self, *_: object) -> None:
         """Ask the agent to end; without one, the board ends at once."""
@@ -99,6 +101,28 @@ class Life:
             if pid == self.agent:
                 code = os.waitstatus_to_exitcode(status)
                 os._exit(code if code >= 0 else 128 - code)
+
+
+def go_on_as(argv: list[str], waits: int) -> None:
+    """Become another Python program, whose module is the first argument, with nothing left of this one."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(waits, 3)
+    os.closerange(4, OWN_DESCRIPTORS)
+    with open("/proc/self/comm", "w") as name:
+        name.write(NAME)
+    import site
+
+    site.main()
+    sys.argv = argv
+    __import__(argv[0])
+    os.read(3, 1)
+    os.close(3)
+    sys.modules[argv[0]].main()
+    sys.exit()
 
 
 def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, str | None]:
@@ -197,11 +221,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, life.end)
     signal.signal(signal.SIGINT, life.end)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    begin = life.prepare(plan["agent"]) if plan["agent"] else None
     tidy(plan["volumes"])
     made = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
     say([note for _, note in made if note])
-    if plan["agent"]:
-        life.start(plan["agent"])
+    if begin is not None:
+        os.close(begin)
     serve([peer for peer, _ in made if peer], life, [0] if plan["life"] else [], wake)
 
 

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from edge_sim.errors import UnsupportedEnvironmentError
 
 SHARED = "edge-sim"
@@ -79,6 +77,8 @@ def remove(engine: Any, name: str) -> None:
 
 def remove_unused(engine: Any, name: str) -> None:
     """Remove a network, unless boards are on it or a program of this machine, such as a cloud, listens there."""
+    import psutil
+
     network = find(engine, name)
     if network is None:
         return
