@@ -140,8 +140,10 @@ def test_without_containers_a_board_cannot_mount_and_still_has_its_gps(board_of:
 def test_only_this_machine_is_reached_from_a_board(board_of: Callable[..., DockerBoard], client: Any) -> None:
     one, other = board_of("generic-x86_64"), board_of("amazon-linux-x86_64")
     address = _address(client, other)
-    server = other.popen(["python3", "-m", "http.server", "8000"])
-    assert one.exec(["python3", "-c", CONNECT, address, "8000"]).stdout.strip() != "connected"
+    server = other.popen(["python3", "-u", "-m", "http.server", "8000"])
+    assert server.stdout.readline().startswith("Serving")
+    assert other.exec(["python3", "-c", CONNECT, address, "8000"]).stdout.strip() == "connected"
+    assert one.exec(["python3", "-c", CONNECT, address, "8000"]).stdout.strip() == "TimeoutError"
     assert one.exec(["python3", "-c", CONNECT, "192.0.2.1", "80"]).stdout.strip() != "connected"
     server.close()
 
