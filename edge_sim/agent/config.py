@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_sim.agent.archives import Limits
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
 from edge_sim.jobs.topics import is_thing_name
+
+if TYPE_CHECKING:  # under QEMU the unpacker would delay the agent's connection
+    from edge_sim.agent.archives import Limits
 
 KEEP_ALIVE_S = 600
 """config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
@@ -26,7 +29,7 @@ class AgentConfig:
 
     ``broker`` is an mqtt:// or mqtts:// URL, ``cafile`` the CA certificates it is checked with. ``architecture`` and
     ``operating_system`` are what a simulated board stands in for; None means the machine's own. ``packages`` are the
-    limits of model and code packages.
+    limits of model and code packages, None for the usual ones.
     """
 
     thing: str
@@ -36,7 +39,7 @@ class AgentConfig:
     architecture: str | None = None
     operating_system: str | None = None
     greengrass_root: str = "/greengrass"
-    packages: Limits = field(default_factory=Limits)
+    packages: Limits | None = None
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -75,12 +78,14 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
         architecture=architecture,
         operating_system=_text(path, found, "operatingSystem"),
         greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
-        packages=_packages(path, found.get("packages", {})),
+        packages=_packages(path, found["packages"]) if "packages" in found else None,
     )
 
 
 def _packages(path: Path, found: object) -> Limits:
     """Read ``packages``: any limit by its name, and ``links``."""
+    from edge_sim.agent.archives import Limits
+
     if not isinstance(found, dict):
         raise UsageError(f"{path}: packages is {found!r}, not an object of limits")
     links = found.get("links", "refuse")

@@ -31,6 +31,7 @@ def run(root: Path, config: Path) -> None:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
+        from edge_sim.agent.archives import Limits
         from edge_sim.agent.deployer import deploy
         from edge_sim.agent.host import LinuxHost
         from edge_sim.greengrass import groupfile
@@ -38,7 +39,7 @@ def run(root: Path, config: Path) -> None:
 
         group = groupfile.decode(document.get("Group") or {})
         seen = facts(paths_of_interest(group, settings.greengrass_root))
-        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages).not_proven
+        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages or Limits()).not_proven
 
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
