@@ -6,6 +6,7 @@ LC_ALL=C
 export LC_ALL
 gg=${1:-/greengrass}
 [ $# -eq 0 ] || shift
+for path in "$gg" "$@"; do case $path in /*) ;; *) echo "$path: must be absolute" >&2; exit 2 ;; esac; done
 nl='
 '
 

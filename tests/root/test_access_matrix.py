@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from edge_sim.agent import access
 from edge_sim.greengrass.functions import RunAs
 from edge_sim.greengrass.matrix import MAX_PATHS
 from edge_sim.greengrass.plan import plan
-from tests.root.functions_board import Board, board, contents
+from tests.root.functions_board import DIALOUT, Board, board, contents
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -92,6 +94,18 @@ def test_a_board_that_cannot_start_the_function_gives_no_access(here: Board) -> 
     row = found["meter-log", "meter-readings"]
     assert (row["read"]["probed"], row["ok"]) == (False, False)
     assert any("file doesn't exist: '/srv/meter'" in reason for reason in row["reasons"])
+
+
+def test_a_device_that_nothing_answers_for_is_not_ok_and_no_contradiction(here: Board) -> None:
+    place = here.path("/dev/ttyUSB0")
+    subprocess.run(["umount", place], check=True, timeout=30)
+    place.unlink()
+    os.mknod(place, 0o660 | stat.S_IFCHR, os.makedev(240, 99))  # a number for local use: no driver has it
+    os.chown(place, 0, DIALOUT)
+    place.chmod(0o660)
+    row = rows(here)["meter-log", "gps-receiver"]
+    assert (answers(row, "read"), row["agree"], row["ok"]) == ((True, False), True, False)
+    assert any("read: ENXIO" in reason for reason in row["reasons"])
 
 
 def test_a_large_resource_is_sampled_and_says_so(here: Board) -> None:

@@ -51,6 +51,13 @@ def test_every_shell_lists_the_same(tmp_path: Path, shell: list[str]) -> None:
     assert "root:x:0:0:" in found.texts["/etc/passwd"]
 
 
+@pytest.mark.parametrize("words", [["."], ["/greengrass", "srv/data"]])
+def test_a_relative_path_is_refused_instead_of_walked_up_for_ever(words: list[str]) -> None:
+    script = edge("snapshot-script").stdout
+    done = subprocess.run([*SHELLS[0], "-s", *words], input=script, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{words[-1]}: must be absolute\n")
+
+
 WHOLE = """# edge-sim snapshot 1
 m armv7l
 g /greengrass
