@@ -66,6 +66,7 @@ def local(
         stand_in = {"architecture": profile.architecture, "operatingSystem": profile.operating_system}
         config = {**_config(profile, thing, mqtt, cafile), **stand_in}
         with (
+            tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as place,
             LocalBoard(
                 profile,
                 directory,
@@ -75,11 +76,10 @@ def local(
                 binds=binds,
                 core=profile.greengrass.version,
             ) as made,
-            tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as place,
         ):
-            path = Path(place) / "agent.json"
-            path.write_text(json.dumps(config), encoding="utf-8")
-            yield _Local(made, path)
+            local = _Local(made, Path(place))
+            Path(local.agent_config).write_text(json.dumps(config), encoding="utf-8")
+            yield local
 
     yield Driver(name="local", bind=None, at_once=AT_ONCE_HERE, board=board)
 
@@ -143,14 +143,18 @@ def docker(
 
 
 class _Local:
-    """A local board as a run sees it: the agent is this Python's, and told what the board stands in for."""
+    """A local board as a run sees it: the agent is this Python's, and told what the board stands in for.
+
+    ``place`` is a directory for its configuration and for what its programs, killed with the board, leave behind.
+    """
 
     agent_command = (sys.executable, "-m", "edge_sim.cli.main", "agent")
     machine = platform.machine()
 
-    def __init__(self, board: LocalBoard, config: Path) -> None:
+    def __init__(self, board: LocalBoard, place: Path) -> None:
         self._board = board
-        self.agent_config = str(config)
+        self._environment = {**os.environ, "TMPDIR": str(place)}
+        self.agent_config = str(place / "agent.json")
         self.root = str(board.root)
         self.notes: tuple[str, ...] = board.notes
         self.proves: Proves = board.proves
@@ -158,10 +162,10 @@ class _Local:
 
     def start_agent(self) -> Process:
         argv = [*self.agent_command, "run", "--root", self.root, "--config", self.agent_config]
-        return self._board.popen(argv, stderr=subprocess.PIPE)
+        return self._board.popen(argv, env=self._environment, stderr=subprocess.PIPE)
 
     def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        return self._board.exec(argv, timeout)
+        return self._board.exec(argv, timeout, env=self._environment)
 
     def close(self) -> None:
         self._board.close()

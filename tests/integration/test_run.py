@@ -23,6 +23,7 @@ EXAMPLE = "examples/no-container-ml"
 LIMIT_S = 120
 
 pytestmark = pytest.mark.network
+STEPS = ["starting the local cloud", "making the board", "deploying", "invoking meter-log", "updating the core"]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: boards with other users' files and mounts")
 
 
@@ -212,7 +213,7 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
 @needs_root
 @pytest.mark.root
 @pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])
-@pytest.mark.parametrize("step", ["starting the local cloud", "making the board", "deploying", "updating the core"])
+@pytest.mark.parametrize("step", STEPS)
 def test_ctrl_c_leaves_nothing_behind(
     running: Callable[..., subprocess.Popen[str]], step: str, others: tuple[str, ...], tmp_path: Path
 ) -> None:
