@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
+from edge_sim.offline.content import fixed_packages
 from edge_sim.offline.packages import Packed
 from edge_sim.offline.planning import adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
@@ -56,10 +57,17 @@ def apply(
         host or LinuxHost(root.resolve()),
         _Local(packed),
         owners_required=True,
+        renewed=_directories(rewritten, packed, target),
         passed=passed,
     )
     lines = compare(result.entries, target.disk, target.ours, rewritten)
     return Applied(changed=result.changed, lines=lines, notes=(*notes, *result.not_proven))
+
+
+def _directories(files: Collection[str], packed: Packed, target: Target) -> frozenset[str]:
+    """Return the packages in which a file does not hold its bytes any more."""
+    tops = (directory for directory, _ in fixed_packages(packed, target))
+    return frozenset(top for top in tops if any(path.startswith(f"{top}/") for path in files))
 
 
 def document(packed: Packed) -> dict[str, Any]:

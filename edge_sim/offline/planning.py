@@ -13,6 +13,7 @@ from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, Entry, deployment_directory, function_directory, model_directory, plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
+from edge_sim.offline.content import changed_files
 from edge_sim.offline.given import address
 from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
@@ -100,6 +101,7 @@ def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
         before = target.record.installed.get(directory)
         if digest and before and before.sha256 != digest:
             yield from (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
+    yield from changed_files(packed, target)
     path = f"{deployment_directory(facts)}/group/group.json"
     if target.deployed is not None and groupfile.decode(group_json(group)) != target.deployed:
         yield path

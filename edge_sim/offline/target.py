@@ -5,9 +5,10 @@ Both become the same value: the board's facts, what lies where deployments go, a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,13 +26,16 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.profiles import DeviceProfile
 
+_CHUNK = 1024 * 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
 
     ``closed`` are paths that this process may not look into, ``unseen`` some at which nobody looked. ``record`` and
-    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known.
+    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known. ``digest`` returns
+    a file's SHA-256, or None when it cannot be known.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Target:
     record: State = field(default_factory=State)
     deployed: Group | None = None
     unseen: frozenset[str] = frozenset()
+    digest: Callable[[str], str | None] | None = None
     notes: tuple[str, ...] = ()
 
     def hides(self, path: str) -> bool:
@@ -83,11 +88,24 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
         name=str(root),
         facts=facts,
         disk=disk,
+        digest=lambda path: sha256(inside(root, path, follow_last=False)),
         ours=own.paths | whole,
         closed=frozenset(closed),
         record=record,
         deployed=None if group_file in closed else deployed_group(root, greengrass_root),
     )
+
+
+def sha256(path: Path) -> str | None:
+    """Return the digest of a file of this machine; None when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return None
+    return digest.hexdigest()
 
 
 def _record(gg: Path, name: str, closed: set[str]) -> State:

@@ -1,0 +1,83 @@
+"""Whether files on a board hold the bytes of their packages.
+
+Only of packages that nobody but root may write to: what a function changes in a model that it may write is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from edge_sim.agent.archives import ArchiveError, Limits
+from edge_sim.agent.archives.fill import Nowhere, fill
+from edge_sim.agent.archives.names import Parts
+from edge_sim.agent.archives.reading import Reading
+from edge_sim.agent.archives.stream import Chunk
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import function_directory, model_directory
+from edge_sim.greengrass.process import effective_permission
+from edge_sim.greengrass.resources import Model, Resource
+from edge_sim.offline.packages import Archive, Packed
+from edge_sim.offline.target import Target
+
+
+def changed_files(packed: Packed, target: Target) -> Iterator[str]:
+    """Yield the board's paths of files that are there and do not hold the bytes of their package."""
+    if target.digest is None:
+        return
+    for directory, archive in fixed_packages(packed, target):
+        for path, digest in _digests(archive).items() if directory in target.disk else ():
+            there = f"{directory}/{path}"
+            node = target.disk.get(there)
+            if node is not None and node.type == "file" and target.digest(there) not in (None, digest):
+                yield there
+
+
+def fixed_packages(packed: Packed, target: Target) -> Iterator[tuple[str, Archive]]:
+    """Yield directory and archive of each package that is known and that no function may write to."""
+    group, facts = packed.group, target.facts
+    for function in group.functions:
+        code = group.code.get(function.id)
+        if code and code.artifact_arn in packed.archives:
+            yield function_directory(facts, function), packed.archives[code.artifact_arn]
+    for resource in group.resources:
+        artifact = group.artifacts.get(resource.id)
+        if artifact and artifact.arn in packed.archives and not _writable(group, resource):
+            yield model_directory(facts, resource, artifact), packed.archives[artifact.arn]
+
+
+def _writable(group: Group, resource: Resource) -> bool:
+    owner = resource.data.owner if isinstance(resource.data, Model) else None
+    if owner is not None:
+        return owner.group_permission == "rw"
+    attached = (pair for function in group.functions for pair in group.attached(function))
+    return any(effective_permission(one, policy) == "rw" for one, policy in attached if one.id == resource.id)
+
+
+class _Digests(Nowhere):
+    """Takes the digest of every file."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_sizes=False)
+        self.by_path: dict[str, str] = {}
+
+    def write_file(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
+        digest = hashlib.sha256()
+        for chunk in data:
+            digest.update(chunk)
+        self.by_path["/".join(path)] = digest.hexdigest()
+
+
+def _digests(archive: Archive) -> dict[str, str]:
+    """Return the digest of every file in an archive that has been found good."""
+    sink = _Digests()
+    with (
+        archive.path.open("rb") as source,
+        Reading(source, file_name=archive.file_name, limits=Limits(), refuse=_refuse) as reading,
+    ):
+        fill(sink, reading.members(), reading.budget, parents_implied=reading.kind == "zip", refuse=_refuse)
+    return sink.by_path
+
+
+def _refuse(error: ArchiveError) -> None:
+    raise error
