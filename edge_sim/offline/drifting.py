@@ -75,7 +75,12 @@ def drift(packed: Packed, target: Target) -> Drift:
                 for path in sorted(_unseen(packed.group, target))
             ),
         ),
-        notes=(*notes, *target.notes, *(f"the core would refuse: {finding.message}" for finding in core)),
+        notes=(
+            *notes,
+            *target.notes,
+            *_bytes(packed, target),
+            *(f"the core would refuse: {finding.message}" for finding in core),
+        ),
     )
 
 
@@ -92,7 +97,7 @@ def _difference(line: Line) -> Difference:
         found=line.found,
         resource=entry.resource if entry else None,
         function=entry.function if entry else None,
-        words=line.words,
+        words=tuple(word.replace("new content", "other content") for word in line.words),
     )
 
 
@@ -103,6 +108,11 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
             path = resource.data.source_path
             if path not in target.facts.paths and path not in target.unseen:
                 yield Difference(path=path, kind="missing", resource=resource.id)
+
+
+def _bytes(packed: Packed, target: Target) -> Iterator[str]:
+    if target.digest is None and packed.archives:
+        yield "the bytes of files were not compared: this listing has no digests"
 
 
 def _unseen(group: Group, target: Target) -> set[str]:

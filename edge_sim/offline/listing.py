@@ -40,14 +40,16 @@ _TYPES: dict[str, NodeType] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """``nodes`` and ``texts`` by board path. ``absent`` were looked for and are not there; ``closed`` not looked into.
+    """``nodes``, ``texts`` and ``digests`` (SHA-256) by board path.
 
-    In a ``whole`` listing every path that is missing does not exist; else only those below the deployment directory.
+    ``absent`` were looked for and are not there; ``closed`` not looked into. In a ``whole`` listing every path that is
+    missing does not exist; else only those below the deployment directory.
     """
 
     name: str
     nodes: Mapping[str, Node]
     texts: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     architecture: str | None = None
@@ -64,6 +66,9 @@ class Listing:
     def real(self, path: str) -> str:
         """Return ``path`` without the links that it leads through, itself included."""
         return resolve(self.nodes, path)
+
+    def digest(self, path: str) -> str | None:
+        return self.digests.get(path) or self.digests.get(self.real(path))
 
     def text(self, path: str) -> str:
         return self.texts.get(self.real(path), "")
@@ -94,6 +99,7 @@ class _Reader:
         self._path = path
         self._nodes: dict[str, Node] = {}
         self._texts: dict[str, list[str]] = {}
+        self._digests: dict[str, str] = {}
         self._sets: dict[str, set[str]] = {"0": set(), "x": set(), "!": set()}
         self._last = ""
         self._machine: str | None = None
@@ -106,6 +112,8 @@ class _Reader:
                 self._node(rest)
             elif kind == ">":
                 self._nodes[self._last] = replace(self._nodes[self._last], target=rest)
+            elif kind == "s":
+                self._digests[self._last] = rest
             elif kind == "t":
                 self._last = rest
                 self._texts[rest] = []
@@ -130,6 +138,7 @@ class _Reader:
             name=str(self._path),
             nodes=self._nodes,
             texts={path: "\n".join(lines) for path, lines in self._texts.items()},
+            digests=self._digests,
             absent=frozenset(self._sets["0"]),
             closed=frozenset(self._sets["x"]),
             architecture=self._machine,
@@ -168,6 +177,7 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
         deployed=decoded_group(deployed) if deployed else None,
         facts=facts,
         notes=listing.notes,
+        digest=listing.digest if listing.digests else None,
         disk=_below(listing, facts),
         closed=frozenset(path for path in listing.closed if path.startswith(deployment_directory(facts))),
         unseen=frozenset() if listing.whole else frozenset(interest) - facts.paths.keys() - listing.absent,

@@ -1,12 +1,13 @@
 #!/bin/sh
 # edge-sim snapshot: lists a Greengrass V1 core's deployment on a board, for "edge-sim drift GROUP --snapshot FILE".
 # As root: sh snapshot.sh [GREENGRASS_ROOT [PATH...]] >FILE
-# PATHs are the sources of local resources. Needs sh, ls, readlink, sed and uname; changes nothing, reads no secrets.
+# PATHs are the sources of local resources. Needs sh, ls, readlink, sed, uname; sha256sum if there. Changes nothing.
 LC_ALL=C
 export LC_ALL
 gg=${1:-/greengrass}
 [ $# -eq 0 ] || shift
 for path in "$gg" "$@"; do case $path in /*) ;; *) echo "$path: must be absolute" >&2; exit 2 ;; esac; done
+sum=$(command -v sha256sum)
 nl='
 '
 
@@ -35,6 +36,7 @@ walk() (
         [ -e "$path" ] || [ -h "$path" ] || continue
         node "$path"
         [ -h "$path" ] || [ ! -d "$path" ] || walk "$path"
+        [ -z "$sum" ] || [ -h "$path" ] || [ ! -f "$path" ] || printf 's %.64s\n' "$("$sum" <"$path")"
     done
 )
 

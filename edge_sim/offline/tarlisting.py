@@ -1,4 +1,4 @@
-"""A board in a tar file or a Docker image: only headers are read, and the few texts that say who lives there.
+"""A board in a tar file or a Docker image: headers, digests, and the few texts that say who lives there.
 
 Nothing is extracted, and an image is never started: its container is made only to be exported, and removed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import posixpath
@@ -27,6 +28,8 @@ MAX_ENTRIES = 1_000_000
 """How many entries a tar file may have; an image of a whole desktop has some hundred thousand."""
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_MOST_NOTES = 10
+_DEPLOYED = "/ggc/deployment/"
 _TYPES: dict[bytes, NodeType] = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -86,6 +89,7 @@ def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
     wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release", *own}
     nodes: dict[str, Node] = {}
     texts: dict[str, str] = {}
+    digests: dict[str, str] = {}
     notes: list[str] = []
     try:
         with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Strict) as archive:
@@ -97,16 +101,26 @@ def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
                 nodes[path] = _node(entry, nodes)
                 if len(nodes) > MAX_ENTRIES:
                     raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries")
-                content = archive.extractfile(entry) if path in wanted and entry.isreg() else None
-                if content:
+                content = archive.extractfile(entry) if entry.isreg() else None
+                if content and path in wanted:
                     texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
+                elif content and _DEPLOYED in path:
+                    digests[path] = _sha256(content)
             while plain.read(_CHUNK):  # a checksum comes last
                 pass
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError) as error:
         raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
     if "/manifest.json" in nodes and "/etc" not in nodes:
         raise InvalidDefinitionError(f"{name}: the layers of an image", hint="Use --image, or docker export.")
-    return Listing(name=name, nodes=nodes, texts=texts, notes=tuple(notes[:10]), whole="/etc" in nodes)
+    whole = "/etc" in nodes
+    return Listing(name=name, nodes=nodes, texts=texts, digests=digests, notes=tuple(notes[:_MOST_NOTES]), whole=whole)
+
+
+def _sha256(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := content.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

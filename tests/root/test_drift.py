@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,10 @@ def by_snapshot(root: Path, tmp_path: Path) -> list[object]:
     return ["--snapshot", listed]
 
 
-def snapshot(root: Path, *words: str) -> str:
+TOOLS = ("sh", "ls", "readlink", "sed", "uname", "sha256sum")
+
+
+def snapshot(root: Path, *words: str, tools: Sequence[str] = TOOLS) -> str:
     if BUSYBOX is None:
         pytest.skip("busybox is not installed")
     shell = root.parent / "shell"
@@ -65,7 +68,7 @@ def snapshot(root: Path, *words: str) -> str:
     subprocess.run(["cp", "-a", root, shell], check=True, timeout=60)
     (shell / "bin").mkdir()
     shutil.copy(BUSYBOX, shell / "bin/busybox")
-    for name in ("sh", "ls", "readlink", "sed", "uname"):
+    for name in tools:
         (shell / "bin" / name).symlink_to("busybox")
     for library in subprocess.run(["ldd", BUSYBOX], capture_output=True, text=True, timeout=60).stdout.split():
         if library.startswith("/"):
@@ -136,6 +139,38 @@ def test_exactly_the_paths_that_differ(root: Path, group: Path, tmp_path: Path, 
     assert [one["path"] for one in found["differences"]] == sorted(told, key=lambda path: path.split("/"))
     text = edge("drift", group, *see(root, tmp_path), status=7).output
     assert all(path in text for path in expected)
+
+
+@pytest.mark.parametrize("see", SEEN)
+def test_altered_bytes_are_seen_and_put_right(root: Path, group: Path, tmp_path: Path, see: See) -> None:
+    weights, code = model(root) / "net/weights.bin", root / TOP[1:] / f"lambda/{FUNCTION}/main.py"
+    for place in (weights, code):
+        with place.open("r+b") as file:
+            file.write(b"?")
+    found = answer("drift", group, *see(root, tmp_path), status=7)["differences"]
+    assert {one["path"]: one["words"] for one in found} == {
+        f"/{place.relative_to(root)}": ["other content"] for place in (weights, code)
+    }
+    done = answer("apply", group, "--root", root)
+    assert {e["path"] for e in done["entries"]} == {one["path"] for one in found}
+    assert answer("drift", group, *see(root, tmp_path))["differences"] == []
+
+
+def test_what_functions_write_into_their_model_is_theirs(root: Path, tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m1", permission="rw")], [function("predict", ("m1", None))])
+    edge("apply", group, "--root", root)
+    (model(root) / "net/weights.bin").write_bytes(b"learned")
+    assert answer("drift", group, "--root", root)["differences"] == []
+    assert answer("apply", group, "--root", root)["changed"] is False
+    assert (model(root) / "net/weights.bin").read_bytes() == b"learned"
+
+
+def test_without_digests_it_is_said(root: Path, group: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "board.txt"
+    listed.write_text(snapshot(root, "/greengrass", "/srv/read ings", tools=TOOLS[:-1]))
+    assert any(
+        "bytes of files were not compared" in note for note in answer("drift", group, "--snapshot", listed)["notes"]
+    )
 
 
 def test_apply_puts_right_what_is_its_own(root: Path, group: Path) -> None:
