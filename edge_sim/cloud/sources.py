@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
+from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Secret
 
@@ -46,13 +47,24 @@ class Package:
 
 
 class Sources:
-    """Resolves what resources refer to. ``endpoint`` returns the URL to ask, or None for real AWS."""
+    """Resolves what resources refer to. ``endpoint`` returns the URL to ask, or None for real AWS.
+
+    ``store`` remembers the ETag of what was copied from ``origin`` (a name of the endpoint that outlives its address).
+    """
 
     def __init__(
-        self, artifacts: ArtifactStore, *, region: str, endpoint: Callable[[], str | None] = lambda: None
+        self,
+        artifacts: ArtifactStore,
+        store: Store,
+        *,
+        region: str,
+        origin: str,
+        endpoint: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._artifacts = artifacts
+        self._store = store
         self._region = region
+        self._origin = origin
         self._endpoint = endpoint
 
     def client(self, service: str) -> Any:
@@ -60,7 +72,7 @@ class Sources:
         return make_client(service, self._region, self._endpoint())
 
     def package(self, resource: Resource) -> Package:
-        """Copy a model resource's package to the artifact store.
+        """Copy a model resource's package to the artifact store, unless it is there and did not change.
 
         Raises InvalidDefinitionError, with V1's fragments, when it cannot be read.
         """
@@ -123,8 +135,7 @@ class Sources:
         except ValueError as error:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object") from error
         try:
-            body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
-            file = self._artifacts.write(_chunks(body))
+            file = self._fetched(uri, bucket, key)
         except ClientError as error:
             raise _object_problem(resource, uri, error) from error
         except BotoCoreError as error:
@@ -132,6 +143,25 @@ class Sources:
         except InvalidDefinitionError as error:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri}: {error.brief}") from error
         return Package(file=file, file_name=key.rsplit("/", 1)[-1])
+
+    def _fetched(self, uri: str, bucket: str, key: str) -> StoredFile:
+        """Fetch an object, or return the copy of it that its ETag still names (DG ml-inference.md: only if changed)."""
+        known = self._store.get("fetched", uri)
+        if known is None or known["origin"] != self._origin or self._artifacts.path(known["sha256"]) is None:
+            known = None
+        condition = {"IfNoneMatch": known["etag"]} if known else {}
+        try:
+            answer = self.client("s3").get_object(Bucket=bucket, Key=key, **condition)
+        except ClientError as error:
+            if known is None or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 304:
+                raise
+            return StoredFile(sha256=known["sha256"], size=known["size"])
+        file = self._artifacts.write(_chunks(answer["Body"]))
+        etag = answer.get("ETag", "")
+        if etag.startswith('"'):
+            body = {"origin": self._origin, "etag": etag, "sha256": file.sha256, "size": file.size}
+            self._store.put("fetched", uri, body)
+        return file
 
 
 @lru_cache(maxsize=32)

@@ -74,7 +74,7 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
     server = SourceServer(store, region=settings.region, account=settings.account) if _moto(settings) else None
     if server is not None:
         stack.callback(server.close)
-    sources = _sources(settings, artifacts, server)
+    sources = _sources(settings, artifacts, store, server)
     device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
     jobs = JobsService(device, region=settings.region, account=settings.account)
     updates = Updates(store, artifacts, namespace, jobs.create_job)
@@ -132,9 +132,10 @@ def _moto(settings: Settings) -> bool:
     return settings.sources == "moto"
 
 
-def _sources(settings: Settings, artifacts: ArtifactStore, server: SourceServer | None) -> Sources:
+def _sources(settings: Settings, artifacts: ArtifactStore, store: Store, server: SourceServer | None) -> Sources:
     url = None if settings.sources == "aws" else settings.sources
-    return Sources(artifacts, region=settings.region, endpoint=server.url if server else lambda: url)
+    endpoint = server.url if server else lambda: url
+    return Sources(artifacts, store, region=settings.region, origin=settings.sources, endpoint=endpoint)
 
 
 def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_url: SignUrl) -> Presign:
