@@ -2,8 +2,7 @@
 # edge-sim snapshot: lists a Greengrass V1 core's deployment on a board, for "edge-sim drift GROUP --snapshot FILE".
 # As root: sh snapshot.sh [GREENGRASS_ROOT [PATH...]] >FILE
 # PATHs are the sources of local resources. Needs sh, ls, readlink, sed, uname; sha256sum if there. Changes nothing.
-LC_ALL=C
-export LC_ALL
+export LC_ALL=C
 gg=${1:-/greengrass}
 [ $# -eq 0 ] || shift
 for path in "$gg" "$@"; do case $path in /*) ;; *) echo "$path: must be absolute" >&2; exit 2 ;; esac; done

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import changeover, durable
+from edge_sim.agent import changeover, linux
 from edge_sim.errors import EdgeSimError
 from edge_sim.offline import target
 from edge_sim.offline.applying import Applied, apply
@@ -193,7 +193,7 @@ NAMES = [
     "open",
     "write",
 ]
-CALLS: tuple[tuple[Any, str], ...] = (*((os, name) for name in NAMES), (durable, "sync_filesystem"))
+CALLS: tuple[tuple[Any, str], ...] = (*((os, name) for name in NAMES), (linux, "syncfs"))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -72,7 +73,8 @@ def test_a_function_without_container_has_exactly_its_identity(here: Board) -> N
     assert got["context"] == ["read-digits", "1", here.function("read-digits").arn]
 
 
-def test_a_contained_function_has_its_own_view(here: Board) -> None:
+def test_a_contained_function_has_its_own_view(here: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     replace_code(here, "meter-log", WHO)
     before = mounts.below(here.root)
     assert before, "the board has mounts of its own"
@@ -88,7 +90,7 @@ def test_a_contained_function_has_its_own_view(here: Board) -> None:
     assert not here.path("/lambda").exists(), "mount points are never made in the board's tree"
     assert not here.path("/models").exists()
     assert mounts.below(here.root) == before
-    assert not list(Path("/tmp").glob("edge-sim-container-*"))
+    assert not list(tmp_path.glob("edge-sim-container-*"))
 
 
 def test_what_a_function_writes_to_its_volume_is_live_and_what_it_writes_elsewhere_is_gone(here: Board) -> None:
