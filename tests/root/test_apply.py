@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -267,6 +268,7 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
     if child == 0:
         try:
             passed = 0
+            tempfile.tempdir = str(root.parent)  # whoever is killed leaves what it packed
 
             def at(point: str) -> None:
                 nonlocal passed
