@@ -12,14 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.archives import ArchiveError, Limits, inflate, unpack
-from edge_sim.agent.archives.limits import MIB
-from edge_sim.greengrass.plan import Modes
+from edge_sim.agent.archives import ArchiveError, inflate, unpack
 from tests.archive_build import END, entry, gz_member
 from tests.archive_cases import ALL_IDS, Case, cases
+from tests.archive_run import OURS, SMALL
 
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
-SMALL = Limits(entries=2000, total_bytes=80 * MIB)
 CASES = tuple(cases())
 
 ELSEWHERE = {

@@ -16,12 +16,9 @@ from edge_sim.agent.archives.check import MOST_FAULTS, check
 from edge_sim.cli.check_archive import command
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import UsageError
-from edge_sim.greengrass.plan import Modes
 from tests.archive_build import Zipped, directory, entry, link, tgz, zipped
 from tests.archive_cases import Case, cases
-
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
-SMALL = Limits(entries=2000, total_bytes=80 << 20)
+from tests.archive_run import OURS, SMALL
 
 
 @pytest.mark.parametrize("case", tuple(cases()), ids=str)
