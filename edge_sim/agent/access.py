@@ -24,7 +24,8 @@ from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import TYPE_NAMES, Resource, Secret
 
-NO_SECRETS_YET = "served by the core's local endpoint, which is not simulated yet"
+NOT_STORED = "its value comes with a deployment; nobody has asked a core for it here"
+NOT_ATTACHED = "the core gives a secret out only to functions that it is attached to"
 
 
 def matrix(
@@ -40,30 +41,34 @@ def matrix(
 
     ``entries`` is the plan; its nodes are what the computed answers believe, paths outside it are looked at. With
     ``every`` there are rows for local resources that are not attached, too; with ``path`` there is one for it and no
-    others. Secrets have no path: their ``probed``, ``agree`` and ``ok`` are None.
+    others. Secrets have no path: the process asks the core for those that the board has; for the others ``probed``,
+    ``agree`` and ``ok`` are None.
     """
     planned = {entry.path: entry.node for entry in entries}
     rows: list[dict[str, Any]] = []
-    for function in group.functions:
-        process = function_process(group, function, facts)
-        asked = [about(path)] if path else list(questions(group, process, facts, partial(_tree, root), every=every))
-        probed = _probed(process, [path for question in asked for path, _ in question.paths], root)
-        nodes = {**paths_below(root, _board_paths(process, asked)), **planned}
-        rows += [row(process, question, facts, nodes, probed) for question in asked]
-        rows += [] if path else secret_rows(group, function)
+    with functions.asking(group, root, facts) as asker:
+        for function in group.functions:
+            process = function_process(group, function, facts)
+            asked = [about(path)] if path else list(questions(group, process, facts, partial(_tree, root), every=every))
+            probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
+            nodes = {**paths_below(root, _board_paths(process, asked)), **planned}
+            rows += [row(process, question, facts, nodes, probed) for question in asked]
+            rows += [] if path else secret_rows(group, function, probed)
     return rows
 
 
-def _probed(process: FunctionProcess, paths: Sequence[str], root: Path) -> Mapping[str, Mapping[str, Any]]:
-    """Return what a real process could do; when the board cannot even start it, nothing and why."""
-    if not paths:
+def _probed(
+    process: FunctionProcess, paths: Sequence[str], root: Path, asker: functions.Asker
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return what a real process could do, by path and secret's ARN; when it cannot even be started, why."""
+    if not paths and not asker.secrets:
         return {}
     try:
-        return functions.probe(process, paths, root)
+        return functions.probe(process, paths, root, secrets=asker.secrets, environment=asker.environment(process))
     except AccessError as error:
         nothing: dict[str, Any] = {"errors": {"start": error.brief}}
         nothing.update(dict.fromkeys(RIGHTS, False))
-        return dict.fromkeys(paths, nothing)
+        return dict.fromkeys((*paths, *asker.secrets), nothing)
 
 
 def _tree(root: Path, place: str) -> Iterator[str]:
@@ -94,13 +99,22 @@ def _board_paths(process: FunctionProcess, asked: Sequence[Question]) -> Iterato
             yield from (seen_at, place)
 
 
-def secret_rows(group: Group, function: Function) -> list[dict[str, Any]]:
-    """Return the rows of the secrets attached to a function."""
-    return [_secret(function, r) for r, _ in group.attached(function) if isinstance(r.data, Secret)]
+def secret_rows(
+    group: Group, function: Function, probed: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Return a row for each secret of the group; ``probed`` says by ARN what came of asking the core for it."""
+    attached = {resource.id for resource, _ in group.attached(function)}
+    secrets = [(r, r.data) for r in group.resources if isinstance(r.data, Secret)]
+    return [_secret(function, r, r.id in attached, (probed or {}).get(data.arn)) for r, data in secrets]
 
 
-def _secret(function: Function, resource: Resource) -> dict[str, Any]:
+def _secret(function: Function, resource: Resource, attached: bool, probed: Mapping[str, Any] | None) -> dict[str, Any]:
     nothing = {"computed": False, "probed": None, "by": None, "fix": None}
+    read = {**nothing, "computed": attached, "by": "attachment" if attached else None}
+    reasons, agree = [NOT_STORED if attached else NOT_ATTACHED], None
+    if probed is not None:
+        read["probed"], agree = probed["read"], probed["read"] == attached
+        reasons = ["the core's local endpoint gave it out", *probed["errors"].values()][not probed["read"] :]
     return {
         "function": function.id,
         "resource": resource.id,
@@ -108,13 +122,13 @@ def _secret(function: Function, resource: Resource) -> dict[str, Any]:
         "path": None,
         "paths": 0,
         "total": 0,
-        "expected": "ro",
-        "read": {"computed": True, "probed": None, "by": "attachment", "fix": None},
-        "write": nothing,
+        "expected": "ro" if attached else "none",
+        "read": read,
+        "write": nothing if probed is None else {**nothing, "probed": probed["write"]},
         "list": {**nothing, "computed": None},
         "execute": {**nothing, "computed": None},
-        "agree": None,
-        "ok": None,
-        "reasons": [NO_SECRETS_YET],
+        "agree": agree,
+        "ok": agree,
+        "reasons": reasons,
         "chain": [],
     }

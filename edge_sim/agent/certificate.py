@@ -39,7 +39,7 @@ def read_claims(text: str) -> Claims:
 def observe(root: Path) -> Observed:
     """Look at the board below ``root``. What cannot be found out is None, or says so; it is no error."""
     facts, uname, status = probe(root), os.uname(), _fields("/proc/self/status")
-    emulator = _emulator()
+    emulator = running_emulator()
     set_id, reason = _set_id(root, emulator)
     libc, libc_version = _libc()
     return Observed(
@@ -91,7 +91,7 @@ def cgroup_version(text: str) -> str:
     return "v2" if "0::" in text else "none"
 
 
-def _emulator() -> str | None:
+def running_emulator() -> str | None:
     """Return the name of the emulator that runs us. QEMU hides behind /proc/self/exe, but not behind this link."""
     real = Path("/proc/thread-self/exe")
     ours, theirs = elf_header(Path(sys.executable)), elf_header(real)

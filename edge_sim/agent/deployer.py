@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge_sim.agent import secrets
 from edge_sim.agent.archives import Limits
 from edge_sim.agent.changeover import GROUP, Changeover, exclusive
 from edge_sim.agent.download import download
@@ -22,6 +23,7 @@ from edge_sim.agent.host import Host, HostError
 from edge_sim.agent.packages import Fetch, packages, sources
 from edge_sim.agent.preparation import Means, Preparation, Result
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.secrets import FetchSecret
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile, rules
@@ -38,16 +40,18 @@ def deploy(
     fetch: Fetch = download,
     *,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    fetch_secret: FetchSecret | None = None,
     owners_required: bool = False,
     renewed: Collection[str] = (),
     passed: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Carry out the deployment ``document`` (``Group``, ``Artifacts``) on the board below ``root``.
+    """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
-    ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. ``passed`` is told the
-    points where a killed run can leave things (for tests). On any failure the board is as it was:
-    InvalidDefinitionError (a rule or an archive refuses), DownloadError, HostError, UnsupportedEnvironmentError (no
-    space, another deployment at work, something in the way).
+    ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. Without
+    ``fetch_secret`` no secret is brought: the board keeps those that it has. ``passed`` is told the points where a killed run can leave
+    things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or an archive refuses),
+    DownloadError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another deployment at work,
+    something in the way).
     """
     body = document.get("Group")
     if not isinstance(body, Mapping):
@@ -67,12 +71,14 @@ def deploy(
         owners_required=owners_required,
         renewed=renewed,
     )
+    sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
     try:
         with exclusive(gg):
             changeover = Changeover(gg, passed)
             try:
                 content = json.dumps(body, indent=2).encode() + b"\n"
                 result = Preparation(means, changeover).stage(group, wanted, urls, content)
+                secrets.stage(changeover, group, sealed)
                 if changeover.empty and not result.changed:
                     changeover.close()
                     return result

@@ -21,6 +21,7 @@ from typing import Any
 
 from edge_sim.agent import mqtt, releases
 from edge_sim.agent.config import AgentConfig
+from edge_sim.agent.deployed import Functions
 from edge_sim.agent.deployments import Deploy, Deployments
 from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
@@ -49,17 +50,18 @@ def run(
     deploy: Deploy,
     board: BoardIdentity,
     *,
+    functions: Functions | None = None,
     settings: Settings = Settings(),  # noqa: B008 - a frozen value
     connect_limit_s: float = mqtt.CONNECT_LIMIT_S,
 ) -> None:
     """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
 
-    ``deploy`` carries out deployment documents. Raises UnsupportedEnvironmentError when another agent runs on this
-    board or no broker is found at the start.
+    ``deploy`` carries out deployment documents, ``functions`` are what is deployed. Raises UnsupportedEnvironmentError
+    when another agent runs on this board or no broker is found at the start.
     """
     supervisor = Supervisor(root, config.greengrass_root)
     with _only_one(supervisor.gg):
-        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, connect_limit_s)
+        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, connect_limit_s, functions)
         with signals(agent.inbox):
             agent.run()
 
@@ -98,11 +100,13 @@ class _Agent:
         emit: Emit,
         settings: Settings,
         connect_limit_s: float,
+        functions: Functions | None = None,
     ) -> None:
         self.inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._config = config
         self._emit = emit
         self._supervisor = supervisor
+        self._functions = functions
         self._connect_limit_s = connect_limit_s
         self._channel: mqtt.Channel | None = None
         self._work = Work()
@@ -174,6 +178,8 @@ class _Agent:
         self._jobs.interrupt()
         self._work.tasks.put(None)
         worker.join(WORK_STOP_S)
+        if self._functions is not None:
+            self._functions.close()
         with suppress(CoreError):
             self._supervisor.stop(limit_s=CORE_STOP_S)
         if self._channel is not None:
@@ -187,6 +193,7 @@ class _Agent:
             self._updater.resolve()
             self._connect()  # what it brings waits in the queue until the core runs
             self._start_core()
+            self._refresh()
             self._do_tasks()
         except StoppingError:
             pass
@@ -229,6 +236,8 @@ class _Agent:
             topics.deployment_get_accepted(thing),
         ):
             channel.subscribe(topic, lambda name, data: self.inbox.put(Message(topic=name, payload=data)))
+        if self._functions is not None:
+            self._functions.attach(channel)
         # What was asked at the first connect may have been answered before the subscriptions were there.
         self._work.ask("deployment")
         self._work.ask("jobs")
@@ -253,12 +262,17 @@ class _Agent:
         if task == "jobs":
             self._work.asked.discard("jobs")
             self._updater.work()
+            self._refresh()  # another core version starts the functions anew
         elif task == "deployment":
             self._work.asked.discard("deployment")
             if self._channel is not None:
                 self._channel.publish(topics.deployment_get(self._config.thing), b"{}")
         elif task is not None and not isinstance(task, str):
             self._deployments.carry_out(task)
+
+    def _refresh(self) -> None:
+        if self._functions is not None:
+            self._functions.refresh()
 
     def _tell_failure(self, task: Task | None, error: EdgeSimError | OSError) -> None:
         brief = error.brief if isinstance(error, EdgeSimError) else str(error)

@@ -13,8 +13,11 @@ from typing import Any
 
 from edge_sim.agent import loop
 from edge_sim.agent.config import read_config
+from edge_sim.agent.deployed import DeployedFunctions
+from edge_sim.agent.events import RUNTIME_LOG, Log
 from edge_sim.agent.preflight import BoardIdentity
 from edge_sim.agent.probe import StandIn, probe
+from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 
@@ -31,6 +34,7 @@ def run(root: Path, config: Path) -> None:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
+        from edge_sim.agent import secrets
         from edge_sim.agent.archives import Limits
         from edge_sim.agent.deployer import deploy
         from edge_sim.agent.host import LinuxHost
@@ -39,11 +43,16 @@ def run(root: Path, config: Path) -> None:
 
         group = groupfile.decode(document.get("Group") or {})
         seen = facts(paths_of_interest(group, settings.greengrass_root))
-        return deploy(document, root, seen, LinuxHost(root), limits=settings.packages or Limits()).not_proven
+        limits = settings.packages or Limits()
+        result = deploy(document, root, seen, LinuxHost(root), limits=limits, fetch_secret=secrets.fetch)
+        functions.start()
+        return result.not_proven
 
+    log = Log(inside(root, f"{settings.greengrass_root}/{RUNTIME_LOG}"))
+    functions = DeployedFunctions(root, settings.greengrass_root, facts, log)
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
-    loop.run(settings, root, carry_out, identity)
+    loop.run(settings, root, carry_out, identity, functions=functions)
 
 
 def main() -> None:

@@ -1,25 +1,25 @@
 """The program that becomes a function's process: ``python -m edge_sim.agent.sandbox``, started by ``functions``.
 
-Standard input holds one JSON object (``functions.specification`` writes it), standard output takes JSON lines, standard
-error is the function's log. In this order: the container's view or the board's root, exactly the identity, then either
-the function (exec of the interpreter with ``worker``'s text) or a probe, which opens paths for real and says how that
-went. Lines on standard output: ``{"notes": […]}``, then the worker's or ``{"probe": {path: …}}``; when anything fails
-before that, ``{"sandbox": sentence}`` and exit status 120.
+Standard input holds one JSON object (``launch.specification`` writes it), standard output takes JSON lines, standard
+error is the function's log. In this order: the container's view or the board's root, the memory cgroup, exactly the
+identity, then either the function (exec of the interpreter with ``sdk/lambda_runtime.py``) or a probe, which opens
+paths and asks for secrets for real and says how that went. Lines on standard output: ``{"notes": […]}``, for a probe
+``{"probe": {path: …}, "secrets": {arn: …}}``; when anything fails before that, ``{"sandbox": sentence}`` and exit
+status 120.
 
-Not simulated: seccomp, the devices cgroup (writing to a read-only device is refused by Landlock instead) and the
-memory cgroup.
+Not simulated: seccomp, and the devices cgroup (writing to a read-only device is refused by Landlock instead).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import signal
 import stat
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from edge_sim.errors import EdgeSimError
 FAILED = 120
 """Exit status when the function could not be started."""
 MAX_SPEC_BYTES = 16 * 1024 * 1024
+_ANSWER_LIMIT_S = 10.0
 
 
 def main() -> int:
@@ -37,6 +38,9 @@ def main() -> int:
     try:
         spec = json.loads(sys.stdin.buffer.read(MAX_SPEC_BYTES))
         os.umask(0o022)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # while this machine's /dev is in sight
+        if spec.get("secrets"):
+            importlib.import_module("http.client")  # while its file is in sight
         if spec["isolation"] == "GreengrassContainer":
             return _in_namespaces(spec)
         root = Path(spec["root"])
@@ -82,6 +86,7 @@ def _contained(spec: Mapping[str, Any]) -> int:
         attachments=tuple(view.Attachment(**a) for a in spec["attachments"]),
         sysfs=bool(spec["sysfs"]),
     )
+    joins = os.open(spec["cgroup"], os.O_WRONLY | os.O_CLOEXEC) if spec.get("cgroup") else None
     merged, notes = view.build(seen)
     linux.change_root(merged)
     linux.no_new_privileges()
@@ -89,7 +94,7 @@ def _contained(spec: Mapping[str, Any]) -> int:
     if refused and not linux.write_only_below(_all_but(refused)):
         notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
         _say({"unenforced": [str(device) for device in refused]})
-    return _become(spec, notes)
+    return _become(spec, notes, joins)
 
 
 def _all_but(devices: list[Path]) -> list[Path]:
@@ -99,10 +104,13 @@ def _all_but(devices: list[Path]) -> list[Path]:
     return [p for p in entries if not p.is_symlink()]
 
 
-def _become(spec: Mapping[str, Any], notes: list[str]) -> int:
-    """Take on exactly the identity, then run the function or the probe."""
+def _become(spec: Mapping[str, Any], notes: list[str], joins: int | None = None) -> int:
+    """Join the memory cgroup behind ``joins``, take on exactly the identity, then run the function or the probe."""
     identity = spec["identity"]
     linux.no_new_privileges()
+    if joins is not None:
+        os.write(joins, b"0")
+        os.close(joins)
     os.setgroups(identity["groups"])
     os.setresgid(identity["gid"], identity["gid"], identity["gid"])
     os.setresuid(identity["uid"], identity["uid"], identity["uid"])
@@ -110,7 +118,8 @@ def _become(spec: Mapping[str, Any], notes: list[str]) -> int:
     if notes:
         _say({"notes": notes})
     if "probe" in spec:
-        _say({"probe": {path: probe(path) for path in spec["probe"]}})
+        asked = {arn: ask_for_secret(arn, spec["environment"]) for arn in spec.get("secrets", ())}
+        _say({"probe": {path: probe(path) for path in spec["probe"]}, "secrets": asked})
         return 0
     os.chdir(spec["workingDirectory"])
     _exec(spec)
@@ -118,18 +127,13 @@ def _become(spec: Mapping[str, Any], notes: list[str]) -> int:
 
 
 def _exec(spec: Mapping[str, Any]) -> None:
-    """Become the interpreter: the job on its standard input, the log on 1 and 2, the result on another descriptor."""
-    result = os.dup(1)
-    os.set_inheritable(result, True)
-    job = os.memfd_create("edge-sim-job")
-    os.write(job, json.dumps({**spec["job"], "resultFd": result}).encode())
-    os.lseek(job, 0, os.SEEK_SET)
-    os.dup2(job, 0)
+    """Become the interpreter: nothing on its standard input, the log on 1 and 2."""
+    messages = os.dup(1)
     os.dup2(2, 1)
     try:
         os.execve(spec["argv"][0], spec["argv"], {**_emulated(), **spec["environment"]})  # noqa: S606 - the purpose
     except OSError as error:
-        os.dup2(result, 1)
+        os.dup2(messages, 1)
         raise OSError(error.errno, f"{spec['argv'][0]}: cannot be started: {error.strerror}") from error
 
 
@@ -157,6 +161,32 @@ def probe(path: str) -> dict[str, Any]:
     return answer
 
 
+def ask_for_secret(arn: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Ask the core for a secret as the Core SDK does, and return whether it came; its value is looked at no further."""
+    import http.client
+
+    core = http.client.HTTPConnection("127.0.0.1", int(environment["GG_DAEMON_PORT"]), timeout=_ANSWER_LIMIT_S)
+    place = f"/2016-11-01/functions/{environment['SECRETS_MANAGER_FUNCTION_ARN']}"
+    headers = {"Authorization": environment["AWS_CONTAINER_AUTHORIZATION_TOKEN"], "X-Amz-Client-Context": ""}
+    answer: dict[str, Any] = {"read": False, "write": False, "errors": {}}
+    try:
+        core.request(
+            "POST", place, json.dumps({"SecretId": arn}), {**headers, "X-Amz-Invocation-Type": "RequestResponse"}
+        )
+        number = core.getresponse().getheader("X-Amz-InvocationId") or ""
+        core.close()
+        core.request("GET", place, headers={**headers, "X-Amz-InvocationId": number})
+        found = json.loads(core.getresponse().read())
+        answer["read"] = "SecretString" in found or "SecretBinary" in found
+        if not answer["read"]:
+            answer["errors"]["read"] = str(found.get("Message", "no value"))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        answer["errors"]["read"] = str(error) or type(error).__name__
+    finally:
+        core.close()
+    return answer
+
+
 def _try_reading(path: str) -> None:
     directory = os.path.isdir(path)  # noqa: PTH112 - plain strings: a probe imports as little as it can
     os.close(os.open(path, os.O_RDONLY | (0 if directory else _flags(path))))
@@ -171,7 +201,7 @@ def _try_executing(path: str) -> None:
 
 def _try_writing(path: str) -> None:
     if os.path.isdir(path):  # noqa: PTH112
-        name = f"{path}/.edge-sim-probe-{uuid.uuid4().hex}"
+        name = f"{path}/.edge-sim-probe-{os.urandom(16).hex()}"
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108

@@ -1,111 +1,240 @@
-"""Runs inside a function's process: imports the handler, calls it once, hands back the result. Python >= 3.7 alone.
+"""One process of a function, and the thread that minds it.
 
-Nothing of edge_sim is imported here: the text of this file is given to the board's own interpreter. The job comes as
-JSON on standard input; the answers are JSON lines on ``resultFd``: ``{"started": true}`` when the handler is about to
-be called (the timeout counts from there), then ``{"result": …}`` or ``{"error": {"type", "message", "trace"}}``.
-
-The log lines are V1's: ``[time][LEVEL]-file.py:LINE,message``, ``print()`` counts as DEBUG and a lone newline is
-dropped. V1's context has these attributes and no others (lambda-functions.md).
+The thread starts the process, writes what it says to the function's log, sees that it keeps its deadlines and its
+memory, and at the end tells ``Staff``, which gives out the work. State words are those of V1's health check
+(health-check.md); lines in runtime.log are V1's where a field capture has them.
 """
 
 from __future__ import annotations
 
-import importlib
-import io
+import contextlib
 import json
-import logging
 import os
-import sys
+import secrets
+import select
+import signal
+import subprocess
+import threading
 import time
-import traceback
-from types import FrameType, SimpleNamespace
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
-_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+from edge_sim.agent import launch, memory
+from edge_sim.agent.events import Log
+from edge_sim.agent.invocations import Invocation
+from edge_sim.agent.userlog import UserLog
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import FunctionCode
+from edge_sim.greengrass.process import FunctionProcess
 
+START_LIMIT_S = 30.0
+"""How long an on-demand process may take until it asks for work: V1's own limit for its post-start check."""
+END_LIMIT_S = 10.0
+MAX_LOG_BYTES = 64 * 1024
+"""How much of the log of one call is handed back; the file keeps all of it."""
+_LOOK_S = 0.25
+"""How often deadlines and memory are looked at."""
 
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        record.levelname = _LEVELS.get(record.levelname, record.levelname)
-        return f"[{_now()}]" + super().format(record)
-
-
-class _Printed(io.TextIOBase):
-    """Standard output as V1 has it: every write is a DEBUG line that names the caller's place."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def write(self, text: str) -> int:
-        if text.strip("\n"):
-            frame: FrameType = sys._getframe(1)
-            place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119
-            line = f"[{_now()}][DEBUG]-{place},{text}"
-            os.write(self._fd, (line if line.endswith("\n") else line + "\n").encode("utf-8", "replace"))
-        return len(text)
+State = Literal["Starting", "Waiting", "Working", "Terminated", "FailedInitialization"]
 
 
-def _now() -> str:
-    seconds = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+class Staff(Protocol):
+    """Who gives out the work."""
+
+    def overdue(self, worker: Worker) -> str | None:
+        """Return why ``worker`` has to end now, or None."""
+
+    def ended(self, worker: Worker, cause: str) -> None:
+        """Take note that ``worker``'s process is gone."""
 
 
-def main() -> None:
-    """Do the one job on standard input."""
-    job = json.loads(os.read(0, 1 << 26))
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-    answer_fd = int(job["resultFd"])
-    os.set_inheritable(answer_fd, False)
-    _set_up_logging()
-    if "" in sys.path:
-        sys.path.remove("")  # what `python -c` puts there; V1's runtime is a file elsewhere
-    if job["code"] not in sys.path:
-        sys.path.insert(0, job["code"])
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where workers run. ``environment`` makes what the core adds to a worker's environment from its token."""
+
+    root: Path
+    facts: HostFacts
+    log: Log
+    environment: Callable[[str], dict[str, str]]
+
+
+class Worker:
+    """A process of ``process.function``. ``current`` is the call it is busy with, ``deadline`` when it must end."""
+
+    def __init__(self, process: FunctionProcess, code: FunctionCode, site: Site, log: UserLog, staff: Staff) -> None:
+        self.id = str(uuid.uuid4())
+        self.token = secrets.token_urlsafe(32)
+        self.process = process
+        self.state: State = "Starting"
+        self.current: Invocation | None = None
+        self.deadline: float | None = None if process.function.pinned else time.monotonic() + START_LIMIT_S
+        self.pid: int | None = None
+        self.forbidden = False
+        """This machine or account cannot make such a process."""
+        self.reason: str | None = None
+        """Why its handler could not be loaded, in the worker's own words."""
+        self.notes: list[str] = []
+        """What differs from a real core's worker."""
+        self.call_notes: list[str] = []
+        """What became of the things that the current call asked for."""
+        self._code, self._site, self._log, self._staff = code, site, log, staff
+        self._child: subprocess.Popen[bytes] | None = None
+        self._killed: str | None = None
+        self._refused: str | None = None
+        self._reader: int | None = None
+        self._reading = threading.Lock()
+        self._said = bytearray()
+        self._thread = threading.Thread(target=self._mind, name=f"worker {process.function.id}", daemon=True)
+
+    @property
+    def arn(self) -> str:
+        """The function's ARN."""
+        return self.process.function.arn
+
+    def start(self) -> None:
+        """Have the process started; returns at once."""
+        self._thread.start()
+
+    def kill(self, why: str) -> None:
+        """End the process and all that it started in its process group; ``why`` becomes its cause of death."""
+        self._killed = self._killed or why
+        child = self._child
+        if child is not None and child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def join(self, limit_s: float) -> None:
+        """Wait for the thread to have told of the end."""
+        self._thread.join(limit_s)
+
+    def said(self) -> str:
+        """Return what the process has said since the last time this was asked."""
+        self._read()
+        with self._reading:
+            text, self._said = bytes(self._said), bytearray()
+        return text.decode(errors="replace")
+
+    def _mind(self) -> None:
+        try:
+            cause = self._live()
+        except (EdgeSimError, OSError) as error:
+            cause = f"could not be started: {error.brief if isinstance(error, EdgeSimError) else error}"
+            self.forbidden = self.forbidden or isinstance(error, UnsupportedEnvironmentError)
+        self._staff.ended(self, cause)
+
+    def _live(self) -> str:
+        """Start the process and stay with it to its end; return why it ended."""
+        self._log.open()
+        argv, notes = launch.command(self.process, self._code, self._site.root, self._site.facts)
+        limit = self._limit()
+        self.notes += [*notes, limit.note] if limit else notes
+        added, runtime = self._site.environment(self.token), launch.runtime_directory(self._site.facts)
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        try:
+            with launch.specification(self.process, self._site.root, added, runtime) as spec:
+                child = launch.start({**spec, "argv": argv, "cgroup": limit and limit.procs}, writer)
+                os.close(writer)
+                with self._reading:
+                    self._reader = reader
+                return self._stay(child, limit)
+        finally:
+            with self._reading:
+                self._reader = None
+                os.close(reader)
+            if limit:
+                limit.close()
+
+    def _limit(self) -> memory.MemoryLimit | None:
+        size = self.process.function.memory_size_kb
+        contained = self.process.isolation == "GreengrassContainer"
+        return memory.limit(size, self.id) if contained and size else None
+
+    def _stay(self, child: subprocess.Popen[bytes], limit: memory.MemoryLimit | None) -> str:
+        self._child, self.pid = child, child.pid
+        if self._killed:  # before there was anything to kill
+            self.kill(self._killed)
+        self._site.log.write("INFO", "Created worker.", functionArn=self.arn, workerId=self.id, pid=child.pid)
+        assert child.stdout is not None  # noqa: S101 - it was asked for
+        try:
+            with child.stdout as messages:
+                os.set_blocking(messages.fileno(), False)
+                used = self._watch(child, messages.fileno(), limit)
+        finally:
+            if child.poll() is None:
+                self.kill("the core lost sight of it")
+                child.wait(END_LIMIT_S)
+        return self._refused or self._death(child.returncode, used)
+
+    def _watch(self, child: subprocess.Popen[bytes], messages: int, limit: memory.MemoryLimit | None) -> int | None:
+        """Stay until the process has ended; return the KB it used when that was too much."""
+        assert self._reader is not None  # noqa: S101 - set just before
+        poll, used = select.poll(), None
+        sources: dict[int, Callable[[], bool]] = {self._reader: self._read, messages: lambda: self._listen(messages)}
+        for descriptor in sources:
+            poll.register(descriptor, select.POLLIN)
+        while child.poll() is None:
+            for descriptor, _ in poll.poll(_LOOK_S * 1000):
+                if not sources[descriptor]():
+                    poll.unregister(descriptor)  # nobody can say anything there any more
+            used = used or (limit.exceeded(child.pid) if limit else None)
+            overdue = "it used more than its MemorySize" if used else self._staff.overdue(self)
+            if overdue:
+                self.kill(overdue)
+        for take_in in sources.values():
+            take_in()
+        return used or (limit.exceeded(child.pid) if limit else None)
+
+    def _read(self) -> bool:
+        """Write to the log what the process has said by now; return False when nothing can come any more."""
+        with self._reading:
+            while self._reader is not None:
+                text = _now_in(self._reader)
+                if not text:
+                    return text is None
+                with contextlib.suppress(OSError):  # a full disk must not end a function
+                    self._log.write(text)
+                self._said = (self._said + text)[-MAX_LOG_BYTES:]
+        return False
+
+    def _listen(self, messages: int) -> bool:
+        """Take in what the sandbox says, one JSON object a line, each in one write; return False at its end."""
+        while text := _now_in(messages):
+            for line in text.splitlines():
+                message: dict[str, Any] = json.loads(line)
+                self.notes += message.get("notes", [])
+                if "sandbox" in message:
+                    self.forbidden = bool(message.get("forbidden"))
+                    self._refused = f"could not be started: {message['sandbox']}"
+        return text is None
+
+    def _death(self, status: int, used: int | None) -> str:
+        """Tell the end in runtime.log, in V1's words, and in a sentence."""
+        told = {"workerId": self.id, "funcArn": self.arn}
+        size = self.process.function.memory_size_kb
+        if used is not None:
+            text = "Worker consumed all allocated memory! Memory Usage (KB)."
+            self._site.log.write("WARN", text, **told, memSize=size, memUsed=used)
+        number = -status if status < 0 else status - 128
+        if status < 0 or number in list(signal.Signals):
+            state = f"signal: {'killed' if number == signal.SIGKILL else signal.Signals(number).name}"
+            self._site.log.write("ERROR", "Worker is ungracefully killed.", **told, state=state)
+        if used is not None:
+            return f"it used {used} KB, its MemorySize is {size} KB; the process was killed"
+        if self._killed:
+            return f"{self._killed}; the process was killed"
+        if status < 0 or number in list(signal.Signals):
+            return f"the process was killed by {signal.Signals(number).name} before it answered"
+        return f"the process ended with status {status} before it answered"
+
+
+def _now_in(descriptor: int) -> bytes | None:
+    """Return what a pipe holds: None for nothing now, nothing for its end."""
     try:
-        module, _, name = job["handler"].rpartition(".")
-        handler = getattr(importlib.import_module(module.replace("/", ".")), name)
-        _answer(answer_fd, {"started": True})
-        _answer(answer_fd, {"result": handler(job["event"], _context(job))})
-    except BaseException as error:
-        sys.stderr.write(f"[{_now()}][ERROR]-{traceback.format_exc()}")
-        _answer(
-            answer_fd,
-            {"error": {"type": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}},
-        )
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(0)  # threads that the handler left behind do not keep the process
-
-
-def _context(job: dict[str, object]) -> SimpleNamespace:
-    return SimpleNamespace(
-        function_name=job["name"],
-        function_version=job["version"],
-        invoked_function_arn=job["arn"],
-        aws_request_id=job["requestId"],
-        client_context=SimpleNamespace(client=None, custom=job["custom"], env=None),
-    )
-
-
-def _set_up_logging() -> None:
-    sys.stdout = _Printed(1)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("[%(levelname)s]-%(filename)s:%(lineno)d,%(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.INFO)
-
-
-def _answer(fd: int, message: dict[str, object]) -> None:
-    data = json.dumps(message).encode() + b"\n"
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-if __name__ == "__main__":
-    main()
+        return os.read(descriptor, 1 << 16)
+    except BlockingIOError:
+        return None

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_sim.cloud.arns import Namespace
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, Definitions
+from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
 from edge_sim.cloud.function_code import FunctionCodes, is_system_function
+from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.sources import Sources
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import groupfile, parse, rules
@@ -22,6 +23,7 @@ from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.resources import Model, Resource, Secret
 from edge_sim.report import Finding
 
+_KINDS = ((CORES, "Core"), (RESOURCES, "Resource"), (FUNCTIONS, "Function"), (SUBSCRIPTIONS, "Subscription"))
 SEEN_CODES = {"local-resource-no-container": "RESOURCE_TYPE_UNEXPECTED_ERROR"}
 
 
@@ -53,10 +55,15 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What the deployment document is made of. ``files`` maps artifact ARNs to ``{"sha256", "size"}``."""
+    """What the deployment document is made of.
+
+    ``files`` maps artifact ARNs to ``{"sha256", "size"}``, ``secrets`` resource ids to the secret's ARN and the ids of
+    the versions to download; their values are not kept here.
+    """
 
     group: dict[str, object]
     files: dict[str, dict[str, Any]]
+    secrets: dict[str, dict[str, Any]]
 
 
 class Builder:
@@ -72,17 +79,19 @@ class Builder:
         """Return a group version with its definitions resolved, and what could not be read of them."""
         found = [
             self._definitions.resolve(kind, version["Definition"].get(f"{name}DefinitionVersionArn", "")) or {}
-            for kind, name in ((CORES, "Core"), (RESOURCES, "Resource"), (FUNCTIONS, "Function"))
+            for kind, name in _KINDS
         ]
         cores, core_faults = parse.core_definition(found[0])
         resources, resource_faults = parse.resource_definition(found[1])
         default, functions, function_faults = parse.function_definition(found[2])
-        faults = [*core_faults, *resource_faults, *function_faults]
+        table, table_faults = parse.subscription_definition(found[3])
+        faults = [*core_faults, *resource_faults, *function_faults, *table_faults]
         group = Group(
             arn=version["Arn"],
             core=cores[0] if cores else None,
             resources=resources,
             functions=functions,
+            subscriptions=table,
             default_config=default,
         )
         return group, faults
@@ -96,8 +105,9 @@ class Builder:
         base = self._namespace.greengrass(f"groups/{version['Id']}/deployments/{deployment_id}/artifacts")
         artifacts: dict[str, Artifact] = {}
         code: dict[str, FunctionCode] = {}
+        secrets: dict[str, dict[str, Any]] = {}
         for resource in group.resources:
-            problems += self._resolve(resource, base, artifacts)
+            problems += self._resolve(resource, base, artifacts, secrets)
         for function in group.functions:
             problems += self._code(function, base, code)
         if problems:
@@ -105,18 +115,28 @@ class Builder:
         complete = replace(group, artifacts=artifacts, code=code)
         files = {a.arn: {"sha256": a.sha256, "size": a.size} for a in artifacts.values()}
         files |= {c.artifact_arn: {"sha256": c.sha256, "size": c.size} for c in code.values()}
-        return Built(group=groupfile.encode(complete, region=self._namespace.region), files=files)
+        return Built(group=groupfile.encode(complete, region=self._namespace.region), files=files, secrets=secrets)
+
+    def secret_value(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of one of ``Built.secrets``; raises ApiError when they are gone."""
+        try:
+            return self._sources.secret_value(wanted["arn"], wanted["versions"])
+        except InvalidDefinitionError as error:
+            raise ApiError("ResourceNotFoundException", error.brief, 404) from error
 
     def empty(self, version: Mapping[str, Any]) -> Built:
         """Return what a reset sends: the group with its core and nothing else. Its form is inferred."""
         core = self.group(version)[0].core
         bare = Group(arn=version["Arn"], core=core)
-        return Built(group=groupfile.encode(bare, region=self._namespace.region), files={})
+        return Built(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
 
-    def _resolve(self, resource: Resource, base: str, artifacts: dict[str, Artifact]) -> Iterator[Problem]:
+    def _resolve(
+        self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, Any]]
+    ) -> Iterator[Problem]:
         try:
             if isinstance(resource.data, Secret):
-                self._sources.check_secret(resource)
+                versions = self._sources.secret_versions(resource)
+                secrets[resource.id] = {"arn": resource.data.arn, "versions": list(versions)}
             elif isinstance(resource.data, Model):
                 package = self._sources.package(resource)
                 artifacts[resource.id] = Artifact(

@@ -17,7 +17,8 @@ from edge_sim.cloud.clock import timestamp
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 from edge_sim.greengrass import parse
-from edge_sim.greengrass.rules import check_resources
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.rules import check, check_resources
 from edge_sim.report import Finding
 
 _DETAILED = re.compile(r"(.*) \(ErrorDetails: \[(.*)\]\)", re.DOTALL)
@@ -38,6 +39,13 @@ class Kind:
 def _check_resources(version: Mapping[str, Any]) -> list[Finding]:
     resources, findings = parse.resource_definition(version)
     return [*findings, *check_resources(resources)]
+
+
+def _check_subscriptions(version: Mapping[str, Any]) -> list[Finding]:
+    table, findings = parse.subscription_definition(version)
+    group = Group(subscriptions=table)
+    told = check(group, others={"Subscriptions": version.get("Subscriptions", [])})
+    return [*findings, *(finding for finding in told if finding.phase == "create")]
 
 
 RESOURCES = Kind(
@@ -64,6 +72,14 @@ CORES = Kind(
     list_noun="Core",
     invalid="The cores definition is invalid or corrupted.",
     check=lambda version: parse.core_definition(version)[1],
+)
+SUBSCRIPTIONS = Kind(
+    path="subscriptions",
+    member="Subscriptions",
+    noun="subscription",
+    list_noun="Subscription",
+    invalid="The subscriptions definition is invalid or corrupted.",
+    check=_check_subscriptions,
 )
 
 

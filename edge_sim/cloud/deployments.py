@@ -144,7 +144,24 @@ class Deployments:
             }
             for arn, file in built["files"].items()
         }
-        return {"Group": built["group"], "Artifacts": artifacts}
+        base = f"/artifacts/deployments/{deployment_id}/secrets"
+        secrets = {
+            id_: {"Url": self._sign_url("GET", f"{base}/{number}", URL_LIFE_S)}
+            for number, id_ in enumerate(built.get("secrets", ()))
+        }
+        return {"Group": built["group"], "Artifacts": artifacts, "Secrets": secrets}
+
+    def secret(self, deployment_id: str, number: int) -> dict[str, Any] | None:
+        """Return the secret that the document names as its ``number``-th, while the core carries the deployment out.
+
+        None otherwise. Raises ApiError when the secret has gone meanwhile.
+        """
+        deployment = self._store.get("deployments", deployment_id)
+        built = self._store.get("deployment-documents", deployment_id)
+        if deployment is None or built is None or deployment["DeploymentStatus"] != "InProgress":
+            return None
+        wanted = list(built.get("secrets", {}).values())[number : number + 1]
+        return self._builder.secret_value(wanted[0]) if wanted else None
 
     def report(self, deployment_id: str, body: Mapping[str, Any]) -> None:
         """Take the core's word on a deployment (the PUT to StatusUrl); the same word twice is fine."""

@@ -1,7 +1,8 @@
 """``/artifacts/``: what a device gets and puts with presigned URLs.
 
 ``GET /artifacts/<sha256>`` a file, with Range, ETag (the digest) and Content-Length · ``GET
-/artifacts/deployments/<id>/document`` a deployment · ``PUT /artifacts/deployments/<id>/status`` the core's report.
+/artifacts/deployments/<id>/document`` a deployment · ``GET …/<id>/secrets/<n>`` one of its secrets, until it has
+ended · ``PUT …/<id>/status`` the core's report.
 Whatever has no good signature gets S3's 403, before anything else is said.
 """
 
@@ -23,6 +24,7 @@ from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.shapes import dump
 
 _DEPLOYMENT = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/(document|status)")
+_SECRET = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/secrets/([0-9]{1,4})", re.ASCII)
 _FILE = re.compile(r"/artifacts/([0-9a-f]{64})")
 _RANGE = re.compile(r"bytes=(\d*-\d*)", re.ASCII)
 
@@ -42,6 +44,10 @@ class Downloads:
             return Response(denied.xml, 403, media_type="application/xml")
         if match := _DEPLOYMENT.fullmatch(path):
             return await self._deployment(request, match[1], match[2])
+        if match := _SECRET.fullmatch(path):
+            secret = await run_in_threadpool(self._deployments.secret, match[1], int(match[2]))
+            headers = {"Cache-Control": "no-store"}
+            return Response(dump(secret), media_type="application/json", headers=headers) if secret else _no_such_key()
         match = _FILE.fullmatch(path)
         return self._file(request, match[1] if match else "")
 

@@ -1,4 +1,4 @@
-"""The ten operations of Greengrass V1's API that this cloud has, by name; every other one answers 501.
+"""The eleven operations of Greengrass V1's API that this cloud has, by name; every other one answers 501.
 
 Each member, enum and required field is botocore's (see ``protocol``). A client token (``X-Amzn-Client-Token``) makes a
 create safe to repeat: the same token and request get the same answer again. What AWS said to the same token with
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, Definitions
+from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
 from edge_sim.cloud.deployments import Deployments
 from edge_sim.cloud.groups import Groups
 from edge_sim.cloud.protocol import ApiError, CallContext, Handler, Service
@@ -56,6 +56,7 @@ class GreengrassApi:
             "CreateResourceDefinition": lambda p: made.create(RESOURCES, p),
             "CreateFunctionDefinition": lambda p: made.create(FUNCTIONS, p),
             "CreateCoreDefinition": lambda p: made.create(CORES, p),
+            "CreateSubscriptionDefinition": lambda p: made.create(SUBSCRIPTIONS, p),
             "CreateResourceDefinitionVersion": self._create_resource_version,
             "CreateGroup": self._groups.create,
             "CreateGroupVersion": lambda p: self._groups.create_version(p["GroupId"], p),

@@ -1,7 +1,7 @@
 """Groups and their versions: which definition versions belong together.
 
-Texts: greengrass-v1 facts 1.8; those of connectors and loggers are by analogy. Definitions of devices, subscriptions,
-connectors and loggers cannot be created here yet, so a reference to one never exists.
+Texts: greengrass-v1 facts 1.8; those of connectors and loggers are by analogy. Definitions of devices, connectors
+and loggers cannot be created here yet, so a reference to one never exists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_sim.cloud.arns import Namespace
 from edge_sim.cloud.clock import timestamp
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, Definitions, Kind
+from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions, Kind
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 
@@ -22,7 +22,7 @@ _REFERENCES: dict[str, tuple[Kind | None, str]] = {
     "FunctionDefinitionVersionArn": (FUNCTIONS, "Lambda"),
     "ResourceDefinitionVersionArn": (RESOURCES, "Resource"),
     "DeviceDefinitionVersionArn": (None, "Devices"),
-    "SubscriptionDefinitionVersionArn": (None, "Subscription"),
+    "SubscriptionDefinitionVersionArn": (SUBSCRIPTIONS, "Subscription"),
     "ConnectorDefinitionVersionArn": (None, "Connector"),
     "LoggerDefinitionVersionArn": (None, "Logger"),
 }

@@ -1,7 +1,7 @@
 """moto's server in this process, as S3, SageMaker and Secrets Manager, filled from a scenario's ``sources``.
 
 It starts when it is first needed. What was loaded is remembered by path, so that a restart of the cloud fills it again;
-secret values are not remembered, after a restart they are placeholders (nothing reads them: values stay in the cloud).
+secret values are not remembered: after a restart a secret is there, but a deployment that needs it is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.packages import FORMATS, Format, archive_format, packed
-from edge_sim.cloud.sources import make_client
+from edge_sim.cloud.sources import FORGOTTEN, make_client
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
@@ -24,7 +24,6 @@ _log = logging.getLogger(__name__)
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
 _JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@-]+?)(-[A-Za-z0-9]{6})?")
-_PLACEHOLDER = "(a value of an earlier run)"
 
 
 class SourceServer:
@@ -99,8 +98,7 @@ class SourceServer:
 
     def _restore(self, entry: dict[str, Any]) -> None:
         if _SECRET.fullmatch(entry["uri"]):
-            stages = dict.fromkeys(entry.get("labels", ()), _PLACEHOLDER)
-            self._load({**entry, "secret": {"SecretString": _PLACEHOLDER, "Stages": stages}})
+            self._load({**entry, "secret": {"SecretString": FORGOTTEN, "Description": FORGOTTEN}})
         elif Path(entry["path"]).exists():
             self._load(entry)
         else:
@@ -149,7 +147,7 @@ class SourceServer:
         client = self._client("secretsmanager")
         secrets = secretsmanager_backends[self._account][self._region].secrets
         secrets.pop(name)
-        client.create_secret(Name=name, SecretString=secret["SecretString"])
+        client.create_secret(Name=name, SecretString=secret["SecretString"], Description=secret.get("Description", ""))
         for label, value in secret.get("Stages", {}).items():
             client.put_secret_value(SecretId=name, SecretString=value, VersionStages=[label])
         secrets[name].arn = arn  # its last six characters are random in moto; the scenario's own are wanted

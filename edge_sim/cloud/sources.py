@@ -1,8 +1,8 @@
 """Where models and secrets come from: S3, SageMaker and Secrets Manager, through boto3 and any endpoint.
 
 The endpoint is real AWS, any server that speaks these APIs, or (the default) moto's server in this process, which
-``source_server`` fills. A model is copied to the artifact store at Building time, as V1 did. Of a secret only its
-existence and labels are looked at: values are neither fetched nor kept.
+``source_server`` fills. A model is copied to the artifact store at Building time, as V1 did. Of a secret the versions
+are chosen then; its values are fetched when the core asks for them, handed on, and never kept.
 
 The text fragments on missing and unreadable objects are V1's (aws-greengrass-provisioner looks for them); the words
 around them are ours.
@@ -10,8 +10,9 @@ around them are ours.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,8 @@ from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Secret
 
+FORGOTTEN = "edge-sim: the value was given to an earlier run and is not kept"
+"""Describes a secret of ``source_server`` whose value a restart has taken."""
 TEST_ACCESS_KEY = "edge-sim"
 _CONFIG = Config(
     connect_timeout=5,
@@ -83,8 +86,11 @@ class Sources:
             return self._copy(resource, data.s3_uri)
         raise TypeError(f"resource {resource.id} is no model")
 
-    def check_secret(self, resource: Resource) -> None:
-        """Raise InvalidDefinitionError when a secret or one of its staging labels does not exist."""
+    def secret_versions(self, resource: Resource) -> tuple[str, ...]:
+        """Return the ids of the versions that a resource asks for: AWSCURRENT's and those of its other labels.
+
+        Raises InvalidDefinitionError when the secret or one of the labels does not exist.
+        """
         data = resource.data
         if not isinstance(data, Secret):
             raise TypeError(f"resource {resource.id} is no secret")
@@ -92,13 +98,36 @@ class Sources:
             found = self.client("secretsmanager").describe_secret(SecretId=data.arn)
         except (ClientError, BotoCoreError) as error:
             raise _secret_problem(resource, data.arn, error) from error
-        labels = {label for stages in found.get("VersionIdsToStages", {}).values() for label in stages}
+        labels = {label: id_ for id_, stages in found.get("VersionIdsToStages", {}).items() for label in stages}
+        if found.get("Description") == FORGOTTEN:
+            raise InvalidDefinitionError(
+                f"resource {resource.name}: the value of the secret {data.arn} was given to an earlier run of this "
+                "cloud and not kept",
+                hint="Give the source again: PUT /edge-sim/sources",
+            )
         if found.get("DeletedDate"):
             raise InvalidDefinitionError(f"resource {resource.name}: the secret {data.arn} is scheduled for deletion")
         missing = [label for label in ("AWSCURRENT", *data.staging_labels) if label not in labels]
         if missing:
             text = f"resource {resource.name}: the secret {data.arn} has no version labelled {', '.join(missing)}"
             raise InvalidDefinitionError(text)
+        return tuple(dict.fromkeys(labels[label] for label in ("AWSCURRENT", *data.staging_labels)))
+
+    def secret_value(self, arn: str, versions: Sequence[str]) -> dict[str, Any]:
+        """Return ``{"ARN", "Name", "Versions"}`` with the values of some versions, as the core stores them.
+
+        Raises InvalidDefinitionError when one of them is not there any more.
+        """
+        client = self.client("secretsmanager")
+        found = {}
+        try:
+            for id_ in versions:
+                answer = client.get_secret_value(SecretId=arn, VersionId=id_)
+                found[id_] = _version(answer)
+        except (ClientError, BotoCoreError) as error:
+            why = _why(error) if isinstance(error, ClientError) else str(error)
+            raise InvalidDefinitionError(f"the secret {arn} cannot be read: {why}") from error
+        return {"ARN": arn, "Name": answer["Name"], "Versions": list(found.values())}
 
     def presigned(self, url: str, expires_s: int) -> str | None:
         """Return a presigned URL for an S3 object given by its https address, or None when it is no such address."""
@@ -178,6 +207,18 @@ def make_client(service: str, region: str, url: str | None) -> Any:
         aws_secret_access_key=TEST_ACCESS_KEY,
         config=_CONFIG.merge(Config(proxies={})),
     )
+
+
+def _version(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one version of a secret as the Core SDK gets it: the date in milliseconds, bytes in base64."""
+    found: dict[str, Any] = {
+        "VersionId": answer["VersionId"],
+        "VersionStages": answer["VersionStages"],
+        "CreatedDate": int(answer["CreatedDate"].timestamp() * 1000),
+    }
+    if "SecretString" in answer:
+        return {**found, "SecretString": answer["SecretString"]}
+    return {**found, "SecretBinary": base64.b64encode(answer["SecretBinary"]).decode("ascii")}
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

@@ -84,7 +84,14 @@ def _group(sections: dict[str, Object]) -> tuple[Group, list[Finding]]:
     cores, core_faults = parse.core_definition(sections.get("core", {}))
     resources, resource_faults = parse.resource_definition(sections.get("resources", {}))
     default, functions, function_faults = parse.function_definition(sections.get("functions", {}))
-    group = Group(core=cores[0] if cores else None, resources=resources, functions=functions, default_config=default)
+    table, _ = parse.subscription_definition(sections.get("subscriptions", {}))  # its faults are ``shapes``' to tell
+    group = Group(
+        core=cores[0] if cores else None,
+        resources=resources,
+        functions=functions,
+        subscriptions=table,
+        default_config=default,
+    )
     return group, [*core_faults, *resource_faults, *function_faults]
 
 

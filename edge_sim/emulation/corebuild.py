@@ -168,6 +168,7 @@ FACTORY_GROUP: dict[str, object] = {
 }
 """group.json as V1 ships it and as a reset leaves it."""
 
+KEY = "core.private.key"
 DIRECTORIES = ("certs", "config", "ggc/deployment/group", "ggc/packages", "ggc/var/log/system", "ggc/var/state")
 
 
@@ -195,7 +196,10 @@ def install_core(
     use_systemd: bool = True,
     allow_functions_to_run_as_root: bool = False,
 ) -> None:
-    """Lay down the factory ``version`` below the board root: packages, ``core`` link, config.json, group.json."""
+    """Lay down the factory ``version`` below the board root: packages, ``core`` link, config.json, group.json.
+
+    The board gets an RSA key of its own, as provisioning gave one to a core; there is no certificate for it.
+    """
     top = root / greengrass_root.lstrip("/")
     for directory in DIRECTORIES:
         (top / directory).mkdir(parents=True, exist_ok=True)
@@ -207,9 +211,22 @@ def install_core(
             path.write_bytes(content)
         path.chmod(mode)
     _point_core_at(top / "ggc", version)
+    write_key(top / "certs" / KEY)
     config = _config(thing_arn, use_systemd=use_systemd, as_root=allow_functions_to_run_as_root)
     (top / "config/config.json").write_text(json.dumps(config, indent=2) + "\n")
     (top / "ggc/deployment/group/group.json").write_text(json.dumps(FACTORY_GROUP))
+
+
+def write_key(path: Path) -> None:
+    """Write a new RSA key of 2048 bits, V1's least for local secrets, readable by its owner only."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    path.touch(mode=0o600)
+    path.write_bytes(pem)
 
 
 def _members(version: str, *, starts: bool) -> Iterator[tuple[str, int, bytes | None]]:
@@ -251,7 +268,7 @@ def _config(thing_arn: str, *, use_systemd: bool, as_root: bool) -> dict[str, ob
         "coreThing": {
             "caPath": "root.ca.pem",
             "certPath": "[CLOUD_PEM_CRT_HERE]",
-            "keyPath": "[CLOUD_PEM_KEY_HERE]",
+            "keyPath": KEY,
             "thingArn": thing_arn,
             "iotHost": "[HOST_PREFIX_HERE]-ats.iot.[AWS_REGION_HERE].amazonaws.com",
             "ggHost": "greengrass-ats.iot.[AWS_REGION_HERE].amazonaws.com",

@@ -95,7 +95,7 @@ def _found(path: Path, name: str) -> Item:
         return Item(path=name, type="link", target=str(path.readlink()))
     if path.is_dir():
         return Item(path=name, type="directory")
-    mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+    mode = 0o755 if path.stat().st_mode & 0o100 else 0o600 if path.suffix == ".key" else 0o644
     return Item(path=name, type="file", mode=mode, text=path.read_text(encoding="utf-8"))
 
 

@@ -15,6 +15,7 @@ from edge_sim.greengrass.functions import (
     ResourceAccessPolicy,
 )
 from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.subscriptions import Subscription
 
 _ARTIFACTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://aws.amazon.com/greengrass/artifacts")
 
@@ -64,6 +65,7 @@ class Group:
     core: Core | None = None
     resources: tuple[Resource, ...] = ()
     functions: tuple[Function, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
     default_config: DefaultConfig = field(default_factory=DefaultConfig)
     code: Mapping[str, FunctionCode] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)

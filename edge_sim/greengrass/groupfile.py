@@ -25,6 +25,7 @@ from edge_sim.greengrass.resources import (
     S3Model,
     SageMakerModel,
 )
+from edge_sim.greengrass.subscriptions import Subscription
 
 _TYPES: dict[str, str] = {
     "LOCAL_VOLUME": "LocalVolumeResourceData",
@@ -54,7 +55,7 @@ def encode(group: Group, *, region: str) -> dict[str, object]:
                 },
                 "Content": [_lambda(group, f) for f in group.functions],
             },
-            "Subscriptions": {"ref": None, "Content": []},
+            "Subscriptions": {"ref": None, "Content": [_subscription(s) for s in group.subscriptions]},
             "Logging": {"Content": []},
             "ShadowSync": {"ref": None, "Content": []},
             "ClientCertFingerprints": {"Content": []},
@@ -73,7 +74,8 @@ def decode(document: Mapping[str, object]) -> Group:
         {"DefaultConfig": frame.get("DefaultConfig") or {}, "Functions": [api_function(f) for f in lambdas]}
     )
     cores, core_faults = parse.core_definition({"Cores": [api_core(c) for c in _list(document, "Cores")]})
-    for fault in (*faults, *more, *core_faults):
+    table, table_faults = parse.subscription_definition({"Subscriptions": _content(definitions, "Subscriptions")})
+    for fault in (*faults, *more, *core_faults, *table_faults):
         raise InvalidDefinitionError(f"group.json: {fault.message}")
     code, artifacts = built(document)
     return Group(
@@ -81,6 +83,7 @@ def decode(document: Mapping[str, object]) -> Group:
         core=cores[0] if cores else None,
         resources=parsed,
         functions=functions,
+        subscriptions=table,
         default_config=default,
         code=code,
         artifacts=artifacts,
@@ -120,6 +123,12 @@ def api_function(entry: Mapping[str, Any]) -> dict[str, object]:
         "FunctionArn": entry.get("FunctionArn"),
         "FunctionConfiguration": entry.get("DeploymentConfiguration"),
     }
+
+
+def _subscription(subscription: Subscription) -> dict[str, object]:
+    """Return an entry of the subscription table, in the API's own words; no file with one was published."""
+    entry = {"Source": subscription.source, "Subject": subscription.subject, "Target": subscription.target}
+    return {"Id": subscription.id, **entry}
 
 
 def _core(group: Group) -> dict[str, object]:

@@ -33,6 +33,7 @@ from edge_sim.greengrass.resources import (
     SageMakerModel,
     Secret,
 )
+from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
 
 _T = TypeVar("_T")
@@ -59,6 +60,11 @@ def core_definition(version: _Object) -> tuple[tuple[Core, ...], list[Finding]]:
     if len(cores) > 1:
         findings.append(_one_core(len(cores)))
     return cores, findings
+
+
+def subscription_definition(version: _Object) -> tuple[tuple[Subscription, ...], list[Finding]]:
+    """Read a SubscriptionDefinitionVersion."""
+    return _items(version, "Subscriptions", _subscription)
 
 
 def _one_core(count: int) -> Finding:
@@ -216,6 +222,12 @@ def _function(reader: ObjectReader) -> Function | None:
         runtime_override=config.text("FunctionRuntimeOverride"),
         path=reader.path,
     )
+
+
+def _subscription(reader: ObjectReader) -> Subscription:
+    names = ("Id", "Source", "Subject", "Target")
+    id_, source, subject, target = (reader.required_text(name) for name in names)
+    return Subscription(id=id_, source=source, subject=subject, target=target)
 
 
 def _core(reader: ObjectReader) -> Core:

@@ -19,6 +19,14 @@ from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permi
 
 STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 """What every container's /dev holds, beside links to a process's own open files."""
+_SYSTEM = {
+    "ROUTER": "arn:aws:lambda:::function:GGRouter",
+    "SHADOW": "arn:aws:lambda:::function:GGShadowService",
+    "SECRETS_MANAGER": "arn:aws:lambda:::function:GGSecretManager:1",
+}
+_INTERFACES = (((1, 10), "1.5"), ((1, 9), "1.3"), ((1, 7), "1.1"))
+"""Since which core version which interface of the Core SDK: lambda-functions.md's table of versions, and what the SDKs
+that it names call themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +80,16 @@ def function_process(group: Group, function: Function, facts: HostFacts) -> Func
         identity=identity(group, function, facts),
         mounts=tuple(_mounts(group, function, facts)) if contained else (),
         masked=(facts.greengrass.root,) if contained else (),
-        environment=_environment(function, facts, contained=contained, code=code),
+        environment=_environment(function, facts, contained=contained),
         working_directory="/lambda" if contained else work_directory(facts, function),
         code_directory=code,
         protected_links=facts.protected_links,
     )
+
+
+def system_functions() -> tuple[str, str, str]:
+    """Return the ARNs under which functions find the core's router, shadow service and secret manager."""
+    return _SYSTEM["ROUTER"], _SYSTEM["SHADOW"], _SYSTEM["SECRETS_MANAGER"]
 
 
 def identity(group: Group, function: Function, facts: HostFacts) -> Identity:
@@ -167,26 +180,26 @@ def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Moun
         yield Mount(source=source, destination=destination, read_only=read_only, resource=resource.id)
 
 
-def _environment(function: Function, facts: HostFacts, *, contained: bool, code: str) -> dict[str, str]:
+def _environment(function: Function, facts: HostFacts, *, contained: bool) -> dict[str, str]:
     parts = function.arn.split(":")
     region = parts[3] if len(parts) > 3 else ""
-    home = "/lambda" if contained else code
     own = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "MY_FUNCTION_ARN": function.arn,
-        "ROUTER_FUNCTION_ARN": "arn:aws:lambda:::function:GGRouter",
-        "SHADOW_FUNCTION_ARN": "arn:aws:lambda:::function:GGShadowService",
-        "SECRETS_MANAGER_FUNCTION_ARN": "arn:aws:lambda:::function:GGSecretManager:1",
+        **{f"{name}_FUNCTION_ARN": arn for name, arn in _SYSTEM.items()},
         "ENCODING_TYPE": function.encoding_type,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "GGC_VERSION": facts.greengrass.version,
     }
-    if _version(facts.greengrass.version) >= (1, 10):
+    version = _version(facts.greengrass.version)
+    if version >= (1, 7):
+        own["GGC_MAX_INTERFACE_VERSION"] = next(has for since, has in _INTERFACES if version >= since)
+    if version >= (1, 10):
         own["AWS_GG_RESOURCE_PREFIX"] = "/" if contained else work_directory(facts, function)
     variables = dict(function.variables)
-    python_path = variables.pop("PYTHONPATH", None)
-    own["PYTHONPATH"] = f"{python_path}:{home}" if python_path else home
+    # Outside a container the code's directory is named by an ARN, whose colons PYTHONPATH would split at.
+    own["PYTHONPATH"] = ":".join(filter(None, [variables.pop("PYTHONPATH", ""), "/lambda" if contained else ""]))
     return {**own, **variables}
 
 

@@ -13,6 +13,8 @@ from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.resources import Secret
 from edge_sim.offline.content import fixed_packages
 from edge_sim.offline.packages import Packed
 from edge_sim.offline.planning import adopt, group_json, refuse, rewritten_files
@@ -61,7 +63,7 @@ def apply(
         passed=passed,
     )
     lines = compare(result.entries, target.disk, target.ours, rewritten)
-    return Applied(changed=result.changed, lines=lines, notes=(*notes, *result.not_proven))
+    return Applied(changed=result.changed, lines=lines, notes=(*notes, *_secrets(packed.group), *result.not_proven))
 
 
 def _directories(files: Collection[str], packed: Packed, target: Target) -> frozenset[str]:
@@ -77,6 +79,12 @@ def document(packed: Packed) -> dict[str, Any]:
     artifacts |= {one.artifact_arn: (one.sha256, one.size) for one in group.code.values()}
     entries = {arn: {"Url": arn, "Sha256": digest, "Size": size} for arn, (digest, size) in artifacts.items()}
     return {"Group": group_json(group), "Artifacts": entries}
+
+
+def _secrets(group: Group) -> list[str]:
+    names = [resource.id for resource in group.resources if isinstance(resource.data, Secret)]
+    why = "values come with a deployment only; the board keeps what it has"
+    return [f"secrets {', '.join(names)}: {why}"] if names else []
 
 
 class _Local:

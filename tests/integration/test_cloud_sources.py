@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge_sim.cloud.server import Cloud
+from edge_sim.cloud.sources import make_client
 from edge_sim.errors import InvalidDefinitionError
 from tests.integration.cloud_client import ACCOUNT, built, client, deploy, group, register_code, s3_model, send
 
@@ -65,12 +66,22 @@ def finish(cloud: Cloud) -> dict[str, Any]:
     return document
 
 
-def test_models_arrive_packed_as_asked_and_secrets_never(cloud: Cloud) -> None:
+def test_models_arrive_packed_as_asked_and_secrets_by_an_address_of_their_own(cloud: Cloud) -> None:
     group_id, version = group(cloud, [s3_model(URI), sagemaker_model(), secret(labels=("OLD",))])
     status = deploy(cloud, group_id, version)
     assert status["DeploymentStatus"] == "InProgress", status
+    desired = cloud.parts.deployments.desired("core1")
+    assert desired is not None
+    url = json.loads(send(desired["DocumentUrl"])[2])["Secrets"]["secret"]["Url"]
+    secret_ = json.loads(send(url)[2])
+    assert (secret_["ARN"], secret_["Name"]) == (SECRET, "greengrass-db")
+    values = {tuple(v["VersionStages"]): v["SecretString"] for v in secret_["Versions"]}
+    assert values == {("AWSCURRENT",): CANARY, ("OLD",): f"{CANARY}-old"}
+    assert send(url.replace("Signature=", "Signature=0"))[0] == 403
+    assert send(url.replace("/secrets/0", "/secrets/1"))[0] == 403
     document = finish(cloud)
     assert CANARY not in json.dumps(document)
+    assert send(url)[0] == 404, "once the deployment has ended there is nothing more to fetch"
     models = {r["Id"]: r for r in document["Group"]["GroupDefinitions"]["Resources"]["Content"]}
     tar = send(document["Artifacts"][models["model"]["ArtifactArn"]]["Url"])[2]
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
@@ -127,6 +138,19 @@ def test_a_source_that_cannot_be_loaded_is_named(cloud: Cloud, entry: dict[str, 
         cloud.load_sources([entry])
 
 
+def test_a_deployment_has_the_versions_that_were_current_when_it_was_built(cloud: Cloud) -> None:
+    arn = SECRET.replace("db", "rotated")
+    cloud.load_sources([{"uri": arn, "secret": {"SecretString": "before"}}])
+    assert deploy(cloud, *group(cloud, [secret(arn)]))["DeploymentStatus"] == "InProgress"
+    url = cloud.parts.deployments.desired("core1")
+    assert url is not None
+    rotated = make_client("secretsmanager", "us-east-1", cloud.exports()["AWS_ENDPOINT_URL_S3"])
+    rotated.put_secret_value(SecretId=arn, SecretString="after")
+    place = json.loads(send(url["DocumentUrl"])[2])["Secrets"]["secret"]["Url"]
+    assert [v["SecretString"] for v in json.loads(send(place)[2])["Versions"]] == ["before"]
+    finish(cloud)
+
+
 def test_another_endpoint_that_is_down_fails_the_deployment(tmp_path: Path) -> None:
     with Cloud(sources="http://127.0.0.1:9") as cloud:
         register_code(cloud, tmp_path)
@@ -173,6 +197,10 @@ def test_a_restart_forgets_nothing(model: Path, tmp_path: Path) -> None:
         assert json.loads(send(desired["DocumentUrl"])[2])["Artifacts"]
         assert gg.create_group(Name="g", AmznClientToken="t")["Id"] == token
         finish(second)
+        forgotten = deploy(second, group_id, version)
+        assert forgotten["DeploymentStatus"] == "Failure"
+        assert "was given to an earlier run of this cloud and not kept" in forgotten["ErrorMessage"]
+        second.load_sources(entries[1:])
         assert deploy(second, group_id, version)["DeploymentStatus"] == "InProgress"
         job = gg.create_software_update_job(
             S3UrlSignerRole=f"arn:aws:iam::{ACCOUNT}:role/r",

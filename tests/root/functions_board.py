@@ -29,6 +29,7 @@ from edge_sim.greengrass.resources import Model
 from edge_sim.profiles import load_profile
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
+_CLONE_FS = 0x200
 GGC, USERS, VIDEO, ADM, DIALOUT = 998, 100, 44, 4, 20
 FACTS = HostFacts(
     architecture="armv6l",
@@ -66,6 +67,7 @@ def private_mounts() -> Iterator[None]:
         linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
         yield
     finally:
+        linux.unshare(_CLONE_FS)  # threads that have just ended may still share the working directory
         assert ctypes.CDLL(None).setns(before, linux.CLONE_NEWNS) == 0
         os.close(before)
         os.chdir(here)

@@ -1,0 +1,138 @@
+"""What a function's process is started with: the specification for ``sandbox``, the interpreter, the runtime's files.
+
+The runtime (``sdk/``: the program that loads handlers, and what the Core SDK imports) lies on the board at
+``<gg>/ggc/runtime/python``; V1 kept it in ``ggc/packages/<version>/runtime`` and showed it at ``/runtime``, as is done
+here for a containerised function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from edge_sim.agent import durable
+from edge_sim.agent.rooted import inside
+from edge_sim.agent.view import Attachment
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function, FunctionCode
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.plan import function_directory
+from edge_sim.greengrass.process import FunctionProcess
+from edge_sim.greengrass.rules import start_failures
+
+_SDK = Path(__file__).with_name("sdk")
+_RUNTIME = "/runtime"
+
+
+def runtime_directory(facts: HostFacts) -> str:
+    """Return where the runtime lies on the board."""
+    return f"{facts.greengrass.root}/ggc/runtime"
+
+
+def install_runtime(root: Path, facts: HostFacts) -> None:
+    """Lay the runtime's files on the board, those that are not there as they should be. Raises EdgeSimError."""
+    top = inside(root, f"{runtime_directory(facts)}/python")
+    try:
+        for source in sorted(_SDK.rglob("*.py")):
+            path = top / source.relative_to(_SDK)
+            content = source.read_bytes()
+            if path.is_file() and path.read_bytes() == content:
+                continue
+            for directory in (top.parent, top, path.parent):
+                directory.mkdir(mode=0o755, exist_ok=True)
+            durable.write(path, content, mode=0o644)
+            path.chmod(0o644)
+    except OSError as error:
+        raise EdgeSimError(f"{error.filename or top}: the runtime cannot be laid there: {error.strerror}") from error
+
+
+def refusal(group: Group, function: Function, root: Path, facts: HostFacts) -> str | None:
+    """Return why a function of the group cannot be started on this board, or None."""
+    code = group.code[function.id]
+    directory = function_directory(facts, function)
+    if not inside(root, directory).is_dir():
+        return f"{directory} does not exist on the board"
+    runtime = function.runtime_override or code.runtime
+    if not runtime.startswith("python3"):
+        return f"runtime {runtime or 'of a native executable'} is not simulated yet (python3.x is)"
+    if function.encoding_type not in ("json", "binary"):
+        return f"EncodingType {function.encoding_type!r} is neither json nor binary"
+    return next((f.aws_text or f.message for f in start_failures(group, function, facts)), None)
+
+
+def command(
+    process: FunctionProcess, code: FunctionCode, root: Path, facts: HostFacts
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the command of the function's process, and a note when another interpreter stands in for its own.
+
+    The interpreter is the runtime's own name on the board's PATH (as V1 looked it up), else the running Python.
+    Raises UnsupportedEnvironmentError when neither is there.
+    """
+    runtime = process.function.runtime_override or code.runtime
+    seen_at = _RUNTIME if process.isolation == "GreengrassContainer" else runtime_directory(facts)
+    handler = process.function.executable or code.handler
+    arguments = ["-B", f"{seen_at}/python/lambda_runtime.py", f"--handler={handler}"]
+    if process.isolation == "NoContainer":
+        arguments.append(f"--code={process.code_directory}")
+    for directory in process.environment.get("PATH", "").split(":"):
+        place = f"{directory}/{runtime}"
+        if directory.startswith("/") and inside(root, place).is_file():
+            return [place, *arguments], ()
+    running = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    if not inside(root, running).is_file():
+        raise UnsupportedEnvironmentError(f"neither {runtime} nor {running} is there below {root}")
+    version = ".".join(map(str, sys.version_info[:2]))
+    return [running, *arguments], (f"python{version} stands in for {runtime}, which is not on the board's PATH",)
+
+
+@contextlib.contextmanager
+def specification(
+    process: FunctionProcess, root: Path, environment: Mapping[str, str], runtime: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield what ``sandbox`` needs to know, with a scratch directory that lives as long.
+
+    ``environment`` is what the core adds to the function's own: its endpoint and the token for it. ``runtime`` is the
+    board's directory of the runtime, for a process that will run a handler.
+    """
+    contained = process.isolation == "GreengrassContainer"
+    own = dict(process.environment)
+    shown = [Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts]
+    shown.append(Attachment(source=process.code_directory, destination="/lambda", read_only=True))
+    if runtime is not None:
+        shown.append(Attachment(source=runtime, destination=_RUNTIME, read_only=True))
+        own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{_RUNTIME if contained else runtime}/python".lstrip(":")
+    with tempfile.TemporaryDirectory(prefix="edge-sim-container-") as scratch:
+        yield {
+            "root": str(root.resolve()),
+            "isolation": process.isolation,
+            "identity": asdict(process.identity),
+            "attachments": [asdict(attachment) for attachment in shown if contained],
+            "masked": list(process.masked),
+            "sysfs": bool(process.function.access_sysfs),
+            "scratch": scratch,
+            "environment": {**own, **environment},
+            "workingDirectory": process.working_directory,
+        }
+
+
+def start(spec: Mapping[str, Any], log: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a sandbox with ``log`` as its error output; its messages come on ``stdout``."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "edge_sim.agent.sandbox"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        start_new_session=True,
+    )
+    assert child.stdin is not None  # noqa: S101 - it was asked for
+    with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
+        pipe.write(json.dumps(spec).encode())
+    return child

@@ -1,0 +1,183 @@
+"""Local secrets: fetched while deploying, encrypted on the disk, read out for functions that have them attached.
+
+As V1 did (secrets.md): each deployment makes a new data key, which encrypts the secrets and is itself encrypted with
+the core's RSA key; a deployment without the resource removes the copy. The file's form is ours:
+``<gg>/ggc/var/state/secrets.json``, ``{"version": 1, "key", "secrets": {ARN: text}}`` in base64.
+
+A value is never written anywhere else, nor does it appear in a message of this module.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from edge_sim.agent import coreconfig, durable, libcrypto
+from edge_sim.agent.changeover import Changeover
+from edge_sim.agent.http_get import DownloadError, Patience, get, refusal, shown
+from edge_sim.agent.rooted import inside
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.resources import Resource, Secret
+
+PATH = "ggc/var/state/secrets.json"
+MAX_BYTES = 4 * 1024 * 1024
+"""Of one secret's versions together; Secrets Manager allows 64 KiB for each."""
+CURRENT = "AWSCURRENT"
+_VERSION = 1
+
+FetchSecret = Callable[[str], Mapping[str, Any]]
+"""Brings ``{"ARN", "Name", "Versions": [{"VersionId", "VersionStages", "CreatedDate", "SecretString" | …}]}``."""
+
+
+def fetch(url: str, patience: Patience = Patience()) -> Mapping[str, Any]:  # noqa: B008 - a frozen value
+    """Get a secret from its presigned URL. Raises DownloadError."""
+    for attempt in range(patience.tries):
+        try:
+            found = json.loads(_body(url, patience))
+            if isinstance(found, Mapping):
+                return found
+            raise DownloadError(f"{shown(url)}: no secret came")
+        except (OSError, ValueError) as error:
+            problem = DownloadError(f"{shown(url)}: the secret cannot be fetched: {type(error).__name__}")
+        except DownloadError as error:
+            if not error.retryable:
+                raise
+            problem = error
+        if attempt + 1 < patience.tries:
+            time.sleep(min(patience.first_pause_s * 2**attempt, patience.longest_pause_s))
+    raise problem
+
+
+def sealed(
+    group: Group, document: Mapping[str, Any], root: Path, greengrass_root: str, fetch_secret: FetchSecret = fetch
+) -> bytes | None:
+    """Return the content of the file for ``group``'s secrets, None when it has none.
+
+    ``document`` is the deployment's; its ``Secrets`` say where each one is fetched. Raises InvalidDefinitionError,
+    DownloadError, and CryptoError when the board has no key or nothing to encrypt with.
+    """
+    resources = [r for r in group.resources if isinstance(r.data, Secret)]
+    if not resources:
+        return None
+    pem = private_key(root, greengrass_root)
+    key = os.urandom(libcrypto.KEY_BYTES)
+    wrapped = libcrypto.wrap(pem, key)
+    found = {}
+    for resource in resources:
+        secret = fetch_secret(_url(document, resource))
+        arn = _checked(resource, secret)
+        found[arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), arn.encode()))
+    return json.dumps({"version": _VERSION, "key": _text(wrapped), "secrets": found}, indent=1).encode() + b"\n"
+
+
+def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
+    """Have the file replaced by ``content``, removed when the group has no secrets, or left as it is."""
+    if content is not None:
+        durable.write(changeover.replace(PATH), content)
+    elif not any(isinstance(r.data, Secret) for r in group.resources):
+        changeover.remove(PATH)
+
+
+def private_key(root: Path, greengrass_root: str) -> bytes:
+    """Return the core's RSA key in PEM form. Raises UnsupportedEnvironmentError when there is none."""
+    path = coreconfig.read(root, greengrass_root).private_key
+    hint = "Name one in config.json (coreThing.keyPath); openssl genrsa -out FILE 2048 makes one."
+    if path is None:
+        raise UnsupportedEnvironmentError("config.json names no private key, which local secrets need", hint=hint)
+    try:
+        return inside(root, path).read_bytes()
+    except OSError as error:
+        raise UnsupportedEnvironmentError(
+            f"{path}: the core's private key cannot be read: {error.strerror}", hint=hint
+        ) from error
+
+
+def stored(root: Path, greengrass_root: str) -> frozenset[str]:
+    """Return the ARNs of the secrets that the board has."""
+    path = inside(root, f"{greengrass_root}/{PATH}")
+    try:
+        return frozenset(json.loads(path.read_bytes())["secrets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def value(
+    root: Path, greengrass_root: str, allowed: Sequence[str], secret_id: str, stage: str | None
+) -> dict[str, Any]:
+    """Return what ``get_secret_value`` answers for a function that has the secrets ``allowed`` (ARNs) attached.
+
+    ``secret_id`` is an ARN or a name. Raises LookupError with a sentence for the function; EdgeSimError when what
+    lies on the disk cannot be read.
+    """
+    for arn, secret in _opened(root, greengrass_root, allowed).items():
+        if secret_id not in (arn, secret["Name"]):
+            continue
+        for version in secret["Versions"]:
+            if (stage or CURRENT) in version["VersionStages"]:
+                return {"ARN": arn, "Name": secret["Name"], **version}
+        labels = sorted({label for version in secret["Versions"] for label in version["VersionStages"]})
+        raise LookupError(f"Secret {secret_id} has no version {stage or CURRENT} here, only {', '.join(labels)}")
+    raise LookupError(f"Secret {secret_id} is not attached to this function, or does not exist on this core")
+
+
+def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[str, Any]:
+    path = inside(root, f"{greengrass_root}/{PATH}")
+    try:
+        file = json.loads(path.read_bytes())
+        wanted = {arn: file["secrets"][arn] for arn in allowed if arn in file["secrets"]}
+        if not wanted:
+            return {}
+        key = libcrypto.unwrap(private_key(root, greengrass_root), base64.b64decode(file["key"]))
+        return {
+            arn: json.loads(libcrypto.decrypt(key, base64.b64decode(text), arn.encode()))
+            for arn, text in wanted.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EdgeSimError(f"{path}: the secrets cannot be read", hint="Deploy again.") from error
+
+
+def _body(url: str, patience: Patience) -> bytes:
+    connection, response = get(url, {}, patience, None)
+    with closing(connection), closing(response):
+        if response.status != 200:
+            raise refusal(shown(url), response)
+        body = response.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise DownloadError(f"{shown(url)}: the secret is larger than {MAX_BYTES} bytes")
+    return body
+
+
+def _url(document: Mapping[str, Any], resource: Resource) -> str:
+    known = document.get("Secrets")
+    entry = known.get(resource.id) if isinstance(known, Mapping) else None
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("Url"), str):
+        raise InvalidDefinitionError(
+            f"resource {resource.id}: the deployment document does not say where its secret is"
+        )
+    return str(entry["Url"])
+
+
+def _checked(resource: Resource, secret: Mapping[str, Any]) -> str:
+    """Return the secret's ARN; what came must be what the resource names, with all its labels."""
+    assert isinstance(resource.data, Secret)  # noqa: S101 - the caller has chosen
+    versions = secret.get("Versions")
+    if secret.get("ARN") != resource.data.arn or not isinstance(versions, list):
+        raise InvalidDefinitionError(f"resource {resource.id}: what came is not the secret {resource.data.arn}")
+    there = {label for version in versions for label in version.get("VersionStages", ())}
+    missing = [label for label in (CURRENT, *resource.data.staging_labels) if label not in there]
+    if missing:
+        raise InvalidDefinitionError(f"resource {resource.id}: no version of its secret is labelled {missing[0]}")
+    return resource.data.arn
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,58 @@
+"""A user function's log file: V1's place and rotation by size; only root may read it.
+
+The lines come ready made from the function's process (``sdk/lambda_runtime.py``), all of its workers' into one file.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from edge_sim.agent.events import LOG_SPACE
+from edge_sim.agent.rooted import inside
+from edge_sim.errors import EdgeSimError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function
+
+
+class UserLog:
+    """``user/<region>/<account>/<function name>.log``; one older file is kept (ours), as ``.log.1``."""
+
+    def __init__(self, function: Function, root: Path, facts: HostFacts, *, space: int = LOG_SPACE) -> None:
+        part = dict(enumerate(function.arn.split(":")))
+        name = f"{part.get(3) or 'none'}/{part.get(4) or 'none'}/{part.get(6) or function.id}.log"
+        self._path = inside(root, f"{facts.greengrass.root}/ggc/var/log/user/{name}")
+        self._space = space
+        self._whole = True
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Make the file. Raises EdgeSimError when that is impossible, so that it is known before a call."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.write(b"")
+        except OSError as error:
+            raise EdgeSimError(f"{self._path}: the function's log cannot be opened: {error.strerror}") from error
+
+    def write(self, text: bytes) -> None:
+        """Append ``text``, into a new file when this one has its ``space`` in bytes and ends with a whole line.
+
+        Raises OSError.
+        """
+        with self._lock:
+            fd = self._opened()
+            try:
+                size = os.fstat(fd).st_size
+                if size >= self._space and (self._whole or size >= 2 * self._space):
+                    os.close(fd)
+                    self._path.replace(self._path.with_name(self._path.name + ".1"))
+                    fd = self._opened()
+                self._whole = text.endswith(b"\n") if text else self._whole
+                while text:
+                    text = text[os.write(fd, text) :]
+            finally:
+                os.close(fd)
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,53 @@
+"""Who may send what to whom on a core: the subscription table, and how a message finds its targets.
+
+Shapes: botocore's ``greengrass`` model, ``Subscription``; gg-sec.md. A message goes where a subscription names its
+source and a filter that its topic matches; what no subscription names goes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+CLOUD = "cloud"
+SHADOW_SERVICE = "GGShadowService"
+MAX_TOPIC_BYTES, MAX_SLASHES, MAX_MESSAGE_BYTES = 256, 7, 128 * 1024
+"""Quotas of the General Reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """``source`` and ``target``: a function's or thing's ARN, ``cloud`` or ``GGShadowService``."""
+
+    id: str
+    source: str
+    subject: str
+    target: str
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Return whether an MQTT filter (``+`` one level, ``#`` the rest) takes a topic."""
+    parts, levels = topic_filter.split("/"), topic.split("/")
+    if topic.startswith("$") and parts[0] in ("+", "#"):
+        return False
+    for index, part in enumerate(parts):
+        if part == "#":
+            return True
+        if index >= len(levels) or part not in ("+", levels[index]):
+            return False
+    return len(parts) == len(levels)
+
+
+def targets(table: Iterable[Subscription], source: str, topic: str) -> tuple[str, ...]:
+    """Return where a message goes, each target once, in the table's order."""
+    found = (s.target for s in table if s.source == source and matches(s.subject, topic))
+    return tuple(dict.fromkeys(found))
+
+
+def topic_problem(topic: str) -> str | None:
+    """Return why a message cannot be published on a topic, or None."""
+    if not topic or "+" in topic or "#" in topic or "\0" in topic:
+        return f"{topic!r} is not a topic to publish on"
+    if len(topic.encode()) > MAX_TOPIC_BYTES or topic.count("/") > MAX_SLASHES:
+        return f"{topic!r} is longer than {MAX_TOPIC_BYTES} bytes or has more than {MAX_SLASHES} slashes"
+    return None

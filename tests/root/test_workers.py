@@ -1,0 +1,202 @@
+"""Workers on a real board: on demand and pinned, used again, ended, and held to their memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_sim.agent import memory
+from edge_sim.agent.invocations import Outcome
+from tests.root.functions_board import Board, board
+from tests.root.sdk_board import daemon, runtime_log, until, with_code, with_config
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+PID = "calls = []\ndef function_handler(event, context):\n    calls.append(1)\n    return [os.getpid(), len(calls)]\n"
+MEET = (
+    "def function_handler(event, context):\n"
+    "    Path(f'/tmp/{os.getpid()}.here').touch()\n"
+    "    end = time.monotonic() + 30\n"
+    "    while len(list(Path('/tmp').glob('*.here'))) < event and time.monotonic() < end:\n"
+    "        time.sleep(0.02)\n"
+    "    return [os.getpid(), time.monotonic() < end]\n"
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Board]:
+    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
+        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
+            parent.chmod(0o755)
+    (tmp_path / "root").mkdir()
+    with board(tmp_path / "root") as made:
+        yield made
+
+
+def test_an_idle_worker_takes_the_next_call(here: Board) -> None:
+    with_code(here, "read-digits", PID)
+    with daemon(here) as core:
+        (first, one), (second, two) = (core.run("read-digits", b"{}").result for _ in range(2))
+    assert (first, one, two) == (second, 1, 2)
+    assert runtime_log(here).count("[INFO]-Created worker.\t{") == 1
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_calls_at_the_same_time_have_workers_of_their_own(here: Board) -> None:
+    with_code(here, "read-digits", MEET)
+    made, results = here.with_function("read-digits", timeout_s=60), []
+    with daemon(made) as core:
+        calls = [
+            threading.Thread(target=lambda: results.append(core.run("read-digits", b"2").result)) for _ in range(2)
+        ]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join()
+    assert [met for _, met in results] == [True, True], "each waited for the other"
+    assert results[0][0] != results[1][0]
+
+
+def test_no_more_workers_than_allowed_and_an_idle_one_makes_room(here: Board) -> None:
+    with_config(here, '{"runtime": {"maxConcurrentLimit": 1}}')
+    for name in ("read-digits", "sort-wine"):
+        with_code(here, name, PID)
+    with daemon(here) as core:
+        first = core.run("read-digits", b"{}").result[0]
+        core.run("sort-wine", b"{}")
+        until(lambda: not Path(f"/proc/{first}").exists())
+        assert [w.process.function.id for w in core._workers.everyone()] == ["sort-wine"]
+
+
+def test_too_many_waiting_calls_are_refused(here: Board) -> None:
+    with_config(here, '{"runtime": {"maxWorkItemCount": 1, "maxConcurrentLimit": 1}}')
+    with_code(here, "read-digits", MEET)
+    results: list[Outcome] = []
+    with daemon(here.with_function("read-digits", timeout_s=60)) as core:
+        calls = [threading.Thread(target=lambda: results.append(core.run("read-digits", b"1"))) for _ in range(3)]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.join()
+    assert any("maxWorkItemCount" in str(r.error) for r in results)
+    assert any(r.ok for r in results)
+
+
+def test_a_pinned_function_runs_from_the_start_in_one_process(here: Board) -> None:
+    with_code(here, "meter-log", PID)
+    with daemon(here.with_function("meter-log", pinned=True)) as core:
+        assert core.start_pinned(30) is None
+        (worker,) = core._workers.everyone()
+        assert worker.state == "Waiting"
+        results = [core.run("meter-log", b"{}").result for _ in range(2)]
+        health = core.health(None)["Workers"]
+    assert [count for _, count in results] == [1, 2]
+    states = {row["FuncArn"].split(":")[6]: row["WorkerState"] for row in health}
+    assert states == {"meter-log": "Waiting", "read-digits": "NotStarted", "sort-wine": "NotStarted"}
+
+
+def test_a_pinned_function_that_dies_is_started_again(here: Board) -> None:
+    with_code(here, "read-digits", "def function_handler(e, c):\n    return os.getpid() if e else os._exit(3)\n")
+    with daemon(here.with_function("read-digits", pinned=True)) as core:
+        assert core.start_pinned(30) is None
+        first = core.run("read-digits", b"1").result
+        dead = core.run("read-digits", b"0")
+        assert dead.error == "read-digits: the process ended with status 3 before it answered"
+        second = core.run("read-digits", b"1")
+        assert second.ok, second.error
+        assert second.result != first
+
+
+def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment(here: Board) -> None:
+    with_code(here, "read-digits", "import nowhere\n")
+    with daemon(here.with_function("read-digits", pinned=True)) as core:
+        why = core.start_pinned(30)
+    assert why is not None
+    assert "failed to initialize: read-digits: ModuleNotFoundError: No module named 'nowhere'" in why
+    log = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012/read-digits.log").read_text()
+    assert "[FATAL]-lambda_runtime.py:" in log
+
+
+def test_a_pinned_function_may_loop_while_it_is_loaded(here: Board) -> None:
+    with_code(here, "read-digits", "print('started')\nwhile True:\n    time.sleep(0.1)\n")
+    log = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012/read-digits.log")
+    with daemon(here.with_function("read-digits", pinned=True)) as core:
+        assert core.start_pinned(0.1) is None
+        until(lambda: log.exists() and "started" in log.read_text())
+        assert [worker.state for worker in core._workers.everyone()] == ["Starting"]
+
+
+def test_a_log_is_set_aside_when_it_is_full(here: Board) -> None:
+    with_code(here, "read-digits", "def function_handler(e, c):\n    print('x' * e)\n")
+    with daemon(here) as core:
+        for size in (140_000, 10):
+            assert core.run("read-digits", json.dumps(size).encode()).ok
+    folder = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012")
+    assert (folder / "read-digits.log.1").stat().st_size > 140_000
+    assert (folder / "read-digits.log").read_text().endswith("x" * 10 + "\n")
+
+
+EAT = (
+    "def function_handler(event, context):\n"
+    "    kept = []\n"
+    "    for _ in range(event):\n"
+    "        kept.append(bytearray(os.urandom(1)) * (1 << 20))\n"
+    "        time.sleep(0.005)\n"
+    "    return len(kept)\n"
+)
+
+
+@pytest.mark.parametrize("how", ["cgroup", "watch"])
+def test_memory_is_enforced_and_its_end_told_in_v1s_words(
+    here: Board, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "watch":
+        monkeypatch.setattr(memory, "_hierarchies", lambda: iter(()))
+    with_code(here, "meter-log", EAT)
+    made = here.with_function("meter-log", memory_size_kb=64 * 1024, timeout_s=60)
+    with daemon(made) as core:
+        small = core.run("meter-log", b"8")
+        assert (small.ok, small.result) == (True, 8), small.error
+        enforced = {"cgroup": "is enforced by a memory cgroup", "watch": "is watched"}[how]
+        if how == "cgroup" and not any(enforced in note for note in small.notes):
+            pytest.skip(f"no memory cgroup can be made here: {small.notes}")
+        assert any(note.startswith(f"MemorySize 65536 KB {enforced}") for note in small.notes)
+        large = core.run("meter-log", b"400")
+        assert not large.ok
+        assert "its MemorySize is 65536 KB; the process was killed" in str(large.error)
+        again = core.run("meter-log", b"8")
+        assert again.ok, "the next call has a new worker"
+    log = runtime_log(here)
+    warning = next(line for line in log.splitlines() if "Worker consumed all allocated memory!" in line)
+    head, _, context = warning.partition("\t")
+    assert head.endswith("[WARN]-Worker consumed all allocated memory! Memory Usage (KB).")
+    told = json.loads(context)
+    assert set(told) == {"workerId", "funcArn", "memSize", "memUsed"}
+    assert told["memSize"] == 65536
+    killed = log.splitlines()[log.splitlines().index(warning) + 1]
+    assert "[ERROR]-Worker is ungracefully killed.\t" in killed
+    assert json.loads(killed.partition("\t")[2])["state"] == "signal: killed"
+    assert not list(Path("/sys/fs/cgroup").rglob(f"edge-sim-{os.getpid()}-*")), "no cgroup is left behind"
+
+
+def test_v1s_smallest_usual_memory_is_enough_for_a_small_function(here: Board) -> None:
+    with_code(here, "meter-log", PID)
+    small = here.with_function("meter-log", memory_size_kb=16384)
+    with daemon(small) as core:
+        got = core.run("meter-log", b"{}")
+    assert got.ok, got.error
+
+
+def test_under_an_emulator_memory_is_not_enforced_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "running_emulator", lambda: "qemu-arm-static")
+    made = memory.limit(16384, "x")
+    assert (
+        made.note
+        == "MemorySize 16384 KB is not enforced: the memory of qemu-arm-static cannot be told from the function's"
+    )
+    assert (made.procs, made.exceeded(os.getpid())) == (None, None)
