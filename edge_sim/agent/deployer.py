@@ -48,10 +48,10 @@ def deploy(
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
     ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. Without
-    ``fetch_secret`` no secret is brought: the board keeps those that it has. ``passed`` is told the points where a killed run can leave
-    things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or an archive refuses),
-    DownloadError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another deployment at work,
-    something in the way).
+    ``fetch_secret`` no secret is brought: the board keeps those that it has. ``passed`` is told the points where a
+    killed run can leave things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or
+    an archive refuses), DownloadError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another
+    deployment at work, something in the way).
     """
     body = document.get("Group")
     if not isinstance(body, Mapping):
