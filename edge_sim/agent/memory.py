@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from typing import Protocol
 from edge_sim.agent.certificate import running_emulator
 
 _PREFIX = "edge-sim-"
+_NEW_S = 60.0
+_END_TRIES, _END_PAUSE_S = 100, 0.02
 
 
 class MemoryLimit(Protocol):
@@ -110,8 +114,15 @@ class Cgroup:
         return int(used) // 1024 if used.isdigit() else 0
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a process that has not ended yet: the next limit removes it
-            self.directory.rmdir()
+        """Remove it, and what is left in it: the kernel takes a moment to let killed processes go."""
+        for _ in range(_END_TRIES):
+            for pid in _text(self.directory / "cgroup.procs").split():
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()
+                return
+            time.sleep(_END_PAUSE_S)
 
 
 def _private_kb(pid: int) -> int:
@@ -148,7 +159,7 @@ def _hierarchies() -> Iterator[tuple[str, Path]]:
 def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> Path | None:
     """Return a new cgroup below ``parent`` with the limit set, or None when that cannot be."""
     _remove_left_behind(parent)
-    directory = parent / f"{_PREFIX}{os.getpid()}-{name}"
+    directory = parent / f"{_PREFIX}{name}"
     swap = {"v2": ("memory.swap.max", "0"), "v1": ("memory.memsw.limit_in_bytes", str(size_kb * 1024))}[version]
     try:
         directory.mkdir()
@@ -167,11 +178,10 @@ def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> Path | None:
 
 
 def _remove_left_behind(parent: Path) -> None:
-    """Remove empty cgroups of agents that were killed; one in use cannot be removed."""
+    """Remove the cgroups of agents that were killed. One in use cannot be removed, and a new one is soon in use."""
     for directory in parent.glob(f"{_PREFIX}*"):
-        owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if time.time() - directory.stat().st_mtime > _NEW_S:
                 directory.rmdir()
 
 
