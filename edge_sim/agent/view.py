@@ -20,6 +20,7 @@ from edge_sim.agent import linux
 from edge_sim.agent.rooted import inside
 from edge_sim.greengrass.process import STANDARD_DEVICES
 
+_RESOLV_CONF = "/etc/resolv.conf"
 _STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 
@@ -86,8 +87,25 @@ def _overlay(view: View, merged: Path) -> None:
         hidden = upper / path.lstrip("/")
         hidden.parent.mkdir(parents=True, exist_ok=True)
         os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0))  # a whiteout: the path does not exist in the overlay
+    _name_service(view, upper)
     lower = re.sub(r"([\\:,])", r"\\\1", str(view.root))
     linux.mount("overlay", merged, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}")
+
+
+def _name_service(view: View, upper: Path) -> None:
+    """Show what the board's resolv.conf says: it often is a link into /run, or a mount, which an overlay leaves out.
+
+    V1 had a layer ``dns`` over ``/`` for it.
+    """
+    try:
+        content = inside(view.root, _RESOLV_CONF).read_bytes()
+    except OSError:
+        return
+    above = inside(view.root, "/etc").stat()
+    (upper / "etc").mkdir(exist_ok=True)
+    os.chown(upper / "etc", above.st_uid, above.st_gid)
+    (upper / "etc").chmod(stat.S_IMODE(above.st_mode))
+    (upper / _RESOLV_CONF.lstrip("/")).write_bytes(content)
 
 
 def _binds(view: View, merged: Path) -> None:

@@ -136,3 +136,22 @@ def test_landlock_is_asked_only_for_what_is_a_device() -> None:
     )
     seen = view.View(root=Path("/"), scratch=Path("/x"), masked=(), attachments=attachments, sysfs=False)
     assert view.read_only_devices(seen) == [Path("/dev/null")]
+
+
+def test_the_overlay_has_the_boards_resolv_conf_though_it_lies_on_another_mount(root: Path, tmp_path: Path) -> None:
+    """On a board whose root is / the mounts below it are not shown again, and /run is one."""
+    (root / "run").mkdir()
+    linux.mount("tmpfs", root / "run", "tmpfs")
+    (root / "run/stub.conf").write_text("nameserver 192.0.2.53\n")
+    (root / "etc/resolv.conf").symlink_to("../run/stub.conf")
+    (root / "etc").chmod(0o750)
+    scratch = tmp_path / "scratch"
+    (scratch / "merged").mkdir(parents=True)
+    seen = view.View(root=root, scratch=scratch, masked=("/greengrass",), attachments=(), sysfs=False)
+    linux.mount("tmpfs", scratch, "tmpfs")
+    (scratch / "merged").mkdir()
+    view._overlay(seen, scratch / "merged")
+    assert not (scratch / "merged/run/stub.conf").exists()
+    assert (scratch / "merged/etc/resolv.conf").read_text() == "nameserver 192.0.2.53\n"
+    assert (scratch / "merged/etc").stat().st_mode & 0o777 == 0o750
+    assert (root / "etc/resolv.conf").is_symlink(), "nothing is changed on the board"
