@@ -1,7 +1,7 @@
 """Rules about the other definitions of a group: devices and subscriptions.
 
-A ``Group`` does not hold all of them; the rules read the API's own objects (``Case.sections``). Limits: AWS General
-Reference, Greengrass V1 quotas. The texts about sources and targets are moto's, copied from the service.
+A ``Group`` holds no devices; the rules read the API's own objects (``Case.sections``), or else the group's. Limits:
+AWS General Reference, Greengrass V1 quotas. The texts about sources and targets are moto's, copied from the service.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from edge_sim.greengrass.rules.case import Case, is_open
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES
 
 _QUOTAS = "AWS General Reference, Greengrass V1 quotas"
 _PARTY = re.compile(
@@ -23,7 +24,6 @@ _SOURCE_TEXT = (
 )
 _TARGET_TEXT = _SOURCE_TEXT.replace("source", "target").replace("Source", "Target")
 _MOTO = "moto greengrass models (copied from the service); taking connectors as well is ours"
-_MAX_TOPIC_BYTES, _MAX_SLASHES = 256, 7
 
 
 @rule("device-total", source=_QUOTAS)
@@ -66,13 +66,17 @@ def subjects(case: Case) -> Iterator[Fault]:
     for path, entry in _entries(case, "Subscriptions"):
         topic = str(entry.get("Subject") or "")
         length, slashes = len(topic.encode("utf-8", "replace")), topic.count("/")
-        if (length > _MAX_TOPIC_BYTES or slashes > _MAX_SLASHES) and not is_open(topic):
+        if (length > MAX_TOPIC_BYTES or slashes > MAX_SLASHES) and not is_open(topic):
             message = f"subscription {entry.get('Id')}: its topic has {length} bytes and {slashes} slashes"
             yield Fault(path=f"{path}.Subject", message=message)
 
 
 def _entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     given = case.sections.get(name)
+    if given is None and name == "Subscriptions":
+        given = [
+            {"Id": s.id, "Source": s.source, "Subject": s.subject, "Target": s.target} for s in case.group.subscriptions
+        ]
     for index, entry in enumerate(given if isinstance(given, list) else []):
         if isinstance(entry, Mapping):
             yield f"$.{name}[{index}]", entry

@@ -12,6 +12,7 @@ from edge_sim.errors import UsageError
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.rules.settings import Limits, Settings, limits
+from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.greengrass.versions import LATEST, core_version, parse_version
 from edge_sim.report import Finding
 from tests.unit.greengrass.build import ARN, board, device, directory, function, group, owner, s3, secret, volume
@@ -166,6 +167,8 @@ def test_fifty_subscriptions_may_come_from_the_cloud() -> None:
     entries = [{"Id": f"s{n}", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a"} for n in range(51)]
     assert rules.check(Group(), others={"Subscriptions": entries[:50]}) == []
     assert ids(rules.check(Group(), others={"Subscriptions": entries})) == ["subscription-cloud-total"]
+    table = tuple(Subscription(id=f"s{n}", source="cloud", subject="a", target=f"{ARN}f:1") for n in range(51))
+    assert ids(rules.refusals(Group(subscriptions=table))) == ["subscription-cloud-total"], "the cloud has no file"
 
 
 def test_a_path_that_only_begins_alike_is_not_below() -> None:
