@@ -11,13 +11,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
 
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _STOP_S = 8.0
+_ENDING_S = 1.0
+"""How long after its last connection a dying agent may still be there."""
 
 
 class Process(Protocol):
@@ -110,6 +112,12 @@ class AgentProcess:
                 details="\n".join(self._errors[-10:]) or None,
             )
 
+    def explain(self) -> None:
+        """Raise UnsupportedEnvironmentError when the agent has ended: the cause of what failed beside it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_ENDING_S)
+        self.check()
+
     def wait_for(self, event: str, *, timeout_s: float, alive: Callable[[], None]) -> dict[str, Any]:
         """Wait until the agent has said ``event`` and return that line."""
         deadline = time.monotonic() + timeout_s
@@ -166,6 +174,9 @@ def agent_running(board: Board) -> Iterator[AgentProcess]:
     agent = AgentProcess(board.start_agent())
     try:
         yield agent
+    except UnsupportedEnvironmentError:
+        agent.explain()
+        raise
     finally:
         agent.stop()
 
