@@ -22,10 +22,12 @@ from edge_sim.offline.applying import Applied, apply
 from edge_sim.offline.given import given
 from edge_sim.offline.packages import packed_group
 from tests.deployments import picture
+from tests.root.functions_board import private_mounts
 from tests.small_group import FUNCTION, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, write_group
 from tests.unit.greengrass.build import function
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
+OTHER_CODE = {"main.py": "other = True\n"}
 OTHER = {"net/other.bin": "o" * 10}
 
 
@@ -136,6 +138,20 @@ def test_a_link_on_the_way_is_not_followed_out_of_the_board(folder: Path, root: 
     (root / "greengrass/ggc/deployment").symlink_to(outside)
     edge("apply", group_of(folder, "m1"), "--root", root, status=6)
     assert list(outside.iterdir()) == []
+
+
+def test_a_busy_directory_fails_the_whole(folder: Path, root: Path, tmp_path: Path) -> None:
+    """Something is mounted on a directory that must go: nothing else goes either."""
+    edge("apply", group_of(folder, "m1", "m2"), "--root", root)
+    place = root / str(os.readlink(root / TOP[1:] / "workdir/predict/models/m2"))[1:]  # noqa: PTH115
+    (tmp_path / "other").mkdir()
+    before = below(root)
+    with private_mounts():
+        linux.bind(tmp_path / "other", place)
+        done = edge("apply", group_of(folder, "m1", code=OTHER_CODE), "--root", root, status=None)
+    assert isinstance(done.exception, EdgeSimError)
+    assert "busy" in str(done.exception)
+    assert below(root) == before
 
 
 def test_owner_and_mode_of_a_directory_are_put_right_and_taken_back(folder: Path, root: Path) -> None:
