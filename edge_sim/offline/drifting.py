@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edge_sim.facts import Node
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import plan
+from edge_sim.greengrass.plan import Entry, plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
+from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
 from edge_sim.offline.planning import UNKNOWN, adopt, refuse, rewritten_files
 from edge_sim.offline.target import Target
@@ -52,36 +53,44 @@ def drift(packed: Packed, target: Target) -> Drift:
     refuse(packed.group, None)
     packed, notes = adopt(packed, target)
     entries = plan(packed.group, target.facts, packed.contents, packed.code)
+    seen, own = aligned(entries, target)
+    lines = _comparable(entries, packed, seen)
+    found = [_difference(line) for line in lines if line.kind]
+    found += [*_extra(entries, packed, seen), *_sources(packed.group, seen)]
+    named = [replace(one, path=renamed(one.path, own)) for one in found]
+    taken = (f"{new}: taken to be {old}, the one with its files" for new, old in own.items())
+    core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
+    refused = (f"the core would refuse: {finding.message}" for finding in core)
+    return Drift(
+        compared=len(lines),
+        differences=tuple(sorted(named, key=lambda one: one.path.split("/"))),
+        not_compared=tuple(_not_compared(packed, target)),
+        notes=(*notes, *taken, *target.notes, *_bytes(packed, target), *refused),
+    )
+
+
+def _comparable(entries: Sequence[Entry], packed: Packed, target: Target) -> list[Line]:
+    """Return the lines about what is known of the plan, and could be looked at."""
     stand_ins = {f"<{one.id}>" for one in packed.unknown}
     hidden = {entry.path for entry in entries if not stand_ins.isdisjoint(_names(entry.path, entry.node))}
-    open_code = {f"/{one.address.replace('/', '_')}" for one in packed.unknown if one.kind == "function"}
     lines = compare(entries, target.disk, (), set(rewritten_files(packed, target)))
-    wanted = [line for line in lines if line.path not in hidden and not target.hides(line.path)]
-    found = [_difference(line) for line in wanted if line.kind]
+    return [line for line in lines if line.path not in hidden and not target.hides(line.path)]
+
+
+def _extra(entries: Sequence[Entry], packed: Packed, target: Target) -> Iterator[Difference]:
+    """Yield what is there without being planned, but for what is in code that is not known."""
     planned = {entry.path for entry in entries}
+    open_code = {f"/{one.address.replace('/', '_')}/" for one in packed.unknown if one.kind == "function"}
     for path, node in target.disk.items():
-        if path not in planned and not any(f"{top}/" in path for top in open_code):
-            found.append(Difference(path=path, kind="extra", found=node))
-    found += _sources(packed.group, target)
-    core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
-    return Drift(
-        compared=len(wanted),
-        differences=tuple(sorted(found, key=lambda one: one.path.split("/"))),
-        not_compared=(
-            *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
-            *(f"{path}: only root may look into it" for path in sorted(target.closed)),
-            *(
-                f"{path}: not in the snapshot; name it when you take it"
-                for path in sorted(_unseen(packed.group, target))
-            ),
-        ),
-        notes=(
-            *notes,
-            *target.notes,
-            *_bytes(packed, target),
-            *(f"the core would refuse: {finding.message}" for finding in core),
-        ),
-    )
+        if path not in planned and not any(top in path for top in open_code):
+            yield Difference(path=path, kind="extra", found=node)
+
+
+def _not_compared(packed: Packed, target: Target) -> Iterator[str]:
+    yield from (f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown)
+    yield from (f"{path}: only root may look into it" for path in sorted(target.closed))
+    for path in sorted(_unseen(packed.group, target)):
+        yield f"{path}: not in the snapshot; name it when you take it"
 
 
 def _names(path: str, node: Node) -> set[str]:

@@ -196,6 +196,34 @@ def test_what_is_not_known_is_not_called_the_same(root: Path, group: Path, tmp_p
     assert (known["differences"], known["not_compared"]) == ([], []), "the board's own record knows them"
 
 
+@pytest.mark.parametrize("see", SEEN)
+def test_models_under_names_of_awss_own_are_known_by_their_files(
+    root: Path, group: Path, tmp_path: Path, see: See
+) -> None:
+    """A board that a real cloud deployed to: other ids, no record of ours. One file is altered, one mode as well."""
+    own = root / TOP[1:] / "mlmodel_public/5cd6a976-0000-4000-8000-291ff92154e1"
+    model(root).rename(own)
+    link = root / TOP[1:] / "workdir/predict/models/m1"
+    link.unlink()
+    link.symlink_to(f"/{own.relative_to(root)}")
+    (root / "greengrass/ggc/var/state/edge-sim.json").unlink()
+    found = answer("drift", group, *see(root, tmp_path))
+    assert found["differences"] == []
+    assert any(f"taken to be /{own.relative_to(root)}" in note for note in found["notes"])
+    (own / "net/labels.txt").chmod(0o444)
+    (own / "net/weights.bin").write_bytes(b"?")
+    found = answer("drift", group, *see(root, tmp_path), status=7)
+    assert {one["path"]: one["words"] for one in found["differences"]} == {
+        f"/{own.relative_to(root)}/net/labels.txt": ["mode 0444 → 0440"],
+        f"/{own.relative_to(root)}/net/weights.bin": ["other content"],
+    }
+    (own / "net/labels.txt").unlink()  # another set of files is another model
+    found = answer("drift", group, *see(root, tmp_path), status=7)
+    assert {one["kind"] for one in found["differences"]} >= {"missing", "extra"}, (
+        "another set of files is another model"
+    )
+
+
 def test_a_listing_of_odd_names_comes_through(root: Path, group: Path, tmp_path: Path) -> None:
     odd = {"*": "a star", "a  b ": "blanks", "-n": "a dash", "\\t$(x)`y`": "shell", "ümlaut": "letters", "..x": "dots"}
     for name in odd:
