@@ -72,26 +72,35 @@ def deploy(
         renewed=renewed,
     )
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
+
+    def stage(changeover: Changeover) -> Result:
+        content = json.dumps(body, indent=2).encode() + b"\n"
+        result = Preparation(means, changeover).stage(group, wanted, urls, content)
+        secrets.stage(changeover, group, sealed)
+        return result
+
     try:
         with exclusive(gg):
-            changeover = Changeover(gg, passed)
-            try:
-                content = json.dumps(body, indent=2).encode() + b"\n"
-                result = Preparation(means, changeover).stage(group, wanted, urls, content)
-                secrets.stage(changeover, group, sealed)
-                if changeover.empty and not result.changed:
-                    changeover.close()
-                    return result
-                changeover.run(lambda relative: host.sync(posixpath.join(facts.greengrass.root, relative)))
-            except BaseException:
-                changeover.close()
-                raise
-            said = (*result.not_proven, *_last_sync(host, facts), *changeover.tidy())
-            return replace(result, changed=True, not_proven=said)
+            return _carry_out(stage, Changeover(gg, passed), host, facts)
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
         ) from error
+
+
+def _carry_out(stage: Callable[[Changeover], Result], changeover: Changeover, host: Host, facts: HostFacts) -> Result:
+    """Stage a deployment and change over, unless nothing has to change; a failure on the way leaves no trace."""
+    try:
+        result = stage(changeover)
+        if changeover.empty and not result.changed:
+            changeover.close()
+            return result
+        changeover.run(lambda relative: host.sync(posixpath.join(facts.greengrass.root, relative)))
+    except BaseException:
+        changeover.close()
+        raise
+    said = (*result.not_proven, *_last_sync(host, facts), *changeover.tidy())
+    return replace(result, changed=True, not_proven=said)
 
 
 def refuse(group: Group, facts: HostFacts) -> None:

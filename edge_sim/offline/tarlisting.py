@@ -26,6 +26,8 @@ from edge_sim.offline.listing import Listing
 
 MAX_ENTRIES = 1_000_000
 """How many entries a tar file may have; an image of a whole desktop has some hundred thousand."""
+MAX_BYTES = 64 * 1024**3
+"""How large a tar file may be once it is decompressed."""
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _MOST_NOTES = 10
@@ -85,35 +87,64 @@ def _container(client: Any, name: str) -> Any:
 
 
 def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
-    own = (f"{greengrass_root}/{one}" for one in ("config/config.json", GROUP, state.PATH))
-    wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release", *own}
-    nodes: dict[str, Node] = {}
-    texts: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    notes: list[str] = []
+    entries = _Entries(name, greengrass_root)
     try:
         with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Strict) as archive:
             for entry in archive:
-                path = _path(entry.name)
-                if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
-                    notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
-                    continue
-                nodes[path] = _node(entry, nodes)
-                if len(nodes) > MAX_ENTRIES:
-                    raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries")
-                content = archive.extractfile(entry) if entry.isreg() else None
-                if content and path in wanted:
-                    texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
-                elif content and _DEPLOYED in path:
-                    digests[path] = _sha256(content)
-            while plain.read(_CHUNK):  # a checksum comes last
-                pass
+                entries.take(archive, entry)
+            left = MAX_BYTES - archive.offset
+            while left > 0 and (chunk := plain.read(_CHUNK)):  # a checksum comes last
+                left -= len(chunk)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError) as error:
         raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
-    if "/manifest.json" in nodes and "/etc" not in nodes:
-        raise InvalidDefinitionError(f"{name}: the layers of an image", hint="Use --image, or docker export.")
-    whole = "/etc" in nodes
-    return Listing(name=name, nodes=nodes, texts=texts, digests=digests, notes=tuple(notes[:_MOST_NOTES]), whole=whole)
+    if left <= 0:
+        raise InvalidDefinitionError(f"{name}: larger than {MAX_BYTES >> 30} GiB")
+    return entries.listing()
+
+
+class _Entries:
+    """Takes in the entries of a tar file, one by one."""
+
+    def __init__(self, name: str, greengrass_root: str) -> None:
+        own = (f"{greengrass_root}/{one}" for one in ("config/config.json", GROUP, state.PATH))
+        self._name = name
+        self._wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release", *own}
+        self._nodes: dict[str, Node] = {}
+        self._texts: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
+        self._notes: list[str] = []
+        self._count = 0
+
+    def take(self, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
+        self._count += 1
+        if self._count > MAX_ENTRIES or archive.offset > MAX_BYTES:
+            raise InvalidDefinitionError(
+                f"{self._name}: more than {MAX_ENTRIES} entries or {MAX_BYTES >> 30} GiB: not a board's"
+            )
+        path = _path(entry.name)
+        if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
+            if len(self._notes) < _MOST_NOTES:
+                self._notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
+            return
+        self._nodes[path] = _node(entry, self._nodes)
+        content = archive.extractfile(entry) if entry.isreg() else None
+        if content and path in self._wanted:
+            self._texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
+        elif content and _DEPLOYED in path:
+            self._digests[path] = _sha256(content)
+
+    def listing(self) -> Listing:
+        whole = "/etc" in self._nodes
+        if "/manifest.json" in self._nodes and not whole:
+            raise InvalidDefinitionError(f"{self._name}: the layers of an image", hint="Use --image, or docker export.")
+        return Listing(
+            name=self._name,
+            nodes=self._nodes,
+            texts=self._texts,
+            digests=self._digests,
+            notes=tuple(self._notes),
+            whole=whole,
+        )
 
 
 def _sha256(content: IO[bytes]) -> str:
