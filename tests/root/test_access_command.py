@@ -26,7 +26,9 @@ FUNCTIONS = [
     function("plain", ("ro", None), ("rw", None)),
     function("boxed", ("ro", "ro"), ("bare", "rw"), ("readings", "rw"), ("serial", "rw"), isolation=C),
     function("stranger"),
+    function("reader", ("readings", "ro"), isolation=C),
     function("boss", ("rw", None), run_as={"Uid": 0, "Gid": 0}),
+    function("boss-in-a-box", isolation=C, run_as={"Uid": 0, "Gid": 0}),
 ]
 
 
@@ -81,6 +83,8 @@ def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys
     assert [found["boxed", "readings"][right]["by"] for right in RIGHTS] == ["attachment"] * 4
     assert found["stranger", "ro"]["read"]["computed"] is False
     assert found["boss", "ro"]["read"]["by"] == "root"
+    assert found["boss-in-a-box", "ro"]["read"]["computed"] is False, "the Greengrass root is masked, for root as well"
+    assert found["reader", "readings"]["write"]["computed"] is False, "a read-only mount over a file that it may write"
 
 
 @NEEDS_ROOT
@@ -104,8 +108,10 @@ def test_one_path_is_answered_for_every_function(root: Path, tmp_path: Path) -> 
     assert {name: read["probed"] for name, read in told.items()} == {
         "plain": False,
         "boxed": True,
+        "reader": True,
         "stranger": False,
         "boss": True,
+        "boss-in-a-box": True,
     }
     assert told["stranger"]["fix"] == "RunAs with Gid 20 (dialout) for stranger"
     assert told["boxed"]["by"] == "shared gid", "through V1's overlay, which shows the whole board"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -268,6 +269,12 @@ def test_a_damaged_tar_is_one_sentence(root: Path, group: Path, tmp_path: Path) 
     for size in range(0, len(whole) - 1, 97):
         cut.write_bytes(whole[:size])
         edge("drift", group, "--tar", cut, status=3)
+    plain = gzip.decompress(whole)
+    for size in range(0, len(plain) - 10240, 5 * 512):
+        cut.write_bytes(plain[:size])
+        edge("drift", group, "--tar", cut, status=3)
+        cut.write_bytes(plain[:size] + b"?" * 512 + plain[size + 512 :])
+        edge("drift", group, "--tar", cut, status=None if plain[size + 257 : size + 262] != b"ustar" else 3)
 
 
 def seen_by_others(root: Path, group: Path) -> dict[str, Any]:
