@@ -13,7 +13,10 @@ import click
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "generic-x86_64")
-"""A profile of each architecture: armv6l, armv7l, aarch64, x86_64."""
+"""What ``--all`` means, a profile of each architecture: armv6l, armv7l, aarch64, x86_64.
+
+Boards on which Greengrass did everything: on OpenWrt, AWS's guide says, it had no ML inference.
+"""
 
 
 @click.command("run")
@@ -21,7 +24,12 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 @click.option(
     "--profile", "names", multiple=True, metavar="NAME", help="Board to run on; repeat it. Default: the scenario's."
 )
-@click.option("--all", "every", is_flag=True, help="One board of each architecture, instead of --profile.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Instead of --profile, one board of each architecture: " + ", ".join(ONE_OF_EACH) + ".",
+)
 @click.option(
     "--driver",
     type=click.Choice(["local", "docker"]),
@@ -108,12 +116,12 @@ def command(
     sys.exit(report.exit_status)
 
 
-def bind(text: str) -> tuple[str, Path]:
-    """Return board path and host path of a ``--bind``; raises UsageError."""
+def bind(text: str, option: str = "--bind") -> tuple[str, Path]:
+    """Return board path and host path of an ``option`` HOST:BOARD; raises UsageError."""
     host, colon, board = text.rpartition(":")
     if not colon or not host or not board.startswith("/") or ".." in board.split("/"):
-        raise UsageError(f"--bind {text}: not HOST:BOARD with an absolute path on the board")
+        raise UsageError(f"{option} {text}: not HOST:BOARD with an absolute path on the board")
     path = Path(host).expanduser().resolve()
     if not path.exists():
-        raise UsageError(f"--bind {text}: {path} does not exist on this machine")
+        raise UsageError(f"{option} {text}: {path} does not exist on this machine")
     return board, path

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import edge_sim
 from edge_sim.emulation import namespaces as ns
-from edge_sim.emulation.boardroot import Bind, BoardDevice, BoardPlan, Item
+from edge_sim.emulation.boarddevices import BoardDevice
+from edge_sim.emulation.boardroot import Bind, BoardPlan, Item
 from edge_sim.emulation.peripherals import Peer, peer_for
 from edge_sim.emulation.pty import open_pair
 
 _NOT_ALLOWED = (errno.EPERM, errno.EINVAL, errno.EACCES)
 _NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_EVERYBODY = ["0", "0", "4294967295"]
+"""The uid_map of the machine's own user namespace."""
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 _KEPT_FLAGS = ns.MS_RDONLY | ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC
 
@@ -109,7 +112,7 @@ def make_nodes(root: Path, plan: BoardPlan) -> list[str]:
     for device in plan.devices:
         path = root / device.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if device.backing == "pty" or not _make_node(path, device.backing, device.gid, device.mode):
+        if device.backing not in _NODES or not _make_node(path, device.backing, device.gid, device.mode):
             notes.append(f"{device.path} is missing: it needs a mount namespace")
     return notes
 
@@ -162,6 +165,8 @@ def _device(root: Path, device: BoardDevice) -> tuple[Peer | None, str]:
     """Make one node of the profile with its exact group and mode; return its peer and what is behind the node."""
     path = root / device.path.lstrip("/")
     path.parent.mkdir(parents=True, exist_ok=True)
+    if device.backing == "host":
+        return None, _pass_through(path, device)
     if device.backing != "pty" and _make_node(path, device.backing, device.gid, device.mode):
         return None, f"backed by /dev/{device.backing}"
     pair = open_pair(root / "dev" / "pts")
@@ -174,6 +179,19 @@ def _device(root: Path, device: BoardDevice) -> tuple[Peer | None, str]:
     path.touch()
     ns.mount(pair.slave_path, str(path), flags=ns.MS_BIND)
     return peer_for(device, pair), note
+
+
+def _pass_through(path: Path, device: BoardDevice) -> str:
+    """Make the board's node for one of this machine; return a note."""
+    if Path("/proc/self/uid_map").read_text(encoding="ascii").split() == _EVERYBODY:
+        there = os.stat(device.host)  # noqa: PTH116
+        os.mknod(path, stat.S_IFMT(there.st_mode) | 0o600, there.st_rdev)
+        os.chown(path, 0, device.gid)
+        path.chmod(device.mode)
+        return f"this machine's {device.host}"
+    path.touch()
+    ns.mount(device.host, str(path), flags=ns.MS_BIND)
+    return f"this machine's {device.host}, with its own owner, group and mode: nodes cannot be made without root"
 
 
 def _make_node(path: Path, name: str, gid: int, mode: int) -> bool:

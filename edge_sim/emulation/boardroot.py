@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import edge_sim
+from edge_sim.emulation import boarddevices
+from edge_sim.emulation.boarddevices import BoardDevice
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.scenario import BoardFile, DeviceLines
+    from edge_sim.emulation.boarddevices import DeviceBacking
+    from edge_sim.emulation.scenario import BoardFile
 
 _HOST_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _HOST_ETC = ("alternatives", "ld.so.cache")
@@ -55,18 +58,6 @@ class Bind:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BoardDevice:
-    """A node below ``/dev`` and what answers there. ``lines`` (with peer ``lines``) are said over and over."""
-
-    path: str
-    gid: int
-    mode: int
-    backing: str
-    peer: str
-    lines: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class BoardPlan:
     """A whole board. Items are parents first."""
 
@@ -89,7 +80,9 @@ class BoardPlan:
             tty_gid=value["tty_gid"],
             items=tuple(Item(**item) for item in value["items"]),
             binds=tuple(Bind(**bind) for bind in value["binds"]),
-            devices=tuple(BoardDevice(**{**d, "lines": tuple(d["lines"])}) for d in value["devices"]),
+            devices=tuple(
+                BoardDevice(**{**d, "lines": tuple(d["lines"]), "frames": tuple(d["frames"])}) for d in value["devices"]
+            ),
             notes=tuple(value["notes"]),
         )
 
@@ -98,10 +91,10 @@ def plan(
     profile: DeviceProfile,
     *,
     files: Sequence[BoardFile] = (),
-    lines: Sequence[DeviceLines] = (),
+    devices: Sequence[DeviceBacking] = (),
     binds: Mapping[str, Path] | None = None,
 ) -> BoardPlan:
-    """Return the board of ``profile`` with the scenario's files, serial lines and binds (board path → host path).
+    """Return the board of ``profile`` with the scenario's files, device backings and binds (board path → host path).
 
     Raises InvalidDefinitionError when one of them names an account or device that the board does not have.
     """
@@ -125,7 +118,7 @@ def plan(
         tty_gid=profile.groups.get("tty", 0),
         items=_with_parents(items),
         binds=(*shared, *given),
-        devices=tuple(_devices(profile, lines)),
+        devices=tuple(boarddevices.devices(profile, devices)),
         notes=notes,
     )
 
@@ -241,29 +234,6 @@ def _account(file: BoardFile, profile: DeviceProfile) -> tuple[int, int]:
                 f"{file.path}: the board {profile.name} has no {what} {name}", hint=f"It has: {', '.join(known)}."
             )
     return int(uid or 0), int(gid or 0)
-
-
-def _devices(profile: DeviceProfile, lines: Sequence[DeviceLines]) -> Iterator[BoardDevice]:
-    said = {device.path: device.lines for device in lines}
-    serial = [device.path for device in profile.devices if device.backing == "pty"]
-    for path in said:
-        if path not in serial:
-            raise InvalidDefinitionError(
-                f"{path}: the board {profile.name} has no serial device there",
-                hint=f"Its serial devices: {', '.join(serial) or 'none'}.",
-            )
-    for device in profile.devices:
-        if device.backing == "none":
-            continue
-        text = said.get(device.path)
-        yield BoardDevice(
-            path=device.path,
-            gid=profile.groups[device.group],
-            mode=device.mode,
-            backing=device.backing,
-            peer="lines" if text else device.peer,
-            lines=tuple(text.read_text(encoding="utf-8").splitlines()) if text else (),
-        )
 
 
 def _with_parents(items: Mapping[str, Item]) -> tuple[Item, ...]:

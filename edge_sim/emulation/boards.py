@@ -6,7 +6,6 @@ Every container, volume and network of ours carries ``edge-sim.board`` (its name
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,10 +70,7 @@ def remove(engine: Any, name: str) -> None:
 
     Raises UsageError when there is no such board.
     """
-    import docker
-
-    with contextlib.suppress(docker.errors.NotFound):
-        find(engine, name).remove(force=True, v=True)
+    dockerstorage.remove_container(find(engine, name))
     for volume in engine.volumes.list(filters={"label": f"{BOARD}={name}"}):
         dockerstorage.remove(engine, volume.name)
     for network in engine.networks.list(filters={"label": f"{BOARD}={name}"}):
@@ -92,12 +88,9 @@ def remove_network(engine: Any, name: str) -> None:
 
 def remove_ownerless(engine: Any) -> None:
     """Remove what runs left behind that were killed before they could."""
-    import docker
-
     for container in engine.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
         if _is_ownerless(container.labels):
-            with contextlib.suppress(docker.errors.NotFound):
-                container.remove(force=True, v=True)
+            dockerstorage.remove_container(container)
     for volume in engine.volumes.list(filters={"label": OWNER}):
         if _is_ownerless(volume.attrs.get("Labels") or {}):
             dockerstorage.remove(engine, volume.name)

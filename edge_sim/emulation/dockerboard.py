@@ -14,7 +14,7 @@ import os
 import select
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 from edge_sim.emulation import boardroot, dockeroptions, dockerstorage, dockertree
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.dockerprogram import ContainerProgram, started
+from edge_sim.emulation.engine import sets_firewall
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.scenario import BoardFile, DeviceLines
+    from edge_sim.emulation.boarddevices import DeviceBacking
+    from edge_sim.emulation.scenario import BoardFile
 
 START_LIMIT_S = 60.0
 """Until the board's first process answers: QEMU can hang on an instruction that it does not know."""
@@ -40,7 +42,7 @@ class DockerBoard:
 
     ``engine`` is a client of the docker SDK, ``image`` holds the agent for the profile's architecture, ``network`` is
     the name of one that is there, ``name`` the container's and the volume's. ``agent`` is the agent's configuration,
-    None for a board without one. ``files``, ``lines``, ``binds`` and ``core`` are as for ``LocalBoard``.
+    None for a board without one. ``files``, ``devices``, ``binds`` and ``core`` are as for ``LocalBoard``.
     ``contained``: functions may run in containers, so the board gets CAP_SYS_ADMIN. ``lasting``: the board stays when
     the block ends without an error; otherwise it ends with this process, however that ends.
 
@@ -66,7 +68,7 @@ class DockerBoard:
         name: str,
         agent: Mapping[str, Any] | None = None,
         files: Sequence[BoardFile] = (),
-        lines: Sequence[DeviceLines] = (),
+        devices: Sequence[DeviceBacking] = (),
         binds: Mapping[str, Path] | None = None,
         core: str | None = None,
         contained: bool = True,
@@ -75,7 +77,7 @@ class DockerBoard:
     ) -> None:
         self.profile = profile
         self._engine = engine
-        self._plan = boardroot.plan(profile, files=files, lines=lines, binds=binds)
+        self._plan = boardroot.plan(profile, files=files, devices=devices, binds=binds)
         self._agent = agent
         self._core = core
         self._lasting = lasting
@@ -93,6 +95,7 @@ class DockerBoard:
             binds={board: host.resolve() for board, host in (binds or {}).items()},
             cpus=os.cpu_count() or 1,
             apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
+            firewall=sets_firewall(),
         )
 
     @property
@@ -119,7 +122,7 @@ class DockerBoard:
     def facts(self) -> HostFacts:
         """The board as rules see it."""
         facts = self.profile.facts()
-        absent = {device.path for device in self.profile.devices if device.backing == "none"}
+        absent = {device.path for device in self.profile.devices} - {device.path for device in self._plan.devices}
         paths = {path: node for path, node in facts.paths.items() if path not in absent}
         for item in dockertree.items(self.profile, self._plan):
             mode = 0o777 if item.type == "link" else item.mode
@@ -179,31 +182,44 @@ class DockerBoard:
 
     def close(self) -> None:
         """End the board: its processes, its container, its volume. Safe to call again, and from another thread."""
-        import docker
-
         with self._closing:
             container, self._container = self._container, None
             try:
                 if container is not None:
-                    with contextlib.suppress(docker.errors.NotFound):
-                        container.remove(force=True, v=True)
+                    dockerstorage.remove_container(container)
                 if hasattr(self, "program"):
                     self.program.close()
             finally:
                 dockerstorage.remove(self._engine, self._wanted.volume)
 
     def _make(self) -> None:
-        profile, wanted = self.profile, self._wanted
+        profile = self.profile
         storage = dockerstorage.make(
-            self._engine, wanted.volume, profile.greengrass.root, profile.storage_kib, wanted.labels
+            self._engine, self._wanted.volume, profile.greengrass.root, profile.storage_kib, self._wanted.labels
         )
+        with self._loops() as wanted:
+            self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
         self.notes = (*dockeroptions.notes(profile, self._plan, wanted), storage.note)
-        self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
         program = ["edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG] if self._agent else []
         init = dockeroptions.for_init(profile, self._plan, contained=wanted.contained, life=wanted.life, agent=program)
-        laid = (*dockertree.items(profile, self._plan), *dockertree.own_files(init, self._agent))
-        with dockertree.archive(laid, profile, self._core) as tree:
+        own = (*dockertree.own_files(init, self._agent), *dockertree.frames(self._plan))
+        with dockertree.archive((*dockertree.items(profile, self._plan), *own), profile, self._core) as tree:
             self._container.put_archive("/", tree)
+
+    @contextlib.contextmanager
+    def _loops(self) -> Iterator[dockeroptions.Wanted]:
+        """Make the board's block devices for a container that is made inside the with block, and then owns them."""
+        loops: dict[str, str] = {}
+        try:
+            for device in self._plan.devices:
+                if device.backing == "loop":
+                    loops[device.path] = dockerstorage.block_device(self.name, device.path, device.size_kib)
+            labels = {**self._wanted.labels, dockerstorage.LOOP_LABEL: " ".join(loops.values())}
+            yield replace(self._wanted, loops=loops, labels=labels)
+        except BaseException:
+            for loop in loops.values():
+                dockerstorage.detach(loop, self.name)
+            raise
 
     def _start(self) -> None:
         container, api = self._container, self._engine.api

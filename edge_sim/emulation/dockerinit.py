@@ -40,28 +40,51 @@ NAME = "edge-sim"
 
 
 class Peer:
-    """Who answers at a pseudo terminal: ``says`` is sent, an entry a second, over and over; all else is heard."""
+    """Who answers at a pseudo terminal; all that is written there is heard.
 
-    def __init__(self, master: int, slave: int, says: list[str]) -> None:
-        self.master, self.slave, self.says = master, slave, says
+    ``says`` is sent, an entry a second; the files ``feeds`` as fast as they are read. Both over and over.
+    """
+
+    def __init__(self, master: int, slave: int, says: list[str], feeds: list[str]) -> None:
+        self.master, self.slave, self.says, self.feeds = master, slave, says, feeds
         self.number = 0
+        self.unsent = b""
+        self.file = -1
 
-    def hear(self) -> None:
-        try:
-            os.read(self.master, BLOCK)
-        except OSError:
-            return
+    def answer(self, events: int) -> None:
+        if events & select.POLLIN:
+            try:
+                os.read(self.master, BLOCK)
+            except OSError:
+                return
+        if events & select.POLLOUT:
+            self.feed()
 
     def say(self) -> None:
         """Unread lines are dropped, as a full UART drops them."""
         waiting = fcntl.ioctl(self.slave, termios.FIONREAD, b"\0" * 4)
         if int.from_bytes(waiting, sys.byteorder) > UNREAD_LIMIT:
             termios.tcflush(self.slave, termios.TCIFLUSH)
-        try:
-            os.write(self.master, self.says[self.number % len(self.says)].encode())
-        except BlockingIOError:
-            return
+        self.send(self.says[self.number % len(self.says)].encode())
         self.number += 1
+
+    def feed(self) -> None:
+        while not self.unsent:
+            if self.file < 0:
+                self.file = os.open(self.feeds[self.number % len(self.feeds)], os.O_RDONLY)
+                self.number += 1
+            self.unsent = os.read(self.file, BLOCK)
+            if not self.unsent:
+                os.close(self.file)
+                self.file = -1
+        self.unsent = self.unsent[self.send(self.unsent) :]
+
+    def send(self, data: bytes) -> int:
+        """Return how much of it was taken."""
+        try:
+            return os.write(self.master, data)
+        except BlockingIOError:
+            return 0
 
 
 class Life:
@@ -139,7 +162,7 @@ def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, s
     os.chown(name, 0, device["gid"])
     os.chmod(name, device["mode"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    peer = Peer(master, slave, device["says"])
+    peer = Peer(master, slave, device["says"], device["feeds"])
     if may_mount:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         bind(name, path)
@@ -171,8 +194,10 @@ def serve(peers: list[Peer], life: Life, watched: list[int], wake: int) -> None:
     by_master = {peer.master: peer for peer in peers}
     speaking = [peer for peer in peers if peer.says]
     waiting = select.poll()
-    for descriptor in (*by_master, *watched, wake):
+    for descriptor in (*watched, wake):
         waiting.register(descriptor, select.POLLIN)
+    for peer in peers:
+        waiting.register(peer.master, select.POLLIN | (select.POLLOUT if peer.feeds else 0))
     next_at = time.monotonic()
     while True:
         now = time.monotonic()
@@ -182,9 +207,9 @@ def serve(peers: list[Peer], life: Life, watched: list[int], wake: int) -> None:
                 peer.say()
         if life.deadline is not None and now > life.deadline:
             os._exit(137)
-        for descriptor, _ in waiting.poll(patience(life, next_at if speaking else None)):
+        for descriptor, events in waiting.poll(patience(life, next_at if speaking else None)):
             if descriptor in by_master:
-                by_master[descriptor].hear()
+                by_master[descriptor].answer(events)
             elif descriptor == wake:
                 os.read(wake, BLOCK)
             elif not os.read(descriptor, BLOCK):

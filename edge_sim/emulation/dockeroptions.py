@@ -9,7 +9,7 @@ profile stays; it lets mount, unshare and setns through exactly when SYS_ADMIN i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Wanted:
     ``contained``: functions may run in containers. ``life``: the board ends with whoever made it. ``volume``: the
     named volume of the Greengrass root. ``binds``: board path → host path. ``cpus``: how many this machine has.
     ``apparmor``: the engine confines containers with AppArmor, whose default profile refuses every mount.
+    ``firewall``: the engine keeps members of a network apart. ``loops``: board path → loop device that is there for it.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Wanted:
     binds: Mapping[str, Path]
     cpus: int
     apparmor: bool = False
+    firewall: bool = True
+    loops: Mapping[str, str] = field(default_factory=dict)
 
 
 def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str
         "cap_drop": ["ALL"],
         "cap_add": list(capabilities(contained=wanted.contained)),
         "security_opt": list(_security(wanted)),
-        "devices": dockerdevices.passed(plan.devices),
+        "devices": dockerdevices.passed(plan.devices, wanted.loops),
         "volumes": {
             wanted.volume: {"bind": profile.greengrass.root, "mode": "rw"},
             **{str(host): {"bind": board, "mode": "rw"} for board, host in wanted.binds.items()},
@@ -119,6 +122,8 @@ def notes(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> Iterator[s
     if wanted.contained and wanted.apparmor:
         yield "AppArmor does not confine the board: the engine's own AppArmor profile refuses every mount"
     yield "the root file system is the container's writable layer, as a board's is writable; the image is never changed"
+    if not wanted.firewall:
+        yield "boards reach each other: this machine's Docker engine sets no firewall rules (--iptables=false)"
     if profile.cpus > wanted.cpus:
         yield f"{wanted.cpus} processors for {profile.cpus}: this machine has no more"
     yield f"kernel: this machine's, for {profile.kernel}; its link protection and cgroups are this machine's, too"

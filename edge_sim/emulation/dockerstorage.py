@@ -1,16 +1,18 @@
-"""The file system of a board's Greengrass root: a named volume, of the board's size where this machine can do it.
+"""A board's storage: the file system of its Greengrass root, and block devices of its own.
 
-As root: an ext4 in a sparse file behind a loop device, which the engine mounts. The file has no name any more once
-the device holds it, so that nothing but the device is left to remove; the board's data live until it is removed or
-this machine restarts. Without root: a plain volume as large as the engine's disk, and a note that says so.
+The Greengrass root is a named volume; as root: an ext4 in a sparse file behind a loop device, which the engine mounts.
+Without root: a plain volume as large as the engine's disk, and a note that says so. The file behind a loop device has
+no name any more once the device holds it, so that nothing but the device is left to remove; the board's data live until
+it is removed or this machine restarts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.process import run
 
 LOOP_LABEL = "edge-sim.loop"
+"""Of a volume: its device. Of a container: its block devices, separated by spaces."""
 _LIMIT_S = 60.0
+_EXT4 = ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "nodiscard")
+"""Without a journal: the file system does not outlive the machine's power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +39,16 @@ def make(engine: Any, name: str, place: str, size_kib: int, labels: Mapping[str,
     """Make the volume ``name`` for the board's path ``place``. Raises UnsupportedEnvironmentError."""
     import docker
 
-    loop, why = _loop_device(name, size_kib)
+    loop, why = _loop_device(name, size_kib, _EXT4)
     options = {"type": "ext4", "device": loop} if loop else {}
     marked = {**labels, **({LOOP_LABEL: loop} if loop else {})}
     try:
         engine.volumes.create(name, driver="local", driver_opts=options, labels=marked)
     except docker.errors.APIError as error:
-        _detach(loop, name)
+        detach(loop, name)
         raise UnsupportedEnvironmentError(f"the engine makes no volume {name}: {error.explanation}") from error
     except BaseException:
-        _detach(loop, name)
+        detach(loop, name)
         raise
     size = f"{size_kib // 1024} MiB"
     if loop:
@@ -62,21 +67,43 @@ def remove(engine: Any, name: str) -> None:
         return
     except docker.errors.APIError as error:
         raise UnsupportedEnvironmentError(f"volume {name} was left: {error.explanation}") from error
-    _detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
+    detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
 
 
-def _loop_device(name: str, size_kib: int) -> tuple[str | None, str]:
-    """Return a loop device with an empty ext4, or None and the reason."""
+def block_device(name: str, path: str, size_kib: int) -> str:
+    """Return an empty loop device for the node ``path`` of the board whose container is ``name``.
+
+    ``remove_container`` lets it go. Raises UnsupportedEnvironmentError.
+    """
+    loop, why = _loop_device(name, size_kib, ())
+    if loop is None:
+        raise UnsupportedEnvironmentError(f"{path}: there can be no block device here: {why}")
+    return loop
+
+
+def remove_container(container: Any) -> None:
+    """Remove a board's container and the block devices behind its nodes; one that is not there is no fault."""
+    import docker
+
+    loops = str(container.labels.get(LOOP_LABEL) or "").split()
+    with contextlib.suppress(docker.errors.NotFound):
+        container.remove(force=True, v=True)
+    for loop in loops:
+        detach(loop, container.name)
+
+
+def _loop_device(name: str, size_kib: int, format_: Sequence[str]) -> tuple[str | None, str]:
+    """Return a loop device on which ``format_`` has been run, or None and the reason."""
     if os.geteuid() != 0:
         return None, "a loop device needs root"
-    missing = [program for program in ("mkfs.ext4", "losetup") if not shutil.which(program)]
+    missing = [program for program in (*format_[:1], "losetup") if not shutil.which(program)]
     if missing:
         return None, f"{missing[0]} is not installed"
-    descriptor, file = tempfile.mkstemp(prefix=f"{name}-", suffix=".ext4")
+    descriptor, file = tempfile.mkstemp(prefix=f"{name}-", suffix=".disk")
     try:
         os.truncate(descriptor, size_kib * 1024)
-        # Without a journal: the file system does not outlive the machine's power.
-        run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "nodiscard", file], timeout=_LIMIT_S)
+        if format_:
+            run([*format_, file], timeout=_LIMIT_S)
         return run(["losetup", "--find", "--show", file], timeout=_LIMIT_S).stdout.decode().strip(), ""
     except UnsupportedEnvironmentError as error:
         return None, f"{error.brief} ({error.details})" if error.details else error.brief
@@ -85,7 +112,7 @@ def _loop_device(name: str, size_kib: int) -> tuple[str | None, str]:
         Path(file).unlink()
 
 
-def _detach(loop: str | None, name: str) -> None:
+def detach(loop: str | None, name: str) -> None:
     """Let the device go, provided that it is still the one of this volume."""
     if not loop:
         return

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from edge_sim.emulation import dockerinit
+from edge_sim.emulation import dockerdevices, dockerinit
 from edge_sim.emulation.boardroot import BoardPlan, Item
 from edge_sim.emulation.corebuild import install_core
 from edge_sim.emulation.dockeroptions import INIT
@@ -33,10 +33,13 @@ def items(profile: DeviceProfile, plan: BoardPlan) -> tuple[Item, ...]:
     """Return the plan's items that belong into the container, parents first."""
     own = profile.directories()
     from_here = [bind.path for bind in plan.binds if bind.read_only]
+    given = [PurePosixPath(bind.path) for bind in plan.binds if not bind.read_only]
 
     def is_the_boards(item: Item) -> bool:
         if item.path in (*_ENGINES, *_KERNELS) or (item.type == "link" and str(item.target).startswith("usr/")):
             return False
+        if any(PurePosixPath(item.path).is_relative_to(bind) for bind in given):
+            return False  # the engine lays the bind there, and what is in it belongs to this machine
         return item.path in own or not any(_related(item.path, place) for place in from_here)
 
     return tuple(item for item in plan.items if is_the_boards(item))
@@ -54,6 +57,14 @@ def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> 
         found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
         found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
     return tuple(found)
+
+
+def frames(plan: BoardPlan) -> tuple[Item, ...]:
+    """Return the files that the board's first process feeds to its devices; only root reads them."""
+    files = {path: file for device in plan.devices for path, file in dockerdevices.frames(device).items()}
+    folders = {str(folder): None for path in files for folder in list(PurePosixPath(path).parents)[1::-1]}
+    directories = [Item(path=folder, type="directory", mode=0o700) for folder in folders]
+    return (*directories, *(Item(path=path, type="file", mode=0o600, source=file) for path, file in files.items()))
 
 
 def archive(laid: Sequence[Item], profile: DeviceProfile, core: str | None) -> IO[bytes]:

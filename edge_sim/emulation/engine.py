@@ -6,6 +6,7 @@ what is missing before a board of an architecture hangs or dies with "exec forma
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -72,6 +73,29 @@ def connect() -> Any:
             hint="Docker 20.10 or newer is needed: apt-get install docker.io (Debian 11 or newer).",
         )
     return client
+
+
+def sets_firewall(processes: Path = Path("/proc"), settings: Path = Path("/etc/docker/daemon.json")) -> bool:
+    """Tell whether the engine keeps boards apart by rules of its own, as far as this machine shows.
+
+    Without them (``--iptables=false``, which ``.ci/engine`` falls back to) members of a network reach each other.
+    """
+    try:
+        told = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        told = None
+    if isinstance(told, dict) and told.get("iptables") is False:
+        return False
+    return not any(b"--iptables=false" in _arguments(name.parent) for name in processes.glob("[0-9]*/comm"))
+
+
+def _arguments(process: Path) -> list[bytes]:
+    """Return the arguments of a process that is a Docker engine, of no other."""
+    try:
+        is_engine = (process / "comm").read_bytes() == b"dockerd\n"
+        return (process / "cmdline").read_bytes().split(b"\0") if is_engine else []
+    except OSError:  # it has ended
+        return []
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -186,7 +186,12 @@ def docker(info: Mapping[str, Any] | EdgeSimError) -> Iterator[Check]:
     if isinstance(info, EdgeSimError):
         yield _row("Docker engine", "missing", info.brief, "docker", info.hint or "As root on Debian: .ci/engine")
         return
-    yield _row("Docker engine", "ok", f"{info.get('ServerVersion')}, {info.get('Driver')}", "docker")
+    found = f"{info.get('ServerVersion')}, {info.get('Driver')}"
+    if engine.sets_firewall():
+        yield _row("Docker engine", "ok", found, "docker")
+    else:
+        fix = "Start dockerd without --iptables=false."
+        yield _row("Docker engine", "different", f"{found}; no firewall rules: boards reach each other", "docker", fix)
     root = Path(str(info.get("DockerRootDir")))
     if not _is_elsewhere(info) and root.is_dir():
         yield room("free for Docker", root, DOCKER_FREE_MIB, "docker", "docker image prune")

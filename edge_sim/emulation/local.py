@@ -24,14 +24,15 @@ from edge_sim.facts import HostFacts, Node
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.scenario import BoardFile, DeviceLines
+    from edge_sim.emulation.boarddevices import DeviceBacking
+    from edge_sim.emulation.scenario import BoardFile
 
 
 class LocalBoard:
     """A board made from a profile; a context manager. Leaving it ends every process and removes every trace.
 
     ``directory`` must be missing or empty; without it a temporary one is made. ``keep`` leaves the directory in
-    place at the end. ``files`` and ``lines`` come from a scenario; ``binds`` are host paths that appear writable at
+    place at the end. ``files`` and ``devices`` come from a scenario; ``binds`` are host paths that appear writable at
     board paths. ``core`` is the factory's core version, None for none. ``only`` restricts the modes that are tried.
 
     After ``with``: ``root`` the directory, ``facts`` the board as rules see it, ``proves`` what a run on it
@@ -51,7 +52,7 @@ class LocalBoard:
         *,
         keep: bool = False,
         files: Sequence[BoardFile] = (),
-        lines: Sequence[DeviceLines] = (),
+        devices: Sequence[DeviceBacking] = (),
         binds: Mapping[str, Path] | None = None,
         core: str | None = None,
         only: Sequence[Mode] | None = None,
@@ -59,7 +60,8 @@ class LocalBoard:
         if directory and directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(f"{directory}: a board needs an empty or a new directory")
         self.profile = profile
-        self._plan = boardroot.plan(profile, files=files, lines=lines, binds=binds)
+        self._plan = boardroot.plan(profile, files=files, devices=devices, binds=binds)
+        _refuse_block_devices(self._plan)
         self._directory = directory.absolute() if directory else None
         self._keep = keep
         self._core = core
@@ -200,10 +202,18 @@ class LocalBoard:
         raise UnsupportedEnvironmentError("no local board can be made here", details=reasons)
 
 
+def _refuse_block_devices(plan: boardroot.BoardPlan) -> None:
+    for device in plan.devices:
+        if device.backing == "loop":
+            raise UnsupportedEnvironmentError(
+                f"{device.path}: only a board in a container has a block device of its own", hint="Use --driver docker."
+            )
+
+
 def _facts(profile: DeviceProfile, plan: boardroot.BoardPlan) -> HostFacts:
     """Return the profile's facts with what the plan adds, without devices that no simulated board has."""
     facts = profile.facts()
-    absent = {device.path for device in profile.devices if device.backing == "none"}
+    absent = {device.path for device in profile.devices} - {device.path for device in plan.devices}
     paths = {path: node for path, node in facts.paths.items() if path not in absent}
     for item in plan.items:
         mode = 0o777 if item.type == "link" else item.mode

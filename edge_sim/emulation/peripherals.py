@@ -1,8 +1,9 @@
 """What answers at a board's device nodes, served by the board's first process in one loop.
 
 A peer sits at the master end of a pseudo terminal. ``silent`` hears everything and says nothing; ``nmea`` is a GPS
-receiver that reports once a second; ``lines`` says a scenario's lines, one a second, over and over. ``null``,
-``zero`` and ``random`` stand in for the kernel's nodes where none can be made.
+receiver that reports once a second; ``lines`` says a scenario's lines, one a second, over and over; ``frames`` gives
+a folder's files as fast as they are read. ``null``, ``zero`` and ``random`` stand in for the kernel's nodes where none
+can be made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from edge_sim.emulation.boardroot import BoardDevice
+from edge_sim.emulation.boarddevices import BoardDevice
 from edge_sim.emulation.pty import Pair, set_raw
 
 _BLOCK = 1024
@@ -31,6 +32,7 @@ class Peer:
     says: Iterator[bytes] | None = None
     feeds: Callable[[int], bytes] | None = None
     next_at: float = 0.0
+    unsent: bytes = b""
 
     def tick(self, now: float) -> None:
         """Say the next line when its second has come; unread lines are dropped, as a full UART drops them."""
@@ -49,13 +51,15 @@ class Peer:
             except OSError:
                 return
         if events & select.POLLOUT and self.feeds:
-            self._send(self.feeds(_BLOCK))
+            data = self.unsent or self.feeds(_BLOCK)
+            self.unsent = data[self._send(data) :]
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> int:
+        """Return how much of it was taken."""
         try:
-            os.write(self.pair.master, data)
+            return os.write(self.pair.master, data)
         except BlockingIOError:
-            return
+            return 0
 
 
 def peer_for(device: BoardDevice, pair: Pair) -> Peer:
@@ -66,6 +70,8 @@ def peer_for(device: BoardDevice, pair: Pair) -> Peer:
         return Peer(pair=pair, feeds=bytes)
     if device.backing == "random":
         return Peer(pair=pair, feeds=os.urandom)
+    if device.peer == "frames":
+        return Peer(pair=pair, feeds=Frames(device.frames).read)
     if device.peer == "nmea":
         return Peer(pair=pair, says=nmea())
     if device.peer == "lines" and device.lines:
@@ -89,6 +95,20 @@ def serve(peers: Sequence[Peer], until: int) -> None:
             by_master[descriptor].serve(events)
         for peer in peers:
             peer.tick(time.monotonic())
+
+
+class Frames:
+    """The bytes of files, one after the other, over and over."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._files = cycle(files)
+        self._file = open(next(self._files), "rb")  # noqa: SIM115 - it lives as long as the board
+
+    def read(self, size: int) -> bytes:
+        while not (data := self._file.read(size)):
+            self._file.close()
+            self._file = open(next(self._files), "rb")  # noqa: SIM115
+        return data
 
 
 def nmea() -> Iterator[bytes]:

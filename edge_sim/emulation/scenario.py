@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from edge_sim.definitions.reader import read, refuse_loss
 from edge_sim.definitions.tree import plain
 from edge_sim.documents import Place
+from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.model import SECTIONS
 
@@ -75,14 +76,6 @@ class BoardFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeviceLines:
-    """What is heard on a serial device: the lines of a file, over and over."""
-
-    path: str
-    lines: Path
-
-
-@dataclass(frozen=True, kw_only=True)
 class Invocation:
     """One call of a function and what its result must at least hold."""
 
@@ -116,7 +109,7 @@ class Scenario:
     sources: tuple[Source, ...] = ()
     code: tuple[Code, ...] = ()
     files: tuple[BoardFile, ...] = ()
-    devices: tuple[DeviceLines, ...] = ()
+    devices: tuple[DeviceBacking, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     updates: tuple[Update, ...] = ()
 
@@ -149,7 +142,7 @@ def load(path: Path) -> Scenario:
         sources=_each(top, "sources", _source),
         code=_each(top, "code", _code),
         files=_each(top, "files", _board_file),
-        devices=_each(top, "devices", _device_lines),
+        devices=_each(top, "devices", _device),
         invocations=_each(top, "invocations", _invocation),
         updates=_each(top, "updates", _update),
     )
@@ -252,10 +245,17 @@ def _board_file(place: Place) -> BoardFile:
     )
 
 
-def _device_lines(place: Place) -> DeviceLines:
-    got = place.mapping(("path", "lines"))
-    path = got["path"].text(r"/dev/.+", "a path below /dev")
-    return DeviceLines(path=path, lines=_existing(got["lines"], folder=False))
+def _device(place: Place) -> DeviceBacking:
+    got = place.mapping(("path",), ("lines", "frames", "block", "host"))
+    if len(got) != 2:
+        place.fail("takes path and exactly one of lines, frames, block and host")
+    return DeviceBacking(
+        path=got["path"].text(r"/dev/.+", "a path below /dev"),
+        lines=_existing(got["lines"], folder=False) if "lines" in got else None,
+        frames=_existing(got["frames"], folder=True) if "frames" in got else None,
+        size_kib=got["block"].kib() if "block" in got else None,
+        host=Path(got["host"].text(r"/dev/.+", "a path below /dev")) if "host" in got else None,
+    )
 
 
 def _invocation(place: Place) -> Invocation:

@@ -73,7 +73,7 @@ def _given(scenario: Scenario) -> Iterator[Path]:
     yield from (source.path for source in scenario.sources if source.path)
     yield from (code.folder for code in scenario.code)
     yield from (file.copy for file in scenario.files if file.copy)
-    yield from (device.lines for device in scenario.devices)
+    yield from (path for device in scenario.devices for path in (device.lines, device.frames) if path)
 
 
 def _run(scenario: Scenario, profiles: Sequence[DeviceProfile], progress: Progress) -> Mapping[str, Outcome]:

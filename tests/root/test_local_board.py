@@ -6,6 +6,7 @@ The same tests run as root and, in a process of their own, as a plain user with 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pwd
@@ -22,8 +23,9 @@ from pathlib import Path
 import pytest
 
 from edge_sim.emulation import capabilities
+from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.local import LocalBoard
-from edge_sim.emulation.scenario import BoardFile, DeviceLines
+from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
 from tests import mounts
@@ -153,11 +155,32 @@ def test_a_scenarios_lines_and_files_are_there(tmp_path: Path) -> None:
         BoardFile(path="/srv/data", copy=data, owner="pi", group="gpio", mode=0o640),
         BoardFile(path="/srv/out", group="video", mode=0o770),
     ]
-    with LocalBoard(PI, files=files, lines=[DeviceLines(path="/dev/ttyUSB0", lines=said)]) as board:
+    with LocalBoard(PI, files=files, devices=[DeviceBacking(path="/dev/ttyUSB0", lines=said)]) as board:
         script = "stat -c '%u:%g %a' /srv/data /srv/data/one.csv /srv/out; cat /srv/data/one.csv; head -n1 /dev/ttyUSB0"
         result = board.exec([*as_user(110, 996, 997, 20), "sh", "-c", script], inside=True)
         assert result.stdout.splitlines() == ["1000:997 750", "1000:997 640", "0:44 770", "1,2", "21.5 C"]
         assert board.facts.paths["/srv/out"].gid == 44
+
+
+def test_frames_and_a_device_of_this_machine_are_there(tmp_path: Path) -> None:
+    for name in ("1", "2", "3"):
+        (tmp_path / name).write_bytes(name.encode() * 5000)
+    devices = [
+        DeviceBacking(path="/dev/video0", frames=tmp_path),
+        DeviceBacking(path="/dev/gpiomem", host=Path("/dev/full")),
+    ]
+    with LocalBoard(PI, devices=devices) as board:
+        heard = board.exec(["sh", "-c", "head -c 20000 /dev/video0 | md5sum; cp /etc/passwd /dev/gpiomem"], inside=True)
+        wanted = b"1" * 5000 + b"2" * 5000 + b"3" * 5000 + b"1" * 5000
+        assert heard.stdout.split()[0] == hashlib.md5(wanted).hexdigest(), heard.stderr
+        assert "No space left" in heard.stderr
+        assert any("this machine's /dev/full" in note for note in board.notes)
+
+
+def test_only_a_board_in_a_container_has_a_block_device() -> None:
+    with pytest.raises(UnsupportedEnvironmentError, match="only a board in a container") as caught:
+        LocalBoard(PI, devices=[DeviceBacking(path="/dev/mmcblk0", size_kib=1024)])
+    assert "--driver docker" in (caught.value.hint or "")
 
 
 def test_a_bind_is_the_hosts_directory_writable(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ import os
 import sys
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from edge_sim.emulation import boardroot, capabilities
+from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.boardroot import BoardPlan, Item, plan
 from edge_sim.emulation.peripherals import nmea
-from edge_sim.emulation.scenario import BoardFile, DeviceLines
+from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import load_profile
 
@@ -95,12 +97,48 @@ def test_what_cannot_be_laid_is_refused(file: BoardFile, said: str) -> None:
 def test_lines_belong_to_a_serial_device(tmp_path: Path) -> None:
     said = tmp_path / "lines"
     said.write_text("one\ntwo\n")
-    made = plan(PI, lines=[DeviceLines(path="/dev/ttyUSB0", lines=said)])
+    made = plan(PI, devices=[DeviceBacking(path="/dev/ttyUSB0", lines=said)])
     device = next(d for d in made.devices if d.path == "/dev/ttyUSB0")
     assert (device.peer, device.lines) == ("lines", ("one", "two"))
     with pytest.raises(InvalidDefinitionError, match="no serial device there") as caught:
-        plan(PI, lines=[DeviceLines(path="/dev/gpiomem", lines=said)])
+        plan(PI, devices=[DeviceBacking(path="/dev/gpiomem", lines=said)])
     assert "/dev/ttyAMA0" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "said"),
+    [
+        ("/dev/nothing", {"size_kib": 4}, "has no device there"),
+        ("/dev/video0", {"size_kib": 4}, "only a block device has a size, this is a char device"),
+        ("/dev/mmcblk0", {"size_kib": 0}, "of 1 KiB to 64 GiB"),
+        ("/dev/mmcblk0", {"size_kib": 65 << 20}, "of 1 KiB to 64 GiB"),
+        ("/dev/mmcblk0", {"frames": Path("frames")}, "frames come out of a character device"),
+        ("/dev/video0", {"frames": Path("none")}, "holds no frame"),
+        ("/dev/mmcblk0", {"host": Path("/dev/null")}, "/dev/null on this machine is no block device"),
+        ("/dev/video0", {"host": Path("/etc/passwd")}, "/etc/passwd on this machine is no char device"),
+        ("/dev/video0", {"host": Path("/dev/gone")}, "/dev/gone on this machine: No such file"),
+    ],
+)
+def test_a_backing_that_cannot_stand_there_is_refused(
+    tmp_path: Path, path: str, given: dict[str, Any], said: str
+) -> None:
+    for name, content in (("frames", b"x"), ("none", b"")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1").write_bytes(content)
+    if "frames" in given:
+        given = {"frames": tmp_path / given["frames"]}
+    with pytest.raises(InvalidDefinitionError, match=said):
+        plan(PI, devices=[DeviceBacking(path=path, **given)])
+
+
+def test_frames_are_a_folders_files_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("10", "09", "2"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    made = plan(PI, devices=[DeviceBacking(path="/dev/video0", frames=tmp_path)])
+    assert BoardPlan.from_json(json.loads(json.dumps(made.to_json()))) == made
+    device = next(d for d in made.devices if d.path == "/dev/video0")
+    assert [Path(file).name for file in device.frames] == ["09", "10", "2"]
 
 
 def test_devices_without_backing_are_not_made() -> None:

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from edge_sim.emulation import boardroot, boards, dockerinit, dockeroptions, dockertree
+from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.dockeroptions import Wanted
 from edge_sim.emulation.dockerprogram import ContainerProgram
-from edge_sim.emulation.scenario import BoardFile, DeviceLines
+from edge_sim.emulation.scenario import BoardFile
 from edge_sim.profiles import DeviceProfile, load_profile
 
 ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "raspberry-pi-3", "openwrt-armv7"))
@@ -97,8 +98,8 @@ def test_devices_are_passed_one_by_one_and_terminals_are_made_inside() -> None:
 
 def test_a_scenarios_lines_replace_the_gps(tmp_path: Path) -> None:
     (tmp_path / "said").write_text("21.5 C\n22.0 C\n")
-    lines = [DeviceLines(path="/dev/ttyUSB0", lines=tmp_path / "said")]
-    devices = {device["path"]: device for device in _init(ZERO, lines=lines)["devices"]}
+    backings = [DeviceBacking(path="/dev/ttyUSB0", lines=tmp_path / "said")]
+    devices = {device["path"]: device for device in _init(ZERO, devices=backings)["devices"]}
     assert devices["/dev/ttyUSB0"]["says"] == ["21.5 C\r\n", "22.0 C\r\n"]
 
 

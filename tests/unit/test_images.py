@@ -382,3 +382,28 @@ def test_a_machine_without_a_mirror_or_mmdebstrap_is_told_so(
     with pytest.raises(UnsupportedEnvironmentError, match="no mirror for Debian bookworm"):
         bases.make("x86_64", quiet)
     assert not [*cache.iterdir()]
+
+
+def _engine_process(processes: Path, name: str, *arguments: str) -> None:
+    (processes / "7").mkdir(parents=True)
+    (processes / "7/comm").write_text(f"{name}\n")
+    (processes / "7/cmdline").write_bytes(b"\0".join(word.encode() for word in (name, *arguments)) + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "settings", "sets"),
+    [
+        ("dockerd", ("--iptables=false",), None, False),
+        ("dockerd", (), '{"iptables": false}', False),
+        ("dockerd", (), '{"iptables": true}', True),
+        ("dockerd", (), "not JSON", True),
+        ("grep", ("--iptables=false",), None, True),
+    ],
+)
+def test_an_engine_without_firewall_rules_is_seen(
+    tmp_path: Path, name: str, arguments: tuple[str, ...], settings: str | None, sets: bool
+) -> None:
+    _engine_process(tmp_path / "proc", name, *arguments)
+    if settings:
+        (tmp_path / "daemon.json").write_text(settings)
+    assert engine.sets_firewall(tmp_path / "proc", tmp_path / "daemon.json") is sets

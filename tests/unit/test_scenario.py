@@ -10,10 +10,13 @@ import pytest
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import dump
 from edge_sim.documents import MAX_BYTES
+from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.scenario import BoardFile, differences, load
 from edge_sim.errors import EdgeSimError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
+
+BACKING = "  - path: /dev/ttyUSB0\n    lines: gps.nmea\n"
 
 
 @pytest.fixture
@@ -83,6 +86,22 @@ def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: st
     where = int(error.brief.split(":")[1])
     assert error.brief.startswith(str(folder / "edge-sim.yaml"))
     assert abs(where - line) <= 1 or "no code" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("block: 8 MiB", {"size_kib": 8192}), ("host: /dev/null", {"host": Path("/dev/null")})],
+)
+def test_what_stands_behind_a_device(folder: Path, given: str, found: dict[str, object]) -> None:
+    edit(folder, BACKING, f"  - path: /dev/mmcblk0\n    {given}\n")
+    device = load(folder).devices[0]
+    assert device == DeviceBacking(path="/dev/mmcblk0", **found)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", ["path: /dev/video0", "path: /dev/video0\n    block: 4\n    host: /dev/null"])
+def test_a_device_has_exactly_one_backing(folder: Path, given: str) -> None:
+    edit(folder, BACKING, f"  - {given}\n")
+    assert "exactly one of lines, frames, block and host" in fault(folder).brief
 
 
 def test_yaml_faults_have_line_and_column(folder: Path) -> None:
