@@ -1,9 +1,9 @@
 """Base file systems for boards where no registry is at hand: Debian's, made by mmdebstrap from Debian's packages.
 
-``python -m edge_sim.emulation.bases`` makes the missing ones of the four (``make base-images``). A base is what
-debian:bookworm-slim is, and the agent's packages. It is kept as ``<debian architecture>-<recipe>-<content>.tar``; as
-long as the recipe below stays what it is nothing is made again. The same packages give the same bytes, so boards of
-two machines can be compared by their base's name. ``images`` brings a base into the engine.
+A base is what debian:bookworm-slim is, and the agent's packages. It is kept as
+``<debian architecture>-<recipe>-<content>.tar``; as long as the recipe below stays what it is nothing is made again.
+The same packages give the same bytes, so boards of two machines can be compared by their base's name. ``images``
+brings a base into the engine, ``baseimages`` makes and brings in all four.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,10 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.process import run
 
 PACKAGES = ("python3", "python3-click", "python3-paho-mqtt", "python3-psutil", "python3-yaml")
@@ -192,37 +189,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-
-
-def main() -> None:
-    """Make the missing bases and bring them into the engine; what cannot be made is told, and the others are."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        failed = _make_all()
-    except EdgeSimError as error:
-        click.echo(error.explained(), err=True)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(failed[0].exit_status if failed else 0)
-
-
-def _make_all() -> list[EdgeSimError]:
-    """Return what failed, after telling it."""
-    from edge_sim.emulation import engine, images
-
-    failed: list[EdgeSimError] = []
-    for architecture in ARCHITECTURES:
-        with contextlib.closing(engine.connect()) as client:  # without an engine a base is of no use
-            try:
-                base = make(architecture, click.echo)
-            except EdgeSimError as error:
-                click.echo(error.explained(), err=True)
-                failed.append(error)
-            else:
-                click.echo(f"{base.architecture}: {images.import_base(base, client, click.echo)}")
-    return failed
-
-
-if __name__ == "__main__":
-    main()

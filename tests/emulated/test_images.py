@@ -177,6 +177,6 @@ def hanging(client: Any) -> list[str]:
 def test_base_images_a_second_time_makes_nothing(client: Any) -> None:
     if any(bases.cached(architecture) is None for architecture in ARCHITECTURES):
         pytest.skip("not all four bases are there; make base-images")
-    argv = [sys.executable, "-m", "edge_sim.emulation.bases"]
+    argv = [sys.executable, "-m", "edge_sim.emulation.baseimages"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=True)
     assert done.stdout.count("is there, nothing to do") == len(ARCHITECTURES)
