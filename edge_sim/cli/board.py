@@ -8,22 +8,23 @@ import os
 import re
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
 from edge_sim.cli import cloud
+from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.run import ONE_OF_EACH, bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.dockerboard import DockerBoard
+    from edge_sim.emulation.scenario import BoardFile
 
 CONNECT_S = 60.0
 _FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -33,6 +34,9 @@ _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
 @click.group("board")
 def command() -> None:
     """Boards in containers, of four architectures."""
+
+
+command.add_command(exec_)
 
 
 @command.command()
@@ -65,7 +69,20 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 @click.option("--name", metavar="NAME", help="What to call it; default: the profile's name.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
 @click.option("--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="Its broker; default: the running cloud's.")
+@click.option(
+    "--broker-cafile",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the board's; our images have none.",
+)
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on the board.")
+@click.option(
+    "--device",
+    "passed",
+    multiple=True,
+    metavar="HOST:BOARD",
+    help="A device node of this machine, for one of the board's.",
+)
 @click.option("--no-containers", is_flag=True, help="No containerised functions: the board gets no CAP_SYS_ADMIN.")
 @_FORMAT
 def up(
@@ -73,7 +90,9 @@ def up(
     name: str | None,
     thing: str | None,
     mqtt: str | None,
+    broker_cafile: Path | None,
     binds: tuple[str, ...],
+    passed: tuple[str, ...],
     no_containers: bool,
     fmt: str,
 ) -> None:
@@ -84,6 +103,7 @@ def up(
              edge-sim board up --profile raspberry-pi-3
     """
     from edge_sim.emulation import boards, images
+    from edge_sim.emulation.boarddevices import DeviceBacking
     from edge_sim.emulation.dockerboard import DockerBoard
     from edge_sim.profiles import load_profile
     from edge_sim.runs.agentprocess import AgentProcess
@@ -93,7 +113,12 @@ def up(
     name = _checked(name or profile.name)
     thing = _checked(thing or name)
     mqtt = mqtt or cloud.advertised_broker()
+    agent = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
+    trusted = _trusted(broker_cafile, mqtt)
+    if trusted:
+        agent["cafile"] = trusted[0].path
     given = dict(bind(text) for text in binds)
+    devices = [DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in passed)]
     with _engine() as engine:
         if any(board.name == name for board in boards.listed(engine)):
             raise UsageError(f"a board named {name} is there already", hint="Name this one with --name.")
@@ -108,7 +133,9 @@ def up(
                 image=image,
                 network=network,
                 name=f"{boards.PREFIX}{name}",
-                agent={"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root},
+                agent=agent,
+                files=trusted,
+                devices=devices,
                 binds=given,
                 core=profile.greengrass.version,
                 contained=not no_containers,
@@ -152,36 +179,11 @@ def list_(fmt: str) -> None:
     if fmt == "json":
         click.echo(json.dumps([asdict(board) for board in found], indent=2))
         return
+    if not found:
+        click.echo("no boards; make one: edge-sim board up --profile NAME", err=True)
     width = max((len(board.name) for board in found), default=0)
     for board in found:
         click.echo(f"{board.name:<{width}}  {board.architecture:<8}  {board.state:<8}  {board.thing}  {board.mqtt}")
-
-
-@command.command("exec", context_settings={"ignore_unknown_options": True})
-@click.argument("name")
-@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(name: str, argv: tuple[str, ...]) -> None:
-    """Run a program on a board as its root, without input. Example: edge-sim board exec raspberry-pi-3 -- uname -m"""
-    from edge_sim.emulation import boards
-    from edge_sim.emulation.dockerprogram import started
-
-    with _engine() as engine:
-        program = started(engine, boards.find(engine, name).id, argv, umask=0o022)
-        copies = [
-            threading.Thread(target=_copy, args=pair, daemon=True)
-            for pair in ((program.stdout, sys.stdout), (program.stderr, sys.stderr))
-        ]
-        for copy in copies:
-            copy.start()
-        try:
-            status = program.wait()
-        except KeyboardInterrupt:
-            program.terminate()
-            raise
-        for copy in copies:
-            copy.join()
-        program.close()
-    sys.exit(status)
 
 
 @command.command()
@@ -217,6 +219,18 @@ def _engine() -> Iterator[Any]:
 
     with contextlib.closing(engine.connect()) as client:
         yield client
+
+
+def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
+    """Return the CA certificates as a file of the board; raises UsageError where they would check nothing."""
+    from edge_sim.cloud.broker import tls_context
+    from edge_sim.emulation.scenario import BoardFile
+    from edge_sim.runs.drivers import CAFILE
+
+    if cafile is None:
+        return []
+    tls_context(mqtt, cafile)
+    return [BoardFile(path=CAFILE, copy=cafile)]
 
 
 def _network(engine: Any, name: str, mqtt: str, marks: dict[str, str]) -> str:
@@ -256,12 +270,6 @@ def _checked(name: str) -> str:
     if not re.fullmatch(_NAME, name):
         raise UsageError(f"{name}: not a name for a board", hint="Letters, digits, - and _, at most 63.")
     return name
-
-
-def _copy(stream: IO[str], to: IO[str]) -> None:
-    for line in stream:
-        to.write(line)
-        to.flush()
 
 
 def _progress(text: str) -> None:

@@ -65,6 +65,13 @@ class ContainerProgram:
     def kill(self) -> None:
         self._send(signal.SIGKILL)
 
+    def write(self, data: bytes) -> None:
+        """Give a program that was started interactive some input; raises OSError when it takes no more."""
+        self._connection._sock.sendall(data)
+
+    def end_input(self) -> None:
+        self._connection._sock.shutdown(socket.SHUT_WR)
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Return all of both outputs; raises subprocess.TimeoutExpired, after which only ``close`` makes sense."""
         found: dict[str, str] = {}
@@ -129,15 +136,21 @@ def started(
     umask: int,
     env: Mapping[str, str] | None = None,
     cwd: str = "/",
+    interactive: bool = False,
 ) -> ContainerProgram:
-    """Start a program in a running container as its root. Raises UnsupportedEnvironmentError."""
+    """Start a program in a running container as its root. Raises UnsupportedEnvironmentError.
+
+    Without ``interactive`` its input is empty.
+    """
     import docker
 
     api = engine.api
     # The engine starts programs with umask 0022, whatever the container's first process has.
     whole = list(argv) if umask == 0o022 else ["sh", "-c", _UMASK, "sh", f"{umask:04o}", *argv]
     try:
-        number: str = api.exec_create(container, whole, environment=dict(env or {}), workdir=cwd, user="0:0")["Id"]
+        number: str = api.exec_create(
+            container, whole, environment=dict(env or {}), workdir=cwd, user="0:0", stdin=interactive
+        )["Id"]
         connection = api.exec_start(number, socket=True)
     except docker.errors.APIError as error:
         raise UnsupportedEnvironmentError(f"{argv[0]}: the board does not run: {error.explanation}") from error

@@ -7,18 +7,23 @@ cannot run them and a caller that says so.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import engine
+from edge_sim.emulation import boards, dockernetwork, engine
+from edge_sim.emulation.dockerboard import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
-from tests.emulated.containers import NOT_RUN, RUN, none_run
+from edge_sim.profiles import load_profile
+from tests.emulated.containers import NOT_RUN, RUN, image_of, none_run
 
 STEP_LIMIT_S = 1500
 """For a test or one of its fixtures; the longest is an image that stands on a registry's base."""
@@ -33,6 +38,42 @@ def client() -> Iterator[Any]:
         none_run(error, list(ARCHITECTURES))
     with contextlib.closing(made):
         yield made
+
+
+@pytest.fixture
+def board_of(client: Any) -> Iterator[Callable[..., DockerBoard]]:
+    """Make boards without an agent, on one network, that end with the test."""
+    shared = f"edge-sim-test-{os.getpid()}"
+    with (
+        dockernetwork.temporary(client, shared, boards.labels(lasting=False)) as network,
+        contextlib.ExitStack() as stack,
+    ):
+
+        def make(name: str, **options: Any) -> DockerBoard:
+            profile = load_profile(name)
+            image = image_of(client, profile.architecture)
+            own = f"{shared}-{name}"
+            marks = boards.labels(own, profile=profile, lasting=False)
+            board = DockerBoard(
+                profile, engine=client, image=image, network=network.name, name=own, labels=marks, **options
+            )
+            return stack.enter_context(board)
+
+        yield make
+
+
+@pytest.fixture
+def cloud() -> Iterator[dict[str, str]]:
+    """``edge-sim cloud serve --bind docker``, and what it said."""
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--bind", "docker", "--format", "json"]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,20 +30,6 @@ def left(client: Any, process: int) -> list[str]:
     names += [volume.name for volume in client.volumes.list()]
     names += [network.name for network in client.networks.list()]
     return [name for name in names if name.startswith(mark)]
-
-
-@pytest.fixture
-def cloud() -> Iterator[dict[str, str]]:
-    """``edge-sim cloud serve --bind docker``, and what it said."""
-    argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--bind", "docker", "--format", "json"]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("profile", ["generic-x86_64", "raspberry-pi-3"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ import pytest
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.run import ONE_OF_EACH
-from edge_sim.emulation import boards, dockernetwork
 from edge_sim.emulation.dockerboard import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.profiles import load_profile
-from tests.emulated.containers import EXAMPLE, RUN, edge_sim, image_of, those_ready
+from tests.emulated.containers import EXAMPLE, RUN, edge_sim, those_ready
 
 pytestmark = pytest.mark.emulated
 LSTAT = """
@@ -44,28 +41,6 @@ try:
 except OSError as error:
     print(type(error).__name__)
 """
-
-
-@pytest.fixture
-def board_of(client: Any) -> Iterator[Callable[..., DockerBoard]]:
-    """Make boards without an agent, on one network, that end with the test."""
-    shared = f"edge-sim-test-{os.getpid()}"
-    with (
-        dockernetwork.temporary(client, shared, boards.labels(lasting=False)) as network,
-        contextlib.ExitStack() as stack,
-    ):
-
-        def make(name: str, **options: Any) -> DockerBoard:
-            profile = load_profile(name)
-            image = image_of(client, profile.architecture)
-            own = f"{shared}-{name}"
-            marks = boards.labels(own, profile=profile, lasting=False)
-            board = DockerBoard(
-                profile, engine=client, image=image, network=network.name, name=own, labels=marks, **options
-            )
-            return stack.enter_context(board)
-
-        yield make
 
 
 @pytest.fixture(scope="module")
