@@ -37,7 +37,8 @@ class Source:
     """What a resource's address leads to: a folder to pack or a file as it is, or a secret's text.
 
     ``address`` is the S3 URI, the training job's ARN or the secret's ARN. ``object_uri`` is where the package
-    lies in S3 (a training job's output; for ``s3`` the address itself); its ending says the archive format.
+    lies in S3 (a training job's output; for ``s3`` the address itself); its ending says the archive format. ``stages``
+    are a secret's values under other labels than AWSCURRENT.
     """
 
     kind: SourceKind
@@ -45,6 +46,7 @@ class Source:
     object_uri: str | None = None
     path: Path | None = None
     value: str | None = field(default=None, repr=False)
+    stages: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A whole scenario; the three definitions are …DefinitionVersion objects as the API takes them."""
+    """A whole scenario; the definitions are …DefinitionVersion objects as the API takes them."""
 
     name: str
     file: Path
@@ -106,6 +108,7 @@ class Scenario:
     resources: Mapping[str, Any]
     functions: Mapping[str, Any]
     core: Mapping[str, Any]
+    subscriptions: Mapping[str, Any] | None = None
     sources: tuple[Source, ...] = ()
     code: tuple[Code, ...] = ()
     files: tuple[BoardFile, ...] = ()
@@ -131,7 +134,7 @@ def load(path: Path) -> Scenario:
     top["edgeSim"].text("1", "1, the version of this format")
     group = top["group"]
     words = ("core", "resources", "functions")
-    definitions = group.mapping(words) if group.is_mapping else dict.fromkeys(words, group)
+    definitions = group.mapping(words, ("subscriptions",)) if group.is_mapping else dict.fromkeys(words, group)
     scenario = Scenario(
         name=top["name"].text(),
         file=file,
@@ -139,6 +142,7 @@ def load(path: Path) -> Scenario:
         core=_definition(definitions["core"], "core"),
         resources=_definition(definitions["resources"], "resources"),
         functions=_definition(definitions["functions"], "functions"),
+        subscriptions=_table(definitions.get("subscriptions"), group),
         sources=_each(top, "sources", _source),
         code=_each(top, "code", _code),
         files=_each(top, "files", _board_file),
@@ -148,22 +152,6 @@ def load(path: Path) -> Scenario:
     )
     _check(scenario, top)
     return scenario
-
-
-def differences(expect: Any, actual: Any, where: str = "result") -> list[str]:
-    """Return what is missing or different in ``actual``; of an object, only the expected keys are looked at."""
-    if isinstance(expect, Mapping):
-        if not isinstance(actual, Mapping):
-            return [f"{where}: expected an object, got {actual!r}"]
-        found = []
-        for key, value in expect.items():
-            if key not in actual:
-                found.append(f"{where}.{key}: expected {value!r}, but it is not there")
-            else:
-                found += differences(value, actual[key], f"{where}.{key}")
-        return found
-    same = expect == actual and isinstance(expect, bool) == isinstance(actual, bool)
-    return [] if same else [f"{where}: expected {expect!r}, got {actual!r}"]
 
 
 def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:
@@ -196,20 +184,27 @@ def _definition(place: Place, name: str) -> dict[str, Any]:
     return version
 
 
+def _table(place: Place | None, group: Place) -> dict[str, Any] | None:
+    """Return the subscriptions, from a file of their own or the one with the whole group, where there are any."""
+    in_one = not group.is_mapping and "subscriptions" in read(_existing(group, folder=False)).sections
+    return _definition(place or group, "subscriptions") if place or in_one else None
+
+
 def _source(place: Place) -> Source:
-    got = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value"))
+    got = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value", "stages"))
     kinds: list[SourceKind] = [kind for kind in _KINDS if kind in got]
     if len(kinds) != 1:
         place.fail("a source names exactly one of s3, trainingJob, secret")
     kind = kinds[0]
     needed = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
-    extra = set(got) - {kind} - needed - (set() if kind == "secret" else {"folder", "file"})
+    extra = set(got) - {kind} - needed - ({"stages"} if kind == "secret" else {"folder", "file"})
     if needed - set(got) or extra:
         keys = ", ".join(sorted(needed)) or "nothing more"
         place.fail(f"a {kind} source takes {keys}" + ("" if kind == "secret" else " and folder or file"))
     if kind == "secret":
         arn = got["secret"].text(r"arn:aws[a-z-]*:secretsmanager:.+", "a secret's ARN")
-        return Source(kind=kind, address=arn, value=got["value"].text())
+        stages = {label: value.text() for label, value in got["stages"].entries().items()} if "stages" in got else {}
+        return Source(kind=kind, address=arn, value=got["value"].text(), stages=stages)
     if ("folder" in got) == ("file" in got):
         place.fail(f"a {kind} source takes exactly one of folder and file")
     path = _existing(got["folder"], folder=True) if "folder" in got else _existing(got["file"], folder=False)

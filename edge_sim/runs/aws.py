@@ -54,10 +54,17 @@ class Definitions:
 
     resources: str
     functions: str
+    subscriptions: str | None = None
 
 
-def create_definitions(aws: Aws, name: str, resources: Mapping[str, Any], functions: Mapping[str, Any]) -> Definitions:
-    """Create both definitions, and read the resource version back as it was stored."""
+def create_definitions(
+    aws: Aws,
+    name: str,
+    resources: Mapping[str, Any],
+    functions: Mapping[str, Any],
+    subscriptions: Mapping[str, Any] | None = None,
+) -> Definitions:
+    """Create the definitions, and read the resource version back as it was stored."""
     gg = aws.greengrass
     made = aws.call(gg, "create_resource_definition", Name=name, InitialVersion=resources)
     version = aws.call(
@@ -73,7 +80,11 @@ def create_definitions(aws: Aws, name: str, resources: Mapping[str, Any], functi
         ResourceDefinitionVersionId=version["Version"],
     )
     functions_made = aws.call(gg, "create_function_definition", Name=name, InitialVersion=functions)
-    return Definitions(resources=stored["Arn"], functions=functions_made["LatestVersionArn"])
+    table = None
+    if subscriptions is not None:
+        made = aws.call(gg, "create_subscription_definition", Name=name, InitialVersion=subscriptions)
+        table = made["LatestVersionArn"]
+    return Definitions(resources=stored["Arn"], functions=functions_made["LatestVersionArn"], subscriptions=table)
 
 
 def create_thing(aws: Aws, name: str) -> str:
@@ -95,6 +106,7 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
         CoreDefinitionVersionArn=cores["LatestVersionArn"],
         FunctionDefinitionVersionArn=definitions.functions,
         ResourceDefinitionVersionArn=definitions.resources,
+        **({"SubscriptionDefinitionVersionArn": definitions.subscriptions} if definitions.subscriptions else {}),
     )
     made = aws.call(
         gg,

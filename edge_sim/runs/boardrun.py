@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
-from edge_sim.emulation.scenario import Invocation, Scenario, Update, differences
+from edge_sim.emulation.scenario import Invocation, Scenario, Update
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
@@ -22,6 +22,7 @@ from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.drivers import Driver, Progress
+from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Problem
 
 CONNECT_S = 30.0

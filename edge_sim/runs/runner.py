@@ -55,7 +55,9 @@ def run(
         cloud.load_sources([_source(source) for source in scenario.sources])
         cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
         progress("creating the definitions with boto3")
-        definitions = aws.create_definitions(client, scenario.name, scenario.resources, scenario.functions)
+        definitions = aws.create_definitions(
+            client, scenario.name, scenario.resources, scenario.functions, scenario.subscriptions
+        )
         parts = [BoardRun(scenario, one, cloud, client, definitions, opened, progress) for one in profiles]
         report.boards += _all(parts, opened.at_once)
     return report
@@ -105,8 +107,16 @@ def check_definition(scenario: Scenario) -> None:
     resources, faults = parse.resource_definition(scenario.resources)
     default, functions, more = parse.function_definition(scenario.functions)
     cores, core_faults = parse.core_definition(scenario.core)
-    group = Group(core=cores[0] if cores else None, resources=resources, functions=functions, default_config=default)
-    found = [f for f in (*faults, *more, *core_faults, *rules.check(group)) if f.severity == "error"]
+    table, table_faults = parse.subscription_definition(scenario.subscriptions or {})
+    group = Group(
+        core=cores[0] if cores else None,
+        resources=resources,
+        functions=functions,
+        subscriptions=table,
+        default_config=default,
+    )
+    told = rules.check(group, others=scenario.subscriptions)
+    found = [f for f in (*faults, *more, *core_faults, *table_faults, *told) if f.severity == "error"]
     if found:
         first = found[0]
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -120,7 +130,7 @@ def check_definition(scenario: Scenario) -> None:
 def _source(source: Source) -> dict[str, Any]:
     """Return a source as the cloud's control API takes it."""
     if source.kind == "secret":
-        return {"uri": source.address, "secret": {"SecretString": source.value}}
+        return {"uri": source.address, "secret": {"SecretString": source.value, "Stages": dict(source.stages)}}
     form = "zip" if str(source.object_uri).endswith(".zip") else "tar.gz"
     return {"uri": source.address, "path": str(source.path), "format": form}
 

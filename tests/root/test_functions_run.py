@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.functions import Outcome, invoke
-from edge_sim.emulation.scenario import differences
 from edge_sim.errors import UsageError
+from edge_sim.runs.expected import differences
 from tests import mounts
 from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board, board
 from tests.root.sdk_board import with_secrets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import dump
 from edge_sim.documents import MAX_BYTES
 from edge_sim.emulation.boarddevices import DeviceBacking
-from edge_sim.emulation.scenario import BoardFile, differences, load
+from edge_sim.emulation.scenario import BoardFile, load
 from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.runs.expected import differences
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 
@@ -165,3 +167,22 @@ def test_definitions_may_be_yaml_and_of_any_form_that_is_read(folder: Path) -> N
 )
 def test_differences(expect: object, actual: object, found: list[str]) -> None:
     assert differences(expect, actual) == found
+
+
+def test_subscriptions_and_a_secrets_other_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "scenario"
+    shutil.copytree(EXAMPLE, folder)
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:read-digits:1"
+    table = {"Subscriptions": [{"Id": "1", "Source": arn, "Subject": "a/#", "Target": "cloud"}]}
+    (folder / "subscriptions.json").write_text(json.dumps(table))
+    file = folder / "edge-sim.yaml"
+    text = file.read_text().replace(
+        "  functions: functions.json\n", "  functions: functions.json\n  subscriptions: subscriptions.json\n"
+    )
+    file.write_text(text.replace("value: not-a-real-token", "value: x\n    stages: {AWSPREVIOUS: y}"))
+    scenario = load(folder)
+    assert scenario.subscriptions == table
+    (secret,) = (source for source in scenario.sources if source.kind == "secret")
+    assert (secret.value, secret.stages) == ("x", {"AWSPREVIOUS": "y"})
+    assert "AWSPREVIOUS" not in repr(scenario)
+    assert load(EXAMPLE).subscriptions is None

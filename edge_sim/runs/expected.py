@@ -1,0 +1,22 @@
+"""What a function's result must at least hold, compared with what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def differences(expect: Any, actual: Any, where: str = "result") -> list[str]:
+    """Return what is missing or different in ``actual``; of an object, only the expected keys are looked at."""
+    if isinstance(expect, Mapping):
+        if not isinstance(actual, Mapping):
+            return [f"{where}: expected an object, got {actual!r}"]
+        found = []
+        for key, value in expect.items():
+            if key not in actual:
+                found.append(f"{where}.{key}: expected {value!r}, but it is not there")
+            else:
+                found += differences(value, actual[key], f"{where}.{key}")
+        return found
+    same = expect == actual and isinstance(expect, bool) == isinstance(actual, bool)
+    return [] if same else [f"{where}: expected {expect!r}, got {actual!r}"]
