@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import greengrasssdk
 import paho.mqtt.client as paho
+import psutil
 import pytest
 
 from edge_sim.agent import secrets
@@ -211,3 +212,22 @@ def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment_in_v1s_wor
     assert done["error"].startswith("worker with ")
     assert "failed to initialize: broken: ModuleNotFoundError: No module named 'nowhere'" in done["error"]
     assert "ggc/var/log/user" in done["hint"]
+
+
+def test_functions_end_with_the_agent_even_when_it_is_killed(tmp_path: Path) -> None:
+    with world(tmp_path) as here:
+        pinned = [function(LISTENER, "NoContainer", Pinned=True), function(READER, "GreengrassContainer", Pinned=True)]
+        done = here.deployed(version(here.cloud, pinned))
+        assert done["status"] == "Success", done
+        runtimes = processes("lambda_runtime.py")
+        assert len(runtimes) == 2
+        (agent,) = (p for p in processes("agent run") if len(p.children()) > 1)
+        agent.kill()
+        _, alive = psutil.wait_procs(runtimes, timeout=LIMIT_S)
+        assert alive == []
+
+
+def processes(what: str) -> list[psutil.Process]:
+    """Return the processes of this test's board whose command line holds ``what``."""
+    mine = psutil.Process().children(recursive=True)
+    return [p for p in mine if p.is_running() and what in " ".join(p.cmdline())]
