@@ -87,17 +87,22 @@ class DeployedFunctions:
             if self._closed or deployed == self._running:
                 return
             self._stop()
-            self._running = deployed
             document = json.loads(deployed[0])
+            failed = None
             if any(entry.get("ArtifactArn") for entry in _lambdas(document)):
-                self._start(document)
+                failed = self._start(document)
+            self._running = deployed  # what could not be started for another reason is tried again
+            if failed is not None:
+                self._log.write("ERROR", "A pinned function could not be initialized.", errorString=failed)
+                raise InvalidDefinitionError(failed, hint="The function's log in ggc/var/log/user says more.")
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             self._stop()
 
-    def _start(self, document: dict[str, Any]) -> None:
+    def _start(self, document: dict[str, Any]) -> str | None:
+        """Start everything; return V1's sentence when a pinned function cannot be initialized."""
         from edge_sim.agent.daemon import Daemon
         from edge_sim.greengrass import groupfile
         from edge_sim.greengrass.plan import paths_of_interest
@@ -110,13 +115,10 @@ class DeployedFunctions:
         (self._gg / ADDRESS).parent.mkdir(parents=True, exist_ok=True)
         durable.write(self._gg / ADDRESS, json.dumps(address).encode())
         self._subscribe(group)
-        failed = daemon.start_pinned(START_LIMIT_S)
-        if failed is not None:
-            self._log.write("ERROR", "A pinned function could not be initialized.", errorString=failed)
-            raise InvalidDefinitionError(failed, hint="The function's log in ggc/var/log/user says more.")
+        return daemon.start_pinned(START_LIMIT_S)
 
     def _stop(self) -> None:
-        daemon, self._daemon = self._daemon, None
+        daemon, self._daemon, self._running = self._daemon, None, None
         if daemon is not None:
             (self._gg / ADDRESS).unlink(missing_ok=True)
             daemon.close()

@@ -47,7 +47,8 @@ def install_runtime(root: Path, facts: HostFacts) -> None:
             if path.is_file() and path.read_bytes() == content:
                 continue
             for directory in (top.parent, top, path.parent):
-                directory.mkdir(mode=0o755, exist_ok=True)
+                directory.mkdir(exist_ok=True)
+                directory.chmod(0o755)  # whatever this process's umask is: functions read it
             durable.write(path, content, mode=0o644)
             path.chmod(0o644)
     except OSError as error:

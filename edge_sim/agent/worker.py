@@ -84,6 +84,7 @@ class Worker:
         self._code, self._site, self._log, self._staff = code, site, log, staff
         self._child: subprocess.Popen[bytes] | None = None
         self._killed: str | None = None
+        self._wanted = False
         self._refused: str | None = None
         self._reader: int | None = None
         self._reading = threading.Lock()
@@ -99,9 +100,13 @@ class Worker:
         """Have the process started; returns at once."""
         self._thread.start()
 
-    def kill(self, why: str) -> None:
-        """End the process and all that it started in its process group; ``why`` becomes its cause of death."""
+    def kill(self, why: str, *, wanted: bool = False) -> None:
+        """End the process and all that it started in its process group; ``why`` becomes its cause of death.
+
+        ``wanted``: nothing is wrong, it is not needed any more.
+        """
         self._killed = self._killed or why
+        self._wanted = self._wanted or wanted
         child = self._child
         if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -137,8 +142,10 @@ class Worker:
         os.set_blocking(reader, False)
         try:
             with launch.specification(self.process, self._site.root, added, runtime) as spec:
-                child = launch.start({**spec, "argv": argv, "cgroup": limit and limit.procs}, writer)
-                os.close(writer)
+                try:
+                    child = launch.start({**spec, "argv": argv, "cgroup": limit and limit.procs}, writer)
+                finally:
+                    os.close(writer)
                 with self._reading:
                     self._reader = reader
                 return self._stay(child, limit)
@@ -220,7 +227,7 @@ class Worker:
             text = "Worker consumed all allocated memory! Memory Usage (KB)."
             self._site.log.write("WARN", text, **told, memSize=size, memUsed=used)
         number = -status if status < 0 else status - 128
-        if status < 0 or number in list(signal.Signals):
+        if not self._wanted and (status < 0 or number in list(signal.Signals)):
             state = f"signal: {'killed' if number == signal.SIGKILL else signal.Signals(number).name}"
             self._site.log.write("ERROR", "Worker is ungracefully killed.", **told, state=state)
         if used is not None:

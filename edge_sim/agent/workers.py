@@ -140,6 +140,7 @@ class Workers:
                 return None
             if worker.state == "Waiting":
                 self._let_go(worker)
+                worker.kill(_IDLE, wanted=True)
                 return _IDLE
             if worker.state == "Working":
                 return f"no answer within its Timeout of {worker.process.function.timeout_s:g} s"
@@ -173,7 +174,7 @@ class Workers:
             for invocation in (i for queue in self._waiting.values() for i in queue):
                 _fail(invocation, _CLOSED)
         for worker in workers:
-            worker.kill(_CLOSED)
+            worker.kill(_CLOSED, wanted=True)
         deadline = time.monotonic() + END_LIMIT_S
         for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -211,7 +212,7 @@ class Workers:
         idle = next((w for w in running if w.state == "Waiting" and not self._waiting[w.process.function.id]), None)
         if idle is not None:
             self._let_go(idle)
-            idle.kill(_IDLE)
+            idle.kill(_IDLE, wanted=True)
         return idle is not None
 
     def _let_go(self, worker: Worker) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import memory
+from edge_sim.agent import memory, workers
+from edge_sim.agent.endpoint import Refusal
 from edge_sim.agent.invocations import Outcome
 from tests.root.functions_board import Board, board
 from tests.root.sdk_board import daemon, runtime_log, until, with_code, with_config
@@ -44,6 +45,7 @@ def test_an_idle_worker_takes_the_next_call(here: Board) -> None:
         (first, one), (second, two) = (core.run("read-digits", b"{}").result for _ in range(2))
     assert (first, one, two) == (second, 1, 2)
     assert runtime_log(here).count("[INFO]-Created worker.\t{") == 1
+    assert "ungracefully" not in runtime_log(here)
     assert not Path(f"/proc/{first}").exists()
 
 
@@ -85,6 +87,42 @@ def test_too_many_waiting_calls_are_refused(here: Board) -> None:
             call.join()
     assert any("maxWorkItemCount" in str(r.error) for r in results)
     assert any(r.ok for r in results)
+
+
+def test_an_idle_worker_ends_after_a_while(here: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "IDLE_LIMIT_S", 0.0)
+    with_code(here, "read-digits", PID)
+    with daemon(here) as core:
+        first = core.run("read-digits", b"{}").result
+        until(lambda: not core._workers.everyone())
+        until(lambda: not Path(f"/proc/{first[0]}").exists())
+        assert core.run("read-digits", b"{}").result != first
+
+
+def test_a_token_is_good_for_its_own_function_only(here: Board) -> None:
+    for name in ("read-digits", "sort-wine"):
+        with_code(here, name, PID)
+    with daemon(here) as core:
+        core.run("read-digits", b"{}")
+        (worker,) = core._workers.everyone()
+        own, other = here.function("read-digits").arn, here.function("sort-wine").arn
+        guest = core.environment_of(here.function("read-digits"))["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+        number = core.invoke(worker.token, other, b"{}", "", "RequestResponse")
+        attempts: dict[str, Callable[[], object]] = {
+            "another function's work": lambda: core.take(worker.token, other),
+            "another caller's result": lambda: core.result(guest, number),
+            "work without being a worker": lambda: core.take(guest, own),
+            "a result that nobody asked for": lambda: core.finish(worker.token, own, number, b"{}", ""),
+            "functions' calls with the outside's token": lambda: core.invoke(core.token, own, b"", "", "Event"),
+            "the outside's calls with a function's token": lambda: core.call(worker.token, "sort-wine", b"{}"),
+        }
+        for attempt in attempts.values():
+            with pytest.raises(Refusal) as raised:
+                attempt()
+            assert raised.value.status in (403, 404)
+        assert json.loads(core.result(worker.token, number).result)[1] == 1
+        with pytest.raises(Refusal):
+            core.result(worker.token, number)
 
 
 def test_a_pinned_function_runs_from_the_start_in_one_process(here: Board) -> None:
