@@ -39,12 +39,14 @@ LISTENER, READER, BROKEN = (
 )
 CODE = {
     LISTENER: (
-        "import greengrasssdk, json, os\n"
+        "import greengrasssdk, json, os, time\n"
         "client = greengrasssdk.client('iot-data')\n"
         "client.publish(topic='up/started', payload=json.dumps({'pid': os.getpid()}))\n"
         "def handler(event, context):\n"
         "    answer = {'pid': os.getpid(), 'heard': event, 'on': context.client_context.custom.get('subject')}\n"
         "    client.publish(topic='up/answer', payload=json.dumps(answer))\n"
+        "    while event.get('busy'):\n"
+        "        time.sleep(1)\n"
         "    return answer\n"
     ),
     READER: (
@@ -216,9 +218,19 @@ def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment_in_v1s_wor
 
 def test_functions_end_with_the_agent_even_when_it_is_killed(tmp_path: Path) -> None:
     with world(tmp_path) as here:
-        pinned = [function(LISTENER, "NoContainer", Pinned=True), function(READER, "GreengrassContainer", Pinned=True)]
-        done = here.deployed(version(here.cloud, pinned))
-        assert done["status"] == "Success", done
+        pinned = [
+            function(LISTENER, "NoContainer", Pinned=True, Timeout=600),
+            function(READER, "GreengrassContainer", Pinned=True),
+        ]
+        listening = Listening(here.cloud.mqtt_url)
+        try:
+            done = here.deployed(version(here.cloud, pinned))
+            assert done["status"] == "Success", done
+            assert listening.next()[0] == "up/started"
+            listening.client.publish("down/here", '{"busy": true}', 1)
+            assert listening.next()[0] == "up/answer", "now it is busy, and does not see that its core has gone"
+        finally:
+            listening.close()
         runtimes = processes("lambda_runtime.py")
         assert len(runtimes) == 2
         (agent,) = (p for p in processes("agent run") if len(p.children()) > 1)
