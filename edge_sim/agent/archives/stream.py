@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-PACKED_CHUNK = 128 * 1024
+PACKED_CHUNK = 256 * 1024
 """Bytes read at once. What they inflate to, often about as much, then comes in one piece, which is quickest."""
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 """Bytes inflated and written at once, at most."""
 
 Chunk = bytes | memoryview
