@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -167,6 +168,7 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), help="where everything is made")
     parser.add_argument("--format", choices=["text", "json"], default="text")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what is mounted is taken away again
     engines = [engine for engine in LIMITS if engine == "stdlib" or find_spec("isal")]
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(dir=args.dir) as made, places(args.dir, args.megabytes) as where:
