@@ -22,7 +22,7 @@ import psutil
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.run import ONE_OF_EACH
-from edge_sim.emulation import boards, engine, images
+from edge_sim.emulation import boards, dockerinit, engine, images
 from edge_sim.errors import EdgeSimError
 from edge_sim.profiles import load_profile
 
@@ -90,9 +90,8 @@ def idle_mb(client: Any, mqtt: str, settle_s: float) -> float:
     try:
         seconds([*EDGE_SIM, "board", "up", "--profile", "raspberry-pi-3", "--name", name, "--mqtt", mqtt])
         time.sleep(settle_s)
-        rows = client.api.top(boards.find(client, name).id, ps_args="-eo pid,args")["Processes"]
-        # The board's first process, the agent as its child, and the core, which is no Python.
-        pid = max(int(pid) for pid, argv in rows if "python3" in argv)
+        processes = client.api.top(boards.find(client, name).id, ps_args="-eo pid,comm")["Processes"]
+        (pid,) = [int(pid) for pid, comm in processes if comm == dockerinit.NAME]
         return float(psutil.Process(pid).memory_info().rss) / 1e6
     finally:
         subprocess.run([*EDGE_SIM, "board", "down", name], capture_output=True, timeout=STEP_LIMIT_S, check=False)

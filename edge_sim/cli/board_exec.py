@@ -35,8 +35,10 @@ def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
     program_argv = argv[1:] if argv[0] == "--" else argv
     if not program_argv:
         raise UsageError("board exec takes the program to run", hint=f"edge-sim board exec {name} uname -m")
+    # By the board's shell: it tells a program that is not there by status 127.
+    by_shell = ["sh", "-c", 'exec "$@"', "sh", *program_argv]
     with contextlib.closing(engine.connect()) as client:
-        program = started(client, boards.find(client, name).id, program_argv, umask=0o022, interactive=interactive)
+        program = started(client, boards.find(client, name).id, by_shell, umask=0o022, interactive=interactive)
         copies = [
             threading.Thread(target=_copy, args=pair, daemon=True)
             for pair in ((program.stdout, sys.stdout.buffer), (program.stderr, sys.stderr.buffer))

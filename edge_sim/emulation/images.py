@@ -143,7 +143,7 @@ def _image(architecture: str, file: Path | None) -> _Image:
 
 
 def _has(client: Any, name: str) -> bool:
-    return bool(client.images.list(name=name))
+    return bool(client.api.images(name, quiet=True))
 
 
 def _built(image: _Image, client: Any, progress: Progress) -> str:

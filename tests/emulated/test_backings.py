@@ -106,6 +106,8 @@ def test_board_exec_hands_input_on_and_board_up_takes_a_device(
         full = edge_sim("board", "exec", name, "cp", "/etc/os-release", "/dev/video0", check=False)
         assert "No space left" in full.stderr
         assert edge_sim("board", "exec", name, "--", check=False).returncode == 2
+        unknown = edge_sim("board", "exec", name, "no-such-program", check=False)
+        assert (unknown.returncode, "not found" in unknown.stderr) == (127, True)
     finally:
         edge_sim("board", "down", name)
     assert attached(f"edge-sim-{name}") == []
