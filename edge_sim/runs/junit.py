@@ -1,4 +1,7 @@
-"""A run as JUnit XML: a test suite a board, a test case a claim. What was not checked is skipped, never passed."""
+"""A run as JUnit XML: a test suite a board, a test case a claim. What was not checked is skipped, never passed.
+
+The board's certificate is among the suite's properties.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,11 @@ def to_junit(report: RunReport) -> str:
             failures=str(counts["failure"]),
             skipped=str(counts["skipped"]),
         )
+        if board.certificate:
+            properties = ET.SubElement(suite, "properties")
+            for fact in board.certificate:
+                value = f"{fact['verdict']}: {fact['found']} for {fact['claimed']}"
+                ET.SubElement(properties, "property", name=f"certificate.{fact['fact']}", value=value)
         for case in cases:
             row = ET.SubElement(suite, "testcase", classname=f"{board.profile}.{case.kind}", name=case.name)
             if case.outcome != "passed":

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from edge_sim.certificate import summary
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 
 _MAX_CHILDREN = 8
@@ -42,6 +43,8 @@ def _about(board: BoardReport) -> Text:
     text = Text(f"{board.architecture} {board.operating_system}, core {board.core}, driver {board.driver}")
     if board.standing_in:
         text.append(f"  ({board.standing_in})", style="yellow")
+    if board.certificate:
+        text.append(f"\nCertificate  {summary(board.certificate)}", style="dim")
     return text
 
 

@@ -135,3 +135,17 @@ def test_a_long_directory_is_cut_and_says_so() -> None:
     row = {"type": "file", "uid": 0, "gid": 0, "mode": "0644", "target": None, "resource": None}
     rows = [{**row, "path": "/d", "type": "directory"}, *({**row, "path": f"/d/f{i}"} for i in range(20))]
     assert "… and 12 more" in shown(board(layout=rows))
+
+
+def test_every_report_says_what_about_the_board_is_true() -> None:
+    rows = [
+        {"fact": "libc", "claimed": "musl", "found": "glibc", "verdict": "not faithful", "reason": ""},
+        {"fact": "umask", "claimed": "0022", "found": "0022", "verdict": "true", "reason": ""},
+    ]
+    certified = board(certificate=rows)
+    assert "Certificate  true: 1, emulated: 0, not faithful: libc" in shown(certified)
+    suite = ET.fromstring(to_junit(report(certified))).find("testsuite")
+    assert suite is not None
+    properties = {found.get("name"): found.get("value") for found in suite.iter("property")}
+    assert properties["certificate.libc"] == "not faithful: glibc for musl"
+    assert [child.tag for child in suite][:2] == ["properties", "testcase"]
