@@ -154,6 +154,38 @@ def test_a_root_file_system_of_somebody_else_that_lacks_python_fails_with_a_reas
         client.images.remove(name, force=True)
 
 
+OPKG = """
+FROM {base}
+WORKDIR /usr/lib/python3/dist-packages
+RUN mkdir /feed && mv click* paho* psutil* yaml* _yaml* /feed/ && rm /usr/bin/apt-get
+RUN echo '#!/bin/sh\\necho "$*" >>/said' >/bin/opkg && chmod +x /bin/opkg \\
+    && echo '[ $1 = update ] || mv /feed/* /usr/lib/python3/dist-packages/' >>/bin/opkg
+"""
+
+
+def test_a_base_with_opkg_gets_its_packages_from_its_feed(native: str, client: Any, tmp_path: Path) -> None:
+    """OpenWrt's own root file system cannot be had here: Debian's, with a program of that name in its place."""
+    base = bases.cached(native)
+    assert base is not None
+    tag, file = f"edge-sim-test-opkg:{os.getpid()}", tmp_path / "rootfs.tar"
+    (tmp_path / "Dockerfile").write_text(OPKG.format(base=images.import_base(base, client, print)), encoding="utf-8")
+    made: list[str] = [tag]
+    try:
+        client.images.build(path=str(tmp_path), tag=tag, network_mode="none", timeout=LIMIT_S)
+        container = client.containers.create(tag, ["true"])
+        try:
+            file.write_bytes(b"".join(container.export()))
+        finally:
+            container.remove()
+        made += [f"edge-sim-base-{native}:{bases.digest(file)}", images.build(native, file, print, client)]
+        said = in_image(made[-1], "cat", "/said").splitlines()
+        assert said == ["update", "install python3 python3-click python3-paho-mqtt python3-psutil python3-yaml"]
+        assert in_image(made[-1], "edge-sim", "--version").startswith("edge-sim, version")
+    finally:
+        for name in reversed(made):
+            client.images.remove(name, force=True)
+
+
 def test_a_step_that_hangs_is_ended_and_leaves_no_container(
     native: str, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
