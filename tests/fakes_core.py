@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.endpoint import Endpoint, Refusal
 from edge_sim.agent.events import Log
-from edge_sim.agent.invocations import Invocation
+from edge_sim.agent.functions.endpoint import Endpoint, Refusal
+from edge_sim.agent.functions.invocations import Invocation
 
 TOKEN = "let-me-in"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.jobclient import JobEndedError
 from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.update.jobclient import JobEndedError
 from edge_sim.jobs.messages import JobExecutionData
 from edge_sim.jobs.requests import Update
 

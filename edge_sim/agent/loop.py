@@ -19,20 +19,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import mqtt, releases
+from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
-from edge_sim.agent.deployed import Functions
-from edge_sim.agent.deployments import Deploy, Deployments
+from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
+from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
-from edge_sim.agent.installation import Installation, Settings, http_fetch
-from edge_sim.agent.jobclient import JobClient
-from edge_sim.agent.journal import Journal
-from edge_sim.agent.phases import StoppingError
-from edge_sim.agent.preflight import BoardIdentity
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.supervisor import CoreError, Supervisor
-from edge_sim.agent.updater import Updater
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.installation import Installation, Settings, http_fetch
+from edge_sim.agent.update.jobclient import JobClient
+from edge_sim.agent.update.journal import Journal
+from edge_sim.agent.update.phases import StoppingError
+from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.update.supervisor import CoreError, Supervisor
+from edge_sim.agent.update.updater import Updater
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics, wire
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from edge_sim.agent import loop
 from edge_sim.agent.config import read_config
-from edge_sim.agent.deployed import DeployedFunctions
 from edge_sim.agent.events import RUNTIME_LOG, Log
-from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 
@@ -34,9 +34,9 @@ def run(root: Path, config: Path) -> None:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
-        from edge_sim.agent import secrets
         from edge_sim.agent.archives import Limits
-        from edge_sim.agent.deployer import deploy
+        from edge_sim.agent.deployment import secrets
+        from edge_sim.agent.deployment.deployer import deploy
         from edge_sim.agent.host import LinuxHost
         from edge_sim.greengrass import groupfile
         from edge_sim.greengrass.plan import paths_of_interest

@@ -17,7 +17,7 @@ import click
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.agent.state import State
+    from edge_sim.agent.deployment.state import State
     from edge_sim.facts import HostFacts
     from edge_sim.greengrass.group import Group
     from edge_sim.greengrass.plan import Entry
@@ -65,7 +65,7 @@ def run(root: Path, config: Path) -> None:
 @_BOARD
 def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
     """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
-    from edge_sim.agent import layout as disk
+    from edge_sim.agent.deployment import layout as disk
     from edge_sim.greengrass.plan import deployment_directory
 
     group, facts, entries, record = _deployed(root, greengrass_root, config)
@@ -81,7 +81,7 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 @_BOARD
 def access(root: Path, greengrass_root: str, config: Path | None) -> None:
     """Print who may open what: computed from the definition, and probed by a real process of each function."""
-    from edge_sim.agent.access import matrix
+    from edge_sim.agent.functions.access import matrix
 
     group, facts, entries, _ = _deployed(root, greengrass_root, config)
     rows = matrix(group, root, facts, entries)
@@ -101,7 +101,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
 
     Example: sudo edge-sim agent invoke read-digits --event '{}'
     """
-    from edge_sim.agent import functions
+    from edge_sim.agent.functions import calls as functions
     from edge_sim.greengrass.process import function_process
 
     try:
@@ -132,9 +132,9 @@ def certificate(root: Path, expect: str) -> None:
 
 def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Group, HostFacts, Sequence[Entry], State]:
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
-    from edge_sim.agent import state
-    from edge_sim.agent.changeover import GROUP
     from edge_sim.agent.config import read_config
+    from edge_sim.agent.deployment import state
+    from edge_sim.agent.deployment.changeover import GROUP
     from edge_sim.agent.probe import StandIn, probe
     from edge_sim.agent.rooted import inside
     from edge_sim.greengrass import groupfile

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.errors import InvalidDefinitionError

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from edge_sim.agent import state
-from edge_sim.agent.belongings import decoded_group
-from edge_sim.agent.changeover import GROUP
+from edge_sim.agent.deployment import state
+from edge_sim.agent.deployment.belongings import decoded_group
+from edge_sim.agent.deployment.changeover import GROUP
+from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
-from edge_sim.agent.state import State
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node, NodeType, resolve

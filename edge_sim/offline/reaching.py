@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.access import matrix, secret_rows
+from edge_sim.agent.functions.access import matrix, secret_rows
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.matrix import about, questions, row

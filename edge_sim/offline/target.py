@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edge_sim.agent import state
-from edge_sim.agent.belongings import belongings, deployed_group
-from edge_sim.agent.layout import walk
+from edge_sim.agent.deployment import state
+from edge_sim.agent.deployment.belongings import belongings, deployed_group
+from edge_sim.agent.deployment.layout import walk
+from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.state import State
 from edge_sim.emulation.boardroot import laid
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import EdgeSimError

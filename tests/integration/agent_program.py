@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.config import read_config
-from edge_sim.agent.installation import Settings
 from edge_sim.agent.loop import run
-from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import LinuxHost
 from tests.deployments import MODEL, Artifacts, board, document, owner
 

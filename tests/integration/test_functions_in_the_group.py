@@ -17,7 +17,7 @@ import paho.mqtt.client as paho
 import psutil
 import pytest
 
-from edge_sim.agent import secrets
+from edge_sim.agent.deployment import secrets
 from edge_sim.cloud.server import Cloud
 from edge_sim.emulation.scenario import Scenario
 from edge_sim.profiles import load_profile

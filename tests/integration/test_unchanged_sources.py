@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployer import Result, deploy
+from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.download import download
 from edge_sim.cloud.server import Cloud
 from tests.archive_build import directory, entry, tgz

@@ -12,9 +12,9 @@ from typing import Any
 
 import greengrasssdk
 
-from edge_sim.agent import secrets
-from edge_sim.agent.daemon import Daemon
-from edge_sim.agent.router import ToCloud
+from edge_sim.agent.deployment import secrets
+from edge_sim.agent.functions.daemon import Daemon
+from edge_sim.agent.functions.router import ToCloud
 from edge_sim.emulation.corebuild import write_key
 from edge_sim.greengrass.plan import function_directory
 from edge_sim.greengrass.resources import Secret

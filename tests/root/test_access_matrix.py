@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import access
+from edge_sim.agent.functions import access
 from edge_sim.greengrass.functions import RunAs
 from edge_sim.greengrass.matrix import MAX_PATHS
 from edge_sim.greengrass.plan import plan

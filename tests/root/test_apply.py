@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import changeover, linux
+from edge_sim.agent import linux
+from edge_sim.agent.deployment import changeover
 from edge_sim.errors import EdgeSimError
 from edge_sim.offline import target
 from edge_sim.offline.applying import Applied, apply

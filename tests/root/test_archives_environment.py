@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import changeover
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment import changeover
+from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import LinuxHost
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import access, functions, secrets
+from edge_sim.agent.deployment import secrets
+from edge_sim.agent.functions import access
+from edge_sim.agent.functions import calls as functions
 from tests.root.functions_board import Board, board
 from tests.root.sdk_board import CANARY, daemon, runtime_log, until, with_code, with_secrets, with_table
 
@@ -218,8 +220,8 @@ def test_one_function_calls_another(here: Board, name: str) -> None:
 
 def test_a_call_from_the_command_line_goes_to_the_agent_that_runs(here: Board) -> None:
     """Which of the two it was shows in the process: the agent's worker stays for the next call."""
-    from edge_sim.agent.deployed import ADDRESS, DeployedFunctions
     from edge_sim.agent.events import Log
+    from edge_sim.agent.functions.deployed import ADDRESS, DeployedFunctions
     from edge_sim.greengrass import groupfile
 
     with_code(here, "read-digits", "def function_handler(e, c):\n    return os.getpid()\n")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError, LinuxHost
-from edge_sim.agent.layout import differences, layout
 from tests.deployments import FLAT_ZIP, MODEL, Artifacts, board, document, owner
 
 pytestmark = [

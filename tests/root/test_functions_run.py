@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.functions import Outcome, invoke
+from edge_sim.agent.functions.calls import Outcome, invoke
 from edge_sim.errors import UsageError
 from edge_sim.runs.expected import differences
 from tests import mounts

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import linux, view
-from edge_sim.agent.functions import probe
+from edge_sim.agent import linux
+from edge_sim.agent.functions import view
+from edge_sim.agent.functions.calls import probe
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount
@@ -78,7 +79,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
         site = tmp_path / "site"
         site.mkdir(mode=0o755)
         (site / "sitecustomize.py").write_text(
-            "import edge_sim.agent.view as view\n"
+            "import edge_sim.agent.functions.view as view\n"
             "def refuse(view, merged):\n    raise OSError(1, 'Operation not permitted')\n"
             "view._overlay = refuse\n"
         )

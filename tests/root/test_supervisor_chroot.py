@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 PROGRAM = """
 import json, os, sys
 from pathlib import Path
-from edge_sim.agent.supervisor import Supervisor
+from edge_sim.agent.update.supervisor import Supervisor
 root = Path(sys.argv[1])
 core = Supervisor(root)
 running = core.start()

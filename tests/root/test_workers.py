@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import memory, workers
-from edge_sim.agent.endpoint import Refusal
-from edge_sim.agent.invocations import Outcome
+from edge_sim.agent.functions import memory, workers
+from edge_sim.agent.functions.endpoint import Refusal
+from edge_sim.agent.functions.invocations import Outcome
 from tests.root.functions_board import Board, board
 from tests.root.sdk_board import daemon, runtime_log, until, with_code, with_config
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import changeover
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment import changeover
+from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.greengrass.plan import Modes
 from tests.archive_build import directory, entry, tgz, zeros_tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture

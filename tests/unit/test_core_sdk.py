@@ -12,7 +12,7 @@ from typing import Any
 import greengrasssdk
 import pytest
 
-from edge_sim.agent import launch
+from edge_sim.agent.functions import launch
 from tests.fakes_core import TOKEN, FakeCore, serving
 
 SDK = Path(launch.__file__).with_name("sdk")

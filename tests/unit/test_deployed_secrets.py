@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import secrets
-from edge_sim.agent.deployer import deploy
+from edge_sim.agent.deployment import secrets
+from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.http_get import DownloadError
 from edge_sim.emulation.corebuild import write_key
 from edge_sim.errors import EdgeSimError

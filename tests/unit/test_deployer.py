@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import changeover, state
 from edge_sim.agent.archives import ArchiveError
-from edge_sim.agent.deployer import Result, deploy
+from edge_sim.agent.deployment import changeover, state
+from edge_sim.agent.deployment.deployer import Result, deploy
+from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import HostError
-from edge_sim.agent.layout import differences, layout
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from tests.archive_build import entry, tgz

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployments import Deploy, Deployments
+from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import Log
 from edge_sim.errors import InvalidDefinitionError
 

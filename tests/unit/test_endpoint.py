@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.endpoint import MAX_BODY_BYTES, Endpoint
 from edge_sim.agent.events import Log
+from edge_sim.agent.functions.endpoint import MAX_BODY_BYTES, Endpoint
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests.fakes_core import TOKEN, FakeCore, serving
 

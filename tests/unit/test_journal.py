@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.journal import NAME, PREVIOUS, Journal, Record, Report
+from edge_sim.agent.update.journal import NAME, PREVIOUS, Journal, Record, Report
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import Phase
 

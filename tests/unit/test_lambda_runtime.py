@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import launch
-from edge_sim.agent.endpoint import MAX_BODY_BYTES
-from edge_sim.agent.invocations import Invocation
+from edge_sim.agent.functions import launch
+from edge_sim.agent.functions.endpoint import MAX_BODY_BYTES
+from edge_sim.agent.functions.invocations import Invocation
 from tests.fakes_core import TOKEN, FakeCore, serving
 
 SDK = Path(launch.__file__).with_name("sdk")

@@ -14,11 +14,11 @@ import pytest
 from edge_sim.agent import inbox, loop, mqtt
 from edge_sim.agent.archives import Limits
 from edge_sim.agent.config import AgentConfig, read_config
-from edge_sim.agent.installation import Settings
-from edge_sim.agent.jobclient import JobClient, JobEndedError, RefusedError, clean
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.preflight import BoardIdentity
-from edge_sim.agent.supervisor import Supervisor
+from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.jobclient import JobClient, JobEndedError, RefusedError, clean
+from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs import shadow, topics
 from edge_sim.jobs.requests import Update

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent.functions.sandbox import probe as open_for_real
 from edge_sim.agent.probe import StandIn, paths_below, probe
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.sandbox import probe as open_for_real
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
 

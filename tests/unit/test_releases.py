@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import crashpoints, releases
+from edge_sim.agent import crashpoints
+from edge_sim.agent.update import releases
 from edge_sim.emulation.corebuild import install_core
 from edge_sim.errors import UpdateError
 

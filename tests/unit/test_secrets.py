@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import libcrypto, secrets
+from edge_sim.agent.deployment import libcrypto, secrets
 from edge_sim.agent.http_get import DownloadError, Patience
 from edge_sim.emulation.corebuild import install_core, write_key
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError

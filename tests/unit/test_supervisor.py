@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge_sim.agent.supervisor import CoreError, Supervisor
+from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.emulation.corebuild import install_core
 
 VERSION = "1.10.0"

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent import crashpoints, releases
-from edge_sim.agent.journal import Record, Report
+from edge_sim.agent import crashpoints
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.phases import StoppingError
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.journal import Record, Report
+from edge_sim.agent.update.phases import StoppingError
 from edge_sim.errors import EdgeSimError
 from edge_sim.jobs.update import Phase
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import crashpoints, releases
+from edge_sim.agent import crashpoints
 from edge_sim.agent.events import Log
-from edge_sim.agent.installation import ExpiredError, Installation, Settings
-from edge_sim.agent.journal import Journal
-from edge_sim.agent.preflight import BoardIdentity
-from edge_sim.agent.supervisor import Supervisor
-from edge_sim.agent.updater import Updater
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
+from edge_sim.agent.update.journal import Journal
+from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.update.supervisor import Supervisor
+from edge_sim.agent.update.updater import Updater
 from edge_sim.emulation.corebuild import core_build, install_core
 from edge_sim.errors import UpdateError
 from tests.fakes_jobs import FileJobs

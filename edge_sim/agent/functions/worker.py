@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from edge_sim.agent import launch, memory
 from edge_sim.agent.events import Log
-from edge_sim.agent.invocations import Invocation
-from edge_sim.agent.userlog import UserLog
+from edge_sim.agent.functions import launch, memory
+from edge_sim.agent.functions.invocations import Invocation
+from edge_sim.agent.functions.userlog import UserLog
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import FunctionCode

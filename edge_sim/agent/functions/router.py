@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from edge_sim.agent.events import Log
-from edge_sim.agent.shadows import Shadows
+from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.errors import EdgeSimError
 from edge_sim.greengrass.subscriptions import CLOUD, MAX_MESSAGE_BYTES, SHADOW_SERVICE, Subscription, topic_problem
 from edge_sim.greengrass.subscriptions import targets as targets_of

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from edge_sim.agent import launch
-from edge_sim.agent import secrets as secrets_file
-from edge_sim.agent.daemon import Daemon
-from edge_sim.agent.deployed import address
-from edge_sim.agent.invocations import Outcome
-from edge_sim.agent.worker import START_LIMIT_S
-from edge_sim.agent.workers import QUEUE_LIMIT_S
+from edge_sim.agent.deployment import secrets as secrets_file
+from edge_sim.agent.functions import launch
+from edge_sim.agent.functions.daemon import Daemon
+from edge_sim.agent.functions.deployed import address
+from edge_sim.agent.functions.invocations import Outcome
+from edge_sim.agent.functions.worker import START_LIMIT_S
+from edge_sim.agent.functions.workers import QUEUE_LIMIT_S
 from edge_sim.errors import AccessError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from edge_sim.agent import releases
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.installation import Installation
-from edge_sim.agent.jobclient import Jobs
-from edge_sim.agent.journal import Journal, Record
-from edge_sim.agent.outbox import Outbox
-from edge_sim.agent.phases import Phases, StoppingError, Task, broken
-from edge_sim.agent.preflight import BoardIdentity
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.installation import Installation
+from edge_sim.agent.update.jobclient import Jobs
+from edge_sim.agent.update.journal import Journal, Record
+from edge_sim.agent.update.outbox import Outbox
+from edge_sim.agent.update.phases import Phases, StoppingError, Task, broken
+from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.messages import JobExecutionData
 from edge_sim.jobs.update import Phase, is_software_update, parse_document

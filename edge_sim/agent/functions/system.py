@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import secrets
-from edge_sim.agent.endpoint import Refusal
+from edge_sim.agent.deployment import secrets
 from edge_sim.agent.events import Log
-from edge_sim.agent.invocations import Invocation
-from edge_sim.agent.router import Router, Submit, ToCloud
-from edge_sim.agent.shadows import Shadows
+from edge_sim.agent.functions.endpoint import Refusal
+from edge_sim.agent.functions.invocations import Invocation
+from edge_sim.agent.functions.router import Router, Submit, ToCloud
+from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function

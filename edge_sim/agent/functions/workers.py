@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from edge_sim.agent.coreconfig import CoreConfig
-from edge_sim.agent.invocations import FunctionError, Invocation
+from edge_sim.agent.functions.invocations import FunctionError, Invocation
+from edge_sim.agent.functions.worker import END_LIMIT_S, START_LIMIT_S, Worker
 from edge_sim.agent.mqtt import backoff
-from edge_sim.agent.worker import END_LIMIT_S, START_LIMIT_S, Worker
 from edge_sim.greengrass.functions import Function
 
 IDLE_LIMIT_S = 60.0

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_sim.agent import durable
-from edge_sim.agent import state as records
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.belongings import Belongings, belongings, in_the_way
-from edge_sim.agent.changeover import GROUP, Changeover
+from edge_sim.agent.deployment import state as records
+from edge_sim.agent.deployment.belongings import Belongings, belongings, in_the_way
+from edge_sim.agent.deployment.changeover import GROUP, Changeover
+from edge_sim.agent.deployment.layout import walk
+from edge_sim.agent.deployment.owners import Owners
+from edge_sim.agent.deployment.packages import Fetch, Package, install, intact
+from edge_sim.agent.deployment.state import Installed, State
 from edge_sim.agent.host import Host
-from edge_sim.agent.layout import walk
-from edge_sim.agent.owners import Owners
-from edge_sim.agent.packages import Fetch, Package, install, intact
 from edge_sim.agent.rooted import inside, node_at
-from edge_sim.agent.state import Installed, State
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.changes import differ

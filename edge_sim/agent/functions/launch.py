@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_sim.agent import durable
+from edge_sim.agent.functions.view import Attachment
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.view import Attachment
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, FunctionCode
@@ -127,7 +127,7 @@ def specification(
 def start(spec: Mapping[str, Any], log: int | IO[bytes]) -> subprocess.Popen[bytes]:
     """Start a sandbox with ``log`` as its error output; its messages come on ``stdout``."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "edge_sim.agent.sandbox"],
+        [sys.executable, "-m", "edge_sim.agent.functions.sandbox"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

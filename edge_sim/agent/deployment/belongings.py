@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim.agent.changeover import GROUP
-from edge_sim.agent.layout import walk
+from edge_sim.agent.deployment.changeover import GROUP
+from edge_sim.agent.deployment.layout import walk
+from edge_sim.agent.deployment.state import State
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.state import State
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile

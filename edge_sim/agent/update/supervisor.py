@@ -100,7 +100,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill every process of every version of this board's core, and what they started. Raises CoreError."""
-        from edge_sim.agent import processes
+        from edge_sim.agent.update import processes
 
         left = processes.kill(self._all_processes(), limit_s=KILL_LIMIT_S)
         if left:
@@ -195,7 +195,7 @@ class Supervisor:
 
     def _processes(self) -> list[psutil.Process]:
         """Return the live processes that were started from one of this board's versions, oldest first."""
-        from edge_sim.agent import processes
+        from edge_sim.agent.update import processes
 
         # greengrassd starts its daemon by the path without links.
         packages = f"{'/' / self.gg.relative_to(self._root) if self.chrooted else self.gg}/ggc/packages/"
@@ -203,7 +203,7 @@ class Supervisor:
 
     def _all_processes(self) -> list[psutil.Process]:
         """Return ``_processes`` and what they started, also after the daemon itself has died."""
-        from edge_sim.agent import processes
+        from edge_sim.agent.update import processes
 
         ours = self._processes()
         return ours + [process for process in processes.marked(MARK, str(self.gg)) if process not in ours]

@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import secrets
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.changeover import GROUP, Changeover, exclusive
+from edge_sim.agent.deployment import secrets
+from edge_sim.agent.deployment.changeover import GROUP, Changeover, exclusive
+from edge_sim.agent.deployment.packages import Fetch, packages, sources
+from edge_sim.agent.deployment.preparation import Means, Preparation, Result
+from edge_sim.agent.deployment.secrets import FetchSecret
 from edge_sim.agent.download import download
 from edge_sim.agent.host import Host, HostError
-from edge_sim.agent.packages import Fetch, packages, sources
-from edge_sim.agent.preparation import Means, Preparation, Result
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.secrets import FetchSecret
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile, rules

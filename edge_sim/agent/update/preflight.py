@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim.agent.releases import version_key
+from edge_sim.agent.update.releases import version_key
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import UpdateDocument
 

@@ -18,8 +18,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import coreconfig, durable, libcrypto
-from edge_sim.agent.changeover import Changeover
+from edge_sim.agent import coreconfig, durable
+from edge_sim.agent.deployment import libcrypto
+from edge_sim.agent.deployment.changeover import Changeover
 from edge_sim.agent.http_get import DownloadError, Patience, get, refusal, shown
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from edge_sim.agent.events import Log
-from edge_sim.agent.invocations import Invocation
+from edge_sim.agent.functions.invocations import Invocation
 from edge_sim.errors import UnsupportedEnvironmentError
 
 MAX_BODY_BYTES = 6 * 1024 * 1024

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Log
-from edge_sim.agent.installation import ExpiredError, Installation
-from edge_sim.agent.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
-from edge_sim.agent.journal import Journal, Record
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.outbox import Outbox, details
-from edge_sim.agent.preflight import BoardIdentity, objection
+from edge_sim.agent.update.installation import ExpiredError, Installation
+from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
+from edge_sim.agent.update.journal import Journal, Record
+from edge_sim.agent.update.outbox import Outbox, details
+from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import ENDS, TRANSITIONS, Event, Phase, UpdateDocument, parse_document

@@ -1,4 +1,4 @@
-"""The program that becomes a function's process: ``python -m edge_sim.agent.sandbox``, started by ``functions``.
+"""The program that becomes a function's process: ``python -m edge_sim.agent.functions.sandbox``.
 
 Standard input holds one JSON object (``launch.specification`` writes it), standard output takes JSON lines, standard
 error is the function's log. In this order: the container's view or the board's root, the memory cgroup, exactly the
@@ -24,7 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import linux, view
+from edge_sim.agent import linux
+from edge_sim.agent.functions import view
 from edge_sim.errors import EdgeSimError
 
 FAILED = 120

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import functions
+from edge_sim.agent.functions import calls as functions
 from edge_sim.agent.probe import paths_below
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import AccessError

@@ -14,15 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_sim.agent import durable, releases
+from edge_sim.agent import durable
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update import releases
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.facts import HostFacts
 
 if TYPE_CHECKING:
-    from edge_sim.agent.daemon import Daemon
+    from edge_sim.agent.functions.daemon import Daemon
     from edge_sim.greengrass.group import Group
 
 GROUP = "ggc/deployment/group/group.json"
@@ -103,7 +104,7 @@ class DeployedFunctions:
 
     def _start(self, document: dict[str, Any]) -> str | None:
         """Start everything; return V1's sentence when a pinned function cannot be initialized."""
-        from edge_sim.agent.daemon import Daemon
+        from edge_sim.agent.functions.daemon import Daemon
         from edge_sim.greengrass import groupfile
         from edge_sim.greengrass.plan import paths_of_interest
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from edge_sim.agent import coreconfig, launch
-from edge_sim.agent.endpoint import Endpoint, Refusal
+from edge_sim.agent import coreconfig
 from edge_sim.agent.events import RUNTIME_LOG, Log
-from edge_sim.agent.invocations import Invocation, Outcome, outcome
+from edge_sim.agent.functions import launch
+from edge_sim.agent.functions.endpoint import Endpoint, Refusal
+from edge_sim.agent.functions.invocations import Invocation, Outcome, outcome
+from edge_sim.agent.functions.router import ToCloud
+from edge_sim.agent.functions.system import System
+from edge_sim.agent.functions.userlog import UserLog
+from edge_sim.agent.functions.worker import Site, Worker
+from edge_sim.agent.functions.workers import Workers
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.router import ToCloud
-from edge_sim.agent.system import System
-from edge_sim.agent.userlog import UserLog
-from edge_sim.agent.worker import Site, Worker
-from edge_sim.agent.workers import Workers
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function

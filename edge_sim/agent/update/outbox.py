@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from edge_sim.agent import releases
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.jobclient import JobEndedError, Jobs, RefusedError
-from edge_sim.agent.journal import Journal, Record, Report
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.jobclient import JobEndedError, Jobs, RefusedError
+from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import Phase
 

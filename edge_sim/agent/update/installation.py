@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edge_sim.agent import releases
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import DownloadError, download
-from edge_sim.agent.preflight import FREE_BYTES_NEEDED, check_board
-from edge_sim.agent.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
+from edge_sim.agent.update import releases
+from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
+from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import UpdateDocument
 

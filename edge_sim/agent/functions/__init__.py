@@ -1,0 +1,1 @@
+"""Functions as the core runs them: their process and view, the local endpoint, shadows, access."""

@@ -1,0 +1,1 @@
+"""The over-the-air update of the core: job, phases, journal, releases, supervisor."""
