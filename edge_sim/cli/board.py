@@ -223,12 +223,12 @@ def _engine() -> Iterator[Any]:
 
 def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
     """Return the CA certificates as a file of the board; raises UsageError where they would check nothing."""
+    if cafile is None:
+        return []
     from edge_sim.cloud.broker import tls_context
     from edge_sim.emulation.scenario import BoardFile
     from edge_sim.runs.drivers import CAFILE
 
-    if cafile is None:
-        return []
     tls_context(mqtt, cafile)
     return [BoardFile(path=CAFILE, copy=cafile)]
 

@@ -15,10 +15,11 @@ import select
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edge_sim.emulation import boardroot, dockeroptions, dockerstorage, dockertree
 from edge_sim.emulation.capabilities import Proves
@@ -193,6 +194,13 @@ class DockerBoard:
                 dockerstorage.remove(self._engine, self._wanted.volume)
 
     def _make(self) -> None:
+        with ThreadPoolExecutor(1) as aside:
+            tree = aside.submit(self._tree)  # in the meantime: it takes as long as the engine does for the rest
+            self._make_container()
+            with tree.result() as archive:
+                self._container.put_archive("/", archive)
+
+    def _make_container(self) -> None:
         profile = self.profile
         storage = dockerstorage.make(
             self._engine, self._wanted.volume, profile.greengrass.root, profile.storage_kib, self._wanted.labels
@@ -200,11 +208,14 @@ class DockerBoard:
         with self._loops() as wanted:
             self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
         self.notes = (*dockeroptions.notes(profile, self._plan, wanted), storage.note)
+
+    def _tree(self) -> IO[bytes]:
+        """Return all that is laid into the container, as an open archive."""
         program = ["edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG] if self._agent else []
-        init = dockeroptions.for_init(profile, self._plan, contained=wanted.contained, life=wanted.life, agent=program)
+        contained, life = self._wanted.contained, self._wanted.life
+        init = dockeroptions.for_init(self.profile, self._plan, contained=contained, life=life, agent=program)
         own = (*dockertree.own_files(init, self._agent), *dockertree.frames(self._plan))
-        with dockertree.archive((*dockertree.items(profile, self._plan), *own), profile, self._core) as tree:
-            self._container.put_archive("/", tree)
+        return dockertree.archive((*dockertree.items(self.profile, self._plan), *own), self.profile, self._core)
 
     @contextlib.contextmanager
     def _loops(self) -> Iterator[dockeroptions.Wanted]:

@@ -143,7 +143,13 @@ def _image(architecture: str, file: Path | None) -> _Image:
 
 
 def _has(client: Any, name: str) -> bool:
-    return bool(client.api.images(name, quiet=True))
+    import docker
+
+    try:
+        client.api.inspect_image(name)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
 
 
 def _built(image: _Image, client: Any, progress: Progress) -> str:
