@@ -2,7 +2,8 @@
 
 Needs what ``make emulated`` needs. Each start is measured beside its rival, in turn: ``edge-sim board up`` (the whole
 command, until the agent is connected) and ``docker run`` of the same image that imports the agent's four packages and
-ends. QEMU's share is the rival's Python alone, timed inside containers: emulated, and by this machine's processor.
+ends, on the board's network, from which alone a container reaches the cloud. QEMU's share is the rival's Python alone,
+timed inside containers: emulated, and by this machine's processor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import psutil
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.run import ONE_OF_EACH
-from edge_sim.emulation import boards, dockerinit, engine, images
+from edge_sim.emulation import boards, dockerinit, dockernetwork, engine, images
 from edge_sim.errors import EdgeSimError
 from edge_sim.profiles import load_profile
 
@@ -70,7 +71,7 @@ def starts(profile: str, image: str, mqtt: str, runs: int) -> tuple[float, float
     """Return the medians of ``board up`` and ``docker run``, and the median of their ratios, pair by pair."""
     name = f"bench-{os.getpid()}"
     up = [*EDGE_SIM, "board", "up", "--profile", profile, "--name", name, "--mqtt", mqtt]
-    bare = ["docker", "run", "--rm", image, "python3", "-c", IMPORTS]
+    bare = ["docker", "run", "--rm", "--network", dockernetwork.SHARED, image, "python3", "-c", IMPORTS]
 
     def board() -> float:
         try:

@@ -1,8 +1,9 @@
 """``--driver docker``: a board that is a container of the profile's own architecture, run by QEMU where needed.
 
-    volume and container made ─► tree laid into it ─► started: ``dockerinit`` makes /dev, says so, starts the agent
+    volume and container made ─► started ─► tree laid into it: ``dockerinit`` makes /dev, says so, lets the agent begin
 
-The agent is the board's service: it starts with the container, also after ``docker restart``. What the board is (its
+The tree is made while the engine starts the container, and the agent imports its modules while the tree is laid. The
+agent is the board's service: it starts with the container, also after ``docker restart``. What the board is (its
 processor, its C library) is what its first process found there, not what the profile promises.
 """
 
@@ -93,6 +94,7 @@ class DockerBoard:
             labels=labels or {},
             contained=contained,
             life=not lasting,
+            agent=("edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG) if agent else (),
             binds={board: host.resolve() for board, host in (binds or {}).items()},
             cpus=os.cpu_count() or 1,
             apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
@@ -194,13 +196,6 @@ class DockerBoard:
                 dockerstorage.remove(self._engine, self._wanted.volume)
 
     def _make(self) -> None:
-        with ThreadPoolExecutor(1) as aside:
-            tree = aside.submit(self._tree)  # in the meantime: it takes as long as the engine does for the rest
-            self._make_container()
-            with tree.result() as archive:
-                self._container.put_archive("/", archive)
-
-    def _make_container(self) -> None:
         profile = self.profile
         storage = dockerstorage.make(
             self._engine, self._wanted.volume, profile.greengrass.root, profile.storage_kib, self._wanted.labels
@@ -211,9 +206,7 @@ class DockerBoard:
 
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
-        program = ["edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG] if self._agent else []
-        contained, life = self._wanted.contained, self._wanted.life
-        init = dockeroptions.for_init(self.profile, self._plan, contained=contained, life=life, agent=program)
+        init = dockeroptions.for_init(self.profile, self._plan, self._wanted)
         own = (*dockertree.own_files(init, self._agent), *dockertree.frames(self._plan))
         return dockertree.archive((*dockertree.items(self.profile, self._plan), *own), self.profile, self._core)
 
@@ -240,7 +233,11 @@ class DockerBoard:
         self.program = ContainerProgram(
             connection, argv=[self._wanted.name], status=self._status, send=lambda number: self._signal(number)
         )
-        container.start()
+        with ThreadPoolExecutor(1) as aside:
+            tree = aside.submit(self._tree)
+            container.start()
+            with tree.result() as archive:
+                container.put_archive("/", archive)
         about = self._first_words()
         self.machine, self._libc = about["machine"], about["libc"]
         self.notes = (*self.notes, *about["notes"])

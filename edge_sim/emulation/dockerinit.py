@@ -1,17 +1,18 @@
-"""The first process of a board in a container: ``python3 -I -S init.py``, laid there by ``dockertree``.
+"""The first process of a board in a container: ``python3 -I -S init.pyc UMASK [MODULE ARGUMENT ...]``, in its image.
 
-It gives the device nodes their groups and modes, opens a pseudo terminal for each serial device and answers there,
-says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``, has the agent begin, whose lines follow, and
-reaps. The agent is a fork that goes on in this interpreter and imports its modules in the meantime: to start Python
-once more would cost as much as they do. The board ends with the agent, on SIGTERM (which the agent gets first), and
-where ``life`` is set when its standard input ends, which also happens when whoever made the board is killed.
+It waits for what ``dockertree`` lays, gives the device nodes their groups and modes, opens a pseudo terminal for each
+serial device and answers there, says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``, has the agent
+begin, whose lines follow, and reaps. The agent is a fork that goes on in this interpreter and imports its modules in
+the meantime: to start Python once more would cost as much as they do. The board ends with the agent, on SIGTERM (which
+the agent gets first), and where ``life`` is set when its standard input ends, which also happens when whoever made the
+board is killed.
 
 Standard library only, nothing of edge_sim, few imports: under QEMU json alone costs as much as a third of starting
 Python. So the plan is a Python literal, and ``signal`` is used without its enumerations.
 """
 
 # pathlib costs more than all of this program's other imports together.
-# ruff: noqa: PTH101, PTH103, PTH106, PTH120, PTH208, PTH211
+# ruff: noqa: PTH101, PTH103, PTH106, PTH110, PTH120, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLAN = "/usr/lib/edge-sim/board"
+LAID = "/usr/lib/edge-sim/laid"
+"""Is there when everything else is."""
+LAID_LIMIT_S = 60.0
 AGENT_STOP_S = 8.0
 BLOCK = 4096
 UNREAD_LIMIT = 512
@@ -148,6 +152,16 @@ def go_on_as(argv: list[str], waits: int) -> None:
     sys.exit()
 
 
+def await_tree(life: Life) -> None:
+    """Wait until the board's files are there; the agent imports its modules in the meantime."""
+    end = time.monotonic() + LAID_LIMIT_S
+    while not os.path.exists(LAID):
+        if time.monotonic() > end:
+            sys.exit(f"{LAID}: not there after {LAID_LIMIT_S:g} s")
+        time.sleep(0.002)
+        life.reap()
+
+
 def make_device(device: dict[str, Any], may_mount: bool) -> tuple[Peer | None, str | None]:
     """Give a node its group and mode, or make the pseudo terminal that stands for it; return its peer and a note."""
     path = device["path"]
@@ -236,9 +250,8 @@ def say(notes: list[str]) -> None:
 
 
 def main() -> None:
-    with open(PLAN) as file:
-        plan = eval(file.read(), {"__builtins__": {}})  # noqa: S307 - ours, and root's
-    os.umask(plan["umask"])
+    umask, *agent = sys.argv[1:]
+    os.umask(int(umask, 8))
     wake, written = os.pipe()
     os.set_blocking(written, False)
     signal.set_wakeup_fd(written)
@@ -246,7 +259,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, life.end)
     signal.signal(signal.SIGINT, life.end)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    begin = life.prepare(plan["agent"]) if plan["agent"] else None
+    begin = life.prepare(agent) if agent else None
+    await_tree(life)
+    with open(PLAN) as file:
+        plan = eval(file.read(), {"__builtins__": {}})  # noqa: S307 - ours, and root's
     tidy(plan["volumes"])
     made = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
     say([note for _, note in made if note])

@@ -18,7 +18,8 @@ from edge_sim.emulation import dockerdevices
 from edge_sim.emulation.boardroot import BoardPlan
 from edge_sim.profiles import DeviceProfile
 
-INIT = "/usr/lib/edge-sim/init.py"
+INIT = "/usr/lib/edge-sim/init.pyc"
+"""``dockerinit`` in the image, compiled when that was built."""
 PYTHON = "/usr/bin/python3"
 PIDS = 256
 """Processes and threads of a board; under QEMU each process has a thread more."""
@@ -33,7 +34,8 @@ class Wanted:
     """What a board in a container is made with, beside its profile.
 
     ``contained``: functions may run in containers. ``life``: the board ends with whoever made it. ``volume``: the
-    named volume of the Greengrass root. ``binds``: board path → host path. ``cpus``: how many this machine has.
+    named volume of the Greengrass root. ``agent``: the module and the arguments of the program that the first process
+    starts, none for a board without one. ``binds``: board path → host path. ``cpus``: how many this machine has.
     ``apparmor``: the engine confines containers with AppArmor, whose default profile refuses every mount.
     ``firewall``: the engine keeps members of a network apart. ``loops``: board path → loop device that is there for it.
     """
@@ -45,6 +47,7 @@ class Wanted:
     labels: Mapping[str, str]
     contained: bool = True
     life: bool = False
+    agent: Sequence[str] = ()
     binds: Mapping[str, Path]
     cpus: int
     apparmor: bool = False
@@ -59,7 +62,7 @@ def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str
         "image": wanted.image,
         "name": wanted.name,
         "entrypoint": [PYTHON, "-I", "-S", "-B", INIT],
-        "command": [],
+        "command": [f"{profile.umask:04o}", *wanted.agent],
         "hostname": profile.hostname,
         "user": "0:0",
         "working_dir": "/",
@@ -95,17 +98,13 @@ def environment(architecture: str) -> dict[str, str]:
     return {"QEMU_CPU": cpu} if cpu else {}
 
 
-def for_init(
-    profile: DeviceProfile, plan: BoardPlan, *, contained: bool, life: bool, agent: Sequence[str]
-) -> dict[str, Any]:
+def for_init(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
     """Return what ``dockerinit`` reads at its PLAN: plain values, written as a Python literal."""
     return {
-        "umask": profile.umask,
         "volumes": [profile.greengrass.root],
         "devices": dockerdevices.for_init(plan.devices),
-        "may_mount": contained,
-        "agent": list(agent),
-        "life": life,
+        "may_mount": wanted.contained,
+        "life": wanted.life,
     }
 
 

@@ -1,8 +1,8 @@
-"""What is laid into a board's container before it starts, as one tar archive with exact owners and modes.
+"""What is laid into a board's container, as one tar archive with exact owners and modes.
 
-The profile's accounts, directories and release files, the scenario's files, the factory core, the board's first
-process with its plan, and the agent's configuration. What a local board would take from this machine is left out: in
-a container the image has it.
+The profile's accounts, directories and release files, the scenario's files, the factory core, the plan of the board's
+first process, and the agent's configuration. What a local board would take from this machine is left out: in a
+container the image has it. The first process waits for the last of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import IO, Any
 from edge_sim.emulation import dockerdevices, dockerinit
 from edge_sim.emulation.boardroot import BoardPlan, Item
 from edge_sim.emulation.corebuild import install_core
-from edge_sim.emulation.dockeroptions import INIT
 from edge_sim.profiles import DeviceProfile
 
 AGENT_CONFIG = "/etc/edge-sim/agent.json"
@@ -47,12 +46,7 @@ def items(profile: DeviceProfile, plan: BoardPlan) -> tuple[Item, ...]:
 
 def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> tuple[Item, ...]:
     """Return edge_sim's files on the board."""
-    program = Path(dockerinit.__file__).read_text(encoding="utf-8")
-    found = [
-        Item(path=str(PurePosixPath(INIT).parent), type="directory"),
-        Item(path=INIT, type="file", mode=0o644, text=program),
-        Item(path=dockerinit.PLAN, type="file", mode=0o644, text=repr(dict(init_plan))),
-    ]
+    found = [Item(path=dockerinit.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
     if agent is not None:
         found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
         found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
@@ -77,6 +71,7 @@ def archive(laid: Sequence[Item], profile: DeviceProfile, core: str | None) -> I
             if core:
                 for item in factory(profile, core):
                     _add(into, item)
+            _add(into, Item(path=dockerinit.LAID, type="file", mode=0o644))
     except BaseException:
         file.close()
         raise

@@ -58,18 +58,15 @@ def connect() -> Any:
         raise UnsupportedEnvironmentError(
             "Python's docker package is not installed", hint="pip install 'edge-sim[sim]'"
         ) from error
-    client = None
     try:
-        client = docker.from_env(timeout=_SLOW_ANSWER_S)
-        version = client.version()
-    except (DockerException, OSError) as error:  # the client asks for the version while it is made
-        if client is not None:
-            client.close()
+        client = docker.from_env(timeout=_SLOW_ANSWER_S)  # it asks for the version
+    except (DockerException, OSError) as error:
         raise explain(error) from error
-    if _numbers(version["ApiVersion"]) < OLDEST_API:
+    version = client.api.api_version
+    if _numbers(version) < OLDEST_API:
         client.close()
         raise UnsupportedEnvironmentError(
-            f"Docker {version.get('Version')} is too old (API {version['ApiVersion']})",
+            f"Docker is too old: its API is {version}",
             hint="Docker 20.10 or newer is needed: apt-get install docker.io (Debian 11 or newer).",
         )
     return client

@@ -38,11 +38,12 @@ def options(profile: DeviceProfile, **changes: Any) -> dict[str, Any]:
 
 def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
     plan = boardroot.plan(profile, **scenario)
-    init = dockeroptions.for_init(profile, plan, contained=True, life=True, agent=["edge-sim", "agent", "run"])
+    init = dockeroptions.for_init(profile, plan, wanted(life=True))
     items = (*dockertree.items(profile, plan), *dockertree.own_files(init, {"thing": "t"}))
     with dockertree.archive(items, profile, "1.10.0") as file, tarfile.open(fileobj=file) as tar:
         members = tar.getmembers()
         names = [member.name for member in members]
+        assert f"/{names[-1]}" == dockerinit.LAID
         for name in names:
             above = str(Path(name).parent)
             assert above == "." or above not in names[names.index(name) :], f"{name} comes before {above}"
@@ -185,7 +186,7 @@ def test_patience_ends_with_the_next_moment() -> None:
 
 def _init(profile: DeviceProfile, **scenario: Any) -> dict[str, Any]:
     plan = boardroot.plan(profile, **scenario)
-    return dockeroptions.for_init(profile, plan, contained=True, life=False, agent=[])
+    return dockeroptions.for_init(profile, plan, wanted())
 
 
 def _connection(end: socket.socket) -> Any:

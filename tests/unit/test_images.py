@@ -87,9 +87,9 @@ def test_an_image_says_the_platform_of_its_debian() -> None:
 def test_the_context_holds_the_agent_and_nothing_of_the_simulator() -> None:
     names = members("armv7l")
     assert {"Dockerfile", "edge_sim/agent/loop.py", "edge_sim/greengrass/plan.py", "edge_sim/cli/main.py"} <= {*names}
-    assert not [
+    assert [
         name for name in names if name.startswith(("edge_sim/cloud", "edge_sim/emulation", "edge_sim/runs", "tests"))
-    ]
+    ] == ["edge_sim/emulation/dockerinit.py"]
     assert not [name for name in names if not name.endswith(".py") and name != "Dockerfile"]
 
 
@@ -243,7 +243,7 @@ def old_engine(tmp_path: Path) -> Iterator[str]:
 
 def test_an_old_engine_is_named(monkeypatch: pytest.MonkeyPatch, old_engine: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", old_engine)
-    with pytest.raises(UnsupportedEnvironmentError, match=r"Docker 19\.03\.15 is too old \(API 1\.40\)"):
+    with pytest.raises(UnsupportedEnvironmentError, match=r"Docker is too old: its API is 1\.40"):
         engine.connect()
 
 
