@@ -112,7 +112,7 @@ def up(
     profile = load_profile(profile_name)
     name = _checked(name or profile.name)
     thing = _checked(thing or name)
-    mqtt = mqtt or cloud.advertised_broker()
+    mqtt = _reachable(mqtt or cloud.advertised_broker("edge-sim cloud serve --bind docker"))
     agent = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
     trusted = _trusted(broker_cafile, mqtt)
     if trusted:
@@ -233,18 +233,25 @@ def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
     return [BoardFile(path=CAFILE, copy=cafile)]
 
 
-def _network(engine: Any, name: str, mqtt: str, marks: dict[str, str]) -> str:
-    """Return the network from which the board reaches its broker: the shared one, or one of its own that leads out."""
-    from edge_sim.emulation import boards, dockernetwork
-
-    host = urlsplit(mqtt).hostname or ""
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+def _reachable(mqtt: str) -> str:
+    """Return the broker's URL, provided that a container can reach such a broker."""
+    parts = urlsplit(mqtt)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise UsageError(f"broker address {mqtt!r}: not like mqtt://host:port or mqtts://host:port")
+    if parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."):
         raise UsageError(
             f"{mqtt}: a container does not reach this machine's loopback",
             hint="Start the cloud where boards reach it: edge-sim cloud serve --bind docker",
         )
+    return mqtt
+
+
+def _network(engine: Any, name: str, mqtt: str, marks: dict[str, str]) -> str:
+    """Return the network from which the board reaches its broker: the shared one, or one of its own that leads out."""
+    from edge_sim.emulation import boards, dockernetwork
+
     shared = dockernetwork.find(engine, dockernetwork.SHARED)
-    if shared and shared.gateway == host:
+    if shared and shared.gateway == urlsplit(mqtt).hostname:
         return shared.name
     return dockernetwork.make(engine, f"{boards.PREFIX}{name}", marks, internal=False).name
 

@@ -87,18 +87,21 @@ def env(fmt: str) -> None:
     click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
 
 
-def advertised_broker() -> str:
-    """Return the broker of the cloud that is running; raises UnsupportedEnvironmentError when none is."""
-    return str(_running()["mqtt"])
+def advertised_broker(starts: str) -> str:
+    """Return the broker of the cloud that is running.
+
+    Raises UnsupportedEnvironmentError when none is; its hint is ``starts``, the command that starts one.
+    """
+    return str(_running(starts)["mqtt"])
 
 
-def _running() -> dict[str, Any]:
+def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(_advert().read_text(encoding="utf-8"))
         os.kill(about["pid"], 0)
     except (OSError, ValueError, KeyError) as error:
         raise UnsupportedEnvironmentError(
-            "no local cloud is running for this user", hint="Start one: edge-sim cloud serve"
+            "no local cloud is running for this user", hint=f"Start one: {starts}"
         ) from error
     return about
 
