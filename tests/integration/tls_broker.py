@@ -61,12 +61,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 def _ca(folder: Path, name: str) -> Path:
     made = folder / f"{name}.pem"
     key = ["-keyout", str(folder / f"{name}.key"), "-addext", "basicConstraints=critical,CA:TRUE"]
-    _openssl("-out", str(made), "-subj", f"/CN=edge-sim test {name}", *key)
+    # Python 3.13 holds certificates to X.509's strict rules: a CA's key usage is named.
+    _openssl("-out", str(made), "-subj", f"/CN=edge-sim test {name}", *key, "-addext", "keyUsage=critical,keyCertSign")
     return made
 
 
 def _signed(folder: Path, ca: Path) -> None:
     signer = ["-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-addext", "subjectAltName=IP:127.0.0.1"]
+    signer += ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid:always"]
     made = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
     _openssl(*made, "-subj", "/CN=127.0.0.1", *signer)
 

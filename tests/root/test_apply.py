@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -273,8 +274,10 @@ def test_a_failure_at_any_step_leaves_the_board_old_or_new(
     with capsys.disabled():
         points = f"{sum(hit.values())} points failed with {errno.errorcode[error]}"
         print(f"\napply: {points}, {stood} of them after the switch: {hit}")
-    assert {"mkdir", "rename", "fsync", "fchown", "symlink", "write", "unlink"} <= hit.keys()
-    assert sum(hit.values()) > 100
+    assert {"fsync", "fchown", "write", "unlink"} <= hit.keys()
+    if sys.version_info >= (3, 11):  # before, pathlib has references of its own to os's functions
+        assert {"mkdir", "rename", "symlink"} <= hit.keys()
+        assert sum(hit.values()) > 100
     assert stood
 
 

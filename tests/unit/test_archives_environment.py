@@ -248,7 +248,8 @@ def test_killed_anywhere(tmp_path: Path) -> None:
         if outcomes[-1] == "new":
             assert len(list(tmp_path.rglob("e/two"))) == 1
             lay_out(MODEL)
-    assert outcomes.count("old") >= 20
+    # Before Python 3.11 pathlib has references of its own to os's functions: fewer points are seen.
+    assert outcomes.count("old") >= (20 if sys.version_info >= (3, 11) else 10)
     assert outcomes == sorted(outcomes, reverse=True), "from the switch on it is the new board"
     assert not (tmp_path / "greengrass" / changeover.STAGING).exists()
     assert len(list(tmp_path.rglob("e/two"))) == 1
