@@ -14,6 +14,8 @@ from typing import Literal
 MAX_LINKS = 40
 """How many symbolic links are followed before a path counts as a loop: the kernel's own limit (path_resolution(7))."""
 
+_GID_DIGITS = len(str(2**32))
+
 NodeType = Literal["directory", "file", "link", "char", "block", "fifo", "socket"]
 
 
@@ -78,10 +80,13 @@ class HostFacts:
     def gid(self, owner: str) -> int | None:
         """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.
 
-        All digits mean a GID; anything else is a name in the board's own group file (AWS's pages say "name or
-        GID" in one place and "GID" in another, see docs/fidelity.md).
+        All digits mean a GID, more than a GID has mean none; anything else is a name in the board's own group file
+        (AWS's pages say "name or GID" in one place and "GID" in another, see docs/fidelity.md).
         """
-        return int(owner) if owner.isascii() and owner.isdigit() else self.groups.get(owner)
+        if not (owner.isascii() and owner.isdigit()):
+            return self.groups.get(owner)
+        digits = owner.lstrip("0") or "0"
+        return int(digits) if len(digits) <= _GID_DIGITS else None
 
 
 def link_target(path: str, target: str) -> str:

@@ -45,7 +45,7 @@ def test_groups_are_those_of_the_operating_system() -> None:
     assert (pi.gid("video"), pi.gid("gpio"), pi.gid("dialout")) == (44, 997, 20)
     assert (amazon.gid("video"), amazon.gid("dialout")) == (39, 18)
     assert (router.gid("video"), router.gid("dialout")) == (None, 20)
-    assert pi.gid("4711") == 4711
+    assert (pi.gid("4711"), pi.gid("0044"), pi.gid("0"), pi.gid("9" * 5000)) == (4711, 44, 0, None)
 
 
 def test_openwrt_has_no_machine_learning_and_links_var_to_tmp() -> None:

@@ -176,7 +176,8 @@ def shared_owner(case: Case) -> Iterator[Fault]:
     sharing: dict[str, list[Resource]] = {}
     for resource, owner in _owned(case):
         if owner.group_owner:
-            sharing.setdefault(owner.group_owner, []).append(resource)
+            name = owner.group_owner.lstrip("0") if owner.is_gid else owner.group_owner
+            sharing.setdefault(name, []).append(resource)
     for number, function in enumerate(case.group.functions):
         attached = case.attached_ids[number]
         if case.asked_uid(function) == 0:

@@ -178,6 +178,16 @@ def test_a_path_that_only_begins_alike_is_not_below() -> None:
     assert {f.id for f in rules.check(made) if f.severity == "error"} == set()
 
 
+def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
+    models = [s3("m", owner=owner("1001"), to="/m"), s3("n", owner=owner("01001"), to="/n")]
+    assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
+
+
+def test_a_number_too_long_for_a_gid_is_refused_on_a_board_as_well() -> None:
+    made = of(group([s3(owner=owner("9" * 5000))], [function("f", ("model", None))]))
+    assert {"group-owner-range", "group-exists"} == set(ids(rules.check(made, full_board())))
+
+
 def test_a_required_memory_size_has_the_other_half_of_the_text() -> None:
     bare = function("f", isolation=C)
     del bare["FunctionConfiguration"]["MemorySize"]
