@@ -112,14 +112,20 @@ def _owner(reader: ObjectReader) -> OwnerSetting | None:
     )
 
 
+def _place(reader: ObjectReader, key: str) -> str:
+    """Return a path that may be a directory's: ``/models/`` and ``/models`` are one place."""
+    given = reader.required_text(key)
+    return given.rstrip("/") or given
+
+
 def _device(reader: ObjectReader) -> ResourceData:
     return LocalDevice(source_path=reader.required_text("SourcePath"), group_owner=_group_owner(reader))
 
 
 def _volume(reader: ObjectReader) -> ResourceData:
     return LocalVolume(
-        source_path=reader.required_text("SourcePath"),
-        destination_path=reader.required_text("DestinationPath"),
+        source_path=_place(reader, "SourcePath"),
+        destination_path=_place(reader, "DestinationPath"),
         group_owner=_group_owner(reader),
     )
 
@@ -127,7 +133,7 @@ def _volume(reader: ObjectReader) -> ResourceData:
 def _s3(reader: ObjectReader) -> ResourceData:
     return S3Model(
         s3_uri=reader.required_text("S3Uri"),
-        destination_path=reader.required_text("DestinationPath"),
+        destination_path=_place(reader, "DestinationPath"),
         owner=_owner(reader),
     )
 
@@ -135,7 +141,7 @@ def _s3(reader: ObjectReader) -> ResourceData:
 def _sagemaker(reader: ObjectReader) -> ResourceData:
     return SageMakerModel(
         job_arn=reader.required_text("SageMakerJobArn"),
-        destination_path=reader.required_text("DestinationPath"),
+        destination_path=_place(reader, "DestinationPath"),
         owner=_owner(reader),
     )
 

@@ -28,18 +28,18 @@ def below(path: str, top: str) -> bool:
 
 @rule(
     "absolute-path",
-    source=f"{LOCAL}; '.' and '..' are this project's refusal",
+    source=f"{LOCAL}; '.', '..' and '//' are this project's refusal",
     hint="Write the whole path from /, as it is on the board.",
 )
 def absolute(case: Case) -> Iterator[Fault]:
-    """Sources and destinations are absolute paths below /, without '.' and '..'."""
+    """Sources and destinations are absolute paths below /, without '.', '..' and '//'."""
     for resource in case.group.resources:
         for key, path in _paths(resource):
             if is_open(path):
                 continue
-            if not path.startswith("/") or path == "/" or "\0" in path or {".", ".."} & set(path.split("/")):
+            if not path.startswith("/") or "\0" in path or {"", ".", ".."} & set(path[1:].split("/")):
                 message = (
-                    f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.' or '..'"
+                    f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.', '..', '//'"
                 )
                 yield _fault(resource, key, message)
 
@@ -58,6 +58,19 @@ def device_outside_dev(case: Case) -> Iterator[Fault]:
         if not data.source_path.startswith("/dev") and not is_open(data.source_path):
             message = f"resource {resource.id}: device path {data.source_path} is not under /dev"
             yield _fault(resource, "SourcePath", message, path=data.source_path)
+
+
+@rule(
+    "device-path",
+    source=f"{LOCAL}; the service let it pass, that the core did not is inferred",
+    hint="Name the device's own node, such as /dev/ttyAMA0.",
+)
+def device_path(case: Case) -> Iterator[Fault]:
+    """A device's source is a path below /dev: neither /dev itself nor one that only begins alike."""
+    for resource, data in case.devices():
+        if data.source_path.startswith("/dev") and not data.source_path.startswith("/dev/"):
+            message = f"resource {resource.id}: {data.source_path} is no path below /dev"
+            yield _fault(resource, "SourcePath", message)
 
 
 @rule("duplicate-device", source="aws-greengrass-provisioner (what the service will not accept); its issue 448")
@@ -194,6 +207,7 @@ def _attached_wrongly(case: Case, top: str, wrong: str, message: str) -> Iterato
 RULES: tuple[Rule, ...] = (
     absolute,
     device_outside_dev,
+    device_path,
     duplicate_devices,
     shm_device,
     volume_under_sys,

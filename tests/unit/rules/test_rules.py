@@ -178,6 +178,23 @@ def test_a_path_that_only_begins_alike_is_not_below() -> None:
     assert {f.id for f in rules.check(made) if f.severity == "error"} == set()
 
 
+@pytest.mark.parametrize(
+    "path", ["//sys/x", "/dev//shm", "/srv/./x", "/srv/../sys", "/", "//", "srv", "/a\0b", "/srv//"]
+)
+def test_no_spelling_of_a_path_escapes_the_rules_about_it(path: str) -> None:
+    refused = {"absolute-path"} if path != "/srv//" else set()
+    assert refused <= set(ids(rules.check(group([volume(source=path)], []))))
+    assert "absolute-path" in ids(rules.check(group([device(source=f"/dev{path}/")], [])))
+
+
+def test_a_directory_s_trailing_slash_changes_nothing() -> None:
+    slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
+    models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]
+    found = ids(rules.check(of(group([*slashed, *models], [])), full_board()))
+    assert {"volume-destinations", "model-destination-unique"} <= set(found)
+    assert "source-exists" not in found
+
+
 def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
     models = [s3("m", owner=owner("1001"), to="/m"), s3("n", owner=owner("01001"), to="/n")]
     assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
