@@ -162,6 +162,7 @@ _KINDS: dict[str, Callable[[ObjectReader], ResourceData]] = {
 
 
 def _resource(reader: ObjectReader) -> Resource | None:
+    identifier, name = reader.required_text("Id"), reader.required_text("Name")
     container = reader.child("ResourceDataContainer")
     present = [kind for kind in _KINDS if container.value.get(kind) is not None]
     if len(present) != 1:
@@ -169,7 +170,7 @@ def _resource(reader: ObjectReader) -> Resource | None:
         container.fault(f"must hold exactly one of {', '.join(_KINDS)}; found {found}")
         return None
     data = _KINDS[present[0]](container.child(present[0]))
-    return Resource(id=reader.required_text("Id"), name=reader.required_text("Name"), data=data, path=reader.path)
+    return Resource(id=identifier, name=name, data=data, path=reader.path)
 
 
 def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None:

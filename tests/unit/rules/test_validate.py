@@ -130,6 +130,12 @@ def test_functions_alone_are_not_blamed_for_resources_that_are_elsewhere(tmp_pat
     assert "unknown-resource" in {f["id"] for f in told["findings"]}, "a bundle is a whole group"
 
 
+def test_a_resource_of_no_kind_has_its_other_faults_told_as_well(tmp_path: Path) -> None:
+    (tmp_path / "g.json").write_text('{"Resources": [{"Id": [], "ResourceDataContainer": {}}]}')
+    faults = {f["path"] for f in findings("g.json", cwd=tmp_path)["findings"]}
+    assert faults == {f"$.Resources[0].{key}" for key in ("Id", "Name", "ResourceDataContainer")}
+
+
 def test_silenced_findings_are_listed_and_do_not_count(group: Path) -> None:
     text = BAD.replace(
         "      SourcePath: /sys", "      # edge-sim: ignore volume-under-sys we know\n      SourcePath: /sys"
