@@ -84,6 +84,10 @@ def _each(paths: Sequence[Path]) -> list[Source]:
     if not found:
         where = ", ".join(str(path) for path in paths)
         raise InvalidDefinitionError(f"{where}: no Greengrass V1 definition in it", hint=f"Known are {_KINDS}.")
+    if not any(one.part.sections or one.part.unknown for one in found):
+        notes = [note for one in found for note in one.part.notes]
+        message = notes[0] if notes else f"{found[0].file.path}: there is no definition in it"
+        raise InvalidDefinitionError(message, hint="Give the definitions: aws greengrass get-…-definition-version.")
     found[0].part.notes.extend(f"{name}: not a definition, left out" for name in skipped)
     return found
 

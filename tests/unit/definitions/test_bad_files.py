@@ -21,6 +21,7 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
         ("a.yaml", b"just a text\n", "not a Greengrass V1 definition"),
         ("a.json", b"[]", "not a Greengrass V1 definition"),
         ("a.json", b'{"edgeSimGroup": 2}', "a.json:1:2: edgeSimGroup must be 1"),
+        ("a.json", b'{"edgeSimGroup": 1}', "there is no definition in it"),
         ("a.json", b'{"edgeSimGroup": 1, "core": []}', "a.json:1:21: core must be a CoreDefinitionVersion object"),
         ("a.json", b'{"GroupDefinitions": {"Lambdas": []}}', "a.json:1:23: Lambdas must be an object with Content"),
         ("a.json", b'{"Cores": 7, "GroupDefinitions": {}}', "a.json:1:2: Cores must be a list"),
@@ -44,10 +45,14 @@ def test_two_versions_and_no_group_that_says_which(tmp_path: Path) -> None:
         read(tmp_path / "a.json")
 
 
-def test_what_only_names_versions_says_so(tmp_path: Path) -> None:
+def test_what_only_names_versions_is_a_group_only_with_their_content(tmp_path: Path) -> None:
+    """Nothing in it was judged: an "ok" would be no answer."""
     (tmp_path / "a.json").write_text('{"Id": "g", "Definition": {"CoreDefinitionVersionArn": "arn:…"}}')
-    definition = read(tmp_path / "a.json")
-    assert definition.form == "GetGroupVersion"
+    with pytest.raises(InvalidDefinitionError, match=r"a\.json:1:28: names definition versions by ARN"):
+        read(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text('{"Cores": []}')
+    definition = read(tmp_path)
+    assert definition.form == "GetGroupVersion + CoreDefinitionVersion"
     assert "their content is not in this file" in definition.notes[0]
 
 
@@ -73,6 +78,9 @@ def test_a_bare_list_is_known_by_its_items(tmp_path: Path) -> None:
 def test_a_whole_definition_behind_a_reference_is_told(tmp_path: Path) -> None:
     one = '{"Type": "AWS::Greengrass::CoreDefinition", "Properties": {"InitialVersion": {"Ref": "Given"}}}'
     (tmp_path / "a.json").write_text(f'{{"Resources": {{"A": {one}}}}}')
-    definition = read(tmp_path / "a.json")
-    assert definition.sections == {}
+    with pytest.raises(InvalidDefinitionError, match=r"\$\{Ref:Given\} stands for a whole definition"):
+        read(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text('{"Resources": []}')
+    definition = read(tmp_path)
+    assert set(definition.sections) == {"resources"}
     assert "${Ref:Given} stands for a whole definition" in definition.notes[0]
