@@ -119,6 +119,19 @@ def memory_size(case: Case) -> Iterator[Fault]:
         )
 
 
+@rule("function-numbers", source="ours: how V1 refused is not known; a Timeout of 0 is the default of 3 s here")
+def numbers(case: Case) -> Iterator[Fault]:
+    """A container's MemorySize is more than 0, and no Timeout is less than 0."""
+    for function in case.group.functions:
+        size = function.memory_size_kb
+        if size is not None and size <= 0 and case.contained(function):
+            message = f"function {function.id}: no process lives in a MemorySize of {size} KB"
+            yield _fault(function, message, ".FunctionConfiguration.MemorySize")
+        if function.timeout_s < 0:
+            message = f"function {function.id}: a Timeout of {function.timeout_s} s is over before it begins"
+            yield _fault(function, message, ".FunctionConfiguration.Timeout")
+
+
 @rule(
     "memory-size-unit",
     severity="warning",
@@ -130,7 +143,7 @@ def memory_unit(case: Case) -> Iterator[Fault]:
     """MemorySize is in KB; a value below 4096 is probably meant in MB."""
     for function in case.group.functions:
         size = function.memory_size_kb
-        if size is not None and size < _SMALL_KB and case.contained(function):
+        if size is not None and 0 < size < _SMALL_KB and case.contained(function):
             message = f"function {function.id}: MemorySize is {size} KB"
             yield _fault(function, message, ".FunctionConfiguration.MemorySize")
 
@@ -201,6 +214,7 @@ RULES: tuple[Rule, ...] = (
     encoding_type,
     executables,
     memory_size,
+    numbers,
     memory_unit,
     access_sysfs,
     run_as_range,

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
-from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.case import Case, is_open
 from edge_sim.greengrass.rules.functions import EXECUTABLE_ARN
 from edge_sim.greengrass.rules.paths import below
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
 
 _RUNTIMES = {
+    "python2.7": (1, 0),
     "nodejs6.10": (1, 1),
     "java8": (1, 1),
     "nodejs8.10": (1, 9),
@@ -23,7 +24,7 @@ _RUNTIMES = {
     "nodejs12.x": (1, 10),
     "python3.8": (1, 11),
 }
-"""The release that brought each Lambda runtime; python2.7 was always there (what-is-gg.md)."""
+"""The release that brought each Lambda runtime (what-is-gg.md)."""
 
 
 def _floor(id_: str, *, until: str, source: str = "what-is-gg.md") -> Callable[[Check], Rule]:
@@ -99,6 +100,19 @@ def executables(case: Case) -> Iterator[Fault]:
 
 
 @rule(
+    "runtime-known",
+    phase="run",
+    source="what-is-gg.md, lambda-functions.md; that the function does not start is inferred",
+    hint=f"V1 had {', '.join(_RUNTIMES)}, and native executables.",
+)
+def known_runtimes(case: Case) -> Iterator[Fault]:
+    """A function's runtime is one that V1 had."""
+    for function, runtime in _runtimes(case):
+        if runtime not in _RUNTIMES:
+            yield _runtime_fault(function, f"runtime {runtime} was never V1's")
+
+
+@rule(
     "runtime-version",
     phase="run",
     source="what-is-gg.md, lambda-functions.md; that the function does not start is inferred",
@@ -106,16 +120,10 @@ def executables(case: Case) -> Iterator[Fault]:
 )
 def runtimes(case: Case) -> Iterator[Fault]:
     """Each Lambda runtime came with a release: python3.7 with GGC 1.9, nodejs12.x with 1.10, python3.8 with 1.11."""
-    for function in case.group.functions:
-        code = case.group.code.get(function.id)
-        runtime = function.runtime_override or (code.runtime if code else "")
+    for function, runtime in _runtimes(case):
         floor = _RUNTIMES.get(runtime, (1, 0))
         if case.version[:2] < floor:
-            path = f"{function.path}.FunctionConfiguration.FunctionRuntimeOverride"
-            message = (
-                f"function {function.id}: runtime {runtime} needs GGC {floor[0]}.{floor[1]}, this is {_text(case)}"
-            )
-            yield Fault(path=path, message=message, function=function.id)
+            yield _runtime_fault(function, f"runtime {runtime} needs GGC {floor[0]}.{floor[1]}, this is {_text(case)}")
 
 
 @rule(
@@ -155,6 +163,20 @@ def permission_required(case: Case) -> Iterator[Fault]:
             yield Fault(path=a.path, message=message, resource=a.resource.id, function=a.function.id)
 
 
+def _runtimes(case: Case) -> Iterator[tuple[Function, str]]:
+    """Yield the functions whose runtime is known: the group states it, or the cloud or a scenario has the code."""
+    for function in case.group.functions:
+        code = case.group.code.get(function.id)
+        runtime = function.runtime_override or (code.runtime if code else "")
+        if runtime and not is_open(runtime):
+            yield function, runtime
+
+
+def _runtime_fault(function: Function, message: str) -> Fault:
+    path = f"{function.path}.FunctionConfiguration.FunctionRuntimeOverride"
+    return Fault(path=path, message=f"function {function.id}: {message}", function=function.id)
+
+
 def _resources(case: Case, needs: Callable[[Resource], bool], floor: str) -> Iterator[Fault]:
     for resource in case.group.resources:
         if needs(resource):
@@ -184,6 +206,7 @@ RULES: tuple[Rule, ...] = (
     default_identity,
     binary_encoding,
     executables,
+    known_runtimes,
     runtimes,
     models_without_container,
     permission_required,
