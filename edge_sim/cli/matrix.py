@@ -70,10 +70,10 @@ def _cells(
     from edge_sim.validation.cache import key, stable, trees
 
     asked = {text: parse_version(text) for text in versions}
-    facts, notes = boards(definition, profiles)
+    definition, facts, notes = boards(definition, profiles)
     for note in notes:
         click.echo(f"note: {note}", err=True)
-    content = trees(definition.files)
+    content = f"{trees(definition.files)} {definition.group.code}"
     cells = []
     for profile in profiles:
         own = profile.greengrass.version

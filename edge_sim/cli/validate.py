@@ -75,7 +75,7 @@ def _verdict(
         match = _PLACE.fullmatch(error.brief)
         file, line, column, message = match.groups() if match else (str(paths[0]), "1", "1", error.brief)
         return unreadable(Path(file), int(line), int(column), message, error.hint)
-    facts, notes = boards(definition, profiles)
+    definition, facts, notes = boards(definition, profiles)
     verdict = judge(definition, facts, version=version, settings=settings)
     return replace(verdict, notes=(*verdict.notes, *notes))
 

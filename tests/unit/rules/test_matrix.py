@@ -112,6 +112,17 @@ def test_the_same_question_is_answered_from_the_cache_and_another_is_not(tmp_pat
     assert grid(tmp_path, *ask)[0] == 3, "another content"
 
 
+def test_a_scenarios_code_is_part_of_the_question(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario"
+    shutil.copytree(EXAMPLE, scenario)
+    ask = (scenario, "--profile", "raspberry-pi-3", "--ggc", "1.10")
+    assert grid(tmp_path, *ask)[0] == 0
+    text = (scenario / "edge-sim.yaml").read_text()
+    (scenario / "edge-sim.yaml").write_text(text.replace("runtime: python3.7", "runtime: python3.9"))
+    status, cells = grid(tmp_path, *ask)
+    assert (status, [c["cause"]["id"] for c in cells.values()]) == (3, ["runtime-known"])
+
+
 def test_a_cache_that_cannot_be_written_is_only_slower(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     (tmp_path / "g.yaml").write_text(VOLUME.replace("SOURCE", "/srv/x"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -243,9 +244,21 @@ def test_a_scenarios_own_files_are_on_its_boards(tmp_path: Path) -> None:
     assert "source-not-known" in {f["id"] for f in alone["findings"]}
 
 
+def test_a_scenarios_runtimes_are_its_functions(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario"
+    shutil.copytree(EXAMPLE, scenario)
+    text = (scenario / "edge-sim.yaml").read_text()
+    (scenario / "edge-sim.yaml").write_text(text.replace("runtime: python3.7", "runtime: python3.8", 1))
+    [found] = [f for f in findings(scenario, "--ggc", "1.10", cwd=tmp_path)["findings"] if f["severity"] == "error"]
+    assert (found["id"], found["function"]) == ("runtime-version", "read-digits")
+    assert findings(scenario, "--ggc", "1.11", cwd=tmp_path)["ok"]
+
+
 def test_a_broken_scenario_is_said_and_the_definition_judged(tmp_path: Path) -> None:
     (tmp_path / "edge-sim.yaml").write_text("edgeSim: 1\nname: x\ngroup: {resources: group.yaml}\n")
     (tmp_path / "group.yaml").write_text(BAD)
     told = findings(tmp_path, "--profile", "raspberry-pi-3", cwd=tmp_path)
-    assert any("the files that the scenario lays on a board are not known" in note for note in told["notes"])
+    assert any(
+        "the scenario's files on a board and its functions' code are not known" in note for note in told["notes"]
+    )
     assert "volume-under-sys" in {f["id"] for f in told["findings"]}
