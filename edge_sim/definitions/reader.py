@@ -12,6 +12,7 @@ A file that cannot be read at all is an InvalidDefinitionError with ``file:line:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,11 @@ SCENARIO = "edge-sim.yaml"
 MAX_FILES = 200
 _SUFFIXES = (".json", ".yaml", ".yml")
 _KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion answer, template, greengo.yaml, group.json"
+_PROVISIONER = re.compile(r"^\s*conf\s*[{:=]", re.MULTILINE)
+_HOCON_HINT = (
+    "That tool makes a group of several such files, its own defaults and an account. Convert it by deploying once: "
+    "import the answers of aws greengrass get-…-definition-version, or the core's group.json."
+)
 
 
 def read(*paths: Path) -> Definition:
@@ -110,6 +116,8 @@ def _files(path: Path) -> list[Path]:
 
 def _read(path: Path) -> Source | None:
     file = TextFile(path=path, text=read_text(path))
+    if path.suffix == ".conf" and (hocon := _PROVISIONER.search(file.text)):
+        file.fail(hocon.start(), "HOCON of aws-greengrass-provisioner is not read", hint=_HOCON_HINT)
     is_json = path.suffix == ".json" or (path.suffix not in _SUFFIXES and file.text.lstrip()[:1] in ("{", "["))
     top = read_json(file) if is_json else read_yaml(file)
     part = _part(top)

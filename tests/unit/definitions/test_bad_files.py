@@ -25,6 +25,11 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
         ("a.json", b'{"edgeSimGroup": 1, "core": []}', "a.json:1:21: core must be a CoreDefinitionVersion object"),
         ("a.json", b'{"GroupDefinitions": {"Lambdas": []}}', "a.json:1:23: Lambdas must be an object with Content"),
         ("a.json", b'{"Cores": 7, "GroupDefinitions": {}}', "a.json:1:2: Cores must be a list"),
+        (
+            "function.conf",
+            b'# its own\nconf {\n  functionName = "A"\n}\n',
+            "conf:2:1: HOCON of aws-greengrass-provisioner",
+        ),
         ("edge-sim.yaml", b"edgeSim: 1\n", "names no definitions"),
         ("edge-sim.yaml", b"group: {core: [1]}\n", "edge-sim.yaml:1:15: group.core: must be a path"),
     ],
