@@ -14,7 +14,6 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.versions import Version
-from edge_sim.validation.text import shown
 from edge_sim.validation.verdict import Located, judge
 
 Status = Literal["pass", "fail", "unsupported"]
@@ -22,7 +21,10 @@ Status = Literal["pass", "fail", "unsupported"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """Why a cell is not a pass: the rule, what it says, and the page it comes from."""
+    """Why a cell is not a pass: the rule, what it says, and the page it comes from.
+
+    ``file`` is as it was asked for, so that a kept answer is right in every current directory.
+    """
 
     id: str
     message: str
@@ -87,7 +89,7 @@ def _cause(one: Located) -> Cause:
         aws_text=finding.aws_text,
         source=finding.source,
         path=finding.path,
-        file=shown(where.file) if where else None,
+        file=str(where.file) if where else None,
         line=where.line if where else None,
     )
 

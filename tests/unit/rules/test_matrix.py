@@ -112,6 +112,19 @@ def test_the_same_question_is_answered_from_the_cache_and_another_is_not(tmp_pat
     assert grid(tmp_path, *ask)[0] == 3, "another content"
 
 
+def test_a_kept_answer_names_the_file_as_it_was_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "g.yaml"
+    file.write_text(VOLUME.replace("SOURCE", "/sys/x"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "cache").symlink_to(tmp_path / "cache")
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        told = matrix(folder, file, "--profile", "raspberry-pi-3")
+        assert f" · {file}:2" in told.stdout
+    for name in (file, "g.yaml"):
+        _, cells = grid(tmp_path, name, "--profile", "raspberry-pi-3")
+        assert [c["cause"]["file"] for c in cells.values()] == [str(name)]
+
+
 def test_a_scenarios_code_is_part_of_the_question(tmp_path: Path) -> None:
     scenario = tmp_path / "scenario"
     shutil.copytree(EXAMPLE, scenario)
