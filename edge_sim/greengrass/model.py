@@ -115,3 +115,8 @@ def text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
+
+
+def is_open(value: object) -> bool:
+    """Return whether a template left a value open: the reader keeps intrinsic functions as ``${…}``."""
+    return isinstance(value, str) and "${" in value

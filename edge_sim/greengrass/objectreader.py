@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edge_sim.greengrass.model import text, truth, whole_number
+from edge_sim.greengrass.model import is_open, text, truth, whole_number
 from edge_sim.report import Finding, Phase
+
+_OPEN_HINT = "Give the template's parameter a Default, or import the template and write the value there."
 
 
 class ObjectReader:
@@ -19,7 +21,7 @@ class ObjectReader:
         self.findings: list[Finding] = [] if findings is None else findings
         self.value: Mapping[str, object] = value if isinstance(value, Mapping) else {}
         if not isinstance(value, Mapping):
-            self.fault(f"must be an object, not {_name(value)}")
+            self.fault(f"must be an object, not {told(value)}")
 
     def fault(
         self,
@@ -43,6 +45,7 @@ class ObjectReader:
                 aws_text=aws_text,
                 resource=resource if isinstance(resource, str) else None,
                 source="botocore greengrass 2017-06-07",
+                hint=_OPEN_HINT if key and is_open(self.value.get(key)) else None,
             )
         )
 
@@ -56,7 +59,7 @@ class ObjectReader:
         value = self.value.get(key)
         found = text(value)
         if found is None and value is not None:
-            self.fault(f"must be a string, not {_name(value)}", key=key)
+            self.fault(f"must be a string, not {told(value)}", key=key)
         return found
 
     def required_text(self, key: str) -> str:
@@ -71,7 +74,7 @@ class ObjectReader:
         value = self.value.get(key)
         found = whole_number(value)
         if found is None and value is not None:
-            self.fault(f"must be a whole number, not {_name(value)}", key=key)
+            self.fault(f"must be a whole number, not {told(value)}", key=key)
         return found
 
     def flag(self, key: str) -> bool | None:
@@ -79,7 +82,7 @@ class ObjectReader:
         value = self.value.get(key)
         found = truth(value)
         if found is None and value is not None:
-            self.fault(f"must be true or false, not {_name(value)}", key=key)
+            self.fault(f"must be true or false, not {told(value)}", key=key)
         return found
 
     def items(self, key: str) -> list[object]:
@@ -87,7 +90,7 @@ class ObjectReader:
         value = self.value.get(key)
         if value is None or isinstance(value, list):
             return value or []
-        self.fault(f"must be a list, not {_name(value)}", key=key)
+        self.fault(f"must be a list, not {told(value)}", key=key)
         return []
 
     def texts(self, key: str) -> Iterator[str]:
@@ -95,7 +98,7 @@ class ObjectReader:
         for index, item in enumerate(self.items(key)):
             found = text(item)
             if found is None:
-                self.fault(f"must be a string, not {_name(item)}", key=f"{key}[{index}]")
+                self.fault(f"must be a string, not {told(item)}", key=f"{key}[{index}]")
             else:
                 yield found
 
@@ -105,8 +108,9 @@ class ObjectReader:
             yield ObjectReader(item, f"{self.path}.{key}[{index}]", self.findings)
 
 
-def _name(value: object) -> str:
-    if isinstance(value, str) and "${" in value:
+def told(value: object) -> str:
+    """Return what a value of the wrong kind is, in words."""
+    if is_open(value):
         return f"the placeholder {value}"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return next((name for kind, name in names.items() if isinstance(value, kind)), "null")

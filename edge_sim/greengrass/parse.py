@@ -19,7 +19,8 @@ from edge_sim.greengrass.functions import (
     RunAs,
 )
 from edge_sim.greengrass.group import Core
-from edge_sim.greengrass.objectreader import ObjectReader
+from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.objectreader import ObjectReader, told
 from edge_sim.greengrass.resources import (
     PERMISSIONS,
     GroupOwnerSetting,
@@ -93,7 +94,7 @@ def _permission(reader: ObjectReader, key: str) -> Permission | None:
     for known in PERMISSIONS:
         if value == known:
             return known
-    reader.fault(f"must be 'ro' or 'rw', not {value!r}", key=key)
+    reader.fault(f"must be 'ro' or 'rw', not {told(value) if is_open(value) else repr(value)}", key=key)
     return None
 
 
@@ -180,6 +181,9 @@ def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None
     for known in ISOLATION_MODES:
         if value == known:
             return known
+    if is_open(value):  # what AWS says of it is not known before the stack is
+        execution.fault(f"must be one of {', '.join(ISOLATION_MODES)}, not {told(value)}", key="IsolationMode")
+        return None
     whose = "the group" if arn is None else f"function with arn {arn}"
     text = f"Your 'IsolationMode' configuration for {whose} is invalid."
     execution.fault(

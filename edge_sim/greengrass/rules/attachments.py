@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model
-from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, is_open, policy_path
+from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
 from edge_sim.greengrass.rules.paths import LOCAL, below
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
-from edge_sim.greengrass.rules.case import Case, environment_path, is_open
+from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 

@@ -35,11 +35,6 @@ class Attachment(NamedTuple):
         return policy_path(self.function, self.at)
 
 
-def is_open(text: str) -> bool:
-    """Return whether a template left ``text`` open: the reader keeps intrinsic functions as ``${…}``."""
-    return "${" in text
-
-
 def policy_path(function: Function, index: int) -> str:
     """Return the JSON path of one of a function's ResourceAccessPolicies."""
     return f"{environment_path(function)}.ResourceAccessPolicies[{index}]"

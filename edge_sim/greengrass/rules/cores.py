@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 MAX_THING_NAME_BYTES = 124

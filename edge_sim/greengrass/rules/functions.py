@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function, RunAs
-from edge_sim.greengrass.rules.case import Case, environment_path, is_open
+from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import Model, OwnerSetting, Resource
-from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 ML = "access-ml-resources.md"

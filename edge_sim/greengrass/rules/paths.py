@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
-from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 LOCAL = "access-local-resources.md"

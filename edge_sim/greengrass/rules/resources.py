@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import Model, Resource
-from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 IDENTIFIER = re.compile(r"[a-zA-Z0-9:_-]{1,128}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from edge_sim.greengrass.rules.case import Case, is_open
+from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES
 

@@ -78,6 +78,11 @@ def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, messa
         (resource('"GroupOwnerSetting": ""'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a string"),
         (resource('"GroupOwnerSetting": []'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a list"),
         (resource('"SourcePath": true'), "$.Resources[0]…SourcePath", "must be a string, not a boolean"),
+        (
+            function('"Environment": {"Execution": {"IsolationMode": "${Ref:M}"}}'),
+            "$.Functions[0]…IsolationMode",
+            "not the placeholder ${Ref:M}",
+        ),
         (function('"MemorySize": "${Ref:M}"'), "$.Functions[0]…MemorySize", "not the placeholder ${Ref:M}"),
         (function('"Pinned": 1'), "$.Functions[0]…Pinned", "must be true or false, not a number"),
         (
@@ -97,6 +102,15 @@ def test_what_the_parser_cannot_read_is_told(tmp_path: Path, content: str, path:
         for f in read(file).findings
         if message in f.message and f.path.startswith(start) and f.path.endswith(end)
     ] != []
+
+
+def test_aws_s_words_are_not_put_on_what_a_template_leaves_open(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(function('"Environment": {"Execution": {"IsolationMode": "${Ref:M}"}}'))
+    (found,) = [f for f in read(file).findings if f.path.endswith("IsolationMode")]
+    assert (found.id, found.aws_text) == ("shape", None)
+    assert found.hint is not None
+    assert "a Default" in found.hint
 
 
 def test_null_members_are_as_good_as_absent(tmp_path: Path) -> None:
