@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edge_sim.definitions import corefile, shapes
 from edge_sim.definitions.definition import Definition, Ignored
-from edge_sim.definitions.forms import Part
+from edge_sim.definitions.forms import BUNDLE, MEMBERS, Part
 from edge_sim.definitions.ignores import comments, listed_ignores
 from edge_sim.definitions.tree import Array, Fault, Object, Position, TextFile, member_path, walk
 from edge_sim.errors import InvalidDefinitionError
@@ -126,7 +126,10 @@ def _finding(fault: Fault, path: str) -> Finding:
 
 def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
     for holder, key in one.part.unknown:
-        found = shapes.unknown_member("$", key, [name for name in (*SECTIONS, "name", "arn") if name not in holder])
+        words = (*SECTIONS, "name", "arn") if BUNDLE in holder else MEMBERS
+        found = shapes.unknown_member("$", key, [name for name in words if name not in holder])
+        if key in MEMBERS:
+            found = replace(found, hint="It stands beside the definition that is read; give it a file of its own.")
         marks[found.path] = holder.position(key)
         yield found
 

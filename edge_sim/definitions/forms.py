@@ -19,6 +19,9 @@ from edge_sim.definitions.tree import Array, Object, like
 from edge_sim.greengrass.model import SECTIONS
 
 BUNDLE, IGNORE_LIST = "edgeSimGroup", "x-edge-sim-ignore"
+_WRAPPERS = {"InitialVersion": "Create{}Definition", "Definition": "Get{}DefinitionVersion"}
+MEMBERS = tuple(key for section in SECTIONS.values() for key in section.shape)
+"""The members of all …DefinitionVersion objects: ``Cores``, ``Resources``, ``DefaultConfig``, …"""
 _ITEM_KEYS = {"ResourceDataContainer": "resources", "FunctionConfiguration": "functions", "CertificateArn": "core"}
 
 
@@ -52,10 +55,12 @@ def bundle(top: Object) -> Part:
 
 def api(top: Object) -> Part | None:
     """Read one of the API's forms, or return None when it is none of them."""
-    for wrapper, form in (("InitialVersion", "Create{}Definition"), ("Definition", "Get{}DefinitionVersion")):
+    for wrapper, form in _WRAPPERS.items():
         content = top.get(wrapper)
         if isinstance(content, Object):
             part = _version(content, form, ())
+            if part:
+                part.unknown += [(top, key) for key in top if key in MEMBERS or (key in _WRAPPERS and key != wrapper)]
             if part and top.get("NextToken"):
                 part.notes.append(f"{top.position('NextToken')}: the answer goes on (NextToken): items are missing")
             return part

@@ -53,6 +53,13 @@ def test_shapes_are_botocore_s(name: str) -> None:
         ('{"Resources": [{"Id": "a", "Nmae": "b"}]}', "$.Resources[0] has no member 'Nmae'", "Did you mean Name?"),
         ('{"Functions": [], "DefaultConfg": {}}', "$ has no member 'DefaultConfg'", "Did you mean DefaultConfig?"),
         ('{"Resources": [], "Functions": [], "Fruits": 1}', "$ has no member 'Fruits'", None),
+        ('{"Resources": [], "Functions": [], "Corse": 1}', "$ has no member 'Corse'", "Did you mean Cores?"),
+        (
+            '{"InitialVersion": {"Resources": []}, "Functions": []}',
+            "$ has no member 'Functions'",
+            "It stands beside the definition that is read; give it a file of its own.",
+        ),
+        ('{"InitialVersion": {"Resources": []}, "Definition": {}}', "$ has no member 'Definition'", None),
         ('{"edgeSimGroup": 1, "resource": {}}', "$ has no member 'resource'", "Did you mean resources?"),
         ('{"Loggers": [{"Level": "LOUD"}]}', "$.Loggers[0].Level must be one of DEBUG, INFO, WARN, ERROR, FATAL", None),
         ('{"Loggers": [{"Space": "much"}]}', "$.Loggers[0].Space must be a whole number", None),
