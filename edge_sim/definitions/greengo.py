@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edge_sim.definitions.forms import Part
+from edge_sim.definitions.forms import IGNORE_LIST, Part
 from edge_sim.definitions.tree import Array, Object, like, listed
 from edge_sim.greengrass.model import SECTIONS
 
@@ -87,6 +87,10 @@ def greengo(top: Object) -> Part:
     if isinstance(subscriptions, Array):
         items = {i: _subscription(s, i, arns) if isinstance(s, Object) else s for i, s in enumerate(subscriptions)}
         part.sections["subscriptions"] = _version(top, "Subscriptions", "Subscriptions", listed(subscriptions, items))
+    known = ("Group", "Subscriptions", IGNORE_LIST, *makers)
+    part.notes += [
+        f"{top.position(key)}: {key} is no section of greengo's: left out" for key in top if key not in known
+    ]
     if "functions" in part.sections:
         part.notes.append("handlers and code packages belong to Lambda, not to the group: left out")
     return part

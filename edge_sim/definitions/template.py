@@ -47,6 +47,10 @@ def template(top: Object) -> Part | None:
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
             else:
                 part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
+    kinds = ("Group", *(section.kind for section in SECTIONS.values()))
+    part.notes += [
+        f"{p.position()}: {id_} is of no type that Greengrass V1 had" for id_, k, p in found if k not in kinds
+    ]
     part.notes += resolver.notes
     missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
     part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]

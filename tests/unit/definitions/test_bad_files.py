@@ -61,6 +61,15 @@ def test_what_only_names_versions_is_a_group_only_with_their_content(tmp_path: P
     assert "their content is not in this file" in definition.notes[0]
 
 
+def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
+    (tmp_path / "greengo.yaml").write_text("Group: {name: g}\nCores: []\nResurces: []\n")
+    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is no section of greengo's: left out" in read(tmp_path).notes
+    types = ("CoreDefinitionVersion", "ResourceDefintion")
+    content = ", ".join(f'"{t[0]}": {{"Type": "AWS::Greengrass::{t}", "Properties": {{"Cores": []}}}}' for t in types)
+    (tmp_path / "a.json").write_text(f'{{"Resources": {{{content}}}}}')
+    assert "R is of no type that Greengrass V1 had" in "".join(read(tmp_path / "a.json").notes)
+
+
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     for path, message in (
