@@ -7,8 +7,9 @@ JSON paths (``Finding.path``, ``locate``) are those of the API's …DefinitionVe
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Definition:
     sections: Mapping[str, Object] = field(default_factory=dict, repr=False)
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
     """Places of findings about what is no longer in ``sections``, such as a doubled key."""
+    _located: dict[str, Position | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What ``locate`` has answered: a matrix asks for the same places board by board."""
 
     @property
     def lost(self) -> tuple[Finding, ...]:
@@ -70,8 +73,10 @@ class Definition:
         """Return where a JSON path stands, or its nearest ancestor that is in a file; None when there is no file."""
         if path in self.marks:
             return self.marks[path]
-        *_, (_, position) = self._steps(path)
-        return position
+        if path not in self._located:
+            *_, (_, position) = self._steps(path)
+            self._located[path] = position()
+        return self._located[path]
 
     def indexed(self, path: str) -> str:
         """Return a JSON path with ``[?Id=x]`` replaced by the index, as far as it leads anywhere."""
@@ -83,28 +88,28 @@ class Definition:
 
         What is said of a whole resource or function is silenced anywhere inside that; of the group, only at ``$``.
         """
-        path = self.indexed(finding.path)
-        for entry in self.ignored:
-            if entry.rule == finding.id:
-                place = self.indexed(entry.path)
-                if _within(path, place) or _same_item(path, place):
-                    return entry
+        entries = [entry for entry in self.ignored if entry.rule == finding.id]
+        path = self.indexed(finding.path) if entries else ""
+        for entry in entries:
+            place = self.indexed(entry.path)
+            if _within(path, place) or _same_item(path, place):
+                return entry
         return None
 
-    def _steps(self, path: str) -> Iterator[tuple[str, Position | None]]:
-        """Yield the known part of a path, longer and longer, each with its position."""
-        yield "$", Position(file=self.files[0], line=1, column=1) if self.files else None
+    def _steps(self, path: str) -> Iterator[tuple[str, Callable[[], Position | None]]]:
+        """Yield the known part of a path, longer and longer, each with what tells its position."""
+        yield "$", lambda: Position(file=self.files[0], line=1, column=1) if self.files else None
         known, rest, holder = "$", path.removeprefix("$"), self._section(path)
         value: Any = holder
         if holder is not None:
-            yield known, holder.position()
+            yield known, holder.position
         while rest:
             step = _step(value, rest)
             if step is None:
                 return
             key, rest = step
             known = member_path(known, key)
-            yield known, value.position(key)
+            yield known, functools.partial(value.position, key)
             value = value[key]
 
     def _section(self, path: str) -> Object | None:

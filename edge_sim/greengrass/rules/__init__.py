@@ -52,6 +52,7 @@ RULES: tuple[Rule, ...] = (
     *rights.RULES,
 )
 """The catalogue, in the order in which findings come."""
+_BY_ID = {rule.id: rule for rule in RULES}
 
 
 def check(
@@ -94,4 +95,4 @@ def start_failures(group: Group, function: Function, facts: HostFacts) -> list[F
 
 def by_id(rule_id: str) -> Rule | None:
     """Return the rule with this id, or None."""
-    return next((rule for rule in RULES if rule.id == rule_id), None)
+    return _BY_ID.get(rule_id)
