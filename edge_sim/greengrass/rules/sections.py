@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES
@@ -91,8 +91,8 @@ def _too_many(case: Case, name: str, allowed: int) -> Iterator[Fault]:
 
 def _parties(case: Case, key: str) -> Iterator[Fault]:
     for path, entry in _entries(case, "Subscriptions"):
-        value = entry.get(key)
-        if isinstance(value, str) and not _PARTY.fullmatch(value) and not is_open(value):
+        value = text(entry.get(key))
+        if value is not None and not _PARTY.fullmatch(value) and not is_open(value):
             identifier = str(entry.get("Id"))
             yield Fault(
                 path=f"{path}.{key}",

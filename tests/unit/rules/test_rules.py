@@ -152,14 +152,15 @@ def test_the_text_is_awss_own(rule: str) -> None:
     assert [f.aws_text for f in rules.check(GROUPS[rule], full_board()) if f.id == rule] == [texts()[rule]]
 
 
+@pytest.mark.parametrize("value", ["7", 7])
 @pytest.mark.parametrize(("key", "word"), [("Source", "source"), ("Target", "target")])
-def test_a_subscriptions_parties_are_refused_in_awss_words(key: str, word: str) -> None:
-    entry = {"Id": "s", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a", key: "meter"}
+def test_a_subscriptions_parties_are_refused_in_awss_words(key: str, word: str, value: object) -> None:
+    entry = {"Id": "s", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a", key: value}
     [found] = rules.check(Group(), others={"Subscriptions": [entry]})
     assert (found.phase, found.path) == ("create", f"$.Subscriptions[0].{key}")
     assert found.aws_text == (
         f"The subscriptions definition is invalid or corrupted. (ErrorDetails: [Subscription {word} is invalid. ID is "
-        f"'s' and {key} is 'meter'])"
+        f"'s' and {key} is '7'])"
     )
 
 
