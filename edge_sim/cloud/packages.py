@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from edge_sim.errors import InvalidDefinitionError
 
@@ -34,14 +34,17 @@ def archive_format(name: str) -> Format | None:
 
 @contextmanager
 def packed(folder: Path, form: Format) -> Iterator[Path]:
-    """Yield a temporary archive of a folder's content; it is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="edge-sim-pack-") as scratch:
-        target = Path(scratch) / f"package.{form}"
+    """Yield a temporary archive of a folder's content, by a path of this process: no directory ever names it.
+
+    So nothing is left of it, even when this process is killed.
+    """
+    with tempfile.TemporaryFile() as target:
         if form == "zip":
             _zip(folder, target)
         else:
             _tar(folder, target)
-        yield target
+        target.flush()
+        yield Path(f"/proc/self/fd/{target.fileno()}")
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -59,10 +62,9 @@ def _mode(path: Path) -> int:
     return 0o755 if executable else 0o644
 
 
-def _tar(folder: Path, target: Path) -> None:
+def _tar(folder: Path, target: IO[bytes]) -> None:
     with (
-        target.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as compressed,
+        gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in _entries(folder):
@@ -80,7 +82,7 @@ def _tar(folder: Path, target: Path) -> None:
                     archive.addfile(entry, file)
 
 
-def _zip(folder: Path, target: Path) -> None:
+def _zip(folder: Path, target: IO[bytes]) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in _entries(folder):
             name = path.relative_to(folder).as_posix()

@@ -101,6 +101,8 @@ class _Local:
                 hint="Give it with --source URI=PATH.",
             )
         try:
-            shutil.copyfile(archive.path, destination)
+            source = archive.path.open("rb")
         except OSError as error:
             raise DownloadError(f"{archive.path}: cannot be read: {error.strerror}") from error
+        with source, destination.open("wb") as copy:
+            shutil.copyfileobj(source, copy)

@@ -18,7 +18,7 @@ import pytest
 
 from edge_sim.agent import linux
 from edge_sim.agent.deployment import changeover
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.offline import target
 from edge_sim.offline.applying import Applied, apply
 from edge_sim.offline.given import given
@@ -288,7 +288,7 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
     if child == 0:
         try:
             passed = 0
-            tempfile.tempdir = str(root.parent)  # whoever is killed leaves what it packed
+            tempfile.tempdir = str(root.parent / "temporary")
 
             def at(point: str) -> None:
                 nonlocal passed
@@ -307,9 +307,12 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
     return point if os.WIFSIGNALED(status) else None
 
 
-def test_killed_anywhere_the_board_is_old_or_new(folder: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_anywhere_the_board_is_old_or_new(
+    folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     group = prepared(folder, root)
     before = below(root)
+    (temporary := tmp_path / "temporary").mkdir()
     points = []
     for number in range(1, 200):
         point = killed_at(group, root, number)
@@ -325,8 +328,18 @@ def test_killed_anywhere_the_board_is_old_or_new(folder: Path, root: Path, capsy
         print(f"\napply: killed at {len(points)} points, from {points[0]} to {points[-1]}")
     assert points[0] == "journal"
     assert points[-1] == "committed"
+    assert not list(temporary.iterdir()), "what was packed goes with the process"
     kinds = {point.partition(" ")[2] for point in points}
     assert {"aside", "in place", "made", "settled", "carried"} <= kinds
+
+
+def test_a_full_board_is_not_called_an_unreadable_package(folder: Path, root: Path) -> None:
+    weights = {"net/weights.bin": os.urandom(300_000).hex()}
+    group = group_of(folder, "m1", models={"m1": weights})
+    with private_mounts():
+        linux.mount("none", root / "greengrass", kind="tmpfs", data="size=100k,mode=0755")
+        with pytest.raises(UnsupportedEnvironmentError, match="cannot be laid out: No space left"):
+            laid(group, root)
 
 
 def test_a_plain_user_is_told_before_anything_is_made(folder: Path, tmp_path: Path) -> None:
