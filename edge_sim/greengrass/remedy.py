@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts, Node, resolve
 from edge_sim.greengrass.access import Access, Right, computed, counts_as
 from edge_sim.greengrass.process import FunctionProcess
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import TYPE_NAMES, GroupOwnerSetting, LocalDevice, LocalVolume, Model, Resource
 
 By = Literal["attachment", "shared gid", "world bits", "owner", "root"]
 _NOBODY = 2**32 - 2
@@ -60,10 +60,11 @@ def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
         return f"make {answer.at} on the board before the deployment"
     if answer.needs:
         return _bits(case, answer, answer.needs, right, path)
-    if right == "write" and "mounted read-only" in answer.reasons:
-        return f"Permission: rw for {_name(case)} in the ResourceAccessPolicies of {function}"
+    if right == "write" and case.resource is not None and "mounted read-only" in answer.reasons:
+        return _remounting(case, case.resource, function)
     if isinstance(case.resource.data if case.resource else None, Model):
-        return _of_model(case, answer.node, right)
+        packing = f"pack the file of {_name(case)} as executable"
+        return packing if right == "execute" else _owner(case, right, contained=False)
     entering = 1 if right == "write" and answer.node.type == "directory" else 0
     return _bits(case, answer, _BITS[right] | entering, right, path)
 
@@ -82,22 +83,42 @@ def _taking(case: Case, answer: Access, right: Right, why: By, function: str) ->
     return f"chgrp {answer.at} to a group that {function} is not in"
 
 
-def _attaching(case: Case, resource: Resource, right: Right, function: str) -> str:
+def _remounting(case: Case, resource: Resource, function: str) -> str | None:
+    stated = any(policy.resource_id == resource.id and policy.permission for policy in case.process.function.policies)
+    inherited = isinstance(resource.data, Model) and resource.data.owner is not None and not stated
+    permission = f"Permission: rw for {_name(case)} in the ResourceAccessPolicies of {function}"
+    return _both(None if inherited else permission, _owner(case, "write", contained=True))
+
+
+def _attaching(case: Case, resource: Resource, right: Right, function: str) -> str | None:
     permission = "rw" if right == "write" else "ro"
     contained = case.process.isolation == "GreengrassContainer"
     if not contained and isinstance(resource.data, LocalDevice | LocalVolume):
         attached = f"{resource.id} attached with Permission: {permission}"
         return f"IsolationMode: GreengrassContainer for {function}, and {attached}"
     policy = f"{{ResourceId: {resource.id}" + (f", Permission: {permission}}}" if contained else "}")
-    return f"{policy} in the ResourceAccessPolicies of {function}"
+    return _both(f"{policy} in the ResourceAccessPolicies of {function}", _owner(case, right, contained=contained))
 
 
-def _of_model(case: Case, node: Node, right: Right) -> str:
-    if right == "write":
+def _owner(case: Case, right: Right, *, contained: bool) -> str | None:
+    """Return what a model's OwnerSetting must say for a right, None where it need not say more than it does.
+
+    A function may not ask for more than the owner's group has; in a container it does without any owner.
+    """
+    data = case.resource.data if case.resource else None
+    if not isinstance(data, Model):
+        return None
+    permission = "rw" if right == "write" else "ro"
+    if data.owner is None:
+        setting = f"an OwnerSetting with a GroupOwner and GroupPermission: {permission} for {_name(case)}"
+        return None if contained else setting
+    if right == "write" and data.owner.group_permission != "rw":
         return f"GroupPermission: rw in the OwnerSetting of {_name(case)}"
-    if right == "execute":
-        return f"pack the file of {_name(case)} as executable"
-    return f"OwnerSetting of {_name(case)} with a GroupOwner: now it belongs to {node.uid}:{node.gid}"
+    return None
+
+
+def _both(*changes: str | None) -> str | None:
+    return ", and ".join(filter(None, changes)) or None
 
 
 def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str:
@@ -108,9 +129,11 @@ def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str
     data = case.resource.data if case.resource else None
     if counts == "others" and (node.mode >> 3) & need == need and node.gid != 0:
         if isinstance(data, LocalDevice | LocalVolume):
-            if at.endswith(data.source_path.rpartition("/")[2]):
+            source = case.nodes.get(resolve(case.nodes, data.source_path))
+            if source is not None and source.gid == node.gid:
                 return f"AutoAddGroupOwner: true in the GroupOwnerSetting of {_name(case)}"
-            return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
+            if node.gid in case.facts.groups.values() and data.group_owner == GroupOwnerSetting():
+                return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
         member = replace(case.process, identity=replace(case.process.identity, gid=node.gid))
         if computed(member, case.nodes, path).grants(right):
             return f"RunAs with Gid {node.gid} ({_group(case.facts, node.gid)}) for {case.process.function.id}"

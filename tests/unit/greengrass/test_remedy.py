@@ -17,6 +17,7 @@ from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.plan import Content, model_directory, plan
 from edge_sim.greengrass.process import FunctionProcess, Identity, function_process
 from edge_sim.greengrass.remedy import Case, by, fix
+from edge_sim.greengrass.rules import refusals
 from tests.unit.greengrass.build import board, char, device, directory, file, function, group, owner, s3, volume
 
 MODEL = "ML_Model.S3_Object model"
@@ -84,10 +85,21 @@ def test_by_world_bits_and_as_owner() -> None:
             ("model", "ro"),
             C,
             "write",
-            "Permission: rw for ML_Model.S3_Object model in the ResourceAccessPolicies of f",
+            (
+                "Permission: rw for ML_Model.S3_Object model in the ResourceAccessPolicies of f, "
+                "and GroupPermission: rw in the OwnerSetting of ML_Model.S3_Object model"
+            ),
         ),
         (None, "NoContainer", "read", "{ResourceId: model} in the ResourceAccessPolicies of f"),
-        (None, C, "write", "{ResourceId: model, Permission: rw} in the ResourceAccessPolicies of f"),
+        (
+            None,
+            C,
+            "write",
+            (
+                "{ResourceId: model, Permission: rw} in the ResourceAccessPolicies of f, "
+                "and GroupPermission: rw in the OwnerSetting of ML_Model.S3_Object model"
+            ),
+        ),
     ],
 )
 def test_what_would_allow_a_model(
@@ -96,6 +108,67 @@ def test_what_would_allow_a_model(
     made = models(function("f", *([policy] if policy else []), isolation=isolation))
     path = "/models/digits/weights" if policy and isolation == C else model_at(made, "model")
     assert told(case(made, "f", "model"), path, right) == change
+
+
+def changed(change: str, definition: dict[str, Any]) -> None:
+    """Do what a change says, to a definition of the model ``model`` and the function ``f``."""
+    data, policies = definition["model"], definition["policies"]
+    for one in change.split(", and "):
+        attach = re.fullmatch(
+            r"\{ResourceId: model(?:, Permission: (r[ow]))?\} in the ResourceAccessPolicies of f", one
+        )
+        setting = re.search(r"GroupPermission: (r[ow])", one)
+        if attach or one == f"Permission: rw for {MODEL} in the ResourceAccessPolicies of f":
+            policies[:] = [("model", attach[1] if attach else "rw")]
+        elif setting and one.endswith(f"OwnerSetting of {MODEL}"):
+            data["owner"]["GroupPermission"] = setting[1]
+        else:
+            assert setting, one
+            assert one.startswith("an OwnerSetting with a GroupOwner")
+            data["owner"] = owner("video", setting[1])
+
+
+@pytest.mark.parametrize("right", ["read", "write"])
+@pytest.mark.parametrize("run_as", [{}, {"Uid": 1000, "Gid": 1000}])
+@pytest.mark.parametrize("isolation", ["NoContainer", C])
+@pytest.mark.parametrize("permission", [None, "ro", "rw"])
+def test_a_definition_changed_as_told_is_one_that_v1_takes(
+    permission: str | None, isolation: str, run_as: dict[str, int], right: Right
+) -> None:
+    """From every form that is taken, attached or not, one or two changes lead to access, and no rule refuses them."""
+    tried = 0
+    for policy in (None, ("model", None), ("model", "ro"), ("model", "rw")):
+        definition: dict[str, Any] = {
+            "model": {"owner": None if permission is None else owner("video", permission)},
+            "policies": [] if policy is None else [policy],
+        }
+        for steps in range(4):
+            resource = s3(owner=definition["model"]["owner"])
+            made = group([resource], [function("f", *definition["policies"], isolation=isolation, run_as=run_as)])
+            refused = [finding.message for finding in refusals(made, board())]
+            if not steps and refused:
+                break
+            assert not refused, definition
+            here = case(made, "f", "model")
+            inside = "/models/digits/weights" if here.attached and isolation == C else model_at(made, "model")
+            answer = computed(here.process, here.nodes, inside)
+            if answer.grants(right):
+                tried += 1
+                break
+            changed(str(fix(here, answer, right, inside)), definition)
+        else:
+            raise AssertionError(f"no end: {definition}")
+    assert tried
+
+
+def test_the_group_of_what_stops_is_lent_and_not_the_sources() -> None:
+    made = group([volume(source="/srv/log")], [function("f", ("volume", "ro"), isolation=C)])
+    nodes = {"srv__log": directory(0o755, gid=20), "srv__log__catalog": file(0o640, gid=44)}
+    lending = "GroupOwner: video in the GroupOwnerSetting of Local.Volume volume"
+    assert told(case(made, "f", "volume", **nodes), "/readings/catalog", "read") == lending
+    nodes["srv__log__catalog"] = file(0o640, gid=4711)
+    by_number = "RunAs with Gid 4711 (4711) for f"
+    assert told(case(made, "f", "volume", **nodes), "/readings/catalog", "read") == by_number, "no name to lend it by"
 
 
 @pytest.mark.parametrize(
