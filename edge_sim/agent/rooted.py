@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import MAX_LINKS, Node, NodeType
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
@@ -28,7 +28,7 @@ _TYPES: dict[int, NodeType] = {
 def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
     """Return where the board's absolute ``path`` lies on this machine; what does not exist is taken literally.
 
-    Raises EdgeSimError when there are more than 40 symbolic links on the way, or this process may not look.
+    Raises UnsupportedEnvironmentError: more than 40 symbolic links on the way, or this process may not look.
     """
     waiting = list(reversed(PurePosixPath("/", path).parts[1:]))
     here: list[str] = []
@@ -47,7 +47,7 @@ def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
             continue
         links += 1
         if links > MAX_LINKS:
-            raise EdgeSimError(f"{path}: too many levels of symbolic links")
+            raise UnsupportedEnvironmentError(f"{path}: too many levels of symbolic links")
         target = PurePosixPath(node.target)
         if target.is_absolute():
             here, target = [], target.relative_to("/")

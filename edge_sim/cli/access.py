@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE, absolute
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 @click.command("access")
 @GROUP
 @click.option("--function", "function_id", metavar="F", help="Only this function, with the chain of reasons.")
-@click.option("--path", metavar="P", help="This path, as the functions would name it, instead of the resources.")
+@click.option(
+    "--path",
+    metavar="P",
+    callback=absolute,
+    help="This path, as the functions would name it, instead of the resources.",
+)
 @click.option("--profile", "names", multiple=True, metavar="NAME", help="A board; repeat it. Default: the scenario's.")
 @click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_sim.cli.options import GREENGRASS_ROOT
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ _ROOT = click.option(
     default="/",
     show_default=True,
     help="The board's root directory; / on a real one.",
-)
-_GREENGRASS = click.option(
-    "--greengrass-root", default="/greengrass", show_default=True, help="Where the core is installed on the board."
 )
 _BOARD = click.option(
     "--config",
@@ -61,7 +59,7 @@ def run(root: Path, config: Path) -> None:
 
 @command.command()
 @_ROOT
-@_GREENGRASS
+@GREENGRASS_ROOT
 @_BOARD
 def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
     """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
@@ -77,10 +75,13 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 
 @command.command()
 @_ROOT
-@_GREENGRASS
+@GREENGRASS_ROOT
 @_BOARD
 def access(root: Path, greengrass_root: str, config: Path | None) -> None:
-    """Print who may open what: computed from the definition, and probed by a real process of each function."""
+    """Print who may open what: computed from the definition, and probed by a real process of each function.
+
+    Status 4: not as the definition says; 1: computed and probed disagree.
+    """
     from edge_sim.agent.functions.access import matrix
 
     group, facts, entries, _ = _deployed(root, greengrass_root, config)
@@ -93,7 +94,7 @@ def access(root: Path, greengrass_root: str, config: Path | None) -> None:
 @command.command()
 @click.argument("function_id")
 @_ROOT
-@_GREENGRASS
+@GREENGRASS_ROOT
 @_BOARD
 @click.option("--event", default="{}", help="The event, as JSON.", show_default=True)
 def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | None, event: str) -> None:

@@ -39,9 +39,9 @@ _COMMANDS = {
 }
 
 EXIT_STATUS_HELP = """\
-Exit status: 0 ok · 1 a bug · 2 usage · 3 invalid definition, or what it refers to · 4 access, or a function's result,
-is not what definition and scenario say · 5 an update did not end as expected · 6 this environment cannot do it ·
-7 differs from the plan · 130 interrupted"""
+Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
+to · 4 access, or a function's result, is not what definition and scenario say · 5 an update did not end as expected ·
+6 this environment cannot do it · 7 differs from the plan · 130 interrupted"""
 
 
 class LazyGroup(click.Group):

@@ -20,7 +20,7 @@ from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
 from edge_sim.emulation.boardroot import laid
 from edge_sim.emulation.scenario import BoardFile
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
@@ -112,7 +112,7 @@ def _record(gg: Path, name: str, closed: set[str]) -> State:
     """Return the deployer's record; an empty one, and the path in ``closed``, where only root may read it."""
     try:
         return state.read(gg)
-    except EdgeSimError as error:
+    except UnsupportedEnvironmentError as error:
         if not isinstance(error.__cause__, PermissionError):
             raise
         closed.add(name)

@@ -163,6 +163,12 @@ def test_the_blast_radius_differs_with_the_image(tmp_path: Path) -> None:
     assert "gid 999 = spi" in edge("access", group, "--profile", "raspberry-pi-3").output
 
 
+def test_a_path_that_belongs_to_no_directory_is_a_usage_error(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [], [function("f")], code=CODE)
+    told = edge("access", group, "--profile", "raspberry-pi-3", "--path", "models/m1", status=2).output
+    assert "must be an absolute path of the board" in told
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError
 
 STAGING = "ggc/.deploying"
 GROUP = "ggc/deployment/group/group.json"
@@ -248,7 +248,7 @@ def move(source: Path, target: Path) -> None:
         source.rename(target)
         target.chmod(mode)
     except OSError as error:
-        raise EdgeSimError(f"{target}: cannot be put in place: {error.strerror}") from error
+        raise UnsupportedEnvironmentError(f"{target}: cannot be put in place: {error.strerror}") from error
 
 
 def _remove(directory: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory
@@ -65,15 +65,19 @@ class State:
 def read(gg: Path) -> State:
     """Return the recorded state, an empty one when nothing was ever deployed.
 
-    Raises EdgeSimError when the file is there and cannot be read.
+    Raises UnsupportedEnvironmentError when the file is there and cannot be read.
     """
     path = gg / PATH
     try:
         return decode(path.read_bytes())
     except FileNotFoundError:
         return State()
+    except NotADirectoryError as error:
+        raise UnsupportedEnvironmentError(
+            f"{gg}: is not a directory", hint="Name another --greengrass-root."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EdgeSimError(
+        raise UnsupportedEnvironmentError(
             f"{path}: the deployer's record cannot be read",
             details=str(error),
             hint="remove it and deploy again; every artifact is fetched anew then",

@@ -150,6 +150,21 @@ def test_a_missing_root_is_a_usage_error(tmp_path: Path) -> None:
     edge("plan", group_of(tmp_path / "g", "m1"), "--root", tmp_path / "none", status=2)
 
 
+@pytest.mark.parametrize("bad", ["greengrass", "", "/", "/srv/../greengrass"])
+def test_a_greengrass_root_that_is_no_place_on_a_board_is_a_usage_error(tmp_path: Path, bad: str) -> None:
+    told = edge("plan", group_of(tmp_path / "g", "m1"), *PI, "--greengrass-root", bad, status=2).output
+    assert "--greengrass-root" in told
+
+
+def test_a_greengrass_root_is_written_one_way_and_is_a_directory(tmp_path: Path) -> None:
+    group, root = group_of(tmp_path / "g", "m1"), make_root(tmp_path / "root")
+    one, other = (answer("plan", group, "--root", root, "--greengrass-root", way) for way in ("/gg", "//gg/./"))
+    assert one == other
+    assert one["entries"][0]["path"] == "/gg/ggc/deployment"
+    error = edge("plan", group, "--root", root, "--greengrass-root", "/etc/passwd", status=6).exception
+    assert "is not a directory" in str(error)
+
+
 def test_the_same_content_has_the_same_place_whoever_packs_it(tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
