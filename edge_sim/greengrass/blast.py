@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.access import View
+from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.process import identity
+from edge_sim.greengrass.process import function_process, identity
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 
 
@@ -20,8 +22,9 @@ from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 class Reach:
     """One GID that the group's functions run with, or own models with, on one board.
 
-    ``names`` are what the board calls it, ``accounts`` who is in it there. ``models`` belong to it, ``functions`` are
-    in it; ``also`` are the board's paths that they reach through it without having them attached.
+    The core's own group is left out unless it owns a model: it is every function's. ``names`` are what the board calls
+    the GID, ``accounts`` who is in it there. ``models`` belong to it, ``functions`` are in it; ``also`` are the board's
+    paths that they reach through it without having them attached.
     """
 
     gid: int
@@ -51,7 +54,8 @@ def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:
         if isinstance(resource.data, Model) and resource.data.owner
     }
     members = {function.id: identity(group, function, facts) for function in group.functions}
-    lent = {gid for who in members.values() for gid in who.groups}
+    lent = {gid for who in members.values() for gid in (who.gid, *who.groups)}
+    lent.discard(facts.groups.get(facts.greengrass.group, -1))
     for gid in sorted(lent | {gid for gid in owners.values() if gid is not None}):
         names = tuple(name for name, known in facts.groups.items() if known == gid)
         accounts = tuple(sorted({*facts.members.get(gid, ()), *_primary(facts, gid)}))
@@ -74,20 +78,17 @@ def _primary(facts: HostFacts, gid: int) -> Iterator[str]:
 
 
 def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) -> Iterator[str]:
-    """Yield the board's paths that the group may open and that not all of these functions have attached."""
-    attached = [
-        {r.data.source_path for r, _ in group.attached(f) if isinstance(r.data, LocalDevice | LocalVolume)}
-        for f in group.functions
-        if f.id in functions
-    ]
+    """Yield the board's paths that the group opens, and not everybody may, to a function without an attachment."""
+    seen = [(View(function_process(group, f, facts), facts.paths), f) for f in group.functions if f.id in functions]
     for path, node in facts.paths.items():
-        opens = node.gid == gid and node.type != "link" and node.mode >> 3 & 0o6
-        if opens and attached and not all(_within(path, own) for own in attached):
+        opens = node.gid == gid and node.type != "link" and node.mode >> 3 & ~node.mode & 0o6
+        if opens and any(not view.hides(path) and not _attached(path, group, f) for view, f in seen):
             yield path
 
 
-def _within(path: str, sources: set[str]) -> bool:
-    return any(path == source or path.startswith(f"{source}/") for source in sources)
+def _attached(path: str, group: Group, function: Function) -> bool:
+    local = (r.data.source_path for r, _ in group.attached(function) if isinstance(r.data, LocalDevice | LocalVolume))
+    return any(path == source or path.startswith(f"{source}/") for source in local)
 
 
 def _warnings(
@@ -96,7 +97,7 @@ def _warnings(
     called = f"GID {gid} ({', '.join(names)})" if names else f"GID {gid}, which has no name here,"
     if models and accounts:
         yield f"{called} lets {', '.join(accounts)} open {', '.join(models)}"
-    if models and also:
-        yield f"{called} is owned by models and opens {', '.join(also)} to their functions"
+    if also:
+        yield f"{called} opens {', '.join(also)} to its functions"
     if len(models) > 1:
         yield f"{called} owns {', '.join(models)}: a function attached to one must be attached to all"

@@ -26,11 +26,11 @@ def blast_lines(blast: Row) -> Iterator[str]:
     yield "blast radius"
     for reach in blast["groups"]:
         names = "/".join(reach["names"]) or "no name"
-        whose = ", ".join((*reach["models"], *(f"{name}()" for name in reach["functions"]))) or "nothing"
-        yield f"  gid {reach['gid']} = {names}: {whose}"
+        whose = [f"{kind} {', '.join(reach[kind])}" for kind in ("models", "functions") if reach[kind]]
+        yield f"  gid {reach['gid']} = {names}: {'; '.join(whose)}"
         yield from (f"    {warning}" for warning in reach["warnings"])
     for name in blast["root_functions"]:
-        yield f"  {name}() runs as root: it reaches everything that its isolation shows it"
+        yield f"  function {name} runs as root: it reaches everything that its isolation shows it"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

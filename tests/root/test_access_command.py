@@ -160,7 +160,7 @@ def test_the_blast_radius_differs_with_the_image(tmp_path: Path) -> None:
     assert "/dev/spidev0.0" in meant["raspberry-pi-3"]["also"]
     assert meant["generic-x86_64"]["names"] != ["spi"]
     assert any("/dev/spidev0.0" in text for text in meant["raspberry-pi-3"]["warnings"])
-    assert "gid 999 = spi" in edge("access", group, "--profile", "raspberry-pi-3").output
+    assert "gid 999 = spi: models m; functions f\n" in edge("access", group, "--profile", "raspberry-pi-3").output
 
 
 def test_a_path_that_belongs_to_no_directory_is_a_usage_error(tmp_path: Path) -> None:

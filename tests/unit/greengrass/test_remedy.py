@@ -338,3 +338,16 @@ def test_the_blast_radius_names_who_and_what_else() -> None:
     assert found["root_functions"] == ["boss"]
     assert own["accounts"] == ("ggc_user",)
     assert "GID 20 (dialout) lets pi open model, second" in dialout["warnings"]
+
+
+def test_the_blast_radius_follows_run_as_and_ends_at_a_containers_devices() -> None:
+    runs_as = function("f", run_as={"Gid": 20})
+    (dialout,) = blast_radius(group([], [runs_as, function("plain")]), board())["groups"]
+    assert (dialout["functions"], dialout["also"]) == (("f",), ("/dev/ttyAMA0",))
+    assert dialout["warnings"] == ("GID 20 (dialout) opens /dev/ttyAMA0 to its functions",)
+    boxed = group([s3(owner=owner("20"))], [function("f", ("model", None), isolation=C)])
+    (dialout,) = blast_radius(boxed, board())["groups"]
+    assert (dialout["also"], dialout["warnings"]) == ((), ()), "its /dev holds only what is attached"
+    everybodys = board(paths={**board().paths, "/dev/ttyAMA0": char(0o666)})
+    (dialout,) = blast_radius(group([], [runs_as]), everybodys)["groups"]
+    assert dialout["also"] == (), "it takes no group to open it"
