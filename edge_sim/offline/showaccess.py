@@ -19,6 +19,10 @@ def access_lines(rows: Sequence[Row], *, detailed: bool) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         if number and (detailed or rows[number - 1]["ok"] is False or rows[number - 1]["agree"] is False):
             yield from _details(rows[number - 1])
+    agreed = [row["agree"] for row in rows]
+    if True in agreed or False in agreed:
+        counts = f"{agreed.count(True)} rows agree, {agreed.count(False)} disagree, {agreed.count(None)} not probed"
+        yield f"computed and probed by real processes: {counts}"
 
 
 def blast_lines(blast: Row) -> Iterator[str]:
