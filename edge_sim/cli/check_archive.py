@@ -109,7 +109,7 @@ def _lines(file: Path, verdict: Verdict) -> Iterator[str]:
     before = None
     for fault in verdict.faults:
         finding = _finding(fault)
-        yield from _wrapped(f"  {fault.code:<11}", fault.brief)
+        yield from _wrapped(f"  {fault.code:<10} ", fault.brief)
         if finding["aws_text"]:
             yield from _wrapped("  V1 said:   ", f"{finding['aws_text']} ({finding['source']})")
         if fault.hint and fault.hint != before:

@@ -84,7 +84,7 @@ def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:
     for uri in known:
         if text.startswith(f"{uri}="):
             path = Path(text[len(uri) + 1 :])
-            if not path.exists():
+            if not (path.is_dir() or path.is_file()):
                 raise UsageError(f"--source {text}: {path}: no such file or folder")
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else None if path.is_dir() else path.name
             return uri, Package(path=path, file_name=name)

@@ -118,6 +118,12 @@ def test_below_a_refused_link_no_directory_is_missed(tmp_path: Path) -> None:
     assert told["v1"] == "unknown"
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.zip")
+    with pytest.raises(UsageError, match=r"model\.zip: not a file"):
+        run(tmp_path / "model.zip")
+
+
 def test_what_ends_the_reading_is_said(tmp_path: Path) -> None:
     (tmp_path / "m.tar.gz").write_bytes(tgz(link("l", b"/etc"), entry("x"), end=b""))
     status, text = run(tmp_path / "m.tar.gz")
@@ -140,6 +146,8 @@ def test_limits_by_name(tmp_path: Path) -> None:
     status, text = run(tmp_path / "m.tar.gz", "--limit", "entries=9", "--limit", "file_bytes=4999")
     assert status == 3
     assert "raise the limit “file_bytes”" in text
+    status, text = run(tmp_path / "m.tar.gz", "--limit", "entries=0")
+    assert "  LIMIT_ENTRIES it has more than 0 entries\n" in text
 
 
 @pytest.mark.parametrize("limit", ["size=1", "entries", "entries=-1", "entries=1e3", "links=3", "entries=" + "9" * 19])

@@ -53,6 +53,8 @@ def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdic
 
     ``file_name`` is what it is called where it comes from, when that is not the path's own name.
     """
+    if path.exists() and not path.is_file():  # opening a FIFO would wait for somebody to write
+        raise UsageError(f"{path}: not a file")
     faults, nowhere = _Faults(), Nowhere(keep_sizes=limits.links == "copy")
     reading: Reading | None = None
     contents: tuple[Content, ...] = ()

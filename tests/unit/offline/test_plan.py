@@ -120,6 +120,7 @@ def test_an_archive_is_taken_as_it_is_and_refused_as_the_core_would(tmp_path: Pa
         (("--profile", "raspberry-pi-9"), 2, "no such device profile"),
         ((*PI, "--source", "s3://other/x=/"), 2, "the group refers to no such address"),
         ((*PI, "--source", f"{uri('m1')}=/no/where"), 2, "no such file or folder"),
+        ((*PI, "--source", f"{uri('m1')}=/dev/zero"), 2, "no such file or folder"),
         (("--profile", "openwrt-armv7"), 3, "does not support ML inference"),
     ],
 )
