@@ -33,6 +33,15 @@ def changed_files(packed: Packed, target: Target) -> Iterator[str]:
                 yield there
 
 
+def unread_files(packed: Packed, target: Target) -> Iterator[str]:
+    """Yield the board's paths of files in such packages whose bytes nobody knows here."""
+    for directory, _ in fixed_packages(packed, target):
+        for path, node in target.disk.items():
+            unread = path.startswith(f"{directory}/") and node.type == "file"
+            if unread and (target.digest is None or target.digest(path) is None):
+                yield path
+
+
 def fixed_packages(packed: Packed, target: Target) -> Iterator[tuple[str, Archive]]:
     """Yield directory and archive of each package that is known and that no function may write to."""
     group, facts = packed.group, target.facts

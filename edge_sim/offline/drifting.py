@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,6 +12,7 @@ from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
+from edge_sim.offline.content import unread_files
 from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
 from edge_sim.offline.planning import UNKNOWN, adopt, refuse, rewritten_files
@@ -64,8 +65,8 @@ def drift(packed: Packed, target: Target) -> Drift:
     return Drift(
         compared=len(lines),
         differences=tuple(sorted(named, key=lambda one: one.path.split("/"))),
-        not_compared=tuple(_not_compared(packed, target)),
-        notes=(*notes, *taken, *target.notes, *_bytes(packed, target), *refused),
+        not_compared=(*_not_compared(packed, target), *_bytes(packed, seen, own)),
+        notes=(*notes, *taken, *target.notes, *refused),
     )
 
 
@@ -119,9 +120,12 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
                 yield Difference(path=path, kind="missing", resource=resource.id)
 
 
-def _bytes(packed: Packed, target: Target) -> Iterator[str]:
-    if target.digest is None and packed.archives:
-        yield "the bytes of files were not compared: this listing has no digests"
+def _bytes(packed: Packed, target: Target, own: Mapping[str, str]) -> Iterator[str]:
+    unread = [renamed(path, own) for path in unread_files(packed, target)]
+    if unread and target.digest is None:
+        yield f"the bytes of {len(unread)} files: this listing has no digests"
+    else:
+        yield from (f"{path}: its bytes could not be read" for path in unread)
 
 
 def _unseen(group: Group, target: Target) -> set[str]:

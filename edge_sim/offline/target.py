@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from edge_sim.agent.deployment import state
@@ -88,7 +89,7 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
         name=str(root),
         facts=facts,
         disk=disk,
-        digest=lambda path: sha256(inside(root, path, follow_last=False)),
+        digest=cache(lambda path: sha256(inside(root, path, follow_last=False))),
         ours=own.paths | whole,
         closed=frozenset(closed),
         record=record,

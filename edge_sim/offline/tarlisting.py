@@ -127,6 +127,10 @@ class _Entries:
                 self._notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
             return
         self._nodes[path] = _node(entry, self._nodes)
+        first = _path(entry.linkname) if entry.type == tarfile.LNKTYPE else None
+        for known in (self._texts, self._digests):
+            if first in known:
+                known[path] = known[first]
         content = archive.extractfile(entry) if entry.isreg() else None
         if content and path in self._wanted:
             self._texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")

@@ -19,6 +19,7 @@ from tests.unit.greengrass.build import function, volume
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
 BUSYBOX = shutil.which("busybox")
+NO_DIGESTS = "the bytes of 6 files: this listing has no digests"
 
 
 @pytest.fixture
@@ -169,9 +170,27 @@ def test_what_functions_write_into_their_model_is_theirs(root: Path, tmp_path: P
 def test_without_digests_it_is_said(root: Path, group: Path, tmp_path: Path) -> None:
     listed = tmp_path / "board.txt"
     listed.write_text(snapshot(root, "/greengrass", "/srv/read ings", tools=TOOLS[:-1]))
-    assert any(
-        "bytes of files were not compared" in note for note in answer("drift", group, "--snapshot", listed)["notes"]
-    )
+    found = answer("drift", group, "--snapshot", listed, status=6)
+    assert (found["differences"], found["not_compared"]) == ([], [NO_DIGESTS])
+
+
+@pytest.mark.parametrize("first", ["a.bin", "greengrass/ggc/deployment/lambda/a.bin"])
+def test_the_bytes_behind_a_hard_link_are_not_taken_on_trust(
+    root: Path, group: Path, tmp_path: Path, first: str
+) -> None:
+    """A tar file holds them once, with the name that comes first: read below the deployment, else said to be unread."""
+    weights = model(root) / "net/weights.bin"
+    with weights.open("r+b") as file:
+        file.write(b"?")
+    os.link(weights, root / first)
+    made = tmp_path / "board.tar"
+    subprocess.run(["tar", "-C", root, "-cf", made, first, "etc", "greengrass", "srv"], check=True, timeout=60)
+    read = first.startswith("greengrass/")
+    found = answer("drift", group, "--tar", made, status=7 if read else 6)
+    path = f"/{weights.relative_to(root)}"
+    told = {one["path"]: one["words"] for one in found["differences"] if one["kind"] == "different"}
+    assert told == ({path: ["other content"]} if read else {})
+    assert found["not_compared"] == ([] if read else [f"{path}: its bytes could not be read"])
 
 
 def test_apply_puts_right_what_is_its_own(root: Path, group: Path) -> None:
