@@ -19,6 +19,8 @@ from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
 
 UNKNOWN = "contents unknown until the source is given"
+_SHARED = ("deployment-directory", "group-json")
+"""Rules of what a deployment takes over as it finds it."""
 _LINKS = ("prefix-directory", "prefix-link")
 
 
@@ -59,6 +61,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
     ]
     lines = compare(entries, target.disk, target.ours, set(rewritten_files(packed, target)))
+    blocked = () if target.closed else _in_the_way(lines, target)
     return Planned(
         target=target,
         group=packed.group,
@@ -70,9 +73,22 @@ def planned(packed: Packed, target: Target) -> Planned:
             *(finding.message for finding in unsure),
             *notes,
             *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
+            *(f"{path}: is in the way: no deployment made it, and apply will not touch it" for path in blocked),
             *(f"{path}: not looked into: only root may" for path in sorted(target.closed)),
         ),
     )
+
+
+def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:
+    """Yield the paths that a deployment needs and somebody else has; of a tree only its top."""
+    top = None
+    for line in lines:
+        if line.entry is None or line.found is None or line.path in target.ours:
+            continue
+        shared = line.entry.rule in _SHARED and line.found.type == line.node.type
+        if not shared and not (top and line.path.startswith(f"{top}/")):
+            top = line.path
+            yield top
 
 
 def refuse(group: Group, facts: HostFacts | None) -> None:

@@ -113,6 +113,7 @@ def test_what_is_not_ours_is_never_touched(folder: Path, root: Path) -> None:
     before = {path: seen for path, seen in below(root).items() if root / path in foreign}
     assert answer("plan", group_of(folder, "m1", "m2"), "--root", root)["changes"]["remove"] == 0
     edge("apply", group_of(folder, "m1", code={"main.py": "other = True\n"}), "--root", root)
+    assert not answer("plan", group_of(folder, "m1"), "--root", root)["notes"], "nothing of it is in the way"
     assert {path: below(root)[path] for path in before} == before
     assert (top / f"lambda/{FUNCTION}/main.py").read_text() == "other = True\n"
     assert not (root / str(m2)[1:] / "net/weights.bin").exists()
@@ -129,6 +130,8 @@ def test_what_is_in_the_way_is_said_and_left(folder: Path, root: Path, place: st
     there.parent.mkdir(parents=True)
     there.write_text("somebody's")
     before = below(root)
+    warned = [note for note in answer("plan", group_of(folder, "m1"), "--root", root)["notes"] if "in the way" in note]
+    assert [note.partition(": ")[0] for note in warned] == [f"{TOP}/{place}"]
     done = edge("apply", group_of(folder, "m1"), "--root", root, status=6)
     assert place.rpartition("/")[2] in str(done.exception)
     assert below(root) == before
