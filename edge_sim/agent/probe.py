@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
+from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
@@ -111,23 +111,21 @@ def _below(root: Path) -> Files:
 
 
 def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
-    found: dict[str, Node] = {}
-    waiting = list(paths)
-    seen: set[str] = set()
+    found: dict[str, Node | None] = {}
+    waiting = [(path, 0) for path in paths]
+    asked: set[str] = set()
     while waiting:
-        path = os.path.normpath(waiting.pop())
-        for step in (path, *map(str, Path(path).parents)):
-            if step in seen:
-                continue
-            seen.add(step)
-            node = files.look(step)
-            if node is None:
-                continue
-            found[step] = node
-            if node.target is not None:
+        path, links = waiting.pop()
+        path = os.path.normpath(path)
+        for step in () if path in asked else (path, *map(str, Path(path).parents)):
+            if step not in found:
+                found[step] = files.look(step)
+            node = found[step]
+            if node is not None and node.target is not None and links < MAX_LINKS:
                 base = os.path.join(os.path.dirname(step), node.target)  # noqa: PTH118, PTH120 - board paths
-                waiting.append(base + path[len(step) :])
-    return found
+                waiting.append((base + path[len(step) :], links + 1))
+        asked.add(path)
+    return {path: node for path, node in found.items() if node is not None}
 
 
 def _read(root: Path, path: str) -> str:

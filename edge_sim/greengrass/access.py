@@ -64,7 +64,7 @@ class View:
         self._contained = process.isolation == "GreengrassContainer"
         self._masked = process.masked
         self._sysfs = bool(process.function.access_sysfs)
-        self._mounts = {resolve(nodes, mount.destination): mount for mount in process.mounts}
+        self._mounts = {_mount_point(nodes, mount.destination): mount for mount in process.mounts}
 
     def mount(self, path: str) -> Mount | None:
         """Return the mount that ``path``, which leads through no link, lies in."""
@@ -76,17 +76,16 @@ class View:
         mount = self.mount(path)
         if mount is None:
             return path
-        return resolve(self._nodes, mount.source) + path[len(resolve(self._nodes, mount.destination)) :]
+        return resolve(self._nodes, mount.source) + path[len(_mount_point(self._nodes, mount.destination)) :]
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""
         if self.mount(path) is not None:
             return self._nodes.get(self.board(path))
-        if self.hides(path):
-            return None
-        if any(_below(top, path) for top in self._mounts):  # a mount point's missing parents are made
-            return self._nodes.get(path, _ROOT_DIRECTORY)
-        return self._nodes.get(path)
+        found = None if self.hides(path) else self._nodes.get(path)
+        if found is None and any(_below(top, path) for top in self._mounts):  # a mount point's missing parents are made
+            return _ROOT_DIRECTORY
+        return found
 
     def hides(self, path: str) -> str | None:
         """Return why a path of the board that is not mounted cannot be there for a container, or None."""
@@ -162,7 +161,7 @@ class _Walk:
         if node is None:
             return self._stop(path, None, f"{path}: does not exist")
         mount = self._view.mount(path)
-        read_only = mount is not None and mount.read_only
+        read_only = mount is not None and mount.read_only and node.type != "fifo"  # what goes into one is no change
         directory, who = node.type == "directory", self._identity
         reasons = (self._describe(node, path), *(("mounted read-only",) if read_only else ()))
         reading = granted(who, node, _READ)
@@ -200,6 +199,11 @@ def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "group
 
 
 _SHIFTS = {"root": 6, "owner": 6, "group": 3, "others": 0}
+
+
+def _mount_point(nodes: Mapping[str, Node], destination: str) -> str:
+    """Return where a mount lies: the board's links lead there, but those of its /dev are not in a container's."""
+    return destination if _below(destination, "/dev") else resolve(nodes, destination)
 
 
 def _may_execute(identity: Identity, node: Node) -> bool:

@@ -88,6 +88,39 @@ def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys
 
 
 @NEEDS_ROOT
+def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path, tmp_path: Path) -> None:
+    """A source that is a link, a device's other name, a place in the hidden Greengrass root, a FIFO that is mounted."""
+    (root / "srv/latest").symlink_to("data")
+    (root / "dev/serial0").symlink_to("ttyS0")
+    os.mkfifo(root / "srv/data/pipe")
+    os.chown(root / "srv/data/pipe", 0, 20)
+    (root / "srv/data/pipe").chmod(0o660)
+    resources = [
+        volume("linked", "/srv/latest", "/readings", AutoAddGroupOwner=True),
+        volume("hidden", "/srv/data", "/greengrass/readings", AutoAddGroupOwner=True),
+        device("serial", "/dev/serial0", AutoAddGroupOwner=True),
+        volume("pipe", "/srv/data/pipe", "/run/pipe", AutoAddGroupOwner=True),
+    ]
+    made = [
+        function("linked", ("linked", "ro"), isolation=C),
+        function("hidden", ("hidden", "rw"), isolation=C),
+        function("serial", ("serial", "rw"), isolation=C),
+        function("pipe", ("pipe", "ro"), isolation=C),
+    ]
+    group = write_group(tmp_path / "group", resources, made)
+    edge("apply", group, "--root", root)
+    found = rows(answer("access", group, "--root", root, "--probe", status=4))
+    assert [key for key, row in found.items() if row["agree"] is not True] == []
+    told = {name: (found[name, name]["write"]["computed"], found[name, name]["ok"]) for name, _ in found}
+    assert told == {
+        "linked": (False, True),
+        "hidden": (True, True),
+        "serial": (True, True),
+        "pipe": (True, False),  # a read-only mount keeps nobody from writing into a FIFO
+    }
+
+
+@NEEDS_ROOT
 def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
     group = applied(tmp_path, root)
     all_weights = (root / TOP[1:] / "mlmodel_public").rglob("weights.bin")

@@ -206,8 +206,12 @@ def _try_writing(path: str) -> None:
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108
-    else:
+        return
+    try:
         os.close(os.open(path, os.O_WRONLY | _flags(path)))
+    except OSError as error:
+        if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116
+            raise  # else it may be written to; it is only that nobody reads
 
 
 def _flags(path: str) -> int:
