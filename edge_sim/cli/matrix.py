@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -26,10 +26,23 @@ if TYPE_CHECKING:
 @click.option("--profile", "names", multiple=True, required=True, metavar="NAME", help="A board, or all; repeat it.")
 @click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; else each profile's own.")
 @click.option("--real", is_flag=True, help="Run GROUP, a scenario, on simulated boards as well.")
+@click.option(
+    "--driver",
+    type=click.Choice(["local", "docker"]),
+    default="local",
+    show_default=True,
+    help="What --real runs on: this machine's processor, or containers of the boards' own.",
+)
 @click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
 @FORMAT
 def command(
-    paths: tuple[Path, ...], names: tuple[str, ...], ggc: str | None, real: bool, no_cache: bool, fmt: str
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    ggc: str | None,
+    real: bool,
+    driver: Literal["local", "docker"],
+    no_cache: bool,
+    fmt: str,
 ) -> None:
     """Judge GROUP for many boards and core versions: pass, fail or unsupported, with the first cause and its source.
 
@@ -51,7 +64,7 @@ def command(
     definition = read(*paths)
     cache = None if no_cache else Cache(default_folder() / "matrix")
     cells = _cells(definition, profiles, versions, cache)
-    ended = _real(definition, profiles, cells, cache) if real else {}
+    ended = _real(definition, profiles, cells, driver, cache) if real else {}
     status = _status(cells, ended, named=set(names) - {"all"})
     if fmt == "json":
         rows = [{**cell.as_json(), "real": ended.get((cell.profile, cell.ggc))} for cell in cells]
@@ -88,7 +101,11 @@ def _cells(
 
 
 def _real(
-    definition: Definition, profiles: Sequence[DeviceProfile], cells: Sequence[Cell], cache: Cache | None
+    definition: Definition,
+    profiles: Sequence[DeviceProfile],
+    cells: Sequence[Cell],
+    driver: Literal["local", "docker"],
+    cache: Cache | None,
 ) -> Mapping[Place, Outcome]:
     from edge_sim.emulation.scenario import load
     from edge_sim.runs.onboards import on_boards
@@ -98,7 +115,11 @@ def _real(
     scenario = load(definition.scenario)
     by_name = {profile.name: profile for profile in profiles}
     places = {(cell.profile, cell.ggc): by_name[cell.profile] for cell in cells}
-    return on_boards(scenario, definition.files, places, cache, lambda text: click.echo(f"… {text}", err=True))
+
+    def progress(text: str) -> None:
+        click.echo(f"… {text}", err=True)
+
+    return on_boards(scenario, definition.files, places, driver, cache, progress)
 
 
 def _agrees(cell: Cell, outcome: Outcome) -> bool:

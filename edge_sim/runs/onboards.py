@@ -17,7 +17,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, exit_status
-from edge_sim.runs.runner import run
+from edge_sim.runs.runner import DriverName, run
 from edge_sim.validation.cache import Cache, key, stable, trees
 
 LAST_PATCH = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
@@ -39,10 +39,11 @@ def on_boards(
     scenario: Scenario,
     definition_files: Sequence[Path],
     boards: Mapping[Place, DeviceProfile],
+    driver: DriverName,
     cache: Cache | None,
     progress: Progress,
 ) -> dict[Place, Outcome]:
-    """Run a scenario on a local board for each place, all places of one version at once.
+    """Run a scenario on a board for each place, all places of one version at once.
 
     Raises EdgeSimError where this machine cannot have such boards.
     """
@@ -53,14 +54,14 @@ def on_boards(
     for place, profile in boards.items():
         version = LAST_PATCH.get(place[1], place[1])
         board = replace(profile, greengrass=replace(profile.greengrass, version=version))
-        name = key("board", content, stable(board), machine)
+        name = key("board", content, stable(board), driver, machine)
         kept = cache.get(name) if cache else None
         if kept:
             told[place] = kept
         else:
             waiting.setdefault(version, {})[place] = board, name
     for todo in waiting.values():
-        ended = _run(scenario, [board for board, _ in todo.values()], progress)
+        ended = _run(scenario, [board for board, _ in todo.values()], driver, progress)
         for place, (board, name) in todo.items():
             told[place] = ended[board.name]
             if cache:
@@ -76,9 +77,11 @@ def _given(scenario: Scenario) -> Iterator[Path]:
     yield from (path for device in scenario.devices for path in (device.lines, device.frames) if path)
 
 
-def _run(scenario: Scenario, profiles: Sequence[DeviceProfile], progress: Progress) -> Mapping[str, Outcome]:
+def _run(
+    scenario: Scenario, profiles: Sequence[DeviceProfile], driver: DriverName, progress: Progress
+) -> Mapping[str, Outcome]:
     try:
-        report = run(scenario, profiles, progress=progress)
+        report = run(scenario, profiles, driver=driver, progress=progress)
     except InvalidDefinitionError as error:
         return {one.name: Outcome(status="fail", refused=True, exit_status=3, message=error.brief) for one in profiles}
     return {board.profile: _outcome(board) for board in report.boards}

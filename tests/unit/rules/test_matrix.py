@@ -167,7 +167,7 @@ class Boards:
     def __init__(self) -> None:
         self.asked: list[list[tuple[str, str]]] = []
 
-    def run(self, scenario: Any, profiles: Any, *, progress: Any) -> RunReport:
+    def run(self, scenario: Any, profiles: Any, *, driver: str, progress: Any) -> RunReport:
         self.asked.append([(p.name, p.greengrass.version) for p in profiles])
         return RunReport(scenario=scenario.name, boards=[self._report(profile) for profile in profiles])
 
@@ -188,7 +188,7 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
     places = {(p.name, ggc): p for ggc in ("1.9", "1.10.0") for p in (pi, pc)}
 
     def ask() -> dict[tuple[str, str], onboards.Outcome]:
-        return onboards.on_boards(scenario, [folder / "resources.json"], places, cache, lambda _: None)
+        return onboards.on_boards(scenario, [folder / "resources.json"], places, "local", cache, lambda _: None)
 
     first = ask()
     assert boards.asked == [
