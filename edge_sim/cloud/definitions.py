@@ -41,11 +41,15 @@ def _check_resources(version: Mapping[str, Any]) -> list[Finding]:
     return [*findings, *check_resources(resources)]
 
 
+def _check_functions(version: Mapping[str, Any]) -> list[Finding]:
+    _, functions, findings = parse.function_definition(version)
+    return [*findings, *check(Group(functions=functions), partial=True)]
+
+
 def _check_subscriptions(version: Mapping[str, Any]) -> list[Finding]:
     table, findings = parse.subscription_definition(version)
     group = Group(subscriptions=table)
-    told = check(group, others={"Subscriptions": version.get("Subscriptions", [])})
-    return [*findings, *(finding for finding in told if finding.phase == "create")]
+    return [*findings, *check(group, others={"Subscriptions": version.get("Subscriptions", [])})]
 
 
 RESOURCES = Kind(
@@ -56,15 +60,15 @@ RESOURCES = Kind(
     invalid="The resources definition is invalid.",
     check=_check_resources,
 )
-# The last texts of these two are by analogy with the subscriptions'; AWS's own are not known.
 FUNCTIONS = Kind(
     path="functions",
     member="Functions",
     noun="lambda",
     list_noun="Lambda",
-    invalid="The lambdas definition is invalid or corrupted.",
-    check=lambda version: parse.function_definition(version)[2],
+    invalid="The functions definition is invalid or corrupted.",
+    check=_check_functions,
 )
+# The last text is by analogy with the others'; AWS's own is not known.
 CORES = Kind(
     path="cores",
     member="Cores",

@@ -159,6 +159,15 @@ def test_what_aws_refused_at_create_is_refused_with_its_words(
     assert refusal == (400, "400", whole)
 
 
+def test_a_function_s_environment_is_refused_with_awss_words(gg: Any) -> None:
+    """aws-greengrass-provisioner issue 637."""
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f:1"
+    configuration = {"MemorySize": 16384, "Environment": {"Variables": {"meter-port": "1"}}}
+    entry = {"Id": "f", "FunctionArn": arn, "FunctionConfiguration": configuration}
+    text = "The functions definition is invalid or corrupted. (ErrorDetails: [Invalid environment key name])"
+    assert refused(gg.create_function_definition, InitialVersion={"Functions": [entry]}) == (400, "400", text)
+
+
 def test_what_aws_refused_only_at_deployment_can_be_created(gg: Any) -> None:
     model = s3_model("s3://bucket/model.tar.gz", "same")
     gg.create_resource_definition(InitialVersion={"Resources": [model, model]})

@@ -20,6 +20,7 @@ CONFIG = "lambda-group-config.md"
 EXECUTABLE_ARN = "arn:aws:greengrass:::runtime/function/executable"
 _SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:.+)?")
 _QUALIFIED = re.compile(r"arn:aws[a-z-]*:lambda:[^:]+:[^:]+:function:[^:]+:([^:]+)")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL_KB = 4 * 1024
 
 
@@ -78,6 +79,22 @@ def system_functions(case: Case) -> Iterator[Fault]:
         if given and _SYSTEM.fullmatch(function.arn):
             message = f"function {function.id} is a system function and has no Execution of its own"
             yield _environment(function, "Execution", message)
+
+
+@rule(
+    "environment-key",
+    phase="create",
+    aws_text="The functions definition is invalid or corrupted. (ErrorDetails: [Invalid environment key name])",
+    source="aws-greengrass-provisioner issue 637 (for a hyphen; which names pass is inferred)",
+    hint="Letters, digits and underscores, with no digit first.",
+)
+def environment_keys(case: Case) -> Iterator[Fault]:
+    """The name of an environment variable is one of letters, digits and underscores."""
+    for function in case.group.functions:
+        for name in function.variables:
+            if not _VARIABLE.fullmatch(name) and not is_open(name):
+                message = f"function {function.id}: {name!r} is no name for an environment variable"
+                yield _environment(function, f"Variables.{name}", message)
 
 
 @rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
@@ -212,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     total,
     qualified,
     system_functions,
+    environment_keys,
     encoding_type,
     executables,
     memory_size,
