@@ -41,6 +41,8 @@ def comments(file: TextFile, sections: Mapping[str, Object]) -> Iterator[Ignored
     if not matches:
         return
     spans = list(scalar_spans(file))
+    content = _CONTENT.search(file.text)
+    start = content.end() if content else len(file.text)
     places = sorted(_places(file, sections))
     for match in matches:
         inside = bisect.bisect_right(spans, (match.start(), len(file.text))) - 1
@@ -49,7 +51,9 @@ def comments(file: TextFile, sections: Mapping[str, Object]) -> Iterator[Ignored
         position = file.position(match.start())
         if not match[1] or not match[2].strip():
             file.fail(match.start(), "an ignore comment is '# edge-sim: ignore RULE reason', and the reason is missing")
-        yield Ignored(rule=match[1], path=_target(file, match, places), reason=match[2].strip(), position=position)
+        yield Ignored(
+            rule=match[1], path=_target(file, match, places, start), reason=match[2].strip(), position=position
+        )
 
 
 def _places(file: TextFile, sections: Mapping[str, Object]) -> Iterator[tuple[int, int, str]]:
@@ -64,11 +68,12 @@ def _places(file: TextFile, sections: Mapping[str, Object]) -> Iterator[tuple[in
                     yield line, len(re.findall(r"[.\[]", where)), where
 
 
-def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, str]]) -> str:
+def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, str]], content: int) -> str:
+    """Return the path that a comment is about; ``content`` is where the file's first word is."""
     line_start = file.text.rfind("\n", 0, match.start()) + 1
     line = file.position(match.start()).line
     behind = bool(file.text[line_start : match.start()].strip())
-    if not behind and not _CONTENT.search(file.text, 0, line_start):
+    if not behind and line_start < content:
         return "$"
     found = bisect.bisect_left(places, (line if behind else line + 1, 0, ""))
     if found == len(places) or (behind and places[found][0] != line):

@@ -117,7 +117,7 @@ class _Unread:
 
 
 def _unused(definition: Definition, silenced: Sequence[Located]) -> Iterator[Located]:
-    used = [one.ignored for one in silenced]
+    used = {one.ignored for one in silenced}
     for entry in definition.ignored:
         if entry not in used:
             known = rules.by_id(entry.rule) is not None

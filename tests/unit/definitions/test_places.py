@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,14 @@ def test_the_list_silences_as_well_and_is_kept_by_the_canonical_form(tmp_path: P
     assert not definition.silenced(finding("dev-rule", "$.Resources[0]"))
     assert definition.ignored[0].position.line == 3
     assert canonical(definition)["x-edge-sim-ignore"] == [entry]
+
+
+def test_many_comments_take_a_time_in_proportion(tmp_path: Path) -> None:
+    file = tmp_path / "group.yaml"
+    file.write_text("# edge-sim: ignore dev-rule r\n" * 20_000 + "Resources: []\n")
+    start = time.process_time()
+    assert {entry.path for entry in read(file).ignored} == {"$"}
+    assert time.process_time() - start < 4
 
 
 def test_a_comment_of_yaml_is_kept_as_an_entry_of_the_list(definition: Definition, tmp_path: Path) -> None:
