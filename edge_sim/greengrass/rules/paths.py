@@ -5,15 +5,16 @@ Pages: access-local-resources.md, lra-cli.md. Two texts of the API are known fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 LOCAL = "access-local-resources.md"
+_OPEN = re.compile(r"\$\{[^{}]*\}")
 _MOUNT = (
     "Runtime execution error: unable to start lambda container. container_linux.go:259: starting container process "
     r'caused "process_linux.go:345: container init caused \"rootfs_linux.go:62: mounting \\\"<path>\\\" to rootfs '
@@ -36,9 +37,8 @@ def absolute(case: Case) -> Iterator[Fault]:
     """Sources and destinations are absolute paths below /, without '.', '..' and '//'."""
     for resource in case.group.resources:
         for key, path in _paths(resource):
-            if is_open(path):
-                continue
-            if not path.startswith("/") or "\0" in path or {"", ".", ".."} & set(path[1:].split("/")):
+            known = _known(path)
+            if not known.startswith("/") or "\0" in known or {"", ".", ".."} & set(known[1:].split("/")):
                 message = (
                     f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.', '..', '//'"
                 )
@@ -56,7 +56,7 @@ def absolute(case: Case) -> Iterator[Fault]:
 def device_outside_dev(case: Case) -> Iterator[Fault]:
     """A device's source lies under /dev; the service compared only the prefix."""
     for resource, data in case.devices():
-        if not data.source_path.startswith("/dev") and not is_open(data.source_path):
+        if not _known(data.source_path, "/dev").startswith("/dev"):
             message = f"resource {resource.id}: device path {data.source_path} is not under /dev"
             yield _fault(resource, "SourcePath", message, path=data.source_path)
 
@@ -166,6 +166,14 @@ def proc_read_only(case: Case) -> Iterator[Fault]:
 def shm_read_write(case: Case) -> Iterator[Fault]:
     """/dev/shm can only be attached with permission rw."""
     yield from _attached_wrongly(case, "/dev/shm", "ro", "/dev/shm can only be attached with permission rw")
+
+
+def _known(path: str, start: str = "/") -> str:
+    """Return a path as it may be once a template's values are there; ``start`` is how it may begin."""
+    literal, opened, _ = path.partition("${")
+    if opened and start.startswith(literal):
+        path = start + path.removeprefix(literal)
+    return _OPEN.sub("x", path)
 
 
 def _paths(resource: Resource) -> Iterator[tuple[str, str]]:

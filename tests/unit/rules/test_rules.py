@@ -188,6 +188,26 @@ def test_no_spelling_of_a_path_escapes_the_rules_about_it(path: str) -> None:
     assert "absolute-path" in ids(rules.check(group([device(source=f"/dev{path}/")], [])))
 
 
+@pytest.mark.parametrize(
+    ("path", "as_volume", "as_device"),
+    [
+        ("${Ref:X}", True, True),
+        ("${Ref:X}/data", True, True),
+        ("/${Ref:X}", True, True),
+        ("/de${Ref:X}", True, True),
+        ("/srv/${Ref:X}/a", True, False),
+        ("srv/${Ref:X}", False, False),
+        ("/srv/../${Ref:X}", False, False),
+        ("${Ref:X}/../a", False, True),
+    ],
+)
+def test_what_a_template_leaves_open_may_be_right_and_the_rest_is_judged(
+    path: str, as_volume: bool, as_device: bool
+) -> None:
+    assert ("absolute-path" not in ids(rules.check(group([volume(source=path)], [])))) == as_volume
+    assert ("device-outside-dev" not in ids(rules.check(group([device(source=path)], [])))) == as_device
+
+
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
     slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
     models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]
