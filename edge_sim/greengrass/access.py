@@ -21,6 +21,9 @@ Right = Literal["read", "write", "list", "execute"]
 RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
 _READ, _WRITE, _SEARCH = 4, 2, 1
 _ROOT_DIRECTORY = Node(type="directory", uid=0, gid=0, mode=0o755)
+_STANDARD_DEVICE = Node(type="char", uid=0, gid=0, mode=0o666)
+_DEVICES = frozenset(f"/dev/{name}" for name in STANDARD_DEVICES)
+_OPEN_FILES = frozenset({"/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,8 @@ class Access:
 
     Of a directory, reading is listing, writing is making entries, and executing is entering. ``reasons`` say what
     decided, ``chain`` every component on the way. ``at`` is where the way ended (the board's path), ``node`` what is
-    there; ``needs`` are the permission bits it did not grant on the way, 0 when it led to its end.
+    there; ``needs`` are the permission bits it did not grant on the way, 0 when it led to its end. Where ``known`` is
+    False there is no answer: the way led into what a container has from the kernel.
     """
 
     read: bool = False
@@ -41,6 +45,7 @@ class Access:
     at: str = "/"
     node: Node | None = None
     needs: int = 0
+    known: bool = True
 
     def grants(self, right: Right) -> bool:
         """Return the answer to one question."""
@@ -83,6 +88,8 @@ class View:
         if self.mount(path) is not None:
             return self._nodes.get(self.board(path))
         found = None if self.hides(path) else self._nodes.get(path)
+        if self._contained and path in _DEVICES and (found is None or found.type != "char"):
+            return _STANDARD_DEVICE
         if found is None and any(_below(top, path) for top in self._mounts):  # a mount point's missing parents are made
             return _ROOT_DIRECTORY
         return found
@@ -93,9 +100,16 @@ class View:
             return None
         if any(_below(path, top) for top in self._masked):
             return "hidden from containers"
-        if _below(path, "/dev") and path != "/dev" and posixpath.basename(path) not in STANDARD_DEVICES:
+        if _below(path, "/dev") and path != "/dev" and path not in _DEVICES:
             return "a container's /dev holds only what is attached"
         return "AccessSysfs is not set" if _below(path, "/sys") and path != "/sys" and not self._sysfs else None
+
+    def kernels(self, path: str) -> bool:
+        """Tell whether what a container sees at ``path`` is its own, made by the kernel when it starts."""
+        if not self._contained or self.mount(path) is not None:
+            return False
+        tops = ("/proc", "/sys") if self._sysfs else ("/proc",)
+        return path in _OPEN_FILES or any(_below(path, top) and path != top for top in tops)
 
 
 class _Walk:
@@ -127,6 +141,8 @@ class _Walk:
                 node = self._view.look(here)
                 continue
             child = posixpath.join(here, part)
+            if self._view.kernels(child):
+                return self._stop(child, None, f"{child}: the container's own, from the kernel: ask it with --probe")
             found = self._view.look(child)
             if found is None or found.type != "link":
                 here, node = child, found
@@ -151,11 +167,12 @@ class _Walk:
         return None
 
     def _stop(self, path: str, node: Node | None, reason: str, needs: int = 0) -> Access:
-        hidden = self._view.hides(path) if node is None else None
+        hidden = self._view.hides(path) if node is None and not self._view.kernels(path) else None
         reason = f"{path}: {hidden}" if hidden else reason
         reasons = (*self._links[:MAX_LINKS], reason)
         at = self._view.board(path)
-        return Access(reasons=reasons, chain=(*self._chain, reason), at=at, node=node, needs=needs)
+        known = not self._view.kernels(path)
+        return Access(reasons=reasons, chain=(*self._chain, reason), at=at, node=node, needs=needs, known=known)
 
     def _end(self, path: str, node: Node | None) -> Access:
         if node is None:

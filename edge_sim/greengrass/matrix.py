@@ -138,7 +138,7 @@ def row(
         "total": question.total,
         "expected": question.expected,
         **rights,
-        "agree": None if probed is None else _agree(answers, kept=kept),
+        "agree": None if probed is None or not _known(answers) else _agree(answers, kept=kept),
         "ok": excused or as_wanted if question.claimed else None,
         "reasons": _reasons(question, answers, excused=excused),
         "chain": list(_telling(question, answers).computed.chain),
@@ -188,10 +188,13 @@ def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Ri
     if not concerned:
         return {"computed": None, "probed": None, "by": None, "fix": None}
     if right == "write" and kept:
-        return {"computed": False, "probed": None, "by": None, "fix": fix(case, Access(), right, concerned[0].path)}
+        change = fix(case, Access(), right, concerned[0].path) if case.resource else None
+        return {"computed": False, "probed": None, "by": None, "fix": change}
     over = all if _wanted(expected)[right] else any
     told = over(one.computed.grants(right) for one in concerned)
     real = None if concerned[0].probed is None else over(bool(one.probed and one.probed[right]) for one in concerned)
+    if not _known(concerned):
+        return {"computed": None, "probed": real, "by": None, "fix": None}
     shown = next((one for one in concerned if one.computed.grants(right) == told), concerned[0])
     needed = told != _wanted(expected)[right] or not told
     return {
@@ -200,6 +203,10 @@ def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Ri
         "by": by(case, shown.path, right) if told else None,
         "fix": fix(case, shown.computed, right, shown.path) if needed else None,
     }
+
+
+def _known(answers: Sequence[_Answer]) -> bool:
+    return all(one.computed.known for one in answers)
 
 
 def _agree(answers: Sequence[_Answer], *, kept: bool) -> bool:

@@ -165,6 +165,7 @@ def _owner_of(facts: HostFacts, path: str) -> int | None:
 
 
 def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Mount]:
+    yield Mount(source=function_directory(facts, function), destination="/lambda", read_only=True)
     for resource, policy in group.attached(function):
         data = resource.data
         read_only = effective_permission(resource, policy) == "ro"

@@ -44,7 +44,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _right(right: Row) -> str:
     if right["computed"] is None:
-        return "·"
+        return {None: "·", True: "probed yes", False: "probed no"}[right["probed"]]
     told = f"yes ({right['by']})" if right["computed"] else "no"
     return (
         told if right["probed"] in (None, right["computed"]) else f"{told}, probed {'yes' if right['probed'] else 'no'}"

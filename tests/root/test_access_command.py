@@ -155,6 +155,31 @@ def test_one_path_is_answered_for_every_function(root: Path, tmp_path: Path) -> 
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize("path", ["/lambda/main.py", "/lambda", "/dev/full", "/dev/null", "/greengrass/ggc", "/dev"])
+def test_what_every_container_has_is_computed(root: Path, tmp_path: Path, path: str) -> None:
+    group = applied(tmp_path, root)
+    found = {
+        row["function"]: row
+        for row in answer("access", group, "--root", root, "--probe", "--path", path)["boards"][0]["access"]
+    }
+    assert {row["agree"] for row in found.values()} == {True}
+    boxed = found["boxed"]["read"]["computed"], found["boxed"]["write"]["computed"]
+    assert boxed == {"/dev/full": (True, False), "/dev/null": (True, False)}.get(path, (path[1] != "g", False))
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("path", ["/proc/self/status", "/dev/stdin"])
+def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, tmp_path: Path, path: str) -> None:
+    group = applied(tmp_path, root)
+    found = answer("access", group, "--root", root, "--probe", "--path", path)["boards"][0]["access"]
+    boxed = next(row for row in found if row["function"] == "boxed")
+    assert (boxed["read"]["computed"], boxed["read"]["probed"], boxed["agree"]) == (None, True, None)
+    assert boxed["write"]["fix"] is None, "what it writes there never comes to the board"
+    assert "from the kernel" in boxed["reasons"][0]
+    assert "probed yes" in edge("access", group, "--root", root, "--probe", "--path", path).output
+
+
+@NEEDS_ROOT
 def test_nothing_is_probed_before_it_is_applied(root: Path, tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", RESOURCES, FUNCTIONS)
     edge("access", group, "--root", root, "--probe", status=3)

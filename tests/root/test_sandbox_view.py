@@ -60,6 +60,7 @@ def tree(top: Path) -> set[str]:
 MOUNTS = (
     Mount(source="/srv/data", destination="/mnt/deep/data", read_only=True, resource="volume"),
     Mount(source="/var/run/data/rows.csv", destination="/etc/rows.csv", read_only=False, resource="file"),
+    Mount(source="/code", destination="/lambda", read_only=True),
 )
 PATHS = [
     "/etc/issue",

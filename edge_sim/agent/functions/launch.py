@@ -106,7 +106,6 @@ def specification(
     contained = process.isolation == "GreengrassContainer"
     own = dict(process.environment)
     shown = [Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts]
-    shown.append(Attachment(source=process.code_directory, destination="/lambda", read_only=True))
     if runtime is not None:
         shown.append(Attachment(source=runtime, destination=_RUNTIME, read_only=True))
         own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{_RUNTIME if contained else runtime}/python".lstrip(":")
