@@ -74,7 +74,7 @@ def command(
             if probe and root:
                 rows = reaching.probed(plan, root.resolve(), path)
             else:
-                rows = reaching.of_path(plan, path) if path else reaching.rows(plan)
+                rows = reaching.of_path(plan, path, root and root.resolve()) if path else reaching.rows(plan)
             shown = [row for row in rows if function_id in (None, row["function"])]
             blast = blast_radius(plan.group, board.facts)
             odd = [

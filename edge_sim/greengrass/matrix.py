@@ -95,9 +95,12 @@ def questions(
         )
 
 
-def about(path: str) -> Question:
-    """Return the question for one path that is asked about whatever the definition says of it."""
-    return Question(resource=None, attached=False, expected="none", paths=((path, path),), total=1, claimed=False)
+def about(process: FunctionProcess, path: str) -> Question:
+    """Return the question for one path, as ``process`` would name it, whatever the definition says of it."""
+    over = [one for one in process.mounts if path == one.destination or path.startswith(f"{one.destination}/")]
+    mount = max(over, key=lambda one: len(one.destination), default=None)
+    place = mount.source + path[len(mount.destination) :] if mount else path
+    return Question(resource=None, attached=False, expected="none", paths=((path, place),), total=1, claimed=False)
 
 
 def row(

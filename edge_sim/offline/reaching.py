@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.functions.access import matrix, secret_rows
+from edge_sim.agent.probe import paths_below
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
+from edge_sim.greengrass.access import RIGHTS, computed
 from edge_sim.greengrass.matrix import about, questions, row
-from edge_sim.greengrass.process import function_process
+from edge_sim.greengrass.plan import deployment_directory
+from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.offline.planning import Planned
 
 
@@ -28,12 +31,31 @@ def rows(planned: Planned) -> list[dict[str, Any]]:
     return found
 
 
-def of_path(planned: Planned, path: str) -> list[dict[str, Any]]:
-    """Return a row for every function and one path, as the function would name it."""
+def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return a row for every function and one path, as the function would name it.
+
+    ``root`` is where the board lies; without one nothing is said of paths that neither plan nor profile knows.
+    """
     facts, nodes = planned.target.facts, after(planned)
-    question = about(path)
-    processes = (function_process(planned.group, function, facts) for function in planned.group.functions)
-    return [row(process, question, facts, nodes) for process in processes]
+    processes = [function_process(planned.group, function, facts) for function in planned.group.functions]
+    asked = [(process, about(process, path)) for process in processes]
+    if root is not None:
+        places = (place for _, question in asked for pair in question.paths for place in pair)
+        nodes = {**paths_below(root, places), **nodes}
+        return [row(process, question, facts, nodes) for process, question in asked]
+    top = deployment_directory(facts)
+    return [_told(process, row(process, question, facts, nodes), nodes, top) for process, question in asked]
+
+
+def _told(process: FunctionProcess, found: dict[str, Any], nodes: Mapping[str, Node], top: str) -> dict[str, Any]:
+    """Return a row without its answers where they would only say that a profile is no whole board."""
+    answer = computed(process, nodes, found["path"])
+    missing = answer.node is None and answer.reasons[-1].endswith(": does not exist")
+    if not missing or answer.at.startswith(f"{top}/"):
+        return found
+    nothing = {"computed": None, "probed": None, "by": None, "fix": None}
+    reasons = [f"{answer.at}: the profile does not say what is there"]
+    return {**found, **dict.fromkeys(map(str, RIGHTS), nothing), "reasons": reasons, "chain": []}
 
 
 def probed(planned: Planned, root: Path, path: str | None = None) -> list[dict[str, Any]]:

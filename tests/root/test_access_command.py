@@ -180,6 +180,39 @@ def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, t
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize("path", ["/etc/passwd", "/readings/deep/values.csv", "/srv/data/run.sh", "/srv/data/none"])
+def test_a_path_is_looked_at_on_the_board_without_a_probe_too(root: Path, tmp_path: Path, path: str) -> None:
+    group = applied(tmp_path, root)
+    computed, probed = (
+        {
+            row["function"]: row
+            for row in answer("access", group, "--root", root, "--path", path, *more)["boards"][0]["access"]
+        }
+        for more in ((), ("--probe",))
+    )
+    assert {row["agree"] for row in probed.values()} == {True}
+    for name, row in probed.items():
+        assert [computed[name][right]["computed"] for right in RIGHTS] == [row[right]["computed"] for right in RIGHTS]
+    assert any(row["read"]["computed"] for row in computed.values()) == (not path.endswith("none"))
+
+
+def test_of_what_a_profile_does_not_tell_nothing_is_said(tmp_path: Path) -> None:
+    group = write_group(
+        tmp_path / "group", [ml("m", "video")], [function("f", ("m", None)), function("boxed", isolation=C)]
+    )
+    found = {
+        path: answer("access", group, "--path", path)["boards"][0]["access"]
+        for path in ("/etc/passwd", "/dev/video0", "/dev/none", f"{TOP}/mlmodel_public/none")
+    }
+    assert {row["read"]["computed"] for row in found["/etc/passwd"]} == {None}
+    assert "the profile does not say" in found["/etc/passwd"][0]["reasons"][0]
+    told = {path: [row["read"]["computed"] for row in rows_] for path, rows_ in found.items()}
+    assert told["/dev/video0"] == [True, False]
+    assert told["/dev/none"] == [None, False], "a container's /dev is known"
+    assert told[f"{TOP}/mlmodel_public/none"] == [False, False], "so is what is deployed"
+
+
+@NEEDS_ROOT
 def test_nothing_is_probed_before_it_is_applied(root: Path, tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", RESOURCES, FUNCTIONS)
     edge("access", group, "--root", root, "--probe", status=3)

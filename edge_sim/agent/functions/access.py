@@ -49,7 +49,11 @@ def matrix(
     with functions.asking(group, root, facts) as asker:
         for function in group.functions:
             process = function_process(group, function, facts)
-            asked = [about(path)] if path else list(questions(group, process, facts, partial(_tree, root), every=every))
+            asked = (
+                [about(process, path)]
+                if path
+                else list(questions(group, process, facts, partial(_tree, root), every=every))
+            )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
             nodes = {**paths_below(root, _board_paths(process, asked)), **planned}
             rows += [row(process, question, facts, nodes, probed) for question in asked]
