@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -113,6 +114,10 @@ def command(
         print_report(report, Console())
     if kept:
         click.echo(f"kept: {kept}", err=True)
+        if (
+            driver == "local" and os.geteuid() != 0
+        ):  # the board's accounts are subordinate ids, whose files only they may remove
+            click.echo(f"hint: To remove it: unshare --map-auto --map-root-user rm -r {kept}", err=True)
     sys.exit(report.exit_status)
 
 

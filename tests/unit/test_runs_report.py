@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from edge_sim.cli.run import command
 from edge_sim.runs.junit import to_junit
 from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
 from edge_sim.runs.text import print_report
+
+EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
 
 
 def access(**changes: Any) -> dict[str, Any]:
@@ -149,3 +155,18 @@ def test_every_report_says_what_about_the_board_is_true() -> None:
     properties = {found.get("name"): found.get("value") for found in suite.iter("property")}
     assert properties["certificate.libc"] == "not faithful: glibc for musl"
     assert [child.tag for child in suite][:2] == ["properties", "testcase"]
+
+
+@pytest.mark.parametrize(("uid", "told"), [(0, False), (1000, True)])
+def test_who_keeps_a_board_is_told_how_to_remove_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, told: bool
+) -> None:
+    """A plain user's boards have files of subordinate ids, which ``rm`` alone cannot remove."""
+    done = SimpleNamespace(as_json=dict, exit_status=0)
+    monkeypatch.setattr("edge_sim.runs.runner.run", lambda *_, **__: done)
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    output = CliRunner().invoke(command, [str(EXAMPLE), "--keep", "--format", "json"]).output
+    (kept,) = tmp_path.iterdir()
+    assert f"kept: {kept}\n" in output
+    assert (f"unshare --map-auto --map-root-user rm -r {kept}\n" in output) == told
