@@ -116,11 +116,12 @@ def _status(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _print(board: Mapping[str, Any], *, detailed: bool) -> None:
+    from edge_sim.offline.show import printable
     from edge_sim.offline.showaccess import access_lines, blast_lines
 
     click.echo(board["target"])
     for line in access_lines(board["access"], detailed=detailed):
-        click.echo(f"  {line}")
+        click.echo(f"  {printable(line)}")
     for line in blast_lines(board["blast_radius"]):
         click.echo(f"  {line}")
     for note in board["notes"]:

@@ -113,15 +113,17 @@ def _as_json(found: Drift, name: str) -> dict[str, object]:
 
 
 def _print(found: Drift, name: str) -> None:
+    from edge_sim.offline.show import printable
+
     for one in found.differences:
         whose = one.resource or one.function
         what = (
             ", ".join(one.words) if one.words else "missing" if one.kind == "missing" else "not part of the deployment"
         )
-        click.echo(f"{one.path}: {what}" + (f"  [{whose}]" if whose else ""))
+        click.echo(printable(f"{one.path}: {what}" + (f"  [{whose}]" if whose else "")))
     verdict = f"{len(found.differences)} differences" if found.differences else "no difference"
     click.echo(f"{name}: {found.compared} paths compared, {verdict}")
     for text in found.not_compared:
-        click.echo(f"not compared: {text}", err=True)
+        click.echo(printable(f"not compared: {text}"), err=True)
     for text in found.notes:
-        click.echo(f"note: {text}", err=True)
+        click.echo(printable(f"note: {text}"), err=True)

@@ -71,7 +71,7 @@ def lines(given: Sequence[Line], facts: HostFacts, *, changes_only: bool = False
     for line in shown:
         text = _line(line, deployment_directory(facts), owners, width)
         why = f"{line.entry.rule}: {line.entry.reason}" if line.entry else None
-        yield f"{text}  # {why}" if why and why != before else text
+        yield printable(f"{text}  # {why}" if why and why != before else text)
         before = why
 
 
@@ -91,6 +91,11 @@ def symbolic(node: Node) -> str:
         text += ("r" if bits & 4 else "-") + ("w" if bits & 2 else "-")
         text += (letters[0] if bits & 1 else letters[1]) if node.mode & special else "x" if bits & 1 else "-"
     return _LETTERS[node.type] + text
+
+
+def printable(line: str) -> str:
+    """Return a line that stays one and moves no cursor: names on a board may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
 class _Names:

@@ -254,6 +254,16 @@ def test_a_listing_of_odd_names_comes_through(root: Path, group: Path, tmp_path:
     assert any("line break" in note for note in found["notes"])
 
 
+def test_names_that_would_draw_on_a_terminal_stay_on_their_line(root: Path, group: Path, tmp_path: Path) -> None:
+    name = "\x1b[31mred\nboard: no difference \udcff"
+    (root / TOP[1:] / name).touch()
+    lines = edge("drift", group, *by_tar(root, tmp_path), status=7).stdout.splitlines()
+    assert lines[0] == f"{TOP}/\\x1b[31mred\\nboard: no difference \\udcff: not part of the deployment"
+    assert [one["path"] for one in answer("drift", group, *by_tar(root, tmp_path), status=7)["differences"]] == [
+        f"{TOP}/{name}"
+    ]
+
+
 def test_setid_and_sticky_bits_come_through(root: Path, group: Path, tmp_path: Path) -> None:
     modes = {"suid": 0o4755, "sgid": 0o2644, "sticky": 0o1777, "all": 0o7000}
     for name, mode in modes.items():
