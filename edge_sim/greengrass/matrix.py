@@ -95,12 +95,30 @@ def questions(
         )
 
 
-def about(process: FunctionProcess, path: str) -> Question:
-    """Return the question for one path, as ``process`` would name it, whatever the definition says of it."""
-    over = [one for one in process.mounts if path == one.destination or path.startswith(f"{one.destination}/")]
-    mount = max(over, key=lambda one: len(one.destination), default=None)
-    place = mount.source + path[len(mount.destination) :] if mount else path
-    return Question(resource=None, attached=False, expected="none", paths=((path, place),), total=1, claimed=False)
+def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -> Question:
+    """Return the question for one path, as ``process`` would name it, whatever the definition says of it.
+
+    Where it lies in an attached resource, it is by the attachment that it may be opened.
+    """
+    contained = process.isolation == "GreengrassContainer"
+    ways: list[tuple[str, str, Resource]] = []
+    for resource, _ in group.attached(process.function):
+        place = _board_place(group, resource, facts)
+        if place is not None:
+            ways.append((_place(resource, process, facts), place, resource))
+            ways += () if contained else ((place, place, resource),)
+    inside = (way for way in ways if path == way[0] or path.startswith(f"{way[0]}/"))
+    nearest = max(inside, key=lambda way: len(way[0]), default=None)
+    found = nearest[2] if nearest else None
+    place = nearest[1] + path[len(nearest[0]) :] if nearest else path
+    return Question(
+        resource=found,
+        attached=found is not None,
+        expected="none",
+        paths=((path, place),),
+        total=1,
+        claimed=False,
+    )
 
 
 def row(

@@ -38,7 +38,7 @@ def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[
     """
     facts, nodes = planned.target.facts, after(planned)
     processes = [function_process(planned.group, function, facts) for function in planned.group.functions]
-    asked = [(process, about(process, path)) for process in processes]
+    asked = [(process, about(planned.group, process, facts, path)) for process in processes]
     if root is not None:
         places = (place for _, question in asked for pair in question.paths for place in pair)
         nodes = {**paths_below(root, places), **nodes}

@@ -196,6 +196,17 @@ def test_a_path_is_looked_at_on_the_board_without_a_probe_too(root: Path, tmp_pa
     assert any(row["read"]["computed"] for row in computed.values()) == (not path.endswith("none"))
 
 
+@NEEDS_ROOT
+def test_a_path_in_what_is_attached_is_open_by_the_attachment(root: Path, tmp_path: Path) -> None:
+    group = applied(tmp_path, root)
+    for path, function_id in (("/readings/deep/values.csv", "boxed"), (f"{TOP}/workdir/plain/models/rw", "plain")):
+        found = answer("access", group, "--root", root, "--probe", "--path", path, "--function", function_id)
+        (row,) = found["boards"][0]["access"]
+        told = (row["write"]["computed"], row["write"]["probed"], row["write"]["by"], row["agree"], row["ok"])
+        assert told == (True, True, "attachment", True, None)
+        assert row["write"]["fix"].startswith("take ")
+
+
 def test_of_what_a_profile_does_not_tell_nothing_is_said(tmp_path: Path) -> None:
     group = write_group(
         tmp_path / "group", [ml("m", "video")], [function("f", ("m", None)), function("boxed", isolation=C)]

@@ -50,7 +50,7 @@ def matrix(
         for function in group.functions:
             process = function_process(group, function, facts)
             asked = (
-                [about(process, path)]
+                [about(group, process, facts, path)]
                 if path
                 else list(questions(group, process, facts, partial(_tree, root), every=every))
             )

@@ -305,7 +305,7 @@ def test_rows_say_what_each_right_comes_from() -> None:
     assert shared["write"]["fix"] == change
     assert shared["chain"][0] == "search: / is 0755 0:0; the process counts as others"
     process = function_process(made, made.functions[0], facts)
-    free = row(process, about(process, "/dev/ttyAMA0"), facts, nodes)
+    free = row(process, about(made, process, facts, "/dev/ttyAMA0"), facts, nodes)
     assert (free["ok"], free["list"]["computed"], free["read"]["computed"]) == (None, None, False)
 
 
