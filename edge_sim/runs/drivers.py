@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_sim.agent.functions import memory
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.local import LocalBoard
 from edge_sim.emulation.scenario import BoardFile, Scenario
@@ -66,6 +67,7 @@ def local(
         stand_in = {"architecture": profile.architecture, "operatingSystem": profile.operating_system}
         config = {**_config(profile, thing, mqtt, cafile), **stand_in}
         with (
+            _swept(),
             tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as place,
             LocalBoard(
                 profile,
@@ -82,6 +84,15 @@ def local(
             yield local
 
     yield Driver(name="local", bind=None, at_once=AT_ONCE_HERE, board=board)
+
+
+@contextmanager
+def _swept() -> Iterator[None]:
+    """Remove what only outlives an agent that is killed with its board: its functions' memory cgroups."""
+    try:
+        yield
+    finally:
+        memory.sweep()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 import psutil
 import pytest
 
+from edge_sim.agent.functions import memory
 from tests import mounts
 
 EXAMPLE = "examples/no-container-ml"
@@ -225,5 +226,6 @@ def test_ctrl_c_leaves_nothing_behind(
     assert status == 130, errors
     assert "Traceback" not in errors
     assert nothing_left(everything)
+    assert [place for _, parent in memory._hierarchies() for place in parent.glob("edge-sim-*")] == []
     assert mounts.below(tmp_path) == []
     assert not list(tmp_path.iterdir())

@@ -231,6 +231,18 @@ def test_memory_is_enforced_and_its_end_told_in_v1s_words(
     assert [str(d) for d in made_cgroups if d.exists()] == [], "no cgroup is left behind"
 
 
+def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
+    used = memory.limit(64 * 1024, "in-use")
+    left = memory.limit(64 * 1024, "left-behind")
+    if not isinstance(used, memory.Cgroup) or not isinstance(left, memory.Cgroup):
+        pytest.skip("no memory cgroup can be made here")
+    os.close(left.lock)  # as the kernel does when an agent is killed
+    memory.sweep()
+    assert (used.directory.exists(), left.directory.exists()) == (True, False)
+    used.close()
+    assert not used.directory.exists()
+
+
 def test_v1s_smallest_usual_memory_is_enough_for_a_small_function(here: Board) -> None:
     with_code(here, "meter-log", PID)
     small = here.with_function("meter-log", memory_size_kb=16384)

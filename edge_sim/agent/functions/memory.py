@@ -11,6 +11,7 @@ Counted when watching: what is resident and not shared with files, as a cgroup c
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -22,7 +23,7 @@ from typing import Protocol
 from edge_sim.agent.certificate import running_emulator
 
 _PREFIX = "edge-sim-"
-_NEW_S = 60.0
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _END_TRIES, _END_PAUSE_S = 100, 0.02
 
 
@@ -53,7 +54,8 @@ def limit(size_kb: int, name: str) -> MemoryLimit:
     for version, directory in _hierarchies():
         made = _cgroup(version, directory, size_kb, name)
         if made is not None:
-            return Cgroup(note=f"{told} is enforced by a memory cgroup ({version})", version=version, directory=made)
+            note = f"{told} is enforced by a memory cgroup ({version})"
+            return Cgroup(note=note, version=version, directory=made[0], lock=made[1])
     return Watch(
         note=f"{told} is watched: no memory cgroup can be made here, so a short peak may pass", size_kb=size_kb
     )
@@ -96,6 +98,8 @@ class Cgroup:
     note: str
     version: str
     directory: Path
+    lock: int
+    """A descriptor that keeps it from being swept as left behind."""
 
     @property
     def procs(self) -> str:
@@ -115,14 +119,17 @@ class Cgroup:
 
     def close(self) -> None:
         """Remove it, and what is left in it: the kernel takes a moment to let killed processes go."""
-        for _ in range(_END_TRIES):
-            for pid in _text(self.directory / "cgroup.procs").split():
+        try:
+            for _ in range(_END_TRIES):
+                for pid in _text(self.directory / "cgroup.procs").split():
+                    with contextlib.suppress(OSError):
+                        os.kill(int(pid), signal.SIGKILL)
                 with contextlib.suppress(OSError):
-                    os.kill(int(pid), signal.SIGKILL)
-            with contextlib.suppress(OSError):
-                self.directory.rmdir()
-                return
-            time.sleep(_END_PAUSE_S)
+                    self.directory.rmdir()
+                    return
+                time.sleep(_END_PAUSE_S)
+        finally:
+            os.close(self.lock)
 
 
 def _private_kb(pid: int) -> int:
@@ -156,8 +163,8 @@ def _hierarchies() -> Iterator[tuple[str, Path]]:
         yield from ((version, d) for d in (here, *here.parents) if d.is_relative_to(point) and d.is_dir())
 
 
-def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> Path | None:
-    """Return a new cgroup below ``parent`` with the limit set, or None when that cannot be."""
+def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> tuple[Path, int] | None:
+    """Return a new cgroup below ``parent`` with the limit set, and its lock; None when that cannot be."""
     _remove_left_behind(parent)
     directory = parent / f"{_PREFIX}{name}"
     swap = {"v2": ("memory.swap.max", "0"), "v1": ("memory.memsw.limit_in_bytes", str(size_kb * 1024))}[version]
@@ -165,24 +172,38 @@ def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> Path | None:
         directory.mkdir()
     except OSError:
         return None
+    lock = os.open(directory, _DIRECTORY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         most = "memory.max" if version == "v2" else "memory.limit_in_bytes"
         (directory / most).write_text(str(size_kb * 1024))
         (directory / "cgroup.procs").read_text()
     except OSError:
-        directory.rmdir()
+        os.close(lock)
+        with contextlib.suppress(FileNotFoundError):
+            directory.rmdir()
         return None
     with contextlib.suppress(OSError):  # a kernel that does not count swap
         (directory / swap[0]).write_text(swap[1])
-    return directory
+    return directory, lock
+
+
+def sweep() -> None:
+    """Remove the cgroups that killed agents left where this process would make its own."""
+    for _, parent in _hierarchies():
+        _remove_left_behind(parent)
 
 
 def _remove_left_behind(parent: Path) -> None:
-    """Remove the cgroups of agents that were killed. One in use cannot be removed, and a new one is soon in use."""
+    """Remove the cgroups of agents that were killed: their locks went with them."""
     for directory in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if time.time() - directory.stat().st_mtime > _NEW_S:
+            descriptor = os.open(directory, _DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 directory.rmdir()
+            finally:
+                os.close(descriptor)
 
 
 def _text(path: Path) -> str:
