@@ -143,12 +143,25 @@ def places(given: Path, megabytes: int) -> Iterator[dict[str, Path]]:
             (top / "image").touch()
             os.truncate(top / "image", (3 * megabytes + 200) << 20)
             subprocess.run(["mkfs.ext4", "-q", "-F", str(top / "image")], check=True)
-            for name, how in (("tmpfs", ["-t", "tmpfs", "none"]), ("ext4", ["-o", "loop", str(top / "image")])):
+            for name, how in (("tmpfs", ["-t", "tmpfs", "none"]), ("ext4", [_disk(top / "image", mounted)])):
                 (top / name).mkdir()
                 if subprocess.run(["mount", *how, str(top / name)]).returncode == 0:
                     mounted.callback(subprocess.run, ["umount", str(top / name)], check=True)
                     found[name] = top / name
         yield found or {str(given): top}
+
+
+def _disk(image: Path, until: ExitStack) -> str:
+    """Return a loop device that is like a disk: with direct I/O, where ``image`` can be read and written so.
+
+    Without it what is written to the "disk" ends in this machine's page cache, a second time.
+    """
+    for direct in (["--direct-io=on"], []):
+        argv = ["losetup", *direct, "--find", "--show", str(image)]
+        if (made := subprocess.run(argv, capture_output=True, text=True)).returncode == 0:
+            until.callback(subprocess.run, ["losetup", "--detach", made.stdout.strip()], check=True)
+            return made.stdout.strip()
+    return str(image)
 
 
 def archives(place: Path, megabytes: int) -> dict[str, Path]:
