@@ -12,8 +12,8 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
 from edge_sim.jobs.topics import is_thing_name
 
-if TYPE_CHECKING:  # under QEMU the unpacker would delay the agent's connection
-    from edge_sim.agent.archives import Limits
+if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
+    from edge_sim.limits import Limits
 
 KEEP_ALIVE_S = 600
 """config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
@@ -84,15 +84,15 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
 
 def _packages(path: Path, found: object) -> Limits:
     """Read ``packages``: any limit by its name, and ``links``."""
-    from edge_sim.agent.archives import Limits
+    from edge_sim.limits import LINKS, Limits
 
     if not isinstance(found, dict):
         raise UsageError(f"{path}: packages is {found!r}, not an object of limits")
     links = found.get("links", "refuse")
-    if links not in ("refuse", "copy"):
+    if links not in LINKS:
         raise UsageError(f"{path}: packages.links is {links!r}, not refuse or copy")
     try:
-        return Limits(links=links).changed(f"{name}={value}" for name, value in found.items() if name != "links")
+        return Limits().changed((f"{name}={value}" for name, value in found.items() if name != "links"), links)
     except UsageError as error:
         raise UsageError(f"{path}: packages: {error.brief}", hint=error.hint) from error
 

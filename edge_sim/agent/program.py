@@ -34,12 +34,12 @@ def run(root: Path, config: Path) -> None:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
-        from edge_sim.agent.archives import Limits
         from edge_sim.agent.deployment import secrets
         from edge_sim.agent.deployment.deployer import deploy
         from edge_sim.agent.host import LinuxHost
         from edge_sim.greengrass import groupfile
         from edge_sim.greengrass.plan import paths_of_interest
+        from edge_sim.limits import Limits
 
         group = groupfile.decode(document.get("Group") or {})
         seen = facts(paths_of_interest(group, settings.greengrass_root))

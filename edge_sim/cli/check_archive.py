@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edge_sim.agent.archives.limits import NAMES, Limits
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.limits import NAMES, Limits
 
 if TYPE_CHECKING:
     from edge_sim.agent.archives.check import Verdict
@@ -61,7 +61,7 @@ def command(file: Path, links: Literal["refuse", "copy"], limits: tuple[str, ...
     """
     from edge_sim.agent.archives.check import check
 
-    verdict = check(file, limits=Limits(links=links).changed(limits))
+    verdict = check(file, limits=Limits().changed(limits, links))
     if fmt == "json":
         click.echo(json.dumps(_as_json(file, verdict), indent=2))
     else:

@@ -21,10 +21,10 @@ from typing import BinaryIO
 
 from edge_sim.agent.archives.errors import ArchiveError, UnpackError, at_once
 from edge_sim.agent.archives.fill import fill
-from edge_sim.agent.archives.limits import Limits
 from edge_sim.agent.archives.reading import Reading
 from edge_sim.agent.archives.tree import Tree, check_empty, empty, open_directory
 from edge_sim.greengrass.plan import Content, Modes
+from edge_sim.limits import Limits
 
 __all__ = ["ArchiveError", "Limits", "UnpackError", "unpack"]
 

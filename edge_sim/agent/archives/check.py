@@ -11,10 +11,10 @@ from typing import Literal
 
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.archives.fill import Nowhere, fill
-from edge_sim.agent.archives.limits import Limits
 from edge_sim.agent.archives.reading import Kind, Reading
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.plan import Content
+from edge_sim.limits import Limits
 
 MOST_FAULTS = 100
 """After so many the reading stops."""

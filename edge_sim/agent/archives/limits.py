@@ -1,58 +1,12 @@
-"""What one archive may ask for, and the account of what it has taken so far."""
+"""The account of what one archive has taken of its limits so far."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from collections.abc import Callable
 
 from edge_sim.agent.archives.errors import ArchiveError, Code
-from edge_sim.errors import UsageError
-
-MIB = 1024 * 1024
-GIB = 1024 * MIB
-
-Links = Literal["refuse", "copy"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
-
-    entries: int = 100_000
-    file_bytes: int = 2 * GIB
-    """One file, unpacked."""
-    total_bytes: int = 4 * GIB
-    """Everything that comes out of the archive, counted as it is produced, headers and copied links included."""
-    ratio: int = 200
-    """Bytes produced for each byte of the archive, looked at once ``ratio_from_bytes`` have been produced."""
-    ratio_from_bytes: int = 64 * MIB
-    extension_bytes: int = MIB
-    """One PAX or long-name header of a tar, the whole header of a gzip."""
-    component_bytes: int = 255
-    path_bytes: int = 1024
-    depth: int = 32
-    """Components of one path."""
-    seconds: int = 1800
-    links: Links = "refuse"
-    """``copy`` turns a link to a file in the same archive into a copy of it."""
-
-    def changed(self, settings: Iterable[str]) -> Limits:
-        """Return these limits with each ``NAME=NUMBER`` applied. Raises UsageError."""
-        numbers: dict[str, int] = {}
-        for setting in settings:
-            name, _, value = setting.partition("=")
-            if name not in NAMES:
-                raise UsageError(f"no limit is called {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
-            if not (value.isascii() and value.isdigit() and len(value) <= 18):
-                raise UsageError(f"the limit {name} is {value!r}, not a whole number")
-            numbers[name] = int(value)
-        return replace(self, **numbers)  # type: ignore[arg-type]
-
-
-NAMES = tuple(field.name for field in fields(Limits) if field.name != "links")
-"""The limits by name; those in bytes and seconds say so."""
+from edge_sim.limits import Limits
 
 
 class Budget:

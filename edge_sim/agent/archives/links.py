@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_sim.agent.archives.errors import ArchiveError, escaped
-from edge_sim.agent.archives.limits import Limits
 from edge_sim.agent.archives.names import Parts, parts
 from edge_sim.facts import MAX_LINKS
+from edge_sim.limits import Limits
 
 LONGEST_TARGET = 4096
 """Bytes; Linux's own limit."""

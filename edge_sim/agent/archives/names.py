@@ -9,8 +9,8 @@ import re
 import unicodedata
 
 from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
-from edge_sim.agent.archives.limits import Limits
 from edge_sim.greengrass.plan import Content
+from edge_sim.limits import Limits
 
 Parts = tuple[str, ...]
 

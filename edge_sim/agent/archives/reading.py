@@ -17,10 +17,11 @@ from edge_sim.agent.archives import tar_reader, zip_local, zip_reader
 from edge_sim.agent.archives.ahead import Ahead
 from edge_sim.agent.archives.errors import ArchiveError, Refuse
 from edge_sim.agent.archives.inflate import gunzip
-from edge_sim.agent.archives.limits import Budget, Limits
+from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.stream import CHUNK, Stream, chunks
 from edge_sim.agent.archives.zip_index import end_records
+from edge_sim.limits import Limits
 
 Kind = Literal["tar.gz", "zip"]
 

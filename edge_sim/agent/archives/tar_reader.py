@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from edge_sim.agent.archives import links, pax
 from edge_sim.agent.archives.errors import ArchiveError, Code, Refuse, escaped
-from edge_sim.agent.archives.limits import Budget, Limits
+from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.names import Parts, parts
 from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
+from edge_sim.limits import Limits
 
 BLOCK = 512
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from edge_sim.agent.archives.errors import ArchiveError, Refuse
-from edge_sim.agent.archives.limits import Budget, Limits
+from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.links import LONGEST_TARGET
 from edge_sim.agent.archives.names import Parts, parts
 from edge_sim.agent.archives.zip_index import FULL, ZIP64, Entry, entries, extras, member_name, read_at, wide
+from edge_sim.limits import Limits
 
 Kind = Literal["file", "directory", "link"]
 

@@ -1,0 +1,57 @@
+"""The limits of one package, by name: settings that a person, a scenario and the agent's configuration write alike.
+
+A plain value, handed down from where it was read to whoever reads a package (``agent.archives``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from edge_sim.errors import UsageError
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+Links = Literal["refuse", "copy"]
+LINKS: tuple[Links, ...] = ("refuse", "copy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
+
+    entries: int = 100_000
+    file_bytes: int = 2 * GIB
+    """One file, unpacked."""
+    total_bytes: int = 4 * GIB
+    """Everything that comes out of the archive, counted as it is produced, headers and copied links included."""
+    ratio: int = 200
+    """Bytes produced for each byte of the archive, looked at once ``ratio_from_bytes`` have been produced."""
+    ratio_from_bytes: int = 64 * MIB
+    extension_bytes: int = MIB
+    """One PAX or long-name header of a tar, the whole header of a gzip."""
+    component_bytes: int = 255
+    path_bytes: int = 1024
+    depth: int = 32
+    """Components of one path."""
+    seconds: int = 1800
+    links: Links = "refuse"
+    """``copy`` turns a link to a file in the same archive into a copy of it."""
+
+    def changed(self, settings: Iterable[str], links: Links | None = None) -> Limits:
+        """Return these limits with each ``NAME=NUMBER`` and ``links`` (None: as it is) applied. Raises UsageError."""
+        numbers: dict[str, int] = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            if name not in NAMES:
+                raise UsageError(f"no limit is called {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
+            if not (value.isascii() and value.isdigit() and len(value) <= 18):
+                raise UsageError(f"the limit {name} is {value!r}, not a whole number")
+            numbers[name] = int(value)
+        return replace(self, links=links or self.links, **numbers)
+
+
+NAMES = tuple(field.name for field in fields(Limits) if field.name != "links")
+"""The limits by name; those in bytes and seconds say so."""
