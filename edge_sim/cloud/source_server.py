@@ -165,6 +165,8 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     path = entry.get("path")
     if not isinstance(path, str) or not Path(path).exists():
         raise InvalidDefinitionError(f"source {uri}: {path} does not exist", hint="Name a file or a folder.")
+    if not (Path(path).is_dir() or Path(path).is_file()):  # opening a FIFO would wait for somebody to write
+        raise InvalidDefinitionError(f"source {uri}: {path} is neither a file nor a folder")
     found = {**entry, "path": str(Path(path).resolve())}
     if Path(path).is_dir():
         _format(found)

@@ -61,7 +61,7 @@ def refuse_loss(definition: Definition) -> None:
 def _scenario(path: Path) -> Path | None:
     if path.is_dir():
         return path / SCENARIO if (path / SCENARIO).is_file() else None
-    return path if path.name == SCENARIO else None
+    return path if path.name == SCENARIO and path.is_file() else None
 
 
 def _group_files(scenario: Path) -> list[Path]:

@@ -163,6 +163,8 @@ def _existing(place: Place, *, folder: bool | None = None) -> Path:
     path = place.file.parent / place.text(what="a path relative to this file")
     if not path.exists():
         place.fail(f"{path}: no such file or folder")
+    if not (path.is_dir() or path.is_file()):  # opening a FIFO would wait for somebody to write
+        place.fail(f"{path}: neither a file nor a folder")
     if folder is not None and path.is_dir() != folder:
         place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
     return path

@@ -126,6 +126,7 @@ def test_all_missing_sources_are_named_at_once(cloud: Cloud) -> None:
             {"uri": "s3://bucket/k.tar.gz", "path": "/no/such/place"},
             "s3://bucket/k.tar.gz: /no/such/place does not exist",
         ),
+        ({"uri": "s3://bucket/k.zip", "path": "/dev/zero"}, "/dev/zero is neither a file nor a folder"),
         ({"uri": "s3://bucket/k.bin", "path": "/"}, "format must be tar.gz or zip"),
         ({"uri": "s3://bucket/k.zip", "path": "/", "format": "rar"}, "not rar"),
         ({"uri": SECRET}, "needs a secret"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,36 @@ def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: st
     where = int(error.brief.split(":")[1])
     assert error.brief.startswith(str(folder / "edge-sim.yaml"))
     assert abs(where - line) <= 1 or "no code" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    folder: models/digits", "    file: {}"),
+        ("    copy: meter", "    copy: {}"),
+        ("    lines: gps.nmea", "    lines: {}"),
+        ("  resources: resources.json", "  resources: {}"),
+        ("    folder: functions/read_digits", "    folder: {}"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "link to a fifo"])
+def test_what_is_neither_a_file_nor_a_folder_is_not_opened(folder: Path, kind: str, old: str, new: str) -> None:
+    """Opening a FIFO would wait until somebody writes to it, reading a device would never end."""
+    special = folder / "special"
+    if kind == "device":
+        special = Path("/dev/zero")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(special))
+    else:
+        os.mkfifo(folder / "pipe")
+        special.symlink_to("pipe")
+        special = special if kind.startswith("link") else folder / "pipe"
+    line = edit(folder, old, new.format(special))
+    error = fault(folder)
+    assert error.exit_status == 3
+    assert error.brief.startswith(f"{folder / 'edge-sim.yaml'}:{line}:")
+    assert error.brief.endswith(f"{special}: neither a file nor a folder")
 
 
 @pytest.mark.parametrize(

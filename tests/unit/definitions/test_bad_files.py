@@ -72,9 +72,12 @@ def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
+    os.mkfifo(tmp_path / "edge-sim.yaml")
     for path, message in (
         (tmp_path / "none.json", "no such file or folder"),
+        (tmp_path / "none" / "edge-sim.yaml", "no such file or folder"),
         (tmp_path / "pipe.json", "neither a file nor a folder"),
+        (tmp_path / "edge-sim.yaml", "neither a file nor a folder"),
     ):
         with pytest.raises(UsageError, match=message):
             read(path)
