@@ -1,8 +1,9 @@
 """``edge-sim.yaml``: one scenario, read strictly.
 
 A scenario says what is deployed (the API's own definition versions), to which boards, what S3, SageMaker, Secrets
-Manager and Lambda hold, what lies on a board before the core starts, which updates come, and what must come out.
-Faults name the file and the line; nothing is guessed. The keys are explained in examples/README.md.
+Manager and Lambda hold, what a board's core takes of a package, what lies on a board before the core starts, which
+updates come, and what must come out. Faults name the file and the line; nothing is guessed. The keys are explained in
+examples/no-container-ml/edge-sim.yaml.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edge_sim.documents import Place
 from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.model import SECTIONS
+from edge_sim.limits import LINKS, NAMES, Limits
 
 FILE_NAME = "edge-sim.yaml"
 SourceKind = Literal["s3", "trainingJob", "secret"]
@@ -100,7 +102,10 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A whole scenario; the definitions are …DefinitionVersion objects as the API takes them."""
+    """A whole scenario; the definitions are …DefinitionVersion objects as the API takes them.
+
+    ``packages`` are the limits of model and code packages on every board.
+    """
 
     name: str
     file: Path
@@ -111,6 +116,7 @@ class Scenario:
     subscriptions: Mapping[str, Any] | None = None
     sources: tuple[Source, ...] = ()
     code: tuple[Code, ...] = ()
+    packages: Limits = field(default_factory=Limits)
     files: tuple[BoardFile, ...] = ()
     devices: tuple[DeviceBacking, ...] = ()
     invocations: tuple[Invocation, ...] = ()
@@ -129,7 +135,7 @@ def load(path: Path) -> Scenario:
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {FILE_NAME}) or its file.")
-    optional = ("sources", "code", "files", "devices", "invocations", "updates")
+    optional = ("sources", "code", "packages", "files", "devices", "invocations", "updates")
     top = Place.load(file).mapping(("edgeSim", "name", "boards", "group"), optional)
     top["edgeSim"].text("1", "1, the version of this format")
     group = top["group"]
@@ -145,6 +151,7 @@ def load(path: Path) -> Scenario:
         subscriptions=_table(definitions.get("subscriptions"), group),
         sources=_each(top, "sources", _source),
         code=_each(top, "code", _code),
+        packages=_packages(top["packages"]) if "packages" in top else Limits(),
         files=_each(top, "files", _board_file),
         devices=_each(top, "devices", _device),
         invocations=_each(top, "invocations", _invocation),
@@ -225,6 +232,12 @@ def _code(place: Place) -> Code:
         handler=got["handler"].text(r"[\w./-]+\.\w+", "module.function"),
         runtime=got["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
     )
+
+
+def _packages(place: Place) -> Limits:
+    got = place.mapping((), (*NAMES, "links"))
+    numbers = {name: value.whole() for name, value in got.items() if name != "links"}
+    return Limits(**numbers, links=got["links"].choice(LINKS) if "links" in got else "refuse")
 
 
 def _board_file(place: Place) -> BoardFile:

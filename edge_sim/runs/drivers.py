@@ -13,8 +13,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_sim.agent.functions import memory
 from edge_sim.emulation.capabilities import Proves
@@ -23,6 +24,7 @@ from edge_sim.emulation.scenario import BoardFile, Scenario
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.group import Group
+from edge_sim.limits import Limits
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.agentprocess import Board, Process
 from edge_sim.runs.cloudprocess import NamedBroker
@@ -65,7 +67,7 @@ def local(
     def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:
         directory = keep / profile.name if keep else None
         stand_in = {"architecture": profile.architecture, "operatingSystem": profile.operating_system}
-        config = {**_config(profile, thing, mqtt, cafile), **stand_in}
+        config = {**agent_config(profile, thing, mqtt, scenario.packages, cafile=cafile), **stand_in}
         with (
             _swept(),
             tempfile.TemporaryDirectory(prefix="edge-sim-agent-") as place,
@@ -139,7 +141,9 @@ def docker(
                         image=tags[profile.architecture],
                         network=network.name,
                         name=name,
-                        agent=_config(profile, thing, mqtt, Path(CAFILE) if trusted else None),
+                        agent=agent_config(
+                            profile, thing, mqtt, scenario.packages, cafile=Path(CAFILE) if trusted else None
+                        ),
                         files=(*scenario.files, *trusted),
                         devices=scenario.devices,
                         binds=binds,
@@ -182,9 +186,16 @@ class _Local:
         self._board.close()
 
 
-def _config(profile: DeviceProfile, thing: str, mqtt: str, cafile: Path | None) -> dict[str, str]:
-    config = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
-    return {**config, "cafile": str(cafile)} if cafile else config
+def agent_config(
+    profile: DeviceProfile, thing: str, mqtt: str, packages: Limits, *, cafile: Path | None
+) -> dict[str, Any]:
+    """Return the configuration of a board's agent; ``packages`` are its limits of packages."""
+    config: dict[str, Any] = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
+    if cafile:
+        config["cafile"] = str(cafile)
+    if packages != Limits():  # an agent under QEMU would read them for nothing
+        config["packages"] = asdict(packages)
+    return config
 
 
 def _has_containers(scenario: Scenario) -> bool:

@@ -99,6 +99,19 @@ def test_a_function_that_writes_where_it_may_not_is_refused(report: dict[str, An
 
 @needs_root
 @pytest.mark.root
+def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+    (folder / "models/digits/newest.csv").symlink_to("weights.csv")
+    text = (folder / "edge-sim.yaml").read_text().replace("boards:", "packages: {links: copy}\nboards:", 1)
+    (folder / "edge-sim.yaml").write_text(text[: text.index("invocations:")])
+    done = edge_sim("run", str(folder), "--profile", "raspberry-pi-3", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["path"].rpartition("/")[2]: row for row in json.loads(done.stdout)["boards"][0]["layout"]}
+    assert (rows["newest.csv"]["type"], rows["newest.csv"]["gid"], rows["newest.csv"]["mode"]) == ("file", 100, "0440")
+
+
+@needs_root
+@pytest.mark.root
 def test_junit_has_a_case_for_every_claim() -> None:
     done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from edge_sim.documents import MAX_BYTES
 from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.scenario import BoardFile, load
 from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.limits import Limits
 from edge_sim.runs.expected import differences
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
@@ -79,6 +80,17 @@ def test_modes_of_files_and_directories() -> None:
         ("function: sort-wine", "function: sort-whine", "no function has the id 'sort-whine'", "sort-wine"),
         ("function:sort-wine:3", "function:sort-wine:4", "there is no code for function sort-wine", None),
         ("name: no-container-ml", "name: a\nname: b", "name: is here twice, first in line", None),
+        ("boards:", "packages: copy\nboards:", "packages: must be a mapping of keys to values", "links"),
+        ("boards:", "packages:\nboards:", "packages: must be a mapping of keys to values", "file_bytes"),
+        ("boards:", "packages: {file_byte: 1}\nboards:", "packages.file_byte: unknown key", "Did you mean file_bytes?"),
+        ("boards:", "packages: {links: keep}\nboards:", "packages.links: 'keep' is not allowed", "refuse, copy"),
+        ("boards:", "packages: {links: [copy]}\nboards:", "packages.links: must be a single value", "refuse, copy"),
+        ("boards:", "packages: {entries: true}\nboards:", "packages.entries: must be a whole number", None),
+        ("boards:", "packages: {entries: -1}\nboards:", "packages.entries: must be a whole number", None),
+        ("boards:", "packages: {ratio: 1.5}\nboards:", "packages.ratio: must be a whole number", None),
+        ("boards:", "packages: {file_bytes: 3 GiB}\nboards:", "packages.file_bytes: must be a whole number", None),
+        ("boards:", "packages: {depth: }\nboards:", "packages.depth: must be a whole number", None),
+        ("boards:", "packages: {depth: 1, depth: 2}\nboards:", "packages.depth: is here twice, first in line", None),
     ],
 )
 def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: str, hint: str | None) -> None:
@@ -90,6 +102,22 @@ def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: st
     where = int(error.brief.split(":")[1])
     assert error.brief.startswith(str(folder / "edge-sim.yaml"))
     assert abs(where - line) <= 1 or "no code" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("packages: {links: copy, file_bytes: 3000000000}", Limits(links="copy", file_bytes=3_000_000_000)),
+        ("packages: {links: refuse, seconds: 0}", Limits(seconds=0)),
+        ("packages: {}", Limits()),
+        ("", Limits()),
+    ],
+)
+def test_the_limits_of_packages_have_the_names_of_the_agents_configuration(
+    folder: Path, given: str, found: Limits
+) -> None:
+    edit(folder, "boards:", f"{given}\nboards:")
+    assert load(folder).packages == found
 
 
 @pytest.mark.parametrize(
