@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE, absolute
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, absolute
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.limits import Links
     from edge_sim.offline.given import Given
     from edge_sim.offline.target import Target
 
@@ -36,6 +37,8 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 @click.option("--probe", is_flag=True, help="With --root, as root: a process like the function's opens each path.")
 @GREENGRASS_ROOT
 @SOURCE
+@LINKS
+@LIMITS
 @FORMAT
 def command(
     group: Path,
@@ -46,6 +49,8 @@ def command(
     probe: bool,
     greengrass_root: str,
     sources: tuple[str, ...],
+    links: Links | None,
+    limits: tuple[str, ...],
     fmt: str,
 ) -> None:
     """Print for every function and resource whether it may be read, written, listed and executed, and by what.
@@ -65,7 +70,7 @@ def command(
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.planning import planned
 
-    read = given(group, sources)
+    read = given(group, sources, limits, links)
     _check(function_id, [function.id for function in read.group.functions])
     boards: list[dict[str, Any]] = []
     with packed_group(read) as packed:

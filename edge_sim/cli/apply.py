@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, ROOT, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE
+
+if TYPE_CHECKING:
+    from edge_sim.limits import Links
 
 
 @click.command("apply")
@@ -15,8 +19,18 @@ from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, ROOT, SOURCE
 @ROOT
 @GREENGRASS_ROOT
 @SOURCE
+@LINKS
+@LIMITS
 @FORMAT
-def command(group: Path, root: Path, greengrass_root: str, sources: tuple[str, ...], fmt: str) -> None:
+def command(
+    group: Path,
+    root: Path,
+    greengrass_root: str,
+    sources: tuple[str, ...],
+    links: Links | None,
+    limits: tuple[str, ...],
+    fmt: str,
+) -> None:
     """Make what "edge-sim plan GROUP --root DIR" shows: everything, or on a failure nothing.
 
     What the definition no longer has is removed; what no deployment made stays. Accounts and groups are the board's
@@ -30,7 +44,7 @@ def command(group: Path, root: Path, greengrass_root: str, sources: tuple[str, .
     from edge_sim.offline.given import given
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources)
+    read = given(group, sources, limits, links)
     board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read, listed=False) as packed:
         applied = apply(packed, root, board)

@@ -7,16 +7,18 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_sim.cli.options import FORMAT, LIMITS, LINKS
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.limits import NAMES, Limits
+from edge_sim.limits import Limits
 
 if TYPE_CHECKING:
     from edge_sim.agent.archives.check import Verdict
     from edge_sim.agent.archives.errors import ArchiveError
+    from edge_sim.limits import Links
 
 _WIDTH = 100
 _V1_PATHS = {
@@ -33,24 +35,10 @@ _V1 = {
 
 @click.command("check-archive")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--links",
-    type=click.Choice(["refuse", "copy"]),
-    default="refuse",
-    show_default=True,
-    help="What becomes of a link to a file in the package: refused, or a copy of that file.",
-)
-@click.option(
-    "--limit",
-    "limits",
-    multiple=True,
-    metavar="NAME=NUMBER",
-    help="Change a limit; may be repeated. The limits: "
-    + ", ".join(f"{n}={getattr(Limits(), n)}" for n in NAMES)
-    + ".",
-)
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(file: Path, links: Literal["refuse", "copy"], limits: tuple[str, ...], fmt: str) -> None:
+@LINKS
+@LIMITS
+@FORMAT
+def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) -> None:
     """Say whether a model package (.tar.gz, .tgz or .zip) would be unpacked, all its faults at once.
 
     FILE is read exactly as a board reads it, and nothing is written. Ends with status 3 when it would be refused.

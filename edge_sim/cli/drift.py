@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.greengrass.group import Group
+    from edge_sim.limits import Links
     from edge_sim.offline.drifting import Drift
     from edge_sim.offline.target import Target
 
@@ -33,6 +34,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--image", metavar="NAME", help="A Docker image; it is not started.")
 @GREENGRASS_ROOT
 @SOURCE
+@LINKS
+@LIMITS
 @FORMAT
 def command(
     group: Path,
@@ -42,6 +45,8 @@ def command(
     image: str | None,
     greengrass_root: str,
     sources: tuple[str, ...],
+    links: Links | None,
+    limits: tuple[str, ...],
     fmt: str,
 ) -> None:
     """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
@@ -58,7 +63,7 @@ def command(
     from edge_sim.offline.given import given
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources)
+    read = given(group, sources, limits, links)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
         found = drift(packed, board)
     if fmt == "json":

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, on a board as well: nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from pathlib import Path
 
 import click
 
+from edge_sim.limits import LINKS as _LINKS
+from edge_sim.limits import NAMES, Limits
+
 
 def absolute(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Return a path of the board as it was given: it begins with ``/``, for it belongs to no working directory here."""
     if value is not None and not value.startswith("/"):
         raise click.BadParameter("must be an absolute path of the board")
+    return value
+
+
+def _known(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ``NAME=NUMBER`` as they were given, once each of them is a limit."""
+    Limits().changed(value)
     return value
 
 
@@ -43,5 +52,21 @@ GREENGRASS_ROOT = click.option(
     callback=_directory,
     metavar="PATH",
     help="Where the core is installed on the board.",
+)
+LINKS = click.option(
+    "--links",
+    type=click.Choice(_LINKS),
+    show_default="the scenario's, or refuse",
+    help="What becomes of a link to a file in the package: refused, or a copy of that file.",
+)
+LIMITS = click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    callback=_known,
+    help="Change a limit of packages; repeat it. Where neither this nor the scenario says another: "
+    + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
+    + ".",
 )
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)

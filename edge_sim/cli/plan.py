@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE
 from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.limits import Links
 
 
 @click.command("plan")
@@ -19,9 +23,18 @@ from edge_sim.errors import UsageError
 )
 @GREENGRASS_ROOT
 @SOURCE
+@LINKS
+@LIMITS
 @FORMAT
 def command(
-    group: Path, profile_name: str | None, root: Path | None, greengrass_root: str, sources: tuple[str, ...], fmt: str
+    group: Path,
+    profile_name: str | None,
+    root: Path | None,
+    greengrass_root: str,
+    sources: tuple[str, ...],
+    links: Links | None,
+    limits: tuple[str, ...],
+    fmt: str,
 ) -> None:
     """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
 
@@ -39,7 +52,7 @@ def command(
     from edge_sim.offline.planning import planned
     from edge_sim.profiles import load_profile
 
-    read = given(group, sources)
+    read = given(group, sources, limits, links)
     if profile_name:
         board = target.of_profile(load_profile(profile_name), read.files)
     else:

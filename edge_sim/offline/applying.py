@@ -58,6 +58,7 @@ def apply(
         target.facts,
         host or LinuxHost(root.resolve()),
         _Local(packed),
+        limits=packed.limits,
         owners_required=True,
         renewed=_directories(rewritten, packed, target),
         passed=passed,

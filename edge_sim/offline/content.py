@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from edge_sim.agent.archives import ArchiveError, Limits
+from edge_sim.agent.archives.errors import ArchiveError, at_once
 from edge_sim.agent.archives.fill import Nowhere, fill
 from edge_sim.agent.archives.names import Parts
 from edge_sim.agent.archives.reading import Reading
@@ -17,6 +17,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import Model, Resource
+from edge_sim.limits import Limits
 from edge_sim.offline.packages import Archive, Packed
 from edge_sim.offline.target import Target
 
@@ -26,7 +27,7 @@ def changed_files(packed: Packed, target: Target) -> Iterator[str]:
     if target.digest is None:
         return
     for directory, archive in fixed_packages(packed, target):
-        for path, digest in _digests(archive).items() if directory in target.disk else ():
+        for path, digest in _digests(archive, packed.limits).items() if directory in target.disk else ():
             there = f"{directory}/{path}"
             node = target.disk.get(there)
             if node is not None and node.type == "file" and target.digest(there) not in (None, digest):
@@ -64,29 +65,35 @@ def _writable(group: Group, resource: Resource) -> bool:
 
 
 class _Digests(Nowhere):
-    """Takes the digest of every file."""
+    """Takes the digest of every file. A link's copy has that of its file, whose bytes are gone by then."""
 
     def __init__(self) -> None:
         super().__init__(keep_sizes=False)
         self.by_path: dict[str, str] = {}
+        self._copied: str | None = None
 
     def write_file(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
+        self._copied = None
         digest = hashlib.sha256()
         for chunk in data:
             digest.update(chunk)
-        self.by_path["/".join(path)] = digest.hexdigest()
+        self.by_path["/".join(path)] = self._copied or digest.hexdigest()
+
+    def read_file(self, path: Parts) -> Iterator[Chunk]:
+        """Yield nothing: what is written meanwhile is a copy of this file."""
+        self._copied = self.by_path["/".join(path)]
+        return iter(())
 
 
-def _digests(archive: Archive) -> dict[str, str]:
-    """Return the digest of every file in an archive that has been found good."""
+def _digests(archive: Archive, limits: Limits) -> dict[str, str]:
+    """Return the digest of every file in an archive. Raises ArchiveError for one that the core would refuse."""
     sink = _Digests()
-    with (
-        archive.path.open("rb") as source,
-        Reading(source, file_name=archive.file_name, limits=Limits(), refuse=_refuse) as reading,
-    ):
-        fill(sink, reading.members(), reading.budget, parents_implied=reading.kind == "zip", refuse=_refuse)
+    try:
+        with (
+            archive.path.open("rb") as source,
+            Reading(source, file_name=archive.file_name, limits=limits, refuse=at_once) as reading,
+        ):
+            fill(sink, reading.members(), reading.budget, parents_implied=reading.kind == "zip", refuse=at_once)
+    except ArchiveError as error:
+        raise error.inside(archive.owner) from error
     return sink.by_path
-
-
-def _refuse(error: ArchiveError) -> None:
-    raise error

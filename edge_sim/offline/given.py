@@ -1,4 +1,7 @@
-"""What GROUP and ``--source URI=PATH`` give: the group, and where its models and its code lie on this machine."""
+"""What GROUP and ``--source URI=PATH`` give: the group, and where its models and its code lie on this machine.
+
+A scenario says with which limits its packages are read; ``--limit`` and ``--links`` win.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from edge_sim.emulation.scenario import BoardFile, Scenario, load
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
+from edge_sim.limits import Limits, Links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +29,15 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """A group and what is known beside it. ``packages`` is keyed by S3 URI, training job ARN or function ARN."""
+    """A group and what is known beside it. ``packages`` is keyed by S3 URI, training job ARN or function ARN.
+
+    ``limits`` are those of each package.
+    """
 
     name: str
     group: Group
     packages: Mapping[str, Package] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     files: tuple[BoardFile, ...] = ()
     boards: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -42,11 +50,11 @@ def address(resource: Resource) -> str | None:
     return resource.data.job_arn if isinstance(resource.data, SageMakerModel) else None
 
 
-def given(path: Path, sources: Sequence[str] = ()) -> Given:
-    """Read GROUP and the ``URI=PATH`` pairs.
+def given(path: Path, sources: Sequence[str] = (), limits: Sequence[str] = (), links: Links | None = None) -> Given:
+    """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and what becomes of links.
 
-    Raises UsageError for a path or pair that leads nowhere, InvalidDefinitionError for a definition that cannot be
-    read.
+    Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
+    definition that cannot be read.
     """
     definition = read(path)
     for finding in definition.findings:
@@ -62,6 +70,7 @@ def given(path: Path, sources: Sequence[str] = ()) -> Given:
         name=scenario.name if scenario else definition.name or path.stem,
         group=group,
         packages=packages,
+        limits=(scenario.packages if scenario else Limits()).changed(limits, links),
         files=scenario.files if scenario else (),
         boards=scenario.boards if scenario else (),
         notes=definition.notes,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from edge_sim.agent.archives import Limits
 from edge_sim.agent.archives.check import check
 from edge_sim.cloud.function_code import is_system_function
 from edge_sim.cloud.packages import Format, archive_format, packed
@@ -20,6 +19,7 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
+from edge_sim.limits import Limits
 from edge_sim.offline.given import Given, Package, address
 
 _ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
@@ -28,8 +28,9 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One package of a group as an archive on this machine."""
+    """One package of a group as an archive on this machine. ``owner`` says whose, such as ``resource m1``."""
 
+    owner: str
     path: Path
     file_name: str
     sha256: str
@@ -53,11 +54,14 @@ class Wanted:
 class Packed:
     """A group with its packages. ``archives`` by artifact ARN; ``contents`` by resource id, ``code`` by function id.
 
+    ``limits`` are those that every archive is read with.
+
     What is ``unknown``, because nobody gave its package, keeps the artifact that a core's group.json names; else it has
     a stand-in, whose id is the resource's in angle brackets, which no artifact has.
     """
 
     group: Group
+    limits: Limits
     archives: Mapping[str, Archive]
     contents: Mapping[str, tuple[Content, ...]]
     code: Mapping[str, tuple[Content, ...]]
@@ -73,7 +77,7 @@ def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
     with ExitStack() as stack:
         wanted = list(_wanted(given))
         ready = {one: _archive(one, one.package, stack) for one in wanted if one.package}
-        insides = {one: _listed(one, archive) for one, archive in ready.items()} if listed else {}
+        insides = {one: _listed(one, archive, given.limits) for one, archive in ready.items()} if listed else {}
         group = replace(
             given.group,
             artifacts={one.id: _artifact(one, ready.get(one), given.group) for one in wanted if one.kind == "resource"},
@@ -81,6 +85,7 @@ def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
         )
         yield Packed(
             group=group,
+            limits=given.limits,
             archives={_arn(one, archive): archive for one, archive in ready.items()},
             contents={one.id: inside for one, inside in insides.items() if one.kind == "resource"},
             code={one.id: inside for one, inside in insides.items() if one.kind == "function"},
@@ -110,14 +115,14 @@ def _archive(one: Wanted, package: Package, stack: ExitStack) -> Archive:
             digest = hashlib.sha256()
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-            return Archive(path=path, file_name=name, sha256=digest.hexdigest(), size=file.tell())
+            return Archive(owner=str(one), path=path, file_name=name, sha256=digest.hexdigest(), size=file.tell())
     except OSError as error:
         raise UsageError(f"{one}: {path}: cannot be read: {error.strerror}") from error
 
 
-def _listed(one: Wanted, archive: Archive) -> tuple[Content, ...]:
+def _listed(one: Wanted, archive: Archive, limits: Limits) -> tuple[Content, ...]:
     """Return what is in an archive, read as the core would read it: so what it refuses is refused here."""
-    verdict = check(archive.path, limits=Limits(), file_name=archive.file_name)
+    verdict = check(archive.path, limits=limits, file_name=archive.file_name)
     if verdict.faults:
         first, *more = verdict.faults
         told = f"{one}: {first.brief}" + (f" (and {len(more)} more)" if more else "")

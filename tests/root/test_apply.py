@@ -76,6 +76,20 @@ def test_a_second_apply_changes_nothing_and_says_so(folder: Path, root: Path) ->
     assert below(root) == before, "not even the time of a file"
 
 
+def test_a_package_past_its_limits_is_refused_and_nothing_is_made(folder: Path, root: Path) -> None:
+    group = group_of(folder, "m1", more={"packages": {"file_bytes": 2999}})
+    before = below(root)
+    error = edge("apply", group, "--root", root, status=3).exception
+    assert isinstance(error, EdgeSimError)
+    assert "net/weights.bin is larger than 2,999 bytes" in error.brief
+    assert below(root) == before
+    edge("apply", group, "--root", root, "--limit", "file_bytes=3000")
+    assert edge("drift", group, "--root", root, "--limit", "file_bytes=3000").output.endswith("no difference\n")
+    error = edge("apply", group, "--root", root, status=3).exception
+    assert isinstance(error, EdgeSimError)
+    assert error.brief == "resource m1: net/weights.bin is larger than 2,999 bytes", "it lies there, and is read first"
+
+
 def test_what_the_definition_no_longer_has_goes(folder: Path, root: Path) -> None:
     edge("apply", group_of(folder, "m1", "m2"), "--root", root)
     gone = {path for path in below(root) if "/models/m2" in path or path.endswith("mlmodel_public")}

@@ -158,6 +158,43 @@ def test_altered_bytes_are_seen_and_put_right(root: Path, group: Path, tmp_path:
     assert answer("drift", group, *see(root, tmp_path))["differences"] == []
 
 
+@pytest.mark.parametrize("see", SEEN)
+@pytest.mark.parametrize("said", [True, False], ids=["in the scenario", "on the command line"])
+def test_the_copies_of_links_are_compared_byte_by_byte(root: Path, tmp_path: Path, see: See, said: bool) -> None:
+    copying = {"packages": {"links": "copy"}} if said else None
+    words = [] if said else ["--links", "copy"]
+    folder = tmp_path / "group"
+    group = write_group(folder, [ml("m1"), ml("m2", None)], [function("predict", ("m1", None))], more=copying)
+    for link, target in (
+        ("m1/a.bin", "net/b.bin"),
+        ("m1/net/b.bin", "weights.bin"),
+        ("m2/x.txt", "net/labels.txt"),
+        ("code/other.py", "main.py"),
+    ):
+        (folder / link).symlink_to(target)
+    edge("apply", group, "--root", root, *words)
+    copies = [
+        *(model(root) / name for name in ("a.bin", "net/b.bin")),
+        root / TOP[1:] / f"lambda/{FUNCTION}/other.py",
+        *(root / TOP[1:]).glob("mlmodel/*/x.txt"),
+    ]
+    assert len(copies) == 4
+    assert not any(copy.is_symlink() for copy in copies)
+    found = answer("drift", group, *see(root, tmp_path), *words)
+    assert (found["differences"], found["not_compared"]) == ([], [])
+    assert answer("plan", group, "--root", root, *words)["changes"] == {"create": 0, "change": 0, "remove": 0}
+    assert answer("apply", group, "--root", root, *words)["changed"] is False
+    for copy in copies:
+        with copy.open("r+b") as file:
+            file.write(b"?")
+    found = answer("drift", group, *see(root, tmp_path), *words, status=7)["differences"]
+    assert {one["path"]: one["words"] for one in found} == {
+        f"/{copy.relative_to(root)}": ["other content"] for copy in copies
+    }
+    edge("apply", group, "--root", root, *words)
+    assert answer("drift", group, *see(root, tmp_path), *words)["differences"] == []
+
+
 def test_what_functions_write_into_their_model_is_theirs(root: Path, tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", [ml("m1", permission="rw")], [function("predict", ("m1", None))])
     edge("apply", group, "--root", root)

@@ -112,6 +112,57 @@ def test_an_archive_is_taken_as_it_is_and_refused_as_the_core_would(tmp_path: Pa
     assert "resource m1" in str(refused)
 
 
+def linked(folder: Path, **packages: object) -> Path:
+    """A group whose model holds a link to one of its files, in a scenario with these limits."""
+    resources = [ml("m1", "video")]
+    made = write_group(folder, resources, [function("predict", ("m1", None))], more={"packages": packages})
+    (made / "m1/newest.bin").symlink_to("net/weights.bin")
+    return made
+
+
+@pytest.mark.parametrize("command", ["plan", "access"])
+def test_packages_are_read_with_the_scenarios_limits_and_the_command_lines_win(tmp_path: Path, command: str) -> None:
+    plain, copying = linked(tmp_path / "plain"), linked(tmp_path / "copying", links="copy")
+    for words in ((plain,), (copying, "--links", "refuse")):
+        assert "newest.bin is a symbolic link" in str(edge(command, *words, *PI, status=3).exception)
+    edge(command, copying, *PI)
+    edge(command, plain, *PI, "--links", "copy")
+    small = linked(tmp_path / "small", links="copy", file_bytes=2000, entries=1)
+    given = ("--limit", "file_bytes=3000", "--limit", "entries=9")
+    assert "entries" in str(edge(command, small, *PI, "--limit", "file_bytes=3000", status=3).exception)
+    edge(command, small, *PI, *given)
+    assert "2,999 bytes" in str(edge(command, small, *PI, *given, "--limit", "file_bytes=2999", status=3).exception)
+
+
+def test_a_link_is_planned_as_the_copy_that_it_becomes(tmp_path: Path) -> None:
+    entries = answer("plan", linked(tmp_path / "g"), *PI, "--links", "copy")["entries"]
+    (copy,) = (one for one in entries if one["path"].endswith("/newest.bin"))
+    (weights,) = (one for one in entries if one["path"].endswith("/weights.bin"))
+    assert (copy["type"], copy["target"]) == ("file", None)
+    assert all(copy[key] == weights[key] for key in ("uid", "gid", "mode", "resource", "reason"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--limit", "size=1"), "no limit is called 'size'"),
+        (("--limit", "entries"), "the limit entries is '', not a whole number"),
+        (("--limit", "links=copy"), "no limit is called 'links'"),
+        (("--links", "keep"), "'keep' is not one of"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "access", "apply", "drift"])
+def test_a_limit_that_is_none_is_a_usage_error(tmp_path: Path, command: str, words: tuple[str, str], told: str) -> None:
+    board = ("--root", make_root(tmp_path / "root"))
+    assert told in edge_error(command, linked(tmp_path / "g"), *board, *words)
+    assert told in edge_error(command, tmp_path / "none", *board, *words), "before anything is read"
+
+
+def edge_error(*words: object) -> str:
+    error = edge(*words, status=2)
+    return f"{error.exception} {error.output}"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
