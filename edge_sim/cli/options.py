@@ -56,8 +56,8 @@ GREENGRASS_ROOT = click.option(
 LINKS = click.option(
     "--links",
     type=click.Choice(_LINKS),
-    show_default="the scenario's, or refuse",
-    help="What becomes of a link to a file in the package: refused, or a copy of that file.",
+    help="What becomes of a link to a file in the package: refused (the default), or a copy of that file. Wins over a "
+    "scenario's.",
 )
 LIMITS = click.option(
     "--limit",
@@ -65,7 +65,7 @@ LIMITS = click.option(
     multiple=True,
     metavar="NAME=NUMBER",
     callback=_known,
-    help="Change a limit of packages; repeat it. Where neither this nor the scenario says another: "
+    help="Change a limit of packages; repeat it. Wins over a scenario's. The defaults: "
     + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
     + ".",
 )
