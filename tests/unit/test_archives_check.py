@@ -16,7 +16,7 @@ from edge_sim.agent.archives.check import MOST_FAULTS, check
 from edge_sim.cli.check_archive import command
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import UsageError
-from tests.archive_build import Zipped, directory, entry, link, tgz, zipped
+from tests.archive_build import END, Zipped, directory, entry, gz_member, link, pax, record, tgz, zipped
 from tests.archive_cases import Case, cases
 from tests.archive_run import OURS, SMALL
 
@@ -148,6 +148,34 @@ def test_limits_by_name(tmp_path: Path) -> None:
     assert "raise the limit “file_bytes”" in text
     status, text = run(tmp_path / "m.tar.gz", "--limit", "entries=0")
     assert "  LIMIT_ENTRIES it has more than 0 entries\n" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "data"),
+    [
+        ("entries=1", tgz(entry("x"), entry("y"))),
+        ("file_bytes=9", tgz(entry("x", b"y" * 10))),
+        ("total_bytes=600", tgz(entry("x", b"y" * 600))),
+        ("depth=2", tgz(directory("a/"), directory("a/b/"), entry("a/b/c"))),
+        ("component_bytes=3", tgz(entry("abcd"))),
+        ("path_bytes=3", tgz(entry("abcd"))),
+        ("extension_bytes=10", tgz(pax(record(b"mtime", b"1500000000.5")), entry("x"))),
+        ("extension_bytes=10", gz_member(entry("x") + END, flags=8, fields=b"model-of-2026.tar\0")),
+        ("seconds=0", tgz(entry("x", b"y" * 5000))),
+        ("links=copy", tgz(entry("x"), link("l", b"x"))),
+        ("links=copy", zipped(Zipped(name=b"x"), Zipped(name=b"l", data=b"x", mode=0o120777))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_setting_would_let_through_is_refused_with_its_name(tmp_path: Path, setting: str, data: bytes) -> None:
+    """So that nobody has to guess which it is, and where it can be written."""
+    file = tmp_path / f"m.{'zip' if data.startswith(b'PK') else 'tar.gz'}"
+    file.write_bytes(data)
+    name = setting.partition("=")[0]
+    hints = ("--links copy", "links: copy") if name == "links" else (f"raise the limit “{name}”", f"--limit {name}=")
+    (fault,) = check(file, limits=Limits() if name == "links" else Limits().changed([setting])).faults
+    assert all(hint in str(fault.hint) for hint in hints), fault.hint
+    assert check(file, limits=Limits(links="copy")).faults == ()
 
 
 @pytest.mark.parametrize("limit", ["size=1", "entries", "entries=-1", "entries=1e3", "links=3", "entries=" + "9" * 19])

@@ -35,6 +35,9 @@ _SHOWN = 160
 
 REPACK = "repack it from plain files and directories, for example: tar -czf model.tar.gz ./model"
 
+_WHERE = "in the scenario or the agent's configuration"
+COPYING = f"have copies made of them: --links copy, or packages: {{links: copy}} {_WHERE}"
+
 _AGAIN = "it is not what was packed: copy or download it again, or pack it anew"
 
 
@@ -61,6 +64,11 @@ def v1_text(error: ArchiveError, *, source: str, directory: str) -> str:
     if error.code == "NO_PARENT":
         reason = f"open {directory}/{error.member}: no such file or directory"
     return f"Error while processing. Error while unpacking the file from {source} to {directory}, error: {reason}"
+
+
+def raising(limit: str) -> str:
+    """Return the hint to raise the limit of this name."""
+    return f"raise the limit “{limit}”: --limit {limit}=NUMBER, or packages: {{{limit}: NUMBER}} {_WHERE}"
 
 
 Refuse = Callable[[ArchiveError], None]

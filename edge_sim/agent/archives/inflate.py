@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from edge_sim.agent.archives.errors import ArchiveError
+from edge_sim.agent.archives.errors import ArchiveError, raising
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
 
@@ -140,7 +140,9 @@ def _text(raw: Stream, limit: int) -> bytes:
     if end < 0 and len(head) < limit:
         raise _cut("the gzip header")
     if end < 0:
-        raise ArchiveError("LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes")
+        raise ArchiveError(
+            "LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes", hint=raising("extension_bytes")
+        )
     return raw.read(end + 1)
 
 

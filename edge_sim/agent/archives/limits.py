@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge_sim.agent.archives.errors import ArchiveError, Code
+from edge_sim.agent.archives.errors import ArchiveError, Code, raising
 from edge_sim.limits import Limits
 
 
@@ -54,4 +54,4 @@ class Budget:
 
 
 def _passed(code: Code, brief: str, limit: str, member: str | None = None) -> ArchiveError:
-    return ArchiveError(code, brief, member=member, hint=f"make the package smaller, or raise the limit “{limit}”")
+    return ArchiveError(code, brief, member=member, hint=f"make the package smaller, or {raising(limit)}")

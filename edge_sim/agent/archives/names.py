@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
+from edge_sim.agent.archives.errors import REPACK, ArchiveError, Refuse, escaped, raising
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 
@@ -34,10 +34,10 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
     if directory:
         text = text.removesuffix("/")
     if len(text.encode()) > limits.path_bytes:
-        raise _refused(raw, f"is longer than {limits.path_bytes} bytes")
+        raise _refused(raw, f"is longer than {limits.path_bytes} bytes", limit="path_bytes")
     found = tuple(text.split("/"))
     if len(found) > limits.depth:
-        raise _refused(raw, f"is deeper than {limits.depth} directories")
+        raise _refused(raw, f"is deeper than {limits.depth} directories", limit="depth")
     for part in found:
         _check_component(part, raw, limits)
     if _folded(found[0]) in RESERVED:
@@ -126,7 +126,7 @@ def _check_component(part: str, raw: bytes, limits: Limits) -> None:
     if compatible in ("", ".", ".."):
         raise _refused(raw, "is not a plain relative path")
     if len(part.encode()) > limits.component_bytes:
-        raise _refused(raw, f"has a component longer than {limits.component_bytes} bytes")
+        raise _refused(raw, f"has a component longer than {limits.component_bytes} bytes", limit="component_bytes")
     if "/" in compatible or "\\" in compatible:
         raise _refused(raw, "has a backslash or a look-alike of a slash")
     if compatible[1:2] == ":":
@@ -142,9 +142,10 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _refused(raw: bytes, why: str) -> ArchiveError:
+def _refused(raw: bytes, why: str, *, limit: str | None = None) -> ArchiveError:
     shown = escaped(raw)
-    return ArchiveError("NAME", f"the name “{shown}” {why}", member=shown)
+    hint = f"shorten it, or {raising(limit)}" if limit else REPACK
+    return ArchiveError("NAME", f"the name “{shown}” {why}", member=shown, hint=hint)
 
 
 def _twice(path: Parts, other: Content) -> ArchiveError:

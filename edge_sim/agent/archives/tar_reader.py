@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_sim.agent.archives import links, pax
-from edge_sim.agent.archives.errors import ArchiveError, Code, Refuse, escaped
+from edge_sim.agent.archives.errors import COPYING, ArchiveError, Code, Refuse, escaped, raising
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.names import Parts, parts
@@ -37,7 +37,10 @@ _KINDS = {
 }
 
 _SPECIAL: tuple[Code, str] = ("SPECIAL", "leave it out: a model package holds files and directories only")
-_LINK: tuple[Code, str] = ("LINK", "repack it with the files in place of the links: tar -czhf model.tar.gz ./model")
+_LINK: tuple[Code, str] = (
+    "LINK",
+    f"repack it with the files in place of the links (tar -czhf model.tar.gz ./model), or {COPYING}",
+)
 _REFUSALS: dict[bytes, tuple[Code, str]] = {
     b"1": _LINK,
     b"2": _LINK,
@@ -122,7 +125,9 @@ def _extension(stream: Stream, header: _Header, before: pax.Extension, budget: B
     """Read one extension header's body and return what it says about the next member."""
     limit = budget.limits.extension_bytes
     if header.size > limit:
-        raise ArchiveError("LIMIT_SIZE", f"it has an extension header larger than {limit:,} bytes")
+        raise ArchiveError(
+            "LIMIT_SIZE", f"it has an extension header larger than {limit:,} bytes", hint=raising("extension_bytes")
+        )
     body = b"".join(_body(stream, header.size, "an extension header"))
     if header.kind != b"g":
         return before.joined(pax.from_records(body) if header.kind == b"x" else pax.from_gnu(header.kind, body))

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from edge_sim.agent.archives.errors import ArchiveError, Refuse
+from edge_sim.agent.archives.errors import COPYING, ArchiveError, Refuse
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.links import LONGEST_TARGET
 from edge_sim.agent.archives.names import Parts, parts
@@ -126,7 +126,7 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
 def _link(entry: Entry, limits: Limits) -> Kind:
     if limits.links == "copy" and entry.size <= LONGEST_TARGET:
         return "link"
-    hint = "repack it without links (zip without --symlinks)"
+    hint = "repack it without links (zip without --symlinks)" + (f", or {COPYING}" if limits.links == "refuse" else "")
     raise ArchiveError("LINK", f"{entry.shown} is a symbolic link", member=entry.shown, hint=hint)
 
 
