@@ -16,6 +16,7 @@ GIB = 1024 * MIB
 
 Links = Literal["refuse", "copy"]
 LINKS: tuple[Links, ...] = ("refuse", "copy")
+LINKS_COPIED = "links in packages become copies of their files; what V1 did with such a package is not documented"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from edge_sim.emulation.scenario import BoardFile, Scenario, load
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
-from edge_sim.limits import Limits, Links
+from edge_sim.limits import LINKS_COPIED, Limits, Links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +65,16 @@ def given(path: Path, sources: Sequence[str] = (), limits: Sequence[str] = (), l
     group = definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
     scenario = load(definition.scenario) if definition.scenario else None
+    read_with = (scenario.packages if scenario else Limits()).changed(limits, links)
     packages = {**(_of_scenario(scenario) if scenario else {}), **dict(_pair(text, known) for text in sources)}
     return Given(
         name=scenario.name if scenario else definition.name or path.stem,
         group=group,
         packages=packages,
-        limits=(scenario.packages if scenario else Limits()).changed(limits, links),
+        limits=read_with,
         files=scenario.files if scenario else (),
         boards=scenario.boards if scenario else (),
-        notes=definition.notes,
+        notes=(*definition.notes, *([LINKS_COPIED] if read_with.links == "copy" else [])),
     )
 
 

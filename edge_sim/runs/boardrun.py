@@ -16,6 +16,7 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.scenario import Invocation, Scenario, Update
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
@@ -105,6 +106,8 @@ class BoardRun:
         self.report.machine = board.machine
         self.report.standing_in = board.standing_in
         self.report.notes += board.notes
+        if self.scenario.packages.links == "copy":
+            self.report.notes.append(LINKS_COPIED)
         for missing in board.proves.missing:
             self.report.not_proven.append(f"{_CLAIMS[missing.claim]}: {missing.reason}. {missing.help}")
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from edge_sim.agent.functions import memory
+from edge_sim.limits import LINKS_COPIED
 from tests import mounts
 
 EXAMPLE = "examples/no-container-ml"
@@ -106,7 +107,9 @@ def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> No
     (folder / "edge-sim.yaml").write_text(text[: text.index("invocations:")])
     done = edge_sim("run", str(folder), "--profile", "raspberry-pi-3", "--format", "json")
     assert done.returncode == 0, done.stderr
-    rows = {row["path"].rpartition("/")[2]: row for row in json.loads(done.stdout)["boards"][0]["layout"]}
+    (board,) = json.loads(done.stdout)["boards"]
+    assert LINKS_COPIED in board["notes"]
+    rows = {row["path"].rpartition("/")[2]: row for row in board["layout"]}
     assert (rows["newest.csv"]["type"], rows["newest.csv"]["gid"], rows["newest.csv"]["mode"]) == ("file", 100, "0440")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.errors import EdgeSimError
+from edge_sim.limits import LINKS_COPIED
 from edge_sim.offline.given import given
 from edge_sim.offline.packages import packed_group
 from tests.archive_build import entry, tgz
@@ -135,7 +136,9 @@ def test_packages_are_read_with_the_scenarios_limits_and_the_command_lines_win(t
 
 
 def test_a_link_is_planned_as_the_copy_that_it_becomes(tmp_path: Path) -> None:
-    entries = answer("plan", linked(tmp_path / "g"), *PI, "--links", "copy")["entries"]
+    words = ("plan", linked(tmp_path / "g"), *PI, "--links", "copy")
+    assert f"note: {LINKS_COPIED}" in edge(*words).stderr
+    entries = answer(*words)["entries"]
     (copy,) = (one for one in entries if one["path"].endswith("/newest.bin"))
     (weights,) = (one for one in entries if one["path"].endswith("/weights.bin"))
     assert (copy["type"], copy["target"]) == ("file", None)
