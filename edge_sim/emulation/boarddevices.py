@@ -84,7 +84,7 @@ def _backed(plain: BoardDevice, device: Device, backing: DeviceBacking, profile:
         if device.backing != "pty":
             serial = [other.path for other in profile.devices if other.backing == "pty"]
             raise _error(device.path, f"the board {profile.name} has no serial device there", _names(serial))
-        return replace(plain, peer="lines", lines=tuple(backing.lines.read_text(encoding="utf-8").splitlines()))
+        return replace(plain, peer="lines", lines=_lines(device.path, backing.lines))
     if backing.frames:
         _refuse_other(device, "char", "frames come out of a character device")
         return replace(plain, backing="pty", peer="frames", frames=_frames(device.path, backing.frames))
@@ -94,6 +94,13 @@ def _backed(plain: BoardDevice, device: Device, backing: DeviceBacking, profile:
             raise _error(device.path, f"a block device is of 1 KiB to {BLOCK_LIMIT_KIB >> 20} GiB")
         return replace(plain, backing="loop", peer="silent", size_kib=backing.size_kib)
     return replace(plain, backing="host", peer="silent", host=_node(device, backing.host))
+
+
+def _lines(path: str, file: Path) -> tuple[str, ...]:
+    try:
+        return tuple(file.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise _error(path, f"{file} is not a text file") from error
 
 
 def _frames(path: str, folder: Path) -> tuple[str, ...]:

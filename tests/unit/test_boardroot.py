@@ -103,6 +103,9 @@ def test_lines_belong_to_a_serial_device(tmp_path: Path) -> None:
     with pytest.raises(InvalidDefinitionError, match="no serial device there") as caught:
         plan(PI, devices=[DeviceBacking(path="/dev/gpiomem", lines=said)])
     assert "/dev/ttyAMA0" in (caught.value.hint or "")
+    said.write_bytes(b"\xb5\x62\x01\x07")
+    with pytest.raises(InvalidDefinitionError, match="lines is not a text file"):
+        plan(PI, devices=[DeviceBacking(path="/dev/ttyUSB0", lines=said)])
 
 
 @pytest.mark.parametrize(
