@@ -33,6 +33,12 @@ class OwnerSetting:
         owner = self.group_owner or ""
         return owner.isascii() and owner.isdigit()
 
+    @property
+    def group(self) -> str:
+        """The owner as it compares with others: ``044`` and ``44`` are one GID."""
+        owner = self.group_owner or ""
+        return owner.lstrip("0") or "0" if self.is_gid else owner
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalDevice:

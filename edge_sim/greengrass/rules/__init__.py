@@ -83,7 +83,8 @@ def check_resources(given: Sequence[Resource]) -> list[Finding]:
 
 def refusals(group: Group, facts: HostFacts | None = None) -> list[Finding]:
     """Return what refuses a deployment of ``group``: in the cloud, and with ``facts`` also on that board."""
-    return [f for f in check(group, facts) if f.severity == "error" and f.phase != "run"]
+    found = (f for f in check(group, facts) if f.severity == "error" and f.phase != "run")
+    return [f for f in found if facts is not None or not _BY_ID[f.id].on_core]
 
 
 def start_failures(group: Group, function: Function, facts: HostFacts) -> list[Finding]:

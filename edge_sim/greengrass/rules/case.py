@@ -69,6 +69,11 @@ class Case:
         own = function.run_as.uid
         return self.group.default_config.run_as.uid if own is None else own
 
+    def asked_gid(self, function: Function) -> int | None:
+        """Return the GID that the definition asks for, as ``asked_uid`` does; None means ggc_group."""
+        own = function.run_as.gid
+        return self.group.default_config.run_as.gid if own is None else own
+
     @cached_property
     def attachments(self) -> tuple[Attachment, ...]:
         return tuple(self._attachments())

@@ -177,8 +177,7 @@ def shared_owner(case: Case) -> Iterator[Fault]:
     sharing: dict[str, list[Resource]] = {}
     for resource, owner in _owned(case):
         if owner.group_owner:
-            name = owner.group_owner.lstrip("0") if owner.is_gid else owner.group_owner
-            sharing.setdefault(name, []).append(resource)
+            sharing.setdefault(owner.group, []).append(resource)
     for number, function in enumerate(case.group.functions):
         attached = case.attached_ids[number]
         if case.asked_uid(function) == 0:

@@ -12,7 +12,11 @@ from edge_sim.greengrass.access import Access, computed
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 from edge_sim.greengrass.rules.case import Attachment, Case
-from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
+from edge_sim.greengrass.rules.models import ML
+from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
+
+_ANY_BOARD = HostFacts(architecture="", operating_system="")
+"""What is true of every board: digits are a GID, and no name is known."""
 
 
 @board_rule(
@@ -37,27 +41,34 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
             yield _denied(a, who, mount, answer)
 
 
-@board_rule(
+@rule(
     "shared-group",
     aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
-    source="access-ml-resources.md",
+    source=f"{ML} (written to runtime.log)",
+    since="1.10",
+    on_core=True,
     hint="Attach the resource, or give it a group of its own.",
 )
-def shared_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A function may not reach a model only because its group is the model's owner group; root is not checked."""
+def shared_group(case: Case) -> Iterator[Fault]:
+    """A function may not reach a model only because its group is the model's owner group; root is not checked.
+
+    The GID of ggc_group, and of any other name, takes a board (--profile).
+    """
+    facts = case.facts or _ANY_BOARD
     owners = [
-        (r, r.data.owner.group_owner or "") for r in case.group.resources if isinstance(r.data, Model) and r.data.owner
+        (r, r.data.owner, facts.gid(r.data.owner.group_owner or ""))
+        for r in case.group.resources
+        if isinstance(r.data, Model) and r.data.owner
     ]
-    gids = [(resource, name, facts.gid(name)) for resource, name in owners]
     for number, function in enumerate(case.group.functions):
-        who, attached = case.identities[number], case.attached_ids[number]
-        if not isinstance(who, Identity) or who.uid == 0:
+        uid, gids = _ids(case, number)
+        if uid == 0:
             continue
-        named = {name for resource, name, _ in gids if resource.id in attached}
-        has = {who.gid, *who.groups}
-        for resource, name, gid in gids:
-            # A name shared with an attached model is the business of model-shared-owner, which needs no board.
-            if gid in has and resource.id not in attached and name not in named:
+        attached = case.attached_ids[number]
+        named = {owner.group for resource, owner, _ in owners if resource.id in attached}
+        for resource, owner, gid in owners:
+            # A group shared with an attached model is the business of model-shared-owner.
+            if gid in gids and resource.id not in attached and owner.group not in named:
                 yield Fault(
                     path=resource.path,
                     message=f"function {function.id} reaches model {resource.id} by its group {gid}, without being "
@@ -66,6 +77,15 @@ def shared_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
                     function=function.id,
                     values={"function-arn": function.arn, "resource-id": resource.id},
                 )
+
+
+def _ids(case: Case, number: int) -> tuple[int | None, set[int]]:
+    """Return a function's UID and all of its GIDs; without the board's accounts, those that the definition states."""
+    who, function = case.identities[number], case.group.functions[number]
+    if isinstance(who, Identity):
+        return who.uid, {who.gid, *who.groups}
+    gid = case.asked_gid(function)
+    return case.asked_uid(function), set() if gid is None else {gid}
 
 
 def _mount(a: Attachment) -> Mount:

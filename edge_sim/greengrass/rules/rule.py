@@ -42,7 +42,8 @@ class Rule:
 
     ``since`` and ``until`` are the core's release lines (``1.10``) that the rule holds for, both included.
     ``board``: it needs a board's facts. ``unsupported``: AWS says that this board or version does not have the
-    feature at all. ``while_reading``: the reader of definitions finds it, ``check`` never does.
+    feature at all. ``on_core``: the core refused it, not the cloud, though the definition says enough.
+    ``while_reading``: the reader of definitions finds it, ``check`` never does.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Rule:
     until: str | None = None
     board: bool = False
     unsupported: bool = False
+    on_core: bool = False
     while_reading: bool = False
     check: Check
 
@@ -102,6 +104,7 @@ def rule(
     since: str | None = None,
     until: str | None = None,
     unsupported: bool = False,
+    on_core: bool = False,
 ) -> Callable[[Check], Rule]:
     """Make a rule of a function that looks at the definition alone."""
 
@@ -117,6 +120,7 @@ def rule(
             since=since,
             until=until,
             unsupported=unsupported,
+            on_core=on_core,
             check=check,
         )
 

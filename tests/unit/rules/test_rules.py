@@ -364,6 +364,39 @@ def test_shared_group_is_not_checked_for_root_nor_for_attached_models() -> None:
     assert rules.check(attached, full_board()) == []
 
 
+@pytest.mark.parametrize("group_owner", [GID, f"0{GID}"])
+@pytest.mark.parametrize(
+    ("run_as", "default", "found"),
+    [
+        ({"Gid": 44}, {}, True),
+        ({}, {"Gid": 44}, True),
+        ({"Gid": 20}, {"Gid": 44}, False),
+        ({"Gid": 44}, {"Uid": 0}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_shared_gid_is_found_without_a_board(
+    group_owner: str, run_as: dict[str, int], default: dict[str, int], found: bool
+) -> None:
+    models = [s3(owner=owner(group_owner)), s3("named", owner=owner("video"), to="/named")]
+    made = of(group(models, [function("f", run_as=run_as)], {"Execution": {"RunAs": default}}))
+    told = [(f.id, f.resource) for f in rules.check(made) if f.severity == "error"]
+    assert told == ([("shared-group", "model")] if found else []), "a name is open until there is a board"
+
+
+def test_a_shared_gid_is_told_by_the_core_and_not_while_building() -> None:
+    made = of(group([s3(owner=owner(GID))], [function("f", run_as={"Gid": 44})]))
+    assert ids(rules.refusals(made)) == []
+    assert ids(rules.refusals(made, full_board())) == ["shared-group"]
+
+
+def test_a_gid_of_two_spellings_is_told_once() -> None:
+    models = [s3("a", owner=owner("44")), s3("b", owner=owner("044"), to="/b")]
+    made = of(group(models, [function("f", ("a", None), run_as={"Gid": 44})]))
+    told = [[f.id for f in rules.check(made, facts) if f.severity == "error"] for facts in (None, full_board())]
+    assert told == [["model-shared-owner"]] * 2
+
+
 def test_a_gid_and_a_name_of_one_group_are_found_on_the_board() -> None:
     models = [s3("a", owner=owner("44")), s3("b", owner=owner("video"), to="/b")]
     made = of(group(models, [function("f", ("a", None)), function("g", ("a", None), ("b", None))]))
