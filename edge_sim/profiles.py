@@ -17,6 +17,7 @@ from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.documents import Place
 from edge_sim.errors import UsageError
 from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
+from edge_sim.versions import parse_version
 
 Backing = Literal["null", "zero", "random", "pty", "none"]
 BACKINGS: tuple[Backing, ...] = ("null", "zero", "random", "pty", "none")
@@ -281,7 +282,16 @@ def _greengrass(place: Place, users: Mapping[str, Account], groups: Mapping[str,
     got = place.mapping(("root", "version", "user", "group"))
     return GreengrassInstall(
         root=got["root"].path(),
-        version=got["version"].text(),
+        version=_version(got["version"]),
         user=got["user"].choice(users),
         group=got["group"].choice(groups),
     )
+
+
+def _version(place: Place) -> str:
+    text = place.text().strip()
+    try:
+        parse_version(text)
+    except UsageError as error:
+        place.fail(error.brief, hint=error.hint)
+    return text

@@ -78,9 +78,9 @@ def _cells(
     definition: Definition, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
 ) -> list[Cell]:
     from edge_sim.cli.targets import boards
-    from edge_sim.greengrass.versions import parse_version
     from edge_sim.validation import grid
     from edge_sim.validation.cache import key, stable, trees
+    from edge_sim.versions import parse_version
 
     asked = {text: parse_version(text) for text in versions}
     definition, facts, notes = boards(definition, profiles)

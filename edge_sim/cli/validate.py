@@ -45,7 +45,7 @@ def command(
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
     """
     from edge_sim.greengrass.rules.settings import Settings, limits
-    from edge_sim.greengrass.versions import parse_version
+    from edge_sim.versions import parse_version
 
     settings = Settings(limits=limits(limit_texts), gid_only=gid_only)
     version = parse_version(ggc) if ggc else None

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
-from edge_sim.greengrass.versions import Version
 from edge_sim.validation.verdict import Located, judge
+from edge_sim.versions import Version
 
 Status = Literal["pass", "fail", "unsupported"]
 

@@ -15,8 +15,8 @@ from edge_sim.definitions.definition import Definition, Ignored, Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
-from edge_sim.greengrass.versions import Version
 from edge_sim.report import Finding
+from edge_sim.versions import Version
 
 _WHOLE = ("bundle", "greengo", "group.json", "scenario")
 """Forms that hold a whole group: what is not in them is nowhere else."""

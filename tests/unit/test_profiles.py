@@ -102,6 +102,8 @@ def test_a_path_is_a_profiles_name_as_well(tmp_path: Path) -> None:
         ("unsupported: []", "unsupported: [ml]", ["unsupported[0]:", "Allowed: ml-inference, stream-manager, docker"]),
         ("unsupported: []", "unsupported: {}", ["unsupported: must be a list"]),
         ("  user: ggc_user", "  user: nobody2", ["greengrass.user:", "'nobody2' is not allowed"]),
+        ("  version: 1.10.0", "  version: 1.11.99", ["greengrass.version: '1.11.99' is not", "the last 1.11 was"]),
+        ("  version: 1.10.0", "  version: 2.0.0", ["greengrass.version: '2.0.0' is not a version", "1.0 to 1.11.6"]),
         ("users:", "users: none\nx:", ["x: unknown key"]),
         ("{uid: 1, gid: 1,", "{uid: 1, gid: 77,", ["users.daemon.gid:", "77 belongs to no group"]),
     ],

@@ -34,8 +34,8 @@ from edge_sim.greengrass.rules import (
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Rule
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
-from edge_sim.greengrass.versions import LATEST, Version, core_version
 from edge_sim.report import Finding
+from edge_sim.versions import LATEST, Version, core_version
 
 RULES: tuple[Rule, ...] = (
     *reading.RULES,

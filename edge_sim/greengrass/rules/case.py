@@ -17,7 +17,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import Identity, identity
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
-from edge_sim.greengrass.versions import LATEST, Version
+from edge_sim.versions import LATEST, Version
 
 
 class Attachment(NamedTuple):

@@ -13,9 +13,9 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
 from edge_sim.greengrass.rules.settings import Settings, limits
-from edge_sim.greengrass.versions import parse_version
 from edge_sim.validation.examples import Example, Pair, examples, facts
 from edge_sim.validation.verdict import Verdict, judge, unreadable
+from edge_sim.versions import parse_version
 
 BESIDE = {"core-missing"}
 """Said of every example that has functions: the rest of the group is left out."""

@@ -45,6 +45,12 @@ def grid(folder: Path, *arguments: str | Path) -> tuple[int, dict[tuple[str, str
     return done.returncode, {(cell["profile"], cell["ggc"]): cell for cell in told["cells"]}
 
 
+def test_a_core_that_never_was_is_a_usage_error(tmp_path: Path) -> None:
+    done = matrix(tmp_path, EXAMPLE, "--profile", "raspberry-pi-3", "--ggc", "1.10,1.11.99")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the last 1.11 was 1.11.6" in done.stderr
+
+
 def test_every_board_by_every_version(tmp_path: Path) -> None:
     status, cells = grid(tmp_path, EXAMPLE, "--profile", "all", "--ggc", "1.9,1.10,1.11")
     assert status == 0

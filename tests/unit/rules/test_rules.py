@@ -13,8 +13,8 @@ from edge_sim.greengrass import rules
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.rules.settings import Limits, Settings, limits
 from edge_sim.greengrass.subscriptions import Subscription
-from edge_sim.greengrass.versions import LATEST, core_version, parse_version
 from edge_sim.report import Finding
+from edge_sim.versions import LATEST, core_version, parse_version
 from tests.unit.greengrass.build import ARN, board, device, directory, function, group, owner, s3, secret, volume
 
 C = "GreengrassContainer"
@@ -337,7 +337,9 @@ def test_a_line_means_its_newest_patch() -> None:
     assert parse_version("1.9") > parse_version("1.9.4") > parse_version("1.9.2")
     assert parse_version("1.10") > parse_version("1.9")
     assert core_version("nonsense") == LATEST
-    for wrong in ("2.0", "1.12", "1", "1.10.x", ""):
+    for last in ("1.8.4", "1.9.4", "1.10.5", "1.11.6"):
+        assert parse_version(last)
+    for wrong in ("2.0", "1.12", "1", "1.10.x", "", "1.9.04", "1.8.5", "1.9.5", "1.10.6", "1.11.7", "1.11.99"):
         with pytest.raises(UsageError, match="not a version"):
             parse_version(wrong)
 

@@ -108,6 +108,12 @@ def test_the_core_version_can_be_chosen(tmp_path: Path) -> None:
     }
 
 
+def test_a_core_that_never_was_is_a_usage_error(tmp_path: Path) -> None:
+    done = validate(EXAMPLE, "--ggc", "1.11.99", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'1.11.99' is not a version of the Greengrass V1 core: the last 1.11 was 1.11.6" in done.stderr
+
+
 def test_settings_reach_the_rules(tmp_path: Path) -> None:
     strict = findings(EXAMPLE, "--gid-only", "--limit", "functions-per-group=1", cwd=tmp_path)
     assert {f["id"] for f in strict["findings"] if f["severity"] == "error"} == {"group-owner-gid", "function-total"}

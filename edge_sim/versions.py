@@ -13,17 +13,24 @@ NEWEST_PATCH = 99
 """Stands for the last patch of a line: ``1.10`` means the newest 1.10.x."""
 Version = tuple[int, int, int]
 LATEST: Version = (1, 11, 6)
-_FORM = re.compile(r"1\.([0-9]|1[01])(?:\.(\d{1,2}))?")
+_LAST_PATCHES = {8: 4, 9: 4, 10: 5, 11: 6}
+"""The lines whose patches what-is-gg.md lists; of the older ones it names a release or two."""
+_FORM = re.compile(r"1\.([0-9]|1[01])(?:\.(0|[1-9][0-9]?))?", re.ASCII)
+_HINT = "V1 had 1.0 to 1.11.6; say 1.10 or 1.10.4."
 
 
 def parse_version(text: str) -> Version:
     """Return ``1.10.4`` or ``1.10`` (its newest patch) as numbers; raises UsageError for what was never a V1 core."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
+        raise UsageError(f"{text!r} is not a version of the Greengrass V1 core", hint=_HINT)
+    minor, patch = int(match[1]), int(match[2]) if match[2] else NEWEST_PATCH
+    last = _LAST_PATCHES.get(minor, NEWEST_PATCH)
+    if match[2] and patch > last:
         raise UsageError(
-            f"{text!r} is not a version of the Greengrass V1 core", hint="V1 had 1.0 to 1.11.6; say 1.10 or 1.10.4."
+            f"{text!r} is not a version of the Greengrass V1 core: the last 1.{minor} was 1.{minor}.{last}", hint=_HINT
         )
-    return 1, int(match[1]), int(match[2]) if match[2] else NEWEST_PATCH
+    return 1, minor, patch
 
 
 def core_version(text: str) -> Version:
