@@ -12,14 +12,16 @@ from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
+from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
 EXECUTABLE_ARN = "arn:aws:greengrass:::runtime/function/executable"
-_SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:.+)?")
-_QUALIFIED = re.compile(r"arn:aws[a-z-]*:lambda:[^:]+:[^:]+:function:[^:]+:([^:]+)")
+_SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:[\w$-]+)?")
+_PART = r"[^:\0-\x1f\x7f-\x9f]+"
+_QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL_KB = 4 * 1024
 
@@ -95,6 +97,29 @@ def environment_keys(case: Case) -> Iterator[Fault]:
             if not _VARIABLE.fullmatch(name) and not is_open(name):
                 message = f"function {function.id}: {name!r} is no name for an environment variable"
                 yield _environment(function, f"Variables.{name}", message)
+
+
+@rule(
+    "control-character",
+    phase="run",
+    source="inferred: the kernel's execve(2) takes no NUL; that Executable has no other control character is ours",
+    hint="A variable may hold what the kernel takes, such as the line ends of a certificate.",
+)
+def control_characters(case: Case) -> Iterator[Fault]:
+    """No process is started with a NUL in an environment variable, Executable or ExecArgs.
+
+    Executable, which is a name, has no other control character either.
+    """
+    for function in case.group.functions:
+        configuration = f"{function.path}.FunctionConfiguration"
+        texts = {f"{environment_path(function)}.Variables.{name}": text for name, text in function.variables.items()}
+        texts[f"{configuration}.ExecArgs"] = function.exec_args or ""
+        found = [(path, "\0") for path, text in texts.items() if "\0" in text]
+        if match := CONTROL.search(function.executable or ""):
+            found.append((f"{configuration}.Executable", match[0]))
+        for path, character in found:
+            message = f"function {function.id}: {path.rpartition('.')[2]} holds the control character {character!r}"
+            yield Fault(path=path, message=message, function=function.id)
 
 
 @rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
@@ -230,6 +255,7 @@ RULES: tuple[Rule, ...] = (
     qualified,
     system_functions,
     environment_keys,
+    control_characters,
     encoding_type,
     executables,
     memory_size,

@@ -14,6 +14,7 @@ from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 LOCAL = "access-local-resources.md"
+CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _OPEN = re.compile(r"\$\{[^{}]*\}")
 _MOUNT = (
     "Runtime execution error: unable to start lambda container. container_linux.go:259: starting container process "
@@ -30,17 +31,19 @@ def below(path: str, top: str) -> bool:
 
 @rule(
     "absolute-path",
-    source=f"{LOCAL}; '.', '..' and '//' are this project's refusal",
+    source=f"{LOCAL}; '.', '..', '//' and control characters are this project's refusal, but for NUL, which no path of "
+    "the kernel's holds",
     hint="Write the whole path from /, as it is on the board.",
 )
 def absolute(case: Case) -> Iterator[Fault]:
-    """Sources and destinations are absolute paths below /, without '.', '..' and '//'."""
+    """Sources and destinations are absolute paths below /, without '.', '..', '//' and control characters."""
     for resource in case.group.resources:
         for key, path in _paths(resource):
             known = _known(path)
-            if not known.startswith("/") or "\0" in known or {"", ".", ".."} & set(known[1:].split("/")):
+            if not known.startswith("/") or CONTROL.search(known) or {"", ".", ".."} & set(known[1:].split("/")):
                 message = (
-                    f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.', '..', '//'"
+                    f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.', '..', '//' "
+                    "and control characters"
                 )
                 yield _fault(resource, key, message)
 

@@ -180,7 +180,8 @@ def test_a_path_that_only_begins_alike_is_not_below() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["//sys/x", "/dev//shm", "/srv/./x", "/srv/../sys", "/", "//", "srv", "/a\0b", "/srv//"]
+    "path",
+    ["//sys/x", "/dev//shm", "/srv/./x", "/srv/../sys", "/", "//", "srv", "/a\0b", "/a\nb", "/a\x1b[2J", "/srv//"],
 )
 def test_no_spelling_of_a_path_escapes_the_rules_about_it(path: str) -> None:
     refused = {"absolute-path"} if path != "/srv//" else set()
@@ -206,6 +207,31 @@ def test_what_a_template_leaves_open_may_be_right_and_the_rest_is_judged(
 ) -> None:
     assert ("absolute-path" not in ids(rules.check(group([volume(source=path)], [])))) == as_volume
     assert ("device-outside-dev" not in ids(rules.check(group([device(source=path)], [])))) == as_device
+
+
+@pytest.mark.parametrize("arn", [f"{ARN}f:1\0", f"{ARN}f\n:1", "arn:aws:lambda:::function:GGRouter:\0"])
+def test_a_control_character_makes_no_arn(arn: str) -> None:
+    made = group([], [{**function("f"), "FunctionArn": arn}])
+    assert "function-version" in ids(rules.check(made))
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"variables": {"KEY": "a\0b"}}, True),
+        ({"variables": {"KEY": "-----BEGIN\n\t\x1b"}}, False),
+        ({"Executable": "meter.read\0"}, True),
+        ({"Executable": "meter.read\n"}, True),
+        ({"Executable": "meter.read"}, False),
+        ({"ExecArgs": "--all\0"}, True),
+        ({"ExecArgs": "--all\n"}, False),
+    ],
+)
+def test_a_function_that_the_kernel_cannot_start_does_not_start(config: dict[str, Any], found: bool) -> None:
+    made = of(group([], [function("f", **config)]))
+    failures = rules.start_failures(made, made.functions[0], full_board())
+    assert ids(failures) == (["control-character"] if found else [])
+    assert rules.refusals(made, full_board()) == [], "what the cloud and the core said of it is not known"
 
 
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
