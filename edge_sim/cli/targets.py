@@ -43,4 +43,4 @@ def _with_code(definition: Definition, scenario: Scenario) -> Definition:
         for code in scenario.code
     }
     known = {f.id: by_arn[f.arn] for f in definition.group.functions if f.arn in by_arn}
-    return replace(definition, group=replace(definition.group, code=known))
+    return replace(definition, group=replace(definition.group, code={**definition.group.code, **known}))

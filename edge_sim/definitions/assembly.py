@@ -37,7 +37,7 @@ def together(found: Sequence[Source]) -> Definition:
     sections = _sections(found)
     faulty = any(one.file.faults for one in found)
     paths = {id(holder): path for section in sections.values() if faulty for path, holder in walk(section)}
-    marks: dict[str, Position] = {}
+    marks = {path: place for one in found for path, place in one.part.places.items()}
     findings = [f for one in found for f in _findings(one, paths, marks)]
     findings += [f for one in found for f in _unknown(one, marks)]
     group, unread = _group(sections)
@@ -96,12 +96,12 @@ def _group(sections: dict[str, Object]) -> tuple[Group, list[Finding]]:
 
 
 def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
-    """Return what a core's group.json knows of the code and models that the cloud built."""
+    """Return what a core's group.json knows of the code and models that the cloud built, or a template of its code."""
     for one in found:
         if isinstance(one.top, Object) and corefile.FRAME in one.top:
             with contextlib.suppress(InvalidDefinitionError):  # said as findings already
                 return groupfile.built(one.top)
-    return {}, {}
+    return {id_: code for one in found for id_, code in one.part.code.items()}, {}
 
 
 def _findings(one: Source, paths: dict[int, str], marks: dict[str, Position]) -> Iterator[Finding]:

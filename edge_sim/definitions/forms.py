@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge_sim.definitions.tree import Array, Object, like
+from edge_sim.definitions.tree import Array, Object, Position, like
+from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import SECTIONS
 
 BUNDLE, IGNORE_LIST = "edgeSimGroup", "x-edge-sim-ignore"
@@ -36,6 +37,10 @@ class Part:
     arn: str = ""
     unknown: list[tuple[Object, str]] = field(default_factory=list)
     """Members that belong nowhere: holder and key."""
+    code: dict[str, FunctionCode] = field(default_factory=dict)
+    """What the file knows of the functions' code, by their Id."""
+    places: dict[str, Position] = field(default_factory=dict)
+    """Where in the file it says so, by the JSON path of what a finding is about."""
 
 
 def bundle(top: Object) -> Part:

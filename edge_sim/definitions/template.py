@@ -12,9 +12,10 @@ from typing import Any
 
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.intrinsics import Resolver
+from edge_sim.definitions.lambdas import function_code
 from edge_sim.definitions.tree import Array, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape
+from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape, text
 
 _TYPE = re.compile(r"(?:AWS::Greengrass|NSP::GrassFormation)::(\w+?)(Definition)?(Version)?")
 
@@ -47,14 +48,27 @@ def template(top: Object) -> Part | None:
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
             else:
                 part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
+    _code(top, part, resolver)
     kinds = ("Group", *(section.kind for section in SECTIONS.values()))
     part.notes += [
         f"{p.position()}: {id_} is of no type that Greengrass V1 had" for id_, k, p in found if k not in kinds
     ]
-    part.notes += resolver.notes
+    part.notes += dict.fromkeys(resolver.notes)
     missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
     part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]
     return part
+
+
+def _code(top: Object, part: Part, resolver: Resolver) -> None:
+    """Note what the template says of the Lambda functions that the group's refer to."""
+    functions = part.sections["functions"].get("Functions") if "functions" in part.sections else None
+    for index, function in enumerate(functions if isinstance(functions, Array) else ()):
+        found = function_code(top, function.get("FunctionArn"), resolver) if isinstance(function, Object) else None
+        if found:
+            part.code[text(function.get("Id")) or ""], place = found
+            own = function.get("FunctionConfiguration")
+            if not (isinstance(own, Object) and "FunctionRuntimeOverride" in own):
+                part.places[f"$.Functions[{index}].FunctionConfiguration.FunctionRuntimeOverride"] = place
 
 
 def _greengrass(resources: Object) -> Iterator[tuple[str, str, Object]]:

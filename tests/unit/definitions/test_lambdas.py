@@ -1,0 +1,85 @@
+"""A template's own Lambda functions: their runtime is that of the group's functions that refer to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_sim.definitions.reader import read
+from edge_sim.validation.verdict import judge
+
+TEMPLATE = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Runtime: {Type: String, Default: python3.9}}
+Globals: {Function: {Runtime: python3.7, Handler: common.handler}}
+Resources:
+  Reader:
+    Type: AWS::Serverless::Function
+    Properties:
+      AutoPublishAlias: live
+      Handler: app.read
+      Runtime: python3.9
+  Plain: {Type: "AWS::Lambda::Function", Properties: {Handler: app.plain, Runtime: python3.9}}
+  PlainVersion: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !GetAtt Plain.Arn}}
+  PlainAlias: {Type: "AWS::Lambda::Alias", Properties: {FunctionName: !Ref Plain, FunctionVersion: "1"}}
+  Common: {Type: "AWS::Serverless::Function", Properties: {}}
+  Open: {Type: "AWS::Lambda::Function", Properties: {Handler: !Ref Handler, Runtime: !Ref Runtime}}
+  Loop: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !Ref Loop}}
+  Bucket: {Type: "AWS::S3::Bucket", Properties: {Runtime: python3.9}}
+  Image: {Type: "AWS::Lambda::Function", Properties: {PackageType: Image}}
+  Functions:
+    Type: AWS::Greengrass::FunctionDefinition
+    Properties:
+      InitialVersion:
+        Functions:
+        - Id: f
+          FunctionArn: ARN
+          FunctionConfiguration: {MemorySize: 16384}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arn", "runtime", "handler"),
+    [
+        ("!Ref Reader.Version", "python3.9", "app.read"),
+        ("!Ref Reader.Alias", "python3.9", "app.read"),
+        ('!Sub "${Reader.Arn}:1"', "python3.9", "app.read"),
+        ('!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:${Reader}:1"', "python3.9", "app.read"),
+        ('!Join [":", [!GetAtt Plain.Arn, "1"]]', "python3.9", "app.plain"),
+        ("!Ref PlainVersion", "python3.9", "app.plain"),
+        ("!Ref PlainAlias", "python3.9", "app.plain"),
+        ("!Ref Common.Version", "python3.7", "common.handler"),
+        ('!Sub "${Open.Arn}:1"', "${Ref:Runtime}", "${Ref:Handler}"),
+        ("!Ref Image.Version", "", ""),
+        ("!Ref Loop", None, None),
+        ("!Ref Bucket", None, None),
+        ("!Ref Runtime", None, None),
+        ("!ImportValue Reader", None, None),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:Reader:1", None, None),
+    ],
+)
+def test_a_reference_leads_to_the_function(tmp_path: Path, arn: str, runtime: str | None, handler: str | None) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE.replace("ARN", arn))
+    definition = read(path)
+    code = definition.group.code.get("f")
+    assert (code.runtime, code.handler) == (runtime, handler) if code else runtime is None
+    told = [one for one in judge(definition, {}).errors if one.finding.id != "function-version"]
+    assert [one.finding.id for one in told] == (["runtime-known"] if runtime == "python3.9" else [])
+    for one in told:
+        assert one.position is not None
+        assert "Runtime: python3.9" in TEMPLATE.splitlines()[one.position.line - 1]
+
+
+def test_the_group_s_own_override_counts(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    own = "{MemorySize: 16384, FunctionRuntimeOverride: python4}"
+    path.write_text(TEMPLATE.replace("ARN", "!Ref Reader.Version").replace("{MemorySize: 16384}", own))
+    (told,) = judge(read(path), {}).errors
+    assert told.position is not None
+    assert (told.finding.message, "python4" in path.read_text().splitlines()[told.position.line - 1]) == (
+        "function f: runtime python4 was never V1's",
+        True,
+    )
