@@ -85,7 +85,8 @@ def command(
             odd = [
                 f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words
             ]
-            notes = [*plan.notes, *odd]
+            stopped = dict.fromkeys(row["not_started"] for row in shown if row["not_started"])
+            notes = [*plan.notes, *odd, *(f"{why}: it can open nothing" for why in stopped)]
             boards.append({"target": board.name, "access": shown, "blast_radius": blast, "notes": notes})
     if fmt == "json":
         click.echo(json.dumps({"boards": boards}, indent=2))

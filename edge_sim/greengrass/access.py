@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_sim.facts import MAX_LINKS, Node, resolve
-from edge_sim.greengrass.process import STANDARD_DEVICES, FunctionProcess, Identity, Mount
+from edge_sim.greengrass.process import STANDARD_DEVICES, FunctionProcess, Identity, Mount, kernels_own
 
 Right = Literal["read", "write", "list", "execute"]
 RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
@@ -68,8 +68,12 @@ class View:
         self._nodes = nodes
         self._contained = process.isolation == "GreengrassContainer"
         self._masked = process.masked
-        self._sysfs = bool(process.function.access_sysfs)
-        self._mounts = {_mount_point(nodes, mount.destination): mount for mount in process.mounts}
+        self.sysfs = bool(process.function.access_sysfs)
+        self._mounts = {self.point(mount.destination): mount for mount in process.mounts}
+
+    def point(self, destination: str) -> str:
+        """Return where a mount lies: the board's links lead there, but those of its /dev are not in a container's."""
+        return destination if _below(destination, "/dev") else resolve(self._nodes, destination)
 
     def mount(self, path: str) -> Mount | None:
         """Return the mount that ``path``, which leads through no link, lies in."""
@@ -81,7 +85,7 @@ class View:
         mount = self.mount(path)
         if mount is None:
             return path
-        return resolve(self._nodes, mount.source) + path[len(_mount_point(self._nodes, mount.destination)) :]
+        return resolve(self._nodes, mount.source) + path[len(self.point(mount.destination)) :]
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""
@@ -102,14 +106,13 @@ class View:
             return "hidden from containers"
         if _below(path, "/dev") and path != "/dev" and path not in _DEVICES:
             return "a container's /dev holds only what is attached"
-        return "AccessSysfs is not set" if _below(path, "/sys") and path != "/sys" and not self._sysfs else None
+        return "AccessSysfs is not set" if _below(path, "/sys") and path != "/sys" and not self.sysfs else None
 
     def kernels(self, path: str) -> bool:
         """Tell whether what a container sees at ``path`` is its own, made by the kernel when it starts."""
         if not self._contained or self.mount(path) is not None:
             return False
-        tops = ("/proc", "/sys") if self._sysfs else ("/proc",)
-        return path in _OPEN_FILES or any(_below(path, top) and path != top for top in tops)
+        return path in _OPEN_FILES or kernels_own(path, sysfs=self.sysfs) not in (None, path)
 
 
 class _Walk:
@@ -216,11 +219,6 @@ def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "group
 
 
 _SHIFTS = {"root": 6, "owner": 6, "group": 3, "others": 0}
-
-
-def _mount_point(nodes: Mapping[str, Node], destination: str) -> str:
-    """Return where a mount lies: the board's links lead there, but those of its /dev are not in a container's."""
-    return destination if _below(destination, "/dev") else resolve(nodes, destination)
 
 
 def _may_execute(identity: Identity, node: Node) -> bool:

@@ -127,24 +127,34 @@ def row(
     facts: HostFacts,
     nodes: Mapping[str, Node],
     probed: Probed | None = None,
+    *,
+    stopped: str | None = None,
 ) -> dict[str, Any]:
-    """Return one row, as JSON has it.
+    """Return one row, as JSON has it; ``stopped`` is why the function does not start (``mounting``), if so.
 
     ``function``, ``resource``, ``type``, ``path``, ``paths`` (how many were asked about), ``total``, ``expected``
     (``ro``, ``rw`` or ``none``), for each right ``computed``, ``probed``, ``by`` and ``fix``, then ``agree``, ``ok``,
     ``reasons`` and ``chain``: the way to the first path, or to the first that is not as it should be. A right that the
     resource cannot have (listing a device) is None. ``agree`` is None when nothing was probed, ``ok`` when the
-    definition says nothing; so is what a probe cannot show here: writing to a read-only device.
+    definition says nothing; so is what a probe cannot show here: writing to a read-only device. ``not_started`` is
+    ``stopped``: then nothing can be opened.
     """
     case = Case(process=process, nodes=nodes, facts=facts, resource=question.resource, attached=question.attached)
+    nothing = Access(reasons=(stopped,)) if stopped else None
     answers = [
-        _Answer(path=path, computed=computed(process, nodes, path), probed=probed[path] if probed is not None else None)
+        _Answer(
+            path=path,
+            computed=nothing or computed(process, nodes, path),
+            probed=probed[path] if probed is not None else None,
+        )
         for path, _ in question.paths
     ]
     kept = process.isolation == "GreengrassContainer" and not question.attached
     rights: dict[str, dict[str, Any]] = {
         right: _right(case, question.expected, answers, right, kept=kept) for right in RIGHTS
     }
+    if stopped:
+        rights = {right: {**told, "fix": None} for right, told in rights.items()}
     excused = question.expected == "none" and process.identity.uid == 0
     wanted = _wanted(question.expected)
     best = "computed" if probed is None else "probed"
@@ -161,8 +171,9 @@ def row(
         **rights,
         "agree": None if probed is None or not _known(answers) else _agree(answers, kept=kept),
         "ok": excused or as_wanted if question.claimed else None,
-        "reasons": _reasons(question, answers, excused=excused),
+        "reasons": [stopped] if stopped else _reasons(question, answers, excused=excused),
         "chain": list(_telling(question, answers).computed.chain),
+        "not_started": stopped,
     }
     unenforced = any(one.probed is not None and one.probed.get("enforced") is False for one in answers)
     return _not_enforced(found) if unenforced and rights["read"][best] else found

@@ -136,7 +136,18 @@ def paths_of_interest(group: Group, greengrass_root: str) -> tuple[str, ...]:
             wanted.append(resource.data.source_path)
         if isinstance(resource.data, LocalVolume | Model):
             wanted.append(resource.data.destination_path)
+    wanted += _inside_volumes(group)
     return tuple(sorted({str(p) for path in wanted for p in _with_parents(path)}))
+
+
+def _inside_volumes(group: Group) -> Iterator[str]:
+    """Yield the board's paths at which a mount lies in a volume: without one the container cannot be made."""
+    data = [resource.data for resource in group.resources]
+    destinations = [one.destination_path for one in data if isinstance(one, LocalVolume | Model)]
+    for volume in data:
+        if isinstance(volume, LocalVolume):
+            top = f"{volume.destination_path}/"
+            yield from (f"{volume.source_path}/{to[len(top) :]}" for to in destinations if to.startswith(top))
 
 
 def _with_parents(path: str) -> Iterable[PurePosixPath]:

@@ -133,6 +133,17 @@ def effective_permission(resource: Resource, policy: ResourceAccessPolicy) -> Pe
     return "ro"
 
 
+def kernels_own(path: str, *, sysfs: bool) -> str | None:
+    """Return the kernel's file system that a path of a container lies in; nothing is mounted there."""
+    tops = ("/proc", "/sys") if sysfs else ("/proc",)
+    return next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
+
+
+def mounting_order(destination: str) -> tuple[bool, str]:
+    """Return what sorts mounts into the order they are made in: devices first, then what others may lie in."""
+    return not destination.startswith("/dev/"), destination
+
+
 def _first(*values: int | None) -> int | None:
     return next((v for v in values if v is not None), None)
 

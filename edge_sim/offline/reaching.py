@@ -12,6 +12,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import RIGHTS, computed
 from edge_sim.greengrass.matrix import about, questions, row
+from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.offline.planning import Planned
@@ -26,8 +27,9 @@ def rows(planned: Planned) -> list[dict[str, Any]]:
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
         asked = questions(planned.group, process, facts, tree, every=True)
-        found += [row(process, question, facts, nodes) for question in asked]
-        found += secret_rows(planned.group, function)
+        stopped = not_started(process, nodes)
+        found += [row(process, question, facts, nodes, stopped=stopped) for question in asked]
+        found += secret_rows(planned.group, function, stopped=stopped)
     return found
 
 
@@ -42,13 +44,20 @@ def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[
     if root is not None:
         places = (place for _, question in asked for pair in question.paths for place in pair)
         nodes = {**paths_below(root, places), **nodes}
-        return [row(process, question, facts, nodes) for process, question in asked]
+    found = [
+        (process, row(process, question, facts, nodes, stopped=not_started(process, nodes)))
+        for process, question in asked
+    ]
+    if root is not None:
+        return [one for _, one in found]
     top = deployment_directory(facts)
-    return [_told(process, row(process, question, facts, nodes), nodes, top) for process, question in asked]
+    return [_told(process, one, nodes, top) for process, one in found]
 
 
 def _told(process: FunctionProcess, found: dict[str, Any], nodes: Mapping[str, Node], top: str) -> dict[str, Any]:
     """Return a row without its answers where they would only say that a profile is no whole board."""
+    if found["not_started"]:
+        return found
     answer = computed(process, nodes, found["path"])
     missing = answer.node is None and answer.reasons[-1].endswith(": does not exist")
     if not missing or answer.at.startswith(f"{top}/"):

@@ -121,6 +121,59 @@ def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path,
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize(
+    ("destination", "sysfs"),
+    [
+        ("/lambda/x", None),
+        ("/lambda/main.py", None),
+        ("/proc/x", None),
+        ("/proc", None),
+        ("/proc/self/x", None),
+        ("/sys/x", True),
+        ("/outer/x", None),
+        ("/etc/passwd", None),
+    ],
+)
+def test_who_cannot_start_opens_nothing_computed_and_probed(
+    root: Path, tmp_path: Path, destination: str, sysfs: bool | None
+) -> None:
+    (root / "srv/outer/deep").mkdir(mode=0o755, parents=True)
+    resources = [volume("v", "/srv/data", destination, AutoAddGroupOwner=True), volume("outer", "/srv/outer", "/outer")]
+    made = [function("f", ("v", "ro"), ("outer", "ro"), isolation=C, sysfs=sysfs), function("other", isolation=C)]
+    group = write_group(tmp_path / "group", [*resources, ml("m", "video")], made)
+    edge("apply", group, "--root", root)
+    probed, computed = (answer("access", group, "--root", root, *more, status=4) for more in (["--probe"], []))
+    for found in (probed, computed):
+        (note,) = [note for note in found["boards"][0]["notes"] if "does not start" in note]
+        assert note.endswith(": it can open nothing")
+        for (name, resource), row in rows(found).items():
+            assert row["agree"] is (True if found is probed else None), (name, resource)
+            assert (row["not_started"] is None) == (name == "other")
+            if name == "f":
+                assert {row[right]["computed"] for right in RIGHTS} == {False}
+                assert row["reasons"] == [row["not_started"]]
+                assert row["ok"] is (resource == "m")
+    one = answer("access", group, "--root", root, "--probe", "--path", "/etc/group")["boards"][0]["access"]
+    assert [(row["read"]["computed"], row["agree"]) for row in one] == [(False, True), (True, True)]
+    off = answer("access", group, "--profile", "raspberry-pi-3", "--path", "/etc/group")["boards"][0]["access"]
+    told = destination not in ("/outer/x", "/etc/passwd", "/lambda/main.py")  # a profile knows not enough of these
+    assert [row["read"]["computed"] for row in off] == [False if told else None, None]
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("destination", ["/lambda", "/outer/deep", "/sys/x", "/dev/x"])
+def test_who_has_a_place_for_every_mount_starts(root: Path, tmp_path: Path, destination: str) -> None:
+    (root / "srv/outer/deep").mkdir(mode=0o755, parents=True)
+    resources = [volume("v", "/srv/data", destination, AutoAddGroupOwner=True), volume("outer", "/srv/outer", "/outer")]
+    made = [function("f", ("v", "ro"), ("outer", "ro"), isolation=C)]
+    group = write_group(tmp_path / "group", resources, made)
+    edge("apply", group, "--root", root)
+    for more in (["--probe"], []):
+        found = rows(answer("access", group, "--root", root, *more))
+        assert {(row["not_started"], row["ok"]) for row in found.values()} == {(None, True)}
+
+
+@NEEDS_ROOT
 def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
     group = applied(tmp_path, root)
     all_weights = (root / TOP[1:] / "mlmodel_public").rglob("weights.bin")

@@ -20,6 +20,7 @@ from edge_sim.greengrass.access import RIGHTS
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.matrix import Question, about, questions, row
+from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import TYPE_NAMES, Resource, Secret
@@ -55,9 +56,10 @@ def matrix(
                 else list(questions(group, process, facts, partial(_tree, root), every=every))
             )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
-            nodes = {**paths_below(root, _board_paths(process, asked)), **planned}
-            rows += [row(process, question, facts, nodes, probed) for question in asked]
-            rows += [] if path else secret_rows(group, function, probed)
+            nodes = {**facts.paths, **paths_below(root, _board_paths(process, asked)), **planned}
+            stopped = not_started(process, nodes)
+            rows += [row(process, question, facts, nodes, probed, stopped=stopped) for question in asked]
+            rows += [] if path else secret_rows(group, function, probed, stopped=stopped)
     return rows
 
 
@@ -104,20 +106,28 @@ def _board_paths(process: FunctionProcess, asked: Sequence[Question]) -> Iterato
 
 
 def secret_rows(
-    group: Group, function: Function, probed: Mapping[str, Mapping[str, Any]] | None = None
+    group: Group,
+    function: Function,
+    probed: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    stopped: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return a row for each secret of the group; ``probed`` says by ARN what came of asking the core for it."""
     attached = {resource.id for resource, _ in group.attached(function)}
     secrets = [(r, r.data) for r in group.resources if isinstance(r.data, Secret)]
-    return [_secret(function, r, r.id in attached, (probed or {}).get(data.arn)) for r, data in secrets]
+    answers = probed or {}
+    return [_secret(function, r, r.id in attached, answers.get(data.arn), stopped) for r, data in secrets]
 
 
-def _secret(function: Function, resource: Resource, attached: bool, probed: Mapping[str, Any] | None) -> dict[str, Any]:
+def _secret(
+    function: Function, resource: Resource, attached: bool, probed: Mapping[str, Any] | None, stopped: str | None
+) -> dict[str, Any]:
+    given = attached and not stopped
     nothing = {"computed": False, "probed": None, "by": None, "fix": None}
-    read = {**nothing, "computed": attached, "by": "attachment" if attached else None}
-    reasons, agree = [NOT_STORED if attached else NOT_ATTACHED], None
+    read = {**nothing, "computed": given, "by": "attachment" if given else None}
+    reasons, agree = [stopped or (NOT_STORED if attached else NOT_ATTACHED)], None
     if probed is not None:
-        read["probed"], agree = probed["read"], probed["read"] == attached
+        read["probed"], agree = probed["read"], probed["read"] == given
         reasons = ["the core's local endpoint gave it out", *probed["errors"].values()][not probed["read"] :]
     return {
         "function": function.id,
@@ -132,7 +142,8 @@ def _secret(function: Function, resource: Resource, attached: bool, probed: Mapp
         "list": {**nothing, "computed": None},
         "execute": {**nothing, "computed": None},
         "agree": agree,
-        "ok": agree,
+        "ok": False if attached and stopped else agree,
         "reasons": reasons,
         "chain": [],
+        "not_started": stopped,
     }

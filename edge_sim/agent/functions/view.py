@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edge_sim.agent import linux
 from edge_sim.agent.rooted import inside
-from edge_sim.greengrass.process import STANDARD_DEVICES
+from edge_sim.greengrass.process import STANDARD_DEVICES, kernels_own, mounting_order
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
@@ -66,9 +66,8 @@ def build(view: View) -> tuple[Path, list[str]]:
     if view.root != Path("/"):  # V1 shows no other file systems (mountAllBlockDevices "no"); ours carry /usr
         _rebind_submounts(view, merged)
     _kernel_file_systems(view, merged, notes)
-    devices = {a.destination for a in view.attachments if a.destination.startswith("/dev/")}
     _dev(view, merged)
-    for attachment in sorted(view.attachments, key=lambda a: (a.destination not in devices, a.destination)):
+    for attachment in sorted(view.attachments, key=lambda a: mounting_order(a.destination)):
         _attach(view, merged, attachment)
     return merged, notes
 
@@ -188,6 +187,9 @@ def _attach(view: View, merged: Path, attachment: Attachment) -> None:
     if not source.exists():
         raise FileNotFoundError(2, "file doesn't exist", attachment.source)
     target = inside(merged, attachment.destination)
+    own = kernels_own("/" + target.relative_to(merged).as_posix(), sysfs=view.sysfs)
+    if own:
+        raise OSError(errno.EINVAL, f"nothing is mounted in the container's own {own}", attachment.destination)
     _mount_point(target, directory=source.is_dir())
     linux.bind(source, target, read_only=attachment.read_only)
 

@@ -15,7 +15,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _COUNT_20 = "AWS General Reference, Greengrass V1 quotas, and lra-cli.md: 20"
 _COUNT_10 = "botocore greengrass 2017-06-07 and lambda-group-config.md: 10"
-_OWN_MOUNTS = ("/dev", "/lambda", "/proc", "/sys")
+_OWN_MOUNTS = ("/dev", "/lambda", "/proc", "/runtime", "/sys")
 
 
 @rule("unknown-resource", source="inferred: V1's text is not known")
@@ -165,9 +165,16 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
             yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before} both appear at {place}")
 
 
-@rule("reserved-destination", severity="warning", phase="run", source="ours: what V1 itself mounts there")
+@rule(
+    "reserved-destination",
+    severity="warning",
+    phase="run",
+    source="ours: what V1 itself mounts there; what it did with such a destination is not known",
+    hint="Here the function does not start with one in /proc, in /sys with AccessSysfs, nor with one in /lambda or "
+    "/runtime that is not there.",
+)
 def reserved_destination(case: Case) -> Iterator[Fault]:
-    """A destination does not hide what the container itself has: /dev, /lambda, /proc, /sys."""
+    """A destination does not hide what the container itself has: /dev, /lambda, /proc, /runtime, /sys."""
     for resource in case.group.resources:
         data = resource.data
         if not isinstance(data, LocalVolume | Model) or below(data.destination_path, "/dev/shm"):

@@ -1,0 +1,81 @@
+"""Whether a container's mounts have places to lie on. Held to the sandbox in tests/root/test_access_command.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from edge_sim.agent.functions.access import secret_rows
+from edge_sim.facts import Node
+from edge_sim.greengrass.mounting import not_started
+from edge_sim.greengrass.process import function_process
+from tests.unit.greengrass.build import board, directory, file, function, group, secret, volume
+
+CODE = "/greengrass/ggc/deployment/lambda/arn:aws:lambda:eu-west-1:123456789012:function:f:1"
+NODES: Mapping[str, Node] = {
+    **board().paths,
+    CODE: directory(),
+    f"{CODE}/main.py": file(),
+    f"{CODE}/data": directory(),
+    "/srv/readings/deep": directory(),
+    "/etc/hosts": file(),
+    "/srv/link": Node(type="link", uid=0, gid=0, mode=0o777, target="/proc"),
+}
+
+
+def told(destination: str, *, source: str = "/srv", sysfs: bool | None = None, outer: str = "ro") -> str | None:
+    resources = [volume("v", source, destination), volume("outer", "/srv/readings", "/outer")]
+    policies: list[tuple[str, str | None]] = [("v", "ro"), ("outer", outer)]
+    made = group(resources, [function("f", *policies, isolation="GreengrassContainer", sysfs=sysfs)])
+    return not_started(function_process(made, made.functions[0], board()), NODES)
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("/lambda/x", f"/lambda/x is not in {CODE}, which is mounted read-only at /lambda"),
+        ("/lambda/data/x", f"/lambda/data/x is not in {CODE}, which is mounted read-only at /lambda"),
+        ("/lambda/main.py", "/srv, a directory, cannot be mounted on /lambda/main.py, a file"),
+        ("/etc/hosts", "/srv, a directory, cannot be mounted on /etc/hosts, a file"),
+        ("/outer/x", "/outer/x is not in /srv/readings, which is mounted read-only at /outer"),
+        ("/proc/x", "nothing is mounted in the container's own /proc, as /proc/x would be"),
+        ("/proc", "nothing is mounted in the container's own /proc, as /proc would be"),
+        ("/srv/link/x", "nothing is mounted in the container's own /proc, as /srv/link/x would be"),
+    ],
+)
+def test_a_mount_without_a_place_keeps_the_function_from_starting(destination: str, why: str) -> None:
+    assert told(destination) == f"function f does not start: {why}"
+
+
+@pytest.mark.parametrize(
+    "destination", ["/lambda", "/lambda/data", "/outer/deep", "/new/x", "/process", "/dev/x", "/sys/x"]
+)
+def test_what_has_a_place_or_can_be_made_starts(destination: str) -> None:
+    assert told(destination) is None
+
+
+def test_what_may_be_written_to_gets_its_mount_points() -> None:
+    assert told("/outer/x", outer="rw") is None
+    assert told("/lambda/main.py", source="/etc/hosts") is None, "a file on a file"
+
+
+def test_the_boards_sys_is_the_containers_own_with_access_to_it() -> None:
+    assert told("/sys/x", sysfs=True) == (
+        "function f does not start: nothing is mounted in the container's own /sys, as /sys/x would be"
+    )
+
+
+def test_who_does_not_start_asks_for_no_secret() -> None:
+    made = group([secret()], [function("f", ("secret", "ro"), isolation="GreengrassContainer")])
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:greengrass-key-a1b2c3"
+    probed = {arn: {"read": False, "write": False, "errors": {"start": "no process"}}}
+    for answers, agree in ((probed, True), (None, None)):
+        (row,) = secret_rows(made, made.functions[0], answers, stopped="it does not start")
+        assert (row["read"]["computed"], row["agree"], row["ok"]) == (False, agree, False)
+        assert row["not_started"] == "it does not start"
+
+
+def test_without_a_container_nothing_is_mounted() -> None:
+    made = group([volume("v", "/srv", "/proc/x")], [function("f", ("v", "ro"))])
+    assert not_started(function_process(made, made.functions[0], board()), NODES) is None
