@@ -66,6 +66,18 @@ def test_a_secret_is_for_functions_that_it_is_attached_to(here: Board, name: str
         assert "is not attached to this function" in str(refused.error)
 
 
+def test_of_functions_with_one_arn_the_last_gets_its_calls(here: Board) -> None:
+    arn = here.function("read-digits").arn
+    made = here.with_function("meter-log", arn=arn)
+    for name in ("read-digits", "meter-log"):
+        with_code(made, name, "def function_handler(event, context):\n    return Path('/lambda').exists()\n")
+    with daemon(made) as core:
+        assert [core.run(name, b"{}").result for name in ("read-digits", "meter-log")] == [False, True]
+        token = core.environment_of(made.function("sort-wine"))["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+        call = core.invoke(token, arn, b"{}", "", "RequestResponse")
+        assert core.result(token, call).result == b"true", "in a container, as meter-log is"
+
+
 def test_a_secrets_value_is_nowhere_but_in_the_functions_memory(here: Board) -> None:
     arn = with_secrets(here)
     code = (

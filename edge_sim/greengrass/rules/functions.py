@@ -44,6 +44,22 @@ def unique_ids(case: Case) -> Iterator[Fault]:
             yield _fault(function, f"function Id {function.id!r} is used before, at {before.path}", ".Id")
 
 
+@rule(
+    "function-arn-shared",
+    severity="warning",
+    source="ours: what V1 did is not known; it named the directory of a function's code by its ARN",
+    hint="Here they share the code, and calls and messages to the ARN reach the last of them. Make an alias for each.",
+)
+def shared_arns(case: Case) -> Iterator[Fault]:
+    """A FunctionArn is that of one function; native executables have theirs in common."""
+    first: dict[str, Function] = {}
+    for function in case.group.functions:
+        before = first.setdefault(function.arn, function)
+        if before is not function and function.arn != EXECUTABLE_ARN:
+            message = f"function {function.id}: {function.arn} is the ARN of function {before.id} already"
+            yield _fault(function, message, ".FunctionArn")
+
+
 @rule("function-total", source="AWS General Reference, Greengrass V1 quotas")
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 functions (setting: functions-per-group)."""
@@ -251,6 +267,7 @@ def _environment(function: Function, key: str, message: str) -> Fault:
 RULES: tuple[Rule, ...] = (
     identifiers,
     unique_ids,
+    shared_arns,
     total,
     qualified,
     system_functions,

@@ -330,6 +330,20 @@ def test_fifty_or_two_hundred_resources_a_group(count: int, setting: int, found:
     assert set(ids(rules.check(made, settings=settings))) == found
 
 
+@pytest.mark.parametrize(
+    ("arn", "warned"),
+    [
+        (F, True),
+        ("${Ref:Meter.Version}", True),
+        ("arn:aws:greengrass:::runtime/function/executable", False),
+    ],
+)
+def test_one_arn_is_that_of_one_function_or_of_native_executables(arn: str, warned: bool) -> None:
+    made = [{**function(name, EncodingType="binary"), "FunctionArn": arn} for name in ("a", "b")]
+    told = [(f.id, f.severity, f.path) for f in rules.check(of(group([], made)))]
+    assert told == ([("function-arn-shared", "warning", "$.Functions[1].FunctionArn")] if warned else [])
+
+
 def test_two_hundred_functions_are_allowed_and_one_more_is_not() -> None:
     assert ids(rules.check(of(group([], [function(f"f{i}") for i in range(200)])))) == []
     assert ids(rules.check(of(group([], [function(f"f{i}") for i in range(201)])))) == ["function-total"]
