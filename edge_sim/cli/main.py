@@ -99,7 +99,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output went away: nothing left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    gc.freeze()  # the interpreter's last collections need 30 ms where docker or boto3 was loaded, and free nothing
+    gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -74,7 +74,8 @@ class CloudProcess:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.communicate(timeout=_STOP_S)
+            # One that is still starting hears it only when it has: killed before, it would leave its files behind.
+            self._process.communicate(timeout=_STOP_S if self.about else _READY_S + _STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

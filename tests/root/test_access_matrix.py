@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +13,9 @@ from edge_sim.agent.functions import access
 from edge_sim.greengrass.functions import RunAs
 from edge_sim.greengrass.matrix import MAX_PATHS
 from edge_sim.greengrass.plan import plan
-from tests.root.functions_board import DIALOUT, Board, board, contents
+from tests.root.functions_board import DIALOUT, Board, contents
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Board]:
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
-    (tmp_path / "root").mkdir()
-    with board(tmp_path / "root") as made:
-        yield made
 
 
 def rows(made: Board) -> dict[tuple[str, str], dict[str, Any]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,20 +15,10 @@ from edge_sim.agent.probe import paths_below
 from edge_sim.greengrass.functions import ResourceAccessPolicy
 from edge_sim.greengrass.plan import paths_of_interest
 from edge_sim.greengrass.resources import GroupOwnerSetting, LocalDevice, LocalVolume, Resource
-from tests.root.functions_board import ADM, DIALOUT, GGC, Board, board
+from tests.root.functions_board import ADM, DIALOUT, GGC, Board
 from tests.root.sdk_board import daemon, with_code
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Board]:
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
-    (tmp_path / "root").mkdir()
-    with board(tmp_path / "root") as made:
-        yield made
 
 
 def attached(made: Board, *given: tuple[Resource, str]) -> Board:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions import calls as functions
-from tests.root.functions_board import Board, board
+from tests.root.functions_board import Board
 from tests.root.sdk_board import CANARY, daemon, runtime_log, until, with_code, with_secrets, with_table
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -26,16 +25,6 @@ GET_SECRET = (
     "    got = greengrasssdk.client('secretsmanager').get_secret_value(**event)\n"
     "    return hashlib.sha256(got['SecretString'].encode()).hexdigest()\n"
 )
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Board]:
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
-    (tmp_path / "root").mkdir()
-    with board(tmp_path / "root") as made:
-        yield made
 
 
 def attached(made: Board, name: str, resource: str) -> Board:

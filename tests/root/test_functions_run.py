@@ -6,7 +6,6 @@ import os
 import select
 import stat
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from edge_sim.agent.functions.calls import Outcome, invoke
 from edge_sim.errors import UsageError
 from edge_sim.runs.expected import differences
 from tests import mounts
-from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board, board
+from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board
 from tests.root.sdk_board import with_secrets
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -32,16 +31,6 @@ def function_handler(event, context):
             "root": sorted(os.listdir("/")), "gg": os.path.exists("/greengrass"),
             "context": [context.function_name, context.function_version, context.invoked_function_arn]}
 """
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Board]:
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
-    (tmp_path / "root").mkdir()
-    with board(tmp_path / "root") as made:
-        yield made
 
 
 def replace_code(made: Board, name: str, text: str) -> None:

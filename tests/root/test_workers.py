@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from edge_sim.agent.functions import memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Outcome
-from tests.root.functions_board import Board, board
+from tests.root.functions_board import Board
 from tests.root.sdk_board import daemon, runtime_log, until, with_code, with_config
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -27,16 +27,6 @@ MEET = (
     "        time.sleep(0.02)\n"
     "    return [os.getpid(), time.monotonic() < end]\n"
 )
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Board]:
-    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
-        if parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-            parent.chmod(0o755)
-    (tmp_path / "root").mkdir()
-    with board(tmp_path / "root") as made:
-        yield made
 
 
 def test_an_idle_worker_takes_the_next_call(here: Board) -> None:

@@ -1,0 +1,31 @@
+"""The local cloud as a child process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_sim.runs import cloudprocess
+
+pytestmark = pytest.mark.network
+LIMIT_S = 30.0
+
+
+def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        end = time.monotonic() + LIMIT_S
+        while not list(tmp_path.iterdir()):
+            assert time.monotonic() < end, "the cloud makes no directory"
+            time.sleep(0.005)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(cloudprocess, "_STOP_S", 0.01)
+    monkeypatch.setattr(cloudprocess.CloudProcess, "_ready_line", interrupted)
+    with pytest.raises(KeyboardInterrupt), cloudprocess.CloudProcess():
+        pass
+    assert list(tmp_path.iterdir()) == []
