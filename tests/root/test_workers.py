@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -231,6 +232,17 @@ def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
     assert (used.directory.exists(), left.directory.exists()) == (True, False)
     used.close()
     assert not used.directory.exists()
+
+
+def test_the_sweep_waits_for_processes_that_are_being_killed() -> None:
+    left = memory.limit(64 * 1024, "left-behind")
+    if not isinstance(left, memory.Cgroup):
+        pytest.skip("no memory cgroup can be made here")
+    with subprocess.Popen(["sleep", "0.3"]) as dying:
+        Path(left.procs).write_text(str(dying.pid))
+        os.close(left.lock)
+        memory.sweep()
+    assert not left.directory.exists()
 
 
 def test_v1s_smallest_usual_memory_is_enough_for_a_small_function(here: Board) -> None:

@@ -11,6 +11,7 @@ Counted when watching: what is resident and not shared with files, as a cgroup c
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -191,19 +192,29 @@ def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> tuple[Path, 
 def sweep() -> None:
     """Remove the cgroups that killed agents left where this process would make its own."""
     for _, parent in _hierarchies():
-        _remove_left_behind(parent)
+        for _ in range(_END_TRIES):
+            if not _remove_left_behind(parent):
+                break
+            time.sleep(_END_PAUSE_S)
 
 
-def _remove_left_behind(parent: Path) -> None:
-    """Remove the cgroups of agents that were killed: their locks went with them."""
+def _remove_left_behind(parent: Path) -> bool:
+    """Remove the cgroups of agents that were killed: their locks went with them. True while one holds processes.
+
+    The kernel takes a moment to let killed processes go.
+    """
+    held = False
     for directory in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # its agent lives, or somebody else has removed it
             descriptor = os.open(directory, _DIRECTORY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 directory.rmdir()
+            except OSError as error:
+                held |= error.errno == errno.EBUSY
             finally:
                 os.close(descriptor)
+    return held
 
 
 def _text(path: Path) -> str:
