@@ -1,7 +1,7 @@
 """Whether a container can be made: every mount needs a place to lie on, else the function does not start.
 
 What the agent's sandbox does (``agent/functions/view.py``), computed. Of V1 it is only known that a volume from /proc
-may not appear in /proc (access-local-resources.md); what its container did otherwise AWS does not say.
+may not appear in /proc (access-local-resources.md); what its container did otherwise AWS does not say, of /runtime too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import View
-from edge_sim.greengrass.process import FunctionProcess, Mount, kernels_own, mounting_order
+from edge_sim.greengrass.process import FunctionProcess, Mount, containers_own, mounting_order
 
 
 def not_started(process: FunctionProcess, nodes: Mapping[str, Node]) -> str | None:
@@ -27,7 +27,7 @@ def not_started(process: FunctionProcess, nodes: Mapping[str, Node]) -> str | No
 
 def _no_place(mount: Mount, view: View, nodes: Mapping[str, Node]) -> str | None:
     point = view.point(mount.destination)
-    own = kernels_own(point, sysfs=view.sysfs)
+    own = containers_own(point, sysfs=view.sysfs)
     if own:
         return f"nothing is mounted in the container's own {own}, as {mount.destination} would be"
     around, there, source = view.mount(point), view.look(point), nodes.get(resolve(nodes, mount.source))

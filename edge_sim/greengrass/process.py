@@ -19,6 +19,8 @@ from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permi
 
 STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 """What every container's /dev holds, beside links to a process's own open files."""
+RUNTIME = "/runtime"
+"""Where a container sees the programs that run handlers."""
 _SYSTEM = {
     "ROUTER": "arn:aws:lambda:::function:GGRouter",
     "SHADOW": "arn:aws:lambda:::function:GGShadowService",
@@ -134,14 +136,22 @@ def effective_permission(resource: Resource, policy: ResourceAccessPolicy) -> Pe
 
 
 def kernels_own(path: str, *, sysfs: bool) -> str | None:
-    """Return the kernel's file system that a path of a container lies in; nothing is mounted there."""
-    tops = ("/proc", "/sys") if sysfs else ("/proc",)
-    return next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
+    """Return the kernel's file system that a path of a container lies in."""
+    return _top(path, ("/proc", "/sys") if sysfs else ("/proc",))
+
+
+def containers_own(path: str, *, sysfs: bool) -> str | None:
+    """Return the part of a container that ``path`` lies in and that no resource is mounted in."""
+    return kernels_own(path, sysfs=sysfs) or _top(path, (RUNTIME,))
 
 
 def mounting_order(destination: str) -> tuple[bool, str]:
     """Return what sorts mounts into the order they are made in: devices first, then what others may lie in."""
     return not destination.startswith("/dev/"), destination
+
+
+def _top(path: str, tops: tuple[str, ...]) -> str | None:
+    return next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
 
 
 def _first(*values: int | None) -> int | None:

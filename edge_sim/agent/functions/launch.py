@@ -25,11 +25,10 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, FunctionCode
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory
-from edge_sim.greengrass.process import FunctionProcess
+from edge_sim.greengrass.process import RUNTIME, FunctionProcess
 from edge_sim.greengrass.rules import start_failures
 
 _SDK = Path(__file__).with_name("sdk")
-_RUNTIME = "/runtime"
 
 
 def runtime_directory(facts: HostFacts) -> str:
@@ -78,7 +77,7 @@ def command(
     Raises UnsupportedEnvironmentError when neither is there.
     """
     runtime = process.function.runtime_override or code.runtime
-    seen_at = _RUNTIME if process.isolation == "GreengrassContainer" else runtime_directory(facts)
+    seen_at = RUNTIME if process.isolation == "GreengrassContainer" else runtime_directory(facts)
     handler = process.function.executable or code.handler
     arguments = ["-B", f"{seen_at}/python/lambda_runtime.py", f"--handler={handler}"]
     if process.isolation == "NoContainer":
@@ -107,8 +106,7 @@ def specification(
     own = dict(process.environment)
     shown = [Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts]
     if runtime is not None:
-        shown.append(Attachment(source=runtime, destination=_RUNTIME, read_only=True))
-        own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{_RUNTIME if contained else runtime}/python".lstrip(":")
+        own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{RUNTIME if contained else runtime}/python".lstrip(":")
     with tempfile.TemporaryDirectory(prefix="edge-sim-container-") as scratch:
         yield {
             "root": str(root.resolve()),
@@ -117,6 +115,7 @@ def specification(
             "attachments": [asdict(attachment) for attachment in shown if contained],
             "masked": list(process.masked),
             "sysfs": bool(process.function.access_sysfs),
+            "runtime": runtime,
             "scratch": scratch,
             "environment": {**own, **environment},
             "workingDirectory": process.working_directory,

@@ -86,6 +86,7 @@ def _contained(spec: Mapping[str, Any]) -> int:
         masked=tuple(spec["masked"]),
         attachments=tuple(view.Attachment(**a) for a in spec["attachments"]),
         sysfs=bool(spec["sysfs"]),
+        runtime=spec["runtime"],
     )
     joins = os.open(spec["cgroup"], os.O_WRONLY | os.O_CLOEXEC) if spec.get("cgroup") else None
     merged, notes = view.build(seen)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edge_sim.agent import linux
 from edge_sim.agent.rooted import inside
-from edge_sim.greengrass.process import STANDARD_DEVICES, kernels_own, mounting_order
+from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, containers_own, mounting_order
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
@@ -35,13 +35,18 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A container's file system. ``scratch`` is an empty directory of this machine to build it on."""
+    """A container's file system.
+
+    ``scratch`` is an empty directory of this machine to build it on, ``runtime`` the board's of the runtime, for a
+    process that will run a handler.
+    """
 
     root: Path
     scratch: Path
     masked: tuple[str, ...]
     attachments: tuple[Attachment, ...]
     sysfs: bool
+    runtime: str | None = None
 
 
 def build(view: View) -> tuple[Path, list[str]]:
@@ -67,6 +72,8 @@ def build(view: View) -> tuple[Path, list[str]]:
         _rebind_submounts(view, merged)
     _kernel_file_systems(view, merged, notes)
     _dev(view, merged)
+    if view.runtime:
+        _show(view, merged, Attachment(source=view.runtime, destination=RUNTIME, read_only=True))
     for attachment in sorted(view.attachments, key=lambda a: mounting_order(a.destination)):
         _attach(view, merged, attachment)
     return merged, notes
@@ -183,13 +190,17 @@ def _dev(view: View, merged: Path) -> None:
 
 
 def _attach(view: View, merged: Path, attachment: Attachment) -> None:
-    source = inside(view.root, attachment.source)
-    if not source.exists():
-        raise FileNotFoundError(2, "file doesn't exist", attachment.source)
     target = inside(merged, attachment.destination)
-    own = kernels_own("/" + target.relative_to(merged).as_posix(), sysfs=view.sysfs)
+    own = containers_own("/" + target.relative_to(merged).as_posix(), sysfs=view.sysfs)
     if own:
         raise OSError(errno.EINVAL, f"nothing is mounted in the container's own {own}", attachment.destination)
+    _show(view, merged, attachment)
+
+
+def _show(view: View, merged: Path, attachment: Attachment) -> None:
+    source, target = inside(view.root, attachment.source), inside(merged, attachment.destination)
+    if not source.exists():
+        raise FileNotFoundError(2, "file doesn't exist", attachment.source)
     _mount_point(target, directory=source.is_dir())
     linux.bind(source, target, read_only=attachment.read_only)
 

@@ -170,8 +170,8 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
     severity="warning",
     phase="run",
     source="ours: what V1 itself mounts there; what it did with such a destination is not known",
-    hint="Here the function does not start with one in /proc, in /sys with AccessSysfs, nor with one in /lambda or "
-    "/runtime that is not there.",
+    hint="Here the function does not start with one in /proc or /runtime, in /sys with AccessSysfs, nor with one in "
+    "/lambda that is not there.",
 )
 def reserved_destination(case: Case) -> Iterator[Fault]:
     """A destination does not hide what the container itself has: /dev, /lambda, /proc, /runtime, /sys."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import Access, computed
-from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, effective_permission, kernels_own
+from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, containers_own, effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
@@ -92,7 +92,7 @@ def _mount(a: Attachment) -> Mount:
     data = a.resource.data
     assert isinstance(data, LocalDevice | LocalVolume)  # noqa: S101 - Case.local holds no others
     destination = data.destination_path if isinstance(data, LocalVolume) else data.source_path
-    if kernels_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
+    if containers_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
         destination = "/attached"
     read_only = effective_permission(a.resource, a.policy) == "ro"
     return Mount(source=data.source_path, destination=destination, read_only=read_only)

@@ -41,6 +41,8 @@ def told(destination: str, *, source: str = "/srv", sysfs: bool | None = None, o
         ("/outer/x", "/outer/x is not in /srv/readings, which is mounted read-only at /outer"),
         ("/proc/x", "nothing is mounted in the container's own /proc, as /proc/x would be"),
         ("/proc", "nothing is mounted in the container's own /proc, as /proc would be"),
+        ("/runtime", "nothing is mounted in the container's own /runtime, as /runtime would be"),
+        ("/runtime/python", "nothing is mounted in the container's own /runtime, as /runtime/python would be"),
         ("/srv/link/x", "nothing is mounted in the container's own /proc, as /srv/link/x would be"),
     ],
 )
@@ -49,7 +51,7 @@ def test_a_mount_without_a_place_keeps_the_function_from_starting(destination: s
 
 
 @pytest.mark.parametrize(
-    "destination", ["/lambda", "/lambda/data", "/outer/deep", "/new/x", "/process", "/dev/x", "/sys/x"]
+    "destination", ["/lambda", "/lambda/data", "/outer/deep", "/new/x", "/process", "/runtimes", "/dev/x", "/sys/x"]
 )
 def test_what_has_a_place_or_can_be_made_starts(destination: str) -> None:
     assert told(destination) is None
