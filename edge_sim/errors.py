@@ -40,6 +40,10 @@ class InvalidDefinitionError(EdgeSimError):
     exit_status = 3
 
 
+class InvalidPackageError(InvalidDefinitionError):
+    """What a definition refers to, a model's or a function's package, cannot be deployed."""
+
+
 class AccessError(EdgeSimError):
     """Access on the board is not what the definition says."""
 

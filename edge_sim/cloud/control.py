@@ -3,7 +3,7 @@
 * ``PUT /edge-sim/sources``    a list of ``{"uri", "path" | "secret", "format"?}``: objects, models, secrets
 * ``PUT /edge-sim/functions``  ``{arn: {"path", "handler", "runtime"}}``: the code behind function ARNs
 * ``PUT /edge-sim/builds/{software}/{os}/{architecture}/{version}``  a build of the core software, the body is its file
-* ``GET /edge-sim/deployments/{id}``  ``{"hint", "not_proven"}``, which GetDeploymentStatus has no place for
+* ``GET /edge-sim/deployments/{id}``  ``{"cause", "hint", "not_proven"}``, which GetDeploymentStatus has no place for
 * ``GET /edge-sim/health``
 
 Paths are on this machine. A refusal is ``{"message", "hint"?}`` with status 400.

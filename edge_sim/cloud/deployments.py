@@ -114,9 +114,9 @@ class Deployments:
         return {key: found[key] for key in shown if key in found}
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
-        """Return what the API has no place for: what to do about a failure, and what the core could not prove."""
+        """Return what the API has no place for: why a deployment failed, what to do, what the core could not prove."""
         found = self._store.get("deployments", deployment_id) or {}
-        return {"hint": found.get("Hint"), "not_proven": found.get("NotProven", [])}
+        return {"cause": found.get("Cause"), "hint": found.get("Hint"), "not_proven": found.get("NotProven", [])}
 
     def desired(self, thing_name: str) -> dict[str, Any] | None:
         """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
@@ -291,9 +291,10 @@ def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
     fine = isinstance(details, list) and all(isinstance(item, dict) and item.keys() <= keys for item in details)
     texts = [text for item in details for text in item.values()] if fine else [None]
     texts += unproven if isinstance(unproven, list) else [None]
-    if not all(isinstance(text, str) for text in [*texts, body.get("ErrorMessage", ""), body.get("Hint", "")]):
-        raise ApiError("BadRequestException", "ErrorMessage, ErrorDetails, Hint or NotProven has a wrong type.")
-    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails", "Hint", "NotProven"}
+    texts += [body.get(key, "") for key in ("ErrorMessage", "Hint", "Cause")]
+    if not all(isinstance(text, str) for text in texts):
+        raise ApiError("BadRequestException", "ErrorMessage, ErrorDetails, Hint, Cause or NotProven has a wrong type.")
+    unknown = body.keys() - {"DeploymentStatus", "ErrorMessage", "ErrorDetails", "Hint", "Cause", "NotProven"}
     if unknown:
         raise ApiError("BadRequestException", f"Unknown keys: {', '.join(sorted(unknown))}.")
     return {key: value for key, value in body.items() if value is not None}

@@ -139,6 +139,7 @@ class BoardRun:
             "group_id": group_id,
             "status": status["DeploymentStatus"],
             "error": status.get("ErrorMessage") if failed else None,
+            "cause": advice["cause"],
             "hint": advice["hint"],
         }
         self._not_proven(advice["not_proven"])

@@ -118,7 +118,7 @@ class CloudProcess:
         self._control("PUT", f"/edge-sim/builds/{path}", package)
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
-        """Return ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""
+        """Return ``cause``, ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""
         found: dict[str, Any] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
         return found
 

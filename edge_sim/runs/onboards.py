@@ -27,7 +27,7 @@ Place = tuple[str, str]
 
 
 class Outcome(TypedDict):
-    """How a board's part ended. ``refused``: the definition was, by the cloud or by the core."""
+    """How a board's part ended. ``refused``: the definition was, by the cloud or by the core; not what it points to."""
 
     status: Literal["pass", "fail", "not proven"]
     refused: bool
@@ -91,7 +91,7 @@ def _outcome(board: BoardReport) -> Outcome:
     told = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
     return Outcome(
         status="fail" if board.problems else "not proven" if board.not_proven else "pass",
-        refused=any(problem.kind == "definition" for problem in board.problems),
+        refused=board.deployment.get("cause") != "package" and any(p.kind == "definition" for p in board.problems),
         exit_status=exit_status([board]),
         message=told[0] if told else None,
     )

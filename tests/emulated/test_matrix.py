@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,26 @@ def test_boards_in_containers_agree_with_the_rules(
     cells = {cell["profile"]: cell for cell in json.loads(done.stdout)["cells"]}
     assert (cells["raspberry-pi-3"]["status"], cells["raspberry-pi-3"]["real"]["status"]) == ("pass", "pass")
     assert (cells["openwrt-armv7"]["status"], cells["openwrt-armv7"]["real"]["refused"]) == ("unsupported", True)
+
+
+def test_a_package_is_read_with_the_scenarios_limits_and_is_no_fault_of_the_definition(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(client, "generic-x86_64")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    group = tmp_path / "group"
+    shutil.copytree(EXAMPLE, group)
+    weights = next((group / "models").rglob("*.csv"))
+    weights.with_name("newest.csv").symlink_to(weights.name)
+
+    def real(status: int) -> dict[str, Any]:
+        words = ("matrix", str(group), "--profile", "generic-x86_64", "--real", "--driver", "docker")
+        done = edge_sim(*words, "--format", "json", check=False)
+        (cell,) = json.loads(done.stdout)["cells"]
+        assert (done.returncode, cell["status"], cell["real"]["refused"]) == (status, "pass", False), done.stderr
+        return dict(cell["real"])
+
+    assert "newest.csv is a symbolic link" in real(3)["message"]
+    scenario = group / "edge-sim.yaml"
+    scenario.write_text(f"{scenario.read_text()}\npackages: {{links: copy}}\n")
+    assert real(0)["status"] == "pass"

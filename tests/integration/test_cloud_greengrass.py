@@ -286,14 +286,14 @@ def test_a_deployment_goes_from_building_to_the_cores_word(cloud: Cloud, gg: Any
     assert report(cloud, "InProgress") == 200
     details = [{"DetailedErrorCode": "E", "DetailedErrorMessage": "no group"}]
     assert report(cloud, "Failure", NotProven="no list") == 400
-    more = {"Hint": "mend it", "NotProven": ["an owner"]}
+    more = {"Hint": "mend it", "Cause": "package", "NotProven": ["an owner"]}
     assert report(cloud, "Failure", ErrorMessage="it broke", ErrorDetails=details, **more) == 200
     ended = gg.get_deployment_status(GroupId=group_id, DeploymentId=status["DeploymentId"])
     assert (ended["DeploymentStatus"], ended["ErrorMessage"]) == ("Failure", "it broke")
     assert ended["ErrorDetails"] == details
-    assert not {"Hint", "NotProven"} & ended.keys(), "the API has no such members"
+    assert not {"Hint", "Cause", "NotProven"} & ended.keys(), "the API has no such members"
     advice = send(f"{cloud.http_url}/edge-sim/deployments/{status['DeploymentId']}")[2]
-    assert json.loads(advice) == {"hint": "mend it", "not_proven": ["an owner"]}
+    assert json.loads(advice) == {"cause": "package", "hint": "mend it", "not_proven": ["an owner"]}
     assert cloud.parts.deployments.desired("core1") is None
     body = b'{"DeploymentStatus": "Success"}'
     assert send(desired["StatusUrl"], "PUT", body)[0] == 409

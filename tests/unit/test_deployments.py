@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import Log
 from edge_sim.errors import InvalidDefinitionError
@@ -65,6 +66,10 @@ def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
     failed.carry_out(MESSAGE)
     assert failed.statuses == [{"DeploymentStatus": "Failure", "ErrorMessage": "no group x", "Hint": "addgroup x"}]
     assert failed.events[-1] == {"id": "d", "status": "Failure", "error": "no group x", "hint": "addgroup x"}
+    package = Told(tmp_path, raising(ArchiveError("LINK", "it holds a link", hint=None)))
+    package.carry_out(MESSAGE)
+    told = {"DeploymentStatus": "Failure", "ErrorMessage": "it holds a link", "Cause": "package"}
+    assert package.statuses == [told], "the definition is not at fault"
     stands = Told(tmp_path, lambda _: ("owner of /x",))
     stands.carry_out(MESSAGE)
     assert stands.statuses == [{"DeploymentStatus": "Success", "NotProven": ["owner of /x"]}]

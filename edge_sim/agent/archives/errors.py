@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import Literal
 
-from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.errors import InvalidPackageError, UnsupportedEnvironmentError
 
 Code = Literal[
     "CHANGED",
@@ -41,7 +41,7 @@ COPYING = f"have copies made of them: --links copy, or packages: {{links: copy}}
 _AGAIN = "it is not what was packed: copy or download it again, or pack it anew"
 
 
-class ArchiveError(InvalidDefinitionError):
+class ArchiveError(InvalidPackageError):
     """The archive is refused as a whole. ``code`` is stable; ``member`` is the escaped name it is about."""
 
     def __init__(self, code: Code, brief: str, *, member: str | None = None, hint: str | None = REPACK) -> None:

@@ -13,13 +13,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from edge_sim.agent.download import shown
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.mqtt import backoff
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError, UnsupportedEnvironmentError
 
 Deploy = Callable[[Mapping[str, Any]], Sequence[str]]
 """Carries out a deployment document and returns what could not be proven; raises EdgeSimError when it fails."""
@@ -35,10 +35,14 @@ _LATER = frozenset({429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a deployment ended: with an ``error`` (and a ``hint`` what to do), or well, with what is ``not_proven``."""
+    """How a deployment ended: with an ``error`` (and a ``hint`` what to do), or well, with what is ``not_proven``.
+
+    ``cause`` is ``package`` where the content of a package is at fault, of which a definition says nothing.
+    """
 
     error: str | None = None
     hint: str | None = None
+    cause: Literal["package"] | None = None
     not_proven: tuple[str, ...] = ()
 
     @property
@@ -48,14 +52,20 @@ class Outcome:
 
     def as_event(self) -> dict[str, object]:
         """Return what the agent's event says beside the status."""
-        members = {"error": self.error, "hint": self.hint, "not_proven": list(self.not_proven)}
+        members = {
+            "error": self.error,
+            "hint": self.hint,
+            "cause": self.cause,
+            "not_proven": list(self.not_proven),
+        }
         return {name: value for name, value in members.items() if value}
 
     def as_status(self) -> dict[str, object]:
-        """Return the body for ``StatusUrl``; ``Hint`` and ``NotProven`` are not AWS's."""
+        """Return the body for ``StatusUrl``; ``Hint``, ``Cause`` and ``NotProven`` are not AWS's."""
         members = {
             "ErrorMessage": self.error and self.error[:MAX_TEXT],
             "Hint": self.hint and self.hint[:MAX_TEXT],
+            "Cause": self.cause,
             "NotProven": [text[:MAX_TEXT] for text in self.not_proven[:MAX_NOT_PROVEN]],
         }
         return {"DeploymentStatus": self.status, **{name: value for name, value in members.items() if value}}
@@ -95,7 +105,8 @@ class Deployments:
             document = _decoded(self._call("GET", document_url, None))
             return Outcome(not_proven=tuple(self._deploy(document)))
         except EdgeSimError as problem:
-            return Outcome(error=problem.brief, hint=problem.hint)
+            cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
+            return Outcome(error=problem.brief, hint=problem.hint, cause=cause)
         except OSError as problem:
             return Outcome(error=f"the deployment cannot be laid out: {problem}")
 

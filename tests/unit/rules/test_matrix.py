@@ -180,6 +180,7 @@ class Boards:
     def _report(self, profile: Any) -> BoardReport:
         report = BoardReport(profile=profile.name, architecture="x", operating_system="y")
         if profile.greengrass.version.startswith("1.9"):
+            report.deployment = {"cause": "package" if profile.name == "generic-x86_64" else None}
             report.problems.append(Problem(kind="definition", where="deployment", message="too old"))
         return report
 
@@ -207,6 +208,8 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
         "exit_status": 3,
         "message": "deployment: too old",
     }
+    package = first["generic-x86_64", "1.9"]
+    assert (package["status"], package["refused"]) == ("fail", False), "the definition is not to blame for a package"
     assert first["generic-x86_64", "1.10.0"]["status"] == "pass"
     assert (ask(), len(boards.asked)) == (first, 2), "answered from the cache"
     weights = next((folder / "models").rglob("*.csv"))
