@@ -89,10 +89,12 @@ def command(
             notes = [*plan.notes, *odd, *(f"{why}: it can open nothing" for why in stopped)]
             boards.append({"target": board.name, "access": shown, "blast_radius": blast, "notes": notes})
     if fmt == "json":
-        click.echo(json.dumps({"boards": boards}, indent=2))
+        click.echo(json.dumps({"boards": boards, "notes": read.notes}, indent=2))
     else:
         for one in boards:
             _print(one, detailed=bool(function_id or path))
+        for note in read.notes:
+            click.echo(f"note: {note}", err=True)
     sys.exit(_status([row for one in boards for row in one["access"]]))
 
 

@@ -48,12 +48,13 @@ def command(
     board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read, listed=False) as packed:
         applied = apply(packed, root, board)
+    notes = [*read.notes, *applied.notes]
     if fmt == "json":
         changes = [show.entry(line) for line in applied.lines if line.kind]
-        click.echo(json.dumps({"changed": applied.changed, "entries": changes, "notes": applied.notes}, indent=2))
+        click.echo(json.dumps({"changed": applied.changed, "entries": changes, "notes": notes}, indent=2))
         return
     for line in show.lines(applied.lines, board.facts, changes_only=True):
         click.echo(line)
     click.echo(show.summary(applied.lines))
-    for note in (*read.notes, *applied.notes):
+    for note in notes:
         click.echo(f"note: {note}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,10 +66,11 @@ def command(
     read = given(group, sources, limits, links)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
         found = drift(packed, board)
+    notes = [*read.notes, *found.notes]
     if fmt == "json":
-        click.echo(json.dumps(_as_json(found, board.name), indent=2))
+        click.echo(json.dumps({**_as_json(found, board.name), "notes": notes}, indent=2))
     else:
-        _print(found, board.name)
+        _print(found, board.name, notes)
     sys.exit(DIFFERS if found.differences else INCOMPLETE if found.not_compared else 0)
 
 
@@ -113,11 +114,10 @@ def _as_json(found: Drift, name: str) -> dict[str, object]:
             for one in found.differences
         ],
         "not_compared": list(found.not_compared),
-        "notes": list(found.notes),
     }
 
 
-def _print(found: Drift, name: str) -> None:
+def _print(found: Drift, name: str, notes: Sequence[str]) -> None:
     from edge_sim.offline.show import printable
 
     for one in found.differences:
@@ -130,5 +130,5 @@ def _print(found: Drift, name: str) -> None:
     click.echo(f"{name}: {found.compared} paths compared, {verdict}")
     for text in found.not_compared:
         click.echo(printable(f"not compared: {text}"), err=True)
-    for text in found.notes:
+    for text in notes:
         click.echo(printable(f"note: {text}"), err=True)

@@ -60,9 +60,10 @@ def command(
         board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read) as packed:
         found = planned(packed, board)
+    notes = [*read.notes, *found.notes]
     if fmt == "json":
-        click.echo(json.dumps(show.as_json(found), indent=2))
+        click.echo(json.dumps({**show.as_json(found), "notes": notes}, indent=2))
         return
     click.echo("\n".join(show.tree(found)))
-    for note in (*read.notes, *found.notes):
+    for note in notes:
         click.echo(f"note: {note}", err=True)

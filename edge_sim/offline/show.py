@@ -28,7 +28,6 @@ def as_json(planned: Planned) -> dict[str, Any]:
             for use in planned.uses
         ],
         "unknown": [{"kind": one.kind, "id": one.id, "address": one.address} for one in planned.unknown],
-        "notes": list(planned.notes),
         "changes": _counts(planned.lines),
     }
 

@@ -138,7 +138,10 @@ def test_packages_are_read_with_the_scenarios_limits_and_the_command_lines_win(t
 def test_a_link_is_planned_as_the_copy_that_it_becomes(tmp_path: Path) -> None:
     words = ("plan", linked(tmp_path / "g"), *PI, "--links", "copy")
     assert f"note: {LINKS_COPIED}" in edge(*words).stderr
-    entries = answer(*words)["entries"]
+    told = answer(*words)
+    entries = told["entries"]
+    assert LINKS_COPIED in told["notes"], "in JSON as well"
+    assert LINKS_COPIED in answer("access", *words[1:])["notes"]
     (copy,) = (one for one in entries if one["path"].endswith("/newest.bin"))
     (weights,) = (one for one in entries if one["path"].endswith("/weights.bin"))
     assert (copy["type"], copy["target"]) == ("file", None)
