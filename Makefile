@@ -30,11 +30,11 @@ lint: $(VENV)/.dev
 
 # Boards in containers: needs root, a Docker engine and QEMU (.ci/engine installs and starts them).
 base-images: $(VENV)/.sim
-	@$(BIN)/python -m edge_sim.emulation.baseimages
+	@$(BIN)/python -m edge_sim.emulation.containers.baseimages
 
 # Without a base of ours an image stands on a registry's; the last lines say which boards were run, and which were not.
 emulated: $(VENV)/.dev
-	-@$(BIN)/python -m edge_sim.emulation.baseimages
+	-@$(BIN)/python -m edge_sim.emulation.containers.baseimages
 	@$(BIN)/python -m pytest tests/emulated
 
 clean:

@@ -23,7 +23,7 @@ import psutil
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.run import ONE_OF_EACH
-from edge_sim.emulation import boards, dockerinit, dockernetwork, engine, images
+from edge_sim.emulation.containers import boards, engine, images, init, networks
 from edge_sim.errors import EdgeSimError
 from edge_sim.profiles import load_profile
 
@@ -71,7 +71,7 @@ def starts(profile: str, image: str, mqtt: str, runs: int) -> tuple[float, float
     """Return the medians of ``board up`` and ``docker run``, and the median of their ratios, pair by pair."""
     name = f"bench-{os.getpid()}"
     up = [*EDGE_SIM, "board", "up", "--profile", profile, "--name", name, "--mqtt", mqtt]
-    bare = ["docker", "run", "--rm", "--network", dockernetwork.SHARED, image, "python3", "-c", IMPORTS]
+    bare = ["docker", "run", "--rm", "--network", networks.SHARED, image, "python3", "-c", IMPORTS]
 
     def board() -> float:
         try:
@@ -92,7 +92,7 @@ def idle_mb(client: Any, mqtt: str, settle_s: float) -> float:
         seconds([*EDGE_SIM, "board", "up", "--profile", "raspberry-pi-3", "--name", name, "--mqtt", mqtt])
         time.sleep(settle_s)
         processes = client.api.top(boards.find(client, name).id, ps_args="-eo pid,comm")["Processes"]
-        (pid,) = [int(pid) for pid, comm in processes if comm == dockerinit.NAME]
+        (pid,) = [int(pid) for pid, comm in processes if comm == init.NAME]
         return float(psutil.Process(pid).memory_info().rss) / 1e6
     finally:
         subprocess.run([*EDGE_SIM, "board", "down", name], capture_output=True, timeout=STEP_LIMIT_S, check=False)

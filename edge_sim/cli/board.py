@@ -23,7 +23,7 @@ from edge_sim.cli.run import ONE_OF_EACH, bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.dockerboard import DockerBoard
+    from edge_sim.emulation.containers.board import DockerBoard
     from edge_sim.emulation.scenario import BoardFile
 
 CONNECT_S = 60.0
@@ -50,7 +50,7 @@ command.add_command(exec_)
 @_FORMAT
 def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> None:
     """Build the images that are missing or have changed. Example: edge-sim board build --all"""
-    from edge_sim.emulation import images
+    from edge_sim.emulation.containers import images
     from edge_sim.profiles import load_profile
 
     chosen = ONE_OF_EACH if every else names
@@ -102,9 +102,9 @@ def up(
     Example: edge-sim cloud serve --bind docker &
              edge-sim board up --profile raspberry-pi-3
     """
-    from edge_sim.emulation import boards, images
     from edge_sim.emulation.boarddevices import DeviceBacking
-    from edge_sim.emulation.dockerboard import DockerBoard
+    from edge_sim.emulation.containers import boards, images
+    from edge_sim.emulation.containers.board import DockerBoard
     from edge_sim.profiles import load_profile
     from edge_sim.runs.agentprocess import AgentProcess
 
@@ -154,7 +154,7 @@ def up(
 @click.option("--all", "every", is_flag=True, help="All boards, and what killed runs left behind.")
 def down(names: tuple[str, ...], every: bool) -> None:
     """Remove boards, with their storage. Example: edge-sim board down raspberry-pi-3"""
-    from edge_sim.emulation import boards, dockernetwork
+    from edge_sim.emulation.containers import boards, networks
 
     if bool(names) == every:
         raise UsageError("board down takes the names of boards, or --all")
@@ -165,14 +165,14 @@ def down(names: tuple[str, ...], every: bool) -> None:
             boards.remove(engine, name)
             click.echo(f"removed {name}", err=True)
         if every:
-            boards.remove_network(engine, dockernetwork.SHARED)
+            boards.remove_network(engine, networks.SHARED)
 
 
 @command.command("ls")
 @_FORMAT
 def list_(fmt: str) -> None:
     """List the boards. Example: edge-sim board ls --format json"""
-    from edge_sim.emulation import boards
+    from edge_sim.emulation.containers import boards
 
     with _engine() as engine:
         found = boards.listed(engine)
@@ -190,7 +190,7 @@ def list_(fmt: str) -> None:
 @click.argument("name")
 def shell(name: str) -> None:
     """Open a shell on a board as its root. Example: edge-sim board shell raspberry-pi-3"""
-    from edge_sim.emulation import boards
+    from edge_sim.emulation.containers import boards
 
     docker = shutil.which("docker")
     if docker is None:
@@ -206,7 +206,7 @@ def shell(name: str) -> None:
 @click.option("--follow", is_flag=True, help="Go on until Ctrl-C or the board's end.")
 def logs(name: str, follow: bool) -> None:
     """Print what a board's agent has said, a JSON object a line. Example: edge-sim board logs raspberry-pi-3"""
-    from edge_sim.emulation import boards
+    from edge_sim.emulation.containers import boards
 
     with _engine() as engine:
         for part in boards.find(engine, name).logs(stream=True, follow=follow):
@@ -215,7 +215,7 @@ def logs(name: str, follow: bool) -> None:
 
 @contextlib.contextmanager
 def _engine() -> Iterator[Any]:
-    from edge_sim.emulation import engine
+    from edge_sim.emulation.containers import engine
 
     with contextlib.closing(engine.connect()) as client:
         yield client
@@ -248,12 +248,12 @@ def _reachable(mqtt: str) -> str:
 
 def _network(engine: Any, name: str, mqtt: str, marks: dict[str, str]) -> str:
     """Return the network from which the board reaches its broker: the shared one, or one of its own that leads out."""
-    from edge_sim.emulation import boards, dockernetwork
+    from edge_sim.emulation.containers import boards, networks
 
-    shared = dockernetwork.find(engine, dockernetwork.SHARED)
+    shared = networks.find(engine, networks.SHARED)
     if shared and shared.gateway == urlsplit(mqtt).hostname:
         return shared.name
-    return dockernetwork.make(engine, f"{boards.PREFIX}{name}", marks, internal=False).name
+    return networks.make(engine, f"{boards.PREFIX}{name}", marks, internal=False).name
 
 
 def _about(board: DockerBoard) -> dict[str, Any]:

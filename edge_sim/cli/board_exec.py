@@ -13,7 +13,7 @@ import click
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.dockerprogram import ContainerProgram
+    from edge_sim.emulation.containers.program import ContainerProgram
 
 _BLOCK = 1 << 16
 
@@ -29,8 +29,8 @@ def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
     Example: edge-sim board exec raspberry-pi-3 uname -m
              edge-sim board exec -i raspberry-pi-3 tar -xC /srv <data.tar
     """
-    from edge_sim.emulation import boards, engine
-    from edge_sim.emulation.dockerprogram import started
+    from edge_sim.emulation.containers import boards, engine
+    from edge_sim.emulation.containers.program import started
 
     program_argv = argv[1:] if argv[0] == "--" else argv
     if not program_argv:

@@ -113,13 +113,13 @@ def _address(bind: str) -> Iterator[str]:
         _check_address(bind)
         yield bind
         return
-    from edge_sim.emulation import boards, dockernetwork, engine
+    from edge_sim.emulation.containers import boards, engine, networks
 
     client = engine.connect()
     try:
-        yield dockernetwork.make(client, dockernetwork.SHARED, boards.labels()).gateway
+        yield networks.make(client, networks.SHARED, boards.labels()).gateway
     finally:
-        dockernetwork.remove_unused(client, dockernetwork.SHARED)
+        networks.remove_unused(client, networks.SHARED)
 
 
 def _check_address(text: str) -> None:

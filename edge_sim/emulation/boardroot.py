@@ -1,7 +1,7 @@
 """What a local board's directory holds, worked out before anything is made.
 
 ``plan`` turns a profile (and the files a scenario lays on the board) into a ``BoardPlan``: items, binds and device
-nodes as plain data, which ``boardmake`` carries out inside the board's namespaces. Paths are the board's.
+nodes as plain data, which ``local/make.py`` carries out inside the board's namespaces. Paths are the board's.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import DeviceProfile, load_profile
 
@@ -66,8 +66,8 @@ def _of_local(profile: DeviceProfile) -> list[dict[str, str]]:
 
 
 def _of_docker(profile: DeviceProfile, progress: Callable[[str], None]) -> list[dict[str, str]]:
-    from edge_sim.emulation import boards, dockernetwork, engine, images
-    from edge_sim.emulation.dockerboard import DockerBoard
+    from edge_sim.emulation.containers import boards, engine, images, networks
+    from edge_sim.emulation.containers.board import DockerBoard
 
     name = f"{boards.PREFIX}doctor-{os.getpid()}"
     with closing(engine.connect()) as client:
@@ -75,7 +75,7 @@ def _of_docker(profile: DeviceProfile, progress: Callable[[str], None]) -> list[
         image = images.build(profile.architecture, None, progress, client)
         marks = boards.labels(name, profile=profile, lasting=False)
         with (
-            dockernetwork.temporary(client, name, marks) as network,
+            networks.temporary(client, name, marks) as network,
             DockerBoard(profile, engine=client, image=image, network=network.name, name=name, labels=marks) as board,
         ):
             return certificate_for(board, profile)
@@ -87,14 +87,15 @@ def running_certificate(name: str, profile: DeviceProfile | None = None) -> tupl
     ``profile`` is what to judge it by, if not by its own. Raises UsageError when there is no such board or its
     profile is not known here, UnsupportedEnvironmentError without an engine.
     """
-    from edge_sim.emulation import boards, dockerprogram, engine
+    from edge_sim.emulation.containers import boards, engine
+    from edge_sim.emulation.containers.program import started
 
     with closing(engine.connect()) as client:
         container = boards.find(client, name)
         judged_by = profile or _profile_of(name, container)
 
         def execute(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-            program = dockerprogram.started(client, container.id, argv, umask=judged_by.umask)
+            program = started(client, container.id, argv, umask=judged_by.umask)
             try:
                 out, err = program.communicate(timeout=timeout)
             except subprocess.TimeoutExpired as error:

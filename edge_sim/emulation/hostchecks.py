@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import capabilities, engine
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation import capabilities
+from edge_sim.emulation.containers import engine
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.process import run
 from edge_sim.profiles import load_profile

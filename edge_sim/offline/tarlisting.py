@@ -61,7 +61,7 @@ def of_file(path: Path, greengrass_root: str) -> Listing:
 
 def of_image(name: str, greengrass_root: str) -> Listing:
     """List a Docker image that the engine has. Raises UsageError when it has none of that name."""
-    from edge_sim.emulation import engine
+    from edge_sim.emulation.containers import engine
 
     client = engine.connect()
     try:

@@ -19,7 +19,7 @@ from typing import Any
 
 from edge_sim.agent.functions import memory
 from edge_sim.emulation.capabilities import Proves
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.emulation.scenario import BoardFile, Scenario
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
@@ -110,8 +110,8 @@ def docker(
 
     ``broker`` is one that the boards must reach, None for the cloud's own.
     """
-    from edge_sim.emulation import boards, dockernetwork, engine, images
-    from edge_sim.emulation.dockerboard import DockerBoard
+    from edge_sim.emulation.containers import boards, engine, images, networks
+    from edge_sim.emulation.containers.board import DockerBoard
 
     if broker and any(place in broker.url for place in ("//127.", "//localhost", "//[::1]")):
         raise UsageError(
@@ -128,7 +128,7 @@ def docker(
         }
         prefix = f"{boards.PREFIX}run-{os.getpid()}"
         marks = boards.labels(lasting=False)
-        with dockernetwork.temporary(client, prefix, marks, internal=broker is None) as network:
+        with networks.temporary(client, prefix, marks, internal=broker is None) as network:
 
             @contextmanager
             def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import boards, dockernetwork, engine
-from edge_sim.emulation.dockerboard import DockerBoard
+from edge_sim.emulation.containers import boards, engine, networks
+from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.profiles import load_profile
 from tests.emulated.containers import NOT_RUN, RUN, image_of, none_run
@@ -45,7 +45,7 @@ def board_of(client: Any) -> Iterator[Callable[..., DockerBoard]]:
     """Make boards without an agent, on one network, that end with the test."""
     shared = f"edge-sim-test-{os.getpid()}"
     with (
-        dockernetwork.temporary(client, shared, boards.labels(lasting=False)) as network,
+        networks.temporary(client, shared, boards.labels(lasting=False)) as network,
         contextlib.ExitStack() as stack,
     ):
 

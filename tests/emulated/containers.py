@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation import bases, engine, images
+from edge_sim.emulation.containers import bases, engine, images
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.profiles import load_profile
 

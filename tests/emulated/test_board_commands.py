@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation import boards
+from edge_sim.emulation.containers import boards
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws

@@ -12,8 +12,8 @@ import pytest
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.run import ONE_OF_EACH
-from edge_sim.emulation import engine
-from edge_sim.emulation.dockerboard import DockerBoard
+from edge_sim.emulation.containers import engine
+from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests.emulated.containers import EXAMPLE, RUN, edge_sim, those_ready
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import bases, images
+from edge_sim.emulation.containers import bases, images
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests.emulated.containers import LIMIT_S, image_of, in_image
 
@@ -209,6 +209,6 @@ def hanging(client: Any) -> list[str]:
 def test_base_images_a_second_time_makes_nothing(client: Any) -> None:
     if any(bases.cached(architecture) is None for architecture in ARCHITECTURES):
         pytest.skip("not all four bases are there; make base-images")
-    argv = [sys.executable, "-m", "edge_sim.emulation.baseimages"]
+    argv = [sys.executable, "-m", "edge_sim.emulation.containers.baseimages"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=True)
     assert done.stdout.count("is there, nothing to do") == len(ARCHITECTURES)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from edge_sim.emulation.doctor import certificate, certificate_for
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import DeviceProfile, load_profile
 
 pytestmark = pytest.mark.root

@@ -13,7 +13,7 @@ import pytest
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a chroot and mounts")]
 
 PROGRAM = """
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
 
 with LocalBoard(load_profile("raspberry-pi-3")) as board:

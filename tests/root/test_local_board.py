@@ -24,7 +24,7 @@ import pytest
 
 from edge_sim.emulation import capabilities
 from edge_sim.emulation.boarddevices import DeviceBacking
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
@@ -52,7 +52,7 @@ except OSError as error:
 """
 DRIVER = """
 import os, sys, time
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
 with LocalBoard(load_profile("raspberry-pi-zero-w"), only=sys.argv[2:] or None) as board:
     sleep = "echo up; exec sleep " + sys.argv[1]
@@ -327,7 +327,7 @@ def test_without_subordinate_ids_the_command_that_helps_is_named() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become a user without subordinate ids")
     code = (
-        "from edge_sim.emulation.local import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
+        "from edge_sim.emulation.local.board import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
         "with LocalBoard(load_profile('raspberry-pi-zero-w')) as b:\n"
         "    print(b.mode, b.proves.owners, b.proves.missing[0].help)\nprint(b.root.exists())"
     )
@@ -351,7 +351,7 @@ def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
         shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "edge_sim").chmod(0o700)
     code = (
-        "from edge_sim.emulation.local import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
+        "from edge_sim.emulation.local.board import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
         "from edge_sim.errors import EdgeSimError\n"
         "try:\n    LocalBoard(load_profile('raspberry-pi-3')).__enter__()\n"
         "except EdgeSimError as error:\n    print(error.exit_status, error.hint)"
@@ -393,7 +393,7 @@ def python_for(uid: int, gid: int) -> tuple[str, dict[str, str]]:
     told = ""
     for python, more in ((sys.executable, {}), ("/usr/bin/python3", {"PYTHONPATH": packages})):
         environment = {**os.environ, **more}
-        argv = [python, "-c", "import pytest, yaml, edge_sim.emulation.local"]
+        argv = [python, "-c", "import pytest, yaml, edge_sim.emulation.local.board"]
         try:
             tried = subprocess.run(
                 argv, user=uid, group=gid, extra_groups=[], env=environment, cwd="/", capture_output=True, timeout=60

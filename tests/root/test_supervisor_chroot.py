@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from edge_sim.emulation.local import LocalBoard
+from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
 
 pytestmark = pytest.mark.root

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge_sim.cli.doctor import certificate_table, table
-from edge_sim.emulation import engine, hostchecks
-from edge_sim.emulation.engine import Interpreter
+from edge_sim.emulation import hostchecks
+from edge_sim.emulation.containers import engine
+from edge_sim.emulation.containers.engine import Interpreter
 from edge_sim.emulation.hostchecks import Check, missing
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import bases, engine, images
+from edge_sim.emulation.containers import bases, engine, images
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,7 @@ def test_the_context_holds_the_agent_and_nothing_of_the_simulator() -> None:
     assert {"Dockerfile", "edge_sim/agent/loop.py", "edge_sim/greengrass/plan.py", "edge_sim/cli/main.py"} <= {*names}
     assert [
         name for name in names if name.startswith(("edge_sim/cloud", "edge_sim/emulation", "edge_sim/runs", "tests"))
-    ] == ["edge_sim/emulation/dockerinit.py"]
+    ] == ["edge_sim/emulation/containers/init.py"]
     assert not [name for name in names if not name.endswith(".py") and name != "Dockerfile"]
 
 

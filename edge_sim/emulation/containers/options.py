@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import dockerdevices
 from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.containers import devices
 from edge_sim.profiles import DeviceProfile
 
 INIT = "/usr/lib/edge-sim/init.pyc"
-"""``dockerinit`` in the image, compiled when that was built."""
+"""``init`` in the image, compiled when that was built."""
 PYTHON = "/usr/bin/python3"
 PIDS = 256
 """Processes and threads of a board; under QEMU each process has a thread more."""
@@ -55,7 +55,7 @@ class Wanted:
     loops: Mapping[str, str] = field(default_factory=dict)
 
 
-def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
+def for_create(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
     """Return the keyword arguments of the docker SDK's ``containers.create``."""
     memory = f"{profile.memory_kib}k"
     return {
@@ -72,7 +72,7 @@ def options(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str
         "cap_drop": ["ALL"],
         "cap_add": list(capabilities(contained=wanted.contained)),
         "security_opt": list(_security(wanted)),
-        "devices": dockerdevices.passed(plan.devices, wanted.loops),
+        "devices": devices.passed(plan.devices, wanted.loops),
         "volumes": {
             wanted.volume: {"bind": profile.greengrass.root, "mode": "rw"},
             **{str(host): {"bind": board, "mode": "rw"} for board, host in wanted.binds.items()},
@@ -99,10 +99,10 @@ def environment(architecture: str) -> dict[str, str]:
 
 
 def for_init(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
-    """Return what ``dockerinit`` reads at its PLAN: plain values, written as a Python literal."""
+    """Return what ``init`` reads at its PLAN: plain values, written as a Python literal."""
     return {
         "volumes": [profile.greengrass.root],
-        "devices": dockerdevices.for_init(plan.devices),
+        "devices": devices.for_init(plan.devices),
         "may_mount": wanted.contained,
         "life": wanted.life,
     }
@@ -110,7 +110,7 @@ def for_init(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[st
 
 def notes(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> Iterator[str]:
     """Yield what differs from a real board, or what this container may do, one sentence each."""
-    yield from dockerdevices.notes(plan.devices)
+    yield from devices.notes(plan.devices)
     granted = ", ".join(capabilities(contained=wanted.contained))
     yield f"capabilities: {granted}" + ("" if wanted.contained else "; none for mounts, so no containerised function")
     if wanted.contained:

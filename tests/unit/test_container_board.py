@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation import boardroot, boards, dockerinit, dockeroptions, dockertree
+from edge_sim.emulation import boardroot
 from edge_sim.emulation.boarddevices import DeviceBacking
-from edge_sim.emulation.dockeroptions import Wanted
-from edge_sim.emulation.dockerprogram import ContainerProgram
+from edge_sim.emulation.containers import boards, init, options, tree
+from edge_sim.emulation.containers.options import Wanted
+from edge_sim.emulation.containers.program import ContainerProgram
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.profiles import DeviceProfile, load_profile
 
@@ -32,18 +33,18 @@ def wanted(**changes: Any) -> Wanted:
     return Wanted(name="b", image="i", network="n", volume="v", labels={"edge-sim.board": "b"}, **values)
 
 
-def options(profile: DeviceProfile, **changes: Any) -> dict[str, Any]:
-    return dockeroptions.options(profile, boardroot.plan(profile), wanted(**changes))
+def asked_for(profile: DeviceProfile, **changes: Any) -> dict[str, Any]:
+    return options.for_create(profile, boardroot.plan(profile), wanted(**changes))
 
 
 def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
     plan = boardroot.plan(profile, **scenario)
-    init = dockeroptions.for_init(profile, plan, wanted(life=True))
-    items = (*dockertree.items(profile, plan), *dockertree.own_files(init, {"thing": "t"}))
-    with dockertree.archive(items, profile, "1.10.0") as file, tarfile.open(fileobj=file) as tar:
+    told = options.for_init(profile, plan, wanted(life=True))
+    items = (*tree.items(profile, plan), *tree.own_files(told, {"thing": "t"}))
+    with tree.archive(items, profile, "1.10.0") as file, tarfile.open(fileobj=file) as tar:
         members = tar.getmembers()
         names = [member.name for member in members]
-        assert f"/{names[-1]}" == dockerinit.LAID
+        assert f"/{names[-1]}" == init.LAID
         for name in names:
             above = str(Path(name).parent)
             assert above == "." or above not in names[names.index(name) :], f"{name} comes before {above}"
@@ -51,7 +52,7 @@ def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
 
 
 def test_a_board_gets_no_right_that_its_functions_do_not_need() -> None:
-    plain, contained = options(ZERO, contained=False), options(ZERO, contained=True)
+    plain, contained = asked_for(ZERO, contained=False), asked_for(ZERO, contained=True)
     assert plain["cap_drop"] == contained["cap_drop"] == ["ALL"]
     assert set(contained["cap_add"]) - set(plain["cap_add"]) == {"SYS_ADMIN", "SYS_CHROOT"}
     assert not {"SYS_ADMIN", "SYS_CHROOT", "MKNOD", "NET_ADMIN", "NET_RAW", "SYS_PTRACE"} & set(plain["cap_add"])
@@ -60,33 +61,33 @@ def test_a_board_gets_no_right_that_its_functions_do_not_need() -> None:
 
 
 def test_apparmor_is_let_go_only_where_mounts_need_it() -> None:
-    assert "apparmor=unconfined" not in options(ZERO, contained=False, apparmor=True)["security_opt"]
-    assert "apparmor=unconfined" in options(ZERO, contained=True, apparmor=True)["security_opt"]
+    assert "apparmor=unconfined" not in asked_for(ZERO, contained=False, apparmor=True)["security_opt"]
+    assert "apparmor=unconfined" in asked_for(ZERO, contained=True, apparmor=True)["security_opt"]
     plan = boardroot.plan(ZERO)
-    assert any("AppArmor" in note for note in dockeroptions.notes(ZERO, plan, wanted(apparmor=True)))
-    assert not any("AppArmor" in note for note in dockeroptions.notes(ZERO, plan, wanted()))
+    assert any("AppArmor" in note for note in options.notes(ZERO, plan, wanted(apparmor=True)))
+    assert not any("AppArmor" in note for note in options.notes(ZERO, plan, wanted()))
 
 
 def test_granted_capabilities_are_named_in_the_notes() -> None:
-    (granted,) = [n for n in dockeroptions.notes(ZERO, boardroot.plan(ZERO), wanted()) if n.startswith("capabilities")]
-    assert all(name in granted for name in dockeroptions.capabilities(contained=True))
+    (granted,) = [n for n in options.notes(ZERO, boardroot.plan(ZERO), wanted()) if n.startswith("capabilities")]
+    assert all(name in granted for name in options.capabilities(contained=True))
 
 
 def test_limits_are_the_profiles_and_never_more_than_this_machine() -> None:
-    made = options(ZERO)
+    made = asked_for(ZERO)
     assert made["mem_limit"] == made["memswap_limit"] == f"{512 * 1024}k"
     assert made["nano_cpus"] == 1_000_000_000
-    assert options(PI3, cpus=2)["nano_cpus"] == 2_000_000_000
+    assert asked_for(PI3, cpus=2)["nano_cpus"] == 2_000_000_000
     assert 0 < made["pids_limit"] <= 512
 
 
 def test_only_armv6_tells_qemu_which_processor_to_be() -> None:
-    assert options(ZERO)["environment"] == {"QEMU_CPU": "arm1176"}
-    assert options(PI3)["environment"] == {}
+    assert asked_for(ZERO)["environment"] == {"QEMU_CPU": "arm1176"}
+    assert asked_for(PI3)["environment"] == {}
 
 
 def test_devices_are_passed_one_by_one_and_terminals_are_made_inside() -> None:
-    passed = options(ZERO)["devices"]
+    passed = asked_for(ZERO)["devices"]
     assert "/dev/zero:/dev/gpiomem:rw" in passed
     assert not [device for device in passed if "tty" in device or "mmcblk" in device]
     for_init = {device["path"]: device for device in _init(ZERO)["devices"]}
@@ -106,7 +107,7 @@ def test_a_scenarios_lines_replace_the_gps(tmp_path: Path) -> None:
 
 def test_the_first_process_reads_its_plan_as_a_literal() -> None:
     plan = _init(ZERO)
-    (text,) = [item.text for item in dockertree.own_files(plan, None) if item.path == dockerinit.PLAN]
+    (text,) = [item.text for item in tree.own_files(plan, None) if item.path == init.PLAN]
     assert ast.literal_eval(text) == plan
 
 
@@ -118,8 +119,8 @@ def test_the_tree_is_the_boards_own_and_nothing_of_this_machine() -> None:
     assert found["/greengrass/ggc/core"].linkname == "packages/1.10.0"
     assert found["/greengrass/ggc/packages/1.10.0/greengrassd"].mode == 0o755
     assert found["/greengrass/config/config.json"].mode == 0o644
-    assert found[dockertree.AGENT_CONFIG].mode == 0o600
-    here = [sys.prefix, str(Path(dockertree.__file__).parents[1]), "/etc/alternatives", "/etc/hosts", "/proc", "/dev"]
+    assert found[tree.AGENT_CONFIG].mode == 0o600
+    here = [sys.prefix, str(Path(tree.__file__).parents[2]), "/etc/alternatives", "/etc/hosts", "/proc", "/dev"]
     assert not [path for path in found if path in here or any(path.startswith(f"{top}/") for top in here)]
     assert "/bin" not in found
 
@@ -129,7 +130,7 @@ def test_openwrts_links_replace_the_images_directories() -> None:
     assert found["/var"].issym()
     assert found["/var"].linkname == "tmp"
     assert found["/etc/openwrt_release"].isfile()
-    assert options(OPENWRT)["tmpfs"] == {}
+    assert asked_for(OPENWRT)["tmpfs"] == {}
 
 
 def test_a_scenarios_files_keep_owner_group_and_mode(tmp_path: Path) -> None:
@@ -142,8 +143,8 @@ def test_a_scenarios_files_keep_owner_group_and_mode(tmp_path: Path) -> None:
 
 def test_files_below_run_keep_it_from_being_in_memory(tmp_path: Path) -> None:
     file = BoardFile(path="/run/station", copy=tmp_path)
-    assert "/run" in options(PI3)["tmpfs"]
-    assert not dockeroptions.options(PI3, boardroot.plan(PI3, files=[file]), wanted())["tmpfs"]
+    assert "/run" in asked_for(PI3)["tmpfs"]
+    assert not options.for_create(PI3, boardroot.plan(PI3, files=[file]), wanted())["tmpfs"]
 
 
 def test_what_a_dead_process_left_is_told_from_what_a_living_one_uses() -> None:
@@ -178,15 +179,15 @@ def test_a_program_runs_until_its_stream_ends() -> None:
 
 
 def test_patience_ends_with_the_next_moment() -> None:
-    life = dockerinit.Life()
-    assert dockerinit.patience(life, None) is None
+    life = init.Life()
+    assert init.patience(life, None) is None
     life.deadline = 0.0
-    assert dockerinit.patience(life, None) == 0
+    assert init.patience(life, None) == 0
 
 
 def _init(profile: DeviceProfile, **scenario: Any) -> dict[str, Any]:
     plan = boardroot.plan(profile, **scenario)
-    return dockeroptions.for_init(profile, plan, wanted())
+    return options.for_init(profile, plan, wanted())
 
 
 def _connection(end: socket.socket) -> Any:

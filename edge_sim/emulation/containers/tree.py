@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from edge_sim.emulation import dockerdevices, dockerinit
 from edge_sim.emulation.boardroot import BoardPlan, Item
+from edge_sim.emulation.containers import devices, init
 from edge_sim.emulation.corebuild import install_core
 from edge_sim.profiles import DeviceProfile
 
@@ -46,7 +46,7 @@ def items(profile: DeviceProfile, plan: BoardPlan) -> tuple[Item, ...]:
 
 def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> tuple[Item, ...]:
     """Return edge_sim's files on the board."""
-    found = [Item(path=dockerinit.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
+    found = [Item(path=init.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
     if agent is not None:
         found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
         found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
@@ -55,7 +55,7 @@ def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any] | None) -> 
 
 def frames(plan: BoardPlan) -> tuple[Item, ...]:
     """Return the files that the board's first process feeds to its devices; only root reads them."""
-    files = {path: file for device in plan.devices for path, file in dockerdevices.frames(device).items()}
+    files = {path: file for device in plan.devices for path, file in devices.frames(device).items()}
     folders = {str(folder): None for path in files for folder in list(PurePosixPath(path).parents)[1::-1]}
     directories = [Item(path=folder, type="directory", mode=0o700) for folder in folders]
     return (*directories, *(Item(path=path, type="file", mode=0o600, source=file) for path, file in files.items()))
@@ -71,7 +71,7 @@ def archive(laid: Sequence[Item], profile: DeviceProfile, core: str | None) -> I
             if core:
                 for item in factory(profile, core):
                     _add(into, item)
-            _add(into, Item(path=dockerinit.LAID, type="file", mode=0o644))
+            _add(into, Item(path=init.LAID, type="file", mode=0o644))
     except BaseException:
         file.close()
         raise

@@ -1,6 +1,6 @@
 """``--driver docker``: a board that is a container of the profile's own architecture, run by QEMU where needed.
 
-    volume and container made ─► started ─► tree laid into it: ``dockerinit`` makes /dev, says so, lets the agent begin
+    volume and container made ─► started ─► tree laid into it: ``init`` makes /dev, says so, lets the agent begin
 
 The tree is made while the engine starts the container, and the agent imports its modules while the tree is laid. The
 agent is the board's service: it starts with the container, also after ``docker restart``. What the board is (its
@@ -22,10 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from edge_sim.emulation import boardroot, dockeroptions, dockerstorage, dockertree
+from edge_sim.emulation import boardroot
 from edge_sim.emulation.capabilities import Proves
-from edge_sim.emulation.dockerprogram import ContainerProgram, started
-from edge_sim.emulation.engine import sets_firewall
+from edge_sim.emulation.containers import options, storage, tree
+from edge_sim.emulation.containers.engine import sets_firewall
+from edge_sim.emulation.containers.program import ContainerProgram, started
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.profiles import DeviceProfile
@@ -53,7 +54,7 @@ class DockerBoard:
     """
 
     root = "/"
-    agent_config = dockertree.AGENT_CONFIG
+    agent_config = tree.AGENT_CONFIG
     program: ContainerProgram
     machine: str
     notes: tuple[str, ...]
@@ -86,7 +87,7 @@ class DockerBoard:
         self._container: Any = None
         self._closing = threading.Lock()
         self._libc = "glibc"
-        self._wanted = dockeroptions.Wanted(
+        self._wanted = options.Wanted(
             name=name,
             image=image,
             network=network,
@@ -94,7 +95,7 @@ class DockerBoard:
             labels=labels or {},
             contained=contained,
             life=not lasting,
-            agent=("edge_sim.agent.program", self.root, dockertree.AGENT_CONFIG) if agent else (),
+            agent=("edge_sim.agent.program", self.root, tree.AGENT_CONFIG) if agent else (),
             binds={board: host.resolve() for board, host in (binds or {}).items()},
             cpus=os.cpu_count() or 1,
             apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
@@ -127,7 +128,7 @@ class DockerBoard:
         facts = self.profile.facts()
         absent = {device.path for device in self.profile.devices} - {device.path for device in self._plan.devices}
         paths = {path: node for path, node in facts.paths.items() if path not in absent}
-        for item in dockertree.items(self.profile, self._plan):
+        for item in tree.items(self.profile, self._plan):
             mode = 0o777 if item.type == "link" else item.mode
             paths[item.path] = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
         return replace(facts, paths=paths)
@@ -189,40 +190,40 @@ class DockerBoard:
             container, self._container = self._container, None
             try:
                 if container is not None:
-                    dockerstorage.remove_container(container)
+                    storage.remove_container(container)
                 if hasattr(self, "program"):
                     self.program.close()
             finally:
-                dockerstorage.remove(self._engine, self._wanted.volume)
+                storage.remove(self._engine, self._wanted.volume)
 
     def _make(self) -> None:
         profile = self.profile
-        storage = dockerstorage.make(
+        made = storage.make(
             self._engine, self._wanted.volume, profile.greengrass.root, profile.storage_kib, self._wanted.labels
         )
         with self._loops() as wanted:
-            self._container = self._engine.containers.create(**dockeroptions.options(profile, self._plan, wanted))
-        self.notes = (*dockeroptions.notes(profile, self._plan, wanted), storage.note)
+            self._container = self._engine.containers.create(**options.for_create(profile, self._plan, wanted))
+        self.notes = (*options.notes(profile, self._plan, wanted), made.note)
 
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
-        init = dockeroptions.for_init(self.profile, self._plan, self._wanted)
-        own = (*dockertree.own_files(init, self._agent), *dockertree.frames(self._plan))
-        return dockertree.archive((*dockertree.items(self.profile, self._plan), *own), self.profile, self._core)
+        init = options.for_init(self.profile, self._plan, self._wanted)
+        own = (*tree.own_files(init, self._agent), *tree.frames(self._plan))
+        return tree.archive((*tree.items(self.profile, self._plan), *own), self.profile, self._core)
 
     @contextlib.contextmanager
-    def _loops(self) -> Iterator[dockeroptions.Wanted]:
+    def _loops(self) -> Iterator[options.Wanted]:
         """Make the board's block devices for a container that is made inside the with block, and then owns them."""
         loops: dict[str, str] = {}
         try:
             for device in self._plan.devices:
                 if device.backing == "loop":
-                    loops[device.path] = dockerstorage.block_device(self.name, device.path, device.size_kib)
-            labels = {**self._wanted.labels, dockerstorage.LOOP_LABEL: " ".join(loops.values())}
+                    loops[device.path] = storage.block_device(self.name, device.path, device.size_kib)
+            labels = {**self._wanted.labels, storage.LOOP_LABEL: " ".join(loops.values())}
             yield replace(self._wanted, loops=loops, labels=labels)
         except BaseException:
             for loop in loops.values():
-                dockerstorage.detach(loop, self.name)
+                storage.detach(loop, self.name)
             raise
 
     def _start(self) -> None:
@@ -234,9 +235,9 @@ class DockerBoard:
             connection, argv=[self._wanted.name], status=self._status, send=lambda number: self._signal(number)
         )
         with ThreadPoolExecutor(1) as aside:
-            tree = aside.submit(self._tree)
+            laid = aside.submit(self._tree)
             container.start()
-            with tree.result() as archive:
+            with laid.result() as archive:
                 container.put_archive("/", archive)
         about = self._first_words()
         self.machine, self._libc = about["machine"], about["libc"]

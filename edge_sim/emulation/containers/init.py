@@ -1,6 +1,6 @@
 """The first process of a board in a container: ``python3 -I -S init.pyc UMASK [MODULE ARGUMENT ...]``, in its image.
 
-It waits for what ``dockertree`` lays, gives the device nodes their groups and modes, opens a pseudo terminal for each
+It waits for what ``tree`` lays, gives the device nodes their groups and modes, opens a pseudo terminal for each
 serial device and answers there, says one JSON line, ``{"event": "board", "machine", "libc", "notes"}``, has the agent
 begin, whose lines follow, and reaps. The agent is a fork that goes on in this interpreter and imports its modules in
 the meantime: to start Python once more would cost as much as they do. The board ends with the agent, on SIGTERM (which

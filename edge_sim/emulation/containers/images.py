@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import engine
-from edge_sim.emulation.bases import NEWEST_FILE, Base, Progress, cached, digest
+from edge_sim.emulation.containers import engine
+from edge_sim.emulation.containers.bases import NEWEST_FILE, Base, Progress, cached, digest
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 BUILD_LIMIT_S = 1200.0
 """For one image. On a base of ours it takes seconds; apt under QEMU takes minutes."""
 SILENCE_LIMIT_S = 300
 """How long a step may say nothing: an illegal instruction under QEMU can hang instead of ending."""
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _OPENERS: Mapping[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 

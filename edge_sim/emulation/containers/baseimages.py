@@ -1,4 +1,4 @@
-"""``python -m edge_sim.emulation.baseimages``: the bases of all four architectures, made and in the engine.
+"""``python -m edge_sim.emulation.containers.baseimages``: the bases of all four architectures, made and in the engine.
 
 This is ``make base-images``. What is there already is not made again; one that cannot be made is told, the others are.
 """
@@ -12,7 +12,7 @@ import sys
 import click
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation import bases, engine, images
+from edge_sim.emulation.containers import bases, engine, images
 from edge_sim.errors import EdgeSimError
 
 

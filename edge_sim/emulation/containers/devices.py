@@ -1,7 +1,7 @@
 """A container's device nodes, worked out before the container is made: pure, from the board's plan.
 
 Nodes of the kernel and of this machine come from the engine, one ``--device`` for each; the board's first process
-(``dockerinit``) gives them their groups and modes, and makes the pseudo terminals. Nothing needs CAP_MKNOD.
+(``init``) gives them their groups and modes, and makes the pseudo terminals. Nothing needs CAP_MKNOD.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def passed(devices: Sequence[BoardDevice], loops: Mapping[str, str]) -> list[str
 
 
 def for_init(devices: Sequence[BoardDevice]) -> list[dict[str, Any]]:
-    """Return what ``dockerinit`` has to know of each node; ``says`` has an entry a second, ``feeds`` are files."""
+    """Return what ``init`` has to know of each node; ``says`` has an entry a second, ``feeds`` are files."""
     return [
         {
             "path": device.path,

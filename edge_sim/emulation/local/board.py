@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from edge_sim.emulation import boardroot
 from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
-from edge_sim.emulation.keeper import Keeper, RefusedError
-from edge_sim.emulation.program import Program
+from edge_sim.emulation.local.keeper import Keeper, RefusedError
+from edge_sim.emulation.local.program import Program
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.profiles import DeviceProfile

@@ -1,4 +1,4 @@
-"""The two processes that are a local board: its keeper and its first process. ``python -m …boardinit FD``.
+"""The two processes that are a local board: its keeper and its first process. ``python -m …local.init FD``.
 
     driver ──socket── keeper            outside the board: makes the directory, and removes it at the end
                         └─ PID 1        inside: makes the tree, mounts, answers at devices, reaps
@@ -30,9 +30,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from edge_sim.emulation import boardmake, peripherals
-from edge_sim.emulation import namespaces as ns
+from edge_sim.emulation import peripherals
 from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.local import make
+from edge_sim.emulation.local import namespaces as ns
 
 _END_LIMIT_MS = 5000
 
@@ -116,9 +117,9 @@ def _directory(order: Mapping[str, Any]) -> Path:
 
 def _ready_without_namespaces(line: Line, root: Path, order: Mapping[str, Any]) -> None:
     plan = BoardPlan.from_json(order["plan"])
-    owners = boardmake.make_items(root, plan.items)
-    notes = boardmake.make_nodes(root, plan)
-    proven = {"owners": owners, "identities": boardmake.can_switch_ids(), "mounts": False}
+    owners = make.make_items(root, plan.items)
+    notes = make.make_nodes(root, plan)
+    proven = {"owners": owners, "identities": make.can_switch_ids(), "mounts": False}
     line.send("ready", root=str(root), notes=notes, **proven)
 
 
@@ -147,7 +148,7 @@ def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int, keeper: 
         line.send("ready", root=str(root), notes=notes, **proven)
         line.connection.close()
         peripherals.serve(peers, alive)
-    except boardmake.UnreadablePythonError as error:
+    except make.UnreadablePythonError as error:
         line.send("unusable", error=str(error), hint=f"chmod -R go+rX {error.path}")
     except BaseException as error:
         line.send("failed", error=_reason(error))
@@ -159,13 +160,13 @@ def _make_board(root: Path, plan: BoardPlan, keeper: int) -> tuple[list[peripher
     ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWIPC | ns.CLONE_NEWUTS, "mount, ipc and uts namespaces")
     _seal(str(root), keeper)
     ns.set_hostname(plan.hostname)
-    owners = boardmake.make_items(root, plan.items)
-    boardmake.mount_binds(root, plan.binds)
-    notes = [boardmake.mount_proc(target) for target in (str(root / "proc"), "/proc")]
-    peers, device_notes = boardmake.mount_dev(root, plan)
-    proven = {"owners": owners, "identities": boardmake.can_switch_ids(), "mounts": True}
+    owners = make.make_items(root, plan.items)
+    make.mount_binds(root, plan.binds)
+    notes = [make.mount_proc(target) for target in (str(root / "proc"), "/proc")]
+    peers, device_notes = make.mount_dev(root, plan)
+    proven = {"owners": owners, "identities": make.can_switch_ids(), "mounts": True}
     if proven["identities"]:
-        boardmake.check_python(root)
+        make.check_python(root)
     return peers, proven, [note for note in notes if note] + device_notes
 
 

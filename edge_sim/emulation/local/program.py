@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_sim.emulation import namespaces
+from edge_sim.emulation.local import namespaces
 
 
 class Program(subprocess.Popen[str]):

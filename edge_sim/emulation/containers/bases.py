@@ -52,7 +52,7 @@ class Base:
 def cache_directory() -> Path:
     """Return where bases are kept: $EDGE_SIM_CACHE, else ``.cache`` beside the package; ``bases`` in it."""
     top = os.environ.get("EDGE_SIM_CACHE")
-    return (Path(top) if top else Path(__file__).resolve().parents[2] / ".cache") / "bases"
+    return (Path(top) if top else Path(__file__).resolve().parents[3] / ".cache") / "bases"
 
 
 def cached(architecture: str) -> Base | None:

@@ -34,7 +34,7 @@ class Keeper:
         environment = {**os.environ, "PYTHONPATH": _python_path()}
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge_sim.emulation.boardinit", str(theirs.fileno())],
+                [sys.executable, "-m", "edge_sim.emulation.local.init", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -141,6 +141,6 @@ class Keeper:
 
 def _python_path() -> str:
     """Return a PYTHONPATH with which a child finds the edge_sim that is running, installed or not."""
-    package = str(Path(__file__).resolve().parents[2])
+    package = str(Path(__file__).resolve().parents[3])
     rest = os.environ.get("PYTHONPATH", "")
     return f"{package}{os.pathsep}{rest}" if rest else package

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import edge_sim
-from edge_sim.emulation import namespaces as ns
 from edge_sim.emulation.boarddevices import BoardDevice
 from edge_sim.emulation.boardroot import Bind, BoardPlan, Item
+from edge_sim.emulation.local import namespaces as ns
 from edge_sim.emulation.peripherals import Peer, peer_for
 from edge_sim.emulation.pty import open_pair
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sim.emulation import dockernetwork, dockerstorage
+from edge_sim.emulation.containers import networks, storage
 from edge_sim.errors import UsageError
 from edge_sim.profiles import DeviceProfile
 
@@ -70,33 +70,33 @@ def remove(engine: Any, name: str) -> None:
 
     Raises UsageError when there is no such board.
     """
-    dockerstorage.remove_container(find(engine, name))
+    storage.remove_container(find(engine, name))
     for volume in engine.volumes.list(filters={"label": f"{BOARD}={name}"}):
-        dockerstorage.remove(engine, volume.name)
+        storage.remove(engine, volume.name)
     for network in engine.networks.list(filters={"label": f"{BOARD}={name}"}):
-        dockernetwork.remove(engine, network.name)
-    remove_network(engine, dockernetwork.SHARED)
+        networks.remove(engine, network.name)
+    remove_network(engine, networks.SHARED)
 
 
 def remove_network(engine: Any, name: str) -> None:
     """Remove a board's network; the shared one only when nobody uses it."""
-    if name == dockernetwork.SHARED:
-        dockernetwork.remove_unused(engine, name)
+    if name == networks.SHARED:
+        networks.remove_unused(engine, name)
     else:
-        dockernetwork.remove(engine, name)
+        networks.remove(engine, name)
 
 
 def remove_ownerless(engine: Any) -> None:
     """Remove what runs left behind that were killed before they could."""
     for container in engine.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
         if _is_ownerless(container.labels):
-            dockerstorage.remove_container(container)
+            storage.remove_container(container)
     for volume in engine.volumes.list(filters={"label": OWNER}):
         if _is_ownerless(volume.attrs.get("Labels") or {}):
-            dockerstorage.remove(engine, volume.name)
+            storage.remove(engine, volume.name)
     for network in engine.networks.list(filters={"label": OWNER}):
         if _is_ownerless(network.attrs.get("Labels") or {}):
-            dockernetwork.remove(engine, network.name)
+            networks.remove(engine, network.name)
 
 
 def _board(container: Any) -> Board:
