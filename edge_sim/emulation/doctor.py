@@ -88,22 +88,14 @@ def running_certificate(name: str, profile: DeviceProfile | None = None) -> tupl
     profile is not known here, UnsupportedEnvironmentError without an engine.
     """
     from edge_sim.emulation.containers import boards, engine
-    from edge_sim.emulation.containers.program import started
+    from edge_sim.emulation.containers.program import completed, started
 
     with closing(engine.connect()) as client:
         container = boards.find(client, name)
         judged_by = profile or _profile_of(name, container)
 
         def execute(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-            program = started(client, container.id, argv, umask=judged_by.umask)
-            try:
-                out, err = program.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired as error:
-                program.kill()
-                raise UnsupportedEnvironmentError(f"{name}: no answer after {timeout:g} s") from error
-            finally:
-                program.close()
-            return subprocess.CompletedProcess(list(argv), program.returncode or 0, out, err)
+            return completed(started(client, container.id, argv, umask=judged_by.umask), timeout)
 
         return judged_by.name, _ask(execute, ("edge-sim", "agent"), "/", judged_by)
 

@@ -26,7 +26,7 @@ from edge_sim.emulation import boardroot
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.containers import options, storage, tree
 from edge_sim.emulation.containers.engine import sets_firewall
-from edge_sim.emulation.containers.program import ContainerProgram, started
+from edge_sim.emulation.containers.program import ContainerProgram, completed, started
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
 from edge_sim.profiles import DeviceProfile
@@ -174,15 +174,7 @@ class DockerBoard:
 
         Raises UnsupportedEnvironmentError when it takes longer than ``timeout`` seconds, or the board has ended.
         """
-        program = self.popen(argv, env=env, cwd=cwd)
-        try:
-            out, err = program.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            program.kill()
-            raise UnsupportedEnvironmentError(f"{argv[0]}: no end after {timeout:g} s on the board") from error
-        finally:
-            program.close()
-        return subprocess.CompletedProcess(list(argv), program.returncode or 0, out, err)
+        return completed(self.popen(argv, env=env, cwd=cwd), timeout)
 
     def close(self) -> None:
         """End the board: its processes, its container, its volume. Safe to call again, and from another thread."""

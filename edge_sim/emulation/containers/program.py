@@ -177,3 +177,18 @@ def buffered(connection: Any) -> Any:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def completed(program: ContainerProgram, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Wait for the end of ``program`` and return its status and output; it is closed then.
+
+    Raises UnsupportedEnvironmentError when it takes longer than ``timeout`` seconds; it is killed then.
+    """
+    try:
+        out, err = program.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        program.kill()
+        raise UnsupportedEnvironmentError(f"{program.args[0]}: no end after {timeout:g} s on the board") from error
+    finally:
+        program.close()
+    return subprocess.CompletedProcess(program.args, program.returncode or 0, out, err)
