@@ -34,6 +34,7 @@ class Limits:
     extension_bytes: int = MIB
     """One PAX or long-name header of a tar, the whole header of a gzip."""
     component_bytes: int = 255
+    """Of one name; no file system takes more than these 255 (NAME_MAX)."""
     path_bytes: int = 1024
     depth: int = 32
     """Components of one path."""

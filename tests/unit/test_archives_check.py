@@ -178,6 +178,15 @@ def test_what_a_setting_would_let_through_is_refused_with_its_name(tmp_path: Pat
     assert check(file, limits=Limits(links="copy")).faults == ()
 
 
+def test_no_setting_makes_a_name_longer_than_a_file_system_takes(tmp_path: Path) -> None:
+    file = tmp_path / "m.tar.gz"
+    for length, refused in ((255, False), (256, True)):
+        file.write_bytes(tgz(pax(record(b"path", b"n" * length)), entry("x")))
+        faults = check(file, limits=Limits(component_bytes=1000)).faults
+        assert [fault.brief.partition("has ")[2] for fault in faults] == ["a component longer than 255 bytes"] * refused
+        assert [fault.hint for fault in faults] == ["shorten it"] * refused
+
+
 @pytest.mark.parametrize("limit", ["size=1", "entries", "entries=-1", "entries=1e3", "links=3", "entries=" + "9" * 19])
 def test_a_bad_limit_is_usage(tmp_path: Path, limit: str) -> None:
     (tmp_path / "m.tar.gz").write_bytes(tgz(entry("x")))

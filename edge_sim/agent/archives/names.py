@@ -14,6 +14,9 @@ from edge_sim.limits import Limits
 
 Parts = tuple[str, ...]
 
+_NAME_MAX = 255
+"""Bytes of one name that Linux's file systems take."""
+
 RESERVED = frozenset({".manifest", "current", "journal"})
 """Top-level names kept for the program that deploys."""
 
@@ -34,10 +37,10 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
     if directory:
         text = text.removesuffix("/")
     if len(text.encode()) > limits.path_bytes:
-        raise _refused(raw, f"is longer than {limits.path_bytes} bytes", limit="path_bytes")
+        raise _refused(raw, f"is longer than {limits.path_bytes} bytes", hint=_shorten("path_bytes"))
     found = tuple(text.split("/"))
     if len(found) > limits.depth:
-        raise _refused(raw, f"is deeper than {limits.depth} directories", limit="depth")
+        raise _refused(raw, f"is deeper than {limits.depth} directories", hint=_shorten("depth"))
     for part in found:
         _check_component(part, raw, limits)
     if _folded(found[0]) in RESERVED:
@@ -125,8 +128,10 @@ def _check_component(part: str, raw: bytes, limits: Limits) -> None:
     compatible = part if part.isascii() else unicodedata.normalize("NFKC", part)
     if compatible in ("", ".", ".."):
         raise _refused(raw, "is not a plain relative path")
-    if len(part.encode()) > limits.component_bytes:
-        raise _refused(raw, f"has a component longer than {limits.component_bytes} bytes", limit="component_bytes")
+    longest = min(limits.component_bytes, _NAME_MAX)
+    if len(part.encode()) > longest:
+        hint = _shorten("component_bytes") if longest < _NAME_MAX else "shorten it"
+        raise _refused(raw, f"has a component longer than {longest} bytes", hint=hint)
     if "/" in compatible or "\\" in compatible:
         raise _refused(raw, "has a backslash or a look-alike of a slash")
     if compatible[1:2] == ":":
@@ -142,9 +147,12 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _refused(raw: bytes, why: str, *, limit: str | None = None) -> ArchiveError:
+def _shorten(limit: str) -> str:
+    return f"shorten it, or {raising(limit)}"
+
+
+def _refused(raw: bytes, why: str, *, hint: str = REPACK) -> ArchiveError:
     shown = escaped(raw)
-    hint = f"shorten it, or {raising(limit)}" if limit else REPACK
     return ArchiveError("NAME", f"the name “{shown}” {why}", member=shown, hint=hint)
 
 
