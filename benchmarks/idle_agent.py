@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from edge_sim.cloud.broker import start_broker
+from edge_sim.cloud.brokers.broker import start_broker
 
 LIMIT_MB = 35.0
 

@@ -225,7 +225,7 @@ def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
     """Return the CA certificates as a file of the board; raises UsageError where they would check nothing."""
     if cafile is None:
         return []
-    from edge_sim.cloud.broker import tls_context
+    from edge_sim.cloud.brokers.broker import tls_context
     from edge_sim.emulation.scenario import BoardFile
     from edge_sim.runs.drivers import CAFILE
 

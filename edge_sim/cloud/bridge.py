@@ -17,8 +17,8 @@ from typing import Any
 
 import paho.mqtt.client as paho
 
-from edge_sim.cloud.broker import address, tls_context
-from edge_sim.cloud.jobs_device import DevicePlane
+from edge_sim.cloud.brokers.broker import address, tls_context
+from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
 

@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edge_sim.cloud import strict_json
-from edge_sim.cloud.function_code import FunctionCodes
+from edge_sim.cloud.greengrass.function_code import FunctionCodes
+from edge_sim.cloud.greengrass.updates import Updates
 from edge_sim.cloud.http_body import blocking_chunks, read_json
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.shapes import dump
-from edge_sim.cloud.updates import Updates
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 LoadSources = Callable[[Sequence[Mapping[str, Any]]], None]

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response
 
 from edge_sim.cloud import strict_json
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner
-from edge_sim.cloud.deployments import Deployments
+from edge_sim.cloud.greengrass.deployments import Deployments
 from edge_sim.cloud.http_body import read_json
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.shapes import dump

@@ -23,7 +23,7 @@ from typing import Any
 import uvicorn
 
 from edge_sim.cloud.app import App
-from edge_sim.cloud.broker import start_broker
+from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.sources import TEST_ACCESS_KEY
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError

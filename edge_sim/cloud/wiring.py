@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.app import App
-from edge_sim.cloud.arns import Namespace
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, signing_key
 from edge_sim.cloud.bridge import Bridge
-from edge_sim.cloud.building import Builder
 from edge_sim.cloud.control import Control
-from edge_sim.cloud.definitions import Definitions
-from edge_sim.cloud.deployments import Deployments, SignUrl
 from edge_sim.cloud.downloads import Downloads
-from edge_sim.cloud.function_code import FunctionCodes
-from edge_sim.cloud.greengrass_api import GreengrassApi
-from edge_sim.cloud.groups import Groups
-from edge_sim.cloud.iot_api import iot_handlers, jobs_data_handlers
-from edge_sim.cloud.jobs_device import DevicePlane
-from edge_sim.cloud.jobs_records import Presign
-from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.greengrass.api import GreengrassApi
+from edge_sim.cloud.greengrass.arns import Namespace
+from edge_sim.cloud.greengrass.building import Builder
+from edge_sim.cloud.greengrass.definitions import Definitions
+from edge_sim.cloud.greengrass.deployments import Deployments, SignUrl
+from edge_sim.cloud.greengrass.function_code import FunctionCodes
+from edge_sim.cloud.greengrass.groups import Groups
+from edge_sim.cloud.greengrass.updates import Updates, build_digest
+from edge_sim.cloud.jobs.api import iot_handlers, jobs_data_handlers
+from edge_sim.cloud.jobs.device import DevicePlane
+from edge_sim.cloud.jobs.records import Presign
+from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import Service
 from edge_sim.cloud.source_server import SourceServer
 from edge_sim.cloud.sources import Sources
 from edge_sim.cloud.store import Store
-from edge_sim.cloud.updates import Updates, build_digest
 from edge_sim.errors import InvalidDefinitionError
 
 

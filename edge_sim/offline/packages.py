@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge_sim.agent.archives.check import check
-from edge_sim.cloud.function_code import is_system_function
+from edge_sim.cloud.greengrass.function_code import is_system_function
 from edge_sim.cloud.packages import Format, archive_format, packed
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.functions import FunctionCode

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.bridge import Bridge
-from edge_sim.cloud.broker import start_broker
-from edge_sim.cloud.jobs_device import DevicePlane
-from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.brokers.broker import start_broker
+from edge_sim.cloud.jobs.device import DevicePlane
+from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.emulation.corebuild import core_build, install_core
 from edge_sim.jobs.update import UpdateDocument, build_document

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from edge_sim.cloud import broker as brokers
-from edge_sim.cloud.broker import Broker, start_broker, start_embedded
+from edge_sim.cloud.brokers import broker as brokers
+from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.jobs_device import LIMIT_S, Device
 
@@ -133,7 +133,7 @@ def test_the_death_of_mosquitto_is_told() -> None:
 def test_mosquitto_does_not_outlive_us() -> None:
     """Our process is killed without a chance to clean up; the kernel ends the broker."""
     script = (
-        "from edge_sim.cloud.broker import start_broker; import psutil, time\n"
+        "from edge_sim.cloud.brokers.broker import start_broker; import psutil, time\n"
         "b = start_broker(); print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:

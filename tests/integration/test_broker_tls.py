@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.cloud.broker import start_broker
+from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.tls_broker import TlsBroker, needs_tls_broker, tls_broker

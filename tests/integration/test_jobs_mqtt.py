@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from edge_sim.cloud.bridge import Bridge
-from edge_sim.cloud.broker import Broker, start_broker, start_embedded
-from edge_sim.cloud.jobs_device import DevicePlane
-from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
+from edge_sim.cloud.jobs.device import DevicePlane
+from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from tests.integration.jobs_device import LIMIT_S, Device
@@ -410,7 +410,7 @@ def test_the_bridge_comes_back_after_the_broker_did(monkeypatch: pytest.MonkeyPa
     with start_embedded() as first:
         port = int(first.url.rpartition(":")[2])
         bridge = Bridge(first.url, device, lambda thing: None)
-    monkeypatch.setattr("edge_sim.cloud.embedded_broker.PORT", port)
+    monkeypatch.setattr("edge_sim.cloud.brokers.embedded.PORT", port)
     with bridge, start_embedded() as second:
         assert second.url == first.url
         until = time.monotonic() + LIMIT_S

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent import mqtt
-from edge_sim.cloud.broker import Broker, start_broker
+from edge_sim.cloud.brokers.broker import Broker, start_broker
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 pytestmark = pytest.mark.network

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_sim.cloud.iot_params import invalid, page, refuse
-from edge_sim.cloud.jobs_records import DEFAULT_EXPIRES_S, Job
-from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.jobs.params import invalid, page, refuse
+from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, Job
+from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.jobs import requests
 from edge_sim.jobs.execution import JobExecution, seconds_left
 from edge_sim.jobs.wire import JobsError

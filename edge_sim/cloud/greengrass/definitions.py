@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edge_sim.cloud.arns import Namespace
-from edge_sim.cloud.clock import timestamp
+from edge_sim.cloud.greengrass.arns import Namespace
+from edge_sim.cloud.greengrass.clock import timestamp
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 from edge_sim.greengrass import parse

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
-from edge_sim.cloud.arns import Namespace, is_role
 from edge_sim.cloud.artifacts import ArtifactStore
+from edge_sim.cloud.greengrass.arns import Namespace, is_role
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
-from edge_sim.cloud.deployments import Deployments
-from edge_sim.cloud.groups import Groups
+from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
+from edge_sim.cloud.greengrass.deployments import Deployments
+from edge_sim.cloud.greengrass.groups import Groups
+from edge_sim.cloud.greengrass.updates import Updates
 from edge_sim.cloud.protocol import ApiError, CallContext, Handler, Service
 from edge_sim.cloud.store import Store
-from edge_sim.cloud.updates import Updates
 
 LENIENT = frozenset({"DeploymentType", "FunctionIsolationMode", "ResourceDownloadOwnerSetting"})
 """Shapes for which AWS had texts of its own, later than at the call or with other words than the protocol's."""

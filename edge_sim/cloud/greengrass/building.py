@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_sim.cloud.arns import Namespace
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
-from edge_sim.cloud.function_code import FunctionCodes, is_system_function
+from edge_sim.cloud.greengrass.arns import Namespace
+from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
+from edge_sim.cloud.greengrass.function_code import FunctionCodes, is_system_function
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.sources import Sources
 from edge_sim.errors import InvalidDefinitionError

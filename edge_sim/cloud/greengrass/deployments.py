@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from edge_sim.cloud.arns import Namespace
-from edge_sim.cloud.building import Builder, BuildError, Built
-from edge_sim.cloud.clock import timestamp
-from edge_sim.cloud.groups import Groups
+from edge_sim.cloud.greengrass.arns import Namespace
+from edge_sim.cloud.greengrass.building import Builder, BuildError, Built
+from edge_sim.cloud.greengrass.clock import timestamp
+from edge_sim.cloud.greengrass.groups import Groups
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 

@@ -1,7 +1,7 @@
 """AWS IoT as the HTTP server calls it: operations by name, parameters in, botocore's shapes out.
 
-``iot_handlers`` is the control plane (things here, jobs in ``iot_jobs``), ``jobs_data_handlers`` the device plane over
-HTTP (flat ``statusDetails``, ``jobDocument`` as a string).
+``iot_handlers`` is the control plane (things here, jobs in ``operations``), ``jobs_data_handlers`` the device plane
+over HTTP (flat ``statusDetails``, ``jobDocument`` as a string).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edge_sim.cloud import iot_jobs
-from edge_sim.cloud.iot_params import invalid, page, refuse
-from edge_sim.cloud.jobs_service import JobsService
+from edge_sim.cloud.jobs import operations
+from edge_sim.cloud.jobs.params import invalid, page, refuse
+from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import ApiError, CallContext, Handler
 from edge_sim.jobs import messages, requests, topics
 from edge_sim.jobs.wire import JobsError
@@ -37,16 +37,16 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
         "CreateThingGroup": _create_thing_group,
         "AddThingToThingGroup": _add_thing_to_thing_group,
         "ListThingsInThingGroup": _list_things_in_thing_group,
-        "CreateJob": iot_jobs.create_job,
-        "DescribeJob": iot_jobs.describe_job,
-        "GetJobDocument": iot_jobs.get_job_document,
-        "ListJobs": iot_jobs.list_jobs,
-        "ListJobExecutionsForJob": iot_jobs.list_executions_for_job,
-        "ListJobExecutionsForThing": iot_jobs.list_executions_for_thing,
-        "DescribeJobExecution": iot_jobs.describe_execution,
-        "CancelJob": iot_jobs.cancel_job,
-        "CancelJobExecution": iot_jobs.cancel_execution,
-        "DeleteJob": iot_jobs.delete_job,
+        "CreateJob": operations.create_job,
+        "DescribeJob": operations.describe_job,
+        "GetJobDocument": operations.get_job_document,
+        "ListJobs": operations.list_jobs,
+        "ListJobExecutionsForJob": operations.list_executions_for_job,
+        "ListJobExecutionsForThing": operations.list_executions_for_thing,
+        "DescribeJobExecution": operations.describe_execution,
+        "CancelJob": operations.cancel_job,
+        "CancelJobExecution": operations.cancel_execution,
+        "DeleteJob": operations.delete_job,
     }
     handlers = {name: _bound(handler, service) for name, handler in plain.items()}
     known = dict(endpoints or {})

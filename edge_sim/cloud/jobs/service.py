@@ -1,7 +1,7 @@
 """AWS IoT Jobs as its owner sees it: things, thing groups, and SNAPSHOT jobs from creation to their end.
 
-The device's side of the same jobs is ``device`` (jobs_device). What is not simulated (CONTINUOUS, templates,
-scheduling, retries, abort criteria, exponential rollout) is refused by ``iot_jobs``, never ignored.
+The device's side of the same jobs is ``device``. What is not simulated (CONTINUOUS, templates,
+scheduling, retries, abort criteria, exponential rollout) is refused by ``operations``, never ignored.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from edge_sim.cloud import strict_json
-from edge_sim.cloud.iot_params import invalid
-from edge_sim.cloud.jobs_device import DevicePlane
-from edge_sim.cloud.jobs_records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
+from edge_sim.cloud.jobs.device import DevicePlane
+from edge_sim.cloud.jobs.params import invalid
+from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.jobs import execution as rules
 from edge_sim.jobs import topics

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from edge_sim.cloud.mosquitto import Mosquitto
+from edge_sim.cloud.brokers.mosquitto import Mosquitto
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 Kind = Literal["external", "mosquitto", "embedded"]
@@ -110,7 +110,7 @@ def start_broker(
 def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:
     """Return the broker that needs nothing but pip: amqtt in a thread of this process."""
     try:
-        from edge_sim.cloud.embedded_broker import Embedded  # amqtt takes half a second to load
+        from edge_sim.cloud.brokers.embedded import Embedded  # amqtt takes half a second to load
     except ImportError as error:
         raise UnsupportedEnvironmentError(
             "no MQTT broker: mosquitto is not on the PATH and amqtt is not installed",

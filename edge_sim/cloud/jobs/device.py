@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from edge_sim.cloud.jobs_records import Presign, Records, handed_out
+from edge_sim.cloud.jobs.records import Presign, Records, handed_out
 from edge_sim.cloud.store import Store
 from edge_sim.jobs import execution as rules
 from edge_sim.jobs import messages, requests, topics

@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from edge_sim.cloud.arns import Namespace
-from edge_sim.cloud.clock import timestamp
-from edge_sim.cloud.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions, Kind
+from edge_sim.cloud.greengrass.arns import Namespace
+from edge_sim.cloud.greengrass.clock import timestamp
+from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions, Kind
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 
