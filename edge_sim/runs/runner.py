@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_sim import interrupts
 from edge_sim.emulation.scenario import Code, Scenario, Source
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass import parse, rules
@@ -85,12 +86,11 @@ def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> 
 
 
 def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
-    """Have every board's part done; the first error, or Ctrl-C, ends all of them."""
-    if min(at_once, len(parts)) == 1:
-        return [part.run() for part in parts]
-    with futures.ThreadPoolExecutor(at_once) as pool:
+    """Have every board's part done, in threads of their own; the first error, or Ctrl-C, ends all of them."""
+    with futures.ThreadPoolExecutor(min(at_once, len(parts))) as pool:
         try:
-            running = [pool.submit(part.run) for part in parts]
+            with interrupts.held():  # a thread whose start is interrupted is one that the pool does not wait for
+                running = [pool.submit(part.run) for part in parts]
             done, _ = futures.wait(running, return_when=futures.FIRST_EXCEPTION)
             for future in done:
                 future.result()

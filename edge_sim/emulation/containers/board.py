@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+from edge_sim import interrupts
 from edge_sim.emulation import boardroot
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.containers import options, storage, tree
@@ -137,7 +138,8 @@ class DockerBoard:
         import docker
 
         try:
-            self._make()
+            with interrupts.held():  # what the engine is asked for while we are interrupted is made all the same
+                self._make()
             self._start()
         except BaseException as error:
             with contextlib.suppress(EdgeSimError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ class LocalBoard:
         self._modes = tuple(only or modes())
         self._keeper: Keeper | None = None
         self._programs: list[Program] = []
+        self._closing = threading.Lock()
 
     @property
     def standing_in(self) -> str | None:
@@ -165,18 +167,19 @@ class LocalBoard:
         return subprocess.CompletedProcess(list(argv), program.returncode, out, err)
 
     def close(self) -> None:
-        """End the board: its processes, then its mounts, then its directory. Safe to call again.
+        """End the board: its processes, then its mounts, then its directory. Safe to call again, from any thread.
 
         Raises UnsupportedEnvironmentError when something of it could not be removed.
         """
-        keeper, self._keeper = self._keeper, None
-        for program in self._programs:
-            program.release()
-        left = keeper.end() if keeper else None
-        for program in self._programs:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                program.wait(timeout=5)
-        self._programs.clear()
+        with self._closing:
+            keeper, self._keeper = self._keeper, None
+            for program in self._programs:
+                program.release()
+            left = keeper.end() if keeper else None
+            for program in self._programs:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    program.wait(timeout=5)
+            self._programs.clear()
         if left:
             raise UnsupportedEnvironmentError(left)
 
