@@ -18,6 +18,8 @@ from edge_sim.definitions.yamlwords import unquoted
 from edge_sim.errors import InvalidDefinitionError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""libyaml's words since 0.2.6: it reads ahead, and may meet its own limit of 1,000 levels before we see the first."""
 _CORE = "tag:yaml.org,2002:"
 _ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
 
@@ -33,6 +35,8 @@ def read_yaml(file: TextFile) -> Any:
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and error.problem == _TOO_DEEP:
+            file.fail(mark.index, f"nested deeper than {MAX_DEPTH} levels")
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise InvalidDefinitionError(f"{file.path}{at}: not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
