@@ -1,13 +1,28 @@
-"""Ctrl-C and SIGTERM at a bad moment: between making a thing and remembering that it is there."""
+"""Ctrl-C and SIGTERM at a bad moment: before a thing that was made is remembered, or while it is removed."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN = b"Interrupted already; stopping what was started.\n"
+
+
+def answer_once() -> None:
+    """Have SIGINT raise KeyboardInterrupt and SIGTERM SystemExit (143), but neither while one is on its way already.
+
+    All that was started is being stopped then, and a second one would leave the rest of it behind. Nothing is
+    remembered, so one that got lost on its way (Python drops what is raised in a finalizer) can be repeated.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
+        signal.signal(signal.SIGINT, _answer)
+    signal.signal(signal.SIGTERM, _answer)
 
 
 @contextmanager
@@ -29,3 +44,22 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         for caught in dict.fromkeys(came):
             signal.raise_signal(caught)
+
+
+def _answer(number: int, _frame: FrameType | None) -> None:
+    if _is_answered():
+        os.write(2, _AGAIN)
+    elif number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        sys.exit(128 + number)
+
+
+def _is_answered() -> bool:
+    """Tell whether an earlier signal, or the program's end, is what the code that runs now cleans up after."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return True
+        error = error.__context__
+    return False

@@ -10,13 +10,11 @@ import gc
 import importlib
 import keyword
 import os
-import signal
 import sys
-from types import FrameType
 
 import click
 
-from edge_sim import __version__
+from edge_sim import __version__, interrupts
 from edge_sim.errors import EdgeSimError
 
 _COMMANDS = {
@@ -79,7 +77,7 @@ def edge_sim() -> None:
 
 def main() -> None:
     """Run the command line and exit with the documented status."""
-    signal.signal(signal.SIGTERM, _terminated)
+    interrupts.answer_once()
     try:
         status = edge_sim.main(standalone_mode=False)
     except EdgeSimError as error:
@@ -106,10 +104,6 @@ def main() -> None:
 def _missing(error: ModuleNotFoundError) -> EdgeSimError:
     hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
     return EdgeSimError(f"this command needs the package {error.name}, which is not installed", hint=hint)
-
-
-def _terminated(signum: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
 
 
 if __name__ == "__main__":
