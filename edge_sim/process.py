@@ -22,7 +22,13 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, env=env, timeout=timeout, capture_output=True, check=False
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            env=env,
+            timeout=timeout,
+            capture_output=True,
+            check=False,
+            start_new_session=True,  # a terminal's Ctrl-C goes to every program on it: losetup would forget a device
         )
     except FileNotFoundError as error:
         raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error
