@@ -154,10 +154,14 @@ class DockerBoard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lasting and error is None:
-            self.program.close()
-        else:
+        if error is not None or not self._lasting:
             self.close()
+            return
+        try:
+            self.program.close()
+        except BaseException:  # interrupted at the last moment
+            self.close()
+            raise
 
     def start_agent(self) -> ContainerProgram:
         """Return the board's first process, whose output is the agent's; it runs since the board does."""
@@ -180,7 +184,7 @@ class DockerBoard:
 
     def close(self) -> None:
         """End the board: its processes, its container, its volume. Safe to call again, and from another thread."""
-        with self._closing:
+        with interrupts.held(), self._closing:
             container, self._container = self._container, None
             try:
                 if container is not None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from edge_sim import interrupts
 from edge_sim.errors import UnsupportedEnvironmentError
 
 SHARED = "edge-sim"
@@ -64,15 +65,16 @@ def remove(engine: Any, name: str) -> None:
     """Remove a network; one that boards are still on is left, one that is not there is no fault."""
     import docker
 
-    for network in engine.networks.list(names=[name]):
-        if network.name != name:
-            continue
-        try:
-            network.remove()
-        except docker.errors.APIError as error:
-            # 403: boards are on it, and the last of them removes it. 404: somebody was faster.
-            if error.status_code not in (403, 404):
-                raise UnsupportedEnvironmentError(f"network {name} was left: {error.explanation}") from error
+    with interrupts.held():
+        for network in engine.networks.list(names=[name]):
+            if network.name != name:
+                continue
+            try:
+                network.remove()
+            except docker.errors.APIError as error:
+                # 403: boards are on it, and the last of them removes it. 404: somebody was faster.
+                if error.status_code not in (403, 404):
+                    raise UnsupportedEnvironmentError(f"network {name} was left: {error.explanation}") from error
 
 
 def remove_unused(engine: Any, name: str) -> None:
@@ -91,6 +93,8 @@ def remove_unused(engine: Any, name: str) -> None:
 def temporary(engine: Any, name: str, labels: Mapping[str, str], *, internal: bool = True) -> Iterator[Network]:
     """Make a network for the length of a with block."""
     try:
-        yield make(engine, name, labels, internal=internal)
+        with interrupts.held():  # what the engine is asked for while we are interrupted is made all the same
+            made = make(engine, name, labels, internal=internal)
+        yield made
     finally:
         remove(engine, name)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sim import interrupts
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.process import run
 
@@ -60,14 +61,15 @@ def remove(engine: Any, name: str) -> None:
     """Remove a volume and the device behind it; one that is not there is no fault."""
     import docker
 
-    try:
-        volume = engine.volumes.get(name)
-        volume.remove(force=True)
-    except docker.errors.NotFound:
-        return
-    except docker.errors.APIError as error:
-        raise UnsupportedEnvironmentError(f"volume {name} was left: {error.explanation}") from error
-    detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
+    with interrupts.held():  # between the two only the volume knows its device
+        try:
+            volume = engine.volumes.get(name)
+            volume.remove(force=True)
+        except docker.errors.NotFound:
+            return
+        except docker.errors.APIError as error:
+            raise UnsupportedEnvironmentError(f"volume {name} was left: {error.explanation}") from error
+        detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
 
 
 def block_device(name: str, path: str, size_kib: int) -> str:
@@ -86,10 +88,11 @@ def remove_container(container: Any) -> None:
     import docker
 
     loops = str(container.labels.get(LOOP_LABEL) or "").split()
-    with contextlib.suppress(docker.errors.NotFound):
-        container.remove(force=True, v=True)
-    for loop in loops:
-        detach(loop, container.name)
+    with interrupts.held():
+        with contextlib.suppress(docker.errors.NotFound):
+            container.remove(force=True, v=True)
+        for loop in loops:
+            detach(loop, container.name)
 
 
 def _loop_device(name: str, size_kib: int, format_: Sequence[str]) -> tuple[str | None, str]:
