@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent import futures
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,9 +96,12 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
                 future.result()
             return [future.result() for future in running]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for part in parts:
-                part.stop()
+            with interrupts.held():  # what is left of the run goes next, and the boards stand on it
+                pool.shutdown(wait=False, cancel_futures=True)
+                with ExitStack() as stopping:  # one that cannot be stopped keeps no other from it
+                    for part in parts:
+                        stopping.callback(part.stop)
+                pool.shutdown()
             raise
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_sim import interrupts
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.runs import runner
 
 
@@ -51,6 +52,23 @@ def test_an_interrupted_run_waits_for_every_board_that_it_began(boards: int) -> 
         with pytest.raises(KeyboardInterrupt):
             runner._all(parts, 3)
         assert under_way == []
+
+
+def test_a_board_that_cannot_be_stopped_keeps_no_other_from_it() -> None:
+    class Stuck(Part):
+        def stop(self) -> None:
+            super().stop()
+            raise UnsupportedEnvironmentError("the volume was left")
+
+    under_way: list[Part] = []
+    parts: Any = [
+        Stuck(under_way, interrupts=True),
+        Part(under_way, interrupts=False),
+        Part(under_way, interrupts=False),
+    ]
+    with pytest.raises(UnsupportedEnvironmentError):
+        runner._all(parts, 3)
+    assert all(part._stopped.is_set() for part in parts)
 
 
 def test_a_signal_that_is_held_comes_after_the_block() -> None:
