@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from edge_sim import interrupts
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.run import ONE_OF_EACH, bind
@@ -119,14 +121,18 @@ def up(
         agent["cafile"] = trusted[0].path
     given = dict(bind(text) for text in binds)
     devices = [DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in passed)]
-    with _engine() as engine:
-        if any(board.name == name for board in boards.listed(engine)):
-            raise UsageError(f"a board named {name} is there already", hint="Name this one with --name.")
+    with _reserved(name), _engine() as engine:
+        if name in boards.named(engine):
+            raise UsageError(
+                f"a board named {name} is there already, or a part of one",
+                hint=f"Name this one with --name, or remove that one: edge-sim board down {name}",
+            )
         image = images.build(profile.architecture, None, _progress, engine)
         marks = boards.labels(name, profile=profile, thing=thing, mqtt=mqtt)
         with contextlib.ExitStack() as undo:
-            network = _network(engine, name, mqtt, marks)
-            undo.callback(boards.remove_network, engine, network)
+            with interrupts.held():  # one that the engine is just making would stay
+                network = _network(engine, name, mqtt, marks)
+                undo.callback(boards.remove_network, engine, network)
             made = DockerBoard(
                 profile,
                 engine=engine,
@@ -161,7 +167,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
     with _engine() as engine:
         if every:
             boards.remove_ownerless(engine)
-        for name in names or [board.name for board in boards.listed(engine) if board.stays]:
+        for name in names or boards.named(engine, lasting=True):
             boards.remove(engine, name)
             click.echo(f"removed {name}", err=True)
         if every:
@@ -219,6 +225,20 @@ def _engine() -> Iterator[Any]:
 
     with contextlib.closing(engine.connect()) as client:
         yield client
+
+
+@contextlib.contextmanager
+def _reserved(name: str) -> Iterator[None]:
+    """Keep the name of a board that is not there yet; raises UsageError while another process makes one of that name.
+
+    An abstract socket: it goes with its process, however that ends.
+    """
+    with socket.socket(socket.AF_UNIX) as kept:
+        try:
+            kept.bind(f"\0edge-sim board {name}")
+        except OSError as error:
+            raise UsageError(f"a board named {name} is just being made", hint="Name this one with --name.") from error
+        yield
 
 
 def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation.containers import boards
+from edge_sim.cli.board import _reserved
+from edge_sim.emulation.containers import boards, storage
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
@@ -70,6 +71,31 @@ def test_ctrl_c_during_board_up_leaves_nothing(client: Any) -> None:
     found = [c.name for c in client.containers.list(all=True)] + [v.name for v in client.volumes.list()]
     found += [network.name for network in client.networks.list()]
     assert not [one for one in found if name in one]
+
+
+def test_what_is_left_of_a_board_is_a_board_to_up_and_down(client: Any) -> None:
+    """Its volume alone: a new board would be given it, and nothing but its name would lead to its device."""
+    ready(client, "generic-x86_64")
+    name = f"test-{os.getpid()}-left"
+    storage.make(client, f"edge-sim-{name}", "/greengrass", 16384, boards.labels(name))
+    argv = ["board", "up", "--profile", "generic-x86_64", "--name", name, "--mqtt", "mqtt://192.0.2.1:1883"]
+    try:
+        refused = edge_sim(*argv, check=False)
+        assert (refused.returncode, "board down" in refused.stderr) == (2, True), refused.stderr
+    finally:
+        edge_sim("board", "down", name)
+    assert not [volume for volume in client.volumes.list() if name in volume.name]
+    assert name not in subprocess.run(["losetup", "--all"], capture_output=True, text=True, check=True).stdout
+    assert edge_sim("board", "down", name, check=False).returncode == 2
+
+
+def test_one_name_is_for_one_board_up_at_a_time(client: Any) -> None:
+    ready(client, "generic-x86_64")
+    name = f"test-{os.getpid()}-twice"
+    with _reserved(name):
+        argv = ["board", "up", "--profile", "generic-x86_64", "--name", name, "--mqtt", "mqtt://192.0.2.1:1883"]
+        refused = edge_sim(*argv, check=False)
+    assert (refused.returncode, "is just being made" in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.parametrize("step", ["making the board", "deploying", "updating the core"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sim import interrupts
 from edge_sim.emulation.containers import networks, storage
 from edge_sim.errors import UsageError
 from edge_sim.profiles import DeviceProfile
@@ -65,17 +66,34 @@ def find(engine: Any, name: str) -> Any:
     raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Make one: edge-sim board up")
 
 
+def named(engine: Any, *, lasting: bool = False) -> list[str]:
+    """Return the names of all boards of which anything is there, a volume alone included; ``lasting``: those that stay.
+
+    A ``board up`` or ``board down`` that is killed leaves a part of one.
+    """
+    marked = {"label": BOARD}
+    there = [one.labels for one in engine.containers.list(all=True, filters=marked, ignore_removed=True)]
+    for kind in (engine.volumes, engine.networks):
+        there += [one.attrs.get("Labels") or {} for one in kind.list(filters=marked)]
+    return sorted({marks[BOARD] for marks in there if marks[BOARD] and not (lasting and marks.get(OWNER))})
+
+
 def remove(engine: Any, name: str) -> None:
     """Remove a board: its container, volume and network, and the shared network when nobody else uses it.
 
-    Raises UsageError when there is no such board.
+    What is left of a board counts as one. Raises UsageError when there is nothing of that name.
     """
-    storage.remove_container(find(engine, name))
-    for volume in engine.volumes.list(filters={"label": f"{BOARD}={name}"}):
-        storage.remove(engine, volume.name)
-    for network in engine.networks.list(filters={"label": f"{BOARD}={name}"}):
-        networks.remove(engine, network.name)
-    remove_network(engine, networks.SHARED)
+    if name not in named(engine):
+        find(engine, name)
+    marked = {"label": f"{BOARD}={name}"}
+    with interrupts.held():
+        for container in engine.containers.list(all=True, filters=marked, ignore_removed=True):
+            storage.remove_container(container)
+        for volume in engine.volumes.list(filters=marked):
+            storage.remove(engine, volume.name)
+        for network in engine.networks.list(filters=marked):
+            networks.remove(engine, network.name)
+        remove_network(engine, networks.SHARED)
 
 
 def remove_network(engine: Any, name: str) -> None:
