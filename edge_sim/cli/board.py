@@ -202,9 +202,11 @@ def shell(name: str) -> None:
     if docker is None:
         raise UnsupportedEnvironmentError("board shell needs the docker command", hint="apt-get install docker.io")
     with _engine() as engine:
-        container = boards.find(engine, name).id
+        container = boards.find(engine, name)
+        umask = f"{boards.umask_of(container):04o}"
     terminal = ["--tty"] if sys.stdin.isatty() else []
-    os.execv(docker, [docker, "exec", "--interactive", *terminal, container, "sh", "-l"])  # noqa: S606
+    login = ["sh", "-c", 'umask "$1"; exec sh -l', "sh", umask]
+    os.execv(docker, [docker, "exec", "--interactive", *terminal, container.id, *login])  # noqa: S606
 
 
 @command.command()

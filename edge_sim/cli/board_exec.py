@@ -38,7 +38,9 @@ def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
     # By the board's shell: it tells a program that is not there by status 127.
     by_shell = ["sh", "-c", 'exec "$@"', "sh", *program_argv]
     with contextlib.closing(engine.connect()) as client:
-        program = started(client, boards.find(client, name).id, by_shell, umask=0o022, interactive=interactive)
+        container = boards.find(client, name)
+        umask = boards.umask_of(container)
+        program = started(client, container.id, by_shell, umask=umask, interactive=interactive)
         copies = [
             threading.Thread(target=_copy, args=pair, daemon=True)
             for pair in ((program.stdout, sys.stdout.buffer), (program.stderr, sys.stderr.buffer))

@@ -95,7 +95,7 @@ def running_certificate(name: str, profile: DeviceProfile | None = None) -> tupl
         judged_by = profile or _profile_of(name, container)
 
         def execute(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-            return completed(started(client, container.id, argv, umask=judged_by.umask), timeout)
+            return completed(started(client, container.id, argv, umask=boards.umask_of(container)), timeout)
 
         return judged_by.name, _ask(execute, ("edge-sim", "agent"), "/", judged_by)
 

@@ -66,6 +66,11 @@ def find(engine: Any, name: str) -> Any:
     raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Make one: edge-sim board up")
 
 
+def umask_of(container: Any) -> int:
+    """Return the umask of a board's programs: its first process is told it. The engine starts others with 0022."""
+    return int(container.attrs["Config"]["Cmd"][0], 8)
+
+
 def named(engine: Any, *, lasting: bool = False) -> list[str]:
     """Return the names of all boards of which anything is there, a volume alone included; ``lasting``: those that stay.
 
