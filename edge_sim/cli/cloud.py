@@ -40,8 +40,17 @@ def command() -> None:
     metavar="FILE",
     help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
 )
+@click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def serve(state: Path | None, port: int, bind: str, broker: str | None, broker_cafile: Path | None, fmt: str) -> None:
+def serve(
+    state: Path | None,
+    port: int,
+    bind: str,
+    broker: str | None,
+    broker_cafile: Path | None,
+    private: bool,
+    fmt: str,
+) -> None:
     """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
 
     There is no TLS and no authentication: bind to an address that only your own boards reach.
@@ -72,7 +81,7 @@ def serve(state: Path | None, port: int, bind: str, broker: str | None, broker_c
             "state": str(state) if state else None,
         }
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
-        with _advertised({**about, "exports": exports}):
+        with contextlib.nullcontext() if private else _advertised({**about, "exports": exports}):
             print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
             stop.wait()
     if gone:

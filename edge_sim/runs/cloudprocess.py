@@ -41,7 +41,7 @@ class CloudProcess:
     """
 
     def __init__(self, *, broker: NamedBroker | None = None, bind: str | None = None) -> None:
-        self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--format", "json"]
+        self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--for-a-run", "--format", "json"]
         self._argv += ["--broker", broker.url] if broker else []
         self._argv += ["--broker-cafile", str(broker.cafile)] if broker and broker.cafile else []
         self._argv += ["--bind", bind] if bind else []

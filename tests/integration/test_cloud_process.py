@@ -13,6 +13,13 @@ pytestmark = pytest.mark.network
 LIMIT_S = 30.0
 
 
+def test_the_cloud_of_a_run_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with cloudprocess.CloudProcess():
+        assert list(tmp_path.rglob("*.json")) == []
+
+
 def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
