@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,15 +236,42 @@ def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
     assert not used.directory.exists()
 
 
-def test_the_sweep_waits_for_processes_that_are_being_killed() -> None:
+def test_the_sweep_waits_for_processes_that_are_being_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     left = memory.limit(64 * 1024, "left-behind")
     if not isinstance(left, memory.Cgroup):
         pytest.skip("no memory cgroup can be made here")
-    with subprocess.Popen(["sleep", "0.3"]) as dying:
+    pause = time.sleep
+    with subprocess.Popen(["sleep", "1000"]) as dying:
+
+        def end_in_the_pause(seconds: float) -> None:
+            dying.kill()
+            pause(seconds)
+
+        monkeypatch.setattr(time, "sleep", end_in_the_pause)
         Path(left.procs).write_text(str(dying.pid))
         os.close(left.lock)
         memory.sweep()
-    assert not left.directory.exists()
+        assert not left.directory.exists()
+        dying.kill()
+
+
+def test_a_cgroup_that_another_agent_sweeps_away_as_it_is_made_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[Path] = []
+    flock = fcntl.flock
+
+    def swept_before(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_SH and not swept:
+            swept.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+            swept[0].rmdir()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", swept_before)
+    made = memory.limit(64 * 1024, "made-twice")
+    if not swept:
+        pytest.skip("no memory cgroup can be made here")
+    assert isinstance(made, memory.Cgroup)
+    made.close()
+    assert made.directory == swept[0]
 
 
 def test_v1s_smallest_usual_memory_is_enough_for_a_small_function(here: Board) -> None:

@@ -170,12 +170,10 @@ def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> tuple[Path, 
     directory = parent / f"{_PREFIX}{name}"
     swap = {"v2": ("memory.swap.max", "0"), "v1": ("memory.memsw.limit_in_bytes", str(size_kb * 1024))}[version]
     try:
-        directory.mkdir()
+        lock = _new_locked(directory)
     except OSError:
         return None
-    lock = os.open(directory, _DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         most = "memory.max" if version == "v2" else "memory.limit_in_bytes"
         (directory / most).write_text(str(size_kb * 1024))
         (directory / "cgroup.procs").read_text()
@@ -187,6 +185,22 @@ def _cgroup(version: str, parent: Path, size_kb: int, name: str) -> tuple[Path, 
     with contextlib.suppress(OSError):  # a kernel that does not count swap
         (directory / swap[0]).write_text(swap[1])
     return directory, lock
+
+
+def _new_locked(directory: Path) -> int:
+    """Make the directory and return its lock. Another agent may sweep it away before that: then it is made again."""
+    while True:
+        directory.mkdir()
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(directory, _DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                directory.stat()
+            except OSError:
+                os.close(lock)
+                directory.rmdir()
+                raise
+            return lock
 
 
 def sweep() -> None:
