@@ -1,4 +1,7 @@
-"""The agent as a process of its own, with a deployer that only looks at the document. ``… CONFIG ROOT``."""
+"""The agent as a process of its own, with a deployer that only looks at the document.
+
+``… CONFIG ROOT SECONDS``: how long it may take to connect.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def main() -> None:
     board = BoardIdentity(architecture=config.architecture or "", operating_system=config.operating_system or "")
     settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05)
     try:
-        run(config, Path(sys.argv[2]), deploy, board, settings=settings, connect_limit_s=3)
+        run(config, Path(sys.argv[2]), deploy, board, settings=settings, connect_limit_s=float(sys.argv[3]))
     except EdgeSimError as error:
         sys.stderr.write(error.brief)
         sys.exit(error.exit_status)

@@ -25,7 +25,7 @@ from edge_sim.cloud.store import Store
 from edge_sim.emulation.corebuild import core_build, install_core
 from edge_sim.jobs.update import UpdateDocument, build_document
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 THING = "board-1"
 OLD, NEW = "1.10.0", "1.11.6"
 
@@ -126,13 +126,13 @@ class Cloud:
 class Agent:
     """An agent process on the board below ``root``."""
 
-    def __init__(self, root: Path, config: Path) -> None:
+    def __init__(self, root: Path, config: Path, connect_limit_s: float) -> None:
         self.root = root
         self.gg = root / "greengrass"
         self.events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root)],
+            [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root), str(connect_limit_s)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
@@ -195,8 +195,8 @@ class World:
         self.config.write_text(json.dumps(settings))
 
     @contextmanager
-    def agent(self) -> Iterator[Agent]:
-        agent = Agent(self.root, self.config)
+    def agent(self, connect_limit_s: float = LIMIT_S) -> Iterator[Agent]:
+        agent = Agent(self.root, self.config, connect_limit_s)
         try:
             yield agent
         finally:

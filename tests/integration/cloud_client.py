@@ -19,7 +19,7 @@ ACCOUNT = "123456789012"
 THING = f"arn:aws:iot:us-east-1:{ACCOUNT}:thing/core1"
 CERTIFICATE = f"arn:aws:iot:us-east-1:{ACCOUNT}:cert/{'a' * 64}"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:classify:1"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def client(cloud: Cloud, service: str) -> Any:

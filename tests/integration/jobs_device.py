@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 
 
 class Device:

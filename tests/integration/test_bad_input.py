@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.ports import port_of_nobody
+
 EXAMPLE = Path("examples/no-container-ml")
 pytestmark = pytest.mark.network
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a board on which functions run")
@@ -119,10 +121,10 @@ def test_a_port_in_use() -> None:
 
 
 def test_no_broker() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"mqtt://127.0.0.1:{free.getsockname()[1]}"
-    refused(edge_sim("cloud", "serve", "--broker", url), 6, url)
-    done = edge_sim("run", str(EXAMPLE), "--broker", url)
+    with port_of_nobody() as port:
+        url = f"mqtt://127.0.0.1:{port}"
+        refused(edge_sim("cloud", "serve", "--broker", url), 6, url)
+        done = edge_sim("run", str(EXAMPLE), "--broker", url)
     assert done.returncode == 6
     assert url in done.stderr
     assert "Traceback" not in done.stderr

@@ -23,6 +23,7 @@ from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.jobs_device import LIMIT_S, Device
+from tests.ports import port_of_nobody
 
 pytestmark = pytest.mark.network
 
@@ -179,20 +180,21 @@ def fake_mosquitto(monkeypatch: pytest.MonkeyPatch, script: str) -> Iterator[Pat
 
 
 @pytest.mark.parametrize(
-    ("script", "brief"),
+    ("script", "limit_s", "brief"),
     [
         (
             "echo 1: starting; echo '1: Error: Address not available' >&2; exit 3",
+            LIMIT_S,
             "does not start: 1: Error: Address not",
         ),
-        ("exit 3", "does not start: it said nothing"),
-        ("echo 1: waiting >&2; exec sleep 60", "does not answer within 0.5 s: 1: waiting"),
+        ("exit 3", LIMIT_S, "does not start: it said nothing"),
+        ("echo 1: waiting >&2; exec sleep 600", 3, "does not answer within 3 s: 1: waiting"),
     ],
 )
 def test_a_mosquitto_that_does_not_start_is_told_and_not_replaced(
-    monkeypatch: pytest.MonkeyPatch, script: str, brief: str
+    monkeypatch: pytest.MonkeyPatch, script: str, limit_s: float, brief: str
 ) -> None:
-    monkeypatch.setattr(brokers, "START_LIMIT_S", 0.5)
+    monkeypatch.setattr(brokers, "START_LIMIT_S", limit_s)
     with fake_mosquitto(monkeypatch, script) as fake:
         with pytest.raises(UnsupportedEnvironmentError) as failed:
             start_broker()
@@ -208,10 +210,10 @@ def test_a_broker_that_runs_is_used_and_left_alone(broker: Broker) -> None:
 
 
 def test_nobody_at_the_named_address_is_a_clear_failure() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    with pytest.raises(UnsupportedEnvironmentError, match=f"nothing answers at 127.0.0.1 port {port}"):
+    with (
+        port_of_nobody() as port,
+        pytest.raises(UnsupportedEnvironmentError, match=f"nothing answers at 127.0.0.1 port {port}"),
+    ):
         start_broker(f"mqtt://127.0.0.1:{port}")
 
 

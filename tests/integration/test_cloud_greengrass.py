@@ -21,6 +21,7 @@ from tests.integration.cloud_client import (
     CERTIFICATE,
     FUNCTION,
     THING,
+    WAIT_S,
     built,
     client,
     deploy,
@@ -314,18 +315,18 @@ def test_a_core_hears_of_its_deployment_over_mqtt(cloud: Cloud) -> None:
     core.subscribe([(f"{prefix}/update/delta", 1), (f"{prefix}/get/accepted", 1)])
     core.loop_start()
     try:
-        assert subscribed.wait(10)
+        assert subscribed.wait(WAIT_S)
         status = deploy(cloud, *group(cloud, []))
-        topic, payload = heard.get(timeout=10)
+        topic, payload = heard.get(timeout=WAIT_S)
         assert topic == f"{prefix}/update/delta"
         assert payload["state"]["deployment"]["DeploymentId"] == status["DeploymentId"]
         core.publish(f"{prefix}/get", b"{}", qos=1)
-        topic, payload = heard.get(timeout=10)
+        topic, payload = heard.get(timeout=WAIT_S)
         assert topic == f"{prefix}/get/accepted"
         deployment = payload["state"]["desired"]["deployment"]
         assert send(deployment["StatusUrl"], "PUT", b'{"DeploymentStatus": "Success"}')[0] == 200
         core.publish(f"{prefix}/get", b"{}", qos=1)
-        assert heard.get(timeout=10)[1]["state"]["desired"] == {}
+        assert heard.get(timeout=WAIT_S)[1]["state"]["desired"] == {}
     finally:
         core.disconnect()
         core.loop_stop()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from edge_sim.runs import cloudprocess
+from tests.waiting import until
 
 pytestmark = pytest.mark.network
-LIMIT_S = 30.0
 
 
 def test_the_cloud_of_a_run_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,10 +23,7 @@ def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_: object) -> None:
-        end = time.monotonic() + LIMIT_S
-        while not list(tmp_path.iterdir()):
-            assert time.monotonic() < end, "the cloud makes no directory"
-            time.sleep(0.005)
+        until(lambda: list(tmp_path.iterdir()), "the cloud makes no directory")
         raise KeyboardInterrupt
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -17,7 +17,7 @@ awscrt_mqtt = pytest.importorskip("awscrt.mqtt", reason="awsiotsdk is not instal
 iotjobs = pytest.importorskip("awsiot.iotjobs")
 
 pytestmark = pytest.mark.network
-LIMIT_S = 15
+LIMIT_S = 60
 THING = "foreign-core"
 
 

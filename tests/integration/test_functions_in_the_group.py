@@ -7,7 +7,7 @@ import os
 import queue
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -241,5 +241,8 @@ def test_functions_end_with_the_agent_even_when_it_is_killed(tmp_path: Path) -> 
 
 def processes(what: str) -> list[psutil.Process]:
     """Return the processes of this test's board whose command line holds ``what``."""
-    mine = psutil.Process().children(recursive=True)
-    return [p for p in mine if p.is_running() and what in " ".join(p.cmdline())]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # others may be ending
+            found += [child] if what in " ".join(child.cmdline()) else []
+    return found

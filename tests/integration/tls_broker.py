@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
+START_TRIES = 3
 needs_tls_broker = pytest.mark.skipif(
     not (shutil.which("mosquitto") and shutil.which("openssl")), reason="apt-get install mosquitto openssl"
 )
@@ -31,22 +32,32 @@ def tls_broker(folder: Path) -> Iterator[TlsBroker]:
     """Have a broker for 127.0.0.1 that shows a certificate of its CA, as long as the block lasts."""
     ca, other = (_ca(folder, name) for name in ("ca", "other"))
     _signed(folder, ca)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = folder / "mosquitto.conf"
-    names = f"certfile {folder}/server.pem\nkeyfile {folder}/server.key\ncafile {ca}\n"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{names}user root\n")
-    process = subprocess.Popen(["mosquitto", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port, process = _started(folder, ca)
     try:
-        _wait_for(port, process)
         yield TlsBroker(url=f"mqtts://127.0.0.1:{port}", ca=ca, other_ca=other)
     finally:
         process.terminate()
         process.wait(LIMIT_S)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _started(folder: Path, ca: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    config = folder / "mosquitto.conf"
+    names = f"certfile {folder}/server.pem\nkeyfile {folder}/server.key\ncafile {ca}\n"
+    for _ in range(START_TRIES):  # another program may take the free port between our look and mosquitto's bind
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n{names}user root\n")
+        with (folder / "mosquitto.log").open("wb") as log:
+            process = subprocess.Popen(["mosquitto", "-c", str(config)], stdout=log, stderr=log)
+        if _listens(port, process):
+            return port, process
+        process.kill()
+        process.wait(LIMIT_S)
+    raise AssertionError(f"mosquitto does not listen: {(folder / 'mosquitto.log').read_text()}")
+
+
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     until = time.monotonic() + LIMIT_S
     while process.poll() is None and time.monotonic() < until:
         try:
@@ -54,8 +65,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.02)
         else:
-            return
-    raise AssertionError(f"mosquitto does not listen: {process.poll()}")
+            return process.poll() is None
+    return False
 
 
 def _ca(folder: Path, name: str) -> Path:

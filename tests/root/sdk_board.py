@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from edge_sim.greengrass.subscriptions import Subscription
 from tests.root.functions_board import Board
 
 CANARY = "a-value-that-is-nowhere-else"
-LIMIT_S = 30.0
 HEAD = "import greengrasssdk, json, os, time\nfrom pathlib import Path\n"
 
 
@@ -70,13 +68,6 @@ def with_table(made: Board, *rows: tuple[str, str, str]) -> Board:
 def daemon(made: Board, to_cloud: ToCloud | None = None) -> Iterator[Daemon]:
     with Daemon(made.group, made.root, made.facts, to_cloud=to_cloud) as running:
         yield running
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def runtime_log(made: Board) -> str:

@@ -14,7 +14,8 @@ from edge_sim.agent.deployment import secrets
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions import calls as functions
 from tests.root.functions_board import Board
-from tests.root.sdk_board import CANARY, daemon, runtime_log, until, with_code, with_secrets, with_table
+from tests.root.sdk_board import CANARY, daemon, runtime_log, with_code, with_secrets, with_table
+from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 

@@ -29,11 +29,13 @@ from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
 from tests import mounts
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.root
 
 PI = load_profile("raspberry-pi-zero-w")
 REPO = Path(__file__).resolve().parents[2]
+MADE_USER = "edgesim"
 LSTAT = """
 import json, os, stat, sys
 kinds = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link", stat.S_IFCHR: "char"}
@@ -57,11 +59,11 @@ from edge_sim.profiles import load_profile
 with LocalBoard(load_profile("raspberry-pi-zero-w"), only=sys.argv[2:] or None) as board:
     sleep = "echo up; exec sleep " + sys.argv[1]
     daemon = board.popen(["sh", "-c", f"setsid sh -c '{sleep}' &"])
-    assert daemon.stdout.readline() == "up\\n" and daemon.wait(10) == 0
+    assert daemon.stdout.readline() == "up\\n" and daemon.wait(60) == 0
     program = board.popen(["sh", "-c", f"sh -c '{sleep}' & (setsid sh -c '{sleep}' &); {sleep}"])
     assert [program.stdout.readline() for _ in range(3)] == ["up\\n"] * 3
     print(board.root, flush=True)
-    time.sleep(100)
+    time.sleep(600)
 """
 
 
@@ -202,7 +204,7 @@ def test_signals_reach_the_program_and_its_end_comes_back(board: LocalBoard) -> 
     assert program.stdout is not None
     assert program.stdout.readline() == "up\n"
     program.terminate()
-    assert (program.communicate(timeout=10)[0], program.returncode) == ("asked\n", 7)
+    assert (program.communicate(timeout=LIMIT_S)[0], program.returncode) == ("asked\n", 7)
     assert board.exec(["sh", "-c", "kill -SEGV $$"]).returncode == -signal.SIGSEGV
 
 
@@ -211,7 +213,7 @@ def test_killing_a_program_leaves_nothing_of_it(board: LocalBoard) -> None:
     assert program.stdout is not None
     assert program.stdout.readline() == "up\n"
     program.kill()
-    assert program.wait(timeout=10) == -signal.SIGKILL
+    assert program.wait(timeout=LIMIT_S) == -signal.SIGKILL
     found = board.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/comm | tr '\\0' ' '"]).stdout
     assert "1234" not in found.replace("cat /proc", "")
     assert "sleep" not in found
@@ -251,19 +253,19 @@ def test_nothing_outlives_the_driver(mode: tuple[str, ...], number: signal.Signa
         assert driver.stdout is not None
         root = driver.stdout.readline().strip()
         assert Path(root).is_dir()
-        sleeping = [pid for pid, line in command_lines() if token in line and pid != driver.pid]
+        sleeping = [pid for pid, line in command_lines() if token in line.split() and pid != driver.pid]
         assert len(sleeping) >= 4, "one of them a daemon whose starter has ended"
         watched = watch([*descendants(driver.pid), *sleeping])
         # As a terminal does it: to the whole group.
         os.killpg(driver.pid, number)
-        assert driver.wait(timeout=20) != 0
+        assert driver.wait(timeout=LIMIT_S) != 0
         assert ended(watched)
         assert not Path(root).exists()
         assert mounts.below(Path(root)) == []
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait(timeout=10)
+        driver.wait(timeout=LIMIT_S)
         driver.stdout.close() if driver.stdout else None
 
 
@@ -274,7 +276,7 @@ def test_a_thread_that_ends_does_not_take_the_board_with_it() -> None:
         board = pool.submit(LocalBoard(PI).__enter__).result()
         program = pool.submit(board.popen, ["sh", "-c", "read line; echo $line"], stdin=subprocess.PIPE).result()
     try:
-        assert program.communicate("still here\n", timeout=10)[0] == "still here\n"
+        assert program.communicate("still here\n", timeout=LIMIT_S)[0] == "still here\n"
     finally:
         board.close()
 
@@ -337,7 +339,7 @@ def test_without_subordinate_ids_the_command_that_helps_is_named() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         cwd="/",
     )
     first, second = done.stdout.splitlines()
@@ -358,7 +360,7 @@ def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, cwd="/"
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=LIMIT_S, cwd="/"
     )
     assert done.stdout == f"6 chmod -R go+rX {tmp_path}/edge_sim\n", done.stderr
 
@@ -379,7 +381,7 @@ def test_the_same_as_a_plain_user() -> None:
             env={**environment, "HOME": place, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
@@ -396,7 +398,14 @@ def python_for(uid: int, gid: int) -> tuple[str, dict[str, str]]:
         argv = [python, "-c", "import pytest, yaml, edge_sim.emulation.local.board"]
         try:
             tried = subprocess.run(
-                argv, user=uid, group=gid, extra_groups=[], env=environment, cwd="/", capture_output=True, timeout=60
+                argv,
+                user=uid,
+                group=gid,
+                extra_groups=[],
+                env=environment,
+                cwd="/",
+                capture_output=True,
+                timeout=LIMIT_S,
             )
         except OSError as error:
             told = str(error)
@@ -412,17 +421,19 @@ def user_with_subordinate_ids() -> Iterator[pwd.struct_passwd]:
     for line in Path("/etc/subuid").read_text().splitlines() if Path("/etc/subuid").exists() else []:
         name, _, count = line.split(":")
         with contextlib.suppress(KeyError):
-            if int(count) >= capabilities.IDS and name != "root":
+            if int(count) >= capabilities.IDS and name != "root" and not name.startswith(MADE_USER):
                 yield pwd.getpwnam(name)
                 return
-    name = f"edgesim{os.getpid()}"
-    ids = "2000000-2065535"
-    subprocess.run(["useradd", "--no-create-home", name], check=True, timeout=30)
+    name = f"{MADE_USER}{os.getpid()}"
+    first = 2_000_000 + os.getpid() % 10_000 * 65_536  # not those of another run beside this one
+    ids = f"{first}-{first + 65_535}"
+    subprocess.run(["useradd", "--no-create-home", name], check=True, timeout=LIMIT_S)
     try:
-        subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, name], check=True, timeout=30)
+        subprocess.run(["usermod", "--add-subuids", ids, "--add-subgids", ids, name], check=True, timeout=LIMIT_S)
         yield pwd.getpwnam(name)
     finally:
-        subprocess.run(["userdel", name], check=True, timeout=30)
+        # Its last processes may be just ending.
+        subprocess.run(["userdel", "--force", name], check=True, timeout=LIMIT_S)
 
 
 def descendants(pid: int) -> list[int]:
@@ -460,13 +471,13 @@ def watch(pids: list[int]) -> list[int]:
 
 
 def ended(handles: list[int]) -> bool:
-    """Wait until every process has ended; False after 10 s."""
+    """Wait until every process has ended; False after a long while."""
     waiting = select.poll()
     for handle in handles:
         waiting.register(handle, select.POLLIN)
     left = set(handles)
     while left:
-        ready = {fd for fd, _ in waiting.poll(10_000)}
+        ready = {fd for fd, _ in waiting.poll(1000 * LIMIT_S)}
         if not ready:
             return False
         for fd in ready & left:

@@ -17,7 +17,8 @@ from edge_sim.agent.functions import memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Outcome
 from tests.root.functions_board import Board
-from tests.root.sdk_board import daemon, runtime_log, until, with_code, with_config
+from tests.root.sdk_board import daemon, runtime_log, with_code, with_config
+from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ import pytest
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.containers import bases, engine, images
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -329,7 +329,7 @@ def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -
     assert made.path.read_text(encoding="utf-8") == text
     assert made.content == bases.digest(made.path)
     assert made.path.name.startswith("armel-")
-    assert said == ["armv6l: extracting archives... (0 s)"]
+    assert [line.partition("(")[0] for line in said] == ["armv6l: extracting archives... "]
     assert images.image_for("armv6l") == images.image_for("armv6l", made.path)
 
     (tools / "mmdebstrap").unlink()
@@ -349,6 +349,14 @@ def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path)
 def test_a_base_that_hangs_is_ended_with_all_it_started(
     tools: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class TimerFromTheStart(threading.Timer):
+        """Its time does not run before the program has started."""
+
+        def run(self) -> None:
+            until((tmp_path / "started").exists)
+            super().run()
+
+    monkeypatch.setattr(threading, "Timer", TimerFromTheStart)
     monkeypatch.setattr(bases, "LIMIT_S", 0.5)
     mark = f"300.{os.getpid()}"
     program(tools / "mmdebstrap", f"sleep {mark} & echo >{tmp_path}/started; wait")
@@ -356,10 +364,7 @@ def test_a_base_that_hangs_is_ended_with_all_it_started(
         bases.make("armv7l", quiet)
     assert not [*cache.iterdir()]
     assert (tmp_path / "started").exists()
-    deadline = time.monotonic() + 10
-    while living(mark) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not living(mark)
+    until(lambda: not living(mark))
 
 
 def living(argument: str) -> list[str]:

@@ -26,7 +26,7 @@ from tests.fakes_mqtt import LoopbackChannel
 
 JOBS = "$aws/things/board/jobs"
 MINE = {"edgeSimUpdate": 1}
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class Script:

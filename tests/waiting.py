@@ -1,0 +1,17 @@
+"""Waiting for what other processes and threads do: for the condition, never for a time that is thought to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LIMIT_S = 60.0
+"""Far beyond what anything takes on a busy machine: only what never comes to pass reaches it."""
+
+
+def until(condition: Callable[[], object], what: str = "it does not come to pass") -> None:
+    """Return once ``condition`` holds; fail, saying ``what``, when it does not for a minute."""
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
