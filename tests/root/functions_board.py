@@ -135,8 +135,9 @@ def _host_programs(root: Path) -> None:
                 place.mkdir()
                 place.chmod(0o755)
         if is_file:
-            target.touch()
-        linux.bind(Path(bind.source), target, read_only=True)
+            shutil.copyfile(bind.source, target)
+        else:
+            linux.bind(Path(bind.source), target, read_only=True)
 
 
 def _volume(root: Path) -> None:

@@ -132,6 +132,15 @@ def test_the_hosts_directories_are_read_only(board: LocalBoard) -> None:
         assert "Read-only file system" in result.stderr, point
 
 
+def test_a_file_that_the_host_may_replace_is_the_boards_own(board: LocalBoard) -> None:
+    cache = Path("/etc/ld.so.cache")
+    copy = board.root / "etc/ld.so.cache"
+    mounted = [line.split()[4] for line in board.exec(["cat", "/proc/self/mountinfo"]).stdout.splitlines()]
+    assert str(board.root / "usr") in mounted
+    assert str(copy) not in mounted
+    assert board.exec(["cmp", str(cache), str(copy)]).returncode == 0
+
+
 def test_the_board_has_its_own_processes_and_name(board: LocalBoard) -> None:
     result = board.exec(["sh", "-c", "hostname; umask; ls -d /proc/[0-9]* | wc -l"], inside=True)
     name, umask, processes = result.stdout.split()

@@ -58,9 +58,16 @@ def make_items(root: Path, items: tuple[Item, ...]) -> bool:
 
 
 def mount_binds(root: Path, binds: tuple[Bind, ...]) -> None:
-    """Bind the host's directories and this Python into the board, with whatever is mounted below them."""
+    """Bind the host's directories and this Python into the board, with whatever is mounted below them.
+
+    A file that is only read is copied: once the host has replaced it (apt-get does with ld.so.cache), what was bound
+    has no name any more, and a container on the board could not have it mounted.
+    """
     for bind in binds:
         target = str(root / bind.path.lstrip("/"))
+        if bind.read_only and Path(bind.source).is_file():
+            shutil.copyfile(bind.source, target)
+            continue
         ns.mount(bind.source, target, flags=ns.MS_BIND | ns.MS_REC)
         if bind.read_only:
             for point in ns.mount_points(target):
