@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint base-images emulated clean
 
-$(BIN)/python:
-	@$(PYTHON) -m venv $(VENV)
+# Anew where an earlier call was cut off: a Python without its pip is there before the rest.
+$(VENV)/.made:
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
 
-$(VENV)/.sim: pyproject.toml | $(BIN)/python
+$(VENV)/.sim: pyproject.toml $(VENV)/.made
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[sim]"
 	@touch $@
 
