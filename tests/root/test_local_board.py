@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,6 +277,30 @@ def test_nothing_outlives_the_driver(mode: tuple[str, ...], number: signal.Signa
             os.killpg(driver.pid, signal.SIGKILL)
         driver.wait(timeout=LIMIT_S)
         driver.stdout.close() if driver.stdout else None
+
+
+SLOW_KEEPER = """
+import time
+from edge_sim.emulation.local import init
+send = init.Line.send
+def late(line, event, **values):
+    time.sleep(event == "board")
+    send(line, event, **values)
+init.Line.send = late
+init.main()
+"""
+
+
+def test_a_board_is_not_ready_before_its_first_process_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+
+    def slowed(argv: list[str], **options: Any) -> subprocess.Popen[Any]:
+        keeper = "edge_sim.emulation.local.init" in argv
+        return popen([argv[0], "-c", SLOW_KEEPER, argv[-1]] if keeper else argv, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", slowed)
+    with LocalBoard(PI) as board:
+        assert board.exec(["hostname"], inside=True).stdout == "raspberrypi\n"
 
 
 def test_a_thread_that_ends_does_not_take_the_board_with_it() -> None:

@@ -131,9 +131,12 @@ def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
     child = os.fork()
     if child == 0:
         os.close(keeps_alive)
+        if not os.read(alive, 1):  # the driver is to know this process before it hears that the board is ready
+            os._exit(0)
         _first_process(line, root, BoardPlan.from_json(order["plan"]), alive, keeper)
     os.close(alive)
     line.send("board", pid=child)
+    os.write(keeps_alive, b".")
     return child
 
 
