@@ -6,15 +6,20 @@ The example's group is laid out on it by ``lay``, which follows the plan literal
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pty
 import shutil
 import stat
+import subprocess
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
+
+import pytest
 
 from edge_sim.agent import linux
 from edge_sim.agent.probe import paths_below
@@ -59,25 +64,44 @@ class Board:
 
 
 @contextmanager
-def private_mounts() -> Iterator[None]:
-    """A mount namespace of this process's own for as long as the block lasts."""
-    before, here = os.open("/proc/self/ns/mnt", os.O_RDONLY), Path.cwd()
-    linux.unshare(linux.CLONE_NEWNS)
+def private_mounts(top: Path) -> Iterator[None]:
+    """A mount namespace of this process's own for as long as the block lasts; what it mounts lies below ``top``."""
+    before, root, here = os.open("/proc/self/ns/mnt", os.O_RDONLY), os.open("/", os.O_RDONLY), Path.cwd()
+    with Path("/proc/self/mountinfo").open() as outside:  # the namespace's in which it is opened
+        linux.unshare(linux.CLONE_NEWNS)
+        try:
+            _seal(top, outside)
+            yield
+        finally:
+            linux.unshare(_CLONE_FS)  # threads that have just ended may still share the working directory
+            assert ctypes.CDLL(None).setns(before, linux.CLONE_NEWNS) == 0
+            os.fchdir(root)  # joining a mount namespace leaves a chroot
+            os.chroot(".")
+            os.chdir(here)
+            os.close(before)
+            os.close(root)
+
+
+def _seal(top: Path, outside: TextIO) -> None:
     try:
         linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
-        yield
-    finally:
-        linux.unshare(_CLONE_FS)  # threads that have just ended may still share the working directory
-        assert ctypes.CDLL(None).setns(before, linux.CLONE_NEWNS) == 0
-        os.close(before)
-        os.chdir(here)
+        return
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # In a chroot / is no mount point, and what it lies on may hand on what is mounted there.
+    linux.bind(top, top)
+    linux.mount("none", top, flags=linux.MS_PRIVATE)
+    if any(line.split()[4] == str(top) for line in outside):
+        subprocess.run(["umount", top], check=True, timeout=60)
+        pytest.skip("this chroot lies on a shared mount, which keeps no test's mounts to itself: mount --make-private")
 
 
 @contextmanager
 def board(root: Path) -> Iterator[Board]:
     """The example's group on a board below ``root``."""
     scenario = load(EXAMPLE)
-    with private_mounts(), serial_port() as (master, name):
+    with private_mounts(root), serial_port() as (master, name):
         _system(root)
         _node(root / "dev/ttyUSB0", "")
         linux.bind(Path(name), root / "dev/ttyUSB0")

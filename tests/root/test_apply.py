@@ -165,7 +165,7 @@ def test_a_busy_directory_fails_the_whole(folder: Path, root: Path, tmp_path: Pa
     place = root / str(os.readlink(root / TOP[1:] / "workdir/predict/models/m2"))[1:]  # noqa: PTH115
     (tmp_path / "other").mkdir()
     before = below(root)
-    with private_mounts():
+    with private_mounts(root):
         linux.bind(tmp_path / "other", place)
         done = edge("apply", group_of(folder, "m1", code=OTHER_CODE), "--root", root, status=None)
     assert isinstance(done.exception, EdgeSimError)
@@ -353,7 +353,7 @@ def test_killed_anywhere_the_board_is_old_or_new(
 def test_a_full_board_is_not_called_an_unreadable_package(folder: Path, root: Path) -> None:
     weights = {"net/weights.bin": os.urandom(300_000).hex()}
     group = group_of(folder, "m1", models={"m1": weights})
-    with private_mounts():
+    with private_mounts(root):
         linux.mount("none", root / "greengrass", kind="tmpfs", data="size=100k,mode=0755")
         with pytest.raises(UnsupportedEnvironmentError, match="cannot be laid out: No space left"):
             laid(group, root)

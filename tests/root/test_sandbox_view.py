@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     (made / "etc/issue").write_text("board\n")
     (made / "var").mkdir()
     (made / "var/run").symlink_to("/srv")
-    with private_mounts():
+    with private_mounts(made):
         yield made
 
 
