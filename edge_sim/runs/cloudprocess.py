@@ -23,7 +23,10 @@ from urllib.parse import quote
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 
 _READY_S = 30.0
-_STOP_S = 10.0
+_ENDING_S = 10.0
+"""How long a cloud that answers no more may take to end, and to tell why."""
+_STOP_S = 45.0
+"""More than the cloud allows its own parts to end, one after the other: killed before, it leaves its files behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ class CloudProcess:
         """As ``check``, after a call that failed: a cloud that is going down answers no more before it has ended."""
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_S)
+                self._process.wait(_ENDING_S)
         self.check()
 
     def load_sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
@@ -155,7 +158,7 @@ class CloudProcess:
         if self._process is None or self._process.stderr is None:
             return None
         try:
-            told = self._process.communicate(timeout=_STOP_S)[1].decode(errors="replace").strip()
+            told = self._process.communicate(timeout=_ENDING_S)[1].decode(errors="replace").strip()
         except (subprocess.TimeoutExpired, ValueError):
             return None
         return told[-2000:] or None

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.cloud import server
+from edge_sim.cloud.brokers import broker as brokers
+from edge_sim.cloud.greengrass import deployments
+from edge_sim.cloud.jobs import device
 from edge_sim.runs import cloudprocess
 from tests.waiting import until
 
@@ -17,6 +21,12 @@ def test_the_cloud_of_a_run_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with cloudprocess.CloudProcess():
         assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_a_cloud_is_given_the_time_that_it_gives_its_parts() -> None:
+    broker = 2 * brokers.STOP_LIMIT_S  # asked, then killed
+    parts = server.STOP_LIMIT_S + deployments.CLOSE_LIMIT_S + device.STOP_LIMIT_S + broker
+    assert parts < cloudprocess._STOP_S
 
 
 def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
