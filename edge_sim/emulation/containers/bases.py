@@ -32,6 +32,10 @@ NEWEST_FILE = 1686355200
 LIMIT_S = 1800.0
 """Under QEMU a base takes about a minute and a half on an idle machine."""
 _SLIM = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+_OWN_NAMESPACES = (
+    *("unshare", "--mount", "--propagation", "unchanged", "--pid", "--fork", "--kill-child"),
+    *("sh", "-c", 'mount --make-rprivate / 2>/dev/null; exec "$@"', "sh"),  # in a chroot / is no mount point
+)
 _MACHINE = ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list")
 """What mmdebstrap takes over from this machine."""
 _STAGES = ("I: downloading", "I: extracting", "I: installing", "I: creating", "I: success")
@@ -164,9 +168,8 @@ def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subproces
     if not shutil.which(argv[0]):
         raise UnsupportedEnvironmentError(f"{argv[0]} is not installed", hint="As root on Debian: .ci/engine")
     # mmdebstrap mounts as root in our namespaces, and killed it unmounts nothing: in its own, all goes with it.
-    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"] if os.geteuid() == 0 else []
     child = subprocess.Popen(
-        [*own, *argv],
+        [*(_OWN_NAMESPACES if os.geteuid() == 0 else ()), *argv],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
