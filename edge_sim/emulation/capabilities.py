@@ -20,6 +20,8 @@ own id only. ``plain``: no namespaces at all."""
 
 IDS = 65535
 """How many subordinate ids a board needs: 1 to 65535, so that nobody (65534) is among them."""
+_NO_NAMESPACE = "a user namespace: "
+"""How the error of a board's process begins that was refused one."""
 _SWITCHES = (
     ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
     ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
@@ -123,6 +125,11 @@ def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]
     for switch, blocked, command in _SWITCHES:
         if mode == "plain" and _sysctl(switch) == blocked:
             return f"this kernel keeps user namespaces from plain users ({switch})", f"As root: {command}"
+    if mode == "plain" and _NO_NAMESPACE in failures.get("single", ""):
+        return (
+            f"the kernel refuses it here ({failures['single']}), as it does in every chroot and in many containers",
+            "Run as root, or outside of the chroot or container. (uidmap does not help there.)",
+        )
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
         return "newuidmap is not installed", "apt-get install uidmap (Fedora: shadow-utils)"
     if id_map() is None:
