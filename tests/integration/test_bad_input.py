@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests import needs
 from tests.ports import port_of_nobody
 
 EXAMPLE = Path("examples/no-container-ml")
 pytestmark = pytest.mark.network
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a board on which functions run")
 
 
 def edge_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -154,7 +154,7 @@ def deployment_error(scenario: Path) -> tuple[str, str | None]:
     return problem["message"], problem["hint"]
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_a_source_that_is_not_an_archive(scenario: Path) -> None:
     file = scenario / "edge-sim.yaml"
@@ -166,7 +166,7 @@ def test_a_source_that_is_not_an_archive(scenario: Path) -> None:
     assert "repack it" in str(hint)
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_a_group_that_the_board_does_not_have(scenario: Path) -> None:
     def spoil(definition: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_group_that_the_board_does_not_have(scenario: Path) -> None:
     assert "groupadd nosuchgroup" in str(hint)
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_ml_models_on_openwrt_are_refused() -> None:
     done = edge_sim("run", str(EXAMPLE), "--profile", "openwrt-armv7", "--format", "json")

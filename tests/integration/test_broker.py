@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -22,12 +21,13 @@ import pytest
 from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from tests import needs
 from tests.integration.jobs_device import LIMIT_S, Device
 from tests.ports import port_of_nobody
 
 pytestmark = pytest.mark.network
 
-needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on the PATH")
+needs_mosquitto = needs.program("mosquitto")
 
 
 def start(kind: str) -> Broker:

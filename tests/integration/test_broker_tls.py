@@ -15,6 +15,7 @@ import pytest
 from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from tests import needs
 from tests.integration.tls_broker import TlsBroker, needs_tls_broker, tls_broker
 
 pytestmark = [pytest.mark.network, needs_tls_broker]
@@ -68,7 +69,7 @@ def test_a_cafile_that_cannot_be_used_is_a_usage_error(
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: boards with other users' files and mounts")
+@needs.mounts
 def test_a_whole_run_over_a_broker_with_tls(named: TlsBroker) -> None:
     argv = [*EDGE_SIM, "run", "examples/no-container-ml", "--profile", "generic-x86_64", "--format", "json"]
     argv += ["--broker", named.url, "--broker-cafile", os.path.relpath(named.ca)]

@@ -24,7 +24,7 @@ THING = "foreign-core"
 @pytest.fixture(params=["embedded", "mosquitto"])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     if request.param == "mosquitto" and shutil.which("mosquitto") is None:
-        pytest.skip("mosquitto is not installed: only the embedded broker was tried")
+        pytest.skip("only the embedded broker was tried: apt-get install mosquitto")
     if request.param == "embedded":
         monkeypatch.setattr("edge_sim.cloud.brokers.broker.shutil.which", lambda _: None)
     with Cloud() as running:

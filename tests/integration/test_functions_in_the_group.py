@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 from collections.abc import Iterator
@@ -23,12 +22,13 @@ from edge_sim.emulation.scenario import Scenario
 from edge_sim.profiles import load_profile
 from edge_sim.runs import drivers
 from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
+from tests import needs
 from tests.integration.cloud_client import ACCOUNT, CERTIFICATE, client, deploy
 
 pytestmark = [
     pytest.mark.network,
     pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a board with other users"),
+    needs.mounts,
 ]
 LIMIT_S = 60
 CANARY = "the-value-of-the-token"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,14 @@ from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from tests import needs
 from tests.integration.jobs_device import LIMIT_S, Device
 
 pytestmark = pytest.mark.network
 
 REGION, ACCOUNT, ROLE = "eu-west-1", "123456789012", "arn:aws:iam::123456789012:role/signer"
 S3_URL = "https://s3.eu-west-1.amazonaws.com/eu-west-1-greengrass-updates/core/armv7l/a.tar.gz"
-needs_mosquitto = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not on the PATH")
+needs_mosquitto = needs.program("mosquitto")
 _numbers = itertools.count(1)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
+
 EXAMPLE = "examples/no-container-ml"
 BOARDS = ("raspberry-pi-3", "openwrt-armv7")
 pytestmark = pytest.mark.network
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: boards with other users' files and mounts")
 
 
 def matrix(cache: Path) -> subprocess.CompletedProcess[str]:
@@ -23,7 +24,7 @@ def matrix(cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_boards_agree_with_the_rules_and_are_not_run_twice(tmp_path: Path) -> None:
     first = matrix(tmp_path)

@@ -21,7 +21,7 @@ import pytest
 
 from edge_sim.agent.functions import memory
 from edge_sim.limits import LINKS_COPIED
-from tests import mounts
+from tests import mounts, needs
 from tests.waiting import until
 
 EXAMPLE = "examples/no-container-ml"
@@ -29,9 +29,8 @@ EXAMPLE = "examples/no-container-ml"
 pytestmark = pytest.mark.network
 STEPS = ["starting the local cloud", "making the board", "deploying", "invoking meter-log", "updating the core"]
 needs_mosquitto = pytest.mark.skipif(
-    shutil.which("mosquitto") is None, reason="mosquitto is not installed: the embedded broker cannot be killed alone"
+    shutil.which("mosquitto") is None, reason="the embedded broker cannot be killed alone: apt-get install mosquitto"
 )
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: boards with other users' files and mounts")
 
 
 LIMIT_S = 600
@@ -52,7 +51,7 @@ def report() -> dict[str, Any]:
     return value
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_the_report_holds_what_the_documentation_names(report: dict[str, Any]) -> None:
     assert report["ok"]
@@ -67,7 +66,7 @@ def test_the_report_holds_what_the_documentation_names(report: dict[str, Any]) -
     assert {"job_id", "from", "to", "status", "reason"} <= board["updates"][0].keys()
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_the_models_lie_as_their_owner_settings_say(report: dict[str, Any]) -> None:
     rows = report["boards"][0]["layout"]
@@ -84,7 +83,7 @@ def test_the_models_lie_as_their_owner_settings_say(report: dict[str, Any]) -> N
     }
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_the_good_update_stays_and_the_broken_one_is_rolled_back(report: dict[str, Any]) -> None:
     good, broken = report["boards"][0]["updates"]
@@ -100,14 +99,14 @@ def test_the_good_update_stays_and_the_broken_one_is_rolled_back(report: dict[st
     assert {update["job_status"] for update in (good, broken)} == {"COMPLETED"}
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_a_function_that_writes_where_it_may_not_is_refused(report: dict[str, Any]) -> None:
     answers = {row["function"]: row["result"] for row in report["boards"][0]["functions"]}
     assert answers["read-digits"]["write"] == {"existing file": "refused: EACCES", "new file": "refused: EACCES"}
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
@@ -122,7 +121,7 @@ def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> No
     assert (rows["newest.csv"]["type"], rows["newest.csv"]["gid"], rows["newest.csv"]["mode"]) == ("file", 100, "0440")
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_junit_has_a_case_for_every_claim() -> None:
     done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
@@ -185,7 +184,7 @@ def nothing_left(before: list[psutil.Process]) -> bool:
     return not alive
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_killing_the_cloud_ends_the_run_with_a_sentence(
     running: Callable[[str], subprocess.Popen[str]],
@@ -200,7 +199,7 @@ def test_killing_the_cloud_ends_the_run_with_a_sentence(
     assert nothing_left(everything)
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_one_boards_end_ends_the_other_too(running: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     process = running("updating the core to 1.11.6", "generic-x86_64")
@@ -214,7 +213,7 @@ def test_one_boards_end_ends_the_other_too(running: Callable[..., subprocess.Pop
     assert not list(tmp_path.iterdir())
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_killing_the_agent_ends_the_run_with_a_sentence(running: Callable[[str], subprocess.Popen[str]]) -> None:
     process = running("updating the core to 1.11.6")
@@ -225,7 +224,7 @@ def test_killing_the_agent_ends_the_run_with_a_sentence(running: Callable[[str],
     assert "Traceback" not in errors
 
 
-@needs_root
+@needs.mounts
 @needs_mosquitto
 @pytest.mark.root
 def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str], subprocess.Popen[str]]) -> None:
@@ -257,7 +256,7 @@ def open_directory(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 @pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])
 @pytest.mark.parametrize("step", STEPS)

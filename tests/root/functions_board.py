@@ -32,6 +32,7 @@ from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory, paths_of_interest, plan
 from edge_sim.greengrass.resources import Model
 from edge_sim.profiles import load_profile
+from tests import needs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 _CLONE_FS = 0x200
@@ -66,6 +67,8 @@ class Board:
 @contextmanager
 def private_mounts(top: Path) -> Iterator[None]:
     """A mount namespace of this process's own for as long as the block lasts; what it mounts lies below ``top``."""
+    if reason := needs.no_mounts():
+        pytest.skip(reason)
     before, root, here = os.open("/proc/self/ns/mnt", os.O_RDONLY), os.open("/", os.O_RDONLY), Path.cwd()
     with Path("/proc/self/mountinfo").open() as outside:  # the namespace's in which it is opened
         linux.unshare(linux.CLONE_NEWNS)

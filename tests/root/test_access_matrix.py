@@ -13,9 +13,10 @@ from edge_sim.agent.functions import access
 from edge_sim.greengrass.functions import RunAs
 from edge_sim.greengrass.matrix import MAX_PATHS
 from edge_sim.greengrass.plan import plan
+from tests import needs
 from tests.root.functions_board import DIALOUT, Board, contents
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
 
 def rows(made: Board) -> dict[tuple[str, str], dict[str, Any]]:

@@ -18,12 +18,13 @@ from edge_sim.agent.host import LinuxHost
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.plan import Modes
+from tests import needs
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount"),
+    needs.mounts,
 ]
 OURS = Modes(uid=0, gid=44, file=0o440, executable=0o550, directory=0o550)
 PAGE = 4096

@@ -15,10 +15,11 @@ from edge_sim.agent.probe import paths_below
 from edge_sim.greengrass.functions import ResourceAccessPolicy
 from edge_sim.greengrass.plan import paths_of_interest
 from edge_sim.greengrass.resources import GroupOwnerSetting, LocalDevice, LocalVolume, Resource
+from tests import needs
 from tests.root.functions_board import ADM, DIALOUT, GGC, Board
 from tests.root.sdk_board import daemon, with_code
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
 
 def attached(made: Board, *given: tuple[Resource, str]) -> Board:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -13,11 +12,12 @@ import pytest
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions import calls as functions
+from tests import needs
 from tests.root.functions_board import Board
 from tests.root.sdk_board import CANARY, daemon, runtime_log, with_code, with_secrets, with_table
 from tests.waiting import until
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
 BOTH = pytest.mark.parametrize("name", ["read-digits", "meter-log"], ids=["NoContainer", "GreengrassContainer"])
 GET_SECRET = (

@@ -14,11 +14,11 @@ import pytest
 from edge_sim.agent.functions.calls import Outcome, invoke
 from edge_sim.errors import UsageError
 from edge_sim.runs.expected import differences
-from tests import mounts
+from tests import mounts, needs
 from tests.root.functions_board import ADM, DIALOUT, GGC, USERS, VIDEO, Board
 from tests.root.sdk_board import with_secrets
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
 WHO = """
 import os, json, sys, signal, subprocess, time

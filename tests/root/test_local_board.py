@@ -29,7 +29,7 @@ from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
-from tests import mounts
+from tests import mounts, needs
 from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.root
@@ -70,6 +70,8 @@ with LocalBoard(load_profile("raspberry-pi-zero-w"), only=sys.argv[2:] or None) 
 
 @pytest.fixture
 def board() -> Iterator[LocalBoard]:
+    if reason := needs.no_whole_board():
+        pytest.skip(reason)
     with LocalBoard(PI) as made:
         assert made.proves.everything, made.proves.missing
         yield made
@@ -158,6 +160,7 @@ def test_a_gps_answers_at_the_serial_port(board: LocalBoard) -> None:
     assert "$GPRMC,0000" in result.stdout
 
 
+@needs.whole_board
 def test_a_scenarios_lines_and_files_are_there(tmp_path: Path) -> None:
     said, data = tmp_path / "said.txt", tmp_path / "data"
     said.write_text("21.5 C\n")
@@ -174,6 +177,7 @@ def test_a_scenarios_lines_and_files_are_there(tmp_path: Path) -> None:
         assert board.facts.paths["/srv/out"].gid == 44
 
 
+@needs.whole_board
 def test_frames_and_a_device_of_this_machine_are_there(tmp_path: Path) -> None:
     for name in ("1", "2", "3"):
         (tmp_path / name).write_bytes(name.encode() * 5000)
@@ -195,12 +199,14 @@ def test_only_a_board_in_a_container_has_a_block_device() -> None:
     assert "--driver docker" in (caught.value.hint or "")
 
 
+@needs.whole_board
 def test_a_bind_is_the_hosts_directory_writable(tmp_path: Path) -> None:
     with LocalBoard(PI, binds={"/srv/shared": tmp_path}) as board:
         assert board.exec(["sh", "-c", "echo hello > /srv/shared/a"], inside=True).returncode == 0
     assert (tmp_path / "a").read_text() == "hello\n"
 
 
+@needs.whole_board
 def test_the_factory_core_is_installed() -> None:
     with LocalBoard(PI, core="1.10.0") as board:
         core = board.root / "greengrass" / "ggc" / "core"
@@ -235,6 +241,7 @@ def test_a_program_that_does_not_exist_or_end_is_told(board: LocalBoard) -> None
         board.exec(["sleep", "1000"], timeout=0.2)
 
 
+@needs.whole_board
 def test_nothing_is_left_after_close() -> None:
     with LocalBoard(PI) as board:
         program = board.popen(["sh", "-c", "(setsid sleep 1000 &); sleep 1000 & echo up; exec sleep 1000"])
@@ -252,7 +259,14 @@ def test_nothing_is_left_after_close() -> None:
     board.close()
 
 
-@pytest.mark.parametrize("mode", [(), ("single",), ("plain",)], ids=["best", "single", "plain"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param((), marks=needs.whole_board, id="best"),
+        pytest.param(("single",), marks=needs.user_namespace, id="single"),
+        pytest.param(("plain",), id="plain"),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_nothing_outlives_the_driver(mode: tuple[str, ...], number: signal.Signals) -> None:
     token = f"100{os.getpid()}"
@@ -291,6 +305,7 @@ init.main()
 """
 
 
+@needs.whole_board
 def test_a_board_is_not_ready_before_its_first_process_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     popen = subprocess.Popen
 
@@ -303,6 +318,7 @@ def test_a_board_is_not_ready_before_its_first_process_is_known(monkeypatch: pyt
         assert board.exec(["hostname"], inside=True).stdout == "raspberrypi\n"
 
 
+@needs.whole_board
 def test_a_thread_that_ends_does_not_take_the_board_with_it() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -321,6 +337,7 @@ def test_an_error_in_the_run_cleans_up_too() -> None:
     assert not board.root.exists()
 
 
+@needs.whole_board
 def test_a_kept_directory_stays(tmp_path: Path) -> None:
     where = tmp_path / "board"
     with LocalBoard(PI, where, keep=True) as board:
@@ -334,6 +351,7 @@ def test_a_kept_directory_stays(tmp_path: Path) -> None:
     assert not where.exists()
 
 
+@needs.user_namespace
 def test_one_id_only_is_said_and_cannot_prove_owners() -> None:
     if os.geteuid() == 0:
         pytest.skip("root has every id; runs as a plain user in test_the_same_as_a_plain_user")
@@ -382,6 +400,7 @@ def test_without_subordinate_ids_the_command_that_helps_is_named() -> None:
     assert second == "False"
 
 
+@needs.whole_board
 def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
     for name in ("edge_sim", "device_profiles"):
         shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -399,12 +418,15 @@ def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
     assert done.stdout == f"6 chmod -R go+rX {tmp_path}/edge_sim\n", done.stderr
 
 
+@needs.whole_board
 def test_the_same_as_a_plain_user() -> None:
     """Run this file again as a user with subordinate ids: one of this machine's, else one made for the test."""
     if os.geteuid() != 0:
         pytest.skip("this is the plain user")
     if not (shutil.which("newuidmap") and shutil.which("useradd")):
-        pytest.skip("apt-get install uidmap")
+        pytest.skip("the same as a plain user is not tried: apt-get install uidmap")
+    if reason := needs.no_user_namespace():
+        pytest.skip(reason)
     with user_with_subordinate_ids() as user, tempfile.TemporaryDirectory() as place:
         os.chown(place, user.pw_uid, user.pw_gid)
         python, environment = python_for(user.pw_uid, user.pw_gid)
@@ -447,7 +469,10 @@ def python_for(uid: int, gid: int) -> tuple[str, dict[str, str]]:
         if tried.returncode == 0:
             return python, environment
         told = tried.stderr.decode().strip().rpartition("\n")[2]
-    pytest.skip(f"no Python here that uid {uid} can run {REPO} with: {sys.executable} and /usr/bin/python3: {told}")
+    pytest.skip(
+        f"no Python here that uid {uid} can run {REPO} with, neither {sys.executable} nor /usr/bin/python3 ({told}): "
+        "put the checkout where every user may read it"
+    )
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from edge_sim.agent.functions.calls import probe
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount
+from tests import needs
 from tests.root.functions_board import FACTS, private_mounts
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ import pytest
 from edge_sim.agent.functions import memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Outcome
+from tests import needs
 from tests.root.functions_board import Board
 from tests.root.sdk_board import daemon, runtime_log, with_code, with_config
 from tests.waiting import until
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.root, needs.mounts]
 
+NO_CGROUP = "no memory cgroup can be made here: mount /sys/fs/cgroup writable"
 PID = "calls = []\ndef function_handler(event, context):\n    calls.append(1)\n    return [os.getpid(), len(calls)]\n"
 MEET = (
     "def function_handler(event, context):\n"
@@ -205,7 +207,7 @@ def test_memory_is_enforced_and_its_end_told_in_v1s_words(
         assert (small.ok, small.result) == (True, 8), small.error
         enforced = {"cgroup": "is enforced by a memory cgroup", "watch": "is watched"}[how]
         if how == "cgroup" and not any(enforced in note for note in small.notes):
-            pytest.skip(f"no memory cgroup can be made here: {small.notes}")
+            pytest.skip(f"{NO_CGROUP}: {small.notes}")
         assert any(note.startswith(f"MemorySize 65536 KB {enforced}") for note in small.notes)
         large = core.run("meter-log", b"400")
         assert not large.ok
@@ -229,7 +231,7 @@ def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
     used = memory.limit(64 * 1024, "in-use")
     left = memory.limit(64 * 1024, "left-behind")
     if not isinstance(used, memory.Cgroup) or not isinstance(left, memory.Cgroup):
-        pytest.skip("no memory cgroup can be made here")
+        pytest.skip(NO_CGROUP)
     os.close(left.lock)  # as the kernel does when an agent is killed
     memory.sweep()
     assert (used.directory.exists(), left.directory.exists()) == (True, False)
@@ -240,7 +242,7 @@ def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
 def test_the_sweep_waits_for_processes_that_are_being_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     left = memory.limit(64 * 1024, "left-behind")
     if not isinstance(left, memory.Cgroup):
-        pytest.skip("no memory cgroup can be made here")
+        pytest.skip(NO_CGROUP)
     pause = time.sleep
     with subprocess.Popen(["sleep", "1000"]) as dying:
 
@@ -269,7 +271,7 @@ def test_a_cgroup_that_another_agent_sweeps_away_as_it_is_made_is_made_again(mon
     monkeypatch.setattr(fcntl, "flock", swept_before)
     made = memory.limit(64 * 1024, "made-twice")
     if not swept:
-        pytest.skip("no memory cgroup can be made here")
+        pytest.skip(NO_CGROUP)
     assert isinstance(made, memory.Cgroup)
     made.close()
     assert made.directory == swept[0]

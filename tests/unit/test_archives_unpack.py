@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
 import subprocess
 import tarfile
@@ -15,6 +14,7 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, unpack
 from edge_sim.greengrass.plan import Content, Modes
+from tests import needs
 from tests.archive_build import Zipped, directory, entry, tgz, zipped
 
 RO = Modes(uid=-1, gid=-1, file=0o440, executable=0o550, directory=0o550)
@@ -96,7 +96,7 @@ def test_a_streamed_zip(destination: Path, tmp_path: Path) -> None:
     assert (destination / "large").read_bytes() == b"hello" * 100
 
 
-@pytest.mark.skipif(shutil.which("zip") is None, reason="Info-ZIP is not installed")
+@needs.program("zip")
 @pytest.mark.parametrize("options", ["-qr", "-qrD", "-qr0", "-qrX"])
 def test_info_zip(model: Path, destination: Path, tmp_path: Path, options: str) -> None:
     subprocess.run(["zip", options, tmp_path / "a.zip", "."], cwd=model, check=True, timeout=60)

@@ -14,9 +14,13 @@ import pytest
 
 from edge_sim.emulation.corebuild import core_build, install_core
 from edge_sim.errors import UsageError
+from tests import needs
 
 SHELLS = [
-    pytest.param(argv, marks=pytest.mark.skipif(shutil.which(argv[0]) is None, reason=f"{argv[0]} is not there"))
+    pytest.param(
+        argv,
+        marks=needs.program(argv[0]),
+    )
     for argv in (["dash"], ["busybox", "ash"], ["bash", "--posix"])
 ]
 

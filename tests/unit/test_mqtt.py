@@ -177,7 +177,7 @@ def _make_certificate(key: Path, certificate: Path) -> None:
     try:
         subprocess.run(argv, check=True, capture_output=True, timeout=30)
     except FileNotFoundError:
-        pytest.skip("openssl is not there")
+        pytest.skip("openssl is not installed: apt-get install openssl")
 
 
 def test_waits_grow_and_are_never_the_same_for_all() -> None:
