@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_sim.emulation.scenario import Software
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 
 _POLL_S = 0.1
@@ -130,13 +131,15 @@ def wait_for_deployment(
     return _until(ask, f"deployment {deployment_id}", timeout_s, alive)
 
 
-def create_update(aws: Aws, thing_arn: str, architecture: str, operating_system: str) -> tuple[str, str]:
-    """Ask for the core software to be updated; return the job id and the version that will be installed."""
+def create_update(
+    aws: Aws, thing_arn: str, architecture: str, operating_system: str, software: Software = "core"
+) -> tuple[str, str]:
+    """Ask for the core software (or the OTA agent) to be updated; return the job id and the version offered."""
     made = aws.call(
         aws.greengrass,
         "create_software_update_job",
         S3UrlSignerRole="arn:aws:iam::123456789012:role/greengrass-url-signer",
-        SoftwareToUpdate="core",
+        SoftwareToUpdate=software,
         UpdateAgentLogLevel="INFO",
         UpdateTargets=[thing_arn],
         UpdateTargetsArchitecture=architecture,

@@ -190,13 +190,13 @@ class BoardRun:
             self._problem("function", invocation.function_id, difference)
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
-        self.progress(f"updating the core to {update.version}")
+        self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
         before = self._running(board)
         where = (self.profile.operating_system, self.profile.architecture)
         build = core_build(update.version, starts=update.starts)
         with self.cloud.offering:
             self.cloud.load_build(update.software, *where, update.version, build)
-            job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0])
+            job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)
         execution = aws.wait_for_update(self.aws, job_id, self.thing, timeout_s=UPDATE_S, alive=self._alive(agent))
         agent.check()
         running = self._running(board)
@@ -240,7 +240,7 @@ class BoardRun:
 
 def _access_message(row: dict[str, Any]) -> str:
     reasons = "; ".join(row["reasons"])
-    if not row["agree"]:
+    if row["agree"] is False:
         return f"computed and probed access differ, a fault of edge-sim, please report it: {reasons}"
     return f"the definition says {row['expected']}: {reasons}"
 

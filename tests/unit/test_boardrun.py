@@ -1,0 +1,56 @@
+"""One board's part of a run, without a board: what it asks the cloud for and what it tells of the answers."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from edge_sim.emulation.scenario import Scenario, Update
+from edge_sim.profiles import load_profile
+from edge_sim.runs.boardrun import BoardRun, _access_message
+
+
+class Cloud:
+    """A cloud and a client for it: every call is noted, and each job is refused by the device at once."""
+
+    def __init__(self) -> None:
+        self.offering = threading.Lock()
+        self.builds: list[str] = []
+        self.jobs: list[dict[str, Any]] = []
+        self.greengrass = self.iot = None
+
+    def load_build(self, software: str, *rest: object) -> None:
+        self.builds.append(software)
+
+    def call(self, client: object, operation: str, **params: Any) -> Any:
+        if operation == "create_software_update_job":
+            self.jobs.append(params)
+        return {
+            "create_software_update_job": {"IotJobId": "j", "PlatformSoftwareVersion": "1.3.0"},
+            "describe_job_execution": {"execution": {"status": "REJECTED"}},
+            "describe_job": {"job": {"status": "COMPLETED"}},
+        }[operation]
+
+    def check(self) -> None:
+        pass
+
+
+def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> None:
+    cloud = Cloud()
+    scenario = Scenario(name="s", file=Path("edge-sim.yaml"), boards=(), resources={}, functions={}, core={})
+    driver = SimpleNamespace(name="fake")
+    given: Any = (scenario, load_profile("raspberry-pi-3"), cloud, cloud, None, driver, lambda text: None)
+    run = BoardRun(*given)
+    agent: Any = SimpleNamespace(check=lambda: None, events=[])
+    board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="/greengrass/ggc/1.10.0\n"))
+    update = Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.10.0")
+    run._update(board, agent, "arn:aws:iot:eu-central-1:123456789012:thing/t", update)
+    assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
+    assert run.report.problems == []
+
+
+def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:
+    row = {"agree": None, "expected": "ro", "reasons": ["it may write"]}
+    assert _access_message(row) == "the definition says ro: it may write"
