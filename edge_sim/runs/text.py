@@ -141,15 +141,17 @@ def _access(rows: list[dict[str, Any]]) -> Table:
             str(row.get("expected") or "none"),
             _rights(row, "computed"),
             _rights(row, "probed"),
-            Text("ok", style="green") if row["ok"] and row["agree"] else _why_not(row),
+            _judged(row),
         )
     return table
 
 
-def _why_not(row: Mapping[str, Any]) -> Text:
+def _judged(row: Mapping[str, Any]) -> Text:
+    if row["agree"] is False:
+        return Text("not as computed", style="red")
     if row["ok"] is None:
         return Text(f"not proven: {'; '.join(row['reasons'])}", style="yellow")
-    return Text("not as defined" if row["agree"] else "not as computed", style="red")
+    return Text("ok", style="green") if row["ok"] else Text("not as defined", style="red")
 
 
 def _rights(row: Mapping[str, Any], answer: str) -> str:

@@ -114,6 +114,8 @@ def test_text_names_what_is_not_as_it_should_be() -> None:
 
 def test_a_disagreement_is_told_apart_from_a_wrong_definition() -> None:
     assert "not as computed" in shown(board(access=[access(agree=False)]))
+    assert "not as computed" in shown(board(access=[access(agree=False, ok=None)]))
+    assert "not as defined" in shown(board(access=[access(agree=None, ok=False)]))
 
 
 def test_junit_counts_claims_failures_and_what_was_not_proven() -> None:
