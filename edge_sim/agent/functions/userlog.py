@@ -41,18 +41,16 @@ class UserLog:
         Raises OSError.
         """
         with self._lock:
-            fd = self._opened()
+            self._make_room()
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                size = os.fstat(fd).st_size
-                if size >= self._space and (self._whole or size >= 2 * self._space):
-                    os.close(fd)
-                    self._path.replace(self._path.with_name(self._path.name + ".1"))
-                    fd = self._opened()
                 self._whole = text.endswith(b"\n") if text else self._whole
                 while text:
                     text = text[os.write(fd, text) :]
             finally:
                 os.close(fd)
 
-    def _opened(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    def _make_room(self) -> None:
+        size = self._path.lstat().st_size if os.path.lexists(self._path) else 0
+        if size >= self._space and (self._whole or size >= 2 * self._space):
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
