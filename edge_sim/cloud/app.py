@@ -20,7 +20,7 @@ from edge_sim.cloud import protocol
 from edge_sim.cloud.control import Control
 from edge_sim.cloud.downloads import Downloads, error_answer
 from edge_sim.cloud.http_body import read_json
-from edge_sim.cloud.protocol import ApiError, CallContext, Service
+from edge_sim.cloud.protocol import ApiError, Service
 
 _log = logging.getLogger(__name__)
 _SCOPE = re.compile(r"Credential=[^/,\s]{1,128}/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request", re.ASCII)
@@ -38,13 +38,11 @@ class App:
         downloads: Downloads,
         control: Control,
         region: str,
-        account: str,
     ) -> None:
         self._services = services
         self._downloads = downloads
         self._control = control
         self._region = region
-        self._account = account
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -76,8 +74,7 @@ class App:
             return _response(service.refusal(error))
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = protocol.Request(method=request.method, path=path, query=query, headers=headers, body=body)
-        context = CallContext(region=self._region, account=self._account, headers=headers)
-        return _response(await run_in_threadpool(service.answer, call, context))
+        return _response(await run_in_threadpool(service.answer, call))
 
     def _service(self, request: Request, path: str) -> Service:
         scope = _SCOPE.search(request.headers.get("authorization", ""))

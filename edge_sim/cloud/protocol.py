@@ -43,21 +43,13 @@ class ApiError(Exception):
         self.details = details
 
 
-@dataclass(frozen=True, kw_only=True)
-class CallContext:
-    """Where a call goes and what came with it. ``headers`` have lower-case names."""
-
-    region: str
-    account: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-Handler = Callable[[dict[str, Any], CallContext], dict[str, Any]]
+Handler = Callable[[dict[str, Any]], dict[str, Any]]
+"""Parameters → result, both with the model's names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One HTTP request. ``path`` and ``query`` are as they came, still percent-encoded."""
+    """One HTTP request. ``path`` and ``query`` are as they came, still percent-encoded; names of headers lower-case."""
 
     method: str
     path: str
@@ -113,10 +105,10 @@ class Service:
         route, uri = min(matches, key=lambda match: len(match[1]))  # a literal segment beats a parameter
         return route.operation, uri
 
-    def answer(self, request: Request, context: CallContext) -> Answer:
+    def answer(self, request: Request) -> Answer:
         """Return the answer to a request; never raises."""
         try:
-            return self._call(request, context)
+            return self._call(request)
         except ApiError as error:
             return self.refusal(error)
         except Exception:
@@ -126,7 +118,7 @@ class Service:
                 code = "InternalServerErrorException"
             return self.refusal(ApiError(code, "The request failed because of an error in edge-sim.", 500))
 
-    def _call(self, request: Request, context: CallContext) -> Answer:
+    def _call(self, request: Request) -> Answer:
         found = self.find(request.method, request.path)
         if found is None:
             text = f"{self.model.service_id} has no operation for {request.method} {request.path}."
@@ -136,7 +128,7 @@ class Service:
         if handler is None:
             raise ApiError("NotImplemented", f"edge-sim does not implement {operation.name} yet.", 501)
         params = self.parameters(operation, request, uri)
-        return self.success(operation, handler(params, context))
+        return self.success(operation, handler(params))
 
     def parameters(self, operation: Any, request: Request, uri: Mapping[str, str]) -> dict[str, Any]:
         """Return an operation's parameters; raises ApiError with everything that is wrong with the request."""

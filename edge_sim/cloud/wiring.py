@@ -71,8 +71,9 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
     def sign_url(method: str, path: str, expires_s: int) -> str:
         return signer.sign(settings.http_url, path, expires_s=expires_s, method=method)
 
-    server = SourceServer(store, region=settings.region, account=settings.account) if _moto(settings) else None
-    if server is not None:
+    server = None
+    if settings.sources == "moto":
+        server = SourceServer(store, region=settings.region, account=settings.account)
         stack.callback(server.close)
     sources = _sources(settings, artifacts, store, server)
     device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
@@ -106,7 +107,6 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
             health=lambda: _health(settings, bridge),
         ),
         region=settings.region,
-        account=settings.account,
     )
     return Parts(
         app=app,
@@ -126,10 +126,6 @@ def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any
         hint = "Upload them there yourself, or leave out the endpoint."
         raise InvalidDefinitionError("sources are loaded only into the built-in server", hint=hint)
     server.load(entries)
-
-
-def _moto(settings: Settings) -> bool:
-    return settings.sources == "moto"
 
 
 def _sources(settings: Settings, artifacts: ArtifactStore, store: Store, server: SourceServer | None) -> Sources:

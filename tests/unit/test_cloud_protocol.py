@@ -9,17 +9,16 @@ import pytest
 from botocore.validate import ParamValidator
 
 from edge_sim.cloud import strict_json
-from edge_sim.cloud.protocol import ApiError, CallContext, Request, Service
+from edge_sim.cloud.protocol import ApiError, Request, Service
 from edge_sim.cloud.shapes import Reader, to_json
 
-CONTEXT = CallContext(region="us-east-1", account="123456789012")
 RESOURCES = "/greengrass/definition/resources"
 
 
 def echo(model: str, operation: str, result: dict[str, Any] | None = None) -> tuple[Service, list[dict[str, Any]]]:
     seen: list[dict[str, Any]] = []
 
-    def handle(params: dict[str, Any], _context: CallContext) -> dict[str, Any]:
+    def handle(params: dict[str, Any]) -> dict[str, Any]:
         seen.append(params)
         return result or {}
 
@@ -30,7 +29,7 @@ def ask(
     service: Service, method: str, path: str, body: object = None, **more: Any
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    answer = service.answer(Request(method=method, path=path, body=data, **more), CONTEXT)
+    answer = service.answer(Request(method=method, path=path, body=data, **more))
     return answer.status, json.loads(answer.body or b"{}"), dict(answer.headers)
 
 
@@ -145,7 +144,7 @@ def test_an_operation_without_a_handler_says_so() -> None:
 
 
 def test_a_bug_in_a_handler_shows_nothing_of_itself() -> None:
-    def broken(_params: dict[str, Any], _context: CallContext) -> dict[str, Any]:
+    def broken(_params: dict[str, Any]) -> dict[str, Any]:
         raise RuntimeError("/secret/path")
 
     service = Service("greengrass", {"CreateGroup": broken})
@@ -155,7 +154,7 @@ def test_a_bug_in_a_handler_shows_nothing_of_itself() -> None:
 
 
 def test_the_status_of_a_modelled_error_is_the_models() -> None:
-    def refuse(_params: dict[str, Any], _context: CallContext) -> dict[str, Any]:
+    def refuse(_params: dict[str, Any]) -> dict[str, Any]:
         raise ApiError("ResourceNotFoundException", "no such job")
 
     service = Service("iot", {"DescribeJob": refuse})
@@ -187,7 +186,7 @@ def test_a_result_is_written_as_the_model_says() -> None:
 
 def test_a_handler_for_an_operation_that_does_not_exist_is_noticed() -> None:
     with pytest.raises(ValueError, match="CreateGruop"):
-        Service("greengrass", {"CreateGruop": lambda _p, _c: {}})
+        Service("greengrass", {"CreateGruop": lambda _: {}})
 
 
 @pytest.mark.parametrize(

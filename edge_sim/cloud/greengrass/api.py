@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,13 +17,11 @@ from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, S
 from edge_sim.cloud.greengrass.deployments import Deployments
 from edge_sim.cloud.greengrass.groups import Groups
 from edge_sim.cloud.greengrass.updates import Updates
-from edge_sim.cloud.protocol import ApiError, CallContext, Handler, Service
+from edge_sim.cloud.protocol import ApiError, Handler, Service
 from edge_sim.cloud.store import Store
 
 LENIENT = frozenset({"DeploymentType", "FunctionIsolationMode", "ResourceDownloadOwnerSetting"})
 """Shapes for which AWS had texts of its own, later than at the call or with other words than the protocol's."""
-
-Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class GreengrassApi:
@@ -52,7 +49,7 @@ class GreengrassApi:
 
     def _handlers(self) -> dict[str, Handler]:
         made = self._definitions
-        operations: dict[str, Operation] = {
+        creates: dict[str, Handler] = {
             "CreateResourceDefinition": lambda p: made.create(RESOURCES, p),
             "CreateFunctionDefinition": lambda p: made.create(FUNCTIONS, p),
             "CreateCoreDefinition": lambda p: made.create(CORES, p),
@@ -63,37 +60,37 @@ class GreengrassApi:
             "CreateDeployment": self._deployments.create,
             "CreateSoftwareUpdateJob": self._updates.create_job,
         }
-        return {name: self._once(name, operation) for name, operation in operations.items()} | {
+        return {name: self._once(name, create) for name, create in creates.items()} | {
             "GetResourceDefinitionVersion": self._get_resource_version,
-            "GetDeploymentStatus": lambda p, _: self._deployments.status(p["GroupId"], p["DeploymentId"]),
+            "GetDeploymentStatus": lambda p: self._deployments.status(p["GroupId"], p["DeploymentId"]),
         }
 
     def _create_resource_version(self, params: dict[str, Any]) -> dict[str, Any]:
         content = {"Resources": params.get("Resources", [])}
         return self._definitions.create_version(RESOURCES, params["ResourceDefinitionId"], content)
 
-    def _get_resource_version(self, params: dict[str, Any], _context: CallContext) -> dict[str, Any]:
+    def _get_resource_version(self, params: dict[str, Any]) -> dict[str, Any]:
         return self._definitions.get_version(
             RESOURCES, params["ResourceDefinitionId"], params["ResourceDefinitionVersionId"]
         )
 
-    def _once(self, name: str, operation: Operation) -> Handler:
+    def _once(self, name: str, create: Handler) -> Handler:
         """Return a handler that carries out one client token's request once.
 
         A create and its token are written together. The update job is not created inside the store's transaction:
         announcing it may need the store from another thread.
         """
 
-        def handle(params: dict[str, Any], _context: CallContext) -> dict[str, Any]:
+        def handle(params: dict[str, Any]) -> dict[str, Any]:
             token = params.pop("AmznClientToken", None)
             together = nullcontext() if name == "CreateSoftwareUpdateJob" else self._store.transaction()
             with self._tokens if token is not None else nullcontext(), together:
                 if token is None:
-                    return operation(params)
+                    return create(params)
                 digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
                 kept = self._store.get("client-tokens", f"{name}/{token}")
                 if kept is None:
-                    kept = {"request": digest, "answer": operation(params)}
+                    kept = {"request": digest, "answer": create(params)}
                     self._store.put("client-tokens", f"{name}/{token}", kept)
                 if kept["request"] != digest:
                     text = "The client token was used before with a different request."

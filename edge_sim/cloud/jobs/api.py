@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from edge_sim.cloud.jobs import operations
 from edge_sim.cloud.jobs.params import invalid, page, refuse
 from edge_sim.cloud.jobs.service import JobsService
-from edge_sim.cloud.protocol import ApiError, CallContext, Handler
+from edge_sim.cloud.protocol import ApiError, Handler
 from edge_sim.jobs import messages, requests, topics
 from edge_sim.jobs.wire import JobsError
 
@@ -48,17 +49,16 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
         "CancelJobExecution": operations.cancel_execution,
         "DeleteJob": operations.delete_job,
     }
-    handlers = {name: _bound(handler, service) for name, handler in plain.items()}
     known = dict(endpoints or {})
 
-    def describe_endpoint(params: dict[str, Any], context: CallContext) -> dict[str, Any]:
-        del context
+    def describe_endpoint(params: dict[str, Any]) -> dict[str, Any]:
         wanted = params.get("endpointType") or "iot:Data"
         if wanted not in known:
             raise invalid(f"edge-sim has no endpoint of type {wanted}; it has {', '.join(known) or 'none'}.")
         return {"endpointAddress": known[wanted]}
 
-    return {**handlers, "DescribeEndpoint": describe_endpoint}
+    bound = {name: partial(handler, service) for name, handler in plain.items()}
+    return {**bound, "DescribeEndpoint": describe_endpoint}
 
 
 def jobs_data_handlers(service: JobsService) -> dict[str, Handler]:
@@ -72,17 +72,8 @@ def jobs_data_handlers(service: JobsService) -> dict[str, Handler]:
     return {name: _data_handler(service, call) for name, call in calls.items()}
 
 
-def _bound(handler: Callable[[JobsService, dict[str, Any]], dict[str, Any]], service: JobsService) -> Handler:
-    def handle(params: dict[str, Any], context: CallContext) -> dict[str, Any]:
-        del context
-        return handler(service, params)
-
-    return handle
-
-
 def _data_handler(service: JobsService, call: topics.Call) -> Handler:
-    def handle(params: dict[str, Any], context: CallContext) -> dict[str, Any]:
-        del context
+    def handle(params: dict[str, Any]) -> dict[str, Any]:
         request = topics.Request(thing=params["thingName"], call=call, job_id=params.get("jobId"))
         try:
             reply = service.device.call(request, requests.from_fields(call, params))
