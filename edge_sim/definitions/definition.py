@@ -147,4 +147,4 @@ def _within(path: str, top: str) -> bool:
 def _same_item(path: str, entry: str) -> bool:
     """Return whether a path is an item of a list at the top (a resource, a function) and the entry is inside it."""
     match = _ITEM.fullmatch(entry)
-    return bool(match) and match is not None and match[1] == path
+    return match is not None and match[1] == path

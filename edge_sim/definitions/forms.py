@@ -12,7 +12,7 @@ A bare list of resources, functions or cores is taken as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from edge_sim.definitions.tree import Array, Object, Position, like
@@ -95,7 +95,7 @@ def items(top: Array) -> Part | None:
     return None
 
 
-def _version(content: Object, form: str, request_keys: Iterable[str]) -> Part | None:
+def _version(content: Object, form: str, request_keys: Collection[str]) -> Part | None:
     arns = [key for key in content if key.endswith("DefinitionVersionArn")]
     if arns:
         note = f"{content.position(arns[0])}: names definition versions by ARN; their content is not in this file"
@@ -107,11 +107,11 @@ def _version(content: Object, form: str, request_keys: Iterable[str]) -> Part | 
     }
     if not found:
         return None
-    known = {key for keys in found.values() for key in keys} | set(request_keys)
     if len(found) == 1:
         (name,) = found
-        rest = {key: value for key, value in content.items() if key in known - set(request_keys) or key not in known}
+        rest = {key: value for key, value in content.items() if key not in request_keys}
         return Part(form=form.format(SECTIONS[name].kind), sections={name: like(content, rest)})
+    known = {key for keys in found.values() for key in keys}.union(request_keys)
     sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in found.items()}
     unknown = [(content, key) for key in content if key not in known]
     return Part(form="DefinitionVersions", sections=sections, unknown=unknown)

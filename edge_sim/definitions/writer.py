@@ -10,9 +10,8 @@ Reading a bundle and writing it again changes nothing. What has the wrong type s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -22,15 +21,11 @@ from edge_sim.definitions.yamlwords import is_text
 from edge_sim.greengrass import model
 
 _WIDTH = 120
-Form = Literal["yaml", "json"]
 
 
-def dump(definition: Definition, form: Form = "yaml") -> str:
-    """Return the canonical bundle as text."""
-    bundle = canonical(definition)
-    if form == "json":
-        return json.dumps(bundle, indent=2, ensure_ascii=False) + "\n"
-    return yaml.dump(bundle, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+def dump(definition: Definition) -> str:
+    """Return the canonical bundle as YAML."""
+    return yaml.dump(canonical(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def canonical(definition: Definition) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import edge_sim
 from edge_sim.emulation import boarddevices
-from edge_sim.emulation.boarddevices import BoardDevice
+from edge_sim.emulation.boarddevices import BoardDevice, DeviceBacking
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.boarddevices import DeviceBacking
     from edge_sim.emulation.scenario import BoardFile
 
 _HOST_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")

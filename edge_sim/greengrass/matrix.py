@@ -31,7 +31,6 @@ MAX_REASONS = 5
 NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
-KEPT = "what it writes there stays in the container, and never comes to the board"
 Expected = Literal["ro", "rw", "none"]
 Tree = Callable[[str], Iterator[str]]
 """Yields "" for a place on the board and "/…" for the files and directories in it, top down, links left out."""

@@ -19,11 +19,10 @@ TEXT, WHOLE, FLAG, TEXT_MAP = "a string", "a whole number", "true or false", "an
 Shape = Any
 """``Mapping[str, Shape] | list[Shape] | tuple[str, ...] | str``, which Python 3.10 cannot say."""
 
-_MODE, _PERMISSION = ISOLATION_MODES, PERMISSIONS
 _GROUP_OWNER = {"AutoAddGroupOwner": FLAG, "GroupOwner": TEXT}
-_OWNER = {"GroupOwner": TEXT, "GroupPermission": _PERMISSION}
+_OWNER = {"GroupOwner": TEXT, "GroupPermission": PERMISSIONS}
 _RUN_AS = {"Uid": WHOLE, "Gid": WHOLE}
-_EXECUTION = {"IsolationMode": _MODE, "RunAs": _RUN_AS}
+_EXECUTION = {"IsolationMode": ISOLATION_MODES, "RunAs": _RUN_AS}
 _THING = {"Id": TEXT, "ThingArn": TEXT, "CertificateArn": TEXT, "SyncShadow": FLAG}
 
 RESOURCE_DATA: Mapping[str, Shape] = {
@@ -41,7 +40,7 @@ _RESOURCE = {"Id": TEXT, "Name": TEXT, "ResourceDataContainer": RESOURCE_DATA}
 _ENVIRONMENT = {
     "AccessSysfs": FLAG,
     "Execution": _EXECUTION,
-    "ResourceAccessPolicies": [{"ResourceId": TEXT, "Permission": _PERMISSION}],
+    "ResourceAccessPolicies": [{"ResourceId": TEXT, "Permission": PERMISSIONS}],
     "Variables": TEXT_MAP,
 }
 _FUNCTION = {

@@ -47,7 +47,6 @@ class Mount:
     source: str
     destination: str
     read_only: bool
-    resource: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +198,7 @@ def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Moun
             destination = data.destination_path
         else:
             continue
-        yield Mount(source=source, destination=destination, read_only=read_only, resource=resource.id)
+        yield Mount(source=source, destination=destination, read_only=read_only)
 
 
 def _environment(function: Function, facts: HostFacts, *, contained: bool) -> dict[str, str]:

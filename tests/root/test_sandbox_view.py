@@ -59,8 +59,8 @@ def tree(top: Path) -> set[str]:
 
 
 MOUNTS = (
-    Mount(source="/srv/data", destination="/mnt/deep/data", read_only=True, resource="volume"),
-    Mount(source="/var/run/data/rows.csv", destination="/etc/rows.csv", read_only=False, resource="file"),
+    Mount(source="/srv/data", destination="/mnt/deep/data", read_only=True),
+    Mount(source="/var/run/data/rows.csv", destination="/etc/rows.csv", read_only=False),
     Mount(source="/code", destination="/lambda", read_only=True),
 )
 PATHS = [

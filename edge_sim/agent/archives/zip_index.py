@@ -228,8 +228,7 @@ def _end64(source: BinaryIO, start: int, end: tuple[int, ...]) -> _End | None:
     _, disk, at, disks = _END64_LOCATOR.unpack(blob)
     if not called_for or disk or disks > 1 or at + _END64.size != locator_at:
         raise ArchiveError("CONFLICT", "its zip64 end record is not where it should be")
-    mark, size, _, _, *numbers = _END64.unpack(read_at(source, at, _END64.size))
-    values = (*numbers[:3], *numbers[3:])
+    mark, size, _, _, *values = _END64.unpack(read_at(source, at, _END64.size))
     agrees = all(n in (w, FULL if i > 3 else 0xFFFF) for i, (n, w) in enumerate(zip(narrow, values, strict=True)))
     if mark != b"PK\6\6" or size != _END64.size - 12 or not agrees or any(values[:2]) or values[2] != values[3]:
         raise ArchiveError("CONFLICT", "its zip64 end record contradicts its end record")

@@ -42,7 +42,7 @@ class Outbox:
     def put(self, record: Record, end: Phase, reason: str | None = None) -> None:
         """Queue the report of an update that is over. Raises UpdateError when it cannot be written down."""
         more = {"reason": reason} if reason else {}
-        report = Report(status=end.name, details=details(record, record.phase.name, **more))
+        report = Report(status=end.name, details=details(record, **more))
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
                 releases.remember_good(self._gg, record.new)
@@ -92,6 +92,6 @@ class Outbox:
         self._journal.close()
 
 
-def details(record: Record, phase: str, **more: str) -> dict[str, str]:
+def details(record: Record, **more: str) -> dict[str, str]:
     """statusDetails (the keys are ours): phase, from which version to which, and more."""
-    return {"phase": phase, "from": record.old or "none", "to": record.new or "unknown", **more}
+    return {"phase": record.phase.name, "from": record.old or "none", "to": record.new or "unknown", **more}

@@ -193,7 +193,7 @@ class Phases:
 
     def _report(self, task: Task, progress: str, *, attempts: int = ATTEMPTS) -> None:
         record = task.record
-        told = details(record, record.phase.name, progress=progress)
+        told = details(record, progress=progress)
         change = Update(status="IN_PROGRESS", status_details=told, expected_version=record.version_number)
         task.record = replace(record, version_number=self._jobs.update(record.job, change, attempts=attempts))
 

@@ -58,7 +58,7 @@ class Keeper:
         ids = mode if mode in ("mapped", "single") else None
         where = str(directory) if directory else None
         self._send({"mode": mode, "ids": ids, "plan": plan.to_json(), "directory": where})
-        ready = self._until("ready")
+        ready = self._until_ready()
         if mode == "root":
             self.view = os.open(f"/proc/{self._first}/root", os.O_RDONLY | os.O_DIRECTORY)
         return ready
@@ -67,7 +67,7 @@ class Keeper:
         """Leave the board's directory in place at the end."""
         self._send({"keep": True})
 
-    def _until(self, wanted: str) -> dict[str, Any]:
+    def _until_ready(self) -> dict[str, Any]:
         deadline = time.monotonic() + _START_LIMIT
         while True:
             message = self._receive(deadline)
@@ -77,7 +77,7 @@ class Keeper:
             elif event == "board":
                 self._first = int(message["pid"])
                 self.pidfd = os.pidfd_open(self._first)
-            elif event == wanted:
+            elif event == "ready":
                 return message
             elif event == "unusable":
                 raise UnsupportedEnvironmentError(message["error"], hint=message["hint"])
