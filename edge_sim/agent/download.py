@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import durable
-from edge_sim.agent.http_get import DownloadError, Patience, get, refusal, shown
+from edge_sim.agent.http_get import DownloadError, Patience, get, in_words, patiently, refusal, shown
 
 __all__ = ["DownloadError", "Patience", "download", "shown"]
 
@@ -106,14 +105,7 @@ def download(
     except OSError as error:
         raise _unwritable(destination, error) from error
     try:
-        for last in _tries(patience, sleep):
-            try:
-                job.fetch(part)
-                job.verify(part)
-                break
-            except DownloadError as error:
-                if last or not error.retryable:
-                    raise
+        patiently(lambda: job.bring(part), patience, sleep)
         part.keep(destination)
     except DownloadError as error:
         if error.retryable:
@@ -129,13 +121,6 @@ def download(
         raise
 
 
-def _tries(patience: Patience, sleep: Callable[[float], None]) -> Iterator[bool]:
-    """Yield once a try, True for the last one, with a pause that doubles between two of them."""
-    for number in range(1, patience.tries + 1):
-        yield number == patience.tries
-        sleep(min(patience.first_pause_s * 2 ** (number - 1), patience.longest_pause_s))
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     """One artifact to fetch."""
@@ -148,33 +133,24 @@ class _Job:
     now: Callable[[], float]
     progress: Callable[[int], None] | None
 
-    def fetch(self, part: _Part) -> None:
-        """Run one try: fetch what is still missing."""
+    def bring(self, part: _Part) -> None:
+        """Run one try: fetch what is still missing, and check the whole."""
+        self._fetch(part)
+        self._verify(part)
+
+    def _fetch(self, part: _Part) -> None:
         where = shown(self.url)
         if part.received > self.size:
             part.restart()
         if part.received == self.size and self.size:
             return
-        try:
+        with in_words(self.url, self.patience):
             connection, response = get(self.url, part.headers(), self.patience, self.tls)
             with closing(connection), closing(response):
                 _check_answer(where, response, part, self.size)
                 self._receive(where, response, part)
-        except TimeoutError as error:
-            seconds = self.patience.timeout_s
-            raise DownloadError(f"{where}: nothing came for {seconds:g} s", retryable=True) from error
-        except ssl.SSLCertVerificationError as error:
-            why = error.verify_message
-            raise DownloadError(f"{where}: the server's certificate is not trusted: {why}") from error
-        except socket.gaierror as error:
-            raise DownloadError(f"{where}: the host name is not known", retryable=True) from error
-        except (http.client.InvalidURL, UnicodeError) as error:
-            raise DownloadError(f"{where}: not a URL that can be fetched") from error
-        except (http.client.HTTPException, OSError) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise DownloadError(f"{where}: the connection broke ({why})", retryable=True) from error
 
-    def verify(self, part: _Part) -> None:
+    def _verify(self, part: _Part) -> None:
         """Check the digest. A file put together from two answers gets another chance, from its beginning."""
         if part.digest.hexdigest() == self.sha256.lower():
             return

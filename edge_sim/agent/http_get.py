@@ -1,4 +1,4 @@
-"""One GET over HTTP(S), up to the answer's header: connecting, redirects on the same host, refusals in words.
+"""One GET over HTTP(S), up to the answer's header: connecting, redirects on the same host, faults in words, more tries.
 
 Query strings never appear in messages: a presigned URL is a key.
 """
@@ -10,9 +10,11 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from edge_sim.errors import EdgeSimError
@@ -21,6 +23,7 @@ _ERROR_BODY = 16 * 1024
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _XML_FIELD = re.compile(r"<(Code|Message)>([^<]{1,200})</")
+_T = TypeVar("_T")
 
 
 class DownloadError(EdgeSimError):
@@ -72,6 +75,39 @@ def get(
         connection.close()
         url = _redirected(url, response)
     raise DownloadError(f"{shown(asked)}: more than {patience.redirects} redirects")
+
+
+@contextmanager
+def in_words(url: str, patience: Patience) -> Iterator[None]:
+    """Turn what sockets, TLS and HTTP raise while ``url`` is fetched into DownloadError."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise DownloadError(f"{shown(url)}: nothing came for {patience.timeout_s:g} s", retryable=True) from error
+    except ssl.SSLCertVerificationError as error:
+        why = error.verify_message
+        raise DownloadError(f"{shown(url)}: the server's certificate is not trusted: {why}") from error
+    except socket.gaierror as error:
+        raise DownloadError(f"{shown(url)}: the host name is not known", retryable=True) from error
+    except (http.client.InvalidURL, UnicodeError) as error:
+        raise DownloadError(f"{shown(url)}: not a URL that can be fetched") from error
+    except (http.client.HTTPException, OSError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise DownloadError(f"{shown(url)}: the connection broke ({why})", retryable=True) from error
+
+
+def patiently(step: Callable[[], _T], patience: Patience, sleep: Callable[[float], None] = time.sleep) -> _T:
+    """Return what ``step`` returns; while its DownloadError may go away it is tried again, after longer and longer."""
+    pause = patience.first_pause_s
+    for _ in range(1, patience.tries):
+        try:
+            return step()
+        except DownloadError as error:
+            if not error.retryable:
+                raise
+        sleep(min(pause, patience.longest_pause_s))
+        pause *= 2
+    return step()
 
 
 def refusal(where: str, response: http.client.HTTPResponse) -> DownloadError:

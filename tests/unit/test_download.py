@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent.deployment import secrets
 from edge_sim.agent.download import DownloadError, Patience, download, shown
 from tests.ports import port_of_nobody
 
@@ -308,3 +309,34 @@ def test_empty_artifact(server: Server, tmp_path: Path) -> None:
 
 def test_shown_hides_keys() -> None:
     assert shown("https://user:pw@h:8/p?X=1#f") == "https://h:8/p"
+
+
+def test_a_secret_is_fetched_as_patiently_as_an_artifact(server: Server) -> None:
+    quick = Patience(tries=5, first_pause_s=0.01)
+    secret = b'{"ARN": "arn"}'
+    server.script = [ok(secret[:-1], length=len(secret)), b"no HTTP\r\n\r\n", ok(status="503 Slow Down"), ok(secret)]
+    assert secrets.fetch(server.url, quick) == {"ARN": "arn"}
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"no HTTP\r\n\r\n", "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz", "the connection broke"),
+        (ok(b"key"), "not JSON"),
+        (ok(b"[]"), "no secret came"),
+        (ok(b"", status="404 Not Found"), "404"),
+        (ok(b" " * (secrets.MAX_BYTES + 1)), "larger than"),
+    ],
+)
+def test_a_secret_that_does_not_come_is_told_as_an_artifact_would_be(server: Server, answer: bytes, text: str) -> None:
+    server.script = [answer]
+    with pytest.raises(DownloadError, match=text) as raised:
+        secrets.fetch(server.url, Patience(tries=1))
+    assert SECRET not in str(raised.value.__dict__)
+
+
+def test_a_secret_whose_url_cannot_be_one_is_told(server: Server) -> None:
+    with pytest.raises(DownloadError, match="not a URL"):
+        secrets.fetch("http://" + "a" * 70 + ".local/", Patience(tries=1))

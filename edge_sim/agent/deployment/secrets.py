@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
-from edge_sim.agent.http_get import DownloadError, Patience, get, refusal, shown
+from edge_sim.agent.http_get import DownloadError, Patience, get, in_words, patiently, refusal, shown
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
@@ -39,21 +38,7 @@ FetchSecret = Callable[[str], Mapping[str, Any]]
 
 def fetch(url: str, patience: Patience = Patience()) -> Mapping[str, Any]:  # noqa: B008 - a frozen value
     """Get a secret from its presigned URL. Raises DownloadError."""
-    for attempt in range(patience.tries):
-        try:
-            found = json.loads(_body(url, patience))
-            if isinstance(found, Mapping):
-                return found
-            raise DownloadError(f"{shown(url)}: no secret came")
-        except (OSError, ValueError) as error:
-            problem = DownloadError(f"{shown(url)}: the secret cannot be fetched: {type(error).__name__}")
-        except DownloadError as error:
-            if not error.retryable:
-                raise
-            problem = error
-        if attempt + 1 < patience.tries:
-            time.sleep(min(patience.first_pause_s * 2**attempt, patience.longest_pause_s))
-    raise problem
+    return patiently(lambda: _fetched(url, patience), patience)
 
 
 def sealed(
@@ -146,15 +131,22 @@ def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[st
         raise EdgeSimError(f"{path}: the secrets cannot be read", hint="Deploy again.") from error
 
 
-def _body(url: str, patience: Patience) -> bytes:
-    connection, response = get(url, {}, patience, None)
-    with closing(connection), closing(response):
-        if response.status != 200:
-            raise refusal(shown(url), response)
-        body = response.read(MAX_BYTES + 1)
+def _fetched(url: str, patience: Patience) -> Mapping[str, Any]:
+    with in_words(url, patience):
+        connection, response = get(url, {}, patience, None)
+        with closing(connection), closing(response):
+            if response.status != 200:
+                raise refusal(shown(url), response)
+            body = response.read(MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
         raise DownloadError(f"{shown(url)}: the secret is larger than {MAX_BYTES} bytes")
-    return body
+    try:
+        found = json.loads(body)
+    except ValueError:  # it holds what came, which no error may
+        raise DownloadError(f"{shown(url)}: what came is not JSON, or not all of it", retryable=True) from None
+    if not isinstance(found, Mapping):
+        raise DownloadError(f"{shown(url)}: no secret came")
+    return found
 
 
 def _url(document: Mapping[str, Any], resource: Resource) -> str:
