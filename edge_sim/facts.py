@@ -89,6 +89,11 @@ class HostFacts:
         return int(digits) if len(digits) <= _GID_DIGITS else None
 
 
+def below(path: str, top: str) -> bool:
+    """Return whether ``path`` is ``top`` or lies under it."""
+    return path == top or path.startswith(top.rstrip("/") + "/")
+
+
 def link_target(path: str, target: str) -> str:
     """Return the absolute path that a link at ``path`` with the text ``target`` leads to."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))

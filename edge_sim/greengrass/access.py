@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_sim.facts import MAX_LINKS, Node, resolve
+from edge_sim.facts import MAX_LINKS, Node, below, resolve
 from edge_sim.greengrass.process import STANDARD_DEVICES, FunctionProcess, Identity, Mount, kernels_own
 
 Right = Literal["read", "write", "list", "execute"]
@@ -73,11 +73,11 @@ class View:
 
     def point(self, destination: str) -> str:
         """Return where a mount lies: the board's links lead there, but those of its /dev are not in a container's."""
-        return destination if _below(destination, "/dev") else resolve(self._nodes, destination)
+        return destination if below(destination, "/dev") else resolve(self._nodes, destination)
 
     def mount(self, path: str) -> Mount | None:
         """Return the mount that ``path``, which leads through no link, lies in."""
-        hits = [top for top in self._mounts if _below(path, top)]
+        hits = [top for top in self._mounts if below(path, top)]
         return self._mounts[max(hits, key=len)] if hits else None
 
     def board(self, path: str) -> str:
@@ -94,7 +94,7 @@ class View:
         found = None if self.hides(path) else self._nodes.get(path)
         if self._contained and path in _DEVICES and (found is None or found.type != "char"):
             return _STANDARD_DEVICE
-        if found is None and any(_below(top, path) for top in self._mounts):  # a mount point's missing parents are made
+        if found is None and any(below(top, path) for top in self._mounts):  # a mount point's missing parents are made
             return _ROOT_DIRECTORY
         return found
 
@@ -102,11 +102,11 @@ class View:
         """Return why a path of the board that is not mounted cannot be there for a container, or None."""
         if not self._contained:
             return None
-        if any(_below(path, top) for top in self._masked):
+        if any(below(path, top) for top in self._masked):
             return "hidden from containers"
-        if _below(path, "/dev") and path != "/dev" and path not in _DEVICES:
+        if below(path, "/dev") and path != "/dev" and path not in _DEVICES:
             return "a container's /dev holds only what is attached"
-        return "AccessSysfs is not set" if _below(path, "/sys") and path != "/sys" and not self.sysfs else None
+        return "AccessSysfs is not set" if below(path, "/sys") and path != "/sys" and not self.sysfs else None
 
     def kernels(self, path: str) -> bool:
         """Tell whether what a container sees at ``path`` is its own, made by the kernel when it starts."""
@@ -223,7 +223,3 @@ _SHIFTS = {"root": 6, "owner": 6, "group": 3, "others": 0}
 
 def _may_execute(identity: Identity, node: Node) -> bool:
     return bool(node.mode & 0o111) if identity.uid == 0 else granted(identity, node, _SEARCH)
-
-
-def _below(path: str, top: str) -> bool:
-    return path == top or path.startswith(top.rstrip("/") + "/")

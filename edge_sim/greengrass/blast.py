@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_sim.facts import HostFacts
+from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.access import View
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
@@ -88,7 +88,7 @@ def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) 
 
 def _attached(path: str, group: Group, function: Function) -> bool:
     local = (r.data.source_path for r, _ in group.attached(function) if isinstance(r.data, LocalDevice | LocalVolume))
-    return any(path == source or path.startswith(f"{source}/") for source in local)
+    return any(below(path, source) for source in local)
 
 
 def _warnings(

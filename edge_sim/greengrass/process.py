@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, HostFacts, link_target
+from edge_sim.facts import MAX_LINKS, HostFacts, below, link_target
 from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
@@ -150,7 +150,7 @@ def mounting_order(destination: str) -> tuple[bool, str]:
 
 
 def _top(path: str, tops: tuple[str, ...]) -> str | None:
-    return next((top for top in tops if path == top or path.startswith(f"{top}/")), None)
+    return next((top for top in tops if below(path, top)), None)
 
 
 def _first(*values: int | None) -> int | None:

@@ -21,7 +21,7 @@ from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts, Node, NodeType, resolve
+from edge_sim.facts import HostFacts, Node, NodeType, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.offline.target import Target
@@ -195,7 +195,7 @@ def _below(listing: Listing, facts: HostFacts) -> dict[str, Node]:
     """Return what lies at and below the deployment directory, also when a link leads there."""
     top = deployment_directory(facts)
     start = top if top in listing.nodes else listing.real(top)
-    inner = {path: node for path, node in listing.nodes.items() if path == start or path.startswith(f"{start}/")}
+    inner = {path: node for path, node in listing.nodes.items() if below(path, start)}
     return {top + path[len(start) :]: node for path, node in inner.items()}
 
 

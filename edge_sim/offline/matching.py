@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from edge_sim.facts import Node
+from edge_sim.facts import Node, below
 from edge_sim.greengrass.plan import Entry
 from edge_sim.offline.target import Target
 
@@ -49,13 +49,13 @@ def _like(planned: Mapping[str, Node], disk: Mapping[str, Node], top: str, *, ta
 
 
 def _inside(nodes: Mapping[str, Node], top: str) -> dict[str, str]:
-    return {path[len(top) :]: node.type for path, node in nodes.items() if path == top or path.startswith(f"{top}/")}
+    return {path[len(top) :]: node.type for path, node in nodes.items() if below(path, top)}
 
 
 def renamed(path: str, names: Mapping[str, str]) -> str:
     """Return ``path`` with the directory that it lies in renamed."""
     for old, new in names.items():
-        if path == old or path.startswith(f"{old}/"):
+        if below(path, old):
             return new + path[len(old) :]
     return path
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.functions import FunctionCode
@@ -86,7 +86,7 @@ def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:
         if line.entry is None or line.found is None or line.path in target.ours:
             continue
         shared = line.entry.rule in _SHARED and line.found.type == line.node.type
-        if not shared and not (top and line.path.startswith(f"{top}/")):
+        if not shared and not (top and below(line.path, top)):
             top = line.path
             yield top
 

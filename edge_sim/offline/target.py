@@ -22,7 +22,7 @@ from edge_sim.agent.rooted import inside
 from edge_sim.emulation.boardroot import laid
 from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts, Node, resolve
+from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.profiles import DeviceProfile
@@ -84,7 +84,7 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
     group_file = f"{deployment_directory(facts)}/group/group.json"
     if group_file in disk and not os.access(inside(root, group_file), os.R_OK):
         closed.add(group_file)
-    whole = {path for path in disk for top in own.whole if path == top or path.startswith(f"{top}/")}
+    whole = {path for path in disk for top in own.whole if below(path, top)}
     return Target(
         name=str(root),
         facts=facts,

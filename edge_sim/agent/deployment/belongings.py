@@ -16,7 +16,7 @@ from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts
+from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
@@ -48,7 +48,7 @@ class Belongings:
             return
         top = None
         for path in sorted(walk(self.root, directory), key=lambda path: path.split("/")):
-            if path not in self.paths and not (top and path.startswith(f"{top}/")):
+            if path not in self.paths and not (top and below(path, top)):
                 top = path
                 yield path[len(directory) + 1 :]
 

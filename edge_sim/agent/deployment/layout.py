@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass.changes import compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
@@ -64,7 +64,7 @@ def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str, *, owne
     Without ``owners`` those are left out: a process that may not set owners has left its own.
     """
     planned = {entry.path: entry.node for entry in entries}
-    disk = {row.path: row.node for row in rows if row.path == top or row.path.startswith(f"{top}/")}
+    disk = {row.path: row.node for row in rows if below(row.path, top)}
     if not owners:
         disk = {path: _owned_like(planned.get(path, node), node) for path, node in disk.items()}
     found = [f"{path}: is not part of the deployment" for path in disk if path not in planned]

@@ -23,7 +23,7 @@ from edge_sim.agent.deployment.state import Installed, State
 from edge_sim.agent.host import Host
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, Entry, deployment_directory, plan, work_directory
@@ -121,7 +121,7 @@ class Preparation:
 
     def _work_directory(self, directory: str, entries: Sequence[Entry]) -> list[str]:
         """Prepare a No-container function's directory of links, unless it lies there as planned; return its paths."""
-        inner = {e.path: e.node for e in entries if e.path == directory or e.path.startswith(f"{directory}/")}
+        inner = {e.path: e.node for e in entries if below(e.path, directory)}
         disk = walk(self._root, directory)
         stale = [path for path in disk if path in self._own.paths and path not in inner]
         if not stale and all(path in disk and self._as_it_can_be(disk[path], node) for path, node in inner.items()):
@@ -204,7 +204,7 @@ class Preparation:
         """Refuse a group whose ids lead out of the deployment directory; no rule should let one through."""
         top = deployment_directory(self._facts)
         for path in paths:
-            if posixpath.normpath(path) != path or not (path == top or path.startswith(f"{top}/")):
+            if posixpath.normpath(path) != path or not below(path, top):
                 raise InvalidDefinitionError(f"group.json: {path!r} would lie outside {top}")
 
     def _relative(self, path: str) -> str:

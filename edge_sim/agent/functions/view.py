@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edge_sim.agent import linux
 from edge_sim.agent.rooted import inside
+from edge_sim.facts import below
 from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, containers_own, mounting_order
 
 _RESOLV_CONF = "/etc/resolv.conf"
@@ -149,7 +150,7 @@ def _rebind_submounts(view: View, merged: Path) -> None:
         if view.root not in point.parents or view.scratch in (point, *point.parents):
             continue
         path = "/" + point.relative_to(view.root).as_posix()
-        if any(path == top or path.startswith(top + "/") for top in skipped):
+        if any(below(path, top) for top in skipped):
             continue
         target = merged / path[1:]
         if target.exists() and not target.is_symlink():

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_sim.facts import below
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model
 from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
-from edge_sim.greengrass.rules.paths import LOCAL, below
+from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _COUNT_20 = "AWS General Reference, Greengrass V1 quotas, and lra-cli.md: 20"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim.facts import below
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.greengrass.rules.case import Case
-from edge_sim.greengrass.rules.paths import below
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:training-job/.+")

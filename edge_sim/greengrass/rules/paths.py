@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim.facts import below
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case
@@ -22,11 +23,6 @@ _MOUNT = (
     r'\\\"<rootfs>\\\" at \\\"<target>\\\" caused \\\"<errno>\\\"\""'
 )
 _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
-
-
-def below(path: str, top: str) -> bool:
-    """Return whether ``path`` is ``top`` or lies under it."""
-    return path == top or path.startswith(top.rstrip("/") + "/")
 
 
 @rule(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.functions import EXECUTABLE_ARN
-from edge_sim.greengrass.rules.paths import below
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
 
 _RUNTIMES = {

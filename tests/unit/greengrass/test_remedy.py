@@ -351,3 +351,10 @@ def test_the_blast_radius_follows_run_as_and_ends_at_a_containers_devices() -> N
     everybodys = board(paths={**board().paths, "/dev/ttyAMA0": char(0o666)})
     (dialout,) = blast_radius(group([], [runs_as]), everybodys)["groups"]
     assert dialout["also"] == (), "it takes no group to open it"
+
+
+def test_a_volume_of_the_whole_board_attaches_all_of_it() -> None:
+    made = group([volume("all", source="/", to="/board")], [function("f", ("all", "rw"), run_as={"Gid": 20})])
+    readings = board(paths={**board().paths, "/srv/readings": directory(0o750, gid=20)})
+    (dialout,) = blast_radius(made, readings)["groups"]
+    assert dialout["also"] == (), "nothing is beside what it is meant for"
