@@ -134,8 +134,7 @@ def certificate(root: Path, expect: str) -> None:
 def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Group, HostFacts, Sequence[Entry], State]:
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
     from edge_sim.agent.config import read_config
-    from edge_sim.agent.deployment import state
-    from edge_sim.agent.deployment.changeover import GROUP
+    from edge_sim.agent.deployment import GROUP, state
     from edge_sim.agent.probe import StandIn, probe
     from edge_sim.agent.rooted import inside
     from edge_sim.greengrass import groupfile

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.packages import FORMATS, Format, archive_format, packed
-from edge_sim.cloud.sources import FORGOTTEN, make_client
+from edge_sim.cloud.sources import FORGOTTEN, TRAINING_JOB, make_client
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
 _log = logging.getLogger(__name__)
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
-_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@-]+?)(-[A-Za-z0-9]{6})?")
 
 
@@ -108,7 +107,7 @@ class SourceServer:
         uri = entry["uri"]
         if match := _SECRET.fullmatch(uri):
             self._load_secret(uri, match[1], entry["secret"])
-        elif match := _JOB.fullmatch(uri):
+        elif match := TRAINING_JOB.fullmatch(uri):
             self._load_training_job(match[1], entry)
         elif match := _S3.fullmatch(uri):
             self._upload(match[1], match[2], entry)
@@ -156,7 +155,7 @@ class SourceServer:
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a source with an absolute path; raises InvalidDefinitionError when it cannot be loaded."""
     uri = entry.get("uri") if isinstance(entry, Mapping) else None
-    if not isinstance(uri, str) or not any(form.fullmatch(uri) for form in (_S3, _JOB, _SECRET)):
+    if not isinstance(uri, str) or not any(form.fullmatch(uri) for form in (_S3, TRAINING_JOB, _SECRET)):
         hint = "It needs an s3://bucket/key URI, or the ARN of a training job or a secret."
         raise InvalidDefinitionError(f"source {uri!r}: not an address of a source", hint=hint)
     if _SECRET.fullmatch(uri):
@@ -187,7 +186,7 @@ def _format(entry: Mapping[str, Any]) -> Format:
     if form in FORMATS:
         return FORMATS[form]
     found = archive_format(entry["uri"]) or archive_format(entry["path"])
-    if form is None and found is None and _JOB.fullmatch(entry["uri"]):
+    if form is None and found is None and TRAINING_JOB.fullmatch(entry["uri"]):
         return "tar.gz"
     if form is not None or found is None:
         text = f"source {entry['uri']}: format must be tar.gz or zip, not {form or 'unknown'}"

@@ -36,7 +36,7 @@ _CONFIG = Config(
     retries={"total_max_attempts": 3, "mode": "standard"},
     s3={"addressing_style": "path"},
 )
-_TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
+TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
 _FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
@@ -141,7 +141,7 @@ class Sources:
         return made
 
     def _model_artifacts(self, resource: Resource, arn: str) -> str:
-        match = _TRAINING_JOB.fullmatch(arn)
+        match = TRAINING_JOB.fullmatch(arn)
         if match is None:
             raise InvalidDefinitionError(f"resource {resource.name}: {arn} is not the ARN of a training job")
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from edge_sim.definitions.reader import read, refuse_loss
+from edge_sim.definitions.reader import SCENARIO, read, refuse_loss
 from edge_sim.definitions.tree import plain
 from edge_sim.documents import Place
 from edge_sim.emulation.boarddevices import DeviceBacking
@@ -21,7 +21,6 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.limits import LINKS, NAMES, Limits
 
-FILE_NAME = "edge-sim.yaml"
 SourceKind = Literal["s3", "trainingJob", "secret"]
 JobStatus = Literal["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
 Software = Literal["core", "ota_agent"]
@@ -132,9 +131,9 @@ def load(path: Path) -> Scenario:
 
     Raises UsageError when ``path`` is not there, InvalidDefinitionError for whatever is wrong inside.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / SCENARIO if path.is_dir() else path
     if not file.is_file():
-        raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {FILE_NAME}) or its file.")
+        raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {SCENARIO}) or its file.")
     optional = ("sources", "code", "packages", "files", "devices", "invocations", "updates")
     top = Place.load(file).mapping(("edgeSim", "name", "boards", "group"), optional)
     top["edgeSim"].text("1", "1, the version of this format")

@@ -16,6 +16,7 @@ from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAcces
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permission, Resource
+from edge_sim.versions import core_version
 
 STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 """What every container's /dev holds, beside links to a process's own open files."""
@@ -213,7 +214,7 @@ def _environment(function: Function, facts: HostFacts, *, contained: bool) -> di
         "AWS_DEFAULT_REGION": region,
         "GGC_VERSION": facts.greengrass.version,
     }
-    version = _version(facts.greengrass.version)
+    version = core_version(facts.greengrass.version)
     if version >= (1, 7):
         own["GGC_MAX_INTERFACE_VERSION"] = next(has for since, has in _INTERFACES if version >= since)
     if version >= (1, 10):
@@ -222,7 +223,3 @@ def _environment(function: Function, facts: HostFacts, *, contained: bool) -> di
     # Outside a container the code's directory is named by an ARN, whose colons PYTHONPATH would split at.
     own["PYTHONPATH"] = ":".join(filter(None, [variables.pop("PYTHONPATH", ""), "/lambda" if contained else ""]))
     return {**own, **variables}
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

@@ -30,11 +30,11 @@ DEPLOYMENT_GET_FILTER = "$aws/things/+/shadow/get"
 
 MAX_TOPIC_BYTES = 256
 
-_THING = r"(?P<thing>[a-zA-Z0-9:_-]{1,128})"
 _THING_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
+_THING = rf"(?P<thing>{_THING_NAME.pattern})"
 _JOB_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _JOBS = re.compile(rf"\$aws/things/{_THING}/jobs/(?P<rest>.+)")
-_DEPLOYMENT_GET = re.compile(r"\$aws/things/(?P<thing>[a-zA-Z0-9:_-]{1,128})-gda/shadow/get")
+_DEPLOYMENT_GET = re.compile(rf"\$aws/things/{_THING}-gda/shadow/get")
 
 
 @dataclass(frozen=True, kw_only=True)

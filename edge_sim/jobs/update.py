@@ -26,7 +26,8 @@ MAX_SIZE = 1 << 30
 """Bytes of a build. Real ones had 30 to 70 MB; a gigabyte is beyond what any such board could hold."""
 MAX_URL_CHARS = 4096
 
-_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){2}(-[a-zA-Z0-9]{1,32})?")
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){2}(-[a-zA-Z0-9]{1,32})?")
+"""Of a core or an OTA agent."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLACEHOLDER = "${aws:iot:s3-presigned-url:"
 
@@ -128,7 +129,7 @@ def parse_document(document: object) -> UpdateDocument:
     file = _members(fields["file"], "file", ("url", "sha256", "size"))
     return UpdateDocument(
         software=_one_of(fields, "software", SOFTWARE),
-        version=_matching(fields, "version", _VERSION),
+        version=_matching(fields, "version", VERSION),
         architecture=_one_of(fields, "architecture", tuple(ARCHITECTURES)),
         operating_system=_one_of(fields, "operatingSystem", OPERATING_SYSTEMS),
         log_level=_one_of(fields, "logLevel", LOG_LEVELS),

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from edge_sim.agent.deployment import state
+from edge_sim.agent.deployment import GROUP, state
 from edge_sim.agent.deployment.belongings import decoded_group
-from edge_sim.agent.deployment.changeover import GROUP
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
 from edge_sim.documents import read_text

@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from edge_sim.agent.deployment import state
-from edge_sim.agent.deployment.changeover import GROUP
+from edge_sim.agent.deployment import GROUP, state
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node, NodeType
 from edge_sim.offline.listing import Listing

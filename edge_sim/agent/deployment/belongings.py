@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim.agent.deployment.changeover import GROUP
+from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.rooted import inside

@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
+from edge_sim.agent.deployment import GROUP
 from edge_sim.errors import UnsupportedEnvironmentError
 
 STAGING = "ggc/.deploying"
-GROUP = "ggc/deployment/group/group.json"
 _JOURNAL, _STAGED_GROUP = "journal.json", "group.json"
 
 Passed = Callable[[str], None]

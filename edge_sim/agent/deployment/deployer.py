@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.deployment import secrets
-from edge_sim.agent.deployment.changeover import GROUP, Changeover, exclusive
+from edge_sim.agent.deployment import GROUP, secrets
+from edge_sim.agent.deployment.changeover import Changeover, exclusive
 from edge_sim.agent.deployment.packages import Fetch, packages, sources
 from edge_sim.agent.deployment.preparation import Means, Preparation, Result
 from edge_sim.agent.deployment.secrets import FetchSecret

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives import Limits
+from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.deployment import state as records
 from edge_sim.agent.deployment.belongings import Belongings, belongings, in_the_way
-from edge_sim.agent.deployment.changeover import GROUP, Changeover
+from edge_sim.agent.deployment.changeover import Changeover
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.owners import Owners
 from edge_sim.agent.deployment.packages import Fetch, Package, install, intact

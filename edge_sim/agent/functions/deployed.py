@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_sim.agent import durable
+from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update import releases
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.subscriptions import CLOUD
 
 if TYPE_CHECKING:
     from edge_sim.agent.functions.daemon import Daemon
     from edge_sim.greengrass.group import Group
 
-GROUP = "ggc/deployment/group/group.json"
 ADDRESS = "ggc/var/state/edge-sim-daemon.json"
 START_LIMIT_S = 10.0
 """How long a deployment waits for its pinned functions to be ready, or to fail."""
-_CLOUD = "cloud"
 MAX_WAITING = 1024
 """How many messages from the cloud may wait to be routed; more are dropped, and said to be."""
 
@@ -136,7 +136,7 @@ class DeployedFunctions:
 
     def _subscribe(self, group: Group) -> None:
         """Have the cloud's messages routed; a filter that the group no longer has finds no target any more."""
-        wanted = {s.subject for s in group.subscriptions if s.source == _CLOUD} - self._filters
+        wanted = {s.subject for s in group.subscriptions if s.source == CLOUD} - self._filters
         if self._channel is None or not wanted:
             return
         if not self._filters:
@@ -150,7 +150,7 @@ class DeployedFunctions:
         try:
             self._messages.put_nowait((topic, payload))
         except queue.Full:
-            self._log.write("WARN", "A message was not delivered.", source=_CLOUD, topic=topic, reason="too many wait")
+            self._log.write("WARN", "A message was not delivered.", source=CLOUD, topic=topic, reason="too many wait")
 
     def _route(self) -> None:
         while not self._closed:

@@ -7,7 +7,6 @@ when it is whole. The version that last ran well is written down and never delet
 
 from __future__ import annotations
 
-import re
 import shutil
 import stat
 from collections.abc import Collection
@@ -16,11 +15,10 @@ from pathlib import Path
 from edge_sim.agent import durable
 from edge_sim.agent.crashpoints import point
 from edge_sim.errors import UpdateError
+from edge_sim.jobs.update import VERSION
 
 EXECUTABLES = ("greengrassd", "bin/daemon")
 """What a core build must hold to be one."""
-
-_VERSION = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){2}(?:-[a-zA-Z0-9]{1,32})?")
 
 
 def version_key(version: str) -> tuple[int, int, int, bool, str]:
@@ -47,7 +45,7 @@ def current(gg: Path) -> str | None:
     except OSError:
         return None
     version = target.name
-    if target.parent.name != "packages" or not _VERSION.fullmatch(version):
+    if target.parent.name != "packages" or not VERSION.fullmatch(version):
         return None
     return version if directory(gg, version).is_dir() else None
 
@@ -56,7 +54,7 @@ def installed(gg: Path) -> list[str]:
     """Return the versions that are there, the oldest first."""
     packages = gg / "ggc/packages"
     names = (entry.name for entry in packages.iterdir()) if packages.is_dir() else ()
-    return sorted((name for name in names if _VERSION.fullmatch(name)), key=version_key)
+    return sorted((name for name in names if VERSION.fullmatch(name)), key=version_key)
 
 
 def clear_staging(gg: Path) -> Path:
@@ -125,7 +123,7 @@ def last_known_good(gg: Path) -> str | None:
         version = (gg / "ggc/var/state/last-known-good").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
-    return version if _VERSION.fullmatch(version) and directory(gg, version).is_dir() else None
+    return version if VERSION.fullmatch(version) and directory(gg, version).is_dir() else None
 
 
 def remember_good(gg: Path, version: str) -> None:

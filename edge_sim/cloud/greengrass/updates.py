@@ -8,7 +8,6 @@ the build registered last. Whether the signer role exists and may be assumed is 
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,11 +19,10 @@ from edge_sim.cloud.greengrass.arns import Namespace, is_role
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.jobs.update import JOB_ID_PREFIX, OPERATING_SYSTEMS, SOFTWARE, UpdateDocument, build_document
+from edge_sim.jobs.update import JOB_ID_PREFIX, OPERATING_SYSTEMS, SOFTWARE, VERSION, UpdateDocument, build_document
 
 EXPIRES_S = 3600
 MAX_TARGETS = 100
-VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){2}(-[a-zA-Z0-9]{1,32})?")
 
 CreateJob = Callable[..., str]
 """``create_job(job_id, targets, document, description, presigned_role_arn, expires_s)`` → ARN of the IoT job."""

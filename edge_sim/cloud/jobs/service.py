@@ -20,12 +20,12 @@ from edge_sim.cloud.protocol import ApiError
 from edge_sim.jobs import execution as rules
 from edge_sim.jobs import topics
 from edge_sim.jobs.execution import JobExecution
+from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
 from edge_sim.jobs.wire import JobsError
 
 MAX_TARGETS = 100
 MAX_DOCUMENT_CHARS = 32768
 MAX_PLACEHOLDERS = 10
-MAX_TIMEOUT_MINUTES = 10080
 
 _ARN = re.compile(r"arn:aws[a-z-]*:iot:([a-z0-9-]+):([0-9]{12}):(thing|thinggroup)/([a-zA-Z0-9:_-]{1,128})")
 _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
