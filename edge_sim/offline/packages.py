@@ -5,7 +5,6 @@ The same folder gives the same archive and so the same place on the board, wheth
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Literal
 from edge_sim.agent.archives.check import check
 from edge_sim.cloud.greengrass.function_code import is_system_function
 from edge_sim.cloud.packages import Format, archive_format, packed
+from edge_sim.digests import sha256
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
@@ -23,7 +23,6 @@ from edge_sim.limits import Limits
 from edge_sim.offline.given import Given, Package, address
 
 _ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +111,8 @@ def _archive(one: Wanted, package: Package, stack: ExitStack) -> Archive:
         path = stack.enter_context(packed(path, form))
     try:
         with path.open("rb") as file:
-            digest = hashlib.sha256()
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-            return Archive(owner=str(one), path=path, file_name=name, sha256=digest.hexdigest(), size=file.tell())
+            digest = sha256(file)
+            return Archive(owner=str(one), path=path, file_name=name, sha256=digest, size=file.tell())
     except OSError as error:
         raise UsageError(f"{one}: {path}: cannot be read: {error.strerror}") from error
 

@@ -5,7 +5,6 @@ Both become the same value: the board's facts, what lies where deployments go, a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from edge_sim import digests
 from edge_sim.agent.deployment import state
 from edge_sim.agent.deployment.belongings import belongings, deployed_group
 from edge_sim.agent.deployment.layout import walk
@@ -26,8 +26,6 @@ from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.profiles import DeviceProfile
-
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +97,11 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
 
 def sha256(path: Path) -> str | None:
     """Return the digest of a file of this machine; None when it cannot be read."""
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            return digests.sha256(file)
     except OSError:
         return None
-    return digest.hexdigest()
 
 
 def _record(gg: Path, name: str, closed: set[str]) -> State:

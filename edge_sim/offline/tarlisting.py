@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import io
 import lzma
 import posixpath
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from edge_sim.agent.deployment import GROUP, state
+from edge_sim.digests import sha256
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node, NodeType
 from edge_sim.offline.listing import Listing
@@ -134,7 +134,7 @@ class _Entries:
         if content and path in self._wanted:
             self._texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
         elif content and _DEPLOYED in path:
-            self._digests[path] = _sha256(content)
+            self._digests[path] = sha256(content)
 
     def listing(self) -> Listing:
         whole = "/etc" in self._nodes
@@ -148,13 +148,6 @@ class _Entries:
             notes=tuple(self._notes),
             whole=whole,
         )
-
-
-def _sha256(content: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := content.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 @contextmanager

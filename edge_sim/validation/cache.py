@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import edge_sim
+from edge_sim.digests import sha256
 
 MAX_ENTRIES = 1000
 """Beyond this the oldest answers are dropped."""
-_CHUNK = 1 << 20
 
 
 class Cache:
@@ -96,8 +96,5 @@ def _files(top: Path) -> Iterator[Path]:
 
 
 def _content(path: Path) -> bytes:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()
+        return bytes.fromhex(sha256(file))

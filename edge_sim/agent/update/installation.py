@@ -6,7 +6,6 @@ OSError whose text becomes the reason in the report.
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 import threading
 import time
@@ -20,6 +19,7 @@ from edge_sim.agent.download import DownloadError, download
 from edge_sim.agent.update import releases
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
+from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import UpdateDocument
 
@@ -181,12 +181,9 @@ def _unpack(build: Path, tree: Path) -> None:
 
 
 def _check_digest(path: Path, update: UpdateDocument) -> None:
-    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            size += len(chunk)
-            digest.update(chunk)
+        digest, size = sha256(file), file.tell()
     if size != update.size:
         raise UpdateError(f"the download has {size:,} bytes, the job says {update.size:,}")
-    if digest.hexdigest() != update.sha256:
+    if digest != update.sha256:
         raise UpdateError("the download's SHA-256 is not the one in the job")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.digests import sha256
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.process import run
 
@@ -91,10 +92,7 @@ def make(architecture: str, progress: Progress) -> Base:
 def digest(file: Path) -> str:
     """Return the first twelve hexadecimal digits of a file's SHA-256, by which bases are told apart."""
     with file.open("rb") as opened:
-        whole = hashlib.sha256()
-        while block := opened.read(1 << 20):
-            whole.update(block)
-    return whole.hexdigest()[:12]
+        return sha256(opened)[:12]
 
 
 def mirror() -> str:

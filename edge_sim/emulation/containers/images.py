@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.digests import sha256
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.containers.bases import NEWEST_FILE, Base, Progress, cached, digest
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -223,9 +224,7 @@ def _write_archive(target: IO[bytes], layer: Path, name: str, on: str) -> None:
     """Write what ``docker save`` would: one layer and a configuration. The image's id depends on nothing else."""
     os_name, machine, *variant = on.split("/")
     with layer.open("rb") as opened:
-        diff = hashlib.sha256()
-        while block := opened.read(1 << 20):
-            diff.update(block)
+        diff = sha256(opened)
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NEWEST_FILE))
     config = {
         "architecture": machine,
@@ -234,7 +233,7 @@ def _write_archive(target: IO[bytes], layer: Path, name: str, on: str) -> None:
         "created": created,
         "history": [{"created": created, "created_by": "edge-sim"}],
         "config": {"Cmd": ["/bin/sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff.hexdigest()}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff}"]},
     }
     with tarfile.open(fileobj=target, mode="w") as tar:
         _add(tar, "config.json", json.dumps(config).encode())
