@@ -21,6 +21,7 @@ import click
 from edge_sim import interrupts
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
+from edge_sim.cli.options import FORMAT
 from edge_sim.cli.run import ONE_OF_EACH, bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from edge_sim.emulation.scenario import BoardFile
 
 CONNECT_S = 60.0
-_FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
 
 
@@ -49,7 +49,7 @@ command.add_command(exec_)
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A root file system as a tar file, such as OpenWrt's, instead of Debian's.",
 )
-@_FORMAT
+@FORMAT
 def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> None:
     """Build the images that are missing or have changed. Example: edge-sim board build --all"""
     from edge_sim.emulation.containers import images
@@ -86,7 +86,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     help="A device node of this machine, for one of the board's.",
 )
 @click.option("--no-containers", is_flag=True, help="No containerised functions: the board gets no CAP_SYS_ADMIN.")
-@_FORMAT
+@FORMAT
 def up(
     profile_name: str,
     name: str | None,
@@ -175,7 +175,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
 
 
 @command.command("ls")
-@_FORMAT
+@FORMAT
 def list_(fmt: str) -> None:
     """List the boards. Example: edge-sim board ls --format json"""
     from edge_sim.emulation.containers import boards

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 
@@ -33,15 +34,10 @@ def command() -> None:
     show_default=True,
     help='Where to listen; "docker": on a network for boards in containers.',
 )
-@click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
-@click.option(
-    "--broker-cafile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
-)
+@BROKER
+@BROKER_CAFILE
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@FORMAT
 def serve(
     state: Path | None,
     port: int,
@@ -89,7 +85,7 @@ def serve(
 
 
 @command.command()
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@FORMAT
 def env(fmt: str) -> None:
     """Print the exports of the cloud that is running. Example: eval "$(edge-sim cloud env)" """
     about = _running()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.certificate import VERDICTS, summary
+from edge_sim.cli.options import FORMAT
 from edge_sim.errors import UnsupportedEnvironmentError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _WIDTH = 80
 )
 @click.option("--profile", metavar="NAME", help="Make a board of this profile and say what about it is true.")
 @click.option("--board", metavar="NAME", help="Say what is true about a board that runs (edge-sim board ls).")
-@click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@FORMAT
 def command(driver: Literal["local", "docker"], profile: str | None, board: str | None, fmt: str) -> None:
     """Say what works on this machine, or (--profile, --board) which facts of a board are true.
 

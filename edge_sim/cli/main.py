@@ -15,7 +15,7 @@ import sys
 import click
 
 from edge_sim import __version__, interrupts
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 
 _COMMANDS = {
     "access": "Which function may open what, why, and what would change it.",
@@ -86,8 +86,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("edge_sim"):
             raise
-        click.echo(_missing(error).explained(), err=True)
-        status = 6
+        missing = _missing(error)
+        click.echo(missing.explained(), err=True)
+        status = missing.exit_status
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -101,9 +102,11 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _missing(error: ModuleNotFoundError) -> EdgeSimError:
+def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
     hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
-    return EdgeSimError(f"this command needs the package {error.name}, which is not installed", hint=hint)
+    return UnsupportedEnvironmentError(
+        f"this command needs the package {error.name}, which is not installed", hint=hint
+    )
 
 
 if __name__ == "__main__":

@@ -70,3 +70,12 @@ LIMITS = click.option(
     + ".",
 )
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
+BROKER = click.option(
+    "--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded."
+)
+BROKER_CAFILE = click.option(
+    "--broker-cafile",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
+)

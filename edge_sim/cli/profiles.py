@@ -8,10 +8,9 @@ from dataclasses import asdict
 
 import click
 
+from edge_sim.cli.options import FORMAT
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile, list_profiles, load_profile, profile_path
-
-_FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 @click.group("profiles")
@@ -20,7 +19,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_FORMAT
+@FORMAT
 def list_(fmt: str) -> None:
     """List the device profiles; one that cannot be used fails the command. Example: edge-sim profiles list"""
     profiles, faults = [], []
@@ -39,7 +38,7 @@ def list_(fmt: str) -> None:
 
 @command.command()
 @click.argument("name")
-@_FORMAT
+@FORMAT
 def show(name: str, fmt: str) -> None:
     """Show one profile; NAME is a known profile or a path to a YAML file."""
     profile = load_profile(name)

@@ -11,7 +11,8 @@ from typing import Literal
 
 import click
 
-from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.cli.options import BROKER, BROKER_CAFILE
+from edge_sim.errors import UsageError
 
 ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "generic-x86_64")
 """What ``--all`` means, a profile of each architecture: armv6l, armv7l, aarch64, x86_64.
@@ -39,13 +40,8 @@ Boards on which Greengrass did everything: on OpenWrt, AWS's guide says, it had 
     help="local: namespaces of this machine; docker: containers of the boards' own architecture.",
 )
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
-@click.option("--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded.")
-@click.option(
-    "--broker-cafile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
-)
+@BROKER
+@BROKER_CAFILE
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
 def command(
@@ -68,17 +64,12 @@ def command(
         raise UsageError("--all and --profile exclude each other")
     if broker_cafile and not broker:
         raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
-    try:
-        from rich.console import Console
+    from rich.console import Console
 
-        from edge_sim.emulation.scenario import load
-        from edge_sim.profiles import load_profile
-        from edge_sim.runs.cloudprocess import NamedBroker
-        from edge_sim.runs.runner import run
-    except ModuleNotFoundError as error:
-        raise UnsupportedEnvironmentError(
-            f"this command needs the package {error.name}", hint='Install it with: pip install "edge-sim[sim]"'
-        ) from error
+    from edge_sim.emulation.scenario import load
+    from edge_sim.profiles import load_profile
+    from edge_sim.runs.cloudprocess import NamedBroker
+    from edge_sim.runs.runner import run
 
     loaded = load(scenario)
     chosen = ONE_OF_EACH if every else names or loaded.boards
