@@ -45,7 +45,10 @@ def command() -> None:
 @command.command()
 @_ROOT
 @click.option(
-    "--config", type=click.Path(path_type=Path), required=True, help="JSON: thing, broker, cafile, keepAlive, packages."
+    "--config",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="JSON: thing, broker; also cafile, keepAlive, greengrassRoot, packages, architecture, operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.

@@ -1,7 +1,7 @@
 """The payloads that tell a core of a deployment, on the shadow topics of ``<thing>-gda``.
 
 The topics are sourced (captures of real cores); nobody documents the payloads, so these are simulator-defined
-(docs/architecture.md, "Cloud ⇄ core: deployments"). The service encodes, the agent decodes.
+(docs/architecture.md, "Deployments, cloud ⇄ core"). The service encodes, the agent decodes.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Problem:
 
 @dataclass(kw_only=True)
 class BoardReport:
-    """One board's part of the run. The rows are the agent's own JSON (docs/fidelity.md names each key)."""
+    """One board's part of the run. The rows are the agent's own JSON."""
 
     profile: str
     architecture: str

@@ -1,8 +1,8 @@
 """Call a function once, or have a process like a function's look around.
 
 ``invoke`` asks the agent that runs on the board, else it runs a core of its own for the length of one call
-(``daemon``). ``probe`` has the same kind of process open
-paths instead, and ask for secrets. Everything the process started in its process group is killed afterwards.
+(``daemon``). ``probe`` has the same kind of process open paths instead, and ask for secrets. Everything the process
+started in its process group is killed afterwards.
 
 Not simulated: seccomp. An interpreter standing in for another, and how MemorySize is enforced, is in the notes of the
 outcome.
