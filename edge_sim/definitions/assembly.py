@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from edge_sim.definitions import corefile, shapes
 from edge_sim.definitions.definition import Definition, Ignored
@@ -15,7 +16,7 @@ from edge_sim.definitions.tree import Array, Fault, Object, Position, TextFile, 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import groupfile, parse
 from edge_sim.greengrass.functions import FunctionCode
-from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.group import Artifact
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
@@ -40,13 +41,14 @@ def together(found: Sequence[Source]) -> Definition:
     marks = {path: place for one in found for path, place in one.part.places.items()}
     findings = [f for one in found for f in _findings(one, paths, marks)]
     findings += [f for one in found for f in _unknown(one, marks)]
-    group, unread = _group(sections)
+    group, faults = parse.group(sections)
+    del faults["subscriptions"]  # ``shapes`` tells those
     code, artifacts = _built(found)
     arn = next((one.part.arn for one in found if one.part.arn), "")
     return Definition(
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
         form=" + ".join(dict.fromkeys(one.part.form for one in found)),
-        findings=(*findings, *unread, *shapes.check(sections)),
+        findings=(*findings, *chain(*faults.values()), *shapes.check(sections)),
         notes=(*(note for one in found for note in one.part.notes), *_placeholders(sections)),
         ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
         files=tuple(one.file.path for one in found),
@@ -78,21 +80,6 @@ def _sections(found: Sequence[Source]) -> dict[str, Object]:
                 raise InvalidDefinitionError(f"{one.file.path}: {name} are given here and in {first}")
             sections[name] = section
     return sections
-
-
-def _group(sections: dict[str, Object]) -> tuple[Group, list[Finding]]:
-    cores, core_faults = parse.core_definition(sections.get("core", {}))
-    resources, resource_faults = parse.resource_definition(sections.get("resources", {}))
-    default, functions, function_faults = parse.function_definition(sections.get("functions", {}))
-    table, _ = parse.subscription_definition(sections.get("subscriptions", {}))  # its faults are ``shapes``' to tell
-    group = Group(
-        core=cores[0] if cores else None,
-        resources=resources,
-        functions=functions,
-        subscriptions=table,
-        default_config=default,
-    )
-    return group, [*core_faults, *resource_faults, *function_faults]
 
 
 def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:

@@ -8,6 +8,8 @@ encoding of the other resource kinds, of ``OwnerSetting``, of isolation and of R
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from edge_sim.errors import InvalidDefinitionError
@@ -68,26 +70,22 @@ def decode(document: Mapping[str, object]) -> Group:
     definitions = _object(document, "GroupDefinitions")
     resources = _content(definitions, "Resources")
     lambdas = _content(definitions, "Lambdas")
-    parsed, faults = parse.resource_definition({"Resources": [_known(api_resource(r)) for r in resources]})
     frame = _object(definitions, "Lambdas")
-    default, functions, more = parse.function_definition(
-        {"DefaultConfig": frame.get("DefaultConfig") or {}, "Functions": [api_function(f) for f in lambdas]}
+    group, faults = parse.group(
+        {
+            "core": {"Cores": [api_core(c) for c in _list(document, "Cores")]},
+            "resources": {"Resources": [_known(api_resource(r)) for r in resources]},
+            "functions": {
+                "DefaultConfig": frame.get("DefaultConfig") or {},
+                "Functions": [api_function(f) for f in lambdas],
+            },
+            "subscriptions": {"Subscriptions": _content(definitions, "Subscriptions")},
+        }
     )
-    cores, core_faults = parse.core_definition({"Cores": [api_core(c) for c in _list(document, "Cores")]})
-    table, table_faults = parse.subscription_definition({"Subscriptions": _content(definitions, "Subscriptions")})
-    for fault in (*faults, *more, *core_faults, *table_faults):
+    for fault in chain(*faults.values()):
         raise InvalidDefinitionError(f"group.json: {fault.message}")
     code, artifacts = built(document)
-    return Group(
-        arn=str(document.get("Arn") or ""),
-        core=cores[0] if cores else None,
-        resources=parsed,
-        functions=functions,
-        subscriptions=table,
-        default_config=default,
-        code=code,
-        artifacts=artifacts,
-    )
+    return replace(group, arn=str(document.get("Arn") or ""), code=code, artifacts=artifacts)
 
 
 def built(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:

@@ -18,7 +18,7 @@ from edge_sim.greengrass.functions import (
     ResourceAccessPolicy,
     RunAs,
 )
-from edge_sim.greengrass.group import Core
+from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.objectreader import ObjectReader, told
 from edge_sim.greengrass.resources import (
@@ -39,6 +39,27 @@ from edge_sim.report import Finding
 
 _T = TypeVar("_T")
 _Object = Mapping[str, object]
+
+
+def group(sections: Mapping[str, _Object]) -> tuple[Group, dict[str, list[Finding]]]:
+    """Read a group's definition versions, named as in ``model.SECTIONS``, and return the findings of each as well."""
+    cores, core_faults = core_definition(sections.get("core", {}))
+    resources, resource_faults = resource_definition(sections.get("resources", {}))
+    default, functions, function_faults = function_definition(sections.get("functions", {}))
+    table, table_faults = subscription_definition(sections.get("subscriptions", {}))
+    read = Group(
+        core=cores[0] if cores else None,
+        resources=resources,
+        functions=functions,
+        subscriptions=table,
+        default_config=default,
+    )
+    return read, {
+        "core": core_faults,
+        "resources": resource_faults,
+        "functions": function_faults,
+        "subscriptions": table_faults,
+    }
 
 
 def resource_definition(version: _Object) -> tuple[tuple[Resource, ...], list[Finding]]:

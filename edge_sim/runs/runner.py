@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,6 @@ from edge_sim import interrupts
 from edge_sim.emulation.scenario import Code, Scenario, Source
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass import parse, rules
-from edge_sim.greengrass.group import Group
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws, drivers
 from edge_sim.runs.aws import Aws
@@ -107,19 +107,16 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
 
 def check_definition(scenario: Scenario) -> None:
     """Raise InvalidDefinitionError with everything that is wrong with the definitions themselves."""
-    resources, faults = parse.resource_definition(scenario.resources)
-    default, functions, more = parse.function_definition(scenario.functions)
-    cores, core_faults = parse.core_definition(scenario.core)
-    table, table_faults = parse.subscription_definition(scenario.subscriptions or {})
-    group = Group(
-        core=cores[0] if cores else None,
-        resources=resources,
-        functions=functions,
-        subscriptions=table,
-        default_config=default,
+    group, faults = parse.group(
+        {
+            "core": scenario.core,
+            "resources": scenario.resources,
+            "functions": scenario.functions,
+            "subscriptions": scenario.subscriptions or {},
+        }
     )
     told = rules.check(group, others=scenario.subscriptions)
-    found = [f for f in (*faults, *more, *core_faults, *table_faults, *told) if f.severity == "error"]
+    found = [f for f in (*chain(*faults.values()), *told) if f.severity == "error"]
     if found:
         first = found[0]
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from edge_sim.cloud.greengrass.arns import Namespace
@@ -23,7 +24,12 @@ from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.resources import Model, Resource, Secret
 from edge_sim.report import Finding
 
-_KINDS = ((CORES, "Core"), (RESOURCES, "Resource"), (FUNCTIONS, "Function"), (SUBSCRIPTIONS, "Subscription"))
+_KINDS = {
+    "core": (CORES, "Core"),
+    "resources": (RESOURCES, "Resource"),
+    "functions": (FUNCTIONS, "Function"),
+    "subscriptions": (SUBSCRIPTIONS, "Subscription"),
+}
 SEEN_CODES = {"local-resource-no-container": "RESOURCE_TYPE_UNEXPECTED_ERROR"}
 
 
@@ -77,24 +83,12 @@ class Builder:
 
     def group(self, version: Mapping[str, Any]) -> tuple[Group, list[Finding]]:
         """Return a group version with its definitions resolved, and what could not be read of them."""
-        found = [
-            self._definitions.resolve(kind, version["Definition"].get(f"{name}DefinitionVersionArn", "")) or {}
-            for kind, name in _KINDS
-        ]
-        cores, core_faults = parse.core_definition(found[0])
-        resources, resource_faults = parse.resource_definition(found[1])
-        default, functions, function_faults = parse.function_definition(found[2])
-        table, table_faults = parse.subscription_definition(found[3])
-        faults = [*core_faults, *resource_faults, *function_faults, *table_faults]
-        group = Group(
-            arn=version["Arn"],
-            core=cores[0] if cores else None,
-            resources=resources,
-            functions=functions,
-            subscriptions=table,
-            default_config=default,
-        )
-        return group, faults
+        found = {
+            section: self._definitions.resolve(kind, version["Definition"].get(f"{name}DefinitionVersionArn", "")) or {}
+            for section, (kind, name) in _KINDS.items()
+        }
+        group, faults = parse.group(found)
+        return replace(group, arn=version["Arn"]), list(chain(*faults.values()))
 
     def build(self, version: Mapping[str, Any], deployment_id: str) -> Built:
         """Build a deployment of a group version; raises BuildError with every reason at once."""
