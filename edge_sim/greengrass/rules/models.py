@@ -37,7 +37,7 @@ def owner_is_whole(case: Case) -> Iterator[Fault]:
         ]
         if missing:
             message = f"resource {resource.id}: its OwnerSetting has no {' and no '.join(missing)}"
-            yield _fault(resource, message)
+            yield _fault(resource, message, missing[0] if len(missing) == 1 else "")
 
 
 @rule(
@@ -47,7 +47,7 @@ def owner_is_whole(case: Case) -> Iterator[Fault]:
 )
 def owner_range(case: Case) -> Iterator[Fault]:
     """A model's GroupOwner given as a number is a GID that Linux has."""
-    for resource, owner in _owned(case):
+    for resource, owner in _named(case):
         if owner.is_gid and int((owner.group_owner or "0")[:20]) > MAX_GID:
             message = f"resource {resource.id}: its GroupOwner is larger than any GID"
             yield _fault(resource, message, "GroupOwner")
@@ -61,7 +61,7 @@ def owner_range(case: Case) -> Iterator[Fault]:
 )
 def owner_is_not_root(case: Case) -> Iterator[Fault]:
     """A model's GroupOwner is not root's own group, GID 0."""
-    for resource, owner in _owned(case):
+    for resource, owner in _named(case):
         if owner.group_owner == "root" or (owner.is_gid and not (owner.group_owner or "0").strip("0")):
             message = f"resource {resource.id}: its GroupOwner {owner.group_owner!r} is root's own group"
             yield _fault(resource, message, "GroupOwner")
@@ -70,7 +70,7 @@ def owner_is_not_root(case: Case) -> Iterator[Fault]:
 @rule("group-owner-gid", source=f"{ML} (GID); botocore says name or GID", since="1.10")
 def owner_is_gid(case: Case) -> Iterator[Fault]:
     """With the setting --gid-only, a model's GroupOwner is a GID, as the developer guide says."""
-    for resource, owner in _owned(case) if case.settings.gid_only else ():
+    for resource, owner in _named(case) if case.settings.gid_only else ():
         if owner.group_owner and not owner.is_gid:
             message = f"resource {resource.id}: GroupOwner {owner.group_owner!r} is a name, not a GID"
             yield _fault(resource, message, "GroupOwner")
@@ -85,7 +85,7 @@ def owner_is_gid(case: Case) -> Iterator[Fault]:
 )
 def owner_disputed(case: Case) -> Iterator[Fault]:
     """A model's GroupOwner may be a group's name by the API reference; the developer guide says GID."""
-    for resource, owner in _owned(case) if not case.settings.gid_only else ():
+    for resource, owner in _named(case) if not case.settings.gid_only else ():
         if owner.group_owner and not owner.is_gid:
             message = (
                 f"resource {resource.id}: GroupOwner {owner.group_owner!r} is a name; the developer guide wants a GID"
@@ -199,8 +199,13 @@ def shared_owner(case: Case) -> Iterator[Fault]:
 def _owned(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
     for resource in case.group.resources:
         owner = resource.data.owner if isinstance(resource.data, Model) else None
-        if owner and not is_open(owner.group_owner or ""):
+        if owner:
             yield resource, owner
+
+
+def _named(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
+    """Yield the models whose GroupOwner is known; two that a template leaves open in the same words are one group."""
+    return ((resource, owner) for resource, owner in _owned(case) if not is_open(owner.group_owner))
 
 
 def _fault(resource: Resource, message: str, key: str = "") -> Fault:

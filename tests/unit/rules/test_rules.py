@@ -247,6 +247,15 @@ def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
     assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
 
 
+def test_an_owner_that_a_template_leaves_open_is_held_to_what_is_known_of_it() -> None:
+    half = group([s3(owner={"GroupOwner": "${Ref:Gid}"})], [])
+    assert "model-owner" in ids(rules.check(half))
+    models = [s3("m", owner=owner("${Ref:Gid}"), to="/m"), s3("n", owner=owner("${Ref:Gid}"), to="/n")]
+    assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
+    others = [models[0], s3("n", owner=owner("${Ref:OtherGid}"), to="/n")]
+    assert "model-shared-owner" not in ids(rules.check(of(group(others, [function("f", ("m", None))]))))
+
+
 def test_a_number_too_long_for_a_gid_is_refused_on_a_board_as_well() -> None:
     made = of(group([s3(owner=owner("9" * 5000))], [function("f", ("model", None))]))
     assert {"group-owner-range", "group-exists"} == set(ids(rules.check(made, full_board())))

@@ -268,3 +268,10 @@ def test_a_broken_scenario_is_said_and_the_definition_judged(tmp_path: Path) -> 
         "the scenario's files on a board and its functions' code are not known" in note for note in told["notes"]
     )
     assert "volume-under-sys" in {f["id"] for f in told["findings"]}
+
+
+def test_a_permission_that_is_none_is_not_called_absent_as_well(tmp_path: Path) -> None:
+    owner = "OwnerSetting: {GroupOwner: 44, GroupPermission: rx}"
+    model = f"S3MachineLearningModelResourceData: {{S3Uri: s3://greengrass-m/m.zip, DestinationPath: /m, {owner}}}"
+    (tmp_path / "m.yaml").write_text(f"Resources: [{{Id: m, Name: m, ResourceDataContainer: {{{model}}}}}]\n")
+    assert [f["id"] for f in findings("m.yaml", cwd=tmp_path)["findings"]] == ["shape"]
