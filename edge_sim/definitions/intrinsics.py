@@ -26,15 +26,19 @@ class Resolver:
     notes: list[str] = field(default_factory=list)
 
     def resolve(self, value: object) -> Any:
-        """Return a value without intrinsic functions; members that are ``AWS::NoValue`` are left out."""
+        """Return a value without intrinsic functions; what is ``AWS::NoValue`` is left out, as a whole it is None."""
+        found = self._resolve(value)
+        return None if found is _NOTHING else found
+
+    def _resolve(self, value: object) -> Any:
         if isinstance(value, Object):
             name = next(iter(value), "")
             if len(value) == 1 and _FUNCTION.fullmatch(name):
                 return self._intrinsic(value, name.removeprefix("Fn::"), value[name])
-            made = {key: self.resolve(item) for key, item in value.items()}
+            made = {key: self._resolve(item) for key, item in value.items()}
             return like(value, {key: item for key, item in made.items() if item is not _NOTHING})
         if isinstance(value, Array):
-            resolved = {index: self.resolve(item) for index, item in enumerate(value)}
+            resolved = {index: self._resolve(item) for index, item in enumerate(value)}
             return listed(value, {index: item for index, item in resolved.items() if item is not _NOTHING})
         return value
 
@@ -43,8 +47,10 @@ class Resolver:
             return _NOTHING
         if name == "If" and isinstance(given, Array) and len(given) == 3:
             self.notes.append(f"{holder.position()}: condition {given[0]} is taken as true")
-            return self.resolve(given[1])
-        value = self.resolve(given)
+            return self._resolve(given[1])
+        value = self._resolve(given)
+        if value is _NOTHING:
+            return self._placeholder(name, "AWS::NoValue")
         if name == "Sub":
             return self._sub(value)
         if name == "Join" and isinstance(value, Array) and len(value) == 2 and isinstance(value[1], Array):

@@ -36,7 +36,7 @@ def template(top: Object) -> Part | None:
     resolver = Resolver()
     part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation")
     names = [p["Name"] for _, kind, p in found if kind == "Group" and p.get("Name")]
-    part.name = str(resolver.resolve(names[0])) if names else ""
+    part.name = str(resolver.resolve(names[0]) or "") if names else ""
     chosen = _references(found)
     defaults = _defaults(top)
     for name, section in SECTIONS.items():
@@ -46,7 +46,7 @@ def template(top: Object) -> Part | None:
             version = resolver.resolve(content)
             if isinstance(version, Object):
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
-            else:
+            elif version is not None:
                 part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
     _code(top, part, resolver)
     kinds = ("Group", *(section.kind for section in SECTIONS.values()))

@@ -133,6 +133,37 @@ def test_conditions_and_defaults_are_told() -> None:
     assert "${Ref:Seconds} is taken as the parameter's default, 300" in definition.notes
 
 
+NO_VALUE = """\
+Resources:
+  Things:
+    Type: AWS::Greengrass::ResourceDefinition
+    Properties:
+      Name: things
+      InitialVersion: !If [Bare, !Ref AWS::NoValue, {Resources: []}]
+  Functions:
+    Type: AWS::Greengrass::FunctionDefinition
+    Properties:
+      Name: functions
+      InitialVersion:
+        Functions:
+        - Id: !Sub {Ref: AWS::NoValue}
+          FunctionArn: !Select [0, !Ref AWS::NoValue]
+          FunctionConfiguration: {Timeout: !Ref AWS::NoValue}
+  Group:
+    Type: AWS::Greengrass::Group
+    Properties: {Name: !Ref AWS::NoValue}
+"""
+
+
+def test_no_value_leaves_out_and_stays_a_placeholder_where_there_must_be_one(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(NO_VALUE)
+    definition = read(tmp_path / "template.yaml")
+    assert (definition.name, list(definition.sections)) == ("", ["functions"])
+    [function] = definition.group.functions
+    assert (function.id, function.arn) == ("${Sub:AWS::NoValue}", "${Select:0}")
+    assert not [note for note in definition.notes if "object at" in note]
+
+
 def test_greengo_is_read_as_greengo_would_have_sent_it() -> None:
     definition = found("greengo-volume.yaml")
     assert definition.name == "Epsilon"
