@@ -99,10 +99,14 @@ def unreadable(file: Path, line: int, column: int, message: str, hint: str | Non
 
 
 class _Unread:
-    """What could not be read, so that no rule draws conclusions from its absence."""
+    """What could not be read, so that no rule draws conclusions from its absence.
+
+    A silenced fault hides nothing else: the value that was taken is judged.
+    """
 
     def __init__(self, definition: Definition) -> None:
-        faults = [finding for finding in definition.findings if finding.severity == "error"]
+        errors = (finding for finding in definition.findings if finding.severity == "error")
+        faults = [finding for finding in errors if definition.silenced(finding) is None]
         self._paths = {definition.indexed(fault.path) for fault in faults} | {fault.path for fault in faults}
         section = definition.sections.get("resources")
         given = section.get("Resources") if section is not None else None

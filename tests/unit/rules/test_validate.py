@@ -275,3 +275,18 @@ def test_a_permission_that_is_none_is_not_called_absent_as_well(tmp_path: Path) 
     model = f"S3MachineLearningModelResourceData: {{S3Uri: s3://greengrass-m/m.zip, DestinationPath: /m, {owner}}}"
     (tmp_path / "m.yaml").write_text(f"Resources: [{{Id: m, Name: m, ResourceDataContainer: {{{model}}}}}]\n")
     assert [f["id"] for f in findings("m.yaml", cwd=tmp_path)["findings"]] == ["shape"]
+
+
+def test_a_silenced_fault_of_the_text_hides_no_rule(tmp_path: Path) -> None:
+    container = '{"LocalDeviceResourceData": {"SourcePath": "/dev/ttyS0", "SourcePath": "/etc/passwd"}}'
+    place = "$.Resources[0].ResourceDataContainer.LocalDeviceResourceData.SourcePath"
+    silenced = json.dumps([{"rule": "duplicate-key", "path": place, "reason": "the tool writes it so"}])
+    (tmp_path / "group.json").write_text(
+        f'{{"Resources": [{{"Id": "a", "Name": "a", "ResourceDataContainer": {container}}}],\n'
+        f' "x-edge-sim-ignore": {silenced}}}'
+    )
+    told = findings("group.json", cwd=tmp_path)
+    assert ([f["id"] for f in told["ignored"]], [f["id"] for f in told["findings"]]) == (
+        ["duplicate-key"],
+        ["device-outside-dev"],
+    )
