@@ -1,4 +1,5 @@
-"""Members that the API does not have, and wrong types in the sections that ``greengrass/parse`` leaves alone.
+"""Members that the API does not have; and in the sections that ``greengrass/parse`` leaves alone, wrong types and what is
+missing.
 
 V1's API, and botocore before it, refused an unknown member; here a misspelt one must not pass unseen.
 """
@@ -17,9 +18,20 @@ _SOURCE = "botocore greengrass 2017-06-07"
 
 
 def check(sections: Mapping[str, Object]) -> Iterator[Finding]:
-    """Yield what the API would not take of the members' names, and (unparsed sections) types."""
+    """Yield what the API would not take of the members' names, and (unparsed sections) types and absences."""
     for name, section in sections.items():
         yield from _check(section, model.SECTIONS[name].shape, "$", types=name not in PARSED)
+        if name not in PARSED:
+            yield from _missing(section, model.SECTIONS[name])
+
+
+def _missing(section: Object, about: model.Section) -> Iterator[Finding]:
+    items = section.get(about.member)
+    for index, item in enumerate(items if isinstance(items, Array) else ()):
+        for key in about.required if isinstance(item, Object) else ():
+            if item.get(key) is None:
+                path = f"$.{about.member}[{index}].{key}"
+                yield _fault(path, f"{path} is missing")
 
 
 def unknown_member(path: str, key: str, known: Iterable[str]) -> Finding:
@@ -48,14 +60,11 @@ def _check(value: object, shape: model.Shape, path: str, *, types: bool) -> Iter
         for index, item in enumerate(value):
             yield from _check(item, shape[0], member_path(path, index), types=types)
     elif types and (expected := _expected(value, shape)):
-        yield Finding(
-            id="shape",
-            severity="error",
-            phase="create",
-            path=path,
-            message=f"{path} must be {expected}",
-            source=_SOURCE,
-        )
+        yield _fault(path, f"{path} must be {expected}")
+
+
+def _fault(path: str, message: str) -> Finding:
+    return Finding(id="shape", severity="error", phase="create", path=path, message=message, source=_SOURCE)
 
 
 def _expected(value: object, shape: model.Shape) -> str | None:

@@ -69,28 +69,50 @@ _SUBSCRIPTION = {"Id": TEXT, "Source": TEXT, "Subject": TEXT, "Target": TEXT}
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One kind of definition: the API's word for it, the list its versions hold, and their shape."""
+    """One kind of definition: the API's word for it, the list its versions hold, their shape, what its items need."""
 
     kind: str
     member: str
     shape: Mapping[str, Shape]
+    required: tuple[str, ...]
 
 
 SECTIONS: Mapping[str, Section] = {
-    "core": Section(kind="Core", member="Cores", shape={"Cores": [_THING]}),
-    "resources": Section(kind="Resource", member="Resources", shape={"Resources": [_RESOURCE]}),
+    "core": Section(
+        kind="Core", member="Cores", shape={"Cores": [_THING]}, required=("Id", "ThingArn", "CertificateArn")
+    ),
+    "resources": Section(
+        kind="Resource",
+        member="Resources",
+        shape={"Resources": [_RESOURCE]},
+        required=("Id", "Name", "ResourceDataContainer"),
+    ),
     "functions": Section(
         kind="Function",
         member="Functions",
         shape={"DefaultConfig": {"Execution": _EXECUTION}, "Functions": [_FUNCTION]},
+        required=("Id",),
     ),
-    "loggers": Section(kind="Logger", member="Loggers", shape={"Loggers": [_LOGGER]}),
-    "subscriptions": Section(kind="Subscription", member="Subscriptions", shape={"Subscriptions": [_SUBSCRIPTION]}),
-    "devices": Section(kind="Device", member="Devices", shape={"Devices": [_THING]}),
+    "loggers": Section(
+        kind="Logger",
+        member="Loggers",
+        shape={"Loggers": [_LOGGER]},
+        required=("Id", "Component", "Level", "Type"),
+    ),
+    "subscriptions": Section(
+        kind="Subscription",
+        member="Subscriptions",
+        shape={"Subscriptions": [_SUBSCRIPTION]},
+        required=("Id", "Source", "Subject", "Target"),
+    ),
+    "devices": Section(
+        kind="Device", member="Devices", shape={"Devices": [_THING]}, required=("Id", "ThingArn", "CertificateArn")
+    ),
     "connectors": Section(
         kind="Connector",
         member="Connectors",
         shape={"Connectors": [{"Id": TEXT, "ConnectorArn": TEXT, "Parameters": TEXT_MAP}]},
+        required=("Id", "ConnectorArn"),
     ),
 }
 

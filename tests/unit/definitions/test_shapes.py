@@ -45,6 +45,7 @@ def test_shapes_are_botocore_s(name: str) -> None:
     section = SECTIONS[name]
     assert ours(section.shape) == shape_of(model.shape_for(f"{section.kind}DefinitionVersion"))
     assert section.member in section.shape
+    assert set(section.required) == set(model.shape_for(section.kind).required_members)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,10 @@ def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, messa
 @pytest.mark.parametrize(
     ("content", "path", "message"),
     [
+        ('{"Subscriptions": [{"Id": "a", "Source": "cloud", "Subject": "a"}]}', "$.Subscriptions[0].Target", "is missing"),
+        ('{"Devices": [{"Id": "a", "ThingArn": null}]}', "$.Devices[0].ThingArn", "is missing"),
+        ('{"Loggers": [{"Id": "a"}]}', "$.Loggers[0].Level", "is missing"),
+        ('{"Connectors": [{"Id": "a"}]}', "$.Connectors[0].ConnectorArn", "is missing"),
         ('{"Cores": [{}, {}]}', "$.Cores", "a group has exactly one core, the core definition has 2"),
         (resource('"GroupOwnerSetting": ""'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a string"),
         (resource('"GroupOwnerSetting": []'), "$.Resources[0]…GroupOwnerSetting", "must be an object, not a list"),
