@@ -21,6 +21,8 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = "exceeded maximum nesting depth"
 """libyaml's words since 0.2.6: it reads ahead, and may meet its own limit of 1,000 levels before we see the first."""
 _CORE = "tag:yaml.org,2002:"
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml says from 0.2.6 on: of 1,000 levels, and before the 65th has come out of it."""
 _ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
 
 
@@ -29,11 +31,18 @@ def read_yaml(file: TextFile) -> Any:
     odd = yaml.reader.Reader.NON_PRINTABLE.search(file.text)
     if odd:
         file.fail(odd.start(), f"not valid YAML: the character {odd[0]!r} is not allowed")
+    return _built(file, _PARSER)
+
+
+def _built(file: TextFile, parser: Any) -> Any:
     builder = _Builder(file)
     try:
-        for event in yaml.parse(file.text, Loader=_PARSER):
+        for event in yaml.parse(file.text, Loader=parser):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
+        if error.problem == _TOO_DEEP and parser is not yaml.SafeLoader:
+            file.faults.clear()
+            return _built(file, yaml.SafeLoader)  # it knows the place of the level that is too deep
         mark = error.problem_mark or error.context_mark
         if mark and error.problem == _TOO_DEEP:
             file.fail(mark.index, f"nested deeper than {MAX_DEPTH} levels")
