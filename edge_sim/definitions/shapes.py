@@ -1,5 +1,4 @@
-"""Members that the API does not have; and in the sections that ``greengrass/parse`` leaves alone, wrong types and what is
-missing.
+"""Members that the API does not have; where ``greengrass/parse`` does not look, also wrong types and what is missing.
 
 V1's API, and botocore before it, refused an unknown member; here a misspelt one must not pass unseen.
 """

@@ -38,6 +38,13 @@ def matches(topic_filter: str, topic: str) -> bool:
     return len(parts) == len(levels)
 
 
+def is_filter(subject: str) -> bool:
+    """Return whether a subscription's topic is a filter of MQTT (3.1.1, 4.7): ``+`` a level, ``#`` the last one."""
+    *before, last = subject.split("/")
+    levels = [*before, "" if last == "#" else last]
+    return bool(subject) and "\0" not in subject and all(level == "+" or not {*level} & {*"+#"} for level in levels)
+
+
 def targets(table: Iterable[Subscription], source: str, topic: str) -> tuple[str, ...]:
     """Return where a message goes, each target once, in the table's order."""
     found = (s.target for s in table if s.source == source and matches(s.subject, topic))

@@ -1,4 +1,4 @@
-"""Rules about the other definitions of a group: devices and subscriptions.
+"""Rules about the other definitions of a group: cores, devices, subscriptions, loggers and connectors.
 
 A ``Group`` holds no devices; the rules read the API's own objects (``Case.sections``), or else the group's. Limits:
 AWS General Reference, Greengrass V1 quotas. The texts about sources and targets are moto's, copied from the service.
@@ -11,12 +11,20 @@ from collections.abc import Iterator, Mapping
 
 from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
-from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES
+from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES, is_filter
 
 _QUOTAS = "AWS General Reference, Greengrass V1 quotas"
+_MODEL = "botocore greengrass 2017-06-07"
+_KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscriptions": "subscription"} | {
+    "Connectors": "connector"
+}
+_THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:thing/[^\0- ]+")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:cert/[^\0- ]+")
 _PARTY = re.compile(
-    r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+|arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:[^:]+:[^:]+"
+    r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
+    r"|arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:[^:]+:(?!\$LATEST\Z)[^:]+"
     r"|arn:aws[a-z-]*:greengrass:[^:]*:[^:]*:/connectors/.+"
 )
 _SOURCE_TEXT = (
@@ -24,7 +32,41 @@ _SOURCE_TEXT = (
     "'<id>' and Source is '<value>'])"
 )
 _TARGET_TEXT = _SOURCE_TEXT.replace("source", "target").replace("Source", "Target")
-_MOTO = "moto greengrass models (copied from the service); taking connectors as well is ours"
+_MOTO = f"moto greengrass models (copied from the service); connectors: {_MODEL}"
+
+
+@rule("entry-identifier", source=_MODEL)
+def identifiers(case: Case) -> Iterator[Fault]:
+    """The Id of a core, device, subscription, logger or connector has 1 to 128 of [a-zA-Z0-9:_-]."""
+    for member, kind in _KINDS.items():
+        for path, entry in _entries(case, member):
+            id_ = text(entry.get("Id"))
+            if id_ is not None and not IDENTIFIER.fullmatch(id_) and not is_open(id_):
+                yield Fault(path=f"{path}.Id", message=f"{kind} {id_!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]")
+
+
+@rule("entry-id-unique", source=_MODEL)
+def unique_ids(case: Case) -> Iterator[Fault]:
+    """The Id of a core, device, subscription, logger or connector is unique in its version."""
+    for member, kind in _KINDS.items():
+        first: dict[str, str] = {}
+        for path, entry in _entries(case, member):
+            id_ = text(entry.get("Id"))
+            if id_ is not None and (before := first.setdefault(id_, path)) != path:
+                yield Fault(path=f"{path}.Id", message=f"{kind} Id {id_!r} is used before, at {before}")
+
+
+@rule("thing-arn", source=f"{_MODEL}; the code THING_CERT_NOT_FOUND_ERROR in aws-cli issue 6141")
+def things(case: Case) -> Iterator[Fault]:
+    """A core or device names its thing and its certificate by their ARNs."""
+    forms = {"ThingArn": (_THING, "a thing"), "CertificateArn": (_CERTIFICATE, "a certificate of AWS IoT")}
+    for member in ("Cores", "Devices"):
+        for path, entry in _entries(case, member):
+            for key, (form, what) in forms.items():
+                arn = text(entry.get(key))
+                if arn is not None and not form.fullmatch(arn) and not is_open(arn):
+                    message = f"{_KINDS[member]} {entry.get('Id')}: {arn!r} is not the ARN of {what}"
+                    yield Fault(path=f"{path}.{key}", message=message)
 
 
 @rule("device-total", source=_QUOTAS)
@@ -72,6 +114,44 @@ def subjects(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{path}.Subject", message=message)
 
 
+@rule("subscription-filter", source="MQTT 3.1.1, 4.7; how V1 refused is not known")
+def filters(case: Case) -> Iterator[Fault]:
+    """A subscription's topic is one of MQTT's: not empty, + a whole level, # a whole level and the last."""
+    for path, entry in _entries(case, "Subscriptions"):
+        topic = text(entry.get("Subject"))
+        if topic is not None and not is_filter(topic) and not is_open(topic):
+            yield Fault(
+                path=f"{path}.Subject",
+                message=f"subscription {entry.get('Id')}: {topic!r} is no topic filter of MQTT, and matches nothing",
+            )
+
+
+@rule(
+    "subscription-unknown",
+    severity="warning",
+    source="ours: how V1 took it is not known; what is not in the group sends and gets nothing",
+    hint="Name the version or alias that the group's function has, or add what is missing to the group.",
+)
+def unknown_parties(case: Case) -> Iterator[Fault]:
+    """The functions, devices and connectors that a subscription names are in the group."""
+    known = {
+        ":lambda:": [function.arn for function in case.group.functions],
+        ":thing/": [text(entry.get("ThingArn")) or "" for _, entry in _entries(case, "Devices")],
+        ":/connectors/": [text(entry.get("ConnectorArn")) or "" for _, entry in _entries(case, "Connectors")],
+    }
+    given = {
+        mark: set(arns)
+        for mark, arns in known.items()
+        if arns and not any(is_open(arn) or mark not in arn for arn in arns)
+    }
+    for path, entry in _entries(case, "Subscriptions"):
+        for key in ("Source", "Target"):
+            arn = text(entry.get(key)) or ""
+            if not is_open(arn) and any(mark in arn and arn not in arns for mark, arns in given.items()):
+                message = f"subscription {entry.get('Id')}: its {key} {arn} is not in the group"
+                yield Fault(path=f"{path}.{key}", message=message)
+
+
 def _entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     given = case.sections.get(name)
     if given is None and name == "Subscriptions":
@@ -102,4 +182,16 @@ def _parties(case: Case, key: str) -> Iterator[Fault]:
             )
 
 
-RULES: tuple[Rule, ...] = (devices, subscriptions, cloud_subscriptions, sources, targets, subjects)
+RULES: tuple[Rule, ...] = (
+    identifiers,
+    unique_ids,
+    things,
+    devices,
+    subscriptions,
+    cloud_subscriptions,
+    sources,
+    targets,
+    subjects,
+    filters,
+    unknown_parties,
+)

@@ -82,7 +82,11 @@ def test_what_the_api_would_not_take_is_told(tmp_path: Path, content: str, messa
 @pytest.mark.parametrize(
     ("content", "path", "message"),
     [
-        ('{"Subscriptions": [{"Id": "a", "Source": "cloud", "Subject": "a"}]}', "$.Subscriptions[0].Target", "is missing"),
+        (
+            '{"Subscriptions": [{"Id": "a", "Source": "cloud", "Subject": "a"}]}',
+            "$.Subscriptions[0].Target",
+            "is missing",
+        ),
         ('{"Devices": [{"Id": "a", "ThingArn": null}]}', "$.Devices[0].ThingArn", "is missing"),
         ('{"Loggers": [{"Id": "a"}]}', "$.Loggers[0].Level", "is missing"),
         ('{"Connectors": [{"Id": "a"}]}', "$.Connectors[0].ConnectorArn", "is missing"),

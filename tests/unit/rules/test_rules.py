@@ -164,6 +164,43 @@ def test_a_subscriptions_parties_are_refused_in_awss_words(key: str, word: str, 
     )
 
 
+def test_a_subscription_names_no_latest_version() -> None:
+    entry = {"Id": "s", "Source": "cloud", "Target": f"{ARN}f:$LATEST", "Subject": "a"}
+    assert ids(rules.check(Group(), others={"Subscriptions": [entry]})) == ["subscription-target"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "taken"),
+    [
+        ("a/b", True),
+        ("#", True),
+        ("+/+/#", True),
+        ("$aws/things/+/shadow/#", True),
+        ("/", True),
+        ("", False),
+        ("a/#/b", False),
+        ("a#", False),
+        ("a+/b", False),
+        ("a/+b", False),
+        ("a\0", False),
+        ("${Ref:Topic}", True),
+    ],
+)
+def test_a_subscriptions_topic_is_a_filter_of_mqtt(subject: str, taken: bool) -> None:
+    entry = {"Id": "s", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": subject}
+    assert ids(rules.check(Group(), others={"Subscriptions": [entry]})) == ([] if taken else ["subscription-filter"])
+
+
+def test_who_a_subscription_names_is_looked_for_where_all_of_the_group_is_known() -> None:
+    entries = [{"Id": "s", "Source": f"{ARN}f:2", "Target": f"{ARN}g:prod", "Subject": "a"}]
+    known = of(group([], [function("f"), function("g")]))
+    found = [f for f in rules.check(known, others={"Subscriptions": entries}) if f.id == "subscription-unknown"]
+    assert [f.path for f in found] == ["$.Subscriptions[0].Source", "$.Subscriptions[0].Target"]
+    open_one = {**function("g"), "FunctionArn": f"{ARN.replace('123456789012', '${AWS::AccountId}')}g:prod"}
+    assert rules.check(of(group([], [open_one])), others={"Subscriptions": entries}) == []
+    assert rules.check(of(group([], [])), others={"Subscriptions": entries}) == []
+
+
 def test_fifty_subscriptions_may_come_from_the_cloud() -> None:
     entries = [{"Id": f"s{n}", "Source": "cloud", "Target": f"{ARN}f:1", "Subject": "a"} for n in range(51)]
     assert rules.check(Group(), others={"Subscriptions": entries[:50]}) == []
