@@ -5,6 +5,7 @@ Everything is found in one pass over the definition: 200 functions with 200 reso
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,9 @@ from edge_sim.greengrass.process import Identity, identity
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
 from edge_sim.versions import LATEST, Version
+
+EXECUTABLE = re.compile(r"arn:aws[a-z-]*:greengrass:::runtime/function/executable")
+"""The Lambda runtime of native executables (lambda-functions.md); as a FunctionArn it is taken, with a warning."""
 
 
 class Attachment(NamedTuple):
@@ -73,6 +77,15 @@ class Case:
         """Return the GID that the definition asks for, as ``asked_uid`` does; None means ggc_group."""
         own = function.run_as.gid
         return self.group.default_config.run_as.gid if own is None else own
+
+    def runtime(self, function: Function) -> str:
+        """Return a function's Lambda runtime, "" when nothing says it: the group does, or the cloud's, scenario's code."""
+        code = self.group.code.get(function.id)
+        return function.runtime_override or (code.runtime if code else "")
+
+    def native(self, function: Function) -> bool:
+        """Return whether a function is a native executable, as far as is known."""
+        return bool(EXECUTABLE.fullmatch(self.runtime(function)) or EXECUTABLE.fullmatch(function.arn))
 
     @cached_property
     def attachments(self) -> tuple[Attachment, ...]:

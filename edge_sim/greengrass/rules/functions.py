@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.rules.case import Case, environment_path
+from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.resources import IDENTIFIER
@@ -18,7 +18,6 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
-EXECUTABLE_ARN = "arn:aws:greengrass:::runtime/function/executable"
 _SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:[\w$-]+)?")
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
@@ -51,11 +50,11 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     hint="Here they share the code, and calls and messages to the ARN reach the last of them. Make an alias for each.",
 )
 def shared_arns(case: Case) -> Iterator[Fault]:
-    """A FunctionArn is that of one function; native executables have theirs in common."""
+    """A FunctionArn is that of one function."""
     first: dict[str, Function] = {}
     for function in case.group.functions:
         before = first.setdefault(function.arn, function)
-        if before is not function and function.arn != EXECUTABLE_ARN:
+        if before is not function and not EXECUTABLE.fullmatch(function.arn):
             message = f"function {function.id}: {function.arn} is the ARN of function {before.id} already"
             yield _fault(function, message, ".FunctionArn")
 
@@ -147,11 +146,25 @@ def encoding_type(case: Case) -> Iterator[Fault]:
             yield _fault(function, message, ".FunctionConfiguration.EncodingType")
 
 
+@rule(
+    "executable-arn",
+    severity="warning",
+    source="lambda-functions.md: it is the Runtime that the Lambda function is created with; what V1 did is not known",
+    hint="Name the Lambda function's own version or alias: …:function:NAME:VERSION.",
+)
+def executable_arns(case: Case) -> Iterator[Fault]:
+    """The ARN of native executables is a Lambda runtime, not a function."""
+    for function in case.group.functions:
+        if EXECUTABLE.fullmatch(function.arn):
+            message = f"function {function.id}: {function.arn} names a runtime, no function"
+            yield _fault(function, message, ".FunctionArn")
+
+
 @rule("executable-encoding", source=f"{CONFIG}; the form of the refusal is not known")
 def executables(case: Case) -> Iterator[Fault]:
     """A native executable is called with binary input."""
     for function in case.group.functions:
-        if function.arn == EXECUTABLE_ARN and function.encoding_type != "binary":
+        if case.native(function) and function.encoding_type != "binary":
             message = f"function {function.id} is a native executable and needs EncodingType binary"
             yield _fault(function, message, ".FunctionConfiguration.EncodingType")
 
@@ -246,7 +259,7 @@ def root_in_container(case: Case) -> Iterator[Fault]:
 
 
 def _is_special(arn: str) -> bool:
-    return arn == EXECUTABLE_ARN or _SYSTEM.fullmatch(arn) is not None
+    return bool(EXECUTABLE.fullmatch(arn)) or _SYSTEM.fullmatch(arn) is not None
 
 
 def _run_as(case: Case) -> Iterator[tuple[str, str, RunAs]]:
@@ -274,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     environment_keys,
     control_characters,
     encoding_type,
+    executable_arns,
     executables,
     memory_size,
     numbers,

@@ -13,7 +13,6 @@ from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.case import Case
-from edge_sim.greengrass.rules.functions import EXECUTABLE_ARN
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
 
 _RUNTIMES = {
@@ -97,7 +96,7 @@ def binary_encoding(case: Case) -> Iterator[Fault]:
 @_floor("executable-version", until="1.5")
 def executables(case: Case) -> Iterator[Fault]:
     """Native executables need GGC 1.6."""
-    yield from _functions(case, lambda f: f.arn == EXECUTABLE_ARN, "a native executable", "1.6", "Executable")
+    yield from _functions(case, case.native, "a native executable", "1.6", "Executable")
 
 
 @rule(
@@ -165,11 +164,10 @@ def permission_required(case: Case) -> Iterator[Fault]:
 
 
 def _runtimes(case: Case) -> Iterator[tuple[Function, str]]:
-    """Yield the functions whose runtime is known: the group states it, or the cloud or a scenario has the code."""
+    """Yield the functions whose Lambda runtime is known and is not that of native executables."""
     for function in case.group.functions:
-        code = case.group.code.get(function.id)
-        runtime = function.runtime_override or (code.runtime if code else "")
-        if runtime and not is_open(runtime):
+        runtime = case.runtime(function)
+        if runtime and not is_open(runtime) and not case.native(function):
             yield function, runtime
 
 

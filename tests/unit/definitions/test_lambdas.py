@@ -24,6 +24,9 @@ Resources:
   Plain: {Type: "AWS::Lambda::Function", Properties: {Handler: app.plain, Runtime: python3.9}}
   PlainVersion: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !GetAtt Plain.Arn}}
   PlainAlias: {Type: "AWS::Lambda::Alias", Properties: {FunctionName: !Ref Plain, FunctionVersion: "1"}}
+  Native:
+    Type: AWS::Lambda::Function
+    Properties: {Handler: meter, Runtime: "arn:aws:greengrass:::runtime/function/executable"}
   Common: {Type: "AWS::Serverless::Function", Properties: {}}
   Open: {Type: "AWS::Lambda::Function", Properties: {Handler: !Ref Handler, Runtime: !Ref Runtime}}
   Loop: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !Ref Loop}}
@@ -71,6 +74,14 @@ def test_a_reference_leads_to_the_function(tmp_path: Path, arn: str, runtime: st
     for one in told:
         assert one.position is not None
         assert "Runtime: python3.9" in TEMPLATE.splitlines()[one.position.line - 1]
+
+
+def test_a_native_executable_is_known_by_the_runtime_of_its_function(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE.replace("ARN", '!Sub "${Native.Arn}:1"'))
+    assert [one.finding.id for one in judge(read(path), {}).errors] == ["executable-encoding"]
+    path.write_text(path.read_text().replace("{MemorySize: 16384}", "{MemorySize: 16384, EncodingType: binary}"))
+    assert judge(read(path), {}).errors == ()
 
 
 def test_the_group_s_own_override_counts(tmp_path: Path) -> None:

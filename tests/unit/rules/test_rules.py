@@ -10,6 +10,7 @@ import pytest
 
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import rules
+from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.rules.settings import Limits, Settings, limits
 from edge_sim.greengrass.subscriptions import Subscription
@@ -386,8 +387,23 @@ def test_fifty_or_two_hundred_resources_a_group(count: int, setting: int, found:
 )
 def test_one_arn_is_that_of_one_function_or_of_native_executables(arn: str, warned: bool) -> None:
     made = [{**function(name, EncodingType="binary"), "FunctionArn": arn} for name in ("a", "b")]
-    told = [(f.id, f.severity, f.path) for f in rules.check(of(group([], made)))]
+    found = [f for f in rules.check(of(group([], made))) if f.id != "executable-arn"]
+    told = [(f.id, f.severity, f.path) for f in found]
     assert told == ([("function-arn-shared", "warning", "$.Functions[1].FunctionArn")] if warned else [])
+
+
+NATIVE = "arn:aws:greengrass:::runtime/function/executable"
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_native_executables_are_known_by_their_lambda_runtime(partition: str) -> None:
+    runtime = NATIVE.replace("aws", partition, 1)
+    code = FunctionCode(artifact_arn="", handler="meter", runtime=runtime, sha256="", size=0)
+    made = replace(of(group([], [function("f", EncodingType="binary")])), code={"f": code})
+    assert rules.check(made) == []
+    assert "executable-version" in ids(rules.check(made, version=parse_version("1.5")))
+    text = replace(made, functions=(replace(made.functions[0], encoding_type="json"),))
+    assert ids(rules.check(text)) == ["executable-encoding"]
 
 
 def test_two_hundred_functions_are_allowed_and_one_more_is_not() -> None:
