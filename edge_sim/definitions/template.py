@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from edge_sim.definitions.forms import Part
@@ -48,7 +49,7 @@ def template(top: Object) -> Part | None:
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
             elif version is not None:
                 part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
-    _code(top, part, resolver)
+    _code(top, part, resolver, defaults)
     kinds = ("Group", *(section.kind for section in SECTIONS.values()))
     part.notes += [
         f"{p.position()}: {id_} is of no type that Greengrass V1 had" for id_, k, p in found if k not in kinds
@@ -59,13 +60,15 @@ def template(top: Object) -> Part | None:
     return part
 
 
-def _code(top: Object, part: Part, resolver: Resolver) -> None:
+def _code(top: Object, part: Part, resolver: Resolver, defaults: Mapping[str, Any]) -> None:
     """Note what the template says of the Lambda functions that the group's refer to."""
     functions = part.sections["functions"].get("Functions") if "functions" in part.sections else None
     for index, function in enumerate(functions if isinstance(functions, Array) else ()):
         found = function_code(top, function.get("FunctionArn"), resolver) if isinstance(function, Object) else None
         if found:
-            part.code[text(function.get("Id")) or ""], place = found
+            code, place = found
+            runtime = _default(code.runtime, defaults, part.notes)
+            part.code[text(function.get("Id")) or ""] = replace(code, runtime=text(runtime) or "")
             own = function.get("FunctionConfiguration")
             if not (isinstance(own, Object) and "FunctionRuntimeOverride" in own):
                 part.places[f"$.Functions[{index}].FunctionConfiguration.FunctionRuntimeOverride"] = place
@@ -142,8 +145,12 @@ def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[s
     if isinstance(shape, list) and isinstance(value, Array):
         return listed(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
     closed = isinstance(shape, tuple) or shape in (WHOLE, FLAG)
-    if closed and isinstance(value, str) and value in defaults:
-        note = f"{value} is taken as the parameter's default, {defaults[value]}"
-        notes += [] if note in notes else [note]
-        return defaults[value]
-    return value
+    return _default(value, defaults, notes) if closed and isinstance(value, str) else value
+
+
+def _default(value: str, defaults: Mapping[str, Any], notes: list[str]) -> Any:
+    if value not in defaults:
+        return value
+    note = f"{value} is taken as the parameter's default, {defaults[value]}"
+    notes += [] if note in notes else [note]
+    return defaults[value]

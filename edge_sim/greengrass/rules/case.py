@@ -79,7 +79,7 @@ class Case:
         return self.group.default_config.run_as.gid if own is None else own
 
     def runtime(self, function: Function) -> str:
-        """Return a function's Lambda runtime, "" when nothing says it: the group does, or the cloud's, scenario's code."""
+        """Return a function's Lambda runtime: as the group states it, else as its code has it; "" when not known."""
         code = self.group.code.get(function.id)
         return function.runtime_override or (code.runtime if code else "")
 
