@@ -27,7 +27,7 @@ _TYPES: tuple[Literal["char", "block"], ...] = ("char", "block")
 _STANDARD_NODES = {
     f"/dev/{name}": Node(type="char", uid=0, gid=0, mode=0o666)
     for name in ("full", "null", "random", "tty", "urandom", "zero")
-}
+} | {"/dev/shm": Node(type="directory", uid=0, gid=0, mode=0o1777)}
 """What every board has, as the drivers make it."""
 FEATURES = ("ml-inference", "stream-manager", "docker")
 LIBCS = ("glibc", "musl")

@@ -290,3 +290,15 @@ def test_a_silenced_fault_of_the_text_hides_no_rule(tmp_path: Path) -> None:
         ["duplicate-key"],
         ["device-outside-dev"],
     )
+
+
+@pytest.mark.parametrize("profile", ["raspberry-pi-3", "generic-x86_64", "openwrt-aarch64"])
+def test_every_board_has_the_shared_memory_that_may_be_a_volume(profile: str, tmp_path: Path) -> None:
+    volume = "LocalVolumeResourceData: {SourcePath: /dev/shm, DestinationPath: /dev/shm}"
+    (tmp_path / "shm.yaml").write_text(
+        f"Resources: [{{Id: shm, Name: shm, ResourceDataContainer: {{{volume}}}}}]\n"
+        "Functions:\n- Id: f\n  FunctionArn: arn:aws:lambda:eu-west-1:123456789012:function:f:1\n"
+        "  FunctionConfiguration:\n    MemorySize: 16384\n    Timeout: 3\n"
+        "    Environment: {ResourceAccessPolicies: [{ResourceId: shm, Permission: rw}]}\n"
+    )
+    assert [f["id"] for f in findings("shm.yaml", "--profile", profile, cwd=tmp_path)["findings"]] == ["core-missing"]
