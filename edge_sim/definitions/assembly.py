@@ -21,6 +21,9 @@ from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
+_ANY_PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
+_FREE_TEXT = ("Variables", "Parameters", "ExecArgs")
+"""Members in which ``${NAME}`` may be meant for the program that gets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,12 @@ def _placeholders(sections: Mapping[str, Object]) -> list[str]:
     """Tell each placeholder once, where it stands first."""
     notes: dict[str, str] = {}
     for section in sections.values():
-        for _, holder in walk(section):
+        for path, holder in walk(section):
             members = holder.items() if isinstance(holder, Object) else enumerate(holder)
             for key, value in members:
-                for name in _PLACEHOLDER.findall(value) if isinstance(value, str) and "${" in value else ():
+                free = key in _FREE_TEXT or path.endswith(_FREE_TEXT)
+                form = _PLACEHOLDER if free else _ANY_PLACEHOLDER
+                for name in form.findall(value) if isinstance(value, str) and "${" in value else ():
                     place = holder.position(key)  # type: ignore[arg-type]  # a key of this very holder
                     notes.setdefault(name, f"{place}: {name} is a placeholder: its value is not in the file")
     return list(notes.values())

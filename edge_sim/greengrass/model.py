@@ -140,4 +140,4 @@ def text(value: object) -> str | None:
 
 def is_open(value: object) -> bool:
     """Return whether a template left a value open: the reader keeps intrinsic functions as ``${…}``."""
-    return isinstance(value, str) and "${" in value
+    return isinstance(value, str) and "}" in value.partition("${")[2]

@@ -302,3 +302,18 @@ def test_every_board_has_the_shared_memory_that_may_be_a_volume(profile: str, tm
         "    Environment: {ResourceAccessPolicies: [{ResourceId: shm, Permission: rw}]}\n"
     )
     assert [f["id"] for f in findings("shm.yaml", "--profile", profile, cwd=tmp_path)["findings"]] == ["core-missing"]
+
+
+def test_a_placeholder_that_nobody_filled_in_is_noted_in_every_form(tmp_path: Path) -> None:
+    volume = {"SourcePath": "${VOLUME}", "DestinationPath": "/data"}
+    resource = {"Id": "a", "Name": "a${", "ResourceDataContainer": {"LocalVolumeResourceData": volume}}
+    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1"}
+    configuration = {"MemorySize": 16384, "Timeout": 3, "ExecArgs": "${A}", "Environment": {"Variables": {"B": "${C}"}}}
+    (tmp_path / "a.json").write_text(
+        json.dumps({"Resources": [resource], "Functions": [{**function, "FunctionConfiguration": configuration}]})
+    )
+    told = findings("a.json", cwd=tmp_path)
+    assert [note.partition(": ")[2] for note in told["notes"]] == [
+        "${VOLUME} is a placeholder: its value is not in the file"
+    ]
+    assert "resource-identifier" in {f["id"] for f in told["findings"]}, "half a placeholder is none"
