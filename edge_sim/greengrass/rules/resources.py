@@ -35,6 +35,22 @@ def unique_ids(case: Case) -> Iterator[Fault]:
         )
 
 
+@rule(
+    "resource-name-unique",
+    severity="warning",
+    source="botocore greengrass 2017-06-07: must be unique within a group; lra-cli.md says so of the Id only",
+    hint="Give each resource a name of its own.",
+)
+def unique_names(case: Case) -> Iterator[Fault]:
+    """A resource's Name is unique in the group, by the API reference; whether V1 refused another is not known."""
+    first: dict[str, Resource] = {}
+    for resource in case.group.resources:
+        before = first.setdefault(resource.name, resource)
+        if before is not resource and before.id != resource.id:
+            message = f"resource {resource.id}: its Name {resource.name!r} is that of resource {before.id} as well"
+            yield Fault(path=f"{resource.path}.Name", message=message, resource=resource.id)
+
+
 @rule("resource-total", source="AWS General Reference, Greengrass V1 quotas (200); lra-cli.md says 50")
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 resources (setting: resources-per-group)."""
@@ -77,4 +93,4 @@ def doubled(resources: tuple[Resource, ...]) -> Iterator[tuple[Resource, Resourc
             yield resource, before
 
 
-RULES: tuple[Rule, ...] = (identifiers, unique_ids, total, total_disputed, unused)
+RULES: tuple[Rule, ...] = (identifiers, unique_ids, unique_names, total, total_disputed, unused)
