@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from edge_sim.facts import below
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model
+from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
@@ -155,15 +155,16 @@ def group_owner_ignored(case: Case) -> Iterator[Fault]:
 @rule("mount-hidden", severity="warning", phase="run", source="ours: V1's guide is silent for containers")
 def mount_hidden(case: Case) -> Iterator[Fault]:
     """Two resources at one place of a container: one hides the other."""
-    taken: dict[tuple[int, str], str] = {}
+    taken: dict[tuple[int, str], Resource] = {}
     for a in case.attachments:
         data = a.resource.data
         if not isinstance(data, LocalVolume | Model) or not case.contained(a.function):
             continue
         place = data.destination_path.rstrip("/")
-        before = taken.setdefault((a.number, place), a.resource.id)
-        if before != a.resource.id:
-            yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before} both appear at {place}")
+        before = taken.setdefault((a.number, place), a.resource)
+        alike = isinstance(data, Model) and type(before.data) is type(data)  # model-destination-unique refuses them
+        if before.id != a.resource.id and not alike:
+            yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before.id} both appear at {place}")
 
 
 @rule(

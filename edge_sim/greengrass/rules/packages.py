@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.facts import below
+from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:training-job/.+")
+_PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
 
 
@@ -60,21 +62,26 @@ def training_job(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "SageMakerJobArn", message)
 
 
-@rule("model-destination-unique", source="aws-greengrass-provisioner (what the service will not accept)")
+@rule("model-destination-unique", source=_PROVISIONER)
 def one_destination_each(case: Case) -> Iterator[Fault]:
-    """Two models of the same kind may not have the same destination."""
-    first: dict[tuple[str, str], Resource] = {}
-    for resource in case.group.resources:
-        data = resource.data
-        if not isinstance(data, Model):
-            continue
-        before = first.setdefault((type(data).__name__, data.destination_path), resource)
-        if before is not resource:
-            message = (
-                f"resource {resource.id}: destination {data.destination_path} belongs to model {before.id} of the same "
-                "kind already"
-            )
-            yield _fault(resource, "DestinationPath", message)
+    """Two models of the same kind that one function is attached to may not have the same destination."""
+    for before, resource, function in _same_destination(case):
+        if function is not None:
+            yield _doubled(before, resource, f", and function {function.id} is attached to both")
+
+
+@rule(
+    "model-destination-disputed",
+    severity="warning",
+    source=f"{_PROVISIONER}; the template of aws-samples/aws-greengrass-ml-deployment-sample has three such models, "
+    "each of a function of its own",
+    hint="A destination of its own for each model satisfies both.",
+)
+def destination_disputed(case: Case) -> Iterator[Fault]:
+    """Two models of the same kind have the same destination: an AWS tool refuses that, a sample of AWS's does it."""
+    for before, resource, function in _same_destination(case):
+        if function is None:
+            yield _doubled(before, resource, "")
 
 
 @rule(
@@ -111,7 +118,7 @@ def secret_arn(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "ARN", f"resource {resource.id}: {arn!r} is not the ARN of a secret")
 
 
-@rule("duplicate-secret", source="aws-greengrass-provisioner (what the service will not accept)")
+@rule("duplicate-secret", source=_PROVISIONER)
 def duplicate_secrets(case: Case) -> Iterator[Fault]:
     """A secret may be referenced once in a group."""
     first: dict[str, Resource] = {}
@@ -150,6 +157,32 @@ def secret_current(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "AdditionalStagingLabelsToDownload", message)
 
 
+def _same_destination(case: Case) -> Iterator[tuple[Resource, Resource, Function | None]]:
+    """Yield each model whose destination another of its kind has before it, and a function attached to both, if any."""
+    users: dict[str, set[int]] = {}
+    for a in case.models:
+        users.setdefault(a.resource.id, set()).add(a.number)
+    first: dict[tuple[str, str], list[Resource]] = {}
+    for resource in case.group.resources:
+        if isinstance(resource.data, Model):
+            own = users.get(resource.id, set())
+            same = first.setdefault((type(resource.data).__name__, resource.data.destination_path), [])
+            shared = next((before for before in same if own & users.get(before.id, set())), None)
+            if shared is not None:
+                yield shared, resource, case.group.functions[min(own & users[shared.id])]
+            elif same:
+                yield same[0], resource, None
+            same.append(resource)
+
+
+def _doubled(before: Resource, resource: Resource, more: str) -> Fault:
+    destination = resource.data.destination_path if isinstance(resource.data, Model) else ""
+    message = (
+        f"resource {resource.id}: destination {destination} belongs to model {before.id} of the same kind already{more}"
+    )
+    return _fault(resource, "DestinationPath", message)
+
+
 def _nested(places: list[tuple[str, Resource]]) -> Iterator[tuple[tuple[str, Resource], tuple[str, Resource]]]:
     """Yield each place with the one that holds it, in one pass: sorted by components, a holder stands right before."""
     holders: list[tuple[str, Resource]] = []
@@ -183,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     bucket_policy,
     training_job,
     one_destination_each,
+    destination_disputed,
     nested_destinations,
     secret_arn,
     duplicate_secrets,

@@ -276,8 +276,16 @@ def test_a_directory_s_trailing_slash_changes_nothing() -> None:
     slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
     models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]
     found = ids(rules.check(of(group([*slashed, *models], [])), full_board()))
-    assert {"volume-destinations", "model-destination-unique"} <= set(found)
+    assert {"volume-destinations", "model-destination-disputed"} <= set(found)
     assert "source-exists" not in found
+
+
+def test_models_of_two_functions_may_share_a_destination_as_in_aws_s_own_sample() -> None:
+    models = [s3("m", to="/models/classifier"), s3("n", to="/models/classifier")]
+    each = [function("f", ("m", "ro"), isolation=C), function("g", ("n", "ro"), isolation=C)]
+    assert ids(rules.check(of(group(models, each)))) == ["model-destination-disputed"]
+    both = [*each, function("h", ("m", "ro"), ("n", "ro"), isolation=C)]
+    assert ids(rules.check(of(group(models, both)))) == ["model-destination-unique"]
 
 
 def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
