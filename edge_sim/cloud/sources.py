@@ -225,15 +225,18 @@ def _chunks(body: Any) -> Iterator[bytes]:
     yield from body.iter_chunks(CHUNK)
 
 
+_HTTP = ("http", "https")
+
+
 def _location(uri: str) -> tuple[str, str]:
-    """Return (bucket, key) of ``s3://…`` and of S3's https forms; raises ValueError for anything else."""
+    """Return (bucket, key) of ``s3://…`` and of S3's http forms; raises ValueError for anything else."""
     parts = urlsplit(uri)
     path = unquote(parts.path).lstrip("/")
     if parts.scheme == "s3":
         bucket, key = parts.netloc, path
-    elif parts.scheme == "https" and re.fullmatch(r"s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc):
+    elif parts.scheme in _HTTP and re.fullmatch(r"s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc):
         bucket, _, key = path.partition("/")
-    elif parts.scheme == "https" and (host := re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc)):
+    elif parts.scheme in _HTTP and (host := re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc)):
         bucket, key = host[1], path
     else:
         raise ValueError(uri)

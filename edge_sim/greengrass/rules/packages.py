@@ -16,6 +16,8 @@ from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:training-job/.+")
+_S3 = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
+_OBJECT = re.compile(rf"(?:s3://([^/]+)|https?://{_S3}/([^/]+)|https?://([^/]+)\.{_S3})/(?P<key>.+)", re.DOTALL)
 _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
 
@@ -24,9 +26,23 @@ _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
 def package(case: Case) -> Iterator[Fault]:
     """An S3 model is a .tar.gz or .zip package at s3://bucket/key."""
     for resource, uri, bucket, key in _s3(case):
-        if not uri.startswith("s3://") or not bucket or not key.endswith((".tar.gz", ".zip")):
+        if not bucket or not key.endswith((".tar.gz", ".zip")):
             message = f"resource {resource.id}: S3Uri {uri!r} must be s3://bucket/key ending in .tar.gz or .zip"
             yield _fault(resource, "S3Uri", message)
+
+
+@rule(
+    "model-uri-disputed",
+    severity="warning",
+    source="CloudFormation's reference (…::ResourceDefinition) writes http://BUCKET.s3.amazonaws.com/KEY; "
+    "access-ml-resources.md s3://…; whether V1 took the former is not known",
+    hint="Write s3://BUCKET/KEY.",
+)
+def address(case: Case) -> Iterator[Fault]:
+    """An S3Uri is written s3://bucket/key; an example of AWS's has the object's http address."""
+    for resource, uri, bucket, _ in _s3(case):
+        if bucket and not uri.startswith("s3://"):
+            yield _fault(resource, "S3Uri", f"resource {resource.id}: S3Uri {uri!r} is an http address")
 
 
 @rule("model-bucket", source="ml-inference.md")
@@ -195,11 +211,12 @@ def _nested(places: list[tuple[str, Resource]]) -> Iterator[tuple[tuple[str, Res
 
 
 def _s3(case: Case) -> Iterator[tuple[Resource, str, str, str]]:
-    """Yield each S3 model with its URI, bucket and key; what a template leaves open is passed over."""
+    """Yield each S3 model with URI, bucket and key, both empty where it is no S3 object; open ones are passed over."""
     for resource in case.group.resources:
         if isinstance(resource.data, S3Model) and not is_open(resource.data.s3_uri):
-            bucket, _, key = resource.data.s3_uri.removeprefix("s3://").partition("/")
-            yield resource, resource.data.s3_uri, bucket, key
+            match = _OBJECT.fullmatch(resource.data.s3_uri)
+            bucket = next(filter(None, match.groups()[:3]), "") if match else ""
+            yield resource, resource.data.s3_uri, bucket, match["key"] if match else ""
 
 
 def _secrets(case: Case) -> Iterator[tuple[Resource, str]]:
@@ -212,6 +229,7 @@ def _fault(resource: Resource, key: str, message: str) -> Fault:
 
 RULES: tuple[Rule, ...] = (
     package,
+    address,
     bucket_name,
     bucket_policy,
     training_job,

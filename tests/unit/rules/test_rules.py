@@ -288,6 +288,27 @@ def test_models_of_two_functions_may_share_a_destination_as_in_aws_s_own_sample(
     assert ids(rules.check(of(group(models, both)))) == ["model-destination-unique"]
 
 
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        ("s3://greengrass-a/m.zip", []),
+        ("http://greengrass-a.s3.amazonaws.com/m.zip", ["model-uri-disputed"]),
+        ("https://s3-eu-west-1.amazonaws.com/greengrass-a/in/m.tar.gz", ["model-uri-disputed"]),
+        ("https://greengrass-a.s3.eu-west-1.amazonaws.com/m.tar.gz", ["model-uri-disputed"]),
+        ("https://greengrass.b.s3.amazonaws.com/m.zip", ["model-uri-disputed", "model-bucket"]),
+        ("https://example.com/m.zip", ["model-package"]),
+        ("https://greengrass.s3.amazonaws.com.example.com/m.zip", ["model-package"]),
+        ("s3:///m.zip", ["model-package"]),
+        ("s3://greengrass-a", ["model-package"]),
+        ("m.zip", ["model-package"]),
+    ],
+)
+def test_where_a_model_s_package_may_be(uri: str, found: list[str]) -> None:
+    model = s3()
+    model["ResourceDataContainer"]["S3MachineLearningModelResourceData"]["S3Uri"] = uri
+    assert ids(rules.check(of(group([model], [])))) == found
+
+
 def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
     models = [s3("m", owner=owner("1001"), to="/m"), s3("n", owner=owner("01001"), to="/n")]
     assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
