@@ -21,8 +21,6 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = "exceeded maximum nesting depth"
 """libyaml's words since 0.2.6: it reads ahead, and may meet its own limit of 1,000 levels before we see the first."""
 _CORE = "tag:yaml.org,2002:"
-_TOO_DEEP = "exceeded maximum nesting depth"
-"""What libyaml says from 0.2.6 on: of 1,000 levels, and before the 65th has come out of it."""
 _ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
 
 
@@ -44,10 +42,9 @@ def _built(file: TextFile, parser: Any) -> Any:
             file.faults.clear()
             return _built(file, yaml.SafeLoader)  # it knows the place of the level that is too deep
         mark = error.problem_mark or error.context_mark
-        if mark and error.problem == _TOO_DEEP:
-            file.fail(mark.index, f"nested deeper than {MAX_DEPTH} levels")
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise InvalidDefinitionError(f"{file.path}{at}: not valid YAML: {error.problem}") from error
+        if mark is None:
+            raise InvalidDefinitionError(f"{file.path}: not valid YAML: {error.problem}") from error
+        file.fail(min(mark.index, len(file.text)), f"not valid YAML: {error.problem}")
     except yaml.YAMLError as error:
         raise InvalidDefinitionError(f"{file.path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not builder.top:
@@ -66,7 +63,8 @@ def scalar_spans(file: TextFile) -> Iterator[tuple[int, int]]:
 class _Open:
     """A collection whose end has not come. ``key`` is the member that the next value belongs to.
 
-    ``size`` and ``height`` count the values and the levels in it, aliases included.
+    ``size`` and ``height`` count the values and the levels in it, aliases included. ``merging``: the key is YAML's ``<<``,
+    which a quoted one is not.
     """
 
     value: Object | Array
@@ -77,6 +75,7 @@ class _Open:
     height: int = 1
     key: str | None = None
     key_at: int = 0
+    merging: bool = False
     merges: list[Any] = field(default_factory=list)
 
 
@@ -142,9 +141,9 @@ class _Builder:
 
     def _key(self, key: str, at: int, *, plain: bool = False) -> None:
         current = self.open[-1]
-        current.key, current.key_at = key, at
+        current.key, current.key_at, current.merging = key, at, plain and key == "<<"
         holder = current.value
-        if key in holder and not (plain and key == "<<"):
+        if key in holder and not current.merging:
             first = self.file.position(holder.marks[key]).line if isinstance(holder, Object) else 0
             problem = f"the key {key!r} is there twice in one object, first in line {first}"
             self.file.note("duplicate-key", problem, at, holder, key)
@@ -167,7 +166,7 @@ class _Builder:
             if not isinstance(value, str):
                 self.file.fail(at, "a key must be a single word")
             self._key(value, at)
-        elif current.key == "<<":
+        elif current.merging:
             current.merges += value if isinstance(value, Array) else [value]
             current.key = None
         else:

@@ -167,6 +167,8 @@ def test_json_that_cannot_be_read_on(content: str, message: str) -> None:
     ("content", "message"),
     [
         ("a: [1,\n", "file:2:1: not valid YAML"),
+        ("a: {b", "file:1:6: not valid YAML"),
+        ("# \u2028\u2028\na: [1,\n]]\n", "file:3:2: not valid YAML"),
         ("a: *b\n", "file:1:4: not valid YAML: the alias *b has no anchor before it"),
         ("a: &a [*a]\n", "file:1:8: not valid YAML: the alias *a has no anchor"),
         ("a: 1\n---\nb: 2\n", "file:2:1: a second document starts here"),
@@ -195,6 +197,7 @@ def test_depth_is_allowed_up_to_the_limit() -> None:
 def test_aliases_and_merge_keys_are_taken_within_the_limits() -> None:
     content = "base: &base {a: 1, b: 2}\nmore:\n  <<: *base\n  b: 3\nsame: *base\n"
     assert plain(read_yaml(text(content)))["more"] == {"b": 3, "a": 1}
+    assert plain(read_yaml(text("'<<': {a: 1}\n"))) == {"<<": {"a": 1}}
     laughs = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
     assert "more than 300000 values" in fault(read_yaml, laughs)
     deep = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} {'[' * 30}*a{n - 1}{']' * 30}\n" for n in range(1, 5))
