@@ -63,8 +63,8 @@ def scalar_spans(file: TextFile) -> Iterator[tuple[int, int]]:
 class _Open:
     """A collection whose end has not come. ``key`` is the member that the next value belongs to.
 
-    ``size`` and ``height`` count the values and the levels in it, aliases included. ``merging``: the key is YAML's ``<<``,
-    which a quoted one is not.
+    ``size`` and ``height`` count the values and the levels in it, aliases included. ``merging``: the key is YAML's
+    ``<<``, which a quoted one is not.
     """
 
     value: Object | Array

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
+from edge_sim.greengrass.rules.functions import STREAM_MANAGER
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
+from edge_sim.greengrass.rules.sections import DOCKER, entries
 
 _SOURCE_TEXT = "file doesn't exist"
 _MIN_MEMORY_KIB = 125_000
@@ -48,6 +50,34 @@ def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
             if isinstance(resource.data, Model):
                 message = f"Greengrass does not support ML inference on {facts.operating_system}"
                 yield Fault(path=resource.path, message=f"resource {resource.id}: {message}", resource=resource.id)
+
+
+@board_rule(
+    "stream-manager-unsupported",
+    source="stream-manager.md; the form of the refusal is this project's",
+    unsupported=True,
+)
+def stream_manager_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """OpenWrt distributions have no stream manager."""
+    for function in case.group.functions if "stream-manager" in facts.unsupported else ():
+        if STREAM_MANAGER.fullmatch(function.arn):
+            message = f"function {function.id}: Greengrass has no stream manager on {facts.operating_system}"
+            yield Fault(path=f"{function.path}.FunctionArn", message=message, function=function.id)
+
+
+@board_rule(
+    "docker-unsupported",
+    source="docker-app-connector.md; the form of the refusal is this project's",
+    unsupported=True,
+)
+def docker_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """The connector that deploys Docker applications is not for OpenWrt distributions."""
+    for path, entry in entries(case, "Connectors") if "docker" in facts.unsupported else ():
+        if DOCKER.search(text(entry.get("ConnectorArn")) or ""):
+            message = (
+                f"connector {entry.get('Id')}: Greengrass deploys no Docker applications on {facts.operating_system}"
+            )
+            yield Fault(path=f"{path}.ConnectorArn", message=message)
 
 
 @board_rule("platform-version", source="what-is-gg.md (platforms by version)", unsupported=True)
@@ -152,7 +182,7 @@ def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "root-functions",
-    aws_text="[<list-of-function-arns>] are configured to run as root but Greengrass is not configured to run Lambda "
+    aws_text="<list-of-function-arns> are configured to run as root but Greengrass is not configured to run Lambda "
     "functions with root permissions.",
     source="gg-troubleshooting.md",
     hint='Set runtime.allowFunctionsToRunAsRoot to "yes" in config.json.',
@@ -167,7 +197,7 @@ def root_functions(case: Case, facts: HostFacts) -> Iterator[Fault]:
             path=f"{environment_path(root[0])}.Execution.RunAs",
             message=f"{', '.join(f.id for f in root)}: the board's core does not run functions as root",
             function=root[0].id,
-            values={"list-of-function-arns": arns},
+            values={"list-of-function-arns": f"[{arns}]"},
         )
 
 
@@ -195,6 +225,8 @@ def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
 RULES: tuple[Rule, ...] = (
     accounts,
     ml_supported,
+    stream_manager_supported,
+    docker_supported,
     platform,
     memory,
     groups_exist,

@@ -19,6 +19,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
 _SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:[\w$-]+)?")
+STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.resources import Model, Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
@@ -75,13 +75,22 @@ def total_disputed(case: Case) -> Iterator[Fault]:
 
 @rule("unused-resource", severity="note", source="ours: nothing refuses it")
 def unused(case: Case) -> Iterator[Fault]:
-    """A resource that no function is attached to can be opened by none."""
-    used = frozenset().union(*case.attached_ids)
+    """A resource that no function is attached to, and no connector names, can be opened by none."""
+    used = frozenset().union(*case.attached_ids, _of_connectors(case))
     for resource in case.group.resources if case.group.functions else ():
         if resource.id not in used:
             what = "is fetched, but " if isinstance(resource.data, Model) else ""
             message = f"resource {resource.id} {what}is attached to no function"
             yield Fault(path=resource.path, message=message, resource=resource.id)
+
+
+def _of_connectors(case: Case) -> Iterator[str]:
+    """Yield the values of connectors' parameters, some of which are resources' Ids (``MLModelResourceId``)."""
+    given = case.sections.get("Connectors")
+    for connector in given if isinstance(given, list) else ():
+        parameters = connector.get("Parameters") if isinstance(connector, Mapping) else None
+        for value in parameters.values() if isinstance(parameters, Mapping) else ():
+            yield text(value) or ""
 
 
 def doubled(resources: tuple[Resource, ...]) -> Iterator[tuple[Resource, Resource]]:

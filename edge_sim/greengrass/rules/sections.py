@@ -22,6 +22,7 @@ _KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscripti
 }
 _THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:thing/[^\0- ]+")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:cert/[^\0- ]+")
+DOCKER = re.compile(r":/connectors/DockerApplicationDeployment/")
 _PARTY = re.compile(
     r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
     r"|arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:[^:]+:(?!\$LATEST\Z)[^:]+"
@@ -39,7 +40,7 @@ _MOTO = f"moto greengrass models (copied from the service); connectors: {_MODEL}
 def identifiers(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector has 1 to 128 of [a-zA-Z0-9:_-]."""
     for member, kind in _KINDS.items():
-        for path, entry in _entries(case, member):
+        for path, entry in entries(case, member):
             id_ = text(entry.get("Id"))
             if id_ is not None and not IDENTIFIER.fullmatch(id_) and not is_open(id_):
                 yield Fault(path=f"{path}.Id", message=f"{kind} {id_!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]")
@@ -50,7 +51,7 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector is unique in its version."""
     for member, kind in _KINDS.items():
         first: dict[str, str] = {}
-        for path, entry in _entries(case, member):
+        for path, entry in entries(case, member):
             id_ = text(entry.get("Id"))
             if id_ is not None and (before := first.setdefault(id_, path)) != path:
                 yield Fault(path=f"{path}.Id", message=f"{kind} Id {id_!r} is used before, at {before}")
@@ -61,7 +62,7 @@ def things(case: Case) -> Iterator[Fault]:
     """A core or device names its thing and its certificate by their ARNs."""
     forms = {"ThingArn": (_THING, "a thing"), "CertificateArn": (_CERTIFICATE, "a certificate of AWS IoT")}
     for member in ("Cores", "Devices"):
-        for path, entry in _entries(case, member):
+        for path, entry in entries(case, member):
             for key, (form, what) in forms.items():
                 arn = text(entry.get(key))
                 if arn is not None and not form.fullmatch(arn) and not is_open(arn):
@@ -84,7 +85,7 @@ def subscriptions(case: Case) -> Iterator[Fault]:
 @rule("subscription-cloud-total", source=_QUOTAS)
 def cloud_subscriptions(case: Case) -> Iterator[Fault]:
     """At most 50 subscriptions of a group have the cloud as their source (setting: cloud-subscriptions-per-group)."""
-    count = sum(entry.get("Source") == "cloud" for _, entry in _entries(case, "Subscriptions"))
+    count = sum(entry.get("Source") == "cloud" for _, entry in entries(case, "Subscriptions"))
     allowed = case.settings.limits.cloud_subscriptions_per_group
     if count > allowed:
         message = f"{count} subscriptions have the source cloud, {allowed} are allowed"
@@ -106,7 +107,7 @@ def targets(case: Case) -> Iterator[Fault]:
 @rule("subscription-subject", source=_QUOTAS)
 def subjects(case: Case) -> Iterator[Fault]:
     """A subscription's topic has at most 256 bytes of UTF-8 and 7 slashes."""
-    for path, entry in _entries(case, "Subscriptions"):
+    for path, entry in entries(case, "Subscriptions"):
         topic = str(entry.get("Subject") or "")
         length, slashes = len(topic.encode("utf-8", "replace")), topic.count("/")
         if (length > MAX_TOPIC_BYTES or slashes > MAX_SLASHES) and not is_open(topic):
@@ -117,7 +118,7 @@ def subjects(case: Case) -> Iterator[Fault]:
 @rule("subscription-filter", source="MQTT 3.1.1, 4.7; how V1 refused is not known")
 def filters(case: Case) -> Iterator[Fault]:
     """A subscription's topic is one of MQTT's: not empty, + a whole level, # a whole level and the last."""
-    for path, entry in _entries(case, "Subscriptions"):
+    for path, entry in entries(case, "Subscriptions"):
         topic = text(entry.get("Subject"))
         if topic is not None and not is_filter(topic) and not is_open(topic):
             yield Fault(
@@ -136,15 +137,15 @@ def unknown_parties(case: Case) -> Iterator[Fault]:
     """The functions, devices and connectors that a subscription names are in the group."""
     known = {
         ":lambda:": [function.arn for function in case.group.functions],
-        ":thing/": [text(entry.get("ThingArn")) or "" for _, entry in _entries(case, "Devices")],
-        ":/connectors/": [text(entry.get("ConnectorArn")) or "" for _, entry in _entries(case, "Connectors")],
+        ":thing/": [text(entry.get("ThingArn")) or "" for _, entry in entries(case, "Devices")],
+        ":/connectors/": [text(entry.get("ConnectorArn")) or "" for _, entry in entries(case, "Connectors")],
     }
     given = {
         mark: set(arns)
         for mark, arns in known.items()
         if arns and not any(is_open(arn) or mark not in arn for arn in arns)
     }
-    for path, entry in _entries(case, "Subscriptions"):
+    for path, entry in entries(case, "Subscriptions"):
         for key in ("Source", "Target"):
             arn = text(entry.get(key)) or ""
             if not is_open(arn) and any(mark in arn and arn not in arns for mark, arns in given.items()):
@@ -152,7 +153,8 @@ def unknown_parties(case: Case) -> Iterator[Fault]:
                 yield Fault(path=f"{path}.{key}", message=message)
 
 
-def _entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+def entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield the objects of one of the API's lists (``Connectors``), each with its JSON path."""
     given = case.sections.get(name)
     if given is None and name == "Subscriptions":
         given = [
@@ -164,13 +166,13 @@ def _entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]
 
 
 def _too_many(case: Case, name: str, allowed: int) -> Iterator[Fault]:
-    count = sum(1 for _ in _entries(case, name))
+    count = sum(1 for _ in entries(case, name))
     if count > allowed:
         yield Fault(path=f"$.{name}", message=f"the group has {count} {name.lower()}, {allowed} are allowed")
 
 
 def _parties(case: Case, key: str) -> Iterator[Fault]:
-    for path, entry in _entries(case, "Subscriptions"):
+    for path, entry in entries(case, "Subscriptions"):
         value = text(entry.get(key))
         if value is not None and not _PARTY.fullmatch(value) and not is_open(value):
             identifier = str(entry.get("Id"))

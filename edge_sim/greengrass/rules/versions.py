@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function, RunAs
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.case import Case
+from edge_sim.greengrass.rules.functions import STREAM_MANAGER
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
+from edge_sim.greengrass.rules.sections import DOCKER, entries
 
 _RUNTIMES = {
     "python2.7": (1, 0),
@@ -97,6 +99,34 @@ def binary_encoding(case: Case) -> Iterator[Fault]:
 def executables(case: Case) -> Iterator[Fault]:
     """Native executables need GGC 1.6."""
     yield from _functions(case, case.native, "a native executable", "1.6", "Executable")
+
+
+@_floor("stream-manager-version", until="1.9", source="stream-manager.md")
+def stream_manager(case: Case) -> Iterator[Fault]:
+    """Stream manager needs GGC 1.10."""
+    for function in case.group.functions:
+        if STREAM_MANAGER.fullmatch(function.arn):
+            message = f"function {function.id}: stream manager needs GGC 1.10, this is {_text(case)}"
+            yield Fault(path=f"{function.path}.FunctionArn", message=message, function=function.id)
+
+
+@_floor("connectors-version", until="1.6", source="connectors.md")
+def connectors(case: Case) -> Iterator[Fault]:
+    """Connectors need GGC 1.7."""
+    for path, entry in entries(case, "Connectors"):
+        message = f"connector {entry.get('Id')} needs GGC 1.7, this is {_text(case)}"
+        yield Fault(path=path, message=message)
+
+
+@_floor("docker-version", until="1.9", source="docker-app-connector.md")
+def docker(case: Case) -> Iterator[Fault]:
+    """The connector that deploys Docker applications needs GGC 1.10."""
+    for path, entry in entries(case, "Connectors"):
+        if DOCKER.search(text(entry.get("ConnectorArn")) or ""):
+            message = (
+                f"connector {entry.get('Id')} deploys Docker applications and needs GGC 1.10, this is {_text(case)}"
+            )
+            yield Fault(path=f"{path}.ConnectorArn", message=message)
 
 
 @rule(
@@ -205,6 +235,9 @@ RULES: tuple[Rule, ...] = (
     default_identity,
     binary_encoding,
     executables,
+    stream_manager,
+    connectors,
+    docker,
     known_runtimes,
     runtimes,
     models_without_container,

@@ -309,6 +309,14 @@ def test_where_a_model_s_package_may_be(uri: str, found: list[str]) -> None:
     assert ids(rules.check(of(group([model], [])))) == found
 
 
+def test_a_resource_that_a_connector_names_is_used() -> None:
+    made = of(group([secret("token")], [function("f")]))
+    connector = {"Id": "c", "ConnectorArn": "arn:aws:greengrass:eu-west-1::/connectors/TwilioNotifications/versions/5"}
+    named = [{**connector, "Parameters": {"TwilioAuthTokenSecretArn-ResourceId": "token"}}]
+    assert ids(rules.check(made, others={"Connectors": [connector]})) == ["unused-resource"]
+    assert rules.check(made, others={"Connectors": named}) == []
+
+
 def test_one_gid_in_two_spellings_is_one_owner_group() -> None:
     models = [s3("m", owner=owner("1001"), to="/m"), s3("n", owner=owner("01001"), to="/n")]
     assert "model-shared-owner" in ids(rules.check(of(group(models, [function("f", ("m", None))]))))
