@@ -1,4 +1,4 @@
-"""Findings: what a rule has to say about one place of a definition."""
+"""Findings: what a rule has to say about one place of a definition; and how a line of a report is printed."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class Finding:
     function: str | None = None
     source: str | None = None
     hint: str | None = None
+
+
+def one_line(text: str) -> str:
+    """Return a line of a report as one line: what does not print, line ends too, is escaped.
+
+    A definition's own words must not end a line, begin one that looks like ours, or move a terminal's cursor.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -31,6 +31,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
     """
     from edge_sim.definitions.reader import read, refuse_loss
     from edge_sim.definitions.writer import canonical, dump
+    from edge_sim.report import one_line
 
     definition = read(*paths)
     refuse_loss(definition)
@@ -41,9 +42,9 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
         return
     _write(output, dump(definition))
     for note in definition.notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(one_line(f"note: {note}"), err=True)
     for finding in definition.findings:
-        click.echo(f"kept as it is: {definition.told(finding)}", err=True)
+        click.echo(one_line(f"kept as it is: {definition.told(finding)}"), err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
+from edge_sim.report import one_line
 from edge_sim.validation.verdict import Located, judge
 from edge_sim.versions import Version
 
@@ -112,7 +113,7 @@ def lines(cells: Sequence[Cell]) -> list[str]:
         told += ["", f"{where[0].status} on {_places(where)}", f"  {cause.id}: {cause.message}"]
         told += [f"  AWS: {cause.aws_text}"] if cause.aws_text else []
         told.append(f"  source: {cause.source}" + (f" · {cause.file}:{cause.line}" if cause.file else ""))
-    return [line.rstrip() for line in told]
+    return [one_line(line.rstrip()) for line in told]
 
 
 def _places(cells: Sequence[Cell]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_sim.definitions.definition import Position
+from edge_sim.report import one_line
 from edge_sim.validation.verdict import Located, Verdict
 
 NOT_LOOKED_AT = "The board was not looked at: groups, devices, paths and rights need --profile NAME."
@@ -14,6 +15,10 @@ NOT_LOOKED_AT = "The board was not looked at: groups, devices, paths and rights 
 
 def lines(verdict: Verdict) -> Iterator[str]:
     """Yield the lines of the report; the last one is the verdict."""
+    return map(one_line, _lines(verdict))
+
+
+def _lines(verdict: Verdict) -> Iterator[str]:
     for one in verdict.findings:
         yield from _finding(one, verdict)
     for one in verdict.ignored:

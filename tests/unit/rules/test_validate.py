@@ -317,3 +317,15 @@ def test_a_placeholder_that_nobody_filled_in_is_noted_in_every_form(tmp_path: Pa
         "${VOLUME} is a placeholder: its value is not in the file"
     ]
     assert "resource-identifier" in {f["id"] for f in told["findings"]}, "half a placeholder is none"
+
+
+def test_a_definition_s_own_words_begin_no_line_of_the_report(tmp_path: Path) -> None:
+    device = {"LocalDeviceResourceData": {"SourcePath": "/etc/a\n::warning::x"}}
+    resource = {"Id": "a\x1b[2J\nok: nothing found", "Name": "a\u202e", "ResourceDataContainer": device}
+    (tmp_path / "a.json").write_text(json.dumps({"Resources": [resource]}))
+    for command in ("validate", "matrix", "import"):
+        arguments = ["--profile", "raspberry-pi-3", "--no-cache"] if command == "matrix" else []
+        argv = [sys.executable, "-m", "edge_sim.cli.main", command, "a.json", *arguments]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        report = done.stderr if command == "import" else done.stdout
+        assert not [line for line in report.split("\n") if line.startswith(("ok:", "::")) or not line.isprintable()]
