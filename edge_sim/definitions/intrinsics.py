@@ -14,6 +14,8 @@ from typing import Any
 
 from edge_sim.definitions.tree import Array, Object, like, listed, plain
 
+REFERENCE = re.compile(r"\$\{(?:Ref|GetAtt):([A-Za-z0-9]+)(?:\.[^{}]*)?\}")
+"""A resolved reference to something of the template, whose logical id is the group."""
 _VARIABLE = re.compile(r"\$\{([^!{}][^{}]*)\}")
 _FUNCTION = re.compile(r"Ref|Condition|Fn::[A-Za-z0-9:]+")
 _NOTHING = object()

@@ -6,9 +6,7 @@ Followed are ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` with the logical id of a fu
 
 from __future__ import annotations
 
-import re
-
-from edge_sim.definitions.intrinsics import Resolver
+from edge_sim.definitions.intrinsics import REFERENCE, Resolver
 from edge_sim.definitions.tree import Object, Position
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import text
@@ -16,7 +14,6 @@ from edge_sim.greengrass.model import text
 _SERVERLESS = "AWS::Serverless::Function"
 _FUNCTIONS = (_SERVERLESS, "AWS::Lambda::Function")
 _PUBLISHED = ("AWS::Lambda::Version", "AWS::Lambda::Alias")
-_REFERENCE = re.compile(r"\$\{(?:Ref|GetAtt):([A-Za-z0-9]+)(?:\.[^{}]*)?\}")
 
 
 def function_code(top: Object, arn: object, resolver: Resolver) -> tuple[FunctionCode, Position] | None:
@@ -42,7 +39,7 @@ def function_code(top: Object, arn: object, resolver: Resolver) -> tuple[Functio
 
 
 def _references(value: object) -> list[str]:
-    return _REFERENCE.findall(value) if isinstance(value, str) else []
+    return REFERENCE.findall(value) if isinstance(value, str) else []
 
 
 def _object(holder: Object, key: str) -> Object:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge_sim.definitions.forms import Part
-from edge_sim.definitions.intrinsics import Resolver
+from edge_sim.definitions.intrinsics import REFERENCE, Resolver
 from edge_sim.definitions.lambdas import function_code
 from edge_sim.definitions.tree import Array, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
@@ -38,7 +38,7 @@ def template(top: Object) -> Part | None:
     part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation")
     names = [p["Name"] for _, kind, p in found if kind == "Group" and p.get("Name")]
     part.name = str(resolver.resolve(names[0]) or "") if names else ""
-    chosen = _references(found)
+    chosen = _references(found, resolver)
     defaults = _defaults(top)
     for name, section in SECTIONS.items():
         contents = {id_: content for id_, kind, p in found if kind == section.kind for content in _content(p, section)}
@@ -97,23 +97,15 @@ def _content(properties: Object, section: Section) -> list[Object]:
     return [like(properties, own)]
 
 
-def _references(found: list[tuple[str, str, Object]]) -> list[str]:
+def _references(found: list[tuple[str, str, Object]], resolver: Resolver) -> list[str]:
     """Return the logical ids that the group names."""
     ids: list[str] = []
     for _, kind, properties in found:
         initial = properties.get("InitialVersion") if kind == "Group" else None
         for holder in (properties, initial) if kind == "Group" else ():
             arns = [v for k, v in holder.items() if k.endswith("VersionArn")] if isinstance(holder, Object) else []
-            ids += [id_ for arn in arns for id_ in _reference(arn)]
+            ids += [match[1] for arn in arns if (match := REFERENCE.fullmatch(str(resolver.resolve(arn))))]
     return ids
-
-
-def _reference(value: object) -> list[str]:
-    if not isinstance(value, Object) or len(value) != 1:
-        return []
-    ((name, given),) = value.items()
-    first = given[0] if isinstance(given, Array) and given else given
-    return [first] if name in ("Ref", "Fn::GetAtt") and isinstance(first, str) else []
 
 
 def _choose(top: Object, section: Section, contents: Mapping[str, Object], chosen: list[str]) -> Object | None:

@@ -103,9 +103,11 @@ class ObjectReader:
                 yield found
 
     def objects(self, key: str) -> Iterator[ObjectReader]:
-        """Yield readers of the objects of a list."""
+        """Yield readers of the objects of a list; what is none is noted and passed over."""
         for index, item in enumerate(self.items(key)):
-            yield ObjectReader(item, f"{self.path}.{key}[{index}]", self.findings)
+            reader = ObjectReader(item, f"{self.path}.{key}[{index}]", self.findings)
+            if isinstance(item, Mapping):
+                yield reader
 
 
 def told(value: object) -> str:

@@ -133,6 +133,31 @@ def test_conditions_and_defaults_are_told() -> None:
     assert "${Ref:Seconds} is taken as the parameter's default, 300" in definition.notes
 
 
+CHOICE = """\
+Resources:
+  Camera:
+    Type: AWS::Greengrass::ResourceDefinitionVersion
+    Properties: {ResourceDefinitionId: x, Resources: [{Id: camera, Name: camera, ResourceDataContainer: {}}]}
+  Readings:
+    Type: AWS::Greengrass::ResourceDefinitionVersion
+    Properties: {ResourceDefinitionId: x, Resources: [{Id: readings, Name: readings, ResourceDataContainer: {}}]}
+  Group:
+    Type: AWS::Greengrass::Group
+    Properties:
+      InitialVersion: {ResourceDefinitionVersionArn: !If [HasCamera, !Ref Camera, !Sub "${Readings}"]}
+"""
+
+
+def test_a_condition_among_a_group_s_references_is_taken_as_true_and_told(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(CHOICE)
+    definition = read(tmp_path / "template.yaml")
+    assert [item["Id"] for item in definition.sections["resources"]["Resources"]] == ["camera"]
+    assert [note.partition(": ")[2] for note in definition.notes] == ["condition HasCamera is taken as true"]
+    other = CHOICE.replace('!If [HasCamera, !Ref Camera, !Sub "${Readings}"]', '!Sub "${Readings}"')
+    (tmp_path / "template.yaml").write_text(other)
+    assert [item["Id"] for item in read(tmp_path / "template.yaml").sections["resources"]["Resources"]] == ["readings"]
+
+
 NO_VALUE = """\
 Resources:
   Things:

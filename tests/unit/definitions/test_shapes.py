@@ -120,6 +120,12 @@ def test_what_the_parser_cannot_read_is_told(tmp_path: Path, content: str, path:
     ] != []
 
 
+def test_an_item_that_is_no_object_is_one_fault(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"Resources": ["a"], "Functions": [7], "Subscriptions": [null]}')
+    assert [f.path for f in read(file).findings] == ["$.Resources[0]", "$.Functions[0]", "$.Subscriptions[0]"]
+
+
 def test_aws_s_words_are_not_put_on_what_a_template_leaves_open(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text(function('"Environment": {"Execution": {"IsolationMode": "${Ref:M}"}}'))
