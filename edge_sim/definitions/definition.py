@@ -74,14 +74,18 @@ class Definition:
         if path in self.marks:
             return self.marks[path]
         if path not in self._located:
-            *_, (_, position) = self._steps(path)
+            *_, (_, _, position) = self._steps(path)
             self._located[path] = position()
         return self._located[path]
 
     def indexed(self, path: str) -> str:
         """Return a JSON path with ``[?Id=x]`` replaced by the index, as far as it leads anywhere."""
-        *_, (known, _) = self._steps(path)
-        return known
+        return self._led(path)[0]
+
+    def _led(self, path: str) -> tuple[str, str]:
+        """Return how far a JSON path leads, and the rest of it that leads nowhere."""
+        *_, (known, rest, _) = self._steps(path)
+        return known, rest
 
     def silenced(self, finding: Finding) -> Ignored | None:
         """Return the entry that silences a finding: one for its rule at its place, around it, or inside its item.
@@ -89,27 +93,32 @@ class Definition:
         What is said of a whole resource or function is silenced anywhere inside that; of the group, only at ``$``.
         """
         entries = [entry for entry in self.ignored if entry.rule == finding.id]
-        path = self.indexed(finding.path) if entries else ""
+        path, missing = self._led(finding.path) if entries else ("", "")
         for entry in entries:
-            place = self.indexed(entry.path)
-            if _within(path, place) or _same_item(path, place):
+            place, rest = self._led(entry.path)
+            around = not rest and (_within(path, place) or _same_item(path, place))
+            if around or (place, rest) == (path, missing):  # what leads nowhere is around nothing
                 return entry
         return None
 
-    def _steps(self, path: str) -> Iterator[tuple[str, Callable[[], Position | None]]]:
-        """Yield the known part of a path, longer and longer, each with what tells its position."""
-        yield "$", lambda: Position(file=self.files[0], line=1, column=1) if self.files else None
+    def _steps(self, path: str) -> Iterator[tuple[str, str, Callable[[], Position | None]]]:
+        """Yield the known part of a path, longer and longer, each with the rest and with what tells its position."""
+        yield (
+            "$",
+            path.removeprefix("$"),
+            lambda: Position(file=self.files[0], line=1, column=1) if self.files else None,
+        )
         known, rest, holder = "$", path.removeprefix("$"), self._section(path)
         value: Any = holder
         if holder is not None:
-            yield known, holder.position
+            yield known, rest, holder.position
         while rest:
             step = _step(value, rest)
             if step is None:
                 return
             key, rest = step
             known = member_path(known, key)
-            yield known, functools.partial(value.position, key)
+            yield known, rest, functools.partial(value.position, key)
             value = value[key]
 
     def _section(self, path: str) -> Object | None:

@@ -107,7 +107,7 @@ class _Unread:
     def __init__(self, definition: Definition) -> None:
         errors = (finding for finding in definition.findings if finding.severity == "error")
         faults = [finding for finding in errors if definition.silenced(finding) is None]
-        self._paths = {definition.indexed(fault.path) for fault in faults} | {fault.path for fault in faults}
+        self._paths = {fault.path for fault in faults}
         section = definition.sections.get("resources")
         given = section.get("Resources") if section is not None else None
         items = given if isinstance(given, list) else []

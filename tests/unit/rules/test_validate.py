@@ -329,3 +329,33 @@ def test_a_definition_s_own_words_begin_no_line_of_the_report(tmp_path: Path) ->
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         report = done.stderr if command == "import" else done.stdout
         assert not [line for line in report.split("\n") if line.startswith(("ok:", "::")) or not line.isprintable()]
+
+
+@pytest.mark.parametrize("path", ["$.Resources[7]", "$.Resources[?Id=gone]", "$.Resources[0].Nmae", "$.Resorces"])
+def test_an_ignore_that_leads_nowhere_silences_nothing(path: str, tmp_path: Path) -> None:
+    device = {"LocalDeviceResourceData": {"SourcePath": "/etc/a"}}
+    resources = [{"Id": id_, "Name": id_, "ResourceDataContainer": device} for id_ in ("a",)]
+    entry = {"rule": "device-outside-dev", "path": path, "reason": "an old place"}
+    (tmp_path / "a.json").write_text(json.dumps({"Resources": resources, "x-edge-sim-ignore": [entry]}))
+    told = findings("a.json", cwd=tmp_path)
+    assert ({f["id"] for f in told["findings"]}, told["ignored"]) == ({"device-outside-dev", "ignore-unused"}, [])
+
+
+def test_what_is_missing_is_silenced_where_it_would_stand(tmp_path: Path) -> None:
+    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1", "FunctionConfiguration": {}}
+    place = "$.Functions[?Id=f].FunctionConfiguration.MemorySize"
+    entry = {"rule": "memory-size", "path": place, "reason": "set by hand"}
+    (tmp_path / "a.json").write_text(json.dumps({"Functions": [function], "x-edge-sim-ignore": [entry]}))
+    told = findings("a.json", cwd=tmp_path)
+    assert (told["ok"], [f["id"] for f in told["ignored"]]) == (True, ["memory-size"])
+
+
+def test_a_missing_member_hides_nothing_else_of_its_resource(tmp_path: Path) -> None:
+    resource = {"Id": "a", "ResourceDataContainer": {"LocalDeviceResourceData": {"SourcePath": "/dev/ttyS0"}}}
+    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1"}
+    configuration = {"FunctionConfiguration": {"MemorySize": 16384, "Timeout": 3}}
+    (tmp_path / "a.json").write_text(
+        json.dumps({"Resources": [resource], "Functions": [{**function, **configuration}]})
+    )
+    told = findings("a.json", cwd=tmp_path)
+    assert {f["id"] for f in told["findings"]} == {"core-missing", "shape", "unused-resource"}
