@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge_sim.validation.verdict import Verdict
 
 FORMATS = ("text", "json", "sarif", "junit", "github")
-_PLACE = re.compile(r"(.+):(\d+):(\d+): (.+)", re.DOTALL)
+_PLACE = re.compile(r"(.+?):(\d+):(\d+): (.+)", re.DOTALL)
 
 
 @click.command("validate")

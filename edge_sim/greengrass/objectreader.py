@@ -114,5 +114,12 @@ def told(value: object) -> str:
     """Return what a value of the wrong kind is, in words."""
     if is_open(value):
         return f"the placeholder {value}"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    names = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a decimal number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
     return next((name for kind, name in names.items() if isinstance(value, kind)), "null")

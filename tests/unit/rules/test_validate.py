@@ -180,6 +180,13 @@ def test_what_cannot_be_read_is_a_finding_as_well(content: bytes, line: int, tmp
     assert "Traceback" not in result.stderr
 
 
+def test_the_place_of_what_cannot_be_read_is_told_from_the_text_about_it(tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text("a: 1\nb: !x:7:7: y\n")
+    [found] = findings("g.yaml", cwd=tmp_path)["findings"]
+    assert (found["file"], found["line"], found["column"]) == ("g.yaml", 2, 4)
+    assert found["message"] == "the tag !x:7:7: is not known here"
+
+
 def test_bad_arguments_are_usage_errors(group: Path) -> None:
     for arguments in (
         ["nowhere.yaml"],
