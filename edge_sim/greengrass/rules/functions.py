@@ -24,6 +24,7 @@ _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL_KB = 4 * 1024
+_MAX_INTEGER = 2**31 - 1
 
 
 @rule("function-identifier", source="botocore greengrass 2017-06-07")
@@ -192,9 +193,13 @@ def memory_size(case: Case) -> Iterator[Fault]:
         )
 
 
-@rule("function-numbers", source="ours: how V1 refused is not known; a Timeout of 0 is the default of 3 s here")
+@rule(
+    "function-numbers",
+    source="botocore greengrass 2017-06-07 (integers, of 32 bits); what is too small is ours: how V1 refused is not "
+    "known, a Timeout of 0 is the default of 3 s here",
+)
 def numbers(case: Case) -> Iterator[Fault]:
-    """A container's MemorySize is more than 0, and no Timeout is less than 0."""
+    """A container's MemorySize is more than 0, no Timeout is less than 0, and both are integers of 32 bits."""
     for function in case.group.functions:
         size = function.memory_size_kb
         if size is not None and size <= 0 and case.contained(function):
@@ -203,6 +208,10 @@ def numbers(case: Case) -> Iterator[Fault]:
         if function.timeout_s < 0:
             message = f"function {function.id}: a Timeout of {function.timeout_s} s is over before it begins"
             yield _fault(function, message, ".FunctionConfiguration.Timeout")
+        for key, value in (("MemorySize", size or 0), ("Timeout", function.timeout_s)):
+            if value > _MAX_INTEGER:
+                message = f"function {function.id}: {key} {value} is more than an integer of the API holds"
+                yield _fault(function, message, f".FunctionConfiguration.{key}")
 
 
 @rule(

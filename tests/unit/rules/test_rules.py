@@ -272,6 +272,14 @@ def test_a_function_that_the_kernel_cannot_start_does_not_start(config: dict[str
     assert rules.refusals(made, full_board()) == [], "what the cloud and the core said of it is not known"
 
 
+@pytest.mark.parametrize(
+    ("key", "number"), [("MemorySize", 2**31), ("Timeout", 2**31), ("Timeout", -1), ("MemorySize", 0)]
+)
+def test_a_number_that_the_api_or_a_process_cannot_take_is_refused(key: str, number: int) -> None:
+    made = of(group([], [function("f", isolation=C, **{"MemorySize": 16384, key: number})]))
+    assert ids(rules.check(made)) == ["function-numbers"]
+
+
 def test_a_directory_s_trailing_slash_changes_nothing() -> None:
     slashed = [volume("v", source="/srv/readings/", to="/a/"), volume("w", source="/srv/readings", to="/b")]
     models = [s3("m", owner=owner(GID), to="/m/"), s3("n", owner=owner(GID), to="/m")]
