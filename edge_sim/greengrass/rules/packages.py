@@ -89,7 +89,7 @@ def one_destination_each(case: Case) -> Iterator[Fault]:
 @rule(
     "model-destination-disputed",
     severity="warning",
-    source=f"{_PROVISIONER}; the template of aws-samples/aws-greengrass-ml-deployment-sample has three such models, "
+    source=f"{_PROVISIONER}; the template of aws-samples/aws-greengrass-ml-deployment-sample has such models, "
     "each of a function of its own",
     hint="A destination of its own for each model satisfies both.",
 )
