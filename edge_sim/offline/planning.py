@@ -110,13 +110,17 @@ def group_json(group: Group) -> dict[str, object]:
 
 
 def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
-    """Yield the files that are there and get other bytes: of a package that changed in its place, and group.json."""
+    """Yield the files that are there and get other bytes: of a package that changed in its place, and group.json.
+
+    Where a file's bytes cannot be known, it counts as changed when its package has.
+    """
     facts, group = target.facts, packed.group
     directories = {function_directory(facts, f): group.code[f.id].sha256 for f in group.functions if f.id in group.code}
     for directory, digest in directories.items():
         before = target.record.installed.get(directory)
         if digest and before and before.sha256 != digest:
-            yield from (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
+            paths = (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
+            yield from (path for path in paths if target.digest is None or target.digest(path) is None)
     yield from changed_files(packed, target)
     path = f"{deployment_directory(facts)}/group/group.json"
     if target.deployed is not None and groupfile.decode(group_json(group)) != target.deployed:

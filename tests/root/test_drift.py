@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.small_group import FUNCTION, TOP, answer, edge, make_root, ml, write_group
+from tests.small_group import CODE, FUNCTION, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function, volume
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
 BUSYBOX = shutil.which("busybox")
+GROUP_FILE = f"{TOP}/group/group.json"
 NO_DIGESTS = "the bytes of 6 files: this listing has no digests"
 
 
@@ -193,6 +194,22 @@ def test_the_copies_of_links_are_compared_byte_by_byte(root: Path, tmp_path: Pat
     }
     edge("apply", group, "--root", root, *words)
     assert answer("drift", group, *see(root, tmp_path), *words)["differences"] == []
+
+
+@pytest.mark.parametrize("see", SEEN)
+def test_a_file_with_the_same_bytes_in_other_code_does_not_differ(root: Path, tmp_path: Path, see: See) -> None:
+    """The package is another one, but of its files only the new one has to be written."""
+    models, functions = [ml("m1")], [function("predict", ("m1", None))]
+    edge("apply", write_group(tmp_path / "group", models, functions), "--root", root)
+    group = write_group(tmp_path / "group", models, functions, code={**CODE, "more.py": "more = True\n"})
+    added = f"{TOP}/lambda/{FUNCTION}/more.py"
+    found = answer("drift", group, *see(root, tmp_path), status=7)
+    told = [(one["path"], one["kind"]) for one in found["differences"]]
+    assert [one for one in told if one[0] != GROUP_FILE] == [(added, "missing")]
+    planned = answer("plan", group, "--root", root)
+    assert planned["changes"] == {"create": 1, "change": 1, "remove": 0}
+    edge("apply", group, "--root", root)
+    assert edge("drift", group, "--root", root).output.endswith("no difference\n")
 
 
 def test_what_functions_write_into_their_model_is_theirs(root: Path, tmp_path: Path) -> None:
