@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edge_sim.agent.deployment.deployer import group_file
 from edge_sim.facts import Node
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Entry, plan
+from edge_sim.greengrass.plan import Entry, deployment_directory, plan
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.content import unread_files
 from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
-from edge_sim.offline.planning import UNKNOWN, adopt, refuse, rewritten_files
+from edge_sim.offline.planning import UNKNOWN, adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
 Kind = Literal["missing", "different", "extra"]
+UNREAD_GROUP = "which group it holds: a snapshot does not say, and its digest is not this group's"
 _KINDS: dict[str | None, Kind] = {"create": "missing", "change": "different"}
 
 
@@ -92,6 +95,18 @@ def _not_compared(packed: Packed, target: Target) -> Iterator[str]:
     yield from (f"{path}: only root may look into it" for path in sorted(target.closed))
     for path in sorted(_unseen(packed.group, target)):
         yield f"{path}: not in the snapshot; name it when you take it"
+    yield from _group_file(packed, target)
+
+
+def _group_file(packed: Packed, target: Target) -> Iterator[str]:
+    """Tell of a group.json that is only known by its digest, unless that is the one that a deployment writes."""
+    path = f"{deployment_directory(target.facts)}/group/group.json"
+    node = target.disk.get(path)
+    if target.deployed is not None or node is None or node.type != "file" or path in target.closed:
+        return
+    written = hashlib.sha256(group_file(group_json(packed.group))).hexdigest()
+    if target.digest is None or target.digest(path) != written:
+        yield f"{path}: {UNREAD_GROUP}"
 
 
 def _names(path: str, node: Node) -> set[str]:

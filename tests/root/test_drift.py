@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.offline.drifting import UNREAD_GROUP
 from tests.small_group import CODE, FUNCTION, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function, volume
 
@@ -225,7 +226,18 @@ def test_without_digests_it_is_said(root: Path, group: Path, tmp_path: Path) -> 
     listed = tmp_path / "board.txt"
     listed.write_text(snapshot(root, "/greengrass", "/srv/read ings", tools=TOOLS[:-1]))
     found = answer("drift", group, "--snapshot", listed, status=6)
-    assert (found["differences"], found["not_compared"]) == ([], [NO_DIGESTS])
+    assert (found["differences"], found["not_compared"]) == ([], [f"{GROUP_FILE}: {UNREAD_GROUP}", NO_DIGESTS])
+
+
+@pytest.mark.parametrize("see", SEEN)
+def test_another_group_in_group_json_is_seen_or_said(root: Path, group: Path, tmp_path: Path, see: See) -> None:
+    """Only what it says is another: a snapshot holds no more of it than a digest."""
+    place = root / GROUP_FILE[1:]
+    place.write_text(place.read_text().replace("main.handler", "main.another"))
+    snapshot_only = see is by_snapshot
+    found = answer("drift", group, *see(root, tmp_path), status=6 if snapshot_only else 7)
+    assert [one["path"] for one in found["differences"]] == ([] if snapshot_only else [GROUP_FILE])
+    assert found["not_compared"] == ([f"{GROUP_FILE}: {UNREAD_GROUP}"] if snapshot_only else [])
 
 
 @pytest.mark.parametrize("first", ["a.bin", "greengrass/ggc/deployment/lambda/a.bin"])

@@ -74,8 +74,7 @@ def deploy(
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
 
     def stage(changeover: Changeover) -> Result:
-        content = json.dumps(body, indent=2).encode() + b"\n"
-        result = Preparation(means, changeover).stage(group, wanted, urls, content)
+        result = Preparation(means, changeover).stage(group, wanted, urls, group_file(body))
         secrets.stage(changeover, group, sealed)
         return result
 
@@ -86,6 +85,11 @@ def deploy(
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
         ) from error
+
+
+def group_file(body: Mapping[str, Any]) -> bytes:
+    """Return what group.json holds for a deployment's ``Group``."""
+    return json.dumps(body, indent=2).encode() + b"\n"
 
 
 def _carry_out(stage: Callable[[Changeover], Result], changeover: Changeover, host: Host, facts: HostFacts) -> Result:
