@@ -200,6 +200,8 @@ def _special() -> Iterator[Case]:
     yield _tar("C09", "base256", entry("x", uid=huge, gid=b"\xff" * 8), codes=ACCEPT)
     yield _tar("C09", "pax", pax(record(b"uid", b"4294967296"), record(b"gid", b"-1")), entry("x"), codes=ACCEPT)
     yield _tar("C09", "unparsable", entry("x", uid=b"12three\0"), codes=("DAMAGED",))
+    yield _tar("C09", "pax-unparsable", pax(record(b"uid", b"12three")), entry("x"), codes=("DAMAGED",))
+    yield _tar("C09", "global-unparsable", pax(record(b"gid", b""), kind=b"g"), entry("x"), codes=("DAMAGED",))
     yield _tar("C10", "names", entry("x", uname=b"root", gname=b"\xff\xfe\0x"), codes=ACCEPT)
     yield _tar("C10", "long", pax(record(b"uname", b"r" * 65_536), record(b"gname", b"a\0b")), entry("x"), codes=ACCEPT)
     yield _tar("C11", "negative", entry("x", mtime=b"\xff" * 12), codes=ACCEPT)
@@ -522,6 +524,8 @@ def _extra_fields() -> Iterator[Case]:
     yield _zipped(
         "F19", "local-only", zipped(Zipped(name=b"x", extra=unicode_path(b"y"), central_extra=b"")), "CONFLICT"
     )
+    stale = extra_field(0x7075, b"\1" + bytes(4) + "é".encode())
+    yield _zipped("F19", "stale", zipped(Zipped(name="é".encode(), extra=stale)), "CONFLICT")
     yield _zipped("F19", "same", zipped(Zipped(name="é".encode(), extra=unicode_path("é".encode(), "é".encode()))))
     for number, bad in enumerate((b"abc", b"\1\0\xff\xff", b"UT\x09\0short")):
         yield _zipped("F20", str(number), zipped(Zipped(name=b"x", extra=bad)), "DAMAGED")

@@ -101,6 +101,9 @@ def _records(body: bytes) -> dict[bytes, bytes]:
         key, value, length = _record(body, at)
         if key in found:
             raise ArchiveError("CONFLICT", f"a pax header sets “{escaped(key)}” twice")
+        if key in (b"uid", b"gid") and not _is_number(value.removeprefix(b"-")):
+            # nobody uses them here, but whoever does cannot go on
+            raise ArchiveError("DAMAGED", f"the {key.decode()} in a pax header is not a number")
         found[key] = value
         at += length
     return found

@@ -7,6 +7,7 @@ behind them; what would let two programs see two different archives is refused.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -117,7 +118,8 @@ def member_name(raw: bytes, flags: int, extra: Mapping[int, bytes]) -> bytes:
     """Return the entry's name as UTF-8; a name that readers could understand differently is refused."""
     shown = escaped(raw)
     unicode_path = extra.get(UNICODE_PATH)
-    if unicode_path is not None and (unicode_path[:1] != b"\1" or unicode_path[5:] != raw):
+    known = b"\1" + struct.pack("<L", zlib.crc32(raw)) + raw
+    if unicode_path not in (None, known):
         raise ArchiveError("CONFLICT", f"{shown} has another name in its Unicode field", member=shown)
     if not raw.isascii() and not flags & 0x800 and unicode_path is None:
         hint = "rename it, or pack with a program that marks UTF-8 names: python3 -m zipfile -c model.zip FILES"
