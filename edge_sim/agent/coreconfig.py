@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import InvalidDefinitionError
 
 MAX_BYTES = 1024 * 1024
@@ -36,8 +36,7 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
     """Read config.json; what it does not say has V1's default. Raises InvalidDefinitionError naming the key."""
     path = f"{greengrass_root}/config/config.json"
     try:
-        with inside(root, path).open("rb") as file:
-            found = json.loads(file.read(MAX_BYTES))
+        found = json.loads(file_bytes(inside(root, path), MAX_BYTES))
     except FileNotFoundError:
         return CoreConfig()
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.rooted import inside, node_at
+from edge_sim.agent.rooted import file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User
 
@@ -130,8 +130,7 @@ def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
 
 def _read(root: Path, path: str) -> str:
     try:
-        with inside(root, path).open("rb") as file:
-            return file.read(MAX_FILE_BYTES).decode(errors="replace")
+        return file_bytes(inside(root, path), MAX_FILE_BYTES).decode(errors="replace")
     except OSError:
         return ""
 

@@ -71,3 +71,18 @@ def node_at(place: Path) -> Node | None:
         raise UnsupportedEnvironmentError(f"{place}: cannot be looked at: {error.strerror}") from error
     mode = stat.S_IMODE(seen.st_mode)
     return Node(type=_TYPES[stat.S_IFMT(seen.st_mode)], uid=seen.st_uid, gid=seen.st_gid, mode=mode, target=target)
+
+
+def file_bytes(place: Path, most: int = -1) -> bytes:
+    """Return what a file of this machine holds, at most ``most`` bytes of it.
+
+    Nothing is waited for where something else lies, a FIFO as well. Raises OSError.
+    """
+    descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(place))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)

@@ -240,6 +240,16 @@ def test_another_group_in_group_json_is_seen_or_said(root: Path, group: Path, tm
     assert found["not_compared"] == ([f"{GROUP_FILE}: {UNREAD_GROUP}"] if snapshot_only else [])
 
 
+@pytest.mark.parametrize("place", [GROUP_FILE, "/greengrass/config/config.json", "/etc/os-release"])
+def test_a_fifo_in_a_files_place_is_not_waited_for(root: Path, group: Path, place: str) -> None:
+    there = root / place[1:]
+    there.parent.mkdir(exist_ok=True)
+    there.unlink(missing_ok=True)
+    os.mkfifo(there, 0o600)
+    found = answer("drift", group, "--root", root, status=7 if place == GROUP_FILE else 0)
+    assert [one["path"] for one in found["differences"]] == ([GROUP_FILE] if place == GROUP_FILE else [])
+
+
 @pytest.mark.parametrize("first", ["a.bin", "greengrass/ggc/deployment/lambda/a.bin"])
 def test_the_bytes_behind_a_hard_link_are_not_taken_on_trust(
     root: Path, group: Path, tmp_path: Path, first: str

@@ -14,7 +14,7 @@ from pathlib import Path
 from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.state import State
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass import groupfile
@@ -63,7 +63,7 @@ def belongings(root: Path, facts: HostFacts, state: State) -> Belongings:
 def deployed_group(root: Path, greengrass_root: str) -> Group:
     """Return the group in the board's group.json; an empty one where there is none that can be read."""
     try:
-        return decoded_group(inside(root, f"{greengrass_root}/{GROUP}").read_bytes())
+        return decoded_group(file_bytes(inside(root, f"{greengrass_root}/{GROUP}")))
     except OSError:
         return Group()
 

@@ -21,7 +21,7 @@ from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
 from edge_sim.agent.http_get import DownloadError, Patience, get, in_words, patiently, refusal, shown
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
@@ -78,7 +78,7 @@ def private_key(root: Path, greengrass_root: str) -> bytes:
     if path is None:
         raise UnsupportedEnvironmentError("config.json names no private key, which local secrets need", hint=hint)
     try:
-        return inside(root, path).read_bytes()
+        return file_bytes(inside(root, path))
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"{path}: the core's private key cannot be read: {error.strerror}", hint=hint
@@ -89,7 +89,7 @@ def stored(root: Path, greengrass_root: str) -> frozenset[str]:
     """Return the ARNs of the secrets that the board has."""
     path = inside(root, f"{greengrass_root}/{PATH}")
     try:
-        return frozenset(json.loads(path.read_bytes())["secrets"])
+        return frozenset(json.loads(file_bytes(path))["secrets"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 
@@ -116,7 +116,7 @@ def value(
 def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[str, Any]:
     path = inside(root, f"{greengrass_root}/{PATH}")
     try:
-        file = json.loads(path.read_bytes())
+        file = json.loads(file_bytes(path))
         wanted = {arn: file["secrets"][arn] for arn in allowed if arn in file["secrets"]}
         if not wanted:
             return {}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_sim.agent.rooted import file_bytes
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
@@ -69,7 +70,7 @@ def read(gg: Path) -> State:
     """
     path = gg / PATH
     try:
-        return decode(path.read_bytes())
+        return decode(file_bytes(path))
     except FileNotFoundError:
         return State()
     except NotADirectoryError as error:

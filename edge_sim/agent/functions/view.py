@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import linux
-from edge_sim.agent.rooted import inside
+from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.facts import below
 from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, containers_own, mounting_order
 
@@ -105,7 +105,7 @@ def _name_service(view: View, upper: Path) -> None:
     V1 had a layer ``dns`` over ``/`` for it.
     """
     try:
-        content = inside(view.root, _RESOLV_CONF).read_bytes()
+        content = file_bytes(inside(view.root, _RESOLV_CONF))
     except OSError:
         return
     above = inside(view.root, "/etc").stat()
