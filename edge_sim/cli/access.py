@@ -76,17 +76,21 @@ def command(
     with packed_group(read) as packed:
         for board in _targets(read, names, root, greengrass_root):
             plan = planned(packed, board)
+            closed: set[str] = set()
             if probe and root:
                 rows = reaching.probed(plan, root.resolve(), path)
+            elif path:
+                rows = reaching.of_path(plan, path, root and root.resolve())
             else:
-                rows = reaching.of_path(plan, path, root and root.resolve()) if path else reaching.rows(plan)
+                rows = reaching.rows(plan, root and root.resolve(), closed)
             shown = [row for row in rows if function_id in (None, row["function"])]
             blast = blast_radius(plan.group, board.facts)
             odd = [
                 f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words
             ]
             stopped = dict.fromkeys(row["not_started"] for row in shown if row["not_started"])
-            notes = [*plan.notes, *odd, *(f"{why}: it can open nothing" for why in stopped)]
+            unseen = [f"{place}: not looked into: only root may" for place in sorted(closed)]
+            notes = [*plan.notes, *odd, *unseen, *(f"{why}: it can open nothing" for why in stopped)]
             boards.append({"target": board.name, "access": shown, "blast_radius": blast, "notes": notes})
     if fmt == "json":
         click.echo(json.dumps({"boards": boards, "notes": read.notes}, indent=2))

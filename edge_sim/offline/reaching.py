@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_sim.agent.functions import access
 from edge_sim.agent.functions.access import matrix, secret_rows
 from edge_sim.agent.probe import paths_below
 from edge_sim.errors import InvalidDefinitionError
@@ -18,15 +19,22 @@ from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.offline.planning import Planned
 
 
-def rows(planned: Planned) -> list[dict[str, Any]]:
-    """Return a row for every function and every resource that has a path, on the board as it is after the plan."""
+def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = None) -> list[dict[str, Any]]:
+    """Return a row for every function and every resource that has a path, on the board as it is after the plan.
+
+    ``root`` is where the board lies: then what is in a volume is asked about as well, but for directories that only
+    root may look into, which are put into ``closed``.
+    """
     facts = planned.target.facts
     nodes = after(planned)
-    tree = _tree(nodes)
+    tree = _tree(nodes) if root is None else _tree_below(root, deployment_directory(facts), _tree(nodes), closed)
     found = []
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
-        asked = questions(planned.group, process, facts, tree, every=True)
+        asked = list(questions(planned.group, process, facts, tree, every=True))
+        if root is not None:
+            places = (place for question in asked for pair in question.paths for place in pair)
+            nodes = {**paths_below(root, places), **nodes}
         stopped = not_started(process, nodes)
         found += [row(process, question, facts, nodes, stopped=stopped) for question in asked]
         found += secret_rows(planned.group, function, stopped=stopped)
@@ -91,6 +99,17 @@ def after(planned: Planned) -> Mapping[str, Node]:
             path = path.rpartition("/")[0] or "/"
             nodes.setdefault(path, Node(type="directory", uid=0, gid=0, mode=0o755))
     return nodes
+
+
+def _tree_below(
+    root: Path, deployed: str, planned: Callable[[str], Iterator[str]], closed: set[str] | None
+) -> Callable[[str], Iterator[str]]:
+    """Return what yields the places in ``planned`` where they are deployed, and those on the board elsewhere."""
+
+    def tree(place: str) -> Iterator[str]:
+        yield from planned(place) if place.startswith(f"{deployed}/") else access.tree(root, place, closed)
+
+    return tree
 
 
 def _tree(nodes: Mapping[str, Node]) -> Callable[[str], Iterator[str]]:

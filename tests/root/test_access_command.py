@@ -76,6 +76,7 @@ def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys
         assert {right: row[right]["computed"] for right in RIGHTS} == {
             right: computed[key][right]["computed"] for right in RIGHTS
         }, key
+        assert row["paths"] == computed[key]["paths"], key
     paths = sum(row["paths"] for row in found.values())
     with capsys.disabled():
         print(f"\naccess --probe: {len(found)} rows, {paths} paths, {len(RIGHTS)} rights each, 0 disagreements")
@@ -85,6 +86,19 @@ def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys
     assert found["boss", "ro"]["read"]["by"] == "root"
     assert found["boss-in-a-box", "ro"]["read"]["computed"] is False, "the Greengrass root is masked, for root as well"
     assert found["reader", "readings"]["write"]["computed"] is False, "a read-only mount over a file that it may write"
+
+
+@NEEDS_ROOT
+def test_what_is_in_a_volume_counts_without_a_probe_as_well(root: Path, tmp_path: Path) -> None:
+    """The volume itself may be read, one file in it may not."""
+    (root / "srv/data/deep/values.csv").chmod(0o600)
+    group = write_group(tmp_path / "group", RESOURCES[3:4], FUNCTIONS[3:4])
+    edge("apply", group, "--root", root)
+    computed = rows(answer("access", group, "--root", root, status=4))["reader", "readings"]
+    probed = rows(answer("access", group, "--root", root, "--probe", status=4))["reader", "readings"]
+    assert (computed["paths"], computed["read"]["computed"], computed["ok"]) == (4, False, False)
+    assert [computed[right]["computed"] for right in RIGHTS] == [probed[right]["probed"] for right in RIGHTS]
+    assert "/readings/deep/values.csv: computed none, the definition says ro" in computed["reasons"]
 
 
 @NEEDS_ROOT

@@ -6,6 +6,7 @@ exactly that identity and view which opens the paths (``functions.probe``).
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ def matrix(
             asked = (
                 [about(group, process, facts, path)]
                 if path
-                else list(questions(group, process, facts, partial(_tree, root), every=every))
+                else list(questions(group, process, facts, partial(tree, root), every=every))
             )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
             nodes = {**facts.paths, **paths_below(root, _board_paths(process, asked)), **planned}
@@ -77,25 +78,27 @@ def _probed(
         return dict.fromkeys((*paths, *asker.secrets), nothing)
 
 
-def _tree(root: Path, place: str) -> Iterator[str]:
-    """Yield "" for the place itself and "/…" for the files and directories in it, top down; links are left out."""
+def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str]:
+    """Yield "" for the place itself and "/…" for the files and directories in it, top down; links are left out.
+
+    Directories that this process may not look into are put into ``closed``.
+    """
     yield ""
     top = inside(root, place)
-    waiting = [top] if top.is_dir() else []
+    waiting = [""] if top.is_dir() else []
     for directory in waiting:  # grows while it is read: one level after the other
-        for path in _entries(directory):
-            if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                continue
-            yield "/" + path.relative_to(top).as_posix()
-            if path.is_dir():
-                waiting.append(path)
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:  # it went away, or is a process's that ended
-        return []
+        try:
+            found = [(path, path.lstat().st_mode) for path in sorted((top / directory[1:]).iterdir())]
+        except OSError as error:  # it went away, or is a process's that ended
+            if closed is not None and isinstance(error, PermissionError):
+                closed.add(place + directory)
+            continue
+        for path, mode in found:
+            rest = f"{directory}/{path.name}"
+            if stat.S_ISDIR(mode):
+                waiting.append(rest)
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+                yield rest
 
 
 def _board_paths(process: FunctionProcess, asked: Sequence[Question]) -> Iterator[str]:
