@@ -20,14 +20,28 @@ NodeType = Literal["directory", "file", "link", "char", "block", "fifo", "socket
 
 
 @dataclass(frozen=True, kw_only=True)
+class AclEntry:
+    """What a POSIX ACL (acl(5)) grants to one user or group: permission bits, before the mask."""
+
+    kind: Literal["user", "group"]
+    id: int
+    bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
-    """One path as ``lstat`` shows it. ``mode`` holds the permission bits (07777); ``target`` is a link's text."""
+    """One path as ``lstat`` shows it. ``mode`` holds the permission bits (07777); ``target`` is a link's text.
+
+    ``acl`` is there where a POSIX ACL says more than the mode does: its users and groups, the owning group as well, for
+    all of whom the mode's group bits are the mask then.
+    """
 
     type: NodeType
     uid: int
     gid: int
     mode: int
     target: str | None = None
+    acl: tuple[AclEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

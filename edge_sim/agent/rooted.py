@@ -8,11 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 from pathlib import Path, PurePosixPath
 
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.facts import MAX_LINKS, Node, NodeType
+from edge_sim.facts import MAX_LINKS, AclEntry, Node, NodeType
 
+ACL = "system.posix_acl_access"
+"""The extended attribute that holds a file's ACL, as linux/posix_acl_xattr.h has it."""
+_ACL_HEADER, _ACL_ENTRY = 4, struct.Struct("<HHI")
+_ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _TYPES: dict[int, NodeType] = {
     stat.S_IFDIR: "directory",
@@ -69,8 +74,31 @@ def node_at(place: Path) -> Node | None:
         if error.errno in _NOT_THERE:
             return None
         raise UnsupportedEnvironmentError(f"{place}: cannot be looked at: {error.strerror}") from error
-    mode = stat.S_IMODE(seen.st_mode)
-    return Node(type=_TYPES[stat.S_IFMT(seen.st_mode)], uid=seen.st_uid, gid=seen.st_gid, mode=mode, target=target)
+    return Node(
+        type=_TYPES[stat.S_IFMT(seen.st_mode)],
+        uid=seen.st_uid,
+        gid=seen.st_gid,
+        mode=stat.S_IMODE(seen.st_mode),
+        target=target,
+        acl=_acl(place, seen.st_gid) if target is None else (),
+    )
+
+
+def _acl(place: Path, gid: int) -> tuple[AclEntry, ...]:
+    """Return what the ACL of a file of this machine names; nothing where it says no more than the mode does."""
+    try:
+        raw = os.getxattr(place, ACL, follow_symlinks=False)
+    except OSError:  # it has none, or its file system knows none
+        return ()
+    named = [_ACL_ENTRY.unpack_from(raw, at) for at in range(_ACL_HEADER, len(raw), _ACL_ENTRY.size)]
+    if not any(tag == _ACL_MASK for tag, _, _ in named):
+        return ()
+    ids = {_ACL_OWNING_GROUP: gid}
+    return tuple(
+        AclEntry(kind="user" if tag == _ACL_USER else "group", id=ids.get(tag, number), bits=bits)
+        for tag, bits, number in named
+        if tag in (_ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP)
+    )
 
 
 def file_bytes(place: Path, most: int = -1) -> bytes:

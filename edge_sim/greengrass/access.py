@@ -1,8 +1,8 @@
 """May this process read, write, list or execute that path? Computed from the plan and the facts, never by trying.
 
 The kernel's rule (path_resolution(7)), component by component: every directory on the way must grant search, the last
-component what is asked; the owner's bits decide for the owner, else the group's for members, else the others'. Root
-passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and in a directory
+component what is asked; the owner's bits decide for the owner, else the group's for members, else the others', unless
+there is an ACL (acl(5)). Root passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and in a directory
 that everybody may write to and that is sticky only where the link is one's own or the directory's owner's, where the
 board has ``fs.protected_symlinks`` set. In a container the way leads through its mounts.
 """
@@ -197,28 +197,42 @@ class _Walk:
         )
 
     def _describe(self, node: Node, path: str) -> str:
-        return (
-            f"{path} is {node.mode:04o} {node.uid}:{node.gid}; the process counts as {counts_as(self._identity, node)}"
-        )
+        counts = counts_as(self._identity, node)
+        told = "its ACL decides" if counts == "acl" else f"the process counts as {counts}"
+        return f"{path} is {node.mode:04o} {node.uid}:{node.gid}; {told}"
 
 
 def granted(identity: Identity, node: Node, need: int) -> bool:
     """Tell whether ``node`` grants all bits of ``need`` (4 read, 2 write, 1 search) to ``identity``."""
-    if identity.uid == 0:
+    counts = counts_as(identity, node)
+    if counts == "root":
         return True
-    return (node.mode >> _SHIFTS[counts_as(identity, node)]) & need == need
+    if counts == "acl":
+        return any(bits & need == need for bits in _by_acl(identity, node))
+    return (node.mode >> _SHIFTS[counts]) & need == need
 
 
-def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "group", "others"]:
+def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "acl", "group", "others"]:
     """Return which of a node's permission bits count for ``identity``."""
     if identity.uid == 0:
         return "root"
     if identity.uid == node.uid:
         return "owner"
+    if node.acl and node.mode & 0o070:  # under an empty mask the kernel looks at no ACL
+        return "acl"
     return "group" if node.gid == identity.gid or node.gid in identity.groups else "others"
 
 
-_SHIFTS = {"root": 6, "owner": 6, "group": 3, "others": 0}
+def _by_acl(identity: Identity, node: Node) -> list[int]:
+    """Return the bits of the entries that count: the user's own, else its groups', each masked, else the others'."""
+    mask = node.mode >> _SHIFTS["group"]
+    own = [entry.bits & mask for entry in node.acl if entry.kind == "user" and entry.id == identity.uid]
+    member = (identity.gid, *identity.groups)
+    groups = [entry.bits & mask for entry in node.acl if entry.kind == "group" and entry.id in member]
+    return own or groups or [node.mode]
+
+
+_SHIFTS = {"owner": 6, "group": 3, "others": 0}
 
 
 def _may_execute(identity: Identity, node: Node) -> bool:

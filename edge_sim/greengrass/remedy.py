@@ -137,7 +137,10 @@ def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str
         member = replace(case.process, identity=replace(case.process.identity, gid=node.gid))
         if computed(member, case.nodes, path).grants(right):
             return f"RunAs with Gid {node.gid} ({_group(case.facts, node.gid)}) for {case.process.function.id}"
-    return f"chmod {_CLASSES.get(counts, 'a')}+{''.join(name for bit, name in _LETTERS.items() if need & bit)} {at}"
+    letters = "".join(name for bit, name in _LETTERS.items() if need & bit)
+    if counts == "acl":
+        return f"setfacl -m u:{case.process.identity.uid}:{letters} {at}"
+    return f"chmod {_CLASSES.get(counts, 'a')}+{letters} {at}"
 
 
 def _group(facts: HostFacts, gid: int) -> str:

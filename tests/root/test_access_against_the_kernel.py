@@ -6,11 +6,13 @@ import errno
 import json
 import os
 import random
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from edge_sim.agent.rooted import ACL, node_at
 from edge_sim.facts import Node, NodeType
 from edge_sim.greengrass.access import RIGHTS, computed
 from edge_sim.greengrass.functions import Function
@@ -19,6 +21,7 @@ from edge_sim.greengrass.process import FunctionProcess, Identity
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files and ids")]
 
 SEED = 20261123
+NO_ID = 2**32 - 1
 TREES, IDENTITIES, PATHS = int(os.environ.get("EDGE_SIM_TREES", "1000")), 10, 10
 """The variable is for slow places: an emulated board tries fewer."""
 IDS = (0, 7, 8, 9)
@@ -53,6 +56,24 @@ def tree(dice: random.Random, top: Path) -> dict[str, Node]:
             path.chmod(mode)
         nodes[f"/{path.relative_to(top)}"] = Node(type=kind, uid=uid, gid=gid, mode=mode, target=target)
     return nodes
+
+
+def with_acls(dice: random.Random, top: Path, nodes: dict[str, Node]) -> dict[str, Node]:
+    """Give some of the paths an ACL; return all nodes as they are looked at then."""
+    for path, node in nodes.items():
+        if path != "/" and node.type in ("file", "directory") and dice.random() < 0.5:
+            os.setxattr(top / path[1:], ACL, acl(dice))
+    found = {path: node_at(top / path[1:]) for path in nodes}
+    return {path: node for path, node in found.items() if node is not None}
+
+
+def acl(dice: random.Random) -> bytes:
+    """As linux/posix_acl_xattr.h has it: the owner, users, the owning group, groups, the mask, others."""
+    users, groups = (dice.sample(IDS[1:], dice.randrange(3)) for _ in "ug")
+    entries = [(0x01, NO_ID), *((0x02, uid) for uid in sorted(users)), (0x04, NO_ID)]
+    entries += [*((0x08, gid) for gid in sorted(groups)), (0x10, NO_ID), (0x20, NO_ID)]
+    packed = (struct.pack("<HHI", tag, dice.choice((0, 1, 4, 5, 6, 7, 7)), number) for tag, number in entries)
+    return struct.pack("<I", 2) + b"".join(packed)
 
 
 def link(dice: random.Random, nodes: dict[str, Node]) -> str:
@@ -157,6 +178,32 @@ def process(identity: Identity) -> FunctionProcess:
         code_directory="/",
         protected_links=PROTECTED,
     )
+
+
+@pytest.fixture
+def takes_acls(tmp_path: Path) -> None:
+    try:
+        os.setxattr(tmp_path, ACL, acl(random.Random(SEED)))
+    except OSError as error:
+        pytest.skip(f"no ACLs on this file system: {error}")
+    os.removexattr(tmp_path, ACL)
+
+
+@pytest.mark.usefixtures("takes_acls")
+def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
+    dice = random.Random(SEED)
+    named = {True: 0, False: 0}
+    for number in range(TREES // 4):
+        top = tmp_path / f"tree{number}"
+        nodes = with_acls(dice, top, tree(dice, top))
+        paths, people = asked(nodes, dice), list(identities(dice))
+        for identity, real in zip(people, tried(top, people, paths), strict=True):
+            for path, rights in real.items():
+                answer = computed(process(identity), nodes, path)
+                assert [answer.grants(right) for right in RIGHTS] == rights, (path, identity, answer, nodes)
+                if "its ACL decides" in answer.reasons[-1]:
+                    named[answer.read] += 1
+    assert min(named.values()) > TREES // 4
 
 
 def test_computed_access_is_the_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
