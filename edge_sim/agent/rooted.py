@@ -5,6 +5,7 @@ Links are followed as the board would, never out of the root.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -16,6 +17,8 @@ from edge_sim.facts import MAX_LINKS, AclEntry, Node, NodeType
 
 ACL = "system.posix_acl_access"
 """The extended attribute that holds a file's ACL, as linux/posix_acl_xattr.h has it."""
+ACL_TO_COME = "system.posix_acl_default"
+"""The one that a directory hands on to what is made in it."""
 _ACL_HEADER, _ACL_ENTRY = 4, struct.Struct("<HHI")
 _ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
@@ -84,12 +87,17 @@ def node_at(place: Path) -> Node | None:
     )
 
 
+def acl_bytes(place: Path) -> bytes:
+    """Return the ACL of a file of this machine as the kernel has it, nothing where there is none."""
+    try:
+        return os.getxattr(place, ACL, follow_symlinks=False)
+    except OSError:  # or its file system knows none
+        return b""
+
+
 def _acl(place: Path, gid: int) -> tuple[AclEntry, ...]:
     """Return what the ACL of a file of this machine names; nothing where it says no more than the mode does."""
-    try:
-        raw = os.getxattr(place, ACL, follow_symlinks=False)
-    except OSError:  # it has none, or its file system knows none
-        return ()
+    raw = acl_bytes(place)
     named = [_ACL_ENTRY.unpack_from(raw, at) for at in range(_ACL_HEADER, len(raw), _ACL_ENTRY.size)]
     if not any(tag == _ACL_MASK for tag, _, _ in named):
         return ()
@@ -99,6 +107,12 @@ def _acl(place: Path, gid: int) -> tuple[AclEntry, ...]:
         for tag, bits, number in named
         if tag in (_ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP)
     )
+
+
+def drop_acl(place: Path | int, name: str = ACL) -> None:
+    """Take an ACL from a file of this machine, where it has one."""
+    with contextlib.suppress(OSError):  # it has none, or its file system knows none
+        os.removexattr(place, name)
 
 
 def file_bytes(place: Path, most: int = -1) -> bytes:

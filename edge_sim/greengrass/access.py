@@ -1,10 +1,10 @@
 """May this process read, write, list or execute that path? Computed from the plan and the facts, never by trying.
 
 The kernel's rule (path_resolution(7)), component by component: every directory on the way must grant search, the last
-component what is asked; the owner's bits decide for the owner, else the group's for members, else the others', unless
-there is an ACL (acl(5)). Root passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and in a directory
-that everybody may write to and that is sticky only where the link is one's own or the directory's owner's, where the
-board has ``fs.protected_symlinks`` set. In a container the way leads through its mounts.
+component what is asked; the owner's bits decide for the owner, else the group's for members, else the others', or an
+ACL (acl(5)). Root passes, but to execute a file somebody must be allowed to. Links are followed as the kernel does, and
+in a directory that everybody may write to and that is sticky only where the link is one's own or the directory's
+owner's, where the board has ``fs.protected_symlinks`` set. In a container the way leads through its mounts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a disk differs from a plan: what is to be made, changed and removed, path by path.
 
 Pure: the planned entries and the nodes that are there go in. ``plan``, ``apply`` and ``drift`` are readings of the
-answer. Type, owner, group, permission bits and link targets are compared; that the bytes in a file become others must
-be told.
+answer. Type, owner, group, permission bits, ACLs (no plan has one) and link targets are compared; that the bytes in a
+file become others must be told.
 """
 
 from __future__ import annotations
@@ -82,5 +82,6 @@ def _parts(found: Node, wanted: Node) -> list[tuple[str, str, str]]:
     values = [("uid", str(found.uid), str(wanted.uid)), ("gid", str(found.gid), str(wanted.gid))]
     if wanted.type != "link":
         values.append(("mode", f"{found.mode:04o}", f"{wanted.mode:04o}"))
+    values.append(("ACL", "some" if found.acl else "none", "some" if wanted.acl else "none"))
     values.append(("target", str(found.target), str(wanted.target)))
     return [(name, was, becomes) for name, was, becomes in values if was != becomes]

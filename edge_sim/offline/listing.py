@@ -20,7 +20,7 @@ from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts, Node, NodeType, below, resolve
+from edge_sim.facts import AclEntry, HostFacts, Node, NodeType, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.offline.target import Target
@@ -147,8 +147,14 @@ class _Reader:
 
     def _node(self, text: str) -> None:
         mode, uid, gid, path = text.split(" ", 3)
-        self._nodes[path] = Node(type=_TYPES[mode[0]], uid=int(uid), gid=int(gid), mode=_bits(mode[1:]))
+        acl = some_acl(int(gid)) if mode[10:] == "+" else ()
+        self._nodes[path] = Node(type=_TYPES[mode[0]], uid=int(uid), gid=int(gid), mode=_bits(mode[1:10]), acl=acl)
         self._last = path
+
+
+def some_acl(gid: int) -> tuple[AclEntry, ...]:
+    """Return what stands for an ACL of which it is only known that it is there."""
+    return (AclEntry(kind="group", id=gid, bits=0),)
 
 
 def _bits(letters: str) -> int:

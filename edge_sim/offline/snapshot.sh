@@ -14,7 +14,7 @@ nl='
 node() {
     case $1 in *"$nl"*) printf '! %s\n' "${1%%"$nl"*}"; return ;; esac
     [ -e "$1" ] || [ -h "$1" ] || { printf '0 %s\n' "$1"; return; }
-    ls -ldn "$1" | { read -r mode _ uid gid _ && printf 'n %.10s %s %s %s\n' "$mode" "$uid" "$gid" "$1"; }
+    ls -ldn "$1" | { read -r mode _ uid gid _ && printf 'n %.11s %s %s %s\n' "$mode" "$uid" "$gid" "$1"; }
     [ ! -h "$1" ] || printf '> %s\n' "$(readlink "$1")"
 }
 

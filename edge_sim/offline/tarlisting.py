@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from edge_sim.agent.deployment import GROUP, state
+from edge_sim.agent.rooted import ACL
 from edge_sim.digests import sha256
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node, NodeType
-from edge_sim.offline.listing import Listing
+from edge_sim.offline.listing import Listing, some_acl
 
 MAX_ENTRIES = 1_000_000
 """How many entries a tar file may have; an image of a whole desktop has some hundred thousand."""
@@ -188,7 +189,9 @@ def _node(entry: tarfile.TarInfo, nodes: dict[str, Node]) -> Node:
             return known
     target = entry.linkname if entry.type == tarfile.SYMTYPE else None
     kind = _TYPES.get(entry.type, "file")
-    return Node(type=kind, uid=entry.uid, gid=entry.gid, mode=entry.mode & 0o7777, target=target)
+    named = "mask" in entry.pax_headers.get("SCHILY.acl.access", "") or f"SCHILY.xattr.{ACL}" in entry.pax_headers
+    acl = some_acl(entry.gid) if named else ()
+    return Node(type=kind, uid=entry.uid, gid=entry.gid, mode=entry.mode & 0o7777, target=target, acl=acl)
 
 
 class _Stream(io.RawIOBase):

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import pytest
 
 from edge_sim.agent import linux
 from edge_sim.agent.deployment import changeover
+from edge_sim.agent.rooted import ACL, ACL_TO_COME
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.offline import target
 from edge_sim.offline.applying import Applied, apply
@@ -105,6 +107,56 @@ def test_what_the_definition_no_longer_has_goes(folder: Path, root: Path) -> Non
     edge("apply", write_group(folder, [], []), "--root", root)
     left = {path.name for path in (root / TOP[1:]).rglob("*")}
     assert left == {"group", "group.json", "lambda", "mlmodel", "mlmodel_public", "workdir"}
+
+
+ACL_ENTRIES = ((0x01, 7, -1), (0x02, 7, 1234), (0x04, 5, -1), (0x10, 7, -1), (0x20, 5, -1))
+"""The owner, user 1234, the owning group, the mask, others (linux/posix_acl_xattr.h)."""
+AN_ACL = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in ACL_ENTRIES)
+
+
+def give_acl(place: Path, name: str = ACL) -> None:
+    try:
+        os.setxattr(place, name, AN_ACL)
+    except OSError as error:
+        pytest.skip(f"no ACLs on this file system: {error}")
+
+
+def test_no_acl_is_taken_over_from_a_directory_above(folder: Path, root: Path) -> None:
+    """Else whom it names could read the models, whatever the plan says."""
+    give_acl(root / "greengrass/ggc", ACL_TO_COME)
+    group = group_of(folder, "m1", "m2")
+    edge("apply", group, "--root", root)
+    made = [root / TOP[1:], *(root / TOP[1:]).rglob("*")]
+    assert len(made) > 10
+    assert [place for place in made if not place.is_symlink() and os.listxattr(place)] == []
+    assert answer("plan", group, "--root", root)["changes"] == NOTHING
+
+
+def test_an_acl_is_a_difference_that_apply_takes_away(folder: Path, root: Path) -> None:
+    group = group_of(folder, "m1")
+    edge("apply", group, "--root", root)
+    model = root / os.readlink(root / TOP[1:] / "workdir/predict/models/m1")[1:]  # noqa: PTH115
+    places = [root / TOP[1:] / "mlmodel", root / TOP[1:] / "workdir/predict/models", model / "net/weights.bin"]
+    modes = [place.stat().st_mode for place in places]
+    for place in places:
+        give_acl(place)
+        place.chmod(modes[places.index(place)])
+    found = answer("drift", group, "--root", root, status=7)["differences"]
+    paths = sorted(f"/{place.relative_to(root)}" for place in places)
+    assert [(one["path"], one["words"]) for one in found] == [(path, ["ACL some → none"]) for path in paths]
+    before = [os.listxattr(place) for place in places]
+
+    def stop(point: str) -> None:
+        if point == "synced":
+            raise UnsupportedEnvironmentError("pulled the plug")
+
+    with pytest.raises(UnsupportedEnvironmentError, match="pulled"):
+        laid(group, root, passed=stop)
+    assert [os.listxattr(place) for place in places] == before, "taken back with all the rest"
+    edge("apply", group, "--root", root)
+    assert [os.listxattr(place) for place in places] == [[], [], []]
+    assert [place.stat().st_mode for place in places] == modes
+    assert edge("drift", group, "--root", root).output.endswith("no difference\n")
 
 
 def test_what_is_not_ours_is_never_touched(folder: Path, root: Path) -> None:

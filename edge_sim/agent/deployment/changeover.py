@@ -21,6 +21,7 @@ from typing import Any, Literal
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
 from edge_sim.agent.deployment import GROUP
+from edge_sim.agent.rooted import ACL, ACL_TO_COME, acl_bytes, drop_acl
 from edge_sim.errors import UnsupportedEnvironmentError
 
 STAGING = "ggc/.deploying"
@@ -38,7 +39,8 @@ class Step:
     """One step; ``target`` is relative to ``gg``.
 
     ``replace``: what waits in ``new/<number>`` takes its place. ``remove``: it goes. ``directory``: an empty one is
-    made with ``owner`` and ``mode``. ``attributes``: a directory gets them, and had those in ``before``. ``carry``:
+    made with ``owner`` and ``mode``. ``attributes``: a directory gets them, and had those in ``before`` and the ACL
+    ``acl`` (the attribute's bytes in hexadecimal), which it loses. ``carry``:
     what is not ours moves from ``origin``, in the staging directory, to where it was. An id of -1 stays as it is.
     """
 
@@ -48,6 +50,7 @@ class Step:
     mode: int = 0
     owner: tuple[int, int] = (-1, -1)
     before: tuple[int, int, int] = (-1, -1, 0)
+    acl: str = ""
     origin: str = ""
 
 
@@ -89,6 +92,7 @@ class Changeover:
         try:
             for directory in (self.staging, self.staging / "new", self.staging / "old"):
                 directory.mkdir(mode=0o700)
+                drop_acl(directory, ACL_TO_COME)
         except BaseException:
             self.close()
             raise
@@ -111,8 +115,9 @@ class Changeover:
             )
         before = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         wanted = tuple(new if new != -1 else old for new, old in zip(owner, before, strict=False))
-        if (*wanted, mode) != before:
-            self._add(target, "attributes", mode=mode, owner=owner, before=before)
+        acl = acl_bytes(place).hex()
+        if (*wanted, mode) != before or acl:
+            self._add(target, "attributes", mode=mode, owner=owner, before=before, acl=acl)
 
     def replace(self, target: str) -> Path:
         """Have ``target`` replaced, and return where the new thing is to be prepared."""
@@ -192,6 +197,7 @@ def _take(gg: Path, step: Step, passed: Passed) -> None:
     if step.kind in ("directory", "attributes"):
         if step.kind == "directory":
             target.mkdir(mode=0o700)
+            drop_acl(target, ACL_TO_COME)
             passed(f"{step.number} made")
         _settle(target, *step.owner, step.mode)
         passed(f"{step.number} settled")
@@ -211,7 +217,7 @@ def _take_back(gg: Path, step: Step) -> None:
         with suppress(OSError):  # not made yet, or not empty: then it is not only ours
             target.rmdir()
     elif step.kind == "attributes":
-        _settle(target, *step.before)
+        _settle(target, *step.before, acl=bytes.fromhex(step.acl))
     elif step.kind == "carry":
         origin = staging / step.origin
         replaced = os.path.lexists(staging.joinpath(*Path(step.origin).parts[:2]))
@@ -225,11 +231,14 @@ def _take_back(gg: Path, step: Step) -> None:
             move(old, target)
 
 
-def _settle(directory: Path, uid: int, gid: int, mode: int) -> None:
+def _settle(directory: Path, uid: int, gid: int, mode: int, *, acl: bytes = b"") -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchown(descriptor, uid, gid)
+        drop_acl(descriptor)
         os.fchmod(descriptor, mode)
+        if acl:
+            os.setxattr(descriptor, ACL, acl)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

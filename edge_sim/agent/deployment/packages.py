@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.errors import v1_text
 from edge_sim.agent.download import DownloadError
-from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts
+from edge_sim.agent.rooted import node_at
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts, Node
+from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import CODE_MODES, Content, Modes, function_directory, model_directory, model_modes
 from edge_sim.greengrass.resources import Model
@@ -99,13 +99,17 @@ def intact(place: Path, contents: tuple[Content, ...], modes: Modes) -> bool:
 
 def _as_unpacked(path: Path, content: Content, modes: Modes) -> bool:
     try:
-        status = os.lstat(path)
-    except OSError:
+        found = node_at(path)
+    except UnsupportedEnvironmentError:
         return False
-    wanted = modes.node(content)
-    kind = stat.S_ISDIR(status.st_mode) if content.type == "directory" else stat.S_ISREG(status.st_mode)
-    owned = wanted.uid in (-1, status.st_uid) and wanted.gid in (-1, status.st_gid)
-    return kind and owned and stat.S_IMODE(status.st_mode) == wanted.mode
+    return found is not None and as_it_can_be(found, modes.node(content))
+
+
+def as_it_can_be(found: Node, wanted: Node) -> bool:
+    """Tell whether a node is as wanted, but for an owner of -1, which cannot be set."""
+    uid = found.uid if wanted.uid == -1 else wanted.uid
+    gid = found.gid if wanted.gid == -1 else wanted.gid
+    return not differ(replace(wanted, uid=uid, gid=gid), found)
 
 
 def _code(group: Group, facts: HostFacts) -> Iterator[Package]:

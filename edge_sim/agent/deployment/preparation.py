@@ -19,13 +19,12 @@ from edge_sim.agent.deployment.belongings import Belongings, belongings, in_the_
 from edge_sim.agent.deployment.changeover import Changeover
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.owners import Owners
-from edge_sim.agent.deployment.packages import Fetch, Package, install, intact
+from edge_sim.agent.deployment.packages import Fetch, Package, as_it_can_be, install, intact
 from edge_sim.agent.deployment.state import Installed, State
 from edge_sim.agent.host import Host
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node, below
-from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, Entry, deployment_directory, plan, work_directory
 
@@ -145,10 +144,7 @@ class Preparation:
 
     def _as_it_can_be(self, found: Node, wanted: Node) -> bool:
         """Tell whether a node is as planned, but for the owner that cannot be set."""
-        can = self._owners.node(wanted)
-        uid = found.uid if can.uid == -1 else can.uid
-        gid = found.gid if can.gid == -1 else can.gid
-        return not differ(replace(wanted, uid=uid, gid=gid), found)
+        return as_it_can_be(found, self._owners.node(wanted))
 
     def _remove(self, directory: str) -> None:
         """Have a directory of an earlier deployment removed, but for what is not its own."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node
-from edge_sim.offline import listing
+from edge_sim.offline import listing, tarlisting
 from tests.small_group import edge
 
 SHELLS = [words for words in (["busybox", "sh"], ["dash"], ["bash", "--posix"]) if shutil.which(words[0])]
@@ -49,6 +50,33 @@ def test_every_shell_lists_the_same(tmp_path: Path, shell: list[str]) -> None:
     assert found.architecture == os.uname().machine
     assert '"yes"' in found.texts[f"{top}/config/config.json"]
     assert "root:x:0:0:" in found.texts["/etc/passwd"]
+
+
+@pytest.mark.parametrize(("mark", "some"), [("+", True), (".", False), ("", False)])
+def test_an_acl_is_known_where_ls_shows_one(tmp_path: Path, mark: str, some: bool) -> None:
+    """The mark behind the mode; SELinux has one of its own, busybox none."""
+    told = tmp_path / "told.txt"
+    told.write_text(f"# edge-sim snapshot 1\nn -rw-r-----{mark} 0 20 /greengrass/x\n# end\n")
+    node = listing.parse(told).nodes["/greengrass/x"]
+    assert (node.mode, bool(node.acl)) == (0o640, some)
+
+
+@pytest.mark.parametrize(
+    ("records", "some"),
+    [
+        ({"SCHILY.acl.access": "user::rw-\nuser:1234:r--\ngroup::r--\nmask::r--\nother::---\n"}, True),
+        ({"SCHILY.acl.access": "user::rw-\ngroup::r--\nother::---\n"}, False),
+        ({"SCHILY.xattr.system.posix_acl_access": "\x02"}, True),
+        ({}, False),
+    ],
+)
+def test_an_acl_in_a_tar_file_is_known(tmp_path: Path, records: dict[str, str], some: bool) -> None:
+    entry = tarfile.TarInfo("greengrass/x")
+    entry.pax_headers = records
+    made = tmp_path / "board.tar"
+    with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(entry)
+    assert bool(tarlisting.of_file(made, "/greengrass").nodes["/greengrass/x"].acl) == some
 
 
 @pytest.mark.parametrize("words", [["."], ["/greengrass", "srv/data"]])
