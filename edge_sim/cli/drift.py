@@ -51,8 +51,8 @@ def command(
 ) -> None:
     """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
 
-    Type, owner, group, mode, ACLs and link target are compared, and the bytes of packages that are given and no function
-    may write to. Status 6: all that could be compared is as planned, but not everything could be.
+    Type, owner, group, mode, ACLs and link target are compared, and the bytes of packages that are given and that no
+    function may write to. Status 6: all that could be compared is as planned, but not everything could be.
 
     \b
     Example: edge-sim drift examples/no-container-ml --snapshot board.txt

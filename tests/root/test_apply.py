@@ -19,8 +19,11 @@ import pytest
 
 from edge_sim.agent import linux
 from edge_sim.agent.deployment import changeover
+from edge_sim.agent.events import Log
+from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.rooted import ACL, ACL_TO_COME
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts
 from edge_sim.offline import target
 from edge_sim.offline.applying import Applied, apply
 from edge_sim.offline.given import given
@@ -400,6 +403,26 @@ def test_killed_anywhere_the_board_is_old_or_new(
     assert not list(temporary.iterdir()), "what was packed goes with the process"
     kinds = {point.partition(" ")[2] for point in points}
     assert {"aside", "in place", "made", "settled", "carried"} <= kinds
+
+
+def test_what_runs_functions_makes_a_killed_deployment_whole_first(
+    folder: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that starts again may not hear of a deployment for long: what it starts must lie there as a whole."""
+    group = prepared(folder, root)
+    before = below(root)
+    (tmp_path / "temporary").mkdir()
+    seen = []
+    monkeypatch.setattr(DeployedFunctions, "_start", lambda *_: seen.append(below(root)))
+    facts = HostFacts(architecture="", operating_system="")
+    functions = DeployedFunctions(root, "/greengrass", lambda _: facts, Log(tmp_path / "agent.log"))
+    assert killed_at(group, root, 5) is not None
+    half = below(root)
+    with changeover.exclusive(root / "greengrass"), pytest.raises(UnsupportedEnvironmentError, match="at work"):
+        functions.start()
+    assert (below(root), seen) == (half, []), "somebody still works on it"
+    functions.start()
+    assert (below(root), seen) == (before, [before])
 
 
 def test_a_full_board_is_not_called_an_unreadable_package(folder: Path, root: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployment import changeover
+from edge_sim.agent.deployment import STAGING, changeover
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.greengrass.plan import Modes
 from tests.archive_build import directory, entry, tgz, zeros_tgz
@@ -251,7 +251,7 @@ def test_killed_anywhere(tmp_path: Path) -> None:
     # Before Python 3.11 pathlib has references of its own to os's functions: fewer points are seen.
     assert outcomes.count("old") >= (20 if sys.version_info >= (3, 11) else 10)
     assert outcomes == sorted(outcomes, reverse=True), "from the switch on it is the new board"
-    assert not (tmp_path / "greengrass" / changeover.STAGING).exists()
+    assert not (tmp_path / "greengrass" / STAGING).exists()
     assert len(list(tmp_path.rglob("e/two"))) == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.archives import ArchiveError
-from edge_sim.agent.deployment import changeover, state
+from edge_sim.agent.deployment import STAGING, changeover, state
 from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.download import DownloadError
@@ -64,7 +64,7 @@ def test_first_deployment(on: Board) -> None:
     code = top / "lambda/arn:aws:lambda:eu-west-1:123456789012:function:predict:1/handler.py"
     assert code.read_bytes().startswith(b"def handler")
     assert json.loads((top / "group/group.json").read_text())["GroupDefinitions"]
-    assert not (on.root / "greengrass" / changeover.STAGING).exists()
+    assert not (on.root / "greengrass" / STAGING).exists()
 
 
 def test_the_disk_is_as_planned(on: Board) -> None:
@@ -293,7 +293,7 @@ def _only_at_the_start() -> Callable[[Path], None]:
 
 
 def test_stale_staging_is_swept(on: Board) -> None:
-    stale = on.root / "greengrass" / changeover.STAGING
+    stale = on.root / "greengrass" / STAGING
     (stale / "new/0/deep").mkdir(parents=True)
     (stale / "new/0/deep").chmod(0o500)
     on.deploy(on.document("m1"))

@@ -20,11 +20,10 @@ from typing import Any, Literal
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
-from edge_sim.agent.deployment import GROUP
+from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.rooted import ACL, ACL_TO_COME, acl_bytes, drop_acl
 from edge_sim.errors import UnsupportedEnvironmentError
 
-STAGING = "ggc/.deploying"
 _JOURNAL, _STAGED_GROUP = "journal.json", "group.json"
 
 Passed = Callable[[str], None]
@@ -173,6 +172,19 @@ class Changeover:
         step = Step(number=len(self._steps), target=target, kind=kind, **more)
         self._steps.append(step)
         return step
+
+
+def recover_alone(gg: Path) -> None:
+    """Recover while no other deployment is at work; what cannot be removed afterwards may stay.
+
+    Raises UnsupportedEnvironmentError when another one is at work, OSError when nothing whole can be made.
+    """
+    with exclusive(gg):
+        try:
+            recover(gg)
+        except OSError:
+            if (gg / STAGING / _JOURNAL).exists():
+                raise
 
 
 def recover(gg: Path) -> None:

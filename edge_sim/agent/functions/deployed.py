@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_sim.agent import durable
-from edge_sim.agent.deployment import GROUP
+from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
@@ -84,6 +84,7 @@ class DeployedFunctions:
         ``Daemon`` raises.
         """
         with self._lock:
+            self._make_whole()
             deployed = self._deployed()
             if self._closed or deployed == self._running:
                 return
@@ -117,6 +118,13 @@ class DeployedFunctions:
         durable.write(self._gg / ADDRESS, json.dumps(address).encode())
         self._subscribe(group)
         return daemon.start_pinned(START_LIMIT_S)
+
+    def _make_whole(self) -> None:
+        """Finish or take back a deployment that was killed: nothing that is half changed over is to be started."""
+        if os.path.lexists(self._gg / STAGING):
+            from edge_sim.agent.deployment import changeover
+
+            changeover.recover_alone(self._gg)
 
     def _stop(self) -> None:
         daemon, self._daemon, self._running = self._daemon, None, None
