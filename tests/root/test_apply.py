@@ -193,6 +193,29 @@ def test_what_is_not_ours_is_never_touched(folder: Path, root: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("models", [("m1",), ("m1", "m2")], ids=["m2 goes", "its code is replaced"])
+def test_what_somebody_makes_meanwhile_is_not_lost(folder: Path, root: Path, models: tuple[str, ...]) -> None:
+    """A function that may write into its model runs on while the next deployment is prepared."""
+    edge("apply", group_of(folder, "m1", "m2"), "--root", root)
+    m2 = root / os.readlink(root / TOP[1:] / "workdir/predict/models/m2")[1:]  # noqa: PTH115
+    place = (m2 / "net" if models == ("m1",) else root / TOP[1:] / f"lambda/{FUNCTION}") / "learned.txt"
+    group = group_of(folder, *models, code=OTHER_CODE)
+
+    def meanwhile(point: str) -> None:
+        if point == "journal":
+            place.write_text("something")
+
+    before = below(root)
+    with pytest.raises(UnsupportedEnvironmentError, match=r"learned.txt: was made while this deployment was prepared"):
+        laid(group, root, passed=meanwhile)
+    assert place.read_text() == "something"
+    place.unlink()
+    assert below(root) == before
+    place.write_text("something")
+    laid(group, root)
+    assert place.read_text() == "something"
+
+
 @pytest.mark.parametrize("place", [f"lambda/{FUNCTION}", "workdir/predict", "workdir", "group"])
 def test_what_is_in_the_way_is_said_and_left(folder: Path, root: Path, place: str) -> None:
     there = root / TOP[1:] / place

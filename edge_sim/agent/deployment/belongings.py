@@ -7,7 +7,7 @@ directories; then all that lies in them counts as the deployment's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,10 @@ class Belongings:
         there = inside(self.root, directory, follow_last=False)
         if directory not in self.paths | self.whole and (there.is_symlink() or there.exists()):
             raise in_the_way(directory)
+
+    def within(self, directory: str) -> Callable[[str], bool]:
+        """Return what tells of a path in ``directory``, relative to it, whether a deployment made it."""
+        return lambda path: directory in self.whole or f"{directory}/{path}" in self.paths
 
     def foreign(self, directory: str) -> Iterator[str]:
         """Yield what in ``directory`` is somebody else's, relative to it; of a tree only its top."""

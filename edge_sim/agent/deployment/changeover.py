@@ -87,6 +87,7 @@ class Changeover:
         self.gg = gg
         self._passed = passed
         self._steps: list[Step] = []
+        self._own: dict[int, Callable[[str], bool]] = {}
         self.staging = gg / STAGING
         try:
             for directory in (self.staging, self.staging / "new", self.staging / "old"):
@@ -118,18 +119,23 @@ class Changeover:
         if (*wanted, mode) != before or acl:
             self._add(target, "attributes", mode=mode, owner=owner, before=before, acl=acl)
 
-    def replace(self, target: str) -> Path:
-        """Have ``target`` replaced, and return where the new thing is to be prepared."""
-        return self.staging / "new" / str(self._add(target, "replace").number)
+    def replace(self, target: str, own: Callable[[str], bool] = lambda _: True) -> Path:
+        """Have ``target`` replaced, and return where the new thing is to be prepared.
+
+        ``own`` tells of a path in the old one, relative to it, whether it may go.
+        """
+        step = self._add(target, "replace")
+        self._own[step.number] = own
+        return self.staging / "new" / str(step.number)
 
     def carry(self, target: str, new: Path, relative: str) -> None:
         """Have ``relative`` of the old ``target``, which is not ours, stay where it is; ``new`` is what replaces it."""
         self._add(f"{target}/{relative}", "carry", origin=f"old/{new.name}/{relative}")
 
-    def remove(self, target: str) -> None:
-        """Have ``target`` removed."""
+    def remove(self, target: str, own: Callable[[str], bool] = lambda _: True) -> None:
+        """Have ``target`` removed; ``own`` as for ``replace``."""
         if os.path.lexists(self.gg / target):
-            self._add(target, "remove")
+            self._own[self._add(target, "remove").number] = own
 
     def stage_group(self, group: bytes) -> Path:
         """Bring ``group`` to the disk beside group.json, and return where."""
@@ -147,6 +153,7 @@ class Changeover:
         try:
             for step in self._steps:
                 _take(self.gg, step, self._passed)
+            self._look_what_goes()
             for parent in sorted({posixpath.dirname(step.target) for step in self._steps}):
                 sync(parent)
             self._passed("synced")
@@ -155,6 +162,17 @@ class Changeover:
             recover(self.gg)
             raise
         self._passed("committed")
+
+    def _look_what_goes(self) -> None:
+        """Raise UnsupportedEnvironmentError when somebody else made something in what was moved aside meanwhile."""
+        for step in self._steps:
+            aside = self.staging / "old" / str(step.number)
+            for path in _below(aside) if step.number in self._own else ():
+                if not self._own[step.number](path):
+                    raise UnsupportedEnvironmentError(
+                        f"{self.gg / step.target}/{path}: was made while this deployment was prepared",
+                        hint="Try again: then it stays; it was not touched.",
+                    )
 
     def close(self) -> None:
         """Remove the staging directory; what was not committed is taken back."""
@@ -241,6 +259,16 @@ def _take_back(gg: Path, step: Step) -> None:
             move(target, new)
         if os.path.lexists(old):
             move(old, target)
+
+
+def _below(directory: Path) -> Iterator[str]:
+    """Yield what is in a directory, relative to it; nothing when it is none."""
+    waiting = [""]
+    for here in waiting:  # grows while it is read
+        for entry in os.scandir(directory / here) if (directory / here).is_dir() else ():
+            yield here + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{here}{entry.name}/")
 
 
 def _settle(directory: Path, uid: int, gid: int, mode: int, *, acl: bytes = b"") -> None:

@@ -114,7 +114,7 @@ class Preparation:
     def _install(self, package: Package, url: str) -> Installed:
         self._own.claim(package.directory)
         modes = self._owners.modes(package.modes, package.owner)
-        place = self._changeover.replace(self._relative(package.directory))
+        place = self._replace(package.directory)
         contents = install(package, url, place, modes, fetch=self._means.fetch, limits=self._means.limits)
         self._carry(package.directory, place)
         return Installed(sha256=package.sha256, contents=contents)
@@ -127,7 +127,7 @@ class Preparation:
         if not stale and all(path in disk and self._as_it_can_be(disk[path], node) for path, node in inner.items()):
             return list(inner)
         self._own.claim(directory)
-        top = self._changeover.replace(self._relative(directory))
+        top = self._replace(directory)
         for path, node in inner.items():
             place = top / path[len(directory) + 1 :]
             if node.type == "link":
@@ -149,11 +149,14 @@ class Preparation:
     def _remove(self, directory: str) -> None:
         """Have a directory of an earlier deployment removed, but for what is not its own."""
         if not list(self._own.foreign(directory)):
-            self._changeover.remove(self._relative(directory))
+            self._changeover.remove(self._relative(directory), self._own.within(directory))
             return
-        top = self._changeover.replace(self._relative(directory))
+        top = self._replace(directory)
         self._like(directory, top)
         self._carry(directory, top)
+
+    def _replace(self, directory: str) -> Path:
+        return self._changeover.replace(self._relative(directory), self._own.within(directory))
 
     def _carry(self, directory: str, new: Path) -> None:
         """Have what in ``directory`` is not a deployment's stay, now that ``new`` takes its place."""
