@@ -97,8 +97,7 @@ def command(
     else:
         for one in boards:
             _print(one, detailed=bool(function_id or path))
-        for note in read.notes:
-            click.echo(f"note: {note}", err=True)
+        _print_notes(read.notes)
     sys.exit(_status([row for one in boards for row in one["access"]]))
 
 
@@ -136,5 +135,11 @@ def _print(board: Mapping[str, Any], *, detailed: bool) -> None:
         click.echo(f"  {printable(line)}")
     for line in blast_lines(board["blast_radius"]):
         click.echo(f"  {line}")
-    for note in board["notes"]:
-        click.echo(f"note: {note}", err=True)
+    _print_notes(board["notes"])
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    from edge_sim.offline.show import printable
+
+    for note in notes:
+        click.echo(printable(f"note: {note}"), err=True)

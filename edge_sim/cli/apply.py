@@ -57,4 +57,4 @@ def command(
         click.echo(line)
     click.echo(show.summary(applied.lines))
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(show.printable(f"note: {note}"), err=True)

@@ -66,4 +66,4 @@ def command(
         return
     click.echo("\n".join(show.tree(found)))
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(show.printable(f"note: {note}"), err=True)

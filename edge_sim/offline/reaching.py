@@ -25,16 +25,16 @@ def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = N
     ``root`` is where the board lies: then what is in a volume is asked about as well, but for directories that only
     root may look into, which are put into ``closed``.
     """
-    facts = planned.target.facts
+    facts, top = planned.target.facts, deployment_directory(planned.target.facts)
     nodes = after(planned)
-    tree = _tree(nodes) if root is None else _tree_below(root, deployment_directory(facts), _tree(nodes), closed)
+    tree = _tree(nodes) if root is None else _tree_below(root, top, _tree(nodes), closed)
     found = []
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
         asked = list(questions(planned.group, process, facts, tree, every=True))
         if root is not None:
             places = (place for question in asked for pair in question.paths for place in pair)
-            nodes = {**paths_below(root, places), **nodes}
+            nodes = {**paths_below(root, (place for place in places if not place.startswith(f"{top}/"))), **nodes}
         stopped = not_started(process, nodes)
         found += [row(process, question, facts, nodes, stopped=stopped) for question in asked]
         found += secret_rows(planned.group, function, stopped=stopped)

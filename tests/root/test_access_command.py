@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,48 @@ def test_what_is_in_a_volume_counts_without_a_probe_as_well(root: Path, tmp_path
     assert (computed["paths"], computed["read"]["computed"], computed["ok"]) == (4, False, False)
     assert [computed[right]["computed"] for right in RIGHTS] == [probed[right]["probed"] for right in RIGHTS]
     assert "/readings/deep/values.csv: computed none, the definition says ro" in computed["reasons"]
+
+
+def as_a_plain_user(*words: object) -> tuple[int, str, str]:
+    """Run ``edge-sim`` in a child that is nobody; return its status and what it printed."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(1000, 1000, 1000)
+            os.setresuid(1000, 1000, 1000)
+            done = edge(*words, status=None)
+            status = getattr(done.exception, "exit_status", done.exit_code)
+            os.write(write_end, json.dumps([status, done.stdout, done.output]).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    status, out, everything = json.loads(told)
+    return status, out, everything
+
+
+@NEEDS_ROOT
+def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Path) -> None:
+    """In a model, where the plan knows what is there, and in a volume with names that would draw on a terminal."""
+    hidden = root / os.fsdecode(b"srv/data/n\xff\x1b[31m")
+    hidden.mkdir(mode=0o700)
+    for place in (root / "srv/data", root / "srv/data/deep"):
+        place.chmod(0o777)
+    (root / "srv/data/deep/values.csv").chmod(0o666)
+    (root / "srv/data/run.sh").unlink()
+    group = write_group(
+        tmp_path / "group", [RESOURCES[0], RESOURCES[3]], [function("plain", ("ro", None)), FUNCTIONS[3]]
+    )
+    edge("apply", group, "--root", root)
+    status, _, err = as_a_plain_user("access", group, "--root", root)
+    assert status == 4, "that only root may read the hidden one is known"
+    assert "note: /srv/data/n\\udcff\\x1b[31m: not looked into: only root may\n" in err
+    status, out, _ = as_a_plain_user("access", group, "--root", root, "--format", "json")
+    assert (status, rows(json.loads(out))["plain", "ro"]["read"]["computed"]) == (4, True)
 
 
 @NEEDS_ROOT
