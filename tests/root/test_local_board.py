@@ -372,6 +372,20 @@ def test_without_namespaces_a_board_says_what_it_cannot_prove() -> None:
     assert not board.root.exists()
 
 
+def test_a_place_mounted_noexec_is_refused_and_stays_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(tmp_path)], check=True)
+    try:
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        with pytest.raises(UnsupportedEnvironmentError) as caught, LocalBoard(PI):
+            pass
+        assert "mounted noexec; name another place with TMPDIR" in str(caught.value.details)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_what_stands_in_is_said() -> None:
     assert LocalBoard(load_profile("raspberry-pi-zero-w")).standing_in == f"{os.uname().machine} standing in for armv6l"
     assert "with glibc standing in for armv7l with musl" in str(LocalBoard(load_profile("openwrt-armv7")).standing_in)

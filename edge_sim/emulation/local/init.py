@@ -105,14 +105,13 @@ def _new_user_namespace(line: Line, ids: str | None) -> None:
 
 
 def _directory(order: Mapping[str, Any]) -> Path:
-    if order["directory"]:
-        root = Path(order["directory"])
-        root.mkdir(parents=True, exist_ok=True)
-    else:
-        root = Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
-    if os.statvfs(root).f_flag & os.ST_NOEXEC:
-        raise OSError(f"{root} lies on a file system mounted noexec; name another place with TMPDIR")
-    return root
+    given = Path(order["directory"]) if order["directory"] else None
+    if given:
+        given.mkdir(parents=True, exist_ok=True)
+    place = given or Path(tempfile.gettempdir())  # asked before anything is made there: nobody would remove it
+    if os.statvfs(place).f_flag & os.ST_NOEXEC:
+        raise OSError(f"{place} lies on a file system mounted noexec; name another place with TMPDIR")
+    return given or Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
 
 
 def _ready_without_namespaces(line: Line, root: Path, order: Mapping[str, Any]) -> None:
