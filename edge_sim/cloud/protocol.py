@@ -16,7 +16,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-import botocore.session
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from edge_sim.cloud import strict_json
 from edge_sim.cloud.shapes import Reader, Shape, body_name, dump, to_json
@@ -67,8 +68,12 @@ class Answer:
 
 @cache
 def load_model(name: str) -> Any:
-    """Return botocore's ``ServiceModel`` of a service."""
-    return botocore.session.get_session().get_service_model(name)
+    """Return botocore's ``ServiceModel`` of a service.
+
+    Its own: a session would look into the user's settings first, for other models and for a profile.
+    """
+    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return ServiceModel(loader.load_service_model(name, "service-2"), service_name=name)
 
 
 class Service:

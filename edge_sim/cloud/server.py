@@ -24,7 +24,7 @@ import uvicorn
 
 from edge_sim.cloud.app import App
 from edge_sim.cloud.brokers.broker import start_broker
-from edge_sim.cloud.sources import TEST_ACCESS_KEY
+from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 

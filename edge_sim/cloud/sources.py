@@ -22,6 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from edge_sim.cloud import clients
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
@@ -29,7 +30,6 @@ from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Sec
 
 FORGOTTEN = "edge-sim: the value was given to an earlier run and is not kept"
 """Describes a secret of ``source_server`` whose value a restart has taken."""
-TEST_ACCESS_KEY = "edge-sim"
 _CONFIG = Config(
     connect_timeout=5,
     read_timeout=60,
@@ -195,18 +195,10 @@ class Sources:
 
 @lru_cache(maxsize=32)
 def make_client(service: str, region: str, url: str | None) -> Any:
-    """Return a boto3 client for real AWS, or for another server: with test credentials, past any proxy."""
-    session = boto3.session.Session()
+    """Return a boto3 client for real AWS, or for another server."""
     if url is None:
-        return session.client(service, region_name=region, config=_CONFIG)
-    return session.client(
-        service,
-        region_name=region,
-        endpoint_url=url,
-        aws_access_key_id=TEST_ACCESS_KEY,
-        aws_secret_access_key=TEST_ACCESS_KEY,
-        config=_CONFIG.merge(Config(proxies={})),
-    )
+        return boto3.session.Session().client(service, region_name=region, config=_CONFIG)
+    return clients.make_client(service, endpoint_url=url, region=region, config=_CONFIG)
 
 
 def _version(answer: Mapping[str, Any]) -> dict[str, Any]:

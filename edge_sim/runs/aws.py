@@ -20,15 +20,14 @@ class Aws:
     """boto3 clients for one endpoint. ``check`` raises what is known to be wrong when the endpoint does not answer."""
 
     def __init__(self, endpoint_url: str, region: str, check: Callable[[], None]) -> None:
-        import boto3
         from botocore.config import Config
 
+        from edge_sim.cloud.clients import make_client
+
         self._check = check
-        config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
-        keys = {"aws_access_key_id": "edge-sim", "aws_secret_access_key": "edge-sim"}
-        session = boto3.session.Session(region_name=region, **keys)
-        self.greengrass = session.client("greengrass", endpoint_url=endpoint_url, config=config)
-        self.iot = session.client("iot", endpoint_url=endpoint_url, config=config)
+        config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2, "mode": "standard"})
+        self.greengrass = make_client("greengrass", endpoint_url=endpoint_url, region=region, config=config)
+        self.iot = make_client("iot", endpoint_url=endpoint_url, region=region, config=config)
 
     def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
         """Call one operation. A refusal or a dead endpoint becomes an error that names the call."""

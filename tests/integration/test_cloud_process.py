@@ -11,6 +11,7 @@ from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.greengrass import deployments
 from edge_sim.cloud.jobs import device
 from edge_sim.runs import cloudprocess
+from edge_sim.runs.aws import Aws
 from tests.waiting import until
 
 pytestmark = pytest.mark.network
@@ -42,3 +43,26 @@ def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
     with pytest.raises(KeyboardInterrupt), cloudprocess.CloudProcess():
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("http_proxy", "http://127.0.0.1:9"),
+        ("AWS_PROFILE", "no-such-profile"),
+        ("AWS_CONFIG_FILE", "garbage"),
+        ("AWS_RETRY_MODE", "no-such-mode"),
+    ],
+)
+def test_what_is_set_for_aws_itself_does_not_reach_the_local_cloud(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value == "garbage":
+        (tmp_path / value).write_text("[[[")
+        value = str(tmp_path / value)
+    monkeypatch.setenv(name, value)
+    (tmp_path / "model").mkdir()
+    with cloudprocess.CloudProcess() as cloud:
+        cloud.load_sources([{"uri": "s3://bucket/model.zip", "path": str(tmp_path / "model"), "format": "zip"}])
+        aws = Aws(cloud.http, cloud.region, cloud.explain)
+        assert aws.call(aws.greengrass, "create_group", Name="group")["Name"] == "group"
