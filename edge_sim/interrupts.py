@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_AGAIN = b"Interrupted already; stopping what was started.\n"
+_AGAIN = b"Interrupted already; stopping what was started. Ctrl-\\ ends this at once, and leaves things behind.\n"
 
 
 def answer_once() -> None:

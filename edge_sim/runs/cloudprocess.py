@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -20,6 +22,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from edge_sim import interrupts
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 
 _READY_S = 30.0
@@ -51,35 +54,42 @@ class CloudProcess:
         self._argv += ["--broker-cafile", str(broker.cafile)] if broker and broker.cafile else []
         self._argv += ["--bind", bind] if bind else []
         self._process: subprocess.Popen[bytes] | None = None
+        self._stack = contextlib.ExitStack()
         self.about: dict[str, Any] = {}
         self.offering = threading.Lock()
         """Held from ``load_build`` until the job is made that takes the newest build: boards may run at once."""
 
     def __enter__(self) -> CloudProcess:
-        self._process = subprocess.Popen(
-            self._argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
-            preexec_fn=_die_with_parent,
-        )
-        try:
+        with contextlib.ExitStack() as stack:
+            with interrupts.held():
+                # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed.
+                place = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-sim-cloud-"))
+                stack.callback(self._stop)
+                self._process = subprocess.Popen(
+                    self._argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "TMPDIR": place},
+                    start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+                    preexec_fn=_die_with_parent,
+                )
             self.about = self._ready_line()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stack.close()
+
+    def _stop(self) -> None:
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            # One that is still starting hears it only when it has: killed before, it would leave its files behind.
+            # One that is still starting hears it only when it has.
             self._process.communicate(timeout=_STOP_S if self.about else _READY_S + _STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()

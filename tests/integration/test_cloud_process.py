@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,23 @@ def test_a_cloud_that_is_told_to_end_while_it_starts_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_: object) -> None:
-        until(lambda: list(tmp_path.iterdir()), "the cloud makes no directory")
+        until(lambda: list(tmp_path.glob("*/*")), "the cloud makes no directory")
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(cloudprocess, "_STOP_S", 0.01)
     monkeypatch.setattr(cloudprocess.CloudProcess, "_ready_line", interrupted)
     with pytest.raises(KeyboardInterrupt), cloudprocess.CloudProcess():
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_cloud_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with cloudprocess.CloudProcess() as cloud:
+        assert list(tmp_path.glob("*/*"))
+        assert cloud._process is not None
+        cloud._process.kill()
     assert list(tmp_path.iterdir()) == []
 
 
