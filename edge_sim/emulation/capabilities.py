@@ -6,10 +6,11 @@ became another user, mounted) is what it proves. This module chooses the modes a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ IDS = 65535
 """How many subordinate ids a board needs: 1 to 65535, so that nobody (65534) is among them."""
 _NO_NAMESPACE = "a user namespace: "
 """How the error of a board's process begins that was refused one."""
+SUBORDINATE = (Path("/etc/subuid"), Path("/etc/subgid"))
 _SWITCHES = (
     ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
     ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
@@ -71,7 +73,7 @@ def id_map() -> IdMap | None:
     """Return the map for this user's board, or None without newuidmap or enough subordinate ids."""
     if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
         return None
-    uids, gids = subordinate_ids(Path("/etc/subuid")), subordinate_ids(Path("/etc/subgid"))
+    uids, gids = (subordinate_ids(file) for file in SUBORDINATE)
     if sum(count for _, count in uids) < IDS or sum(count for _, count in gids) < IDS:
         return None
     return IdMap(uids=_triples(os.geteuid(), uids), gids=_triples(os.getegid(), gids))
@@ -88,6 +90,17 @@ def subordinate_ids(file: Path) -> list[tuple[int, int]]:
         return []
     ranges = [line.split(":") for line in lines if line.count(":") == 2]
     return [(int(r[1]), int(r[2])) for r in ranges if r[0] in names and r[1].isdigit() and r[2].isdigit()]
+
+
+def add_subordinate_ids(user: str, files: Sequence[Path] = SUBORDINATE) -> str:
+    """Return the command that gives ``user`` ids nobody has: shared ones would open one user's files to another."""
+    first = 100000
+    for file in files:
+        with contextlib.suppress(OSError):
+            fields = [line.split(":") for line in file.read_text(encoding="utf-8").splitlines()]
+            first = max([first, *(int(f[1]) + int(f[2]) for f in fields if len(f) == 3 and (f[1] + f[2]).isdigit())])
+    ids = f"{first}-{first + IDS}"
+    return f"usermod --add-subuids {ids} --add-subgids {ids} {user}"
 
 
 def _triples(own: int, ranges: list[tuple[int, int]]) -> tuple[int, ...]:
@@ -136,7 +149,7 @@ def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]
         name = _user_name()
         return (
             f"{name} has fewer than {IDS} subordinate ids",
-            f"As root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+            f"As root: {add_subordinate_ids(name)}",
         )
     return f"this machine refuses it ({tried or 'no reason given'})", "Run as root, or in a virtual machine."
 

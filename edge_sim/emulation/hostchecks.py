@@ -118,7 +118,7 @@ def subordinate_ids() -> Check:
         user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         user = str(os.geteuid())
-    fix = f"apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
+    fix = f"apt-get install uidmap; {capabilities.add_subordinate_ids(user)}"
     return _row("subordinate ids", "missing", "too few, or no newuidmap", "local", f"As root: {fix}")
 
 

@@ -180,3 +180,14 @@ def test_ranges_are_joined_to_65536_ids() -> None:
         *(1, 100000, 40000),
         *(40001, 300000, 25535),
     )
+
+
+def test_the_subordinate_ids_that_are_advised_are_nobodys(tmp_path: Path) -> None:
+    uids, gids = tmp_path / "subuid", tmp_path / "subgid"
+    assert "--add-subuids 100000-165535 --add-subgids 100000-165535 me" in capabilities.add_subordinate_ids(
+        "me", [uids]
+    )
+    uids.write_text("anna:100000:65536\nbroken\n")
+    gids.write_text("anna:165536:65536\n")
+    advice = capabilities.add_subordinate_ids("me", [uids, gids])
+    assert "--add-subuids 231072-296607 --add-subgids 231072-296607 me" in advice
