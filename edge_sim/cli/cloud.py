@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import shlex
 import signal
 import threading
@@ -25,7 +26,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--state", type=click.Path(path_type=Path), help="SQLite file; a restart with it forgets nothing.")
+@click.option("--state", type=click.Path(path_type=Path), help="SQLite file for all that is made here.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port; 0 takes a free one.")
 @click.option(
     "--bind",
@@ -36,6 +37,13 @@ def command() -> None:
 )
 @BROKER
 @BROKER_CAFILE
+@click.option(
+    "--sources",
+    metavar="aws|URL",
+    default="moto",
+    help="Where models and secrets are: real AWS, or a server that speaks S3, SageMaker and Secrets Manager. "
+    "Default: moto's, in this process.",
+)
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
 def serve(
@@ -44,6 +52,7 @@ def serve(
     bind: str,
     broker: str | None,
     broker_cafile: Path | None,
+    sources: str,
     private: bool,
     fmt: str,
 ) -> None:
@@ -51,8 +60,13 @@ def serve(
 
     There is no TLS and no authentication: bind to an address that only your own boards reach.
 
+    A restart with the same --state forgets nothing of Greengrass, IoT and /edge-sim/, but for the values of secrets.
+    What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
+
     Example: edge-sim cloud serve --state cloud.sqlite
     """
+    if sources not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", sources):
+        raise UsageError(f"--sources {sources}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
     from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
 
     stop = threading.Event()
@@ -66,7 +80,15 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     with (
         _address(bind) as address,
-        Cloud(state=state, port=port, address=address, broker=broker, broker_cafile=broker_cafile, died=died) as cloud,
+        Cloud(
+            state=state,
+            port=port,
+            address=address,
+            broker=broker,
+            broker_cafile=broker_cafile,
+            sources=sources,
+            died=died,
+        ) as cloud,
     ):
         about = {
             "http": cloud.http_url,

@@ -106,6 +106,7 @@ class Cloud:
             "AWS_ENDPOINT_URL_IOT": self.http_url,
             "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": self.http_url,
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,  # what the CLI's second version and other SDKs ask first
             "AWS_ACCESS_KEY_ID": TEST_ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": TEST_ACCESS_KEY,
         }

@@ -134,6 +134,10 @@ def test_a_broker_that_is_no_url() -> None:
     refused(edge_sim("cloud", "serve", "--broker", "localhost"), 2, "localhost", "mqtt://")
 
 
+def test_sources_that_are_no_url() -> None:
+    refused(edge_sim("cloud", "serve", "--sources", "localhost:5000"), 2, "localhost:5000", "aws")
+
+
 def test_no_cloud_to_print_the_environment_of(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "env"]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}

@@ -470,7 +470,7 @@ def test_the_exports_name_every_endpoint(cloud: Cloud) -> None:
     exports = cloud.exports()
     assert exports["AWS_ENDPOINT_URL_GREENGRASS"] == cloud.http_url
     assert exports["AWS_ENDPOINT_URL_S3"].startswith("http://127.0.0.1:")
-    assert exports["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert exports["AWS_DEFAULT_REGION"] == exports["AWS_REGION"] == "us-east-1"
 
 
 def test_code_is_taken_when_it_is_registered(cloud: Cloud, tmp_path: Path) -> None:
