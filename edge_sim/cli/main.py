@@ -6,8 +6,10 @@ help therefore stands here.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
+import io
 import keyword
 import os
 import sys
@@ -35,6 +37,9 @@ _COMMANDS = {
     "snapshot-script": "The script that lists a real board, for drift.",
     "validate": "What V1 would have refused of a definition, with file and line.",
 }
+
+_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+"""What the system says when it, and not this program, is at fault."""
 
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
@@ -78,6 +83,9 @@ def edge_sim() -> None:
 def main() -> None:
     """Run the command line and exit with the documented status."""
     interrupts.answer_once()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without "→" must not end a run in a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = edge_sim.main(standalone_mode=False)
     except EdgeSimError as error:
@@ -95,9 +103,13 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
-    except BrokenPipeError:  # the reader of our output went away: nothing left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+    except OSError as error:  # of a reader that went away click has made status 1
+        if error.errno not in _ENVIRONMENT:
+            raise
+        if sys.stdout is not None:  # the interpreter's last flush must not fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(_no_room(error).explained(), err=True)
+        status = 6
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -107,6 +119,11 @@ def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
     return UnsupportedEnvironmentError(
         f"this command needs the package {error.name}, which is not installed", hint=hint
     )
+
+
+def _no_room(error: OSError) -> EdgeSimError:
+    what = error.filename or "the output, or a file that was being made"
+    return UnsupportedEnvironmentError(f"{what}: {error.strerror}", hint="TMPDIR says where a run makes its files.")
 
 
 if __name__ == "__main__":
