@@ -7,6 +7,7 @@ not verified: the port is a loopback one.
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ class App:
             return await self._call(request, path, query)
         except ApiError as error:
             return error_answer(error)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return error_answer(ApiError("InternalFailure", f"edge-sim cannot write: {error.strerror}.", 507))
             _log.exception("%s %s failed", request.method, path)
             return error_answer(ApiError("InternalFailure", "The request failed because of an error in edge-sim.", 500))
 

@@ -17,13 +17,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from edge_sim import interrupts
-from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
 _READY_S = 30.0
 _ENDING_S = 10.0
@@ -139,14 +140,18 @@ class CloudProcess:
 
     def _control(self, method: str, path: str, body: object) -> bytes:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-        kind = "application/gzip" if isinstance(body, bytes) else "application/json"
-        request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": kind})
+        form = "application/gzip" if isinstance(body, bytes) else "application/json"
+        request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": form})
         try:
             with _DIRECTLY.open(request, timeout=60) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
-            told = error.read().decode(errors="replace")
-            raise InvalidDefinitionError(_message(told) or f"{path}: HTTP {error.code}") from error
+            told = _body(error.read())
+            text = str(told.get("message") or f"{path}: HTTP {error.code}")
+            if error.code == HTTPStatus.INSUFFICIENT_STORAGE:
+                raise UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.") from error
+            kind = InvalidDefinitionError if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else EdgeSimError
+            raise kind(text, hint=told.get("hint")) from error
         except OSError as error:
             self.explain()
             raise UnsupportedEnvironmentError(f"the local cloud at {self.http} does not answer: {error}") from error
@@ -176,12 +181,12 @@ class CloudProcess:
         return told[-2000:] or None
 
 
-def _message(text: str) -> str:
+def _body(text: bytes) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except ValueError:
-        return text[:500]
-    return str(body.get("Message") or body.get("message") or "") if isinstance(body, dict) else ""
+        return {"message": text[:500].decode(errors="replace")}
+    return body if isinstance(body, dict) else {}
 
 
 def _die_with_parent() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from edge_sim.cloud import server
 from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.greengrass import deployments
 from edge_sim.cloud.jobs import device
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.runs import cloudprocess
 from edge_sim.runs.aws import Aws
 from tests.waiting import until
@@ -53,6 +56,29 @@ def test_nothing_is_left_of_a_cloud_that_is_killed(tmp_path: Path, monkeypatch: 
         assert cloud._process is not None
         cloud._process.kill()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a file system of its own, to fill")
+def test_a_full_disk_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_bytes(os.urandom(1 << 20))
+    (tmp_path / "disk").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(tmp_path / "disk")], check=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk"))
+    source = {"uri": "s3://bucket/model.zip", "path": str(tmp_path / "model"), "format": "zip"}
+    try:
+        with pytest.raises(UnsupportedEnvironmentError, match="No space left"), cloudprocess.CloudProcess() as cloud:
+            cloud.load_sources([source])
+    finally:
+        subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+
+
+def test_a_refusal_comes_with_its_hint(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InvalidDefinitionError) as caught, cloudprocess.CloudProcess() as cloud:
+        cloud.load_sources([{"uri": "s3://bucket/model", "path": str(tmp_path / "model")}])
+    assert caught.value.hint == 'Add "format", or let the key end in .tar.gz or .zip.'
 
 
 @pytest.mark.parametrize(
