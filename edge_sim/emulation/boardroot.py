@@ -18,6 +18,7 @@ import edge_sim
 from edge_sim.emulation import boarddevices
 from edge_sim.emulation.boarddevices import BoardDevice, DeviceBacking
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import Node
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Item:
     source: str | None = None
     target: str | None = None
     named: str | None = None
+
+    @property
+    def node(self) -> Node:
+        """The item as ``lstat`` on the board shows it."""
+        mode = 0o777 if self.type == "link" else self.mode
+        return Node(type=self.type, uid=self.uid, gid=self.gid, mode=mode, target=self.target)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

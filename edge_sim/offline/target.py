@@ -59,12 +59,10 @@ def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Targe
     paths = dict(facts.paths)
     for file in files:
         for item in laid(file, profile):
-            mode = 0o777 if item.type == "link" else item.mode
-            node = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
             path = resolve(paths, posixpath.dirname(item.path)).rstrip("/") + f"/{posixpath.basename(item.path)}"
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
-            paths[path] = node
+            paths[path] = item.node
     return Target(name=profile.name, facts=replace(facts, paths=paths))
 
 

@@ -29,7 +29,7 @@ from edge_sim.emulation.containers import options, storage, tree
 from edge_sim.emulation.containers.engine import sets_firewall
 from edge_sim.emulation.containers.program import ContainerProgram, completed, started
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ class DockerBoard:
         absent = {device.path for device in self.profile.devices} - {device.path for device in self._plan.devices}
         paths = {path: node for path, node in facts.paths.items() if path not in absent}
         for item in tree.items(self.profile, self._plan):
-            mode = 0o777 if item.type == "link" else item.mode
-            paths[item.path] = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
+            paths[item.path] = item.node
         return replace(facts, paths=paths)
 
     def __enter__(self) -> DockerBoard:

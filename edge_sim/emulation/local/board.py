@@ -21,7 +21,7 @@ from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
 from edge_sim.emulation.local.keeper import Keeper, RefusedError
 from edge_sim.emulation.local.program import Program
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
@@ -219,9 +219,7 @@ def _facts(profile: DeviceProfile, plan: boardroot.BoardPlan) -> HostFacts:
     absent = {device.path for device in profile.devices} - {device.path for device in plan.devices}
     paths = {path: node for path, node in facts.paths.items() if path not in absent}
     for item in plan.items:
-        mode = 0o777 if item.type == "link" else item.mode
-        node = Node(type=item.type, uid=item.uid, gid=item.gid, mode=mode, target=item.target)
-        paths[item.path] = node
+        paths[item.path] = item.node
         if item.named:
-            paths[item.named] = node
+            paths[item.named] = item.node
     return replace(facts, paths=paths)
