@@ -163,13 +163,18 @@ def _checked(resource: Resource, secret: Mapping[str, Any]) -> str:
     """Return the secret's ARN; what came must be what the resource names, with all its labels."""
     assert isinstance(resource.data, Secret)  # noqa: S101 - the caller has chosen
     versions = secret.get("Versions")
-    if secret.get("ARN") != resource.data.arn or not isinstance(versions, list):
+    named = secret.get("ARN") == resource.data.arn
+    if not (named and isinstance(versions, list) and all(map(_is_version, versions))):
         raise InvalidDefinitionError(f"resource {resource.id}: what came is not the secret {resource.data.arn}")
-    there = {label for version in versions for label in version.get("VersionStages", ())}
+    there = {label for version in versions for label in version["VersionStages"]}
     missing = [label for label in (CURRENT, *resource.data.staging_labels) if label not in there]
     if missing:
         raise InvalidDefinitionError(f"resource {resource.id}: no version of its secret is labelled {missing[0]}")
     return resource.data.arn
+
+
+def _is_version(version: object) -> bool:
+    return isinstance(version, Mapping) and isinstance(version.get("VersionStages"), list)
 
 
 def _text(data: bytes) -> str:
