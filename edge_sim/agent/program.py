@@ -35,13 +35,12 @@ def run(root: Path, config: Path) -> None:
 
     def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
         from edge_sim.agent.deployment import secrets
-        from edge_sim.agent.deployment.deployer import deploy
+        from edge_sim.agent.deployment.deployer import deploy, group_of
         from edge_sim.agent.host import LinuxHost
-        from edge_sim.greengrass import groupfile
         from edge_sim.greengrass.plan import paths_of_interest
         from edge_sim.limits import Limits
 
-        group = groupfile.decode(document.get("Group") or {})
+        group = group_of(document)
         seen = facts(paths_of_interest(group, settings.greengrass_root))
         limits = settings.packages or Limits()
         result = deploy(document, root, seen, LinuxHost(root), limits=limits, fetch_secret=secrets.fetch)

@@ -53,10 +53,7 @@ def deploy(
     an archive refuses), DownloadError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another
     deployment at work, something in the way).
     """
-    body = document.get("Group")
-    if not isinstance(body, Mapping):
-        raise InvalidDefinitionError("the deployment document has no Group")
-    group = groupfile.decode(body)
+    group = group_of(document)
     refuse(group, facts)
     wanted = packages(group, facts)
     urls = sources(document, wanted)
@@ -74,7 +71,7 @@ def deploy(
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
 
     def stage(changeover: Changeover) -> Result:
-        result = Preparation(means, changeover).stage(group, wanted, urls, group_file(body))
+        result = Preparation(means, changeover).stage(group, wanted, urls, group_file(document["Group"]))
         secrets.stage(changeover, group, sealed)
         return result
 
@@ -85,6 +82,14 @@ def deploy(
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
         ) from error
+
+
+def group_of(document: Mapping[str, Any]) -> Group:
+    """Return the group that a deployment document is about. Raises InvalidDefinitionError."""
+    body = document.get("Group")
+    if not isinstance(body, Mapping):
+        raise InvalidDefinitionError("the deployment document has no Group")
+    return groupfile.decode(body)
 
 
 def group_file(body: Mapping[str, Any]) -> bytes:
