@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,12 @@ def mounted(place: Path, *how: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True, timeout=60)
+        for _ in range(100):  # busy for a moment: a loop device lets its file go late
+            if subprocess.run(["umount", str(place)], capture_output=True, timeout=60).returncode == 0:
+                break
+            time.sleep(0.1)
+        else:
+            subprocess.run(["umount", str(place)], check=True, timeout=60)
 
 
 @contextmanager
