@@ -27,7 +27,7 @@ from edge_sim import interrupts
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 
 _READY_S = 120.0
-"""A processor that is itself emulated takes over a minute to import boto3 and moto; one that ends early is noticed at once."""
+"""An emulated processor takes over a minute to import boto3 and moto; a cloud that ends early is noticed at once."""
 _ENDING_S = 10.0
 """How long a cloud that answers no more may take to end, and to tell why."""
 _STOP_S = 45.0
