@@ -21,6 +21,7 @@ _BLANK = frozenset(" \t\r\n")
 _NEXT = re.compile(r"[ \t\r\n]*([,\]}])[ \t\r\n]*")
 _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 """The usual case in one step: a key without escapes, and the colon."""
+_NEXT_MEMBER = re.compile(rf"[ \t\r\n]*,[ \t\r\n]*{_PLAIN_KEY.pattern}")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?Infinity|NaN")
@@ -109,6 +110,10 @@ class _Scanner:
         """After a value: close what ends here, and go on to the next member."""
         while self.stack:
             closing = "}" if isinstance(self.stack[-1], Object) else "]"
+            member = _NEXT_MEMBER.match(self.text, at) if closing == "}" else None
+            if member:
+                self.key, self.key_at = member[1], member.start(1) - 1
+                return member.end()
             match = _NEXT.match(self.text, at)
             if match is None or match[1] not in (",", closing):
                 return self._fail(self._skip(at), f"',' or '{closing}'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from edge_sim.greengrass.model import is_open, text, truth, whole_number
 from edge_sim.report import Finding, Phase
@@ -19,8 +19,8 @@ class ObjectReader:
     def __init__(self, value: object, path: str, findings: list[Finding] | None = None) -> None:
         self.path = path
         self.findings: list[Finding] = [] if findings is None else findings
-        self.value: Mapping[str, object] = value if isinstance(value, Mapping) else {}
-        if not isinstance(value, Mapping):
+        self.value: dict[str, object] = value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
             self.fault(f"must be an object, not {told(value)}")
 
     def fault(
@@ -106,7 +106,7 @@ class ObjectReader:
         """Yield readers of the objects of a list; what is none is noted and passed over."""
         for index, item in enumerate(self.items(key)):
             reader = ObjectReader(item, f"{self.path}.{key}[{index}]", self.findings)
-            if isinstance(item, Mapping):
+            if isinstance(item, dict):
                 yield reader
 
 
