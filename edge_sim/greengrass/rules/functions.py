@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function, RunAs
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, whole_number
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.paths import CONTROL
@@ -20,6 +20,8 @@ TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
 _SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:[\w$-]+)?")
 STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
+_SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+)?")
+_MIN_SPOOL_BYTES = 262144
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -139,6 +141,23 @@ def control_characters(case: Case) -> Iterator[Fault]:
             yield Fault(path=path, message=message, function=function.id)
 
 
+@rule(
+    "spool-size",
+    phase="run",
+    aws_text="Spool size should be at least 262144 bytes.",
+    source=f"{TROUBLE}; gg-core.md",
+    hint="The core software does not start with it: leave GG_CONFIG_MAX_SIZE_BYTES out for 2.5 MB.",
+)
+def spool_size(case: Case) -> Iterator[Fault]:
+    """The queue of GGCloudSpooler (GG_CONFIG_MAX_SIZE_BYTES) has at least 262144 bytes."""
+    for function in case.group.functions:
+        size = function.variables.get("GG_CONFIG_MAX_SIZE_BYTES", str(_MIN_SPOOL_BYTES))
+        too_small = (whole_number(size) or 0) < _MIN_SPOOL_BYTES and not is_open(size)
+        if too_small and _SPOOLER.fullmatch(function.arn):
+            message = f"function {function.id}: a queue of {size!r} bytes is too small for the core to start"
+            yield _environment(function, "Variables.GG_CONFIG_MAX_SIZE_BYTES", message)
+
+
 @rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
 def encoding_type(case: Case) -> Iterator[Fault]:
     """EncodingType is json or binary."""
@@ -234,7 +253,7 @@ def memory_unit(case: Case) -> Iterator[Fault]:
     "access-sysfs",
     aws_text="Access Sysfs configuration for function with arn <function-arn> is not allowed in "
     "IsolationMode=NoContainer.",
-    source=f"{TROUBLE}; whether an explicit false was refused as well is not known, it passes here",
+    source=f"{TROUBLE}: true is refused, an explicit false is not",
     hint="Without container the function sees the board's /sys anyway.",
 )
 def access_sysfs(case: Case) -> Iterator[Fault]:
@@ -296,6 +315,7 @@ RULES: tuple[Rule, ...] = (
     system_functions,
     environment_keys,
     control_characters,
+    spool_size,
     encoding_type,
     executable_arns,
     executables,
