@@ -20,8 +20,8 @@ _MODEL = "botocore greengrass 2017-06-07"
 _KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscriptions": "subscription"} | {
     "Connectors": "connector"
 }
-_THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:thing/[^\0- ]+")
-_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]*:[^:]*:cert/[^\0- ]+")
+_THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/[^\0- ]+")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:cert/[^\0- ]+")
 DOCKER = re.compile(r":/connectors/DockerApplicationDeployment/")
 _PARTY = re.compile(
     r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
