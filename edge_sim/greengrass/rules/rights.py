@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import Access, computed
+from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, containers_own, effective_permission
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
@@ -54,38 +55,73 @@ def shared_group(case: Case) -> Iterator[Fault]:
 
     The GID of ggc_group, and of any other name, takes a board (--profile).
     """
-    facts = case.facts or _ANY_BOARD
+    for function, resource, gid in _reached(case, case.facts or _ANY_BOARD, by_local_resource=False):
+        yield _unattached(
+            function,
+            resource,
+            f"function {function.id} reaches model {resource.id} by its group {gid}, without being attached to it",
+        )
+
+
+@board_rule(
+    "shared-local-group",
+    severity="warning",
+    phase="run",
+    source=f"ours: {ML} tells of the group that a function runs as; whether V1 looked at those that a device or "
+    "volume lends is not known",
+    hint="Attach the resource, or give it a group of its own.",
+)
+def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A function reaches a model by the group that a device or volume lends it (AutoAddGroupOwner, GroupOwner)."""
+    for function, resource, gid in _reached(case, facts, by_local_resource=True):
+        yield _unattached(
+            function,
+            resource,
+            f"function {function.id} reaches model {resource.id}, which is not attached to it, by the group {gid} that "
+            "a device or volume lends it",
+        )
+
+
+def _reached(case: Case, facts: HostFacts, *, by_local_resource: bool) -> Iterator[tuple[Function, Resource, int]]:
+    """Yield each function with the models that it reaches by a group alone, and the GID."""
     owners = [
         (r, r.data.owner, facts.gid(r.data.owner.group_owner or ""))
         for r in case.group.resources
         if isinstance(r.data, Model) and r.data.owner
     ]
     for number, function in enumerate(case.group.functions):
-        uid, gids = _ids(case, number)
+        attached = case.attached_ids[number]
+        uid, gids, lent = _ids(case, number, {gid for resource, _, gid in owners if resource.id in attached})
         if uid == 0:
             continue
-        attached = case.attached_ids[number]
         named = {owner.group for resource, owner, _ in owners if resource.id in attached}
+        reached = lent if by_local_resource else gids
         for resource, owner, gid in owners:
             # A group shared with an attached model is the business of model-shared-owner.
-            if gid in gids and resource.id not in attached and owner.group not in named:
-                yield Fault(
-                    path=resource.path,
-                    message=f"function {function.id} reaches model {resource.id} by its group {gid}, without being "
-                    "attached to it",
-                    resource=resource.id,
-                    function=function.id,
-                    values={"function-arn": function.arn, "resource-id": resource.id},
-                )
+            if gid is not None and gid in reached and resource.id not in attached and owner.group not in named:
+                yield function, resource, gid
 
 
-def _ids(case: Case, number: int) -> tuple[int | None, set[int]]:
-    """Return a function's UID and all of its GIDs; without the board's accounts, those that the definition states."""
+def _unattached(function: Function, resource: Resource, message: str) -> Fault:
+    return Fault(
+        path=resource.path,
+        message=message,
+        resource=resource.id,
+        function=function.id,
+        values={"function-arn": function.arn, "resource-id": resource.id},
+    )
+
+
+def _ids(case: Case, number: int, of_models: set[int | None]) -> tuple[int | None, set[int | None], set[int]]:
+    """Return a function's UID, its GIDs by RunAs and attached models, and those that local resources lend it.
+
+    Without the board's accounts, it is what the definition states.
+    """
     who, function = case.identities[number], case.group.functions[number]
     if isinstance(who, Identity):
-        return who.uid, {who.gid, *who.groups}
-    gid = case.asked_gid(function)
-    return case.asked_uid(function), set() if gid is None else {gid}
+        gids = {who.gid, *of_models}
+        return who.uid, gids, set(who.groups) - gids
+    return case.asked_uid(function), {case.asked_gid(function)}, set()
 
 
 def _mount(a: Attachment) -> Mount:
@@ -129,4 +165,4 @@ def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault
     )
 
 
-RULES: tuple[Rule, ...] = (local_access, shared_group)
+RULES: tuple[Rule, ...] = (local_access, shared_group, shared_local_group)

@@ -556,3 +556,12 @@ def test_a_gid_and_a_name_of_one_group_are_found_on_the_board() -> None:
 def test_a_local_group_owner_is_a_name_even_when_it_is_digits() -> None:
     found = rules.check(of(group([device(GroupOwner="20")], [])), full_board())
     assert ids(found) == ["group-exists"]
+
+
+def test_a_group_that_a_device_lends_is_a_warning_and_refuses_nothing() -> None:
+    resources = [s3(owner=owner("20")), device(AutoAddGroupOwner=True)]
+    functions = [function("c", ("serial", "rw"), isolation=C), function("n", ("model", None))]
+    made = of(group(resources, functions))
+    told = [(f.id, f.severity, f.function) for f in rules.check(made, full_board())]
+    assert told == [("shared-local-group", "warning", "c")]
+    assert rules.refusals(made, full_board()) == []
