@@ -22,6 +22,7 @@ _KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscripti
 }
 _THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/[^\0- ]+")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:cert/[^\0- ]+")
+_CONNECTOR = re.compile(r"arn:aws[a-z-]*:greengrass:[^:]+:[^:]*:/connectors/[^/]+/versions/[0-9]+")
 DOCKER = re.compile(r":/connectors/DockerApplicationDeployment/")
 _PARTY = re.compile(
     r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
@@ -68,6 +69,16 @@ def things(case: Case) -> Iterator[Fault]:
                 if arn is not None and not form.fullmatch(arn) and not is_open(arn):
                     message = f"{_KINDS[member]} {entry.get('Id')}: {arn!r} is not the ARN of {what}"
                     yield Fault(path=f"{path}.{key}", message=message)
+
+
+@rule("connector-arn", source=f"connectors.md; {_MODEL}", hint="…:greengrass:REGION::/connectors/NAME/versions/NUMBER")
+def connector_arns(case: Case) -> Iterator[Fault]:
+    """A connector is named by the ARN of one of its versions."""
+    for path, entry in entries(case, "Connectors"):
+        arn = text(entry.get("ConnectorArn"))
+        if arn is not None and not _CONNECTOR.fullmatch(arn) and not is_open(arn):
+            message = f"connector {entry.get('Id')}: {arn!r} is not the ARN of a connector's version"
+            yield Fault(path=f"{path}.ConnectorArn", message=message)
 
 
 @rule("device-total", source=_QUOTAS)
@@ -188,6 +199,7 @@ RULES: tuple[Rule, ...] = (
     identifiers,
     unique_ids,
     things,
+    connector_arns,
     devices,
     subscriptions,
     cloud_subscriptions,
