@@ -17,7 +17,9 @@ import yaml
 
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.forms import BUNDLE, IGNORE_LIST
+from edge_sim.definitions.tree import MAX_DEPTH
 from edge_sim.definitions.yamlwords import is_text
+from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import model
 
 _WIDTH = 120
@@ -29,7 +31,7 @@ def dump(definition: Definition) -> str:
 
 
 def canonical(definition: Definition) -> dict[str, Any]:
-    """Return the canonical bundle as plain values."""
+    """Return the canonical bundle as plain values. Raises InvalidDefinitionError for one too deep to be read again."""
     bundle: dict[str, Any] = {BUNDLE: 1}
     if definition.group.arn:
         bundle["arn"] = definition.group.arn
@@ -41,7 +43,14 @@ def canonical(definition: Definition) -> dict[str, Any]:
     if definition.ignored:
         entries = [{"rule": e.rule, "path": e.path, "reason": e.reason} for e in definition.ignored]
         bundle[IGNORE_LIST] = entries
+    if _depth(bundle) > MAX_DEPTH:
+        raise InvalidDefinitionError(f"{definition.files[0]}: in the canonical form deeper than {MAX_DEPTH} levels")
     return bundle
+
+
+def _depth(value: object) -> int:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if members is None else 1 + max(map(_depth, members), default=0)
 
 
 def _ordered(value: object, shape: model.Shape) -> Any:

@@ -365,3 +365,16 @@ class _LongForms(yaml.SafeLoader):
 
 
 _LongForms.add_multi_constructor("!", lambda loader, suffix, node: {f"Fn::{suffix}": str(node.value)})
+
+
+def test_what_is_written_can_be_read_again_however_deep(tmp_path: Path) -> None:
+    def written(levels: int) -> str:
+        (tmp_path / "a.json").write_text(f'{{"Resources": {"[" * levels}{"]" * levels}}}')
+        return dump(read(tmp_path / "a.json"))
+
+    for levels in (1, 61, 62):
+        text = written(levels)
+        (tmp_path / "b.yaml").write_text(text)
+        assert dump(read(tmp_path / "b.yaml")) == text
+    with pytest.raises(InvalidDefinitionError, match="in the canonical form deeper than 64 levels"):
+        written(63)
