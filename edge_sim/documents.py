@@ -11,6 +11,7 @@ YAML is imported when it is used: the program on the board reads none.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import functools
 import json
@@ -49,7 +50,9 @@ def read_text(path: Path) -> str:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidDefinitionError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error
+        wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        hint = "It is UTF-16, as PowerShell's > writes it: save it as UTF-8." if wide else None
+        raise InvalidDefinitionError(f"{path}: not a text file (byte {error.start} is not UTF-8)", hint=hint) from error
     if "\0" in text:
         raise InvalidDefinitionError(f"{path}: not a text file (it holds zero bytes)")
     return text

@@ -73,7 +73,9 @@ def _verdict(
         if fmt == "text":
             raise
         match = _PLACE.fullmatch(error.brief)
-        file, line, column, message = match.groups() if match else (str(paths[0]), "1", "1", error.brief)
+        named = error.brief.partition(": ")[0]
+        whole = named if Path(named).is_file() else str(paths[0])
+        file, line, column, message = match.groups() if match else (whole, "1", "1", error.brief)
         return unreadable(Path(file), int(line), int(column), message, error.hint)
     definition, facts, notes = boards(definition, profiles)
     verdict = judge(definition, facts, version=version, settings=settings)

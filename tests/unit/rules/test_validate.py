@@ -187,6 +187,15 @@ def test_the_place_of_what_cannot_be_read_is_told_from_the_text_about_it(tmp_pat
     assert found["message"] == "the tag !x:7:7: is not known here"
 
 
+def test_of_several_files_the_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("Resources: []\n")
+    (tmp_path / "wide.json").write_text('{"Functions": []}', encoding="utf-16")
+    for arguments in (("good.yaml", "wide.json"), (".",)):
+        [found] = findings(*arguments, cwd=tmp_path)["findings"]
+        assert (found["id"], found["file"], found["line"]) == ("unreadable", "wide.json", 1)
+        assert "PowerShell" in found["hint"]
+
+
 def test_bad_arguments_are_usage_errors(group: Path) -> None:
     for arguments in (
         ["nowhere.yaml"],
