@@ -44,6 +44,7 @@ def together(found: Sequence[Source]) -> Definition:
     marks = {path: place for one in found for path, place in one.part.places.items()}
     findings = [f for one in found for f in _findings(one, paths, marks)]
     findings += [f for one in found for f in _unknown(one, marks)]
+    findings += [f for one in found for f in one.part.findings]
     group, faults = parse.group(sections)
     del faults["subscriptions"]  # ``shapes`` tells those
     code, artifacts = _built(found)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from edge_sim.definitions.tree import Array, Object, Position, like
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import SECTIONS
+from edge_sim.report import Finding
 
 BUNDLE, IGNORE_LIST = "edgeSimGroup", "x-edge-sim-ignore"
 _WRAPPERS = {"InitialVersion": "Create{}Definition", "Definition": "Get{}DefinitionVersion"}
@@ -39,6 +40,8 @@ class Part:
     """Members that belong nowhere: holder and key."""
     code: dict[str, FunctionCode] = field(default_factory=dict)
     """What the file knows of the functions' code, by their Id."""
+    findings: list[Finding] = field(default_factory=list)
+    """What only this form can tell: of a template's references."""
     places: dict[str, Position] = field(default_factory=dict)
     """Where in the file it says so, by the JSON path of what a finding is about."""
 

@@ -38,6 +38,18 @@ def function_code(top: Object, arn: object, resolver: Resolver) -> tuple[Functio
     return None
 
 
+def unqualified(top: Object, arn: object) -> str | None:
+    """Return what a resolved FunctionArn is when it is a function of the template without version or alias."""
+    names = _references(arn)
+    if not names or _object(top["Resources"], names[0]).get("Type") not in _FUNCTIONS:
+        return None
+    told = {
+        f"${{Ref:{names[0]}}}": "a function's name",
+        f"${{GetAtt:{names[0]}.Arn}}": "the ARN of no version or alias",
+    }
+    return told.get(str(arn))
+
+
 def _references(value: object) -> list[str]:
     return REFERENCE.findall(value) if isinstance(value, str) else []
 

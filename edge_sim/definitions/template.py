@@ -13,10 +13,12 @@ from typing import Any
 
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.intrinsics import REFERENCE, Resolver
-from edge_sim.definitions.lambdas import function_code
+from edge_sim.definitions.lambdas import function_code, unqualified
 from edge_sim.definitions.tree import Array, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape, text
+from edge_sim.greengrass.rules.functions import qualified
+from edge_sim.report import Finding
 
 _TYPE = re.compile(r"(?:AWS::Greengrass|NSP::GrassFormation)::(\w+?)(Definition)?(Version)?")
 
@@ -64,6 +66,8 @@ def _code(top: Object, part: Part, resolver: Resolver, defaults: Mapping[str, An
     """Note what the template says of the Lambda functions that the group's refer to."""
     functions = part.sections["functions"].get("Functions") if "functions" in part.sections else None
     for index, function in enumerate(functions if isinstance(functions, Array) else ()):
+        if isinstance(function, Object) and (what := unqualified(top, function.get("FunctionArn"))):
+            part.findings.append(_unqualified(function, index, what))
         found = function_code(top, function.get("FunctionArn"), resolver) if isinstance(function, Object) else None
         if found:
             code, place = found
@@ -72,6 +76,20 @@ def _code(top: Object, part: Part, resolver: Resolver, defaults: Mapping[str, An
             own = function.get("FunctionConfiguration")
             if not (isinstance(own, Object) and "FunctionRuntimeOverride" in own):
                 part.places[f"$.Functions[{index}].FunctionConfiguration.FunctionRuntimeOverride"] = place
+
+
+def _unqualified(function: Object, index: int, what: str) -> Finding:
+    message = f"function {text(function.get('Id'))}: {function['FunctionArn']} is {what}"
+    return Finding(
+        id=qualified.id,
+        severity=qualified.severity,
+        phase=qualified.phase,
+        path=f"$.Functions[{index}].FunctionArn",
+        message=message,
+        source=qualified.source,
+        hint=qualified.hint,
+        function=text(function.get("Id")),
+    )
 
 
 def _greengrass(resources: Object) -> Iterator[tuple[str, str, Object]]:

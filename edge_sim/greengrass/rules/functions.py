@@ -24,6 +24,8 @@ _SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+
 _MIN_SPOOL_BYTES = 262144
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
+_DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
+"""An ARN that has no version or alias, whatever a template's values are."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL_KB = 4 * 1024
 _MAX_INTEGER = 2**31 - 1
@@ -79,7 +81,7 @@ def total(case: Case) -> Iterator[Fault]:
 def qualified(case: Case) -> Iterator[Fault]:
     """A FunctionArn names a version or an alias; $LATEST was not supported."""
     for function in case.group.functions:
-        if _is_special(function.arn) or is_open(function.arn):
+        if _is_special(function.arn) or (is_open(function.arn) and not _DECIDED.fullmatch(function.arn)):
             continue
         match = _QUALIFIED.fullmatch(function.arn)
         if match is None or match[1] == "$LATEST":

@@ -97,3 +97,30 @@ def test_the_group_s_own_override_counts(tmp_path: Path) -> None:
         "function f: runtime python4 was never V1's",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("arn", "told"),
+    [
+        ("!GetAtt Reader.Arn", "function f: ${GetAtt:Reader.Arn} is the ARN of no version or alias"),
+        ("!Ref Plain", "function f: ${Ref:Plain} is a function's name"),
+        (
+            '!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:reader"',
+            "function f: 'arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:reader' is no function's ARN",
+        ),
+        ('!Sub "arn:aws:lambda:${AWS::Region}:1:function:reader:$LATEST"', None),
+        ('!Sub "arn:aws:lambda:${AWS::Region}:1:function:${Name}"', ""),
+        ('!Sub "arn:aws:lambda:${AWS::Region}:1:function:reader:${Alias}"', ""),
+        ('!Sub "${Native.Arn}:1"', ""),
+        ("!Ref Reader.Alias", ""),
+        ("!Ref PlainVersion", ""),
+    ],
+)
+def test_a_function_without_version_or_alias_is_told_where_it_is_sure(
+    tmp_path: Path, arn: str, told: str | None
+) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE.replace("ARN", arn))
+    found = [one for one in judge(read(path), {}).errors if one.finding.id == "function-version"]
+    assert len(found) == (told != "")
+    assert all(one.position is not None and one.finding.message.startswith(told or "") for one in found)
