@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_BYTES = 4 * 1024 * 1024
+_LONGEST = 600
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
 _UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
 _PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
@@ -91,6 +92,8 @@ class Place:
         hints += [f"Allowed: {', '.join(words)}."] if words else []
         mark = self.node.start_mark
         where = f"{self.file}:{mark.line + 1}:{mark.column + 1}: {self.name}{': ' if self.name else ''}"
+        if len(problem) > _LONGEST:  # some value of a megabyte
+            problem = f"{problem[: _LONGEST // 2]} … {problem[-_LONGEST // 2 :]}"
         raise InvalidDefinitionError(where + problem, hint=hint or " ".join(hints) or None)
 
     def mapping(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:

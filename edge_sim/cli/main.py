@@ -17,7 +17,7 @@ import sys
 import click
 
 from edge_sim import __version__, interrupts
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
 
 _COMMANDS = {
     "access": "Which function may open what, why, and what would change it.",
@@ -38,8 +38,10 @@ _COMMANDS = {
     "validate": "What V1 would have refused of a definition, with file and line.",
 }
 
-_ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
-"""What the system says when it, and not this program, is at fault."""
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
+"""What the system says when the machine, or a name that was given, is at fault and not this program."""
+_LONG = 300
 
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
@@ -104,12 +106,13 @@ def main() -> None:
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
     except OSError as error:  # of a reader that went away click has made status 1
-        if error.errno not in _ENVIRONMENT:
+        if error.errno not in (*_MACHINE, *_NAMES):
             raise
         if sys.stdout is not None:  # the interpreter's last flush must not fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(_no_room(error).explained(), err=True)
-        status = 6
+        told = _explained(error)
+        click.echo(told.explained(), err=True)
+        status = told.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -121,9 +124,12 @@ def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
     )
 
 
-def _no_room(error: OSError) -> EdgeSimError:
-    what = error.filename or "the output, or a file that was being made"
-    return UnsupportedEnvironmentError(f"{what}: {error.strerror}", hint="TMPDIR says where a run makes its files.")
+def _explained(error: OSError) -> EdgeSimError:
+    what = str(error.filename or "the output, or a file that was being made")
+    text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
+    if error.errno in _NAMES:
+        return UsageError(text)
+    return UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.")
 
 
 if __name__ == "__main__":

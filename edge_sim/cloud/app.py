@@ -66,6 +66,8 @@ class App:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return error_answer(ApiError("InternalFailure", f"edge-sim cannot write: {error.strerror}.", 507))
+            if isinstance(error, PermissionError):  # a source, or code, that this user may not read
+                return error_answer(ApiError("InvalidRequest", f"{error.filename}: {error.strerror}", 400))
             _log.exception("%s %s failed", request.method, path)
             return error_answer(ApiError("InternalFailure", "The request failed because of an error in edge-sim.", 500))
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
+from edge_sim import folders
 from edge_sim.errors import InvalidDefinitionError
 
 Format = Literal["tar.gz", "zip"]
@@ -49,7 +50,7 @@ def packed(folder: Path, form: Format) -> Iterator[Path]:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Every path below a folder, parents first; what is neither file, folder nor link is refused."""
-    for path in sorted(folder.rglob("*"), key=lambda found: found.relative_to(folder).parts):
+    for path in folders.below(folder):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
             raise InvalidDefinitionError(f"{path}: only files, folders and links can be packed")

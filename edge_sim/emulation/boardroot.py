@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import edge_sim
+from edge_sim import folders
 from edge_sim.emulation import boarddevices
 from edge_sim.emulation.boarddevices import BoardDevice, DeviceBacking
 from edge_sim.errors import InvalidDefinitionError
@@ -136,7 +137,7 @@ def laid(file: BoardFile, profile: DeviceProfile) -> Iterator[Item]:
     if file.copy is None:
         yield Item(path=file.path, type="directory", uid=uid, gid=gid, mode=file.directory_mode)
         return
-    sources = [file.copy, *sorted(file.copy.rglob("*"))] if file.copy.is_dir() else [file.copy]
+    sources = [file.copy, *folders.below(file.copy)] if file.copy.is_dir() else [file.copy]
     for source in sources:
         path = str(top / source.relative_to(file.copy))
         kind = source.lstat().st_mode

@@ -167,7 +167,11 @@ def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tu
 def _existing(place: Place, *, folder: bool | None = None) -> Path:
     """Return the path written at a place, relative to the scenario's file; it must be there."""
     path = place.file.parent / place.text(what="a path relative to this file")
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:  # a name that is too long, a folder above that may not be searched
+        place.fail(f"{path}: {error.strerror}")
+    if not found:
         place.fail(f"{path}: no such file or folder")
     if not (path.is_dir() or path.is_file()):  # opening a FIFO would wait for somebody to write
         place.fail(f"{path}: neither a file nor a folder")

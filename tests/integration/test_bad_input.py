@@ -58,6 +58,11 @@ def test_no_such_scenario(tmp_path: Path) -> None:
     refused(edge_sim("run", str(tmp_path / "nowhere")), 2, "nowhere")
 
 
+def test_a_name_that_no_file_can_have() -> None:
+    refused(edge_sim("run", "x" * 5000), 2, "xxx…", "File name too long")
+    refused(edge_sim("run", str(EXAMPLE), "--profile", "x/" * 5000), 2, "too long")
+
+
 def test_an_unknown_profile_and_what_was_meant() -> None:
     done = edge_sim("run", str(EXAMPLE), "--profile", "raspbery-pi-3")
     refused(done, 2, "raspbery-pi-3")

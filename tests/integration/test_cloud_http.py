@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from edge_sim import folders
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.cloud_client import client, message, register_code, send
@@ -49,6 +51,19 @@ def test_a_bad_body_is_a_bad_request(cloud: Cloud, body: bytes) -> None:
     assert (status, headers["x-amzn-errortype"]) == (400, "BadRequestException")
     assert headers["content-type"] == "application/json"
     assert message(answer)
+
+
+def test_code_that_this_user_may_not_read_is_named(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(folder: Path) -> list[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "secret"))
+
+    monkeypatch.setattr(folders, "below", unreadable)
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f:1"
+    body = json.dumps({arn: {"path": str(tmp_path), "handler": "a.h", "runtime": "python3.7"}}).encode()
+    status, _, answer = send(f"{cloud.http_url}/edge-sim/functions", "PUT", body)
+    assert (status, message(answer)) == (400, f"{tmp_path}/secret: Permission denied")
 
 
 def test_a_body_beyond_a_mebibyte_is_refused_unread(cloud: Cloud) -> None:

@@ -166,6 +166,14 @@ def test_a_device_has_exactly_one_backing(folder: Path, given: str) -> None:
     assert "exactly one of lines, frames, block and host" in fault(folder).brief
 
 
+def test_a_name_too_long_for_a_file_is_told_and_not_repeated_in_full(folder: Path) -> None:
+    line = edit(folder, "folder: models/digits", f"folder: {'x' * 1_000_000}")
+    told = fault(folder).brief
+    assert f"edge-sim.yaml:{line}:" in told
+    assert told.endswith("File name too long")
+    assert len(told) < 1000
+
+
 def test_yaml_faults_have_line_and_column(folder: Path) -> None:
     line = edit(folder, "name: no-container-ml", "name: a: b")
     assert fault(folder).brief.startswith(f"{folder / 'edge-sim.yaml'}:{line}:8: not valid YAML")

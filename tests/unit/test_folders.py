@@ -1,0 +1,23 @@
+"""Everything below a folder, or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_sim import folders
+
+
+def test_parents_come_first_and_links_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").touch()
+    (tmp_path / "a-b").touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in folders.below(tmp_path)]
+    assert found == ["a", "a/file", "a/up", "a-b"]
+
+
+def test_what_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        folders.below(tmp_path / "missing")
