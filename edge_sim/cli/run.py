@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -75,41 +77,54 @@ def command(
     chosen = ONE_OF_EACH if every else names or loaded.boards
     profiles = [load_profile(name) for name in dict.fromkeys(chosen)]
     given = dict(bind(text) for text in binds)
-    kept = Path(tempfile.mkdtemp(prefix="edge-sim-")) if keep else None
     told = Console(stderr=True)
-    with told.status("…") as status:
+    with _kept(keep, local=driver == "local") as kept:
+        with told.status("…") as status:
 
-        def progress(text: str) -> None:
-            status.update(text)
-            if not told.is_terminal:
-                told.print(f"… {text}", highlight=False, markup=False)
+            def progress(text: str) -> None:
+                status.update(text)
+                if not told.is_terminal:
+                    told.print(f"… {text}", highlight=False, markup=False)
 
-        report = run(
-            loaded,
-            profiles,
-            driver=driver,
-            broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
-            binds=given,
-            keep=kept,
-            progress=progress,
-        )
-    if fmt == "json":
-        click.echo(json.dumps(report.as_json(), indent=2))
-    elif fmt == "junit":
-        from edge_sim.runs.junit import to_junit
+            report = run(
+                loaded,
+                profiles,
+                driver=driver,
+                broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
+                binds=given,
+                keep=kept,
+                progress=progress,
+            )
+        if fmt == "json":
+            click.echo(json.dumps(report.as_json(), indent=2))
+        elif fmt == "junit":
+            from edge_sim.runs.junit import to_junit
 
-        click.echo(to_junit(report), nl=False)
-    else:
-        from edge_sim.runs.text import print_report
+            click.echo(to_junit(report), nl=False)
+        else:
+            from edge_sim.runs.text import print_report
 
-        print_report(report, Console())
-    if kept:
-        click.echo(f"kept: {kept}", err=True)
-        if (
-            driver == "local" and os.geteuid() != 0
-        ):  # the board's accounts are subordinate ids, whose files only they may remove
-            click.echo(f"hint: To remove it: unshare --map-auto --map-root-user rm -r {kept}", err=True)
+            print_report(report, Console())
     sys.exit(report.exit_status)
+
+
+@contextlib.contextmanager
+def _kept(keep: bool, *, local: bool) -> Iterator[Path | None]:
+    """Yield a directory for what is kept; say where it is however the run ends, and leave none that is empty."""
+    if not keep:
+        yield None
+        return
+    place = Path(tempfile.mkdtemp(prefix="edge-sim-"))
+    try:
+        yield place
+    finally:
+        if not any(place.iterdir()):
+            place.rmdir()
+        else:
+            click.echo(f"kept: {place}", err=True)
+            # The board's accounts are subordinate ids then, whose files only they may remove.
+            if local and os.geteuid() != 0:
+                click.echo(f"hint: To remove it: unshare --map-auto --map-root-user rm -r {place}", err=True)
 
 
 def bind(text: str, option: str = "--bind") -> tuple[str, Path]:

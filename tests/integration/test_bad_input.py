@@ -135,6 +135,15 @@ def test_no_broker() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_keep_leaves_no_empty_folder(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "run", str(EXAMPLE), "--keep", "--broker", "localhost"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == 6
+    assert "kept:" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_broker_that_is_no_url() -> None:
     refused(edge_sim("cloud", "serve", "--broker", "localhost"), 2, "localhost", "mqtt://")
 

@@ -138,7 +138,9 @@ def running(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(step: str, *others: str) -> subprocess.Popen[str]:
-        profiles = [word for name in ("raspberry-pi-3", *others) for word in ("--profile", name)]
+        options = [word for word in others if word.startswith("--")]
+        names = ["raspberry-pi-3", *(word for word in others if word not in options)]
+        profiles = [*options, *(word for name in names for word in ("--profile", name))]
         process = subprocess.Popen(
             [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, *profiles],
             stdout=subprocess.PIPE,
@@ -235,6 +237,20 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
     assert "error: the local cloud ended in mid-run" in errors
     assert "broker" in errors
     assert "Traceback" not in errors
+
+
+@needs_root
+@pytest.mark.root
+def test_a_run_that_is_interrupted_says_what_it_kept(
+    running: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = running("deploying", "--keep")
+    process.send_signal(signal.SIGINT)
+    status, errors = finish(process)
+    assert status == 130
+    (kept,) = tmp_path.iterdir()
+    assert f"kept: {kept}" in errors
+    assert (kept / "raspberry-pi-3" / "greengrass").is_dir()
 
 
 def ownerless_cgroups() -> set[Path]:
