@@ -164,15 +164,19 @@ def _exports(values: dict[str, str]) -> str:
 
 
 def _advert() -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "edge-sim" / "cloud.json"
+    """Return where the note for ``cloud env`` lies; raises FileNotFoundError for a user without a home."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(base or Path.home() / ".cache") / "edge-sim" / "cloud.json"
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from error
 
 
 @contextlib.contextmanager
 def _advertised(about: dict[str, Any]) -> Iterator[None]:
     """Leave a note for ``cloud env`` while serving; a home that cannot be written costs only that command."""
-    path = _advert()
     try:
+        path = _advert()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(json.dumps({**about, "pid": os.getpid()}), encoding="utf-8")
     except OSError:

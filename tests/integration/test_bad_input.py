@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from edge_sim.cli import cloud
+from edge_sim.errors import UnsupportedEnvironmentError
 from tests import needs
 from tests.ports import port_of_nobody
 
@@ -157,6 +159,18 @@ def test_no_cloud_to_print_the_environment_of(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=environment)
     refused(done, 6, "no local cloud is running")
+
+
+def test_a_user_without_a_home_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with cloud._advertised({"mqtt": "mqtt://h"}), pytest.raises(UnsupportedEnvironmentError) as caught:
+        cloud.advertised_broker("edge-sim cloud serve")
+    assert "no local cloud is running" in caught.value.brief
 
 
 def deployment_error(scenario: Path) -> tuple[str, str | None]:
