@@ -62,7 +62,8 @@ def command(
     profiles = [load_profile(name) for name in dict.fromkeys(every)]
     versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
     definition = read(*paths)
-    cache = None if no_cache else Cache(default_folder() / "matrix")
+    folder = None if no_cache else default_folder()
+    cache = Cache(folder / "matrix") if folder else None
     cells = _cells(definition, profiles, versions, cache)
     ended = _real(definition, profiles, cells, driver, cache) if real else {}
     status = _status(cells, ended, named=set(names) - {"all"})

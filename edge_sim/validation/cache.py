@@ -53,10 +53,13 @@ class Cache:
                 path.unlink(missing_ok=True)
 
 
-def default_folder() -> Path:
-    """Return the folder that the XDG base directory specification gives us."""
+def default_folder() -> Path | None:
+    """Return the folder that the XDG base directory specification gives us, None for a user without a home."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
+    try:
+        return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
+    except RuntimeError:  # a uid that passwd does not know, as containers have it
+        return None
 
 
 def key(*parts: str | bytes) -> str:
