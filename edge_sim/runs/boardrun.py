@@ -6,12 +6,14 @@ A step that shows the definition to be wrong ends the board's part; what differs
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.scenario import Invocation, Scenario, Update
@@ -87,7 +89,7 @@ class BoardRun:
                 if board.proves.everything:  # a process with other ids or another view would prove nothing
                     self._probe(board)
                     self._invoke(board)
-            for update in self.scenario.updates:
+            for update in self._possible_updates(board):
                 self._update(board, agent, thing_arn, update)
         return self.report
 
@@ -230,6 +232,18 @@ class BoardRun:
         link = PurePosixPath(board.root) / self.profile.greengrass.root.lstrip("/") / "ggc" / "core"
         found = board.exec(["readlink", str(link)], COMMAND_S)
         return PurePosixPath(found.stdout.strip()).name
+
+    def _possible_updates(self, board: Board) -> Sequence[Update]:
+        """Return the scenario's updates; none, and a line that says so, where only this machine lacks the room."""
+        if self.scenario.updates and self.driver.name == "local":
+            free = shutil.disk_usage(Path(board.root).parent).free
+            if free < FREE_BYTES_NEEDED:
+                room = (
+                    f"this machine has {free >> 20} MiB free there, and an update needs {FREE_BYTES_NEEDED >> 20} MiB"
+                )
+                self._not_proven([f"updates of the core: {room}. Name another place with TMPDIR"])
+                return ()
+        return self.scenario.updates
 
     def _not_proven(self, sentences: Sequence[str]) -> None:
         self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]

@@ -123,6 +123,26 @@ def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> No
 
 @needs.mounts
 @pytest.mark.root
+def test_updates_are_not_proven_where_this_machine_lacks_the_room(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+    text = (folder / "edge-sim.yaml").read_text()
+    before, after = text.split("invocations:")
+    (folder / "edge-sim.yaml").write_text(before + after[after.index("updates:") :])
+    (tmp_path / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(tmp_path / "small")], check=True)
+    try:
+        argv = [sys.executable, "-m", "edge_sim.cli.main", "run", str(folder), "--profile", "raspberry-pi-3"]
+        environment = {**os.environ, "TMPDIR": str(tmp_path / "small")}
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "small")], check=True)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "updates of the core: this machine has" in done.stdout
+    assert "Name another place with TMPDIR" in " ".join(done.stdout.split())
+
+
+@needs_root
+@pytest.mark.root
 def test_junit_has_a_case_for_every_claim() -> None:
     done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
     assert done.returncode == 0, done.stderr
