@@ -27,7 +27,7 @@ from edge_sim.emulation import capabilities
 from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.emulation.scenario import BoardFile
-from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
 from tests import mounts, needs
 from tests.waiting import LIMIT_S
@@ -213,6 +213,13 @@ def test_the_factory_core_is_installed() -> None:
         assert core.is_symlink()
         assert core.resolve().is_dir()
         assert board.exec(["stat", "-c", "%u:%g", "/greengrass/ggc/core"], inside=True).stdout == "0:0\n"
+
+
+def test_a_file_in_the_way_of_the_core_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    laid = BoardFile(path="/greengrass/ggc/deployment/group/group.json", copy=tmp_path / "folder")
+    with pytest.raises(InvalidDefinitionError, match=f"^{laid.path}: a file of the scenario is in the way"):
+        LocalBoard(PI, files=[laid], core="1.10.0").__enter__()
 
 
 def test_signals_reach_the_program_and_its_end_comes_back(board: LocalBoard) -> None:

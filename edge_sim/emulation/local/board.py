@@ -20,7 +20,7 @@ from edge_sim.emulation import boardroot
 from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
 from edge_sim.emulation.local.keeper import Keeper, RefusedError
 from edge_sim.emulation.local.program import Program
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.profiles import DeviceProfile
 
@@ -88,13 +88,19 @@ class LocalBoard:
             if self._core:
                 from edge_sim.emulation.corebuild import install_core
 
-                install_core(
-                    self.root,
-                    self.profile.greengrass.root,
-                    self._core,
-                    use_systemd=self.profile.init == "systemd",
-                    allow_functions_to_run_as_root=self.profile.greengrass.allow_functions_to_run_as_root,
-                )
+                try:
+                    install_core(
+                        self.root,
+                        self.profile.greengrass.root,
+                        self._core,
+                        use_systemd=self.profile.init == "systemd",
+                        allow_functions_to_run_as_root=self.profile.greengrass.allow_functions_to_run_as_root,
+                    )
+                except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+                    where = f"/{Path(str(error.filename)).relative_to(self.root)}"
+                    raise InvalidDefinitionError(
+                        f"{where}: a file of the scenario is in the way of the factory's core: {error.strerror}"
+                    ) from error
         except BaseException:
             with contextlib.suppress(EdgeSimError):
                 self.close()
