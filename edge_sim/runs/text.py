@@ -57,6 +57,8 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
     if board.access:
         yield _heading("Who may open what   (computed from the definition · probed by a real process)")
         yield _access(board.access)
+        if any("?" in _rights(row, answer) for row in board.access for answer in ("computed", "probed")):
+            yield Text("?  not asked: see the reasons in --format json", style="dim")
     if board.functions:
         yield _heading("Functions")
         yield from (_function(row, board) for row in board.functions)

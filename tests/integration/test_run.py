@@ -141,7 +141,7 @@ def test_updates_are_not_proven_where_this_machine_lacks_the_room(tmp_path: Path
     assert "Name another place with TMPDIR" in " ".join(done.stdout.split())
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_junit_has_a_case_for_every_claim() -> None:
     done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
@@ -259,7 +259,7 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
     assert "Traceback" not in errors
 
 
-@needs_root
+@needs.mounts
 @pytest.mark.root
 def test_a_run_that_is_interrupted_says_what_it_kept(
     running: Callable[..., subprocess.Popen[str]], tmp_path: Path

@@ -96,6 +96,11 @@ def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
     assert "1 claim not checked" in text
 
 
+def test_a_question_mark_is_explained_where_there_is_one() -> None:
+    assert "not asked" not in shown(board())
+    assert "?  not asked" in shown(board(access=[access(write={"computed": False, "probed": None})]))
+
+
 def test_a_hint_reaches_the_person_and_the_ci_system() -> None:
     problem = Problem(kind="definition", where="deployment", message="no group x", hint="addgroup x")
     failed = board(problems=[problem])
@@ -164,8 +169,12 @@ def test_who_keeps_a_board_is_told_how_to_remove_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, told: bool
 ) -> None:
     """A plain user's boards have files of subordinate ids, which ``rm`` alone cannot remove."""
-    done = SimpleNamespace(as_json=dict, exit_status=0)
-    monkeypatch.setattr("edge_sim.runs.runner.run", lambda *_, **__: done)
+
+    def run(*_: object, keep: Path, **__: object) -> SimpleNamespace:
+        (keep / "board").mkdir()
+        return SimpleNamespace(as_json=dict, exit_status=0)
+
+    monkeypatch.setattr("edge_sim.runs.runner.run", run)
     monkeypatch.setattr("os.geteuid", lambda: uid)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     output = CliRunner().invoke(command, [str(EXAMPLE), "--keep", "--format", "json"]).output
