@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at a bad moment: before a thing that was made is remembered, or while it is removed."""
+"""Ctrl-C, SIGTERM, a closed terminal at a bad moment: before a made thing is remembered, or while it is removed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN = b"Interrupted already; stopping what was started. Ctrl-\\ ends this at once, and leaves things behind.\n"
 
 
 def answer_once() -> None:
-    """Have SIGINT raise KeyboardInterrupt and SIGTERM SystemExit (143), but neither while one is on its way already.
+    """Have SIGINT raise KeyboardInterrupt, SIGTERM and SIGHUP SystemExit (143, 129), but none while one is on its way.
 
     All that was started is being stopped then, and a second one would leave the rest of it behind. Nothing is
     remembered, so one that got lost on its way (Python drops what is raised in a finalizer) can be repeated.
@@ -23,11 +23,13 @@ def answer_once() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
         signal.signal(signal.SIGINT, _answer)
     signal.signal(signal.SIGTERM, _answer)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, _answer)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Have SIGINT and SIGTERM wait for the end of a with block, then do what they do.
+    """Have SIGINT, SIGTERM and SIGHUP wait for the end of a with block, then do what they do.
 
     For short blocks. Only a program's main thread is ever interrupted, so in another one this does nothing. A mask of
     the kernel's would be inherited by threads and programs that are started in the block; this is not.
@@ -48,7 +50,8 @@ def held() -> Iterator[None]:
 
 def _answer(number: int, _frame: FrameType | None) -> None:
     if _is_answered():
-        os.write(2, _AGAIN)
+        with suppress(OSError):  # the terminal that was closed
+            os.write(2, _AGAIN)
     elif number == signal.SIGINT:
         raise KeyboardInterrupt
     else:

@@ -294,6 +294,20 @@ def open_directory(path: Path) -> Iterator[int]:
 
 @needs.mounts
 @pytest.mark.root
+def test_a_terminal_that_is_closed_leaves_nothing_behind(
+    running: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = running("deploying")
+    everything = children(process)
+    process.send_signal(signal.SIGHUP)
+    status, errors = finish(process)
+    assert status == 129, errors
+    assert nothing_left(everything)
+    assert not list(tmp_path.iterdir())
+
+
+@needs.mounts
+@pytest.mark.root
 @pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])
 @pytest.mark.parametrize("step", STEPS)
 def test_ctrl_c_leaves_nothing_behind(
