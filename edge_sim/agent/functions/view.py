@@ -2,8 +2,9 @@
 
 V1 laid an overlay over ``/``, hid the Greengrass root with a whiteout and mounted the resources in (each step is named
 in gg-troubleshooting.md). Here the same, in a mount namespace of its own and with the overlay's upper layer on a tmpfs
-(V1's ``useOverlayWithTmpfs``), so that nothing is ever made in the board's tree. Where the kernel forbids the overlay,
-as in some user namespaces, the board's tree is bound in piece by piece, read-only.
+(V1's ``useOverlayWithTmpfs``), so that nothing is made in the board's tree, but for the place of a mount that lies in
+what is attached for writing. Where the kernel forbids the overlay, as in some user namespaces, the board's tree is
+bound in piece by piece, read-only.
 """
 
 from __future__ import annotations
