@@ -91,6 +91,13 @@ class HostFacts:
     """Whether the paths were looked at. A device profile knows its devices and standard directories only: what else
     it lacks may be there."""
 
+    def has(self, path: str) -> bool:
+        """Tell whether something is at ``path``: of a link, what it leads to."""
+        node = self.paths.get(path)
+        if node is not None and node.type == "link":
+            node = self.paths.get(resolve(self.paths, path))
+        return node is not None and node.type != "link"  # one that is left leads round in a circle
+
     def gid(self, owner: str) -> int | None:
         """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.
 

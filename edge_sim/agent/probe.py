@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.rooted import file_bytes, inside, node_at
+from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User
 
@@ -103,8 +103,14 @@ def _below(root: Path) -> Files:
         place = inside(root, path)
         return os.listdir(place) if place.is_dir() else []  # noqa: PTH208 - names, not paths
 
+    def look(path: str) -> Node | None:
+        try:
+            return node_at(inside(root, path, follow_last=False))
+        except LinkLoopError:
+            return None
+
     return Files(
-        look=lambda path: node_at(inside(root, path, follow_last=False)),
+        look=look,
         text=lambda path: _read(root, path),
         names=names,
     )

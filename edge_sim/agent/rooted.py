@@ -33,10 +33,14 @@ _TYPES: dict[int, NodeType] = {
 }
 
 
+class LinkLoopError(UnsupportedEnvironmentError):
+    """A board's path leads through more than 40 symbolic links: nothing is there."""
+
+
 def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
     """Return where the board's absolute ``path`` lies on this machine; what does not exist is taken literally.
 
-    Raises UnsupportedEnvironmentError: more than 40 symbolic links on the way, or this process may not look.
+    Raises LinkLoopError, and UnsupportedEnvironmentError when this process may not look.
     """
     waiting = list(reversed(PurePosixPath("/", path).parts[1:]))
     here: list[str] = []
@@ -55,7 +59,7 @@ def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
             continue
         links += 1
         if links > MAX_LINKS:
-            raise UnsupportedEnvironmentError(f"{path}: too many levels of symbolic links")
+            raise LinkLoopError(f"{path}: too many levels of symbolic links")
         target = PurePosixPath(node.target)
         if target.is_absolute():
             here, target = [], target.relative_to("/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import View
@@ -30,6 +31,9 @@ def _no_place(mount: Mount, view: View, nodes: Mapping[str, Node]) -> str | None
     own = containers_own(point, sysfs=view.sysfs)
     if own:
         return f"nothing is mounted in the container's own {own}, as {mount.destination} would be"
+    way = (nodes.get(str(place)) for place in (PurePosixPath(point), *PurePosixPath(point).parents))
+    if not point.startswith("/dev/") and any(node is not None and node.type == "link" for node in way):
+        return f"{mount.destination}: too many levels of symbolic links"  # else none would be left
     around, there, source = view.mount(point), view.look(point), nodes.get(resolve(nodes, mount.source))
     if there is None and around is not None and around.read_only and nodes.get(resolve(nodes, around.source)):
         return f"{mount.destination} is not in {around.source}, which is mounted read-only at {around.destination}"

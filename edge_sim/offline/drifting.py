@@ -131,7 +131,7 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
     for resource in group.resources:
         if isinstance(resource.data, LocalDevice | LocalVolume):
             path = resource.data.source_path
-            if path not in target.facts.paths and path not in target.unseen:
+            if not target.facts.has(path) and path not in target.unseen:
                 yield Difference(path=path, kind="missing", resource=resource.id)
 
 

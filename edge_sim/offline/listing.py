@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -185,8 +185,16 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
         digest=listing.digest if listing.digests else None,
         disk=_below(listing, facts),
         closed=frozenset(path for path in listing.closed if path.startswith(deployment_directory(facts))),
-        unseen=frozenset() if listing.whole else frozenset(interest) - facts.paths.keys() - listing.absent,
+        unseen=frozenset() if listing.whole else frozenset(_unseen(interest, facts, listing.absent)),
     )
+
+
+def _unseen(paths: Iterable[str], facts: HostFacts, absent: Collection[str]) -> Iterator[str]:
+    """Yield the paths of which nobody has looked what is there: of a link, what it leads to."""
+    for path in paths:
+        ends = {path, resolve(facts.paths, path)}
+        if any(end not in facts.paths and end not in absent for end in ends):
+            yield path
 
 
 def _record(content: str) -> State:

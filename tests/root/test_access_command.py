@@ -145,6 +145,18 @@ def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Pat
 
 
 @NEEDS_ROOT
+def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_path: Path) -> None:
+    """In a container, that is: outside one the model's link lies below the prefix."""
+    (root / "models").symlink_to("models")
+    made = [function("boxed", ("ro", "ro"), isolation=C), function("plain", ("ro", None))]
+    group = write_group(tmp_path / "group", [ml("ro")], made)
+    edge("apply", group, "--root", root)
+    found = rows(answer("access", group, "--root", root, "--probe", status=4))
+    told = {who: (row["read"]["computed"], row["read"]["probed"], row["agree"]) for (who, _), row in found.items()}
+    assert told == {"boxed": (False, False, True), "plain": (True, True, True)}
+
+
+@NEEDS_ROOT
 def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path, tmp_path: Path) -> None:
     """A source that is a link, a device's other name, a place in the hidden Greengrass root, a FIFO that is mounted."""
     (root / "srv/latest").symlink_to("data")

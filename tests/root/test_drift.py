@@ -230,6 +230,18 @@ def test_without_digests_it_is_said(root: Path, group: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("see", SEEN)
+def test_a_source_that_is_a_link_to_nothing_is_missing(root: Path, group: Path, tmp_path: Path, see: See) -> None:
+    (root / "srv/elsewhere").mkdir()
+    (root / "srv/read ings").rmdir()
+    (root / "srv/read ings").symlink_to("/srv/elsewhere")
+    assert answer("drift", group, *see(root, tmp_path))["differences"] == []
+    (root / "srv/elsewhere").rmdir()
+    found = answer("drift", group, *see(root, tmp_path), status=7)
+    assert [(one["path"], one["kind"]) for one in found["differences"]] == [("/srv/read ings", "missing")]
+    assert "file doesn't exist: /srv/read ings" in str(edge("plan", group, "--root", root, status=3).exception)
+
+
+@pytest.mark.parametrize("see", SEEN)
 def test_another_group_in_group_json_is_seen_or_said(root: Path, group: Path, tmp_path: Path, see: See) -> None:
     """Only what it says is another: a snapshot holds no more of it than a digest."""
     place = root / GROUP_FILE[1:]

@@ -130,3 +130,18 @@ def test_a_probe_opens_for_real_and_changes_nothing(tmp_path: Path) -> None:
     told = "a pipe without a reader does not block, and may be written to"
     assert rights(str(fifo)) == ({"read", "write"}, {"list": "ENOTDIR", "execute": "EACCES"}), told
     assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_a_path_that_leads_round_in_a_circle_is_not_there(root: Path) -> None:
+    (root / "srv/circle").symlink_to("circle")
+    (root / "srv/nowhere").symlink_to("/srv/gone")
+    (root / "srv/latest").symlink_to("data")
+    facts = probe(root, ["/srv/circle/in", "/srv/nowhere", "/srv/latest", "/srv/data"])
+    found = {path: facts.has(path) for path in ("/srv/circle", "/srv/circle/in", "/srv/nowhere", "/srv/latest", "/srv")}
+    assert found == {
+        "/srv/circle": False,
+        "/srv/circle/in": False,
+        "/srv/nowhere": False,
+        "/srv/latest": True,
+        "/srv": True,
+    }

@@ -21,6 +21,7 @@ NODES: Mapping[str, Node] = {
     "/srv/readings/deep": directory(),
     "/etc/hosts": file(),
     "/srv/link": Node(type="link", uid=0, gid=0, mode=0o777, target="/proc"),
+    "/srv/circle": Node(type="link", uid=0, gid=0, mode=0o777, target="circle"),
 }
 
 
@@ -43,6 +44,7 @@ def told(destination: str, *, source: str = "/srv", sysfs: bool | None = None, o
         ("/proc", "nothing is mounted in the container's own /proc, as /proc would be"),
         ("/runtime", "nothing is mounted in the container's own /runtime, as /runtime would be"),
         ("/runtime/python", "nothing is mounted in the container's own /runtime, as /runtime/python would be"),
+        ("/srv/circle/x", "/srv/circle/x: too many levels of symbolic links"),
         ("/srv/link/x", "nothing is mounted in the container's own /proc, as /srv/link/x would be"),
     ],
 )
