@@ -77,6 +77,13 @@ def test_whoever_brings_no_values_leaves_them_alone_but_removes_them_with_the_la
     before = (tmp_path / "greengrass" / secrets.PATH).read_bytes()
     carry_out(tmp_path, facts, document("a"), fetch_secret=None)
     assert (tmp_path / "greengrass" / secrets.PATH).read_bytes() == before
+    carry_out(tmp_path, facts, document("a", "b"))
+    carry_out(tmp_path, facts, document("b", "c"), fetch_secret=None)
+    assert names(tmp_path) == ["b"], "the other resource is gone, a new one has no value yet"
+    assert secrets.value(tmp_path, "/greengrass", (ARN + "b",), "b", None)["SecretString"] == CANARY
+    carry_out(tmp_path, facts, document("c"), fetch_secret=None)
+    assert names(tmp_path) == []
+    carry_out(tmp_path, facts, document("a"))
     carry_out(tmp_path, facts, document(), fetch_secret=None)
     assert names(tmp_path) == []
 

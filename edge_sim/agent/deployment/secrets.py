@@ -60,15 +60,31 @@ def sealed(
         secret = fetch_secret(_url(document, resource))
         arn = _checked(resource, secret)
         found[arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), arn.encode()))
-    return json.dumps({"version": _VERSION, "key": _text(wrapped), "secrets": found}, indent=1).encode() + b"\n"
+    return _file({"version": _VERSION, "key": _text(wrapped), "secrets": found})
 
 
 def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
-    """Have the file replaced by ``content``, removed when the group has no secrets, or left as it is."""
+    """Have the file replaced by ``content``; without, what the group no longer has goes from it, and nothing else."""
     if content is not None:
         durable.write(changeover.replace(PATH), content)
-    elif not any(isinstance(r.data, Secret) for r in group.resources):
+        return
+    wanted = {resource.data.arn for resource in group.resources if isinstance(resource.data, Secret)}
+    file = _read(changeover.gg / PATH)
+    there = file.get("secrets") if wanted else None
+    kept = {arn: text for arn, text in there.items() if arn in wanted} if isinstance(there, Mapping) else {}
+    if not kept and (there or not wanted):
         changeover.remove(PATH)
+    elif kept != there and kept:
+        durable.write(changeover.replace(PATH), _file({**file, "secrets": kept}))
+
+
+def _read(place: Path) -> Mapping[str, Any]:
+    """Return what the file holds; nothing where it cannot be read: a later deployment brings a new one."""
+    try:
+        found = json.loads(file_bytes(place))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def private_key(root: Path, greengrass_root: str) -> bytes:
@@ -175,6 +191,10 @@ def _checked(resource: Resource, secret: Mapping[str, Any]) -> str:
 
 def _is_version(version: object) -> bool:
     return isinstance(version, Mapping) and isinstance(version.get("VersionStages"), list)
+
+
+def _file(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode() + b"\n"
 
 
 def _text(data: bytes) -> str:
