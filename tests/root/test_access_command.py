@@ -145,6 +145,21 @@ def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Pat
 
 
 @NEEDS_ROOT
+def test_a_read_only_device_takes_nothing_from_a_directory_in_dev(root: Path, tmp_path: Path) -> None:
+    """/dev/shm is the volume that a function makes new files in."""
+    (root / "srv/shared").mkdir()
+    (root / "srv/shared").chmod(0o777)
+    resources = [volume("shm", "/srv/shared", "/dev/shm"), device("serial", "/dev/ttyS0", AutoAddGroupOwner=True)]
+    made = [function("boxed", ("shm", "rw"), ("serial", "ro"), isolation=C)]
+    group = write_group(tmp_path / "group", resources, made)
+    edge("apply", group, "--root", root)
+    found = rows(answer("access", group, "--root", root, "--probe", status=None))
+    assert [found["boxed", "shm"][right]["probed"] for right in RIGHTS] == [True, True, True, True]
+    assert found["boxed", "shm"]["agree"] is True
+    assert found["boxed", "serial"]["write"]["probed"] in (False, None), "None: this kernel has no Landlock"
+
+
+@NEEDS_ROOT
 def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_path: Path) -> None:
     """In a container, that is: outside one the model's link lies below the prefix."""
     (root / "models").symlink_to("models")

@@ -20,7 +20,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +99,13 @@ def _contained(spec: Mapping[str, Any]) -> int:
     return _become(spec, notes, joins)
 
 
-def _all_but(devices: list[Path]) -> list[Path]:
-    """Return paths that cover the whole tree except ``devices``, which lie in /dev."""
-    entries = [p for p in Path("/").iterdir() if p.name != "dev"]
-    entries += [p for p in Path("/dev").rglob("*") if p not in devices and not p.is_dir()]
-    return [p for p in entries if not p.is_symlink()]
+def _all_but(devices: Collection[Path], top: Path = Path("/")) -> Iterator[Path]:
+    """Yield paths that cover the whole tree except ``devices``: new files may be made in all other directories."""
+    for path in top.iterdir():
+        if any(path in device.parents for device in devices) and not path.is_symlink():
+            yield from _all_but(devices, path)
+        elif path not in devices and not path.is_symlink():
+            yield path
 
 
 def _become(spec: Mapping[str, Any], notes: list[str], joins: int | None = None) -> int:
