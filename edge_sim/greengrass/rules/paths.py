@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from edge_sim.facts import below
+from edge_sim.facts import HostFacts, below
+from edge_sim.greengrass.plan import work_directory
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case
@@ -16,6 +17,9 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 LOCAL = "access-local-resources.md"
 CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_NAME_MAX, _PATH_MAX = 255, 4095
+_CORE = HostFacts(architecture="", operating_system="")
+"""Any core: what is asked of it is where Greengrass lies unless somebody moved it."""
 _OPEN = re.compile(r"\$\{[^{}]*\}")
 _MOUNT = (
     "Runtime execution error: unable to start lambda container. container_linux.go:259: starting container process "
@@ -42,6 +46,32 @@ def absolute(case: Case) -> Iterator[Fault]:
                     "and control characters"
                 )
                 yield _fault(resource, key, message)
+
+
+@rule(
+    "path-too-long",
+    source="path_resolution(7): NAME_MAX and PATH_MAX of the kernel; that no core could use such a path is inferred",
+    hint="Shorten it.",
+)
+def too_long(case: Case) -> Iterator[Fault]:
+    """A name in a path has at most 255 bytes, a path 4095, and that of a model outside a container with its prefix."""
+    for resource in case.group.resources:
+        for key, path in _paths(resource):
+            if _bytes(path) > _PATH_MAX or any(_bytes(name) > _NAME_MAX for name in path.split("/")):
+                most = f"{_NAME_MAX} bytes for a name, {_PATH_MAX} in all"
+                message = f"resource {resource.id}: {key} is longer than a kernel takes: {most}"
+                yield _fault(resource, key, message)
+    for attached in case.models:
+        data = attached.resource.data
+        if isinstance(data, Model) and not case.contained(attached.function):
+            whole = f"{work_directory(_CORE, attached.function)}/{data.destination_path.lstrip('/')}"
+            if _bytes(data.destination_path) <= _PATH_MAX < _bytes(whole):
+                message = (
+                    f"function {attached.function.id}, resource {attached.resource.id}: the path below its prefix has "
+                    f"more than {_PATH_MAX} bytes"
+                )
+                model, function = attached.resource.id, attached.function.id
+                yield Fault(path=attached.path, message=message, resource=model, function=function)
 
 
 @rule(
@@ -175,6 +205,10 @@ def _known(path: str, start: str = "/") -> str:
     return _OPEN.sub("x", path)
 
 
+def _bytes(path: str) -> int:
+    return len(_known(path).encode("utf-8", "surrogatepass"))
+
+
 def _paths(resource: Resource) -> Iterator[tuple[str, str]]:
     data = resource.data
     if isinstance(data, LocalDevice | LocalVolume):
@@ -214,6 +248,7 @@ def _attached_wrongly(case: Case, top: str, wrong: str, message: str) -> Iterato
 
 RULES: tuple[Rule, ...] = (
     absolute,
+    too_long,
     device_outside_dev,
     device_path,
     duplicate_devices,

@@ -247,6 +247,36 @@ def test_what_a_template_leaves_open_may_be_right_and_the_rest_is_judged(
     assert ("device-outside-dev" not in ids(rules.check(group([device(source=path)], [])))) == as_device
 
 
+LONGEST = "/" + "/".join(["x" * 255] * 15 + ["x" * 254])
+"""4095 bytes."""
+
+
+@pytest.mark.parametrize(
+    ("path", "fits"),
+    [
+        ("/models/" + "d" * 255, True),
+        ("/models/" + "d" * 256, False),
+        ("/models/" + "é" * 127, True),
+        ("/models/" + "é" * 128, False),
+        (LONGEST, True),
+        (f"{LONGEST}y", False),
+        ("/models/${Ref:" + "N" * 300 + "}", True),
+    ],
+)
+def test_a_path_is_no_longer_than_the_kernel_takes(path: str, fits: bool) -> None:
+    assert ("path-too-long" not in ids(rules.check(group([s3(to=path)], [])))) == fits
+    assert ("path-too-long" not in ids(rules.check(group([volume(source=path)], [])))) == fits
+
+
+@pytest.mark.parametrize(("isolation", "fits"), [("NoContainer", False), ("GreengrassContainer", True)])
+def test_a_models_path_has_room_for_the_prefix(isolation: str, fits: bool) -> None:
+    made = group([s3(owner=owner(), to=LONGEST)], [function("f", ("model", None), isolation=isolation)])
+    found = [finding for finding in rules.check(made) if finding.id == "path-too-long"]
+    assert [finding.message for finding in found] == (
+        [] if fits else ["function f, resource model: the path below its prefix has more than 4095 bytes"]
+    )
+
+
 @pytest.mark.parametrize("arn", [f"{ARN}f:1\0", f"{ARN}f\n:1", "arn:aws:lambda:::function:GGRouter:\0"])
 def test_a_control_character_makes_no_arn(arn: str) -> None:
     made = group([], [{**function("f"), "FunctionArn": arn}])
