@@ -117,7 +117,7 @@ def below(path: str, top: str) -> bool:
 
 def link_target(path: str, target: str) -> str:
     """Return the absolute path that a link at ``path`` with the text ``target`` leads to."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return "/" + posixpath.normpath(posixpath.join(posixpath.dirname(path), target)).lstrip("/")  # it keeps two slashes
 
 
 def resolve(nodes: Mapping[str, Node], path: str) -> str:

@@ -122,7 +122,7 @@ def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
     asked: set[str] = set()
     while waiting:
         path, links = waiting.pop()
-        path = os.path.normpath(path)
+        path = "/" + os.path.normpath(path).lstrip("/")  # of two slashes it keeps both
         for step in () if path in asked else (path, *map(str, Path(path).parents)):
             if step not in found:
                 found[step] = files.look(step)

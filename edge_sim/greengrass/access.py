@@ -85,7 +85,8 @@ class View:
         mount = self.mount(path)
         if mount is None:
             return path
-        return resolve(self._nodes, mount.source) + path[len(self.point(mount.destination)) :]
+        top = resolve(self._nodes, mount.source).rstrip("/")  # a link may lead to /
+        return top + path[len(self.point(mount.destination)) :] or "/"
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""

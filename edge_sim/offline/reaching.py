@@ -125,7 +125,7 @@ def _tree(nodes: Mapping[str, Node]) -> Callable[[str], Iterator[str]]:
         for directory in waiting:  # grows while it is read
             for path in inside.get(directory, ()):
                 if nodes[path].type in ("file", "directory"):
-                    yield path[len(top) :]
+                    yield path[len(top.rstrip("/")) :]
                     waiting.append(path)
 
     return tree

@@ -160,6 +160,20 @@ def test_a_read_only_device_takes_nothing_from_a_directory_in_dev(root: Path, tm
 
 
 @NEEDS_ROOT
+def test_a_volume_may_be_a_link_to_the_whole_board(root: Path, tmp_path: Path) -> None:
+    (root / "srv/all").symlink_to("/")
+    for place in [root / "proc", root / "sys"]:
+        place.rmdir()  # nothing of the kernel's there
+    made = [function("boxed", ("all", "ro"), isolation=C)]
+    group = write_group(tmp_path / "group", [volume("all", "/srv/all", "/board")], made)
+    edge("apply", group, "--root", root)
+    found = rows(answer("access", group, "--root", root, "--probe", status=None))["boxed", "all"]
+    assert found["agree"] is True, found["reasons"]
+    within = answer("access", group, "--root", root, "--path", "/board/etc/passwd")["boards"][0]["access"][0]
+    assert within["read"]["computed"] is True, within
+
+
+@NEEDS_ROOT
 def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_path: Path) -> None:
     """In a container, that is: outside one the model's link lies below the prefix."""
     (root / "models").symlink_to("models")
