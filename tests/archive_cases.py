@@ -200,6 +200,7 @@ def _special() -> Iterator[Case]:
     yield _tar("C09", "base256", entry("x", uid=huge, gid=b"\xff" * 8), codes=ACCEPT)
     yield _tar("C09", "pax", pax(record(b"uid", b"4294967296"), record(b"gid", b"-1")), entry("x"), codes=ACCEPT)
     yield _tar("C09", "unparsable", entry("x", uid=b"12three\0"), codes=("DAMAGED",))
+    yield _tar("C09", "no-base256", entry("x", uid=b"\x85" + b"\0" * 7), codes=("DAMAGED",))
     yield _tar("C09", "pax-unparsable", pax(record(b"uid", b"12three")), entry("x"), codes=("DAMAGED",))
     yield _tar("C09", "global-unparsable", pax(record(b"gid", b""), kind=b"g"), entry("x"), codes=("DAMAGED",))
     yield _tar("C10", "names", entry("x", uname=b"root", gname=b"\xff\xfe\0x"), codes=ACCEPT)

@@ -177,8 +177,8 @@ def _octal(field: bytes, what: str, shown: str, *, empty: bool = False) -> int:
 
 
 def _ignored_number(field: bytes, what: str, shown: str) -> None:
-    """Check a number nobody uses: octal, or GNU's base-256 of any value."""
-    if not field[0] & 0x80:
+    """Check a number nobody uses: octal, or GNU's base-256 of any value, which begins with one of two bytes."""
+    if field[0] not in (0x80, 0xFF):
         _octal(field, what, shown, empty=True)
 
 
