@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge_sim.facts import HostFacts, below
-from edge_sim.greengrass.access import View
+from edge_sim.greengrass.access import View, granted
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.process import function_process, identity
+from edge_sim.greengrass.process import NOBODY, Identity, function_process, identity
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 
 
@@ -80,9 +80,14 @@ def _primary(facts: HostFacts, gid: int) -> Iterator[str]:
 def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) -> Iterator[str]:
     """Yield the board's paths that the group opens, and not everybody may, to a function without an attachment."""
     seen = [(View(function_process(group, f, facts), facts.paths), f) for f in group.functions if f.id in functions]
+    anybody, member = Identity(uid=NOBODY, gid=NOBODY), Identity(uid=NOBODY, gid=gid)
     for path, node in facts.paths.items():
-        opens = node.gid == gid and node.type != "link" and node.mode >> 3 & ~node.mode & 0o6
-        if opens and any(not view.hides(path) and not _attached(path, group, f) for view, f in seen):
+        opens = any(granted(member, node, bit) and not granted(anybody, node, bit) for bit in (4, 2))
+        if (
+            node.type != "link"
+            and opens
+            and any(not view.hides(path) and not _attached(path, group, f) for view, f in seen)
+        ):
             yield path
 
 

@@ -22,6 +22,8 @@ STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 """What every container's /dev holds, beside links to a process's own open files."""
 RUNTIME = "/runtime"
 """Where a container sees the programs that run handlers."""
+NOBODY = 2**32 - 2
+"""An id that no account has: the kernel's own overflow ids end one higher, where -1 means "leave it"."""
 _SYSTEM = {
     "ROUTER": "arn:aws:lambda:::function:GGRouter",
     "SHADOW": "arn:aws:lambda:::function:GGShadowService",

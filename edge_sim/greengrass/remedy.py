@@ -8,12 +8,10 @@ from typing import Literal
 
 from edge_sim.facts import HostFacts, Node, resolve
 from edge_sim.greengrass.access import Access, Right, computed, counts_as
-from edge_sim.greengrass.process import FunctionProcess
+from edge_sim.greengrass.process import NOBODY, FunctionProcess
 from edge_sim.greengrass.resources import TYPE_NAMES, GroupOwnerSetting, LocalDevice, LocalVolume, Model, Resource
 
 By = Literal["attachment", "shared gid", "world bits", "owner", "root"]
-_NOBODY = 2**32 - 2
-"""An id that no account has: the kernel's own overflow ids end one higher, where -1 means "leave it"."""
 _BITS: dict[Right, int] = {"read": 4, "list": 4, "write": 2, "execute": 1}
 _LETTERS = {4: "r", 2: "w", 1: "x"}
 _CLASSES = {"owner": "u", "group": "g", "others": "o"}
@@ -38,13 +36,13 @@ def by(case: Case, path: str, right: Right) -> By:
         return computed(replace(case.process, identity=identity), case.nodes, path).grants(right)
 
     who = case.process.identity
-    if who.uid == 0 and not without(uid=_NOBODY):
+    if who.uid == 0 and not without(uid=NOBODY):
         return "root"
     if case.attached:
         return "attachment"
-    if without(uid=_NOBODY, gid=_NOBODY, groups=()):
+    if without(uid=NOBODY, gid=NOBODY, groups=()):
         return "world bits"
-    return "owner" if without(gid=_NOBODY, groups=()) else "shared gid"
+    return "owner" if without(gid=NOBODY, groups=()) else "shared gid"
 
 
 def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:

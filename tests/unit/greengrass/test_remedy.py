@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.facts import Node
+from edge_sim.facts import AclEntry, Node
 from edge_sim.greengrass.access import RIGHTS, Right, computed
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import Function
@@ -358,3 +358,29 @@ def test_a_volume_of_the_whole_board_attaches_all_of_it() -> None:
     readings = board(paths={**board().paths, "/srv/readings": directory(0o750, gid=20)})
     (dialout,) = blast_radius(made, readings)["groups"]
     assert dialout["also"] == (), "nothing is beside what it is meant for"
+
+
+@pytest.mark.parametrize(
+    ("acl", "also"),
+    [
+        ((AclEntry(kind="group", id=20, bits=6), AclEntry(kind="group", id=0, bits=0)), ("/dev/ttyAMA0",)),
+        ((AclEntry(kind="user", id=1234, bits=6), AclEntry(kind="group", id=0, bits=0)), ()),
+        ((AclEntry(kind="group", id=20, bits=0), AclEntry(kind="group", id=44, bits=6)), ()),
+    ],
+)
+def test_the_blast_radius_follows_acls(acl: tuple[AclEntry, ...], also: tuple[str, ...]) -> None:
+    """The group's bits of the mode are only their mask."""
+    node = Node(type="char", uid=0, gid=0, mode=0o660, acl=acl)
+    named = board(paths={**board().paths, "/dev/ttyAMA0": node})
+    (dialout,) = blast_radius(group([], [function("f", run_as={"Gid": 20})]), named)["groups"]
+    assert dialout["also"] == also
+
+
+def test_an_acl_that_decides_is_what_is_to_be_changed() -> None:
+    acl = (AclEntry(kind="user", id=995, bits=0), AclEntry(kind="group", id=0, bits=6))
+    node = Node(type="file", uid=0, gid=0, mode=0o660, acl=acl)
+    made = group([volume("v", "/srv/x", "/x")], [function("f", ("v", "ro"), isolation=C)])
+    one = case(made, "f", "v", srv__x=node)
+    answer = computed(one.process, one.nodes, "/x")
+    assert (answer.read, answer.reasons[0]) == (False, "/x is 0660 0:0; its ACL decides")
+    assert fix(one, answer, "read", "/x") == "setfacl -m u:995:r /srv/x"
