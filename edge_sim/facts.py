@@ -7,7 +7,7 @@ Rules, plans and access answers read only this value, so the same rules run on a
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -122,6 +122,11 @@ def link_target(path: str, target: str) -> str:
 
 def resolve(nodes: Mapping[str, Node], path: str) -> str:
     """Return ``path`` without the links of ``nodes`` that it leads through, itself included."""
+    return resolved(nodes.get, path)
+
+
+def resolved(look: Callable[[str], Node | None], path: str) -> str:
+    """Return ``path`` without the links that it leads through, itself included; ``look`` returns what is at a path."""
     here: list[str] = []
     waiting = [part for part in reversed(path.split("/")) if part]
     links = 0
@@ -132,7 +137,7 @@ def resolve(nodes: Mapping[str, Node], path: str) -> str:
         if part == "..":
             del here[-1:]
             continue
-        node = nodes.get("/" + "/".join([*here, part]))
+        node = look("/" + "/".join([*here, part]))
         if node is None or node.type != "link" or links >= MAX_LINKS:
             here.append(part)
             continue

@@ -14,8 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_sim.facts import MAX_LINKS, Node, below, resolve
-from edge_sim.greengrass.process import STANDARD_DEVICES, FunctionProcess, Identity, Mount, kernels_own
+from edge_sim.facts import MAX_LINKS, Node, below, resolve, resolved
+from edge_sim.greengrass.process import (
+    STANDARD_DEVICES,
+    FunctionProcess,
+    Identity,
+    Mount,
+    kernels_own,
+    mounting_order,
+)
 
 Right = Literal["read", "write", "list", "execute"]
 RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
@@ -69,24 +76,29 @@ class View:
         self._contained = process.isolation == "GreengrassContainer"
         self._masked = process.masked
         self.sysfs = bool(process.function.access_sysfs)
-        self._mounts = {self.point(mount.destination): mount for mount in process.mounts}
+        self._mounts: dict[str, Mount] = {}
+        for mount in sorted(process.mounts, key=lambda mount: mounting_order(mount.destination)):
+            self._mounts[self.point(mount.destination)] = mount
 
     def point(self, destination: str) -> str:
-        """Return where a mount lies: the board's links lead there, but those of its /dev are not in a container's."""
-        return destination if below(destination, "/dev") else resolve(self._nodes, destination)
+        """Return where a mount lies: the links that are seen lead there, but those of a board's /dev are not."""
+        return destination if below(destination, "/dev") else resolved(self.look, destination)
 
     def mount(self, path: str) -> Mount | None:
         """Return the mount that ``path``, which leads through no link, lies in."""
-        hits = [top for top in self._mounts if below(path, top)]
-        return self._mounts[max(hits, key=len)] if hits else None
+        top = self._top(path)
+        return None if top is None else self._mounts[top]
+
+    def _top(self, path: str) -> str | None:
+        return max((top for top in self._mounts if below(path, top)), key=len, default=None)
 
     def board(self, path: str) -> str:
         """Return the board's path of what the process sees at ``path``, which leads through no link."""
-        mount = self.mount(path)
-        if mount is None:
+        top = self._top(path)
+        if top is None:
             return path
-        top = resolve(self._nodes, mount.source).rstrip("/")  # a link may lead to /
-        return top + path[len(self.point(mount.destination)) :] or "/"
+        source = resolve(self._nodes, self._mounts[top].source).rstrip("/")  # a link may lead to /
+        return source + path[len(top) :] or "/"
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""

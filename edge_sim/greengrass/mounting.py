@@ -31,7 +31,7 @@ def _no_place(mount: Mount, view: View, nodes: Mapping[str, Node]) -> str | None
     own = containers_own(point, sysfs=view.sysfs)
     if own:
         return f"nothing is mounted in the container's own {own}, as {mount.destination} would be"
-    way = (nodes.get(str(place)) for place in (PurePosixPath(point), *PurePosixPath(point).parents))
+    way = (view.look(str(place)) for place in (PurePosixPath(point), *PurePosixPath(point).parents))
     if not point.startswith("/dev/") and any(node is not None and node.type == "link" for node in way):
         return f"{mount.destination}: too many levels of symbolic links"  # else none would be left
     around, there, source = view.mount(point), view.look(point), nodes.get(resolve(nodes, mount.source))

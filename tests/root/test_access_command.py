@@ -174,6 +174,21 @@ def test_a_volume_may_be_a_link_to_the_whole_board(root: Path, tmp_path: Path) -
 
 
 @NEEDS_ROOT
+@pytest.mark.parametrize("to", ["/opt", "../opt", "/nowhere", "in", "/proc", "/etc/passwd", "/data"])
+def test_a_link_in_a_volume_leads_a_mount_as_the_function_sees_it(root: Path, tmp_path: Path, to: str) -> None:
+    for name in ("srv/a", "srv/b", "data", "opt"):
+        (root / name).mkdir()
+        (root / name).chmod(0o777)
+    (root / "srv/a/in").symlink_to(to)
+    (root / "srv/b/f").write_text("f")
+    resources = [volume("outer", "/srv/a", "/data"), volume("inner", "/srv/b", "/data/in")]
+    group = write_group(tmp_path / "group", resources, [function("f", ("outer", "rw"), ("inner", "ro"), isolation=C)])
+    edge("apply", group, "--root", root)
+    found = rows(answer("access", group, "--root", root, "--probe", status=None))
+    assert [row["agree"] for row in found.values()] == [True, True], found
+
+
+@NEEDS_ROOT
 def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_path: Path) -> None:
     """In a container, that is: outside one the model's link lies below the prefix."""
     (root / "models").symlink_to("models")
