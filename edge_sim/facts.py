@@ -6,7 +6,6 @@ Rules, plans and access answers read only this value, so the same rules run on a
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -91,12 +90,12 @@ class HostFacts:
     """Whether the paths were looked at. A device profile knows its devices and standard directories only: what else
     it lacks may be there."""
 
-    def has(self, path: str) -> bool:
-        """Tell whether something is at ``path``: of a link, what it leads to."""
+    def at(self, path: str) -> Node | None:
+        """Return what is at ``path``, over all links; None where nothing is."""
         node = self.paths.get(path)
-        if node is not None and node.type == "link":
+        if node is None or node.type == "link":
             node = self.paths.get(resolve(self.paths, path))
-        return node is not None and node.type != "link"  # one that is left leads round in a circle
+        return None if node is None or node.type == "link" else node  # a link that is left leads round in a circle
 
     def gid(self, owner: str) -> int | None:
         """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.
@@ -113,11 +112,6 @@ class HostFacts:
 def below(path: str, top: str) -> bool:
     """Return whether ``path`` is ``top`` or lies under it."""
     return path == top or path.startswith(top.rstrip("/") + "/")
-
-
-def link_target(path: str, target: str) -> str:
-    """Return the absolute path that a link at ``path`` with the text ``target`` leads to."""
-    return "/" + posixpath.normpath(posixpath.join(posixpath.dirname(path), target)).lstrip("/")  # it keeps two slashes
 
 
 def resolve(nodes: Mapping[str, Node], path: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, HostFacts, below, link_target
+from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
@@ -179,12 +179,8 @@ def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterat
 
 def _owner_of(facts: HostFacts, path: str) -> int | None:
     """Return the group that owns ``path``, or what it links to: /dev/serial0 is a link on a Raspberry Pi."""
-    for _ in range(MAX_LINKS):
-        node = facts.paths.get(path)
-        if node is None or node.type != "link":
-            return node.gid if node else None
-        path = link_target(path, node.target or "")
-    return None
+    node = facts.at(path)
+    return node.gid if node else None
 
 
 def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Mount]:

@@ -131,7 +131,7 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
     for resource in group.resources:
         if isinstance(resource.data, LocalDevice | LocalVolume):
             path = resource.data.source_path
-            if not target.facts.has(path) and path not in target.unseen:
+            if target.facts.at(path) is None and path not in target.unseen:
                 yield Difference(path=path, kind="missing", resource=resource.id)
 
 

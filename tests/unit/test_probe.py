@@ -137,7 +137,10 @@ def test_a_path_that_leads_round_in_a_circle_is_not_there(root: Path) -> None:
     (root / "srv/nowhere").symlink_to("/srv/gone")
     (root / "srv/latest").symlink_to("data")
     facts = probe(root, ["/srv/circle/in", "/srv/nowhere", "/srv/latest", "/srv/data"])
-    found = {path: facts.has(path) for path in ("/srv/circle", "/srv/circle/in", "/srv/nowhere", "/srv/latest", "/srv")}
+    found = {
+        path: facts.at(path) is not None
+        for path in ("/srv/circle", "/srv/circle/in", "/srv/nowhere", "/srv/latest", "/srv")
+    }
     assert found == {
         "/srv/circle": False,
         "/srv/circle/in": False,

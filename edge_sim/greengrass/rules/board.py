@@ -218,7 +218,7 @@ def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
     for resource in case.group.resources:
         if isinstance(resource.data, LocalDevice | LocalVolume):
             path = resource.data.source_path
-            if not facts.has(path) and not is_open(path):
+            if facts.at(path) is None and not is_open(path):
                 yield resource, path
 
 

@@ -215,3 +215,16 @@ def test_the_group_of_a_linked_device_is_that_of_the_node_it_leads_to() -> None:
     attached = function("c", ("serial", "rw"), isolation=C)
     made = group([device(source="/dev/serial0", AutoAddGroupOwner=True)], [attached])
     assert function_process(made, made.functions[0], board(paths=paths)).identity.groups == (20,)
+
+
+def test_the_group_of_what_lies_behind_a_linked_directory_is_its_own() -> None:
+    """Where only the place behind the link is known: a profile's, that a scenario lays files on."""
+    link = Node(type="link", uid=0, gid=0, mode=0o777, target="srv")
+    paths = {**board().paths, "/data": link, "/srv/readings": directory(0o750, gid=20)}
+    made = group(
+        [volume(source="/data/readings", AutoAddGroupOwner=True)], [function("c", ("volume", "ro"), isolation=C)]
+    )
+    facts = board(paths=paths)
+    process = function_process(made, made.functions[0], facts)
+    assert (facts.at("/data/readings"), process.identity.groups) == (paths["/srv/readings"], (20,))
+    assert computed(process, paths, "/readings").read
