@@ -194,7 +194,8 @@ class _Walk:
         if node is None:
             return self._stop(path, None, f"{path}: does not exist")
         mount = self._view.mount(path)
-        read_only = mount is not None and mount.read_only and node.type != "fifo"  # what goes into one is no change
+        passes = node.type in ("fifo", "socket")  # what goes into one is no change of a file system
+        read_only = mount is not None and mount.read_only and not passes
         directory, who = node.type == "directory", self._identity
         reasons = (self._describe(node, path), *(("mounted read-only",) if read_only else ()))
         reading = granted(who, node, _READ)

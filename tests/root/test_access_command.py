@@ -208,17 +208,22 @@ def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path,
     os.mkfifo(root / "srv/data/pipe")
     os.chown(root / "srv/data/pipe", 0, 20)
     (root / "srv/data/pipe").chmod(0o660)
+    os.mknod(root / "srv/data/socket", 0o140000)
+    os.chown(root / "srv/data/socket", 0, 20)
+    (root / "srv/data/socket").chmod(0o660)
     resources = [
         volume("linked", "/srv/latest", "/readings", AutoAddGroupOwner=True),
         volume("hidden", "/srv/data", "/greengrass/readings", AutoAddGroupOwner=True),
         device("serial", "/dev/serial0", AutoAddGroupOwner=True),
         volume("pipe", "/srv/data/pipe", "/run/pipe", AutoAddGroupOwner=True),
+        volume("socket", "/srv/data/socket", "/run/socket", AutoAddGroupOwner=True),
     ]
     made = [
         function("linked", ("linked", "ro"), isolation=C),
         function("hidden", ("hidden", "rw"), isolation=C),
         function("serial", ("serial", "rw"), isolation=C),
         function("pipe", ("pipe", "ro"), isolation=C),
+        function("socket", ("socket", "ro"), isolation=C),
     ]
     group = write_group(tmp_path / "group", resources, made)
     edge("apply", group, "--root", root)
@@ -230,6 +235,7 @@ def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path,
         "hidden": (True, True),
         "serial": (True, True),
         "pipe": (True, False),  # a read-only mount keeps nobody from writing into a FIFO
+        "socket": (True, False),  # nor from connecting to a socket
     }
 
 
