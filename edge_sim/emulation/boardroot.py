@@ -18,7 +18,7 @@ import edge_sim
 from edge_sim import folders
 from edge_sim.emulation import boarddevices
 from edge_sim.emulation.boarddevices import BoardDevice, DeviceBacking
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node
 from edge_sim.profiles import DeviceProfile
 
@@ -29,6 +29,9 @@ _HOST_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _HOST_ETC = ("alternatives", "ld.so.cache")
 """Without these some programs of the host do not start below the board's root: /usr/bin/awk leads to
 /etc/alternatives, and a Python in /usr/local finds its library through the loader's cache."""
+_KERNELS = ("/dev", "/proc", "/sys")
+_OURS = ("/etc/edge-sim", "/usr/lib/edge-sim", "/usr/bin/python3")
+"""What makes a container a board: its agent's configuration, the agent, and what runs it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,17 +106,24 @@ def plan(
 ) -> BoardPlan:
     """Return the board of ``profile`` with the scenario's files, device backings and binds (board path → host path).
 
-    Raises InvalidDefinitionError when one of them names an account or device that the board does not have.
+    Raises InvalidDefinitionError when one of them names an account or device that the board does not have, and
+    UsageError for a bind where the board's own parts are.
     """
     shared = tuple(_host_binds())
-    given = tuple(Bind(source=str(host.resolve()), path=path, read_only=False) for path, host in (binds or {}).items())
     items = {item.path: item for item in _system(profile)}
     links = {path: item.target or "" for path, item in items.items() if item.type == "link"}
+    system = tuple(items.values())
     for file in files:
         for item in laid(file, profile):
             path = _through(item.path, links)
             _refuse_covered(path, shared)
             items[path] = dataclasses.replace(item, path=path, named=item.path if path != item.path else None)
+    given = tuple(
+        Bind(source=str(host.resolve()), path=_through(_plain(path), links), read_only=False)
+        for path, host in (binds or {}).items()
+    )
+    for bind in given:
+        _refuse_bind(bind, profile, system, items)
     for bind in (*shared, *given):
         folder = Path(bind.source).is_dir()
         kind: Literal["directory", "file"] = "directory" if folder else "file"
@@ -208,6 +218,28 @@ def _through(path: str, links: Mapping[str, str]) -> str:
             end = os.path.normpath(f"{link}/../{target}/{path[len(link) :]}")
             return _through(end, links)
     return path
+
+
+def _plain(path: str) -> str:
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
+def _refuse_bind(bind: Bind, profile: DeviceProfile, system: Iterable[Item], items: Mapping[str, Item]) -> None:
+    """Refuse a bind into which the board's own files would be written, or whose way there the board makes anew.
+
+    Laying a link where an image has a directory removes what is below it, the bind's files on this machine included.
+    """
+    place = Path(bind.path)
+    own = (profile.greengrass.root, *_OURS)
+    needed = [path for path in _KERNELS if place.is_relative_to(path)]
+    needed += [path for path in own if place.is_relative_to(path)]
+    needed += [path for path in (*own, *(i.path for i in system if i.type == "file")) if place in Path(path).parents]
+    needed += [path for path in map(str, place.parents) if path in items and items[path].type != "directory"]
+    if needed:
+        raise UsageError(
+            f"{bind.source} cannot be on the board at {bind.path}: {needed[0]} there is the board's own",
+            hint="Choose a path below /opt, /srv, /var or /home, as a real board's data would be.",
+        )
 
 
 def _opened(items: dict[str, Item], binds: Iterable[Bind]) -> Iterator[str]:

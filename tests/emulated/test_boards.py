@@ -161,6 +161,15 @@ def test_a_file_is_bound_in(board_of: Callable[..., DockerBoard], tmp_path: Path
     assert board.exec(["cat", "/opt/deep/one"]).stdout == "1\n"
 
 
+def test_a_bind_below_one_of_the_boards_links_keeps_its_files(
+    board_of: Callable[..., DockerBoard], tmp_path: Path
+) -> None:
+    (tmp_path / "data.csv").write_text("1,2\n")
+    board = board_of("openwrt-armv7", binds={"/var/lib/data": tmp_path})
+    assert board.exec(["cat", "/var/lib/data/data.csv"]).stdout == "1,2\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
 def test_a_program_that_does_not_end_is_ended(board_of: Callable[..., DockerBoard]) -> None:
     board = board_of("generic-x86_64")
     with pytest.raises(UnsupportedEnvironmentError, match="no end after 1 s"):

@@ -16,7 +16,7 @@ from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.boardroot import BoardPlan, Item, plan
 from edge_sim.emulation.peripherals import nmea
 from edge_sim.emulation.scenario import BoardFile
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.profiles import load_profile
 
 PI = load_profile("raspberry-pi-zero-w")
@@ -52,6 +52,36 @@ def test_the_running_python_is_there_and_can_be_reached() -> None:
         assert all(bind.read_only for bind in covering)
         for parent in PurePosixPath(covering[0].path).parents:
             assert directories[str(parent)].mode & 0o001, parent
+
+
+_OWN = (
+    "/",
+    "/etc",
+    "/etc/edge-sim",
+    "/dev/x",
+    "/proc/x",
+    "/sys",
+    "/usr",
+    "/usr/lib",
+    "/usr/lib/edge-sim/x",
+    "/usr/bin",
+)
+
+
+@pytest.mark.parametrize(
+    "place", [*_OWN, "/greengrass", "/greengrass/ggc", "/greengrass/certs/x", "//etc/", "/srv/link/x"]
+)
+def test_a_bind_where_the_boards_own_files_are_is_refused(tmp_path: Path, place: str) -> None:
+    """Laid over it they would come into the folder that is bound."""
+    (tmp_path / "link").symlink_to("elsewhere")
+    with pytest.raises(UsageError, match="is the board's own"):
+        plan(PI, binds={place: tmp_path}, files=[BoardFile(path="/srv", copy=tmp_path)])
+
+
+def test_a_bind_is_where_the_boards_links_lead(tmp_path: Path) -> None:
+    """OpenWrt's /var is a link: made over a directory that holds a bind, that would be emptied to make room."""
+    bound = [bind.path for bind in plan(ROUTER, binds={"/var/lib/data/": tmp_path}).binds if not bind.read_only]
+    assert bound == ["/tmp/lib/data"]
 
 
 def test_a_closed_directory_above_the_python_is_opened_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ class DockerBoard:
             contained=contained,
             life=not lasting,
             agent=("edge_sim.agent.program", self.root, tree.AGENT_CONFIG) if agent else (),
-            binds={board: host.resolve() for board, host in (binds or {}).items()},
+            binds={bind.path: Path(bind.source) for bind in self._plan.binds if not bind.read_only},
             cpus=os.cpu_count() or 1,
             apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
             firewall=sets_firewall(),
