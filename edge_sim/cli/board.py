@@ -225,7 +225,7 @@ def logs(name: str, follow: bool) -> None:
 def _engine() -> Iterator[Any]:
     from edge_sim.emulation.containers import engine
 
-    with contextlib.closing(engine.connect()) as client:
+    with engine.connected() as client:
         yield client
 
 

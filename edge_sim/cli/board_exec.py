@@ -37,7 +37,7 @@ def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
         raise UsageError("board exec takes the program to run", hint=f"edge-sim board exec {name} uname -m")
     # By the board's shell: it tells a program that is not there by status 127.
     by_shell = ["sh", "-c", 'exec "$@"', "sh", *program_argv]
-    with contextlib.closing(engine.connect()) as client:
+    with engine.connected() as client:
         container = boards.find(client, name)
         umask = boards.umask_of(container)
         program = started(client, container.id, by_shell, umask=umask, interactive=interactive)

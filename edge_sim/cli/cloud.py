@@ -142,11 +142,11 @@ def _address(bind: str) -> Iterator[str]:
         return
     from edge_sim.emulation.containers import boards, engine, networks
 
-    client = engine.connect()
-    try:
-        yield networks.make(client, networks.SHARED, boards.labels()).gateway
-    finally:
-        networks.remove_unused(client, networks.SHARED)
+    with engine.connected() as client:
+        try:
+            yield networks.make(client, networks.SHARED, boards.labels()).gateway
+        finally:
+            networks.remove_unused(client, networks.SHARED)
 
 
 def _check_address(text: str) -> None:

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
@@ -70,7 +69,7 @@ def _of_docker(profile: DeviceProfile, progress: Callable[[str], None]) -> list[
     from edge_sim.emulation.containers.board import DockerBoard
 
     name = f"{boards.PREFIX}doctor-{os.getpid()}"
-    with closing(engine.connect()) as client:
+    with engine.connected() as client:
         boards.remove_ownerless(client)
         image = images.build(profile.architecture, None, progress, client)
         marks = boards.labels(name, profile=profile, lasting=False)
@@ -90,7 +89,7 @@ def running_certificate(name: str, profile: DeviceProfile | None = None) -> tupl
     from edge_sim.emulation.containers import boards, engine
     from edge_sim.emulation.containers.program import completed, started
 
-    with closing(engine.connect()) as client:
+    with engine.connected() as client:
         container = boards.find(client, name)
         judged_by = profile or _profile_of(name, container)
 

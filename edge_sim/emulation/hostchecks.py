@@ -15,7 +15,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -172,11 +171,8 @@ def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.I
 def engine_info() -> Mapping[str, Any] | EdgeSimError:
     """Return what the Docker engine says of itself, or why it says nothing."""
     try:
-        with closing(engine.connect()) as client:
-            try:
-                info: Mapping[str, Any] = client.info()
-            except engine.failures() as error:
-                return engine.explain(error)
+        with engine.connected() as client:
+            info: Mapping[str, Any] = client.info()
     except EdgeSimError as error:
         return error
     return info

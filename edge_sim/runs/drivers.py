@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def docker(
         )
     contained = _has_containers(scenario)
     trusted = [BoardFile(path=CAFILE, copy=broker.cafile)] if broker and broker.cafile else []
-    with closing(engine.connect()) as client:
+    with engine.connected() as client:
         boards.remove_ownerless(client)
         tags = {
             architecture: images.build(architecture, None, progress, client)
@@ -134,7 +134,7 @@ def docker(
             def board(profile: DeviceProfile, thing: str, mqtt: str) -> Iterator[Board]:
                 name = f"{prefix}-{profile.name}"
                 with (
-                    closing(engine.connect()) as own,  # one client a thread
+                    engine.connected() as own,  # one client a thread
                     DockerBoard(
                         profile,
                         engine=own,

@@ -19,7 +19,7 @@ from typing import Literal
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation.containers import bases, engine, images
+from edge_sim.emulation.containers import bases, boards, engine, images
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.waiting import until
 
@@ -216,10 +216,10 @@ def test_a_refused_permission_is_told_from_a_missing_engine() -> None:
     assert "may not talk" in str(engine.explain(wrapped))
 
 
-@pytest.fixture
-def old_engine(tmp_path: Path) -> Iterator[str]:
-    """A server that answers every request as Docker 19.03 answers /version."""
-    body = b'{"Version": "19.03.15", "ApiVersion": "1.40", "MinAPIVersion": "1.12"}'
+@contextlib.contextmanager
+def answering(tmp_path: Path, api: str) -> Iterator[str]:
+    """A server that answers every request as a Docker of that API answers /version."""
+    body = f'{{"Version": "20.10.24", "ApiVersion": "{api}", "MinAPIVersion": "1.12"}}'.encode()
     head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "docker.sock"))
@@ -241,10 +241,24 @@ def old_engine(tmp_path: Path) -> Iterator[str]:
     listening.close()
 
 
-def test_an_old_engine_is_named(monkeypatch: pytest.MonkeyPatch, old_engine: str) -> None:
-    monkeypatch.setenv("DOCKER_HOST", old_engine)
-    with pytest.raises(UnsupportedEnvironmentError, match=r"Docker is too old: its API is 1\.40"):
-        engine.connect()
+def test_an_old_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with answering(tmp_path, "1.40") as place:
+        monkeypatch.setenv("DOCKER_HOST", place)
+        with pytest.raises(UnsupportedEnvironmentError, match=r"Docker is too old: its API is 1\.40"):
+            engine.connect()
+
+
+def test_an_engine_that_is_stopped_while_it_is_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    running = contextlib.ExitStack()
+    monkeypatch.setenv("DOCKER_HOST", running.enter_context(answering(tmp_path, "1.41")))
+
+    def stopped_in_the_middle() -> None:
+        with engine.connected() as client:
+            running.close()
+            boards.listed(client)
+
+    with pytest.raises(UnsupportedEnvironmentError, match="no Docker engine answers"):
+        stopped_in_the_middle()
 
 
 # The interpreters

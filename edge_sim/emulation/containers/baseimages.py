@@ -5,7 +5,6 @@ This is ``make base-images``. What is there already is not made again; one that 
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 
@@ -33,7 +32,7 @@ def make_all() -> list[EdgeSimError]:
     """Return what failed, after telling it. Raises UnsupportedEnvironmentError when no engine answers."""
     failed: list[EdgeSimError] = []
     for architecture in ARCHITECTURES:
-        with contextlib.closing(engine.connect()) as client:  # without an engine a base is of no use
+        with engine.connected() as client:  # without an engine a base is of no use
             try:
                 base = bases.make(architecture, click.echo)
             except EdgeSimError as error:

@@ -1,16 +1,17 @@
 """The Docker engine, and the interpreters with which the kernel runs other processors' programs.
 
-``connect`` is the only way to an engine. ``interpreters`` reads what is registered in binfmt_misc; ``require`` says
+``connected`` is the way to an engine. ``interpreters`` reads what is registered in binfmt_misc; ``require`` says
 what is missing before a board of an architecture hangs or dies with "exec format error".
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,19 @@ def connect() -> Any:
     return client
 
 
+@contextlib.contextmanager
+def connected() -> Iterator[Any]:
+    """Give a docker.DockerClient for a with block; what the engine does not do there is UnsupportedEnvironmentError.
+
+    An engine may be stopped, or refuse, at any call. Raises what ``connect`` does.
+    """
+    with contextlib.closing(connect()) as client:
+        try:
+            yield client
+        except _refusals() as error:
+            raise explain(error) from error
+
+
 def sets_firewall(processes: Path = Path("/proc"), settings: Path = Path("/etc/docker/daemon.json")) -> bool:
     """Tell whether the engine keeps boards apart by rules of its own, as far as this machine shows.
 
@@ -97,12 +111,17 @@ def _arguments(process: Path) -> list[bytes]:
 
 def failures() -> tuple[type[Exception], ...]:
     """Return what a call to the engine may raise: its refusals, and a connection that breaks or says nothing."""
+    return (*_refusals(), OSError)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return those of them that nothing but a call to the engine raises."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
 
     # docker reads an answer that goes on for long past requests, and lets urllib3's own errors through.
-    return (DockerException, RequestException, HTTPError, OSError)
+    return (DockerException, RequestException, HTTPError)
 
 
 def explain(error: Exception) -> UnsupportedEnvironmentError:

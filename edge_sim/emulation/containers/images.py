@@ -79,7 +79,7 @@ def build(architecture: str, base: Path | None, progress: Progress, client: Any 
     image = _image(architecture, base)
     if client is not None:
         return _built(image, client, progress)
-    with contextlib.closing(engine.connect()) as own:
+    with engine.connected() as own:
         return _built(image, own, progress)
 
 
