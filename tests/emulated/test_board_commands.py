@@ -10,16 +10,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from edge_sim.cli.board import _reserved
-from edge_sim.emulation.containers import boards, storage
+from edge_sim.emulation.containers import boards, engine, storage
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
-from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, ready
+from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of, ready
 
 pytestmark = pytest.mark.emulated
 
@@ -117,6 +118,27 @@ def test_a_killed_run_stops_its_boards_and_the_next_one_removes_them(client: Any
     assert left(client, process.pid)
     boards.remove_ownerless(client)
     assert left(client, process.pid) == []
+
+
+def test_several_runs_that_begin_at_once_remove_what_a_killed_one_left(client: Any) -> None:
+    """One removes it, the others wait."""
+    image = image_of(client, "x86_64")
+    ended = subprocess.Popen(["true"])
+    marks = {boards.BOARD: "ended", boards.OWNER: f"{ended.pid}@{ended.wait()}@{boards._namespace()}"}
+    name = f"edge-sim-test-{os.getpid()}-ended"
+    storage.make(client, name, "/greengrass", 16384, marks)
+    volumes = {name: {"bind": "/greengrass", "mode": "rw"}}
+    client.containers.create(image, ["sleep", "600"], name=name, labels=marks, volumes=volumes).start()
+
+    def begin() -> None:
+        with engine.connected() as own:
+            boards.remove_ownerless(own)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(begin) for _ in range(4)]:
+            done.result()
+    assert not [volume for volume in client.volumes.list() if name in volume.name]
+    assert name not in subprocess.run(["losetup", "--all"], capture_output=True, text=True, check=True).stdout
 
 
 def _run_until(client: Any, step: str) -> subprocess.Popen[str]:

@@ -24,6 +24,7 @@ from edge_sim.process import run
 LOOP_LABEL = "edge-sim.loop"
 """Of a volume: its device. Of a container: its block devices, separated by spaces."""
 _LIMIT_S = 60.0
+_CONFLICT = 409
 _EXT4 = ("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "nodiscard")
 """Without a journal: the file system does not outlive the machine's power."""
 
@@ -90,7 +91,12 @@ def remove_container(container: Any) -> None:
     loops = str(container.labels.get(LOOP_LABEL) or "").split()
     with interrupts.held():
         with contextlib.suppress(docker.errors.NotFound):
-            container.remove(force=True, v=True)
+            try:
+                container.remove(force=True, v=True)
+            except docker.errors.APIError as error:
+                if error.status_code != _CONFLICT:
+                    raise
+                container.wait(condition="removed", timeout=_LIMIT_S)  # another process removes it
         for loop in loops:
             detach(loop, container.name)
 
@@ -119,6 +125,15 @@ def detach(loop: str | None, name: str) -> None:
     """Let the device go, provided that it is still the one of this volume."""
     if not loop:
         return
+    if _is_of(loop, name):
+        done = run(["losetup", "--detach", loop], timeout=_LIMIT_S, check=False)
+        if done.returncode and _is_of(loop, name):  # it is not so where another process was faster
+            raise UnsupportedEnvironmentError(f"{loop} was left", details=done.stderr.decode(errors="replace").strip())
+
+
+def _is_of(loop: str, name: str) -> bool:
     backing = Path("/sys/block") / Path(loop).name / "loop/backing_file"
-    if backing.exists() and f"/{name}-" in backing.read_text(encoding="utf-8"):
-        run(["losetup", "--detach", loop], timeout=_LIMIT_S)
+    try:
+        return f"/{name}-" in backing.read_text(encoding="utf-8")
+    except OSError:
+        return False
