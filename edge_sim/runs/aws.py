@@ -178,6 +178,7 @@ def _until(
             return answer
         if time.monotonic() > deadline:
             raise UnsupportedEnvironmentError(
-                f"{what} did not end within {timeout_s:g} s", hint="Run again with --keep and read the board's logs."
+                f"{what} did not end within {timeout_s:g} s",
+                hint="Run again with --keep and read the board's logs; in containers: edge-sim board up, board logs.",
             )
         time.sleep(_POLL_S)
