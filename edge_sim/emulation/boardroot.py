@@ -123,7 +123,7 @@ def plan(
         for path, host in (binds or {}).items()
     )
     for bind in given:
-        _refuse_bind(bind, profile, system, items)
+        _refuse_bind(bind, profile, system, items, shared)
     for bind in (*shared, *given):
         folder = Path(bind.source).is_dir()
         kind: Literal["directory", "file"] = "directory" if folder else "file"
@@ -224,15 +224,18 @@ def _plain(path: str) -> str:
     return "/" + os.path.normpath(path).lstrip("/")
 
 
-def _refuse_bind(bind: Bind, profile: DeviceProfile, system: Iterable[Item], items: Mapping[str, Item]) -> None:
+def _refuse_bind(
+    bind: Bind, profile: DeviceProfile, system: Iterable[Item], items: Mapping[str, Item], shared: Iterable[Bind]
+) -> None:
     """Refuse a bind into which the board's own files would be written, or whose way there the board makes anew.
 
     Laying a link where an image has a directory removes what is below it, the bind's files on this machine included.
+    On a local board there can be nothing new below what is this machine's, ``shared``.
     """
     place = Path(bind.path)
     own = (profile.greengrass.root, *_OURS)
     needed = [path for path in _KERNELS if place.is_relative_to(path)]
-    needed += [path for path in own if place.is_relative_to(path)]
+    needed += [path for path in (*own, *(other.path for other in shared)) if place.is_relative_to(path)]
     needed += [path for path in (*own, *(i.path for i in system if i.type == "file")) if place in Path(path).parents]
     needed += [path for path in map(str, place.parents) if path in items and items[path].type != "directory"]
     if needed:

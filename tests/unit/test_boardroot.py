@@ -69,7 +69,7 @@ _OWN = (
 
 
 @pytest.mark.parametrize(
-    "place", [*_OWN, "/greengrass", "/greengrass/ggc", "/greengrass/certs/x", "//etc/", "/srv/link/x"]
+    "place", [*_OWN, "/greengrass", "/greengrass/ggc", "/greengrass/certs/x", "//etc/", "/srv/link/x", "/usr/local/x"]
 )
 def test_a_bind_where_the_boards_own_files_are_is_refused(tmp_path: Path, place: str) -> None:
     """Laid over it they would come into the folder that is bound."""
