@@ -171,7 +171,7 @@ def test_a_base_with_opkg_gets_its_packages_from_its_feed(native: str, client: A
     (tmp_path / "Dockerfile").write_text(OPKG.format(base=images.import_base(base, client, print)), encoding="utf-8")
     made: list[str] = [tag]
     try:
-        client.images.build(path=str(tmp_path), tag=tag, network_mode="none", timeout=LIMIT_S)
+        client.images.build(path=str(tmp_path), tag=tag, network_mode="none", rm=True, forcerm=True, timeout=LIMIT_S)
         container = client.containers.create(tag, ["true"])
         try:
             file.write_bytes(b"".join(container.export()))
