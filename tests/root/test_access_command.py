@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from edge_sim.greengrass.access import RIGHTS
+from tests import needs
 from tests.small_group import CODE, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import device, function, volume
 
 C = "GreengrassContainer"
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' processes")
 pytestmark = pytest.mark.root
 RESOURCES = [
     ml("ro"),
@@ -65,7 +65,7 @@ def applied(tmp_path: Path, root: Path) -> Path:
     return group
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     group = applied(tmp_path, root)
     found = rows(answer("access", group, "--root", root, "--probe"))
@@ -89,7 +89,7 @@ def test_computed_and_probed_agree_everywhere(root: Path, tmp_path: Path, capsys
     assert found["reader", "readings"]["write"]["computed"] is False, "a read-only mount over a file that it may write"
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_what_is_in_a_volume_counts_without_a_probe_as_well(root: Path, tmp_path: Path) -> None:
     """The volume itself may be read, one file in it may not."""
     (root / "srv/data/deep/values.csv").chmod(0o600)
@@ -124,7 +124,7 @@ def as_a_plain_user(*words: object) -> tuple[int, str, str]:
     return status, out, everything
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Path) -> None:
     """In a model, where the plan knows what is there, and in a volume with names that would draw on a terminal."""
     hidden = root / os.fsdecode(b"srv/data/n\xff\x1b[31m")
@@ -144,7 +144,7 @@ def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Pat
     assert (status, rows(json.loads(out))["plain", "ro"]["read"]["computed"]) == (4, True)
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_read_only_device_takes_nothing_from_a_directory_in_dev(root: Path, tmp_path: Path) -> None:
     """/dev/shm is the volume that a function makes new files in."""
     (root / "srv/shared").mkdir()
@@ -159,7 +159,7 @@ def test_a_read_only_device_takes_nothing_from_a_directory_in_dev(root: Path, tm
     assert found["boxed", "serial"]["write"]["probed"] in (False, None), "None: this kernel has no Landlock"
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_volume_may_be_a_link_to_the_whole_board(root: Path, tmp_path: Path) -> None:
     (root / "srv/all").symlink_to("/")
     for place in [root / "proc", root / "sys"]:
@@ -173,7 +173,7 @@ def test_a_volume_may_be_a_link_to_the_whole_board(root: Path, tmp_path: Path) -
     assert within["read"]["computed"] is True, within
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize("to", ["/opt", "../opt", "/nowhere", "in", "/proc", "/etc/passwd", "/data"])
 def test_a_link_in_a_volume_leads_a_mount_as_the_function_sees_it(root: Path, tmp_path: Path, to: str) -> None:
     for name in ("srv/a", "srv/b", "data", "opt"):
@@ -188,7 +188,7 @@ def test_a_link_in_a_volume_leads_a_mount_as_the_function_sees_it(root: Path, tm
     assert [row["agree"] for row in found.values()] == [True, True], found
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_path: Path) -> None:
     """In a container, that is: outside one the model's link lies below the prefix."""
     (root / "models").symlink_to("models")
@@ -200,7 +200,7 @@ def test_a_destination_through_a_circle_of_links_starts_nothing(root: Path, tmp_
     assert told == {"boxed": (False, False, True), "plain": (True, True, True)}
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path, tmp_path: Path) -> None:
     """A source that is a link, a device's other name, a place in the hidden Greengrass root, a FIFO that is mounted."""
     (root / "srv/latest").symlink_to("data")
@@ -239,7 +239,7 @@ def test_links_hidden_places_and_fifos_are_judged_as_the_kernel_does(root: Path,
     }
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize(
     ("destination", "sysfs"),
     [
@@ -281,7 +281,7 @@ def test_who_cannot_start_opens_nothing_computed_and_probed(
     assert [row["read"]["computed"] for row in off] == [False if told else None, None]
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize("destination", ["/lambda", "/outer/deep", "/sys/x", "/dev/x"])
 def test_who_has_a_place_for_every_mount_starts(root: Path, tmp_path: Path, destination: str) -> None:
     (root / "srv/outer/deep").mkdir(mode=0o755, parents=True)
@@ -294,7 +294,7 @@ def test_who_has_a_place_for_every_mount_starts(root: Path, tmp_path: Path, dest
         assert {(row["not_started"], row["ok"]) for row in found.values()} == {(None, True)}
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
     group = applied(tmp_path, root)
     all_weights = (root / TOP[1:] / "mlmodel_public").rglob("weights.bin")
@@ -311,7 +311,7 @@ def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
     assert "real processes" not in edge("access", group, "--root", root).output
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_one_path_is_answered_for_every_function(root: Path, tmp_path: Path) -> None:
     group = applied(tmp_path, root)
     found = answer("access", group, "--root", root, "--probe", "--path", "/srv/data/deep/values.csv")
@@ -328,7 +328,7 @@ def test_one_path_is_answered_for_every_function(root: Path, tmp_path: Path) -> 
     assert told["boxed"]["by"] == "shared gid", "through V1's overlay, which shows the whole board"
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize("path", ["/lambda/main.py", "/lambda", "/dev/full", "/dev/null", "/greengrass/ggc", "/dev"])
 def test_what_every_container_has_is_computed(root: Path, tmp_path: Path, path: str) -> None:
     group = applied(tmp_path, root)
@@ -341,7 +341,7 @@ def test_what_every_container_has_is_computed(root: Path, tmp_path: Path, path: 
     assert boxed == {"/dev/full": (True, False), "/dev/null": (True, False)}.get(path, (path[1] != "g", False))
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize("path", ["/proc/self/status", "/dev/stdin"])
 def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, tmp_path: Path, path: str) -> None:
     group = applied(tmp_path, root)
@@ -353,7 +353,7 @@ def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, t
     assert "probed yes" in edge("access", group, "--root", root, "--probe", "--path", path).output
 
 
-@NEEDS_ROOT
+@needs.mounts
 @pytest.mark.parametrize("path", ["/etc/passwd", "/readings/deep/values.csv", "/srv/data/run.sh", "/srv/data/none"])
 def test_a_path_is_looked_at_on_the_board_without_a_probe_too(root: Path, tmp_path: Path, path: str) -> None:
     group = applied(tmp_path, root)
@@ -370,7 +370,7 @@ def test_a_path_is_looked_at_on_the_board_without_a_probe_too(root: Path, tmp_pa
     assert any(row["read"]["computed"] for row in computed.values()) == (not path.endswith("none"))
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_a_path_in_what_is_attached_is_open_by_the_attachment(root: Path, tmp_path: Path) -> None:
     group = applied(tmp_path, root)
     for path, function_id in (("/readings/deep/values.csv", "boxed"), (f"{TOP}/workdir/plain/models/rw", "plain")):
@@ -397,7 +397,7 @@ def test_of_what_a_profile_does_not_tell_nothing_is_said(tmp_path: Path) -> None
     assert told[f"{TOP}/mlmodel_public/none"] == [False, False], "so is what is deployed"
 
 
-@NEEDS_ROOT
+@needs.mounts
 def test_nothing_is_probed_before_it_is_applied(root: Path, tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", RESOURCES, FUNCTIONS)
     edge("access", group, "--root", root, "--probe", status=3)

@@ -9,8 +9,9 @@ import pytest
 
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
+from tests import needs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs.whole_board]
 
 PROGRAM = """
 import json, os, sys

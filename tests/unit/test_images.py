@@ -21,6 +21,7 @@ import pytest
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.containers import bases, boards, engine, images
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from tests import needs
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -332,6 +333,7 @@ def program(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+@needs.namespaces_of_root
 def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -> None:
     program(
         tools / "mmdebstrap",
@@ -352,6 +354,7 @@ def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -
     assert [path.name for path in cache.iterdir()] == [made.path.name]
 
 
+@needs.namespaces_of_root
 def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path) -> None:
     program(tools / "mmdebstrap", 'echo half >"${@: -2:1}"; echo "E: Unable to fetch some archives" >&2; exit 25')
     with pytest.raises(UnsupportedEnvironmentError, match="made no base for armv7l") as caught:
@@ -360,6 +363,7 @@ def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path)
     assert not [*cache.iterdir()]
 
 
+@needs.namespaces_of_root
 def test_a_base_that_hangs_is_ended_with_all_it_started(
     tools: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
