@@ -1,16 +1,20 @@
-"""Ctrl-C, SIGTERM, a closed terminal at a bad moment: before a made thing is remembered, or while it is removed."""
+"""Ctrl-C, SIGTERM, a closed terminal: waited for, and at a bad moment, as a thing is made or removed."""
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeVar
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_S = 1.0
+_Entry = TypeVar("_Entry")
 _AGAIN = b"Interrupted already; stopping what was started. Ctrl-\\ ends this at once, and leaves things behind.\n"
 
 
@@ -46,6 +50,17 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         for caught in dict.fromkeys(came):
             signal.raise_signal(caught)
+
+
+def awaited(entries: queue.SimpleQueue[_Entry]) -> _Entry:
+    """Return the next entry, which a signal's handler may put there: a SimpleQueue may be used in one, an Event not.
+
+    To be called in the main thread, where Python runs handlers. The kernel may give a signal to any thread (it does
+    when the process was stopped meanwhile), and that does not wake this one: so it looks once a second.
+    """
+    while True:
+        with suppress(queue.Empty):
+            return entries.get(timeout=_LOOK_S)
 
 
 def _answer(number: int, _frame: FrameType | None) -> None:

@@ -35,6 +35,7 @@ from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.agent.update.updater import Updater
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
 
 IDLE_ASK_S = 3600.0
@@ -142,7 +143,7 @@ class _Agent:
 
     def _take_messages(self) -> BaseException | None:
         while True:
-            entry = self.inbox.get()
+            entry = awaited(self.inbox)
             if isinstance(entry, Stopped):
                 return entry.error
             if isinstance(entry, Connected):

@@ -6,10 +6,10 @@ import contextlib
 import ipaddress
 import json
 import os
+import queue
 import re
 import shlex
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.interrupts import awaited
 
 
 @click.group("cloud")
@@ -69,15 +70,10 @@ def serve(
         raise UsageError(f"--sources {sources}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
     from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
 
-    stop = threading.Event()
-    gone: list[str] = []
-
-    def died(reason: str) -> None:
-        gone.append(reason)
-        stop.set()
-
+    ends: queue.SimpleQueue[str] = queue.SimpleQueue()
+    """Why to end; nothing when we are asked to."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: ends.put(""))
     with (
         _address(bind) as address,
         Cloud(
@@ -87,7 +83,7 @@ def serve(
             broker=broker,
             broker_cafile=broker_cafile,
             sources=sources,
-            died=died,
+            died=ends.put,
         ) as cloud,
     ):
         about = {
@@ -101,9 +97,9 @@ def serve(
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else _advertised({**about, "exports": exports}):
             print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
-            stop.wait()
-    if gone:
-        raise UnsupportedEnvironmentError(gone[0], hint="Start the cloud again.")
+            why = awaited(ends)
+    if why:
+        raise UnsupportedEnvironmentError(why, hint="Start the cloud again.")
 
 
 @command.command()

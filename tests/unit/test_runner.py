@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -69,6 +70,19 @@ def test_a_board_that_cannot_be_stopped_keeps_no_other_from_it() -> None:
     with pytest.raises(UnsupportedEnvironmentError):
         runner._all(parts, 3)
     assert all(part._stopped.is_set() for part in parts)
+
+
+def test_a_signal_that_another_thread_was_given_is_heard() -> None:
+    entries: queue.SimpleQueue[str] = queue.SimpleQueue()
+    before = signal.signal(signal.SIGUSR1, lambda *_: entries.put("came"))
+    sender = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    sender.start()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # of this thread only
+    try:
+        assert interrupts.awaited(entries) == "came"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_signal_that_is_held_comes_after_the_block() -> None:
