@@ -13,8 +13,9 @@ import pytest
 from edge_sim.emulation.doctor import certificate, certificate_for
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import DeviceProfile, load_profile
+from tests import needs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs.whole_board]
 
 ZERO = load_profile("raspberry-pi-zero-w")
 ROUTER = load_profile("openwrt-armv7")
