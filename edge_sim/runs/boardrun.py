@@ -26,7 +26,7 @@ from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.drivers import Driver, Progress
 from edge_sim.runs.expected import differences
-from edge_sim.runs.results import BoardReport, Problem
+from edge_sim.runs.results import BoardReport, Kind, Problem
 
 CONNECT_S = 30.0
 DEPLOY_S = 120.0
@@ -146,10 +146,11 @@ class BoardRun:
         }
         self._not_proven(advice["not_proven"])
         if failed:
-            # Without mounts a board lacks its devices, so a refusal says nothing about the definition.
-            kind = "definition" if board.proves.mounts else "environment"
             why = str(status.get("ErrorMessage") or "it failed without a reason")
-            self._problem(kind, "deployment", why, hint=advice["hint"])
+            if board.proves.mounts:
+                self._problem("definition", "deployment", why, hint=advice["hint"])
+            else:
+                self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
         return not failed
 
     def _look(self, board: Board) -> None:
@@ -248,7 +249,7 @@ class BoardRun:
     def _not_proven(self, sentences: Sequence[str]) -> None:
         self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]
 
-    def _problem(self, kind: Any, where: str, message: str, *, hint: str | None = None) -> None:
+    def _problem(self, kind: Kind, where: str, message: str, *, hint: str | None = None) -> None:
         self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint))
 
 

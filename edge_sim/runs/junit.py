@@ -56,7 +56,7 @@ def _cases(board: BoardReport) -> Iterator[_Case]:
     for problem in board.problems:
         hint = f"hint: {problem.hint}" if problem.hint else None
         yield _Case(kind=problem.kind, name=problem.where, outcome="failure", message=problem.message, text=hint)
-    if board.deployment and not {("definition", "deployment"), ("environment", "deployment")} & told:
+    if board.deployment.get("status") == "Success":
         yield _Case(kind="definition", name="deployment")
     for kind, rows, name in (
         ("access", board.access, _access_name),

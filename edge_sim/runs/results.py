@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["disagreement", "definition", "access", "function", "update", "environment"]
+Kind = Literal["disagreement", "definition", "access", "function", "update"]
 """``disagreement``: the computed and the probed access are not the same, so that one of the two is a bug."""
 
 _STATUS: dict[Kind, int] = {
@@ -19,7 +19,6 @@ _STATUS: dict[Kind, int] = {
     "access": 4,
     "function": 4,
     "update": 5,
-    "environment": 6,
 }
 
 
