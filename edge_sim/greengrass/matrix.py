@@ -30,6 +30,7 @@ MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
+KEPT = "writing is not asked about: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
 Expected = Literal["ro", "rw", "none"]
 Tree = Callable[[str], Iterator[str]]
@@ -170,7 +171,7 @@ def row(
         **rights,
         "agree": None if probed is None or not _known(answers) else _agree(answers, kept=kept),
         "ok": excused or as_wanted if question.claimed else None,
-        "reasons": [stopped] if stopped else _reasons(question, answers, excused=excused),
+        "reasons": [stopped] if stopped else [*_reasons(question, answers, excused=excused), *([KEPT] if kept else [])],
         "chain": list(_telling(question, answers).computed.chain),
         "not_started": stopped,
     }
