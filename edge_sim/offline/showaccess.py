@@ -60,7 +60,8 @@ def _verdict(row: Row) -> str:
 
 
 def _details(row: Row) -> Iterator[str]:
-    yield f"    {row['path']}"
+    if row["path"]:  # a secret has none
+        yield f"    {row['path']}"
     for step in row["chain"]:
         yield f"      {step}"
     for reason in row["reasons"]:
