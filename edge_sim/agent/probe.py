@@ -80,12 +80,30 @@ def describe(
     )
 
 
-def paths_below(root: Path, paths: Iterable[str]) -> dict[str, Node]:
-    """Return nodes for the board's ``paths`` and their parents, and for all that the links among them lead to.
+class NodesBelow(Mapping[str, Node]):
+    """The nodes of the board below ``root`` by board path: those in ``known``, and all that is asked for beside them.
 
-    A path that is missing from the answer does not exist.
+    What is in ``gone`` does not exist, nor does what is nowhere below the root. Looking raises
+    UnsupportedEnvironmentError where this process may not.
     """
-    return _paths(_below(root), paths)
+
+    def __init__(self, root: Path, known: Mapping[str, Node], gone: Iterable[str] = ()) -> None:
+        self._look = _below(root).look
+        self._nodes: dict[str, Node | None] = {**dict.fromkeys(gone), **known}
+
+    def __getitem__(self, path: str) -> Node:
+        if path not in self._nodes:
+            self._nodes[path] = self._look(path)
+        node = self._nodes[path]
+        if node is None:
+            raise KeyError(path)
+        return node
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, node in self._nodes.items() if node is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _protected_links() -> bool:

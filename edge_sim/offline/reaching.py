@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions.access import matrix, secret_rows
-from edge_sim.agent.probe import paths_below
+from edge_sim.agent.probe import NodesBelow
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import RIGHTS, computed
@@ -26,15 +26,13 @@ def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = N
     root may look into, which are put into ``closed``.
     """
     facts, top = planned.target.facts, deployment_directory(planned.target.facts)
-    nodes = after(planned)
-    tree = _tree(nodes) if root is None else _tree_below(root, top, _tree(nodes), closed)
+    known = after(planned)
+    tree = _tree(known) if root is None else _tree_below(root, top, _tree(known), closed)
+    nodes = known if root is None else NodesBelow(root, known, _gone(planned))
     found = []
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
         asked = list(questions(planned.group, process, facts, tree, every=True))
-        if root is not None:
-            places = (place for question in asked for pair in question.paths for place in pair)
-            nodes = {**paths_below(root, (place for place in places if not place.startswith(f"{top}/"))), **nodes}
         stopped = not_started(process, nodes)
         found += [row(process, question, facts, nodes, stopped=stopped) for question in asked]
         found += secret_rows(planned.group, function, stopped=stopped)
@@ -46,12 +44,10 @@ def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[
 
     ``root`` is where the board lies; without one nothing is said of paths that neither plan nor profile knows.
     """
-    facts, nodes = planned.target.facts, after(planned)
+    facts, known = planned.target.facts, after(planned)
+    nodes = known if root is None else NodesBelow(root, known, _gone(planned))
     processes = [function_process(planned.group, function, facts) for function in planned.group.functions]
     asked = [(process, about(planned.group, process, facts, path)) for process in processes]
-    if root is not None:
-        places = (place for _, question in asked for pair in question.paths for place in pair)
-        nodes = {**paths_below(root, places), **nodes}
     found = [
         (process, row(process, question, facts, nodes, stopped=not_started(process, nodes)))
         for process, question in asked
@@ -90,7 +86,7 @@ def probed(planned: Planned, root: Path, path: str | None = None) -> list[dict[s
 
 def after(planned: Planned) -> Mapping[str, Node]:
     """Return what is on the board once the plan has been carried out, with the parents of all paths."""
-    gone = {line.path for line in planned.lines if line.kind == "remove"}
+    gone = _gone(planned)
     there = {**planned.target.facts.paths, **planned.target.disk}
     nodes = {path: node for path, node in there.items() if path not in gone}
     nodes |= {entry.path: entry.node for entry in planned.entries}
@@ -99,6 +95,10 @@ def after(planned: Planned) -> Mapping[str, Node]:
             path = path.rpartition("/")[0] or "/"
             nodes.setdefault(path, Node(type="directory", uid=0, gid=0, mode=0o755))
     return nodes
+
+
+def _gone(planned: Planned) -> set[str]:
+    return {line.path for line in planned.lines if line.kind == "remove"}
 
 
 def _tree_below(

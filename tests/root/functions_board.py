@@ -22,7 +22,7 @@ from typing import TextIO
 import pytest
 
 from edge_sim.agent import linux
-from edge_sim.agent.probe import paths_below
+from edge_sim.agent.probe import probe
 from edge_sim.emulation import boardroot
 from edge_sim.emulation.scenario import Scenario, load
 from edge_sim.facts import GreengrassInstall, HostFacts, User
@@ -113,7 +113,7 @@ def board(root: Path) -> Iterator[Board]:
         os.write(master, (EXAMPLE / "gps.nmea").read_bytes())
         group = example_group(scenario)
         _volume(root)
-        facts = replace(FACTS, paths=paths_below(root, paths_of_interest(group, "/greengrass")))
+        facts = replace(FACTS, paths=probe(root, paths_of_interest(group, "/greengrass")).paths)
         lay(root, group, facts)
         yield Board(root=root, scenario=scenario, group=group, facts=facts)
 

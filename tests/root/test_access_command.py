@@ -342,6 +342,29 @@ def test_what_every_container_has_is_computed(root: Path, tmp_path: Path, path: 
 
 
 @needs.mounts
+@pytest.mark.parametrize(
+    ("link", "to", "file", "opens"),
+    [
+        ("outside", "../opt/x", "note.txt", {"boxed", "reader"}),
+        ("again", "/readings/deep", "values.csv", {"boxed", "reader"}),
+        ("nowhere", "../srv/opt", "note.txt", set()),
+    ],
+)
+def test_a_link_in_a_volume_leads_where_the_function_sees_it_lead(
+    root: Path, tmp_path: Path, link: str, to: str, file: str, opens: set[str]
+) -> None:
+    """On the board, where the volume lies at /srv/data, each leads elsewhere."""
+    (root / "opt/x").mkdir(parents=True)
+    (root / "opt/x/note.txt").write_text("1")
+    (root / "srv/data" / link).symlink_to(to)
+    group = applied(tmp_path, root)
+    for more in ((), ("--probe",)):
+        found = rows(answer("access", group, "--root", root, "--path", f"/readings/{link}/{file}", *more))
+        assert {function for (function, _), row in found.items() if row["read"]["computed"]} == opens
+    assert {row["agree"] for row in found.values()} == {True}
+
+
+@needs.mounts
 @pytest.mark.parametrize("path", ["/proc/self/status", "/dev/stdin"])
 def test_what_a_container_has_from_the_kernel_is_left_to_the_probe(root: Path, tmp_path: Path, path: str) -> None:
     group = applied(tmp_path, root)

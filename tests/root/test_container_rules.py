@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent import linux
-from edge_sim.agent.probe import paths_below
+from edge_sim.agent.probe import probe
 from edge_sim.greengrass.functions import ResourceAccessPolicy
 from edge_sim.greengrass.plan import paths_of_interest
 from edge_sim.greengrass.resources import GroupOwnerSetting, LocalDevice, LocalVolume, Resource
@@ -26,7 +26,7 @@ def attached(made: Board, *given: tuple[Resource, str]) -> Board:
     """Attach these resources to the containerised function, and nothing else."""
     policies = tuple(ResourceAccessPolicy(resource_id=r.id, permission=p) for r, p in given)  # type: ignore[arg-type]
     group = replace(made.group, resources=(*made.group.resources, *(r for r, _ in given)))
-    facts = replace(made.facts, paths=paths_below(made.root, paths_of_interest(group, "/greengrass")))
+    facts = replace(made.facts, paths=probe(made.root, paths_of_interest(group, "/greengrass")).paths)
     return replace(made, group=group, facts=facts).with_function("meter-log", policies=policies)
 
 

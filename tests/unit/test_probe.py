@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.functions.sandbox import probe as open_for_real
-from edge_sim.agent.probe import StandIn, paths_below, probe
+from edge_sim.agent.probe import NodesBelow, StandIn, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.facts import Node
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_nodes_are_lstats_and_links_bring_what_they_lead_to(root: Path) -> None:
     (root / "srv/data/file").chmod(0o2640)
     (root / "link").symlink_to("/srv/data")
     os.mkfifo(root / "srv/pipe", 0o600)
-    nodes = paths_below(root, ["/link/file", "/srv/pipe", "/link/../srv"])
+    nodes = probe(root, ["/link/file", "/srv/pipe", "/link/../srv"]).paths
     assert (nodes["/link"].type, nodes["/link"].target) == ("link", "/srv/data")
     assert (nodes["/srv/data/file"].type, nodes["/srv/data/file"].mode) == ("file", 0o2640)
     assert nodes["/srv/pipe"].type == "fifo"
@@ -74,12 +75,20 @@ def test_nodes_are_lstats_and_links_bring_what_they_lead_to(root: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/" + "a" * 300, "/srv" + "/a" * 3000, "/srv/a\0b", "/etc/passwd/x"])
 def test_a_path_that_cannot_exist_does_not_exist(root: Path, path: str) -> None:
-    assert path not in paths_below(root, [path])
+    assert path not in probe(root, [path]).paths
 
 
 def test_a_links_text_is_kept_as_it_is(root: Path) -> None:
     (root / "odd").symlink_to(".//srv/./data/")
-    assert paths_below(root, ["/odd"])["/odd"].target == ".//srv/./data/"
+    assert probe(root, ["/odd"]).paths["/odd"].target == ".//srv/./data/"
+
+
+def test_what_is_asked_for_is_looked_at_beside_what_is_known(root: Path) -> None:
+    planned = Node(type="file", uid=0, gid=0, mode=0o444)
+    nodes = NodesBelow(root, {"/srv/model": planned}, gone=["/etc"])
+    assert nodes["/srv/model"] is planned
+    assert [path in nodes for path in ("/srv/data", "/etc", "/srv/none")] == [True, False, False]
+    assert (sorted(nodes), len(nodes)) == (["/srv/data", "/srv/model"], 2)
 
 
 def test_what_may_not_be_looked_at_is_not_called_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +97,7 @@ def test_what_may_not_be_looked_at_is_not_called_missing(root: Path, monkeypatch
 
     monkeypatch.setattr(Path, "lstat", refused)
     with pytest.raises(UnsupportedEnvironmentError, match="srv: cannot be looked at: Permission denied"):
-        paths_below(root, ["/srv/data"])
+        NodesBelow(root, {}).get("/srv")
 
 
 def test_board_paths_never_leave_the_root(root: Path) -> None:

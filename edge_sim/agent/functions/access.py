@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.functions import calls as functions
-from edge_sim.agent.probe import paths_below
+from edge_sim.agent.probe import NodesBelow
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import AccessError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import RIGHTS
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.matrix import Question, about, questions, row
+from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
@@ -46,7 +46,7 @@ def matrix(
     others. Secrets have no path: the process asks the core for those that the board has; for the others ``probed``,
     ``agree`` and ``ok`` are None.
     """
-    planned = {entry.path: entry.node for entry in entries}
+    nodes = NodesBelow(root, {entry.path: entry.node for entry in entries})
     rows: list[dict[str, Any]] = []
     with functions.asking(group, root, facts) as asker:
         for function in group.functions:
@@ -57,7 +57,6 @@ def matrix(
                 else list(questions(group, process, facts, partial(tree, root), every=every))
             )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
-            nodes = {**facts.paths, **paths_below(root, _board_paths(process, asked)), **planned}
             stopped = not_started(process, nodes)
             rows += [row(process, question, facts, nodes, probed, stopped=stopped) for question in asked]
             rows += [] if path else secret_rows(group, function, probed, stopped=stopped)
@@ -99,13 +98,6 @@ def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str
                 waiting.append(rest)
             if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
                 yield rest
-
-
-def _board_paths(process: FunctionProcess, asked: Sequence[Question]) -> Iterator[str]:
-    yield from (mount.destination for mount in process.mounts)
-    for question in asked:
-        for seen_at, place in question.paths:
-            yield from (seen_at, place)
 
 
 def secret_rows(
