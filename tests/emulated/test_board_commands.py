@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,8 +110,8 @@ def test_ctrl_c_leaves_nothing_behind(client: Any, step: str) -> None:
     assert left(client, process.pid) == []
 
 
-def test_a_killed_run_stops_its_boards_and_the_next_one_removes_them(client: Any) -> None:
-    process = _run_until(client, "updating the core")
+def test_a_killed_run_stops_its_boards_and_the_next_one_removes_them(client: Any, tmp_path: Path) -> None:
+    process = _run_until(client, "updating the core", tmp_path)
     process.kill()
     process.communicate(timeout=LIMIT_S)
     mark = f"edge-sim-run-{process.pid}"
@@ -141,7 +142,8 @@ def test_several_runs_that_begin_at_once_remove_what_a_killed_one_left(client: A
     assert name not in subprocess.run(["losetup", "--all"], capture_output=True, text=True, check=True).stdout
 
 
-def _run_until(client: Any, step: str) -> subprocess.Popen[str]:
+def _run_until(client: Any, step: str, place: Path | None = None) -> subprocess.Popen[str]:
+    """Return a run at its ``step``; ``place`` is for its temporary files, which a killed one leaves there."""
     ready(client, "generic-x86_64")
     argv = [sys.executable, "-m", "edge_sim.cli.main", "run", EXAMPLE, "--driver", "docker"]
     process = subprocess.Popen(
@@ -149,6 +151,7 @@ def _run_until(client: Any, step: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **({"TMPDIR": str(place)} if place else {})},
     )
     assert process.stderr is not None
     for line in process.stderr:
