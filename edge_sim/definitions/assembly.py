@@ -65,15 +65,19 @@ def together(found: Sequence[Source]) -> Definition:
 def _placeholders(sections: Mapping[str, Object]) -> list[str]:
     """Tell each placeholder once, where it stands first."""
     notes: dict[str, str] = {}
-    for section in sections.values():
-        for path, holder in walk(section):
-            members = holder.items() if isinstance(holder, Object) else enumerate(holder)
-            for key, value in members:
-                free = key in _FREE_TEXT or path.endswith(_FREE_TEXT)
-                form = _PLACEHOLDER if free else _ANY_PLACEHOLDER
-                for name in form.findall(value) if isinstance(value, str) and "${" in value else ():
+    waiting: list[tuple[Object | Array, bool]] = [(section, False) for section in reversed([*sections.values()])]
+    while waiting:
+        holder, free = waiting.pop()
+        inner: list[tuple[Object | Array, bool]] = []
+        for key, value in holder.items() if isinstance(holder, Object) else enumerate(holder):
+            if isinstance(value, str):
+                form = _PLACEHOLDER if free or key in _FREE_TEXT else _ANY_PLACEHOLDER
+                for name in form.findall(value) if "${" in value else ():
                     place = holder.position(key)  # type: ignore[arg-type]  # a key of this very holder
                     notes.setdefault(name, f"{place}: {name} is a placeholder: its value is not in the file")
+            elif isinstance(value, Object | Array):
+                inner.append((value, key in _FREE_TEXT))
+        waiting += reversed(inner)
     return list(notes.values())
 
 

@@ -22,6 +22,8 @@ _NEXT = re.compile(r"[ \t\r\n]*([,\]}])[ \t\r\n]*")
 _PLAIN_KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 """The usual case in one step: a key without escapes, and the colon."""
 _NEXT_MEMBER = re.compile(rf"[ \t\r\n]*,[ \t\r\n]*{_PLAIN_KEY.pattern}")
+_NEXT_TEXT = re.compile(rf'{_NEXT_MEMBER.pattern}"([^"\\\x00-\x1f]*)"')
+"""… and a whole member whose value is a text without escapes."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?Infinity|NaN")
@@ -110,10 +112,14 @@ class _Scanner:
         """After a value: close what ends here, and go on to the next member."""
         while self.stack:
             closing = "}" if isinstance(self.stack[-1], Object) else "]"
-            member = _NEXT_MEMBER.match(self.text, at) if closing == "}" else None
-            if member:
-                self.key, self.key_at = member[1], member.start(1) - 1
-                return member.end()
+            if closing == "}":
+                while member := _NEXT_TEXT.match(self.text, at):
+                    self.key, self.key_at = member[1], member.start(1) - 1
+                    self._put(member[2], member.start(2) - 1)
+                    at = member.end()
+                if member := _NEXT_MEMBER.match(self.text, at):
+                    self.key, self.key_at = member[1], member.start(1) - 1
+                    return member.end()
             match = _NEXT.match(self.text, at)
             if match is None or match[1] not in (",", closing):
                 return self._fail(self._skip(at), f"',' or '{closing}'")

@@ -32,9 +32,9 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     answers: dict[tuple[Identity, Mount], Access] = {}
     for a in case.local:
         who = case.identities[a.number]
-        mount = _mount(a)
-        if not isinstance(who, Identity) or not case.contained(a.function) or mount.source not in facts.paths:
+        if not isinstance(who, Identity) or not case.contained(a.function) or _data(a).source_path not in facts.paths:
             continue
+        mount = _mount(a)
         if (who, mount) not in answers:
             answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)
         answer = answers[who, mount]
@@ -124,9 +124,14 @@ def _ids(case: Case, number: int, of_models: set[int | None]) -> tuple[int | Non
     return case.asked_uid(function), {case.asked_gid(function)}, set()
 
 
-def _mount(a: Attachment) -> Mount:
+def _data(a: Attachment) -> LocalDevice | LocalVolume:
     data = a.resource.data
     assert isinstance(data, LocalDevice | LocalVolume)  # noqa: S101 - Case.local holds no others
+    return data
+
+
+def _mount(a: Attachment) -> Mount:
+    data = _data(a)
     destination = data.destination_path if isinstance(data, LocalVolume) else data.source_path
     if containers_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
         destination = "/attached"
