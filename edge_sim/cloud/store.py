@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_sim.errors import UsageError
 
@@ -27,8 +27,16 @@ CREATE TABLE IF NOT EXISTS documents (
     kind TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, body TEXT NOT NULL,
     UNIQUE (kind, id)
 );
+CREATE INDEX IF NOT EXISTS by_kind ON documents (kind, position);
 CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent, position);
 """
+
+
+class Page(NamedTuple):
+    """Some of the documents of a kind, and the position to continue from; None when there are no more."""
+
+    documents: Documents
+    position: int | None
 
 
 class Store:
@@ -84,6 +92,28 @@ class Store:
                 query = "SELECT body FROM documents WHERE kind = ? AND parent = ? ORDER BY position"
                 rows = self._db.execute(query, (kind, parent)).fetchall()
         return [_load(row[0]) for row in rows]
+
+    def page(
+        self, kind: str, parent: str | None = None, *, limit: int, position: int = 0, newest_first: bool = False
+    ) -> Page:
+        """Return at most ``limit`` documents of a kind (of one parent), in the order they were first written.
+
+        ``position`` is the last page's, 0 for the first page. What is written or deleted between two pages moves no
+        other document from one page to another, and a page costs the same wherever it lies.
+        """
+        query = "SELECT position, body FROM documents WHERE kind = ?"
+        values: list[str | int] = [kind]
+        if parent is not None:
+            query += " AND parent = ?"
+            values.append(parent)
+        if position:
+            query += " AND position < ?" if newest_first else " AND position > ?"
+            values.append(position)
+        query += " ORDER BY position DESC LIMIT ?" if newest_first else " ORDER BY position LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (*values, limit + 1)).fetchall()
+        more = len(rows) > limit
+        return Page([_load(body) for _, body in rows[:limit]], rows[limit - 1][0] if more else None)
 
     def delete(self, kind: str, id: str) -> bool:  # noqa: A002
         """Remove a document; False when there was none."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.cloud import pages
 from edge_sim.cloud.store import Store
 from edge_sim.errors import UsageError
 
@@ -70,3 +71,58 @@ def test_delete_says_whether_there_was_something() -> None:
     store.put("k", "a", {})
     assert store.delete("k", "a")
     assert not store.delete("k", "a")
+
+
+@pytest.mark.parametrize("parent", [None, "group"])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_pages_show_every_document_once_whatever_is_written_in_between(parent: str | None, newest_first: bool) -> None:
+    store = Store()
+    store.put("other", "x", {}, parent="group")
+    for number in range(7):
+        store.put("k", str(number), {"n": number}, parent="group")
+    store.put("k", "0", {"n": 0, "again": True})
+    shown: list[int] = []
+    position: int | None = 0
+    while position is not None:
+        found = store.page("k", parent, limit=3, position=position, newest_first=newest_first)
+        assert len(found.documents) <= 3
+        shown += [document["n"] for document in found.documents]
+        position = found.position
+        store.delete("k", str(shown[0]))
+    assert shown == (list(range(7))[::-1] if newest_first else list(range(7)))
+
+
+def test_a_page_that_ends_with_the_last_document_has_no_next_one() -> None:
+    store = Store()
+    for number in range(4):
+        store.put("k", str(number), {"n": number})
+    assert store.page("k", limit=4).position is None
+    assert store.page("k", limit=3).position is not None
+    assert store.page("nothing", limit=3) == ([], None)
+
+
+def test_every_page_is_read_by_an_index() -> None:
+    """So a page costs the same at 100,000 documents as at 100; benchmarks/jobs.py measures it."""
+    store = Store()
+    plans: list[str] = []
+    store._db.set_trace_callback(plans.append)
+    for parent in (None, "p"):
+        for newest_first in (False, True):
+            store.page("k", parent, limit=3, position=5, newest_first=newest_first)
+    store._db.set_trace_callback(None)
+    for query in plans:
+        steps = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert len(steps) == 1, steps  # nothing is sorted
+        assert "USING INDEX by_" in steps[0]
+        assert "position" in steps[0]
+
+
+@pytest.mark.parametrize("position", [1, 250, 2**40])
+def test_a_token_stands_for_its_position(position: int) -> None:
+    assert pages.position(pages.token(position)) == position
+
+
+@pytest.mark.parametrize("token", ["", "x", "LTE=", "MQ", "MQ==\n", "w7w=", "\ud800", "OTk5OTk5OTk5OTk5OTk5OTk5OQ=="])
+def test_a_token_of_somebody_else_is_refused(token: str) -> None:
+    with pytest.raises(ValueError, match="not one of this cloud's"):
+        pages.position(token)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from edge_sim.cloud import pages
 from edge_sim.cloud.protocol import ApiError
 
 T = TypeVar("T")
@@ -17,15 +17,13 @@ def page(member: str, items: Sequence[T], params: Mapping[str, Any], shown: Call
     """Return one page. The token is the place to go on from: good enough for lists that change at their ends."""
     first, count = _place(params.get("nextToken")), params.get("maxResults") or MAX_RESULTS
     rest = first + count
-    token = base64.urlsafe_b64encode(str(rest).encode()).decode() if rest < len(items) else None
+    token = pages.token(rest if rest < len(items) else None)
     return {member: [shown(item) for item in items[first:rest]], "nextToken": token}
 
 
 def _place(token: str | None) -> int:
-    if token is None:
-        return 0
     try:
-        return max(0, int(base64.urlsafe_b64decode(token.encode()).decode()))
+        return pages.position(token)
     except ValueError as error:
         raise invalid("Invalid nextToken.") from error
 

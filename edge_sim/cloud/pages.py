@@ -1,0 +1,24 @@
+"""The ``nextToken`` of lists: the position in the store from which the next page continues."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+
+def token(position: int | None) -> str | None:
+    """Return the token that stands for a position; None when there is no next page."""
+    return None if position is None else base64.urlsafe_b64encode(str(position).encode()).decode()
+
+
+def position(token: str | None) -> int:
+    """Return the position that a token stands for; 0 without a token. Raises ValueError when it is none of ours."""
+    if token is None:
+        return 0
+    try:
+        text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, UnicodeError) as error:
+        raise ValueError("the token is not one of this cloud's") from error
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError("the token is not one of this cloud's")
+    return int(text)
