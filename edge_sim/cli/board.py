@@ -27,7 +27,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.containers.board import DockerBoard
-    from edge_sim.emulation.scenario import BoardFile
+    from edge_sim.scenario import BoardFile
 
 CONNECT_S = 60.0
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
@@ -104,11 +104,11 @@ def up(
     Example: edge-sim cloud serve --bind docker &
              edge-sim board up --profile raspberry-pi-3
     """
-    from edge_sim.emulation.boarddevices import DeviceBacking
     from edge_sim.emulation.containers import boards, images
     from edge_sim.emulation.containers.board import DockerBoard
     from edge_sim.profiles import load_profile
     from edge_sim.runs.agentprocess import AgentProcess
+    from edge_sim.scenario import DeviceBacking
 
     started = time.monotonic()
     profile = load_profile(profile_name)
@@ -248,8 +248,8 @@ def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
     if cafile is None:
         return []
     from edge_sim.cloud.brokers.broker import tls_context
-    from edge_sim.emulation.scenario import BoardFile
     from edge_sim.runs.drivers import CAFILE
+    from edge_sim.scenario import BoardFile
 
     tls_context(mqtt, cafile)
     return [BoardFile(path=CAFILE, copy=cafile)]

@@ -108,8 +108,8 @@ def _real(
     driver: Literal["local", "docker"],
     cache: Cache | None,
 ) -> Mapping[Place, Outcome]:
-    from edge_sim.emulation.scenario import load
     from edge_sim.runs.onboards import on_boards
+    from edge_sim.scenario import load
 
     if definition.scenario is None:
         raise UsageError("--real needs a scenario: a folder with edge-sim.yaml", hint="See: edge-sim run --help")

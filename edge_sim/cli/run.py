@@ -68,10 +68,10 @@ def command(
         raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
     from rich.console import Console
 
-    from edge_sim.emulation.scenario import load
     from edge_sim.profiles import load_profile
     from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.runner import run
+    from edge_sim.scenario import load
 
     loaded = load(scenario)
     chosen = ONE_OF_EACH if every else names or loaded.boards

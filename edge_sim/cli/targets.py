@@ -11,9 +11,9 @@ from edge_sim.greengrass.functions import FunctionCode
 
 if TYPE_CHECKING:
     from edge_sim.definitions.definition import Definition
-    from edge_sim.emulation.scenario import Scenario
     from edge_sim.facts import HostFacts
     from edge_sim.profiles import DeviceProfile
+    from edge_sim.scenario import Scenario
 
 
 def boards(
@@ -25,8 +25,8 @@ def boards(
     """
     if definition.scenario is None:
         return definition, {profile.name: profile.facts() for profile in profiles}, []
-    from edge_sim.emulation.scenario import load
     from edge_sim.offline.target import of_profile
+    from edge_sim.scenario import load
 
     try:
         scenario = load(definition.scenario)

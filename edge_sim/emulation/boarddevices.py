@@ -14,25 +14,10 @@ from typing import Literal
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import Device, DeviceProfile
+from edge_sim.scenario import DeviceBacking
 
 BLOCK_LIMIT_KIB = 64 << 20
 FRAMES_LIMIT = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceBacking:
-    """What stands behind the board's node ``path`` instead of what its profile says; exactly one of the others.
-
-    ``lines`` is a file whose lines are heard on a serial device, one a second. ``frames`` is a folder whose files come
-    out of a character device, in the order of their names, as fast as they are read; both start again at their end.
-    ``size_kib`` makes an empty block device, ``host`` is a node of this machine.
-    """
-
-    path: str
-    lines: Path | None = None
-    frames: Path | None = None
-    size_kib: int | None = None
-    host: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import edge_sim
 from edge_sim import folders
 from edge_sim.emulation import boarddevices
-from edge_sim.emulation.boarddevices import BoardDevice, DeviceBacking
+from edge_sim.emulation.boarddevices import BoardDevice
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.scenario import BoardFile
+    from edge_sim.scenario import BoardFile, DeviceBacking
 
 _HOST_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _HOST_ETC = ("alternatives", "ld.so.cache")

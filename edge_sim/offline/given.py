@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_sim.definitions.reader import read
-from edge_sim.emulation.scenario import BoardFile, Scenario, load
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
 from edge_sim.limits import LINKS_COPIED, Limits, Links
+from edge_sim.scenario import BoardFile, Scenario, load
 
 
 @dataclass(frozen=True, kw_only=True)

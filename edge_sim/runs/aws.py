@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_sim.emulation.scenario import Software
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.scenario import Software
 
 _POLL_S = 0.1
 

@@ -16,7 +16,6 @@ from typing import Any
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
-from edge_sim.emulation.scenario import Invocation, Scenario, Update
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
@@ -27,6 +26,7 @@ from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.drivers import Driver, Progress
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
+from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
 DEPLOY_S = 120.0

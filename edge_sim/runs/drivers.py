@@ -20,7 +20,6 @@ from typing import Any
 from edge_sim.agent.functions import memory
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.emulation.local.board import LocalBoard
-from edge_sim.emulation.scenario import BoardFile, Scenario
 from edge_sim.errors import UsageError
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.group import Group
@@ -28,6 +27,7 @@ from edge_sim.limits import Limits
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.agentprocess import Board, Process
 from edge_sim.runs.cloudprocess import NamedBroker
+from edge_sim.scenario import BoardFile, Scenario
 
 Progress = Callable[[str], None]
 AT_ONCE_HERE = 2

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from edge_sim.emulation.scenario import Scenario
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, exit_status
 from edge_sim.runs.runner import DriverName, run
+from edge_sim.scenario import Scenario
 from edge_sim.validation.cache import Cache, key, stable, trees
 
 LAST_PATCH = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}

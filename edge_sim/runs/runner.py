@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_sim import interrupts
-from edge_sim.emulation.scenario import Code, Scenario, Source
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass import parse, rules
 from edge_sim.profiles import DeviceProfile
@@ -24,6 +23,7 @@ from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, RunReport
+from edge_sim.scenario import Code, Scenario, Source
 
 DriverName = Literal["local", "docker"]
 

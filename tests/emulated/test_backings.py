@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.containers.board import DockerBoard
+from edge_sim.scenario import DeviceBacking
 from tests.emulated.containers import LIMIT_S, edge_sim, ready
 
 pytestmark = pytest.mark.emulated

@@ -18,10 +18,10 @@ import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.cloud.server import Cloud
-from edge_sim.emulation.scenario import Scenario
 from edge_sim.profiles import load_profile
 from edge_sim.runs import drivers
 from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
+from edge_sim.scenario import Scenario
 from tests import needs
 from tests.integration.cloud_client import ACCOUNT, CERTIFICATE, client, deploy
 

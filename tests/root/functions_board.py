@@ -24,7 +24,6 @@ import pytest
 from edge_sim.agent import linux
 from edge_sim.agent.probe import probe
 from edge_sim.emulation import boardroot
-from edge_sim.emulation.scenario import Scenario, load
 from edge_sim.facts import GreengrassInstall, HostFacts, User
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function, FunctionCode
@@ -32,6 +31,7 @@ from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory, paths_of_interest, plan
 from edge_sim.greengrass.resources import Model
 from edge_sim.profiles import load_profile
+from edge_sim.scenario import Scenario, load
 from tests import needs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"

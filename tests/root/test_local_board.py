@@ -24,11 +24,10 @@ from typing import Any
 import pytest
 
 from edge_sim.emulation import capabilities
-from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.local.board import LocalBoard
-from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
+from edge_sim.scenario import BoardFile, DeviceBacking
 from tests import mounts, needs
 from tests.waiting import LIMIT_S
 

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from edge_sim.emulation import boardroot, capabilities
-from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.boardroot import BoardPlan, Item, plan
 from edge_sim.emulation.peripherals import nmea
-from edge_sim.emulation.scenario import BoardFile
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.profiles import load_profile
+from edge_sim.scenario import BoardFile, DeviceBacking
 
 PI = load_profile("raspberry-pi-zero-w")
 ROUTER = load_profile("openwrt-armv7")

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_sim.emulation.scenario import Scenario, Update
 from edge_sim.profiles import load_profile
 from edge_sim.runs.boardrun import BoardRun, _access_message
+from edge_sim.scenario import Scenario, Update
 
 
 class Cloud:

@@ -18,12 +18,11 @@ from typing import Any
 import pytest
 
 from edge_sim.emulation import boardroot
-from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.emulation.containers import boards, init, options, tree
 from edge_sim.emulation.containers.options import Wanted
 from edge_sim.emulation.containers.program import ContainerProgram
-from edge_sim.emulation.scenario import BoardFile
 from edge_sim.profiles import DeviceProfile, load_profile
+from edge_sim.scenario import BoardFile, DeviceBacking
 
 ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "raspberry-pi-3", "openwrt-armv7"))
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation.scenario import load
 from edge_sim.greengrass import parse, rules
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Model
 from edge_sim.profiles import load_profile
+from edge_sim.scenario import load
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 HANDLERS = sorted((EXAMPLE / "functions").glob("*/*.py"))

@@ -13,11 +13,10 @@ import pytest
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import dump
 from edge_sim.documents import MAX_BYTES
-from edge_sim.emulation.boarddevices import DeviceBacking
-from edge_sim.emulation.scenario import BoardFile, load
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.limits import Limits
 from edge_sim.runs.expected import differences
+from edge_sim.scenario import BoardFile, DeviceBacking, load
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "no-container-ml"
 

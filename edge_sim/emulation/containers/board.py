@@ -33,8 +33,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.boarddevices import DeviceBacking
-    from edge_sim.emulation.scenario import BoardFile
+    from edge_sim.scenario import BoardFile, DeviceBacking
 
 START_LIMIT_S = 60.0
 """Until the board's first process answers: QEMU can hang on an instruction that it does not know."""

@@ -25,8 +25,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.boarddevices import DeviceBacking
-    from edge_sim.emulation.scenario import BoardFile
+    from edge_sim.scenario import BoardFile, DeviceBacking
 
 
 class LocalBoard:

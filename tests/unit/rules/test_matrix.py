@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation.scenario import load
 from edge_sim.profiles import load_profile
 from edge_sim.runs import onboards
 from edge_sim.runs.results import BoardReport, Problem, RunReport
+from edge_sim.scenario import load
 from edge_sim.validation import cache as caches
 from edge_sim.validation.cache import Cache, key, trees
 

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar
 from edge_sim.definitions.reader import SCENARIO, read, refuse_loss
 from edge_sim.definitions.tree import plain
 from edge_sim.documents import Place
-from edge_sim.emulation.boarddevices import DeviceBacking
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.limits import LINKS, NAMES, Limits
@@ -76,6 +75,22 @@ class BoardFile:
     @property
     def directory_mode(self) -> int:
         return self.mode | (self.mode & 0o444) >> 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceBacking:
+    """What stands behind the board's node ``path`` instead of what its profile says; exactly one of the others.
+
+    ``lines`` is a file whose lines are heard on a serial device, one a second. ``frames`` is a folder whose files come
+    out of a character device, in the order of their names, as fast as they are read; both start again at their end.
+    ``size_kib`` makes an empty block device, ``host`` is a node of this machine.
+    """
+
+    path: str
+    lines: Path | None = None
+    frames: Path | None = None
+    size_kib: int | None = None
+    host: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
