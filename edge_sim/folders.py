@@ -1,4 +1,4 @@
-"""What a folder holds."""
+"""What a folder holds, and the folder in which this user keeps what can be made again."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ def below(folder: Path) -> list[Path]:
 
     found = [Path(at, name) for at, folders, files in os.walk(folder, onerror=fail) for name in (*folders, *files)]
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def user_cache() -> Path | None:
+    """Return edge_sim's folder in the user's cache, ``$XDG_CACHE_HOME/edge-sim``; None for a user without a home.
+
+    The XDG base directory specification: a path that is not absolute is ignored, and ``~/.cache`` is the default.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
+    except RuntimeError:  # a uid that passwd does not know, as containers have it
+        return None

@@ -18,6 +18,7 @@ import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.folders import user_cache
 from edge_sim.interrupts import awaited
 
 
@@ -161,11 +162,11 @@ def _exports(values: dict[str, str]) -> str:
 
 def _advert() -> Path:
     """Return where the note for ``cloud env`` lies; raises FileNotFoundError for a user without a home."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME")
-    try:
-        return Path(base or Path.home() / ".cache") / "edge-sim" / "cloud.json"
-    except RuntimeError as error:
-        raise FileNotFoundError(str(error)) from error
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "edge-sim" if runtime else user_cache()
+    if folder is None:
+        raise FileNotFoundError("this user has no home directory")
+    return folder / "cloud.json"
 
 
 @contextlib.contextmanager

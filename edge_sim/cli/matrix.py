@@ -54,15 +54,16 @@ def command(
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11
     """
     from edge_sim.definitions.reader import read
+    from edge_sim.folders import user_cache
     from edge_sim.profiles import list_profiles, load_profile
     from edge_sim.validation import grid
-    from edge_sim.validation.cache import Cache, default_folder
+    from edge_sim.validation.cache import Cache
 
     every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
     profiles = [load_profile(name) for name in dict.fromkeys(every)]
     versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
     definition = read(*paths)
-    folder = None if no_cache else default_folder()
+    folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
     cells = _cells(definition, profiles, versions, cache)
     ended = _real(definition, profiles, cells, driver, cache) if real else {}

@@ -1,4 +1,4 @@
-"""Answers kept by content, in ``$XDG_CACHE_HOME/edge-sim``: the same question to the same code is answered at once.
+"""Answers kept by content, in the user's cache: the same question to the same code is answered at once.
 
 A key is made of everything the answer depends on, edge_sim's own files included, so that nothing is ever out of date;
 a cache that cannot be read or written is only slower.
@@ -10,7 +10,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -51,15 +50,6 @@ class Cache:
         if len(entries) > MAX_ENTRIES:
             for path in sorted(entries, key=lambda p: p.stat().st_mtime)[: len(entries) - MAX_ENTRIES]:
                 path.unlink(missing_ok=True)
-
-
-def default_folder() -> Path | None:
-    """Return the folder that the XDG base directory specification gives us, None for a user without a home."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
-    except RuntimeError:  # a uid that passwd does not know, as containers have it
-        return None
 
 
 def key(*parts: str | bytes) -> str:

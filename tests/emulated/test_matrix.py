@@ -9,17 +9,25 @@ from typing import Any
 
 import pytest
 
+from edge_sim.emulation.containers import bases
 from tests.emulated.containers import EXAMPLE, edge_sim, ready
 
 pytestmark = pytest.mark.emulated
 BOARDS = ("raspberry-pi-3", "openwrt-armv7")
 
 
+def without_answers(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Have a cache without answers, and with the bases that there are."""
+    if folder := bases.cache_directory():
+        monkeypatch.setenv("EDGE_SIM_CACHE", str(folder.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
 def test_boards_in_containers_agree_with_the_rules(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready(client, *BOARDS)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    without_answers(monkeypatch, tmp_path)
     chosen = [word for name in BOARDS for word in ("--profile", name)]
     done = edge_sim("matrix", EXAMPLE, *chosen, "--real", "--driver", "docker", "--format", "json", check=False)
     assert done.returncode == 3, "OpenWrt was asked for by name"
@@ -32,7 +40,7 @@ def test_a_package_is_read_with_the_scenarios_limits_and_is_no_fault_of_the_defi
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready(client, "generic-x86_64")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    without_answers(monkeypatch, tmp_path / "cache")
     group = tmp_path / "group"
     shutil.copytree(EXAMPLE, group)
     weights = next((group / "models").rglob("*.csv"))

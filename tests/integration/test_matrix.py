@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.validation.cache import default_folder
 from tests import needs
 
 EXAMPLE = "examples/no-container-ml"
@@ -42,12 +41,3 @@ def test_boards_agree_with_the_rules_and_are_not_run_twice(tmp_path: Path) -> No
     assert second.stdout == first.stdout
     assert "starting the local cloud" in first.stderr
     assert second.stderr == "", "nothing was started"
-
-
-def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "home", homeless)
-    assert default_folder() is None

@@ -21,3 +21,19 @@ def test_parents_come_first_and_links_are_not_followed(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         folders.below(tmp_path / "missing")
+
+
+def test_the_users_cache_is_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value, where in (("/var/c", Path("/var/c")), ("relative", tmp_path / ".cache"), ("", tmp_path / ".cache")):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert folders.user_cache() == where / "edge-sim"
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert folders.user_cache() is None

@@ -354,6 +354,57 @@ def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -
     assert [path.name for path in cache.iterdir()] == [made.path.name]
 
 
+def test_bases_are_kept_for_every_clone_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGE_SIM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert bases.cache_directory() == tmp_path / "edge-sim" / "bases"
+
+
+def test_a_user_without_a_cache_is_told_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGE_SIM_CACHE")
+    monkeypatch.setattr(bases, "user_cache", lambda: None)
+    assert bases.cached("armv6l") is None
+    with pytest.raises(UnsupportedEnvironmentError, match="no place to keep base images") as caught:
+        bases.make("armv6l", quiet)
+    assert "EDGE_SIM_CACHE" in (caught.value.hint or "")
+
+
+@needs.namespaces_of_root
+def test_two_clones_at_once_make_a_base_once(tools: Path, cache: Path, tmp_path: Path) -> None:
+    """The second waits for the first, then takes what it made; what a killed third left is removed."""
+    (cache / ".making-killed").mkdir(parents=True)
+    go, calls = tmp_path / "go", tmp_path / "calls"
+    program(tools / "mmdebstrap", f'echo >>{calls}; until [ -e {go} ]; do sleep 0.01; done; echo x >"${{@: -2:1}}"')
+    said: list[str] = []
+    made: list[bases.Base] = []
+    clones = [
+        threading.Thread(target=lambda tell=tell: made.append(bases.make("armv6l", tell)))
+        for tell in (quiet, said.append)
+    ]
+    clones[0].start()
+    until(calls.exists)
+    clones[1].start()
+    until(lambda: said != [])
+    go.touch()
+    for clone in clones:
+        clone.join()
+    assert "waiting for another process" in said[0]
+    assert made[0] == made[1]
+    assert calls.read_text() == "\n"
+    assert [path.name for path in cache.iterdir()] == [made[0].path.name]
+
+
+@needs.namespaces_of_root
+def test_a_strict_umask_of_the_caller_does_not_get_into_a_base(tools: Path) -> None:
+    program(tools / "mmdebstrap", 'umask >"${@: -2:1}"')
+    before = os.umask(0o077)
+    try:
+        made = bases.make("armv6l", quiet)
+    finally:
+        os.umask(before)
+    assert made.path.read_text(encoding="utf-8") == "0022\n"
+
+
 @needs.namespaces_of_root
 def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path) -> None:
     program(tools / "mmdebstrap", 'echo half >"${@: -2:1}"; echo "E: Unable to fetch some archives" >&2; exit 25')

@@ -1,6 +1,6 @@
 """Base file systems for boards where no registry is at hand: Debian's, made by mmdebstrap from Debian's packages.
 
-A base is what debian:bookworm-slim is, and the agent's packages. It is kept as
+A base is what debian:bookworm-slim is, and the agent's packages. It is kept in the user's cache, for every clone, as
 ``<debian architecture>-<recipe>-<content>.tar``; as long as the recipe below stays what it is nothing is made again.
 The same packages give the same bytes, so boards of two machines can be compared by their base's name. ``images``
 brings a base into the engine, ``baseimages`` makes and brings in all four.
@@ -9,6 +9,7 @@ brings a base into the engine, ``baseimages`` makes and brings in all four.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.digests import sha256
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.folders import user_cache
 from edge_sim.process import run
 
 PACKAGES = ("python3", "python3-click", "python3-paho-mqtt", "python3-psutil", "python3-yaml")
@@ -39,6 +41,7 @@ _OWN_NAMESPACES = (
 )
 _MACHINE = ("etc/hostname", "etc/resolv.conf", "etc/apt/sources.list")
 """What mmdebstrap takes over from this machine."""
+_MAKING = ".making-"
 _STAGES = ("I: downloading", "I: extracting", "I: installing", "I: creating", "I: success")
 """The lines of mmdebstrap that are passed on as progress."""
 
@@ -54,16 +57,18 @@ class Base:
     content: str
 
 
-def cache_directory() -> Path:
-    """Return where bases are kept: $EDGE_SIM_CACHE, else ``.cache`` beside the package; ``bases`` in it."""
-    top = os.environ.get("EDGE_SIM_CACHE")
-    return (Path(top) if top else Path(__file__).resolve().parents[3] / ".cache") / "bases"
+def cache_directory() -> Path | None:
+    """Return where bases are kept: ``bases`` in $EDGE_SIM_CACHE, else in the user's cache; None for a user without."""
+    given = os.environ.get("EDGE_SIM_CACHE")
+    top = Path(given) if given else user_cache()
+    return top / "bases" if top else None
 
 
 def cached(architecture: str) -> Base | None:
     """Return the base that was made for ``architecture`` by this recipe, or None."""
     prefix = f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-"
-    for path in sorted(cache_directory().glob(f"{prefix}*.tar")):
+    folder = cache_directory()
+    for path in sorted(folder.glob(f"{prefix}*.tar")) if folder else ():
         return Base(architecture=architecture, path=path, content=path.stem.removeprefix(prefix))
     return None
 
@@ -71,22 +76,50 @@ def cached(architecture: str) -> Base | None:
 def make(architecture: str, progress: Progress) -> Base:
     """Return the base for ``architecture``, made now if there is none: a minute or two, under QEMU.
 
-    Raises UnsupportedEnvironmentError when mmdebstrap, a Debian mirror or QEMU is missing, or it takes too long.
+    Waits where another process of this user is making bases. Raises UnsupportedEnvironmentError when
+    mmdebstrap, a Debian mirror or QEMU is missing, there is no place to keep the base, or it takes too long.
     """
-    found = cached(architecture)
-    if found:
-        progress(f"{architecture}: {found.path.name} is there, nothing to do")
-        return found
     folder = cache_directory()
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder is None:
+        raise UnsupportedEnvironmentError(
+            "there is no place to keep base images: this user has no home directory", hint="Set EDGE_SIM_CACHE=DIR."
+        )
+    base = cached(architecture)
+    if base is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
+            base = cached(architecture) or _made(architecture, folder, progress)
+    else:
+        progress(f"{architecture}: {base.path.name} is there, nothing to do")
+    return base
+
+
+def _made(architecture: str, folder: Path, progress: Progress) -> Base:
+    for leftover in folder.glob(f"{_MAKING}*"):  # of a process that was killed
+        shutil.rmtree(leftover)
     source = f"deb {mirror()} {SUITE} main"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making, _workplace() as place:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_MAKING) as making, _workplace() as place:
         tar = Path(making) / "base.tar"
         _mmdebstrap([*_recipe_argv(architecture), SUITE, str(tar), source], architecture, place, progress)
         content = digest(tar)
         path = folder / f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-{content}.tar"
         tar.replace(path)
     return Base(architecture=architecture, path=path, content=content)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes out of a folder; the lock goes with its process, however that ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def digest(file: Path) -> str:
@@ -173,6 +206,7 @@ def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subproces
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        umask=0o022,
     )
     limit = threading.Timer(LIMIT_S, _end, args=(child,))
     limit.start()
