@@ -1,7 +1,8 @@
 """The reasons for which Greengrass V1 refused a group, one function each, and what else is worth saying about one.
 
     rule.py       what a rule is            case.py   what it looks at        settings.py   limits, disputed readings
-    resources, paths, models, packages, functions, attachments, versions, cores, sections      look at the definition
+    resources, paths, models, packages, functions, system, attachments, versions, cores, sections, connectors
+                                                                               look at the definition
     board, rights                                                                              look at a board as well
     reading       what the reader of definitions finds
 
@@ -20,6 +21,7 @@ from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules import (
     attachments,
     board,
+    connectors,
     cores,
     functions,
     models,
@@ -29,6 +31,7 @@ from edge_sim.greengrass.rules import (
     resources,
     rights,
     sections,
+    system,
     versions,
 )
 from edge_sim.greengrass.rules.case import Case
@@ -44,9 +47,11 @@ RULES: tuple[Rule, ...] = (
     *models.RULES,
     *packages.RULES,
     *functions.RULES,
+    *system.RULES,
     *attachments.RULES,
     *cores.RULES,
     *sections.RULES,
+    *connectors.RULES,
     *versions.RULES,
     *board.RULES,
     *rights.RULES,

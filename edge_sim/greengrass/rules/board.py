@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.model import is_open, text
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
-from edge_sim.greengrass.rules.functions import STREAM_MANAGER
+from edge_sim.greengrass.rules.connectors import DOCKER, instances
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
-from edge_sim.greengrass.rules.sections import DOCKER, entries
+from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _SOURCE_TEXT = "file doesn't exist"
 _MIN_MEMORY_KIB = 125_000
@@ -72,12 +72,10 @@ def stream_manager_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
 )
 def docker_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The connector that deploys Docker applications is not for OpenWrt distributions."""
-    for path, entry in entries(case, "Connectors") if "docker" in facts.unsupported else ():
-        if DOCKER.search(text(entry.get("ConnectorArn")) or ""):
-            message = (
-                f"connector {entry.get('Id')}: Greengrass deploys no Docker applications on {facts.operating_system}"
-            )
-            yield Fault(path=f"{path}.ConnectorArn", message=message)
+    for instance in instances(case) if "docker" in facts.unsupported else ():
+        if instance.name == DOCKER:
+            message = f"connector {instance.id}: Greengrass deploys no Docker applications on {facts.operating_system}"
+            yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
 @board_rule("platform-version", source="what-is-gg.md (platforms by version)", unsupported=True)

@@ -9,19 +9,15 @@ import re
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function, RunAs
-from edge_sim.greengrass.model import is_open, whole_number
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
 from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+from edge_sim.greengrass.rules.system import TROUBLE, is_system
 
-TROUBLE = "gg-troubleshooting.md"
 CONFIG = "lambda-group-config.md"
-_SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:GG\w+(:[\w$-]+)?")
-STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
-_SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+)?")
-_MIN_SPOOL_BYTES = 262144
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
 _QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
 _DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
@@ -81,27 +77,16 @@ def total(case: Case) -> Iterator[Fault]:
 def qualified(case: Case) -> Iterator[Fault]:
     """A FunctionArn names a version or an alias; $LATEST was not supported."""
     for function in case.group.functions:
-        if _is_special(function.arn) or (is_open(function.arn) and not _DECIDED.fullmatch(function.arn)):
+        if (
+            EXECUTABLE.fullmatch(function.arn)
+            or is_system(function)
+            or (is_open(function.arn) and not _DECIDED.fullmatch(function.arn))
+        ):
             continue
         match = _QUALIFIED.fullmatch(function.arn)
         if match is None or match[1] == "$LATEST":
             what = "names $LATEST" if match else "is no function's ARN with a version or alias"
             yield _fault(function, f"function {function.id}: {function.arn!r} {what}", ".FunctionArn")
-
-
-@rule(
-    "system-function-execution",
-    aws_text="Execution configuration for function with arn <function-arn> is not allowed.",
-    source=TROUBLE,
-    hint="Leave Execution out; the group's DefaultConfig applies to system functions.",
-)
-def system_functions(case: Case) -> Iterator[Fault]:
-    """A system function, such as GGIPDetector, has no Execution configuration of its own."""
-    for function in case.group.functions:
-        given = function.isolation_mode or function.run_as != RunAs()
-        if given and _SYSTEM.fullmatch(function.arn):
-            message = f"function {function.id} is a system function and has no Execution of its own"
-            yield _environment(function, "Execution", message)
 
 
 @rule(
@@ -143,23 +128,6 @@ def control_characters(case: Case) -> Iterator[Fault]:
             yield Fault(path=path, message=message, function=function.id)
 
 
-@rule(
-    "spool-size",
-    phase="run",
-    aws_text="Spool size should be at least 262144 bytes.",
-    source=f"{TROUBLE}; gg-core.md",
-    hint="The core software does not start with it: leave GG_CONFIG_MAX_SIZE_BYTES out for 2.5 MB.",
-)
-def spool_size(case: Case) -> Iterator[Fault]:
-    """The queue of GGCloudSpooler (GG_CONFIG_MAX_SIZE_BYTES) has at least 262144 bytes."""
-    for function in case.group.functions:
-        size = function.variables.get("GG_CONFIG_MAX_SIZE_BYTES", str(_MIN_SPOOL_BYTES))
-        too_small = (whole_number(size) or 0) < _MIN_SPOOL_BYTES and not is_open(size)
-        if too_small and _SPOOLER.fullmatch(function.arn):
-            message = f"function {function.id}: a queue of {size!r} bytes is too small for the core to start"
-            yield _environment(function, "Variables.GG_CONFIG_MAX_SIZE_BYTES", message)
-
-
 @rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
 def encoding_type(case: Case) -> Iterator[Fault]:
     """EncodingType is json or binary."""
@@ -199,10 +167,10 @@ def executables(case: Case) -> Iterator[Fault]:
     source=TROUBLE,
 )
 def memory_size(case: Case) -> Iterator[Fault]:
-    """MemorySize is required in a container and forbidden outside."""
+    """MemorySize is required in a container and forbidden outside; of system functions see the note."""
     for function in case.group.functions:
         contained = case.contained(function)
-        if contained == (function.memory_size_kb is not None):
+        if contained == (function.memory_size_kb is not None) or is_system(function):
             continue
         verb = "required" if contained else "not allowed"
         mode = case.group.isolation_mode(function)
@@ -289,10 +257,6 @@ def root_in_container(case: Case) -> Iterator[Fault]:
             yield _environment(function, "Execution", message)
 
 
-def _is_special(arn: str) -> bool:
-    return bool(EXECUTABLE.fullmatch(arn)) or _SYSTEM.fullmatch(arn) is not None
-
-
 def _run_as(case: Case) -> Iterator[tuple[str, str, RunAs]]:
     yield "$.DefaultConfig.Execution.RunAs", "the group's default", case.group.default_config.run_as
     for function in case.group.functions:
@@ -314,10 +278,8 @@ RULES: tuple[Rule, ...] = (
     shared_arns,
     total,
     qualified,
-    system_functions,
     environment_keys,
     control_characters,
-    spool_size,
     encoding_type,
     executable_arns,
     executables,

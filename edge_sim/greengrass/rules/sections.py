@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from edge_sim.greengrass.connectors import connector_arn
 from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.resources import IDENTIFIER
@@ -22,8 +23,6 @@ _KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscripti
 }
 _THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/[^\0- ]+")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:cert/[^\0- ]+")
-_CONNECTOR = re.compile(r"arn:aws[a-z-]*:greengrass:[^:]+:[^:]*:/connectors/[^/]+/versions/[0-9]+")
-DOCKER = re.compile(r":/connectors/DockerApplicationDeployment/")
 _PARTY = re.compile(
     r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
     r"|arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:[^:]+:(?!\$LATEST\Z)[^:]+"
@@ -76,7 +75,7 @@ def connector_arns(case: Case) -> Iterator[Fault]:
     """A connector is named by the ARN of one of its versions."""
     for path, entry in entries(case, "Connectors"):
         arn = text(entry.get("ConnectorArn"))
-        if arn is not None and not _CONNECTOR.fullmatch(arn) and not is_open(arn):
+        if arn is not None and connector_arn(arn) is None and not is_open(arn):
             message = f"connector {entry.get('Id')}: {arn!r} is not the ARN of a connector's version"
             yield Fault(path=f"{path}.ConnectorArn", message=message)
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function, RunAs
-from edge_sim.greengrass.model import is_open, text
+from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
 from edge_sim.greengrass.rules.case import Case
-from edge_sim.greengrass.rules.functions import STREAM_MANAGER
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
-from edge_sim.greengrass.rules.sections import DOCKER, entries
+from edge_sim.greengrass.rules.sections import entries
+from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _RUNTIMES = {
     "python2.7": (1, 0),
@@ -116,17 +116,6 @@ def connectors(case: Case) -> Iterator[Fault]:
     for path, entry in entries(case, "Connectors"):
         message = f"connector {entry.get('Id')} needs GGC 1.7, this is {_text(case)}"
         yield Fault(path=path, message=message)
-
-
-@_floor("docker-version", until="1.9", source="docker-app-connector.md")
-def docker(case: Case) -> Iterator[Fault]:
-    """The connector that deploys Docker applications needs GGC 1.10."""
-    for path, entry in entries(case, "Connectors"):
-        if DOCKER.search(text(entry.get("ConnectorArn")) or ""):
-            message = (
-                f"connector {entry.get('Id')} deploys Docker applications and needs GGC 1.10, this is {_text(case)}"
-            )
-            yield Fault(path=f"{path}.ConnectorArn", message=message)
 
 
 @rule(
@@ -237,7 +226,6 @@ RULES: tuple[Rule, ...] = (
     executables,
     stream_manager,
     connectors,
-    docker,
     known_runtimes,
     runtimes,
     models_without_container,

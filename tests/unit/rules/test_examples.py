@@ -17,7 +17,7 @@ from edge_sim.validation.examples import Example, Pair, examples, facts
 from edge_sim.validation.verdict import Verdict, judge, unreadable
 from edge_sim.versions import parse_version
 
-BESIDE = {"core-missing"}
+BESIDE = {"core-missing", "connector-not-judged"}
 """Said of every example that has functions: the rest of the group is left out."""
 
 

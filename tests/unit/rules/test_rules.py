@@ -351,8 +351,8 @@ def test_a_resource_that_a_connector_names_is_used() -> None:
     made = of(group([secret("token")], [function("f")]))
     connector = {"Id": "c", "ConnectorArn": "arn:aws:greengrass:eu-west-1::/connectors/TwilioNotifications/versions/5"}
     named = [{**connector, "Parameters": {"TwilioAuthTokenSecretArn-ResourceId": "token"}}]
-    assert ids(rules.check(made, others={"Connectors": [connector]})) == ["unused-resource"]
-    assert rules.check(made, others={"Connectors": named}) == []
+    assert "unused-resource" in ids(rules.check(made, others={"Connectors": [connector]}))
+    assert "unused-resource" not in ids(rules.check(made, others={"Connectors": named}))
 
 
 def test_one_gid_in_two_spellings_is_one_owner_group() -> None:

@@ -1,0 +1,153 @@
+"""Rules about V1's system functions, parts of the core that a group configures like functions of its own.
+
+Pages: gg-core.md (spooler, IP detection), configure-stream-manager.md, health-check.md (their names).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+from edge_sim.greengrass.functions import Function, RunAs
+from edge_sim.greengrass.model import is_open, whole_number
+from edge_sim.greengrass.rules.case import Case, environment_path
+from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+
+TROUBLE = "gg-troubleshooting.md"
+SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:(?P<name>GG\w+)(:[\w$-]+)?")
+STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
+_SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+)?")
+_NAMES = (
+    *("GGCloudSpooler", "GGConnManager", "GGDeviceCertificateManager", "GGIPDetector", "GGSecretManager"),
+    *("GGShadowService", "GGShadowSyncManager", "GGStreamManager", "GGTES"),
+)
+_MIN_SPOOL_BYTES = 262144
+_SIZE, _STORAGE, _QUALITY = "GG_CONFIG_MAX_SIZE_BYTES", "GG_CONFIG_STORAGE_TYPE", "GG_CONFIG_SUBSCRIPTION_QUALITY"
+_VALUES: Mapping[str, tuple[str, str]] = {
+    _STORAGE: ("FileSystem", "Memory"),
+    _QUALITY: ("AtMostOnce", "AtLeastOncePersistent"),
+}
+_SINCE: Mapping[str, tuple[int, int]] = {_SIZE: (1, 6), _STORAGE: (1, 6), _QUALITY: (1, 10)}
+"""The release that brought each setting of the spooler (gg-core.md)."""
+
+
+def is_system(function: Function) -> bool:
+    """Return whether a function is one of the core's own."""
+    return SYSTEM.fullmatch(function.arn) is not None
+
+
+@rule(
+    "system-function-unknown",
+    severity="warning",
+    source="health-check.md lists V1's system functions; that there were no others is inferred",
+)
+def unknown(case: Case) -> Iterator[Fault]:
+    """A system function is one that V1 had."""
+    for function in case.group.functions:
+        match = SYSTEM.fullmatch(function.arn)
+        if match and match["name"] not in _NAMES:
+            near = difflib.get_close_matches(match["name"], _NAMES, n=1)
+            message = f"function {function.id}: V1's guide names no system function {match['name']}"
+            hint = f"Did you mean {near[0]}?" if near else None
+            yield Fault(path=f"{function.path}.FunctionArn", message=message, function=function.id, hint=hint)
+
+
+@rule(
+    "system-function-execution",
+    aws_text="Execution configuration for function with arn <function-arn> is not allowed.",
+    source=TROUBLE,
+    hint="Leave Execution out; the group's DefaultConfig applies to system functions.",
+)
+def execution(case: Case) -> Iterator[Fault]:
+    """A system function, such as GGIPDetector, has no Execution configuration of its own."""
+    for function in case.group.functions:
+        if (function.isolation_mode or function.run_as != RunAs()) and is_system(function):
+            message = f"function {function.id} is a system function and has no Execution of its own"
+            yield _environment(function, "Execution", message)
+
+
+@rule(
+    "system-memory-size-disputed",
+    severity="note",
+    source=f"{TROUBLE}: MemorySize is required in a container and not allowed without; gg-core.md gives its spooler "
+    "one whatever the group's default, and a construct of AWS's creates GGStreamManager without",
+)
+def memory_size(case: Case) -> Iterator[Fault]:
+    """AWS's pages disagree whether the rule about MemorySize holds for system functions."""
+    for function in case.group.functions:
+        if is_system(function) and case.contained(function) != (function.memory_size_kb is not None):
+            mode = case.group.isolation_mode(function)
+            has = "has no" if function.memory_size_kb is None else "has a"
+            message = f"function {function.id} is a system function and {has} MemorySize, in IsolationMode {mode}"
+            yield Fault(path=f"{function.path}.FunctionConfiguration", message=message, function=function.id)
+
+
+@rule(
+    "stream-manager-pinned",
+    source="configure-stream-manager.md: Pinned must be set to true; how V1 refused is not known",
+)
+def pinned(case: Case) -> Iterator[Fault]:
+    """GGStreamManager is long-lived: Pinned is true."""
+    for function in case.group.functions:
+        if STREAM_MANAGER.fullmatch(function.arn) and not function.pinned:
+            message = f"function {function.id}: Pinned must be true for GGStreamManager"
+            yield Fault(path=f"{function.path}.FunctionConfiguration.Pinned", message=message, function=function.id)
+
+
+@rule(
+    "spool-size",
+    phase="run",
+    aws_text="Spool size should be at least 262144 bytes.",
+    source=f"{TROUBLE}; gg-core.md",
+    hint="The core software does not start with it: leave GG_CONFIG_MAX_SIZE_BYTES out for 2.5 MB.",
+)
+def spool_size(case: Case) -> Iterator[Fault]:
+    """The queue of GGCloudSpooler (GG_CONFIG_MAX_SIZE_BYTES) has at least 262144 bytes."""
+    for function in _spoolers(case):
+        size = function.variables.get(_SIZE, str(_MIN_SPOOL_BYTES))
+        if (whole_number(size) or 0) < _MIN_SPOOL_BYTES and not is_open(size):
+            message = f"function {function.id}: a queue of {size!r} bytes is too small for the core to start"
+            yield _environment(function, f"Variables.{_SIZE}", message)
+
+
+@rule("spool-setting", phase="run", source="gg-core.md (valid values); what the core did with others is not known")
+def spool_values(case: Case) -> Iterator[Fault]:
+    """GGCloudSpooler stores in FileSystem or Memory, and subscribes with AtMostOnce or AtLeastOncePersistent."""
+    for function in _spoolers(case):
+        for name, values in _VALUES.items():
+            value = function.variables.get(name)
+            if value is not None and value not in values and not is_open(value):
+                message = f"function {function.id}: {name} is {value!r}, not {' or '.join(values)}"
+                yield _environment(function, f"Variables.{name}", message)
+
+
+@rule("spool-setting-version", source="gg-core.md; the refusal is inferred", until="1.9", unsupported=True)
+def spool_versions(case: Case) -> Iterator[Fault]:
+    """The spooler's size and storage can be set from GGC 1.6 on, the quality of subscriptions from 1.10."""
+    for function in _spoolers(case):
+        for name, floor in _SINCE.items():
+            if name in function.variables and case.version[:2] < floor:
+                this = ".".join(map(str, case.version[:2]))
+                message = f"function {function.id}: {name} needs GGC {floor[0]}.{floor[1]}, this is {this}"
+                yield _environment(function, f"Variables.{name}", message)
+
+
+def _spoolers(case: Case) -> Iterator[Function]:
+    return (function for function in case.group.functions if _SPOOLER.fullmatch(function.arn))
+
+
+def _environment(function: Function, key: str, message: str) -> Fault:
+    path = f"{environment_path(function)}.{key}"
+    return Fault(path=path, message=message, function=function.id, values={"function-arn": function.arn})
+
+
+RULES: tuple[Rule, ...] = (
+    unknown,
+    execution,
+    memory_size,
+    pinned,
+    spool_size,
+    spool_values,
+    spool_versions,
+)
