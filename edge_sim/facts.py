@@ -6,16 +6,25 @@ Rules, plans and access answers read only this value, so the same rules run on a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Literal, get_args
 
 MAX_LINKS = 40
 """How many symbolic links are followed before a path counts as a loop: the kernel's own limit (path_resolution(7))."""
 
 _GID_DIGITS = len(str(2**32))
 
+_NEAR = 0.8
+"""How alike two names are, as ``difflib`` counts it, when one may be a slip of the other."""
+
 NodeType = Literal["directory", "file", "link", "char", "block", "fifo", "socket"]
+Listing = Literal["users", "groups", "devices", "paths"]
+"""The lists that facts hold. ``devices`` are the paths below /dev, ``paths`` all others."""
+LISTINGS: tuple[Listing, ...] = get_args(Listing)
+Presence = Literal["present", "absent", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +75,9 @@ class GreengrassInstall:
 class HostFacts:
     """A board: who it is, who lives on it, and what lies at the paths a group refers to.
 
-    ``paths`` maps absolute board paths to nodes. It holds at least every path that was asked about when the facts
-    were made; a path that is missing from it does not exist on the board.
+    ``paths`` maps absolute board paths to nodes. Of a board that was looked at it holds every path that was asked
+    about. ``whole`` names the lists that are complete: what such a list lacks does not exist on the board; whether
+    the board has what another list lacks is unknown.
     """
 
     architecture: str
@@ -86,9 +96,7 @@ class HostFacts:
     """``fs.protected_symlinks``: systemd and OpenWrt set it, a kernel left alone does not."""
     unsupported: frozenset[str] = frozenset()
     """Features that Greengrass does not have on this board, such as ``ml-inference`` on OpenWrt."""
-    surveyed: bool = True
-    """Whether the paths were looked at. A device profile knows its devices and standard directories only: what else
-    it lacks may be there."""
+    whole: frozenset[Listing] = frozenset(LISTINGS)
 
     def at(self, path: str) -> Node | None:
         """Return what is at ``path``, over all links; None where nothing is."""
@@ -97,8 +105,43 @@ class HostFacts:
             node = self.paths.get(resolve(self.paths, path))
         return None if node is None or node.type == "link" else node  # a link that is left leads round in a circle
 
+    def presence(self, path: str) -> Presence:
+        """Return whether something is at ``path``, over all links.
+
+        Absent is also what lies below a known file, what a known link leads round in a circle to, and what only a
+        deployment makes.
+        """
+        if self.at(path) is not None:
+            return "present"
+        end = PurePosixPath(resolve(self.paths, path))
+        above = next((node for place in (end, *end.parents) if (node := self.paths.get(str(place)))), None)
+        if above is not None and above.type != "directory":
+            return "absent"
+        if below(str(end), f"{self.greengrass.root}/ggc"):
+            return "absent"
+        return "absent" if ("devices" if below(str(end), "/dev") else "paths") in self.whole else "unknown"
+
+    def doubt(self, path: str) -> str | None:
+        """Return in a sentence why nobody knows whether something is at ``path``; None where that is known."""
+        if self.presence(path) != "unknown":
+            return None
+        near = self.near_path(path)
+        meant = f"; did you mean {near}?" if near else ""
+        return f"the profile does not say whether {path} exists on the board{meant}"
+
+    def near_path(self, path: str) -> str | None:
+        """Return the path beside ``path`` that may be meant where ``path`` is not listed, None when there is none."""
+        place = PurePosixPath(path)
+        near = near_miss(place.name, (PurePosixPath(known).name for known in self.paths if _beside(known, path)))
+        return str(place.with_name(near)) if near else None
+
+    def group_doubt(self, name: str) -> str | None:
+        """Return in a sentence why nobody knows whether the board has a group ``name``; None where that is known."""
+        known = name in self.groups or "groups" in self.whole
+        return None if known else f"the profile does not say whether the board has a group {name!r}"
+
     def gid(self, owner: str) -> int | None:
-        """Return the GID that a ``GroupOwner`` means here, or None when the board has no such group.
+        """Return the GID that a ``GroupOwner`` means here, or None when the board lists no such group.
 
         All digits mean a GID, more than a GID has mean none; anything else is a name in the board's own group file
         (AWS's pages say "name or GID" in one place and "GID" in another, see docs/fidelity.md).
@@ -107,6 +150,15 @@ class HostFacts:
             return self.groups.get(owner)
         digits = owner.lstrip("0") or "0"
         return int(digits) if len(digits) <= _GID_DIGITS else None
+
+
+def near_miss(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that ``name`` is most likely a slip of, None when there is none."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=_NEAR)), None)
+
+
+def _beside(path: str, other: str) -> bool:
+    return path.rpartition("/")[0] == other.rpartition("/")[0]
 
 
 def below(path: str, top: str) -> bool:

@@ -11,14 +11,15 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.documents import Place
 from edge_sim.errors import UsageError
-from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
+from edge_sim.facts import LISTINGS, GreengrassInstall, HostFacts, Listing, Node, User
 from edge_sim.versions import parse_version
 
+_Word = TypeVar("_Word", bound=str)
 Backing = Literal["null", "zero", "random", "pty", "none"]
 BACKINGS: tuple[Backing, ...] = ("null", "zero", "random", "pty", "none")
 Peer = Literal["silent", "nmea"]
@@ -30,6 +31,8 @@ _STANDARD_NODES = {
 } | {"/dev/shm": Node(type="directory", uid=0, gid=0, mode=0o1777)}
 """What every board has, as the drivers make it."""
 FEATURES = ("ml-inference", "stream-manager", "docker")
+_LISTS = LISTINGS[:3]
+"""What a profile can hold a whole list of; it has no list of other paths."""
 LIBCS = ("glibc", "musl")
 INITS = ("systemd", "sysvinit", "procd", "upstart")
 
@@ -37,7 +40,7 @@ _REQUIRED = (
     *("description", "architecture", "operating_system", "hostname", "os_release", "libc", "init", "kernel", "memory"),
     *("cpus", "storage", "umask", "users", "groups", "greengrass"),
 )
-_OPTIONAL = ("openwrt_release", "devices", "unsupported")
+_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class DeviceProfile:
     devices: tuple[Device, ...]
     greengrass: GreengrassInstall
     unsupported: frozenset[str]
+    whole: frozenset[Listing] = frozenset()
+    """The lists that are complete: what they lack does not exist on the board."""
 
     def facts(self) -> HostFacts:
         """Return the board as rules and plans see it: its accounts, devices and standard directories."""
@@ -111,7 +116,7 @@ class DeviceProfile:
             greengrass=self.greengrass,
             paths={**self.directories(), **_STANDARD_NODES, **{d.path: self.node(d) for d in self.devices}},
             unsupported=self.unsupported,
-            surveyed=False,
+            whole=self.whole,
         )
 
     def node(self, device: Device) -> Node:
@@ -211,6 +216,7 @@ def load_profile(name: str) -> DeviceProfile:
         devices=tuple(_device(entry, groups) for entry in top["devices"].items()) if "devices" in top else (),
         greengrass=_greengrass(top["greengrass"], users, groups),
         unsupported=frozenset(_words(top, "unsupported", FEATURES)),
+        whole=frozenset(_words(top, "whole", _LISTS)),
     )
 
 
@@ -227,7 +233,7 @@ def _release(place: Place) -> dict[str, str]:
     return {name: value.text(r"(?s).*") for name, value in place.entries().items()}
 
 
-def _words(entry: Mapping[str, Place], key: str, allowed: Iterable[str]) -> tuple[str, ...]:
+def _words(entry: Mapping[str, Place], key: str, allowed: Iterable[_Word]) -> tuple[_Word, ...]:
     return tuple(word.choice(allowed) for word in entry[key].items()) if key in entry else ()
 
 

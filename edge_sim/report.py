@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Severity = Literal["error", "warning", "note"]
+Severity = Literal["error", "warning", "unknown", "note"]
+"""``unknown``: what is known of the board does not decide it."""
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""In the order in which a report shows them."""
 Phase = Literal["create", "deploy", "run"]
 
 

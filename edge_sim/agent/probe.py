@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User
+from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User, near_miss
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
@@ -75,7 +75,7 @@ def describe(
         groups=dict(_groups(files)),
         members=dict(_members(files)),
         greengrass=_greengrass(files, greengrass_root),
-        paths=_paths(files, paths),
+        paths=_paths(files, [*paths, *_near(files, paths)]),
         unsupported=frozenset({"ml-inference"} if system == "openwrt" else ()),
     )
 
@@ -118,8 +118,10 @@ def _protected_links() -> bool:
 
 def _below(root: Path) -> Files:
     def names(path: str) -> list[str]:
-        place = inside(root, path)
-        return os.listdir(place) if place.is_dir() else []  # noqa: PTH208 - names, not paths
+        try:
+            return os.listdir(inside(root, path))  # noqa: PTH208 - names, not paths
+        except (OSError, LinkLoopError):
+            return []
 
     def look(path: str) -> Node | None:
         try:
@@ -150,6 +152,14 @@ def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
                 waiting.append((base + path[len(step) :], links + 1))
         asked.add(path)
     return {path: node for path, node in found.items() if node is not None}
+
+
+def _near(files: Files, paths: Iterable[str]) -> Iterator[str]:
+    """Yield, for each path that is not there, those beside it that it may be a slip of."""
+    for path in map(Path, paths):
+        if files.look(str(path)) is None:
+            near = near_miss(path.name, files.names(str(path.parent)))
+            yield from [str(path.with_name(near))] if near else []
 
 
 def _read(root: Path, path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT
+from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     help="What --real runs on: this machine's processor, or containers of the boards' own.",
 )
 @click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
+@STRICT
 @FORMAT
 def command(
     paths: tuple[Path, ...],
@@ -42,9 +43,10 @@ def command(
     real: bool,
     driver: Literal["local", "docker"],
     no_cache: bool,
+    strict: bool,
     fmt: str,
 ) -> None:
-    """Judge GROUP for many boards and core versions: pass, fail or unsupported, with the first cause and its source.
+    """Judge GROUP for many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
 
     Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
     a cell fails, when a board that was named (not by "all") is unsupported, or when nothing passes; 1 when a simulated
@@ -67,12 +69,12 @@ def command(
     cache = Cache(folder / "matrix") if folder else None
     cells = _cells(definition, profiles, versions, cache)
     ended = _real(definition, profiles, cells, driver, cache) if real else {}
-    status = _status(cells, ended, named=set(names) - {"all"})
+    status = _status(cells, ended, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
     if fmt == "json":
         rows = [{**cell.as_json(), "real": ended.get((cell.profile, cell.ggc))} for cell in cells]
-        click.echo(json.dumps({"ok": status == 0, "cells": rows}, indent=2))
+        click.echo(json.dumps({"ok": status == 0, "unknown": _unknown(cells), "cells": rows}, indent=2))
     else:
-        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells, ended)]))
+        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells, ended), *_unknown_line(cells)]))
     sys.exit(status)
 
 
@@ -125,16 +127,27 @@ def _real(
 
 
 def _agrees(cell: Cell, outcome: Outcome) -> bool:
-    return (cell.status == "pass") != outcome["refused"]
+    return cell.status == "unknown" or (cell.status == "pass") != outcome["refused"]
+
+
+def _unknown(cells: Sequence[Cell]) -> int:
+    return sum(cell.unknowns for cell in cells)
+
+
+def _unknown_line(cells: Sequence[Cell]) -> Iterator[str]:
+    if _unknown(cells):
+        yield ""
+        yield f"{_unknown(cells)} unknown"
 
 
 def _status(cells: Sequence[Cell], ended: Mapping[Place, Outcome], named: set[str]) -> int:
     if any(not _agrees(cell, ended[cell.profile, cell.ggc]) for cell in cells if ended):
         return 1
-    bad = [cell for cell in cells if cell.status == "fail" or (cell.status != "pass" and cell.profile in named)]
-    if bad or not any(cell.status == "pass" for cell in cells):
+    good = [cell for cell in cells if cell.status in ("pass", "unknown")]
+    bad = [cell for cell in cells if cell.status == "fail" or (cell not in good and cell.profile in named)]
+    if bad or not good:
         return 3
-    passed = [ended[cell.profile, cell.ggc] for cell in cells if ended and cell.status == "pass"]
+    passed = [ended[cell.profile, cell.ggc] for cell in good if ended]
     return min((outcome["exit_status"] for outcome in passed if outcome["exit_status"]), default=0)
 
 

@@ -69,6 +69,9 @@ LIMITS = click.option(
     + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
     + ".",
 )
+STRICT = click.option("--strict", is_flag=True, help="Exit with status 6 when something about a board is unknown.")
+UNKNOWN = 6
+"""The exit status of --strict."""
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 BROKER = click.option(
     "--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded."

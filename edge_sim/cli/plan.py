@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @SOURCE
 @LINKS
 @LIMITS
+@STRICT
 @FORMAT
 def command(
     group: Path,
@@ -34,6 +36,7 @@ def command(
     sources: tuple[str, ...],
     links: Links | None,
     limits: tuple[str, ...],
+    strict: bool,
     fmt: str,
 ) -> None:
     """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
@@ -63,7 +66,8 @@ def command(
     notes = [*read.notes, *found.notes]
     if fmt == "json":
         click.echo(json.dumps({**show.as_json(found), "notes": notes}, indent=2))
-        return
-    click.echo("\n".join(show.tree(found)))
-    for note in notes:
-        click.echo(show.printable(f"note: {note}"), err=True)
+    else:
+        click.echo("\n".join(show.tree(found)))
+        for note in notes:
+            click.echo(show.printable(f"note: {note}"), err=True)
+    sys.exit(UNKNOWN if strict and found.unknowns else 0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli.options import STRICT, UNKNOWN
 from edge_sim.errors import InvalidDefinitionError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _PLACE = re.compile(r"(.+?):(\d+):(\d+): (.+)", re.DOTALL)
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")
 @click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
 @click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
+@STRICT
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(
     paths: tuple[Path, ...],
@@ -34,12 +36,14 @@ def command(
     ggc: str | None,
     limit_texts: tuple[str, ...],
     gid_only: bool,
+    strict: bool,
     fmt: str,
 ) -> None:
     """Say what Greengrass V1 would have refused of GROUP, before anything is deployed.
 
     GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, or several files together.
-    Without --profile only the definition itself is judged. Exit status 3 when there is an error.
+    Without --profile only the definition itself is judged. Exit status 3 when there is an error. What a profile does
+    not list is unknown; the last line counts that.
 
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
@@ -51,7 +55,7 @@ def command(
     version = parse_version(ggc) if ggc else None
     verdict = _verdict(paths, names, version, settings, fmt)
     _print(verdict, fmt)
-    sys.exit(0 if verdict.ok else 3)
+    sys.exit(3 if not verdict.ok else UNKNOWN if strict and verdict.unknowns else 0)
 
 
 def _verdict(

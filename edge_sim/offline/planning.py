@@ -26,10 +26,14 @@ _LINKS = ("prefix-directory", "prefix-link")
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """A local resource's source: a path that the group uses and no deployment makes. ``node`` is what is there."""
+    """A local resource's source: a path that the group uses and no deployment makes.
+
+    ``node`` is what is there; ``doubt`` is why nobody knows whether anything is.
+    """
 
     path: str
     node: Node | None
+    doubt: str | None
     resource: str
     reason: str
 
@@ -47,6 +51,11 @@ class Planned:
     notes: tuple[str, ...]
 
     @property
+    def unknowns(self) -> int:
+        """Return how many sources are unknown: of local resources on this board, and of packages."""
+        return len(self.unknown) + sum(use.doubt is not None for use in self.uses)
+
+    @property
     def changes(self) -> tuple[Line, ...]:
         """Return the lines with something to do."""
         return tuple(line for line in self.lines if line.kind)
@@ -55,7 +64,7 @@ class Planned:
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     refuse(packed.group, target.facts)
-    unsure = (finding for finding in rules.check(packed.group, target.facts) if finding.id == "source-not-known")
+    undecided = (finding for finding in rules.check(packed.group, target.facts) if finding.severity == "unknown")
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -70,7 +79,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         uses=tuple(_uses(packed.group, target.facts)),
         unknown=packed.unknown,
         notes=(
-            *(finding.message for finding in unsure),
+            *(finding.message for finding in undecided),
             *notes,
             *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
             *(f"{path}: is in the way: no deployment made it, and apply will not touch it" for path in blocked),
@@ -174,4 +183,6 @@ def _uses(group: Group, facts: HostFacts) -> Iterator[Use]:
             path = resource.data.source_path
             kind = type(resource.data).__name__
             reason = f"{kind}: must be there"
-            yield Use(path=path, node=facts.paths.get(path), resource=resource.id, reason=reason)
+            yield Use(
+                path=path, node=facts.paths.get(path), doubt=facts.doubt(path), resource=resource.id, reason=reason
+            )

@@ -24,6 +24,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
                 "resource": use.resource,
                 "reason": use.reason,
                 "found": node(use.node) if use.node else None,
+                "unknown": use.doubt,
             }
             for use in planned.uses
         ],
@@ -56,9 +57,10 @@ def tree(planned: Planned) -> Iterator[str]:
     yield from lines(planned.lines, facts)
     owners = _Names(facts)
     for use in planned.uses:
-        there = f"{symbolic(use.node)} {owners.of(use.node)}" if use.node else "?????????? not there"
+        missing = f"{'?' * 10} {'unknown' if use.doubt else 'not there'}"
+        there = f"{symbolic(use.node)} {owners.of(use.node)}" if use.node else missing
         yield f"  {there}  {use.path}  [{use.resource}]  # {use.reason}"
-    yield summary(planned.lines)
+    yield summary(planned.lines) + (f", {planned.unknowns} unknown" if planned.unknowns else "")
 
 
 def lines(given: Sequence[Line], facts: HostFacts, *, changes_only: bool = False) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from edge_sim.facts import GreengrassInstall, HostFacts, Node, User
+from edge_sim.facts import LISTINGS, GreengrassInstall, HostFacts, Node, User
 
 FOLDER = Path(__file__).with_name("examples")
 _PATHS = {
@@ -80,7 +80,7 @@ def facts(changes: Mapping[str, Any]) -> HostFacts:
         ),
         paths={path: _node(text) for path, text in {**_PATHS, **changes.get("paths", {})}.items()},
         unsupported=frozenset(changes.get("unsupported", ())),
-        surveyed=changes.get("surveyed", True),
+        whole=frozenset(changes.get("whole", LISTINGS)),
     )
 
 

@@ -8,13 +8,14 @@ from typing import Any
 from edge_sim.validation.text import shown
 from edge_sim.validation.verdict import Located, Verdict
 
-_COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+_COMMANDS = {"error": "error", "warning": "warning", "unknown": "notice", "note": "notice"}
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Return ``{"ok", "form", "profiles", "findings", "ignored", "notes"}``."""
+    """Return ``{"ok", "unknown", "form", "profiles", "findings", "ignored", "notes"}``; ``unknown`` is a count."""
     return {
         "ok": verdict.ok,
+        "unknown": len(verdict.unknowns),
         "form": verdict.form,
         "profiles": list(verdict.boards),
         "findings": [finding_json(one) for one in verdict.findings],

@@ -1,7 +1,7 @@
-"""One definition on many boards and core versions: pass, fail, or unsupported, each with its first cause.
+"""One definition on many boards and core versions: pass, fail, unsupported or unknown, each with its first cause.
 
 ``unsupported`` is AWS's own word for that board or version (a rule marked so says it); everything else that refuses is
-a ``fail``. Warnings do not change a cell.
+a ``fail``. ``unknown``: nothing refuses, but the board's facts do not decide everything. Warnings do not change a cell.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge_sim.report import one_line
 from edge_sim.validation.verdict import Located, judge
 from edge_sim.versions import Version
 
-Status = Literal["pass", "fail", "unsupported"]
+Status = Literal["pass", "fail", "unsupported", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +38,17 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One board with one core version. ``errors`` and ``warnings`` count findings; ``cause`` is the first error."""
+    """One board with one core version.
+
+    ``errors``, ``warnings`` and ``unknowns`` count findings; ``cause`` is the first error, else the first unknown.
+    """
 
     profile: str
     ggc: str
     status: Status
     errors: int = 0
     warnings: int = 0
+    unknowns: int = 0
     cause: Cause | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -56,14 +60,16 @@ def cell(definition: Definition, profile: str, facts: HostFacts, ggc: str, versi
     """Judge a definition for one board with one core version."""
     verdict = judge(definition, {profile: facts}, version=version)
     foreign = [one for one in verdict.errors if _unsupported(one)]
-    first = next(iter((*foreign, *verdict.errors)), None)
-    status: Status = "unsupported" if foreign else "fail" if first else "pass"
+    first = next(iter((*foreign, *verdict.errors, *verdict.unknowns)), None)
+    refused: Status = "unsupported" if foreign else "fail"
+    status: Status = refused if verdict.errors else "unknown" if verdict.unknowns else "pass"
     return Cell(
         profile=profile,
         ggc=ggc,
         status=status,
         errors=len(verdict.errors),
         warnings=sum(one.finding.severity == "warning" for one in verdict.findings),
+        unknowns=len(verdict.unknowns),
         cause=_cause(first) if first else None,
     )
 

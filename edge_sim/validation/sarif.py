@@ -41,12 +41,18 @@ def _rule(rule: Rule) -> dict[str, Any]:
 def _result(one: Located) -> dict[str, Any]:
     finding = one.finding
     parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
+    unknown = finding.severity == "unknown"
     told: dict[str, Any] = {
         "ruleId": finding.id,
-        "level": finding.severity,
+        "level": "note" if unknown else finding.severity,
         "message": {"text": "\n".join(part for part in parts if part)},
         "locations": [_location(one)] if one.position else [],
-        "properties": {"path": finding.path, "phase": finding.phase, "profiles": list(one.boards)},
+        "properties": {
+            "path": finding.path,
+            "phase": finding.phase,
+            "profiles": list(one.boards),
+            "unknown": unknown,
+        },
     }
     if finding.id in _INDEX:
         told["ruleIndex"] = _INDEX[finding.id]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_sim.definitions.definition import Position
-from edge_sim.report import one_line
+from edge_sim.report import SEVERITIES, one_line
 from edge_sim.validation.verdict import Located, Verdict
 
 NOT_LOOKED_AT = "The board was not looked at: groups, devices, paths and rights need --profile NAME."
@@ -33,11 +33,12 @@ def _lines(verdict: Verdict) -> Iterator[str]:
 def summary(verdict: Verdict) -> str:
     """Return the verdict in one line."""
     counts = Counter(one.finding.severity for one in verdict.findings)
-    parts = [_number(counts[severity], severity) for severity in ("error", "warning", "note") if counts[severity]]
+    parts = [_number(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     if verdict.ignored:
         parts.append(f"{len(verdict.ignored)} ignored")
     on = f" for {', '.join(verdict.boards)}" if verdict.boards else ""
-    return f"{'ok' if verdict.ok else 'not valid'}{on}: {', '.join(parts) or 'nothing found'}"
+    word = "not valid" if verdict.errors else "undecided" if verdict.unknowns else "ok"
+    return f"{word}{on}: {', '.join(parts) or 'nothing found'}"
 
 
 def place(position: Position | None) -> str:
@@ -64,4 +65,4 @@ def _finding(one: Located, verdict: Verdict) -> Iterator[str]:
 
 
 def _number(count: int, what: str) -> str:
-    return f"{count} {what}" + ("s" if count > 1 else "")
+    return f"{count} {what}" + ("s" if count > 1 and what != "unknown" else "")

@@ -15,7 +15,7 @@ from edge_sim.definitions.definition import Definition, Ignored, Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
-from edge_sim.report import Finding
+from edge_sim.report import SEVERITIES, Finding
 from edge_sim.versions import Version
 
 _WHOLE = ("bundle", "greengo", "group.json", "scenario")
@@ -50,6 +50,11 @@ class Verdict:
     @cached_property
     def errors(self) -> tuple[Located, ...]:
         return tuple(one for one in self.findings if one.finding.severity == "error")
+
+    @cached_property
+    def unknowns(self) -> tuple[Located, ...]:
+        """What the boards' facts do not decide."""
+        return tuple(one for one in self.findings if one.finding.severity == "unknown")
 
 
 def judge(
@@ -144,10 +149,7 @@ def _ours(rule_id: str, *, path: str, message: str, hint: str | None) -> Finding
     )
 
 
-_SEVERITIES = ("error", "warning", "note")
-
-
 def _order(one: Located) -> tuple[str, int, int, int, str]:
     where = one.position
     place = (str(where.file), where.line, where.column) if where else ("", 0, 0)
-    return (*place, _SEVERITIES.index(one.finding.severity), one.finding.id)
+    return (*place, SEVERITIES.index(one.finding.severity), one.finding.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import HostFacts
+from edge_sim.facts import HostFacts, near_miss
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
@@ -18,6 +18,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _SOURCE_TEXT = "file doesn't exist"
+_LOOK = "Look at the board; what it has can be listed in a device profile of your own (a YAML file)."
 _MIN_MEMORY_KIB = 125_000
 _PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2), ("aarch64", "openwrt"): (1, 9, 2)}
 """The first release for a board, where it was not every documented one."""
@@ -105,13 +106,17 @@ def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """Every group that a resource names exists on the board; what V1 did otherwise is not known."""
     for resource, path, name in _group_names(case):
         local = isinstance(resource.data, LocalDevice | LocalVolume)
-        if (facts.groups.get(name) if local else facts.gid(name)) is None:
-            yield Fault(
-                path=path,
-                message=f"resource {resource.id}: group {name!r} does not exist on this board",
-                resource=resource.id,
-                hint=f"Create it on the board (groupadd {name}), or name one that it has.",
-            )
+        if (facts.groups.get(name) if local else facts.gid(name)) is not None:
+            continue
+        doubt, near = facts.group_doubt(name), near_miss(name, facts.groups)
+        meant = f"; did you mean {near}?" if near else ""
+        yield Fault(
+            path=path,
+            message=f"resource {resource.id}: {doubt or f'group {name!r} does not exist on this board'}{meant}",
+            resource=resource.id,
+            hint=_LOOK if doubt else f"Create it on the board (groupadd {name}), or name one that it has.",
+            unknown=doubt is not None,
+        )
 
 
 @board_rule(
@@ -126,37 +131,30 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     for resource, path, name in _group_names(case):
         gid = facts.gid(name) if isinstance(resource.data, Model) else None
         if gid is not None and gid not in known:
-            message = f"resource {resource.id}: no group of this board has the GID {gid}"
-            yield Fault(path=path, message=message, resource=resource.id)
+            unknown = "groups" not in facts.whole
+            told = "the profile does not say which group has" if unknown else "no group of this board has"
+            message = f"resource {resource.id}: {told} the GID {gid}"
+            yield Fault(path=path, message=message, resource=resource.id, unknown=unknown)
 
 
 @board_rule(
     "source-exists",
     aws_text="file doesn't exist",
     source=f"aws-greengrass-provisioner (fragment of the core's message); {LOCAL}",
-    hint="It must be there before the deployment; a device profile of your own (a YAML file) can list it.",
+    hint="It must be there before the deployment.",
 )
 def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A local resource's source is there when the group is deployed."""
+    """A local resource's source is there when the group is deployed; unknown where a profile does not list it."""
     for resource, path in _missing(case, facts):
-        if facts.surveyed or path.startswith("/dev/"):
-            message = f"resource {resource.id}: {_SOURCE_TEXT}: {path}"
-            where = f"{resource.data_path}.SourcePath"
-            yield Fault(path=where, message=message, aws_text=f"{_SOURCE_TEXT}: {path}", resource=resource.id)
-
-
-@board_rule(
-    "source-not-known",
-    severity="warning",
-    source=f"ours: a device profile lists devices and standard directories only; {LOCAL} wants the source to exist",
-    hint="The deployment fails on a board that does not have it.",
-)
-def sources_known(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A device profile does not say whether a volume's source exists."""
-    for resource, path in _missing(case, facts):
-        if not facts.surveyed and not path.startswith("/dev/"):
-            message = f"resource {resource.id}: the profile does not say whether {path} exists on the board"
-            yield Fault(path=f"{resource.data_path}.SourcePath", message=message, resource=resource.id)
+        doubt, near = facts.doubt(path), facts.near_path(path)
+        yield Fault(
+            path=f"{resource.data_path}.SourcePath",
+            message=f"resource {resource.id}: {doubt or f'{_SOURCE_TEXT}: {path}'}",
+            aws_text=f"{_SOURCE_TEXT}: {path}",
+            resource=resource.id,
+            hint=_LOOK if doubt else f"Did you mean {near}?" if near else None,
+            unknown=doubt is not None,
+        )
 
 
 @board_rule("device-type", source=LOCAL)
@@ -173,7 +171,7 @@ def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """AWS's console tutorial wants a volume's destination to exist on the board as well."""
     for resource, data in case.volumes():
-        if facts.surveyed and data.destination_path not in facts.paths and not is_open(data.destination_path):
+        if facts.presence(data.destination_path) == "absent" and not is_open(data.destination_path):
             message = f"resource {resource.id}: destination {data.destination_path} does not exist on the board"
             yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
 
@@ -216,7 +214,7 @@ def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
     for resource in case.group.resources:
         if isinstance(resource.data, LocalDevice | LocalVolume):
             path = resource.data.source_path
-            if facts.at(path) is None and not is_open(path):
+            if facts.presence(path) != "present" and not is_open(path):
                 yield resource, path
 
 
@@ -230,7 +228,6 @@ RULES: tuple[Rule, ...] = (
     groups_exist,
     gid_without_group,
     sources_exist,
-    sources_known,
     device_type,
     destinations_exist,
     root_functions,

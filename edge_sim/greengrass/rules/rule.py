@@ -20,7 +20,10 @@ _NAME = re.compile(r"<([^<>]+)>")
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One place at which a rule is broken. ``values`` fill the names in the rule's ``aws_text``."""
+    """One place at which a rule is broken. ``values`` fill the names in the rule's ``aws_text``.
+
+    ``unknown``: whether it is broken there is not known, for want of knowledge of the board.
+    """
 
     path: str
     message: str
@@ -30,6 +33,7 @@ class Fault:
     aws_text: str | None = None
     """AWS's text as it is, where the rule's template does not fit."""
     hint: str | None = None
+    unknown: bool = False
 
 
 Check = Callable[[Case], Iterator[Fault]]
@@ -76,16 +80,19 @@ class Rule:
     def _finding(self, fault: Fault) -> Finding:
         return Finding(
             id=self.id,
-            severity=self.severity,
+            severity="unknown" if fault.unknown else self.severity,
             phase=self.phase,
             path=fault.path,
             message=fault.message,
-            aws_text=fault.aws_text or (fill(self.aws_text, fault.values) if self.aws_text else None),
+            aws_text=None if fault.unknown else self._said(fault),
             resource=fault.resource,
             function=fault.function,
             source=self.source,
             hint=fault.hint or self.hint,
         )
+
+    def _said(self, fault: Fault) -> str | None:
+        return fault.aws_text or (fill(self.aws_text, fault.values) if self.aws_text else None)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

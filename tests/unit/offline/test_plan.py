@@ -83,7 +83,7 @@ def test_on_a_fresh_board_the_owners_files_are_only_noted(tmp_path: Path) -> Non
     told = answer("plan", made, *PI)
     assert told["uses"][0]["found"] is None
     assert any("does not say whether /srv/data exists" in note for note in told["notes"])
-    assert "?????????? not there  /srv/data" in edge("plan", made, *PI).stdout
+    assert "?????????? unknown  /srv/data" in edge("plan", made, *PI).stdout
 
 
 def test_without_a_source_the_contents_are_said_to_be_unknown(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_sim.errors import UsageError
+from edge_sim.facts import LISTINGS, Listing
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Core, Group
@@ -528,11 +529,30 @@ def test_the_boards_version_decides_unless_one_is_asked_for() -> None:
     assert ids(rules.check(made, old, version=parse_version("1.10"))) == []
 
 
-def test_what_a_profile_cannot_know_is_a_warning() -> None:
+def test_what_a_profile_does_not_list_is_unknown_unless_the_list_is_whole() -> None:
     made = of(group([volume(source="/opt/x"), device(source="/dev/ttyUSB9")], []))
-    found = rules.check(made, full_board(surveyed=False))
-    assert [(f.id, f.severity) for f in found] == [("source-exists", "error"), ("source-not-known", "warning")]
+    for whole, severities in (((), ["unknown"] * 2), (("devices",), ["unknown", "error"]), (LISTINGS, ["error"] * 2)):
+        found = rules.check(made, full_board(whole=frozenset(whole)))
+        assert [f.severity for f in found if f.id == "source-exists"] == severities
+        assert [f.aws_text is None for f in found if f.id == "source-exists"] == [s == "unknown" for s in severities]
+    assert rules.refusals(made, full_board(whole=frozenset())) == []
     assert ids(rules.refusals(made, full_board())) == ["source-exists", "source-exists"]
+
+
+def test_a_group_that_is_not_listed_is_unknown_unless_the_list_is_whole() -> None:
+    made = of(group([s3(owner=owner("vidoe")), s3("n", owner=owner("4711"), to="/n")], []))
+    for whole, severity in ((frozenset[Listing](), "unknown"), (frozenset(LISTINGS), "error")):
+        found = {f.id: f for f in rules.check(made, full_board(whole=whole))}
+        assert found["group-exists"].severity == severity
+        assert found["gid-without-group"].severity == ("unknown" if severity == "unknown" else "warning")
+
+
+def test_a_near_miss_is_named() -> None:
+    slips = [device(source="/dev/ttyAMA1"), volume(source="/srv/reading"), s3(owner=owner("vidoe"))]
+    for whole in (frozenset[Listing](), frozenset(LISTINGS)):
+        told = [f"{f.message} {f.hint}" for f in rules.check(of(group(slips, [])), full_board(whole=whole))]
+        for right in ("/dev/ttyAMA0", "/srv/readings", "video"):
+            assert sum(f"id you mean {right}?" in text for text in told) == 1, told
 
 
 def test_shared_group_is_not_checked_for_root_nor_for_attached_models() -> None:

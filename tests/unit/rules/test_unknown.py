@@ -1,0 +1,114 @@
+"""Known, unknown, absent: what a profile does not list is neither a pass nor an error, in every command and format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.profiles import profile_folder
+from tests.small_group import C, answer, edge, make_root, write_group
+from tests.unit.greengrass.build import device, function, volume
+
+PI = ("--profile", "raspberry-pi-3")
+LISTED, UNLISTED, SLIP = "/dev/gpiomem", "/dev/vcsm", "/dev/gpiomen"
+COMMANDS = ("validate", "matrix", "plan")
+
+
+def group(tmp_path: Path, *sources: str) -> Path:
+    made = [
+        device(f"r{n}", source, AutoAddGroupOwner=True)
+        if source.startswith("/dev/")
+        else volume(f"r{n}", source, f"/in{n}", AutoAddGroupOwner=True)
+        for n, source in enumerate(sources)
+    ]
+    policies = [(one["Id"], "rw") for one in made]
+    look = function("look", *policies, isolation=C)
+    code = {"function": look["FunctionArn"], "folder": "code", "handler": "main.handler", "runtime": "python3.7"}
+    return write_group(tmp_path / "group", made, [look], more={"code": [code]})
+
+
+def last_line(*words: object, status: int = 0) -> str:
+    return edge(*words, status=status).stdout.rstrip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("source", [UNLISTED, "/home/pi/input"])
+def test_what_a_profile_does_not_list_is_unknown_in_every_command(tmp_path: Path, command: str, source: str) -> None:
+    made = group(tmp_path, source)
+    assert "1 unknown" in last_line(command, made, *PI)
+    assert "1 unknown" in last_line(command, made, *PI, "--strict", status=6)
+    everything = edge(command, made, *PI).output
+    assert f"the profile does not say whether {source} exists on the board" in everything
+    assert "does not exist" not in everything
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_it_lists_is_known_in_every_command(tmp_path: Path, command: str) -> None:
+    told = edge(command, group(tmp_path, LISTED), *PI, "--strict")
+    assert "unknown" not in told.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_slip_is_named_in_every_command(tmp_path: Path, command: str) -> None:
+    assert f"did you mean {LISTED}?" in edge(command, group(tmp_path, SLIP), *PI).output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_whole_list_lacks_is_absent_in_every_command(tmp_path: Path, command: str) -> None:
+    text = (profile_folder() / "raspberry-pi-3.yaml").read_text(encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("whole: [users, groups]", "whole: [users, groups, devices]"))
+    done = edge(command, group(tmp_path, UNLISTED), "--profile", own, status=3)
+    told = done.output + str(getattr(done.exception, "brief", ""))
+    assert f"file doesn't exist: {UNLISTED}" in told
+    assert "unknown" not in told.splitlines()[-1]
+
+
+def test_a_board_that_is_looked_at_knows(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root")
+    (root / "srv").mkdir()
+    (root / "srv/readings").mkdir()
+    made = group(tmp_path, "/srv/reading")
+    done = edge("plan", made, "--root", root, status=3)
+    assert isinstance(done.exception, InvalidDefinitionError)
+    assert (done.exception.brief, done.exception.hint) == (
+        "file doesn't exist: /srv/reading",
+        "Did you mean /srv/readings?",
+    )
+
+
+def test_json_says_unknown(tmp_path: Path) -> None:
+    made = group(tmp_path, LISTED, UNLISTED)
+    judged = answer("validate", made, *PI)
+    assert (judged["ok"], judged["unknown"]) == (True, 1)
+    assert [f["severity"] for f in judged["findings"] if f["id"] == "source-exists"] == ["unknown"]
+    (cell,) = answer("matrix", made, *PI)["cells"]
+    assert (cell["status"], cell["unknowns"], cell["errors"]) == ("unknown", 1, 0)
+    assert cell["cause"]["id"] == "source-exists"
+    uses: list[dict[str, Any]] = answer("plan", made, *PI)["uses"]
+    assert [(use["path"], use["found"] is None, use["unknown"] is None) for use in uses] == [
+        (LISTED, False, True),
+        (UNLISTED, True, False),
+    ]
+
+
+def test_junit_skips_and_sarif_notes_what_is_unknown(tmp_path: Path) -> None:
+    made = group(tmp_path, UNLISTED)
+    suites = ET.fromstring(edge("validate", made, *PI, "--format", "junit").stdout)
+    skipped = {case.get("name"): case[0].get("message") for case in suites.iter("testcase") if len(case)}
+    assert UNLISTED in str(skipped["source-exists"])
+    assert (suites.get("failures"), suites.get("skipped")) == ("0", "1")
+    (run,) = json.loads(edge("validate", made, *PI, "--format", "sarif").stdout)["runs"]
+    assert [r["level"] for r in run["results"] if r["ruleId"] == "source-exists"] == ["note"]
+    assert "::notice" in edge("validate", made, *PI, "--format", "github").stdout
+
+
+def test_an_error_is_graver_than_what_is_unknown(tmp_path: Path) -> None:
+    made = group(tmp_path, UNLISTED, "/sys/class")
+    for command in ("validate", "matrix"):
+        edge(command, made, *PI, "--strict", status=3)
