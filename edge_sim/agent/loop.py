@@ -26,7 +26,6 @@ from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.journal import Journal
@@ -117,8 +116,10 @@ class _Agent:
         tls = mqtt.tls_context(config.cafile) if config.cafile else None
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
+        installation = Installation(supervisor, http_fetch(tls, self._stop), settings, sleep=self._stop.wait)
+        self._releases = installation.releases
         self._updater = Updater(
-            Installation(supervisor, http_fetch(tls, self._stop), settings, sleep=self._stop.wait),
+            installation,
             self._jobs,
             Journal(supervisor.gg / "ggc/var/state", on_trouble=lambda text: ota_log.write("ERROR", text)),
             board,
@@ -204,7 +205,7 @@ class _Agent:
 
     def _start_core(self) -> None:
         """Have the current version running; a core that does not start is told, and is no reason to end."""
-        version = releases.current(self._supervisor.gg)
+        version = self._releases.current()
         if version is None:
             self._emit("core", status="missing")
             return

@@ -33,7 +33,7 @@ _PLACEHOLDER = "${aws:iot:s3-presigned-url:"
 
 
 class Phase(Enum):
-    """Where an update stands. The last three are ends; the others are resumed after a restart."""
+    """Where an update stands. The last three are ends: their names are the statuses to report to AWS IoT Jobs."""
 
     PREFLIGHT = "PREFLIGHT"
     STAGE = "STAGE"
@@ -54,34 +54,109 @@ class Event(Enum):
     """It went wrong: no space, a bad digest, a core that does not start, a limit that ran out."""
     CANCELED = "canceled"
     """The cloud has ended the job execution meanwhile (force-cancelled, timed out or deleted)."""
+    CUT_OFF = "cut off"
+    """The agent ended in the middle of it: it was stopped or killed, or the power failed."""
 
 
-TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
-    (Phase.PREFLIGHT, Event.DONE): Phase.STAGE,
-    (Phase.PREFLIGHT, Event.BROKEN): Phase.REJECTED,
-    (Phase.PREFLIGHT, Event.CANCELED): Phase.REJECTED,
-    (Phase.STAGE, Event.DONE): Phase.VERIFY,
-    (Phase.STAGE, Event.BROKEN): Phase.FAILED,
-    (Phase.STAGE, Event.CANCELED): Phase.FAILED,
-    (Phase.VERIFY, Event.DONE): Phase.ACTIVATE,
-    (Phase.VERIFY, Event.BROKEN): Phase.FAILED,
-    (Phase.VERIFY, Event.CANCELED): Phase.FAILED,
-    (Phase.ACTIVATE, Event.DONE): Phase.CONFIRM,
-    (Phase.ACTIVATE, Event.BROKEN): Phase.ROLL_BACK,
-    (Phase.ACTIVATE, Event.CANCELED): Phase.ROLL_BACK,
-    (Phase.CONFIRM, Event.DONE): Phase.SUCCEEDED,
-    (Phase.CONFIRM, Event.BROKEN): Phase.ROLL_BACK,
-    (Phase.CONFIRM, Event.CANCELED): Phase.ROLL_BACK,
-    (Phase.ROLL_BACK, Event.DONE): Phase.FAILED,
-    (Phase.ROLL_BACK, Event.BROKEN): Phase.FAILED,
+class Reach(Enum):
+    """What a phase may change on the board."""
+
+    NOTHING = "nothing"
+    STAGED = "staged"
+    """Versions beside the running one, which stays as it is."""
+    RUNNING = "running"
+    """The link to the current version, and what runs."""
+
+
+class Reporting(Enum):
+    """What the cloud hears when a phase begins. Every one of these messages also brings news of a cancelled job."""
+
+    NONE = "none"
+    CONSENT = "consent"
+    """IN_PROGRESS, and nothing is done before the cloud has accepted it."""
+    PROGRESS = "progress"
+    """How far the update is; no answer is no reason to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseRow:
+    """One phase: what it may change, what is reported, and where each way out of it leads.
+
+    A phase without a way for ``CANCELED`` cannot be cancelled. Where ``CUT_OFF`` leads to ``PREFLIGHT`` nothing is
+    resumed on the board: the cloud hands the job over again.
+    """
+
+    reach: Reach
+    reporting: Reporting
+    ways: Mapping[Event, Phase]
+
+
+PHASES: Mapping[Phase, PhaseRow] = {
+    Phase.PREFLIGHT: PhaseRow(
+        reach=Reach.NOTHING,
+        reporting=Reporting.NONE,
+        ways={
+            Event.DONE: Phase.STAGE,
+            Event.BROKEN: Phase.REJECTED,
+            Event.CANCELED: Phase.REJECTED,
+            Event.CUT_OFF: Phase.PREFLIGHT,
+        },
+    ),
+    Phase.STAGE: PhaseRow(
+        reach=Reach.STAGED,
+        reporting=Reporting.CONSENT,
+        ways={
+            Event.DONE: Phase.VERIFY,
+            Event.BROKEN: Phase.FAILED,
+            Event.CANCELED: Phase.FAILED,
+            Event.CUT_OFF: Phase.PREFLIGHT,
+        },
+    ),
+    Phase.VERIFY: PhaseRow(
+        reach=Reach.STAGED,
+        reporting=Reporting.PROGRESS,
+        ways={
+            Event.DONE: Phase.ACTIVATE,
+            Event.BROKEN: Phase.FAILED,
+            Event.CANCELED: Phase.FAILED,
+            Event.CUT_OFF: Phase.PREFLIGHT,
+        },
+    ),
+    Phase.ACTIVATE: PhaseRow(
+        reach=Reach.RUNNING,
+        reporting=Reporting.PROGRESS,
+        ways={
+            Event.DONE: Phase.CONFIRM,
+            Event.BROKEN: Phase.ROLL_BACK,
+            Event.CANCELED: Phase.ROLL_BACK,
+            Event.CUT_OFF: Phase.ROLL_BACK,
+        },
+    ),
+    Phase.CONFIRM: PhaseRow(
+        reach=Reach.RUNNING,
+        reporting=Reporting.PROGRESS,
+        ways={
+            Event.DONE: Phase.SUCCEEDED,
+            Event.BROKEN: Phase.ROLL_BACK,
+            Event.CANCELED: Phase.ROLL_BACK,
+            Event.CUT_OFF: Phase.ROLL_BACK,
+        },
+    ),
+    Phase.ROLL_BACK: PhaseRow(
+        reach=Reach.RUNNING,
+        reporting=Reporting.NONE,
+        ways={
+            Event.DONE: Phase.FAILED,
+            Event.BROKEN: Phase.FAILED,
+            Event.CUT_OFF: Phase.ROLL_BACK,
+        },
+    ),
 }
-"""The whole of it. A phase that is not a key is an end; its name is the status to report to AWS IoT Jobs.
+"""The whole of it. A phase without a row is an end.
 
 REJECTED only comes before the first IN_PROGRESS: AWS's embedded OTA library says the service refuses it afterwards.
-A rollback is never cancelled: it is already the way out.
+A roll-back is never cancelled: it is already the way out.
 """
-
-ENDS = frozenset({Phase.SUCCEEDED, Phase.REJECTED, Phase.FAILED})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ import pytest
 
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import (
-    ENDS,
     MAX_SIZE,
-    TRANSITIONS,
+    PHASES,
     Event,
     Phase,
+    Reach,
+    Reporting,
     UpdateDocument,
     build_document,
     is_software_update,
@@ -119,16 +120,15 @@ def test_a_job_is_ours_only_by_both_marks() -> None:
 def paths(phase: Phase, way: tuple[Phase, ...] = ()) -> list[tuple[Phase, ...]]:
     assert phase not in way, f"a circle: {[p.name for p in (*way, phase)]}"
     way = (*way, phase)
-    if phase in ENDS:
+    if phase not in PHASES:
         return [way]
-    return [
-        found for event in Event if (phase, event) in TRANSITIONS for found in paths(TRANSITIONS[phase, event], way)
-    ]
+    onward = {event: after for event, after in PHASES[phase].ways.items() if event is not Event.CUT_OFF}
+    return [found for after in onward.values() for found in paths(after, way)]
 
 
 def test_every_path_leads_to_an_end() -> None:
     found = set(paths(Phase.PREFLIGHT))
-    assert {way[-1] for way in found} == ENDS
+    assert {way[-1] for way in found} == {Phase.SUCCEEDED, Phase.REJECTED, Phase.FAILED}
     succeeded = [way for way in found if way[-1] is Phase.SUCCEEDED]
     assert succeeded == [(Phase.PREFLIGHT, Phase.STAGE, Phase.VERIFY, Phase.ACTIVATE, Phase.CONFIRM, Phase.SUCCEEDED)]
     for way in found:
@@ -137,8 +137,21 @@ def test_every_path_leads_to_an_end() -> None:
         assert way[-1] is not Phase.REJECTED or way == (Phase.PREFLIGHT, Phase.REJECTED)
 
 
-def test_every_phase_knows_what_to_do_with_done_and_broken() -> None:
-    for phase in set(Phase) - ENDS:
-        assert (phase, Event.DONE) in TRANSITIONS
-        assert (phase, Event.BROKEN) in TRANSITIONS
-    assert not ENDS & {phase for phase, _ in TRANSITIONS}
+def test_every_phase_has_a_way_on_whatever_happens_and_only_the_roll_back_cannot_be_cancelled() -> None:
+    for phase, row in PHASES.items():
+        wanted = set(Event) - ({Event.CANCELED} if phase is Phase.ROLL_BACK else set())
+        assert set(row.ways) == wanted, phase
+
+
+def test_what_was_cut_off_goes_back_when_the_running_software_may_be_touched_and_begins_again_otherwise() -> None:
+    for phase, row in PHASES.items():
+        back = row.reach is Reach.RUNNING
+        assert row.ways[Event.CUT_OFF] is (Phase.ROLL_BACK if back else Phase.PREFLIGHT), phase
+        assert (row.ways[Event.BROKEN] is Phase.ROLL_BACK) == (back and phase is not Phase.ROLL_BACK), phase
+
+
+def test_the_cloud_agrees_before_anything_on_the_board_changes() -> None:
+    for way in paths(Phase.PREFLIGHT):
+        consent = [PHASES[phase].reporting is Reporting.CONSENT for phase in way if phase in PHASES]
+        changed = [PHASES[phase].reach is not Reach.NOTHING for phase in way if phase in PHASES]
+        assert not any(changed) or consent.index(True) <= changed.index(True)

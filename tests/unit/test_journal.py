@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,22 @@ from edge_sim.jobs.update import Phase
 
 FIRST = Record(job="j", execution=1, version_number=2, phase=Phase.STAGE, old="1.10.0", new="1.11.6")
 REPORT = Report(status="FAILED", details={"reason": "ä"})
-SECOND = replace(FIRST, phase=Phase.ACTIVATE, activated=True, reason="x", report=REPORT, token="t")
+SECOND = replace(FIRST, phase=Phase.ACTIVATE, reason="x", report=REPORT, token="t")
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     Journal(tmp_path / "state").write(SECOND)
     assert Journal(tmp_path / "state").read() == SECOND
+
+
+def test_a_record_of_an_agent_that_knew_only_the_core_is_read_as_the_core(tmp_path: Path) -> None:
+    fields = asdict(SECOND) | {"phase": "ACTIVATE", "activated": True}
+    del fields["software"]
+    text = json.dumps(fields, sort_keys=True)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / NAME).write_text(f'{{"format": 1, "checksum": "{checksum}", "record": {text}}}')
+    assert Journal(tmp_path).read() == SECOND
+    assert SECOND.software == "core"
 
 
 def test_no_journal_is_no_record(tmp_path: Path) -> None:

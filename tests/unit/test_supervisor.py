@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.emulation.corebuild import install_core
 from tests.waiting import LIMIT_S, until
@@ -157,6 +159,38 @@ def test_what_a_dead_daemon_leaves_behind_is_killed_before_the_next_start(core: 
     core.stop()
     assert ended(child.pid)
     assert core._all_processes() == []
+
+
+def test_another_software_is_started_and_found_beside_the_core(core: Supervisor, tmp_path: Path) -> None:
+    software = replace(CORE, name="agent", packages="ota/packages", link="ota/agent", state="ota/state.json")
+    (core.gg / "ota").mkdir()
+    (core.gg / "ggc/core").resolve().rename(core.gg / "ota" / "version")
+    (core.gg / "ota/packages").mkdir()
+    (core.gg / "ota/version").rename(core.gg / f"ota/packages/{VERSION}")
+    (core.gg / "ota/agent").symlink_to(f"packages/{VERSION}")
+    agent = Supervisor(tmp_path, software=software, start_limit_s=LIMIT_S)
+    (core.gg / "ota/agent/greengrassd").write_text(
+        "#!/bin/sh\n"
+        'DIR=$(cd "$(dirname "$0")" && pwd -P)\n'
+        '[ "$1" = start ] || exit 1\n'
+        'setsid "$DIR/bin/daemon" >/dev/null 2>&1 &\n'
+        'while [ ! -e "$GREENGRASS_ROOT/ota/state.json" ]; do sleep 0.01; done\n'
+    )
+    (core.gg / "ota/agent/bin/daemon").write_text(
+        "#!/bin/sh\n"
+        f"""printf '{{"version": "{VERSION}", "pid": %s}}' $$ >"$GREENGRASS_ROOT/ota/state.json.new"\n"""
+        'mv "$GREENGRASS_ROOT/ota/state.json.new" "$GREENGRASS_ROOT/ota/state.json"\n'
+        "sleep 1000 & wait\n"
+    )
+    try:
+        assert agent.start().version == VERSION
+        assert agent.unhealthy(VERSION, interval_s=0) is None
+        assert (core.running(), core._all_processes()) == (None, [])
+        core.kill()
+        assert agent.trouble(VERSION) is None
+    finally:
+        agent.kill()
+    assert agent.running() is None
 
 
 def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Path) -> None:

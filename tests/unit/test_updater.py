@@ -11,7 +11,6 @@ import pytest
 
 from edge_sim.agent import crashpoints
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.errors import EdgeSimError
@@ -46,19 +45,19 @@ def updated(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **c
 def test_a_good_build_replaces_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
     board = updated(boards, tmp_path)
     job = board.jobs.get(JOB)
-    assert (job["status"], board.running(), releases.current(board.gg)) == ("SUCCEEDED", NEW, NEW)
+    assert (job["status"], board.running(), board.releases.current()) == ("SUCCEEDED", NEW, NEW)
     assert job["history"][0] == "IN_PROGRESS"
-    assert releases.installed(board.gg) == [OLD, NEW]
-    assert releases.last_known_good(board.gg) == NEW
+    assert board.releases.installed() == [OLD, NEW]
+    assert board.releases.last_known_good() == NEW
     assert board.journal.read() is None
 
 
 def test_a_build_that_does_not_start_ends_on_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
     board = updated(boards, tmp_path, BROKEN)
     job = board.jobs.get(JOB)
-    assert (job["status"], board.running(), releases.current(board.gg)) == ("FAILED", OLD, OLD)
+    assert (job["status"], board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
     assert "broken on purpose" in job["details"]["reason"]
-    assert releases.installed(board.gg) == [OLD]
+    assert board.releases.installed() == [OLD]
 
 
 def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
@@ -154,7 +153,7 @@ def test_what_was_altered_after_the_download_is_noticed(
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
     board.start()
-    staged = releases.staging(board.gg) / "build.tar.gz"
+    staged = board.releases.staging / "build.tar.gz"
 
     def disturb(name: str) -> None:
         if name == "P09 download-fsync":
@@ -166,7 +165,7 @@ def test_what_was_altered_after_the_download_is_noticed(
     finally:
         crashpoints.arm(None)
     assert reason in board.jobs.get(JOB)["details"]["reason"]
-    assert (board.running(), releases.installed(board.gg)) == (OLD, [OLD])
+    assert (board.running(), board.releases.installed()) == (OLD, [OLD])
 
 
 @pytest.mark.parametrize("at", ["P10 hash-ok", "P17 old-stopped", "P21 new-started", "P22 health-pass"])
@@ -182,7 +181,7 @@ def test_a_job_that_the_cloud_ends_leaves_the_old_version_running(
     finally:
         crashpoints.arm(None)
     assert board.jobs.get(JOB)["status"] == "TIMED_OUT"
-    assert (board.running(), releases.current(board.gg), releases.installed(board.gg)) == (OLD, OLD, [OLD])
+    assert (board.running(), board.releases.current(), board.releases.installed()) == (OLD, OLD, [OLD])
     assert board.journal.read() is None
     assert board.events[-1]["phase"] == "CANCELED"
 
@@ -240,7 +239,7 @@ def test_nothing_is_done_before_the_cloud_has_agreed(boards: list[UpdateBoard], 
             board.updater.work()
     finally:
         crashpoints.arm(None)
-    assert releases.installed(board.gg) == [OLD]
+    assert board.releases.installed() == [OLD]
     board.jobs.online = True
     board.updater.work()
     assert board.jobs.get(JOB)["status"] == "SUCCEEDED"
@@ -285,7 +284,7 @@ def test_a_broken_core_link_is_repaired_from_the_last_good_version(boards: list[
     (board.gg / "ggc/core").unlink()
     (board.gg / "ggc/core").symlink_to("/etc")
     board.start()
-    assert (releases.current(board.gg), board.running()) == (NEW, NEW)
+    assert (board.releases.current(), board.running()) == (NEW, NEW)
 
 
 def test_an_older_copy_of_the_journal_does_not_hide_a_switch(boards: list[UpdateBoard], tmp_path: Path) -> None:
@@ -304,7 +303,7 @@ def test_a_report_taken_before_the_cut_is_not_an_error(boards: list[UpdateBoard]
     board = updated(boards, tmp_path)
     report = Report(status="SUCCEEDED", details={"phase": "CONFIRM"})
     board.journal.write(
-        Record(job=JOB, execution=1, version_number=2, phase=Phase.CONFIRM, old=OLD, new=NEW, activated=True,
+        Record(job=JOB, execution=1, version_number=2, phase=Phase.CONFIRM, old=OLD, new=NEW,
                confirmed=True, report=report, token="t")
     )  # fmt: skip
     board.start()
@@ -358,17 +357,17 @@ def _cut(
 def _check_end(board: UpdateBoard, build: bytes, name: str | None) -> None:
     job = board.jobs.get(JOB)
     expected = {"SUCCEEDED": NEW, "FAILED": OLD}.get(job["status"])
-    seen = (board.running(), releases.current(board.gg))
+    seen = (board.running(), board.releases.current())
     assert seen == (expected, expected), f"cut at {name}: {job['status']} but {seen}"
     cut_off = name is not None and "P16" <= name < "P23"  # after the old core was touched, before the commit point
     assert job["status"] == ("FAILED" if build is BROKEN or cut_off else "SUCCEEDED"), name
     assert len(board.supervisor._processes()) == 1, name
     assert board.journal.read() is None
-    assert not releases.staging(board.gg).exists(), name
+    assert not board.releases.staging.exists(), name
     assert [s for s in job["history"] if s != "IN_PROGRESS"] == [job["status"]], name
     if job["status"] == "FAILED":
         assert "interrupted in" in job["details"]["reason"] or "broken on purpose" in job["details"]["reason"]
-        assert releases.installed(board.gg) == [OLD], name
+        assert board.releases.installed() == [OLD], name
 
 
 def _show(capsys: pytest.CaptureFixture[str], text: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from edge_sim.agent import crashpoints
 from edge_sim.agent.events import Log
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
 from edge_sim.agent.update.journal import Journal
 from edge_sim.agent.update.preflight import BoardIdentity
@@ -62,8 +61,10 @@ class UpdateBoard:
         self.gg = self.supervisor.gg
         self.journal = Journal(self.gg / "ggc/var/state")
         settings = Settings(free_bytes_needed=free_bytes_needed, health_checks=checks, health_interval_s=0)
+        installation = Installation(self.supervisor, self._fetch, settings, sleep=lambda _: None)
+        self.releases = installation.releases
         self.updater = Updater(
-            Installation(self.supervisor, self._fetch, settings, sleep=lambda _: None),
+            installation,
             self.jobs,
             self.journal,
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),
@@ -75,7 +76,7 @@ class UpdateBoard:
     def start(self) -> None:
         """What the agent does at its start, without a cloud."""
         self.updater.resolve()
-        version = releases.current(self.gg)
+        version = self.releases.current()
         if version is not None and self.supervisor.trouble(version) is not None:
             self.supervisor.stop()
             self.supervisor.start()

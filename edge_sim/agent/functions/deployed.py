@@ -19,7 +19,8 @@ from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.update import releases
+from edge_sim.agent.update.releases import Releases
+from edge_sim.agent.update.software import CORE
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.subscriptions import CLOUD
@@ -57,6 +58,7 @@ class DeployedFunctions:
     def __init__(self, root: Path, greengrass_root: str, facts: Facts, log: Log) -> None:
         self._root, self._greengrass_root, self._facts, self._log = root, greengrass_root, facts, log
         self._gg = inside(root, greengrass_root)
+        self._releases = Releases(root, self._gg, CORE)
         self._daemon: Daemon | None = None
         self._running: tuple[bytes, str | None] | None = None
         self._channel: Channel | None = None
@@ -135,7 +137,7 @@ class DeployedFunctions:
     def _deployed(self) -> tuple[bytes, str | None]:
         """Return what a change of means that the functions start anew: group.json and the core's version."""
         path = self._gg / GROUP
-        return path.read_bytes() if path.is_file() else b"{}", releases.current(self._gg)
+        return path.read_bytes() if path.is_file() else b"{}", self._releases.current()
 
     def _to_cloud(self, topic: str, payload: bytes) -> None:
         if self._channel is None:

@@ -1,4 +1,4 @@
-"""What an update does to the board: one function a phase, each of which can be done again after it was cut off.
+"""What an update of a software does to the board: one function a phase, to be done again after it was cut off.
 
 Nothing here knows of jobs or of the journal (``updater`` does); whatever goes wrong is raised as an EdgeSimError or
 OSError whose text becomes the reason in the report.
@@ -16,8 +16,8 @@ from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import DownloadError, download
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
+from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
 from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
@@ -87,35 +87,37 @@ class Installation:
         self._settings = settings
         self._sleep = sleep
         self.gg = supervisor.gg
+        self.software = supervisor.software
+        self.releases = Releases(supervisor.root, supervisor.gg, supervisor.software)
 
-    def stage(self, update: UpdateDocument, url: str, on_progress: Callable[[int], None]) -> None:
+    def stage(self, update: UpdateDocument, on_progress: Callable[[int], None]) -> None:
         """Download the build. A part that is already there may be continued by ``fetch``."""
         point("P07 download-open")
-        self._fetch(url, self._build, size=update.size, sha256=update.sha256, on_progress=on_progress)
+        self._fetch(update.url, self._build, size=update.size, sha256=update.sha256, on_progress=on_progress)
         point("P09 download-fsync")
 
     def prepare(self) -> None:
         """Look whether the board can take an update now and make room for the download. Raises UpdateError."""
         check_board(self.gg, needed=self._settings.free_bytes_needed)
-        releases.clear_staging(self.gg)
+        self.releases.clear_staging()
 
     def verify(self, update: UpdateDocument) -> None:
         """Check size and digest of what lies on the disk, unpack it, check it, and put it beside the others."""
         _check_digest(self._build, update)
         point("P10 hash-ok")
-        tree = releases.staging(self.gg) / "tree"
+        tree = self.releases.staging / "tree"
         tree.mkdir(mode=0o700)
         point("P13 unpack-start")
         _unpack(self._build, tree)
         point("P15 unpack-fsync")
-        releases.adopt(self.gg, tree, update.version)
-        releases.sweep(self.gg)
+        self.releases.adopt(tree, update.version)
+        self.releases.sweep()
 
     def activate(self, version: str) -> None:
         """Stop the old core, move the link, start the new core."""
         self._supervisor.stop()
         point("P17 old-stopped")
-        releases.switch(self.gg, version)
+        self.releases.switch(version)
         self._supervisor.start()
         point("P21 new-started")
 
@@ -129,11 +131,11 @@ class Installation:
         """Have the old ``version`` running again. Raises UpdateError when it does not run well."""
         if version is None:
             raise UpdateError("there is no older version to go back to")
-        releases.sweep(self.gg)
-        if releases.current(self.gg) != version or self._supervisor.trouble(version) is not None:
+        self.releases.sweep()
+        if self.releases.current() != version or self._supervisor.trouble(version) is not None:
             self._supervisor.stop()
             point("R03 new-stopped")
-            releases.switch(self.gg, version)
+            self.releases.switch(version)
             point("R04 link-back")
             self._start_old()
             point("R06 old-started")
@@ -148,7 +150,7 @@ class Installation:
 
     @property
     def _build(self) -> Path:
-        return releases.staging(self.gg) / "build.tar.gz"
+        return self.releases.staging / "build.tar.gz"
 
     def _start_old(self) -> None:
         for attempt in range(ROLL_BACK_STARTS):

@@ -36,8 +36,8 @@ class Report:
 class Record:
     """Where an update stands. ``confirmed`` is the commit point: set, the new version stays whatever happens.
 
-    ``activated`` is set before the old core is stopped. ``token`` is the client token of the final report, the same
-    at every attempt.
+    ``software`` is the one that is updated, by its name in the job. ``token`` is the client token of the final
+    report, the same at every attempt.
     """
 
     job: str
@@ -46,7 +46,7 @@ class Record:
     phase: Phase
     old: str | None
     new: str
-    activated: bool = False
+    software: str = "core"
     confirmed: bool = False
     reason: str | None = None
     report: Report | None = None
@@ -115,6 +115,8 @@ def _read(path: Path) -> Record | None:
         if found["format"] != FORMAT or found["checksum"] != _checksum(fields):
             return None
         report = fields["report"]
-        return Record(**fields | {"phase": Phase[fields["phase"]], "report": Report(**report) if report else None})
+        fields |= {"phase": Phase[fields["phase"]], "report": Report(**report) if report else None}
+        fields.pop("activated", None)  # of an older agent: the phase says it as well
+        return Record(**fields)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.jobclient import JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record, Report
+from edge_sim.agent.update.releases import Releases
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import Phase
 
@@ -23,10 +22,10 @@ from edge_sim.jobs.update import Phase
 class Outbox:
     """Tells how updates go and how they end."""
 
-    def __init__(self, jobs: Jobs, journal: Journal, gg: Path, *, emit: Emit, log: Log) -> None:
+    def __init__(self, jobs: Jobs, journal: Journal, releases: Releases, *, emit: Emit, log: Log) -> None:
         self._jobs = jobs
         self._journal = journal
-        self._gg = gg
+        self._releases = releases
         self._emit = emit
         self._log = log
 
@@ -45,7 +44,7 @@ class Outbox:
         report = Report(status=end.name, details=details(record, **more))
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
-                releases.remember_good(self._gg, record.new)
+                self._releases.remember_good(record.new)
         self._journal.write(replace(record, report=report, token=uuid4().hex))
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
@@ -86,8 +85,8 @@ class Outbox:
 
     def _tidy(self, record: Record) -> None:
         """Remove what nobody needs any more; the version before stays."""
-        releases.sweep(self._gg)
-        releases.prune(self._gg, (record.old or "",))
+        self._releases.sweep()
+        self._releases.prune((record.old or "",))
         point("P27 old-pruned")
         self._journal.close()
 

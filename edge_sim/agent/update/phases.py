@@ -1,4 +1,4 @@
-"""One update under way: taken through ``jobs.update.TRANSITIONS``, a journal entry ahead of each phase.
+"""One update under way: taken through ``jobs.update.PHASES``, a journal entry ahead of each phase.
 
 ``confirmed`` in the journal is the commit point: before it every surprise leads back to the old version, after it the
 new one stays. What the phases do to the board is in ``installation``.
@@ -21,7 +21,7 @@ from edge_sim.agent.update.outbox import Outbox, details
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import ENDS, TRANSITIONS, Event, Phase, UpdateDocument, parse_document
+from edge_sim.jobs.update import PHASES, Event, Phase, Reporting, UpdateDocument, parse_document
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
@@ -35,13 +35,22 @@ class StoppingError(Exception):
 
 @dataclass
 class Task:
-    """An update under way. ``started``: it was IN_PROGRESS already when it was handed over."""
+    """An update under way. ``document`` is the job's; one that is resumed after a restart has none.
 
-    update: UpdateDocument
+    ``started``: it was IN_PROGRESS already when it was handed over.
+    """
+
     record: Record
-    url: str
-    started: bool
+    document: UpdateDocument | None = None
+    started: bool = True
     canceled: bool = False
+
+    @property
+    def update(self) -> UpdateDocument:
+        """The job's document, for the phases that are never resumed."""
+        if self.document is None:
+            raise UpdateError(f"{self.record.phase.name} needs the job's document")
+        return self.document
 
 
 class Phases:
@@ -80,8 +89,8 @@ class Phases:
         Raises StoppingError when ``stop`` was set, OfflineError when the cloud does not answer before anything is done.
         """
         phase = task.record.phase
-        while phase not in ENDS:
-            phase = TRANSITIONS[phase, self._pass(task, phase)]
+        while phase in PHASES:
+            phase = PHASES[phase].ways[self._pass(task, phase)]
         return phase
 
     def _pass(self, task: Task, phase: Phase) -> Event:
@@ -105,8 +114,7 @@ class Phases:
     def _enter(self, task: Task, phase: Phase) -> None:
         """Write down what comes next, then say it."""
         self._stop_if_asked()
-        activated = task.record.activated or phase is Phase.ACTIVATE
-        task.record = replace(task.record, phase=phase, activated=activated)
+        task.record = replace(task.record, phase=phase)
         try:
             self._journal.write(task.record)
         except UpdateError as error:
@@ -114,11 +122,12 @@ class Phases:
                 raise
             self._log.write("ERROR", "Rolling back without a journal.", error=error.brief)
         self._outbox.tell(task.record, phase, task.record.reason)
-        if phase is Phase.STAGE:
+        reporting = PHASES[phase].reporting
+        if reporting is Reporting.CONSENT:
             point("P04 start-sent")
-            self._report(task, phase.name)  # nothing is done before the cloud has agreed
+            self._report(task, phase.name)
             point("P05 in-progress-acked")
-        elif phase not in (Phase.PREFLIGHT, Phase.ROLL_BACK):
+        elif reporting is Reporting.PROGRESS:
             self._progress(task, phase.name)
 
     def _preflight(self, task: Task) -> None:
@@ -132,12 +141,12 @@ class Phases:
         self._installation.prepare()
         for attempt in range(FRESH_URLS + 1):
             try:
-                self._installation.stage(task.update, task.url, self._download_progress(task))
+                self._installation.stage(task.update, self._download_progress(task))
                 return
             except ExpiredError as error:
                 if attempt == FRESH_URLS:
                     raise UpdateError(f"{error.brief} (also with {FRESH_URLS} fresh URLs)") from error
-                task.url = self._fresh_url(task)
+                task.document = replace(task.update, url=self._fresh_url(task))
 
     def _download_progress(self, task: Task) -> Callable[[int], None]:
         last = time.monotonic()
@@ -166,14 +175,14 @@ class Phases:
 
     def _activate(self, task: Task) -> None:
         point("P16 staged-recorded")
-        self._installation.activate(task.update.version)
+        self._installation.activate(task.record.new)
 
     def _confirm(self, task: Task) -> None:
         def on_pass() -> None:
             point("P22 health-pass")
             self._stop_if_asked()
 
-        self._installation.confirm(task.update.version, on_pass)
+        self._installation.confirm(task.record.new, on_pass)
         self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation
         confirmed = replace(task.record, confirmed=True)
         self._journal.write(confirmed)

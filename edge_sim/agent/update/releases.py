@@ -1,12 +1,13 @@
-"""Versions of the core software on the disk: ``<gg>/ggc/packages/<version>``, and which one is current.
+"""Versions of a software on the disk: one directory each, and a link to the current one.
 
-``<gg>/ggc/core`` is a link to ``packages/<version>``; moving it is the switch (inferred from V1's layout, the guide
-only says that binaries are restarted). A new version is unpacked under ``packages/.staging`` and renamed into place
-when it is whole. The version that last ran well is written down and never deleted. ``gg`` is the Greengrass root.
+Moving the link is the switch (inferred from V1's layout, the guide only says that binaries are restarted). A new
+version is unpacked under ``.staging`` beside the others and renamed into place when it is whole. The version that
+last ran well is written down and never deleted.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Collection
@@ -14,11 +15,10 @@ from pathlib import Path
 
 from edge_sim.agent import durable
 from edge_sim.agent.crashpoints import point
-from edge_sim.errors import UpdateError
+from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.software import Software
+from edge_sim.errors import UnsupportedEnvironmentError, UpdateError
 from edge_sim.jobs.update import VERSION
-
-EXECUTABLES = ("greengrassd", "bin/daemon")
-"""What a core build must hold to be one."""
 
 
 def version_key(version: str) -> tuple[int, int, int, bool, str]:
@@ -28,114 +28,114 @@ def version_key(version: str) -> tuple[int, int, int, bool, str]:
     return major, minor, patch, not suffix, suffix
 
 
-def directory(gg: Path, version: str) -> Path:
-    """Where ``version`` lies, or would."""
-    return gg / "ggc/packages" / version
+class Releases:
+    """The versions of ``software`` on the board below ``root``, whose Greengrass root lies at ``gg``."""
 
+    def __init__(self, root: Path, gg: Path, software: Software) -> None:
+        self._root = root
+        self._software = software
+        self._packages = gg / software.packages
+        self._link = gg / software.link
+        self._last_good = gg / software.last_good
+        self._target = Path(os.path.relpath(software.packages, Path(software.link).parent))
+        self.staging = self._packages / ".staging"
+        """Where a build is downloaded and unpacked; nothing in it is ever run."""
 
-def staging(gg: Path) -> Path:
-    """Where a build is downloaded and unpacked; nothing in it is ever run."""
-    return gg / "ggc/packages/.staging"
+    def directory(self, version: str) -> Path:
+        """Where ``version`` lies, or would."""
+        return self._packages / version
 
+    def current(self) -> str | None:
+        """Return the version that the link leads to; None when it is missing, dangling or leads anywhere else.
 
-def current(gg: Path) -> str | None:
-    """Return the version that ``ggc/core`` points to; None when the link is missing, dangling or points elsewhere."""
-    try:
-        target = (gg / "ggc/core").readlink()
-    except OSError:
-        return None
-    version = target.name
-    if target.parent.name != "packages" or not VERSION.fullmatch(version):
-        return None
-    return version if directory(gg, version).is_dir() else None
+        Links are followed as the board would: a directory of another name or place is never taken for a version.
+        """
+        try:
+            place, packages = (inside(self._root, self._on_board(path)) for path in (self._link, self._packages))
+        except UnsupportedEnvironmentError:  # a loop of links, or one that may not be read
+            return None
+        version = place.name
+        return version if VERSION.fullmatch(version) and place == packages / version and place.is_dir() else None
 
+    def installed(self) -> list[str]:
+        """Return the versions that are there, the oldest first."""
+        names = (entry.name for entry in self._packages.iterdir()) if self._packages.is_dir() else ()
+        return sorted((name for name in names if VERSION.fullmatch(name)), key=version_key)
 
-def installed(gg: Path) -> list[str]:
-    """Return the versions that are there, the oldest first."""
-    packages = gg / "ggc/packages"
-    names = (entry.name for entry in packages.iterdir()) if packages.is_dir() else ()
-    return sorted((name for name in names if VERSION.fullmatch(name)), key=version_key)
+    def clear_staging(self) -> Path:
+        """Remove what an earlier attempt left, and return the empty staging directory, for its owner only."""
+        self.sweep()
+        self.staging.mkdir(parents=True, mode=0o700)
+        return self.staging
 
+    def sweep(self) -> None:
+        """Remove everything staged."""
+        if self.staging.is_symlink():
+            self.staging.unlink()
+        elif self.staging.exists():
+            shutil.rmtree(self.staging)
 
-def clear_staging(gg: Path) -> Path:
-    """Remove what an earlier attempt left, and return the empty staging directory, for its owner only."""
-    sweep(gg)
-    place = staging(gg)
-    place.mkdir(parents=True, mode=0o700)
-    return place
+    def adopt(self, tree: Path, version: str) -> None:
+        """Check an unpacked build and rename its ``packages/<version>`` into place, replacing a leftover.
 
+        Raises UpdateError when it is not a build of ``version``, or when that version is the current one.
+        """
+        packages = tree / "packages"
+        others = sorted(entry.name for entry in packages.iterdir()) if packages.is_dir() else []
+        if others != [version]:
+            raise UpdateError(f"the build holds {', '.join(others) or 'nothing'} in packages/, not just {version}")
+        self._verify(packages / version, version)
+        place = self.directory(version)
+        if self.current() == version:
+            raise UpdateError(f"version {version} is in use and cannot be replaced")
+        if place.exists():
+            shutil.rmtree(place)
+        (packages / version).rename(place)
+        durable.sync_directory(place.parent)
 
-def sweep(gg: Path) -> None:
-    """Remove everything staged."""
-    place = staging(gg)
-    if place.is_symlink():
-        place.unlink()
-    elif place.exists():
-        shutil.rmtree(place)
+    def switch(self, version: str) -> None:
+        """Make ``version`` the current one: at every instant the link is the old one or the new one."""
+        self._verify(self.directory(version), version)
+        beside = self._link.with_name(f".{self._link.name}.new")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(self._target / version)
+        point("P18 link-created")
+        beside.replace(self._link)
+        point("P19 link-renamed")
+        durable.sync_directory(self._link.parent)
+        point("P20 dir-fsynced")
 
+    def last_known_good(self) -> str | None:
+        """Return the version that was last seen healthy, or None."""
+        try:
+            version = self._last_good.read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+        return version if VERSION.fullmatch(version) and self.directory(version).is_dir() else None
 
-def verify(place: Path, version: str) -> None:
-    """Check that ``place`` is a whole core build named ``version``. Raises UpdateError."""
-    if not place.is_dir() or place.is_symlink():
-        raise UpdateError(f"the build holds no packages/{version}")
-    for name in EXECUTABLES:
-        path = place / name
-        if not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
-            raise UpdateError(f"the build holds no file packages/{version}/{name}")
-        if not path.lstat().st_mode & 0o100:
-            raise UpdateError(f"packages/{version}/{name} in the build is not executable")
+    def remember_good(self, version: str) -> None:
+        """Write down that ``version`` was healthy."""
+        if self.last_known_good() != version:
+            durable.write(self._last_good, version.encode())
 
+    def prune(self, keep: Collection[str]) -> list[str]:
+        """Remove versions that are neither kept, current nor last known good; return them."""
+        wanted = {*keep, self.current(), self.last_known_good()}
+        removed = [version for version in self.installed() if version not in wanted]
+        for version in removed:
+            shutil.rmtree(self.directory(version))
+        return removed
 
-def adopt(gg: Path, tree: Path, version: str) -> None:
-    """Check an unpacked build and rename its ``packages/<version>`` into place, replacing a leftover.
+    def _on_board(self, path: Path) -> str:
+        return f"/{path.relative_to(self._root)}"
 
-    Raises UpdateError when it is not a build of ``version``, or when that version is the current one.
-    """
-    others = sorted(entry.name for entry in (tree / "packages").iterdir()) if (tree / "packages").is_dir() else []
-    if others != [version]:
-        raise UpdateError(f"the build holds {', '.join(others) or 'nothing'} in packages/, not just {version}")
-    verify(tree / "packages" / version, version)
-    place = directory(gg, version)
-    if current(gg) == version:
-        raise UpdateError(f"version {version} is in use and cannot be replaced")
-    if place.exists():
-        shutil.rmtree(place)
-    (tree / "packages" / version).rename(place)
-    durable.sync_directory(place.parent)
-
-
-def switch(gg: Path, version: str) -> None:
-    """Make ``version`` the current one: at every instant the link is the old one or the new one."""
-    verify(directory(gg, version), version)
-    link, beside = gg / "ggc/core", gg / "ggc/.core.new"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(f"packages/{version}")
-    point("P18 link-created")
-    beside.replace(link)
-    point("P19 link-renamed")
-    durable.sync_directory(link.parent)
-    point("P20 dir-fsynced")
-
-
-def last_known_good(gg: Path) -> str | None:
-    """Return the version that was last seen healthy, or None."""
-    try:
-        version = (gg / "ggc/var/state/last-known-good").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return version if VERSION.fullmatch(version) and directory(gg, version).is_dir() else None
-
-
-def remember_good(gg: Path, version: str) -> None:
-    """Write down that ``version`` was healthy."""
-    if last_known_good(gg) != version:
-        durable.write(gg / "ggc/var/state/last-known-good", version.encode())
-
-
-def prune(gg: Path, keep: Collection[str]) -> list[str]:
-    """Remove versions that are neither kept, current nor last known good; return them."""
-    wanted = {*keep, current(gg), last_known_good(gg)}
-    removed = [version for version in installed(gg) if version not in wanted]
-    for version in removed:
-        shutil.rmtree(directory(gg, version))
-    return removed
+    def _verify(self, place: Path, version: str) -> None:
+        """Check that ``place`` is a whole build of ``version``. Raises UpdateError."""
+        if not place.is_dir() or place.is_symlink():
+            raise UpdateError(f"the build holds no packages/{version}")
+        for name in self._software.executables:
+            path = place / name
+            if not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
+                raise UpdateError(f"the build holds no file packages/{version}/{name}")
+            if not path.lstat().st_mode & 0o100:
+                raise UpdateError(f"packages/{version}/{name} in the build is not executable")

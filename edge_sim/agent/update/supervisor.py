@@ -1,8 +1,8 @@
-"""Starts, stops and watches the core software of a board.
+"""Starts, stops and watches a software of a board, the core.
 
-It runs ``<gg>/ggc/core/greengrassd start|stop`` inside the board's root: in a chroot where that can be done, else as
-it is with ``GREENGRASS_ROOT`` naming the directory. Every wait has a limit, and what does not stop is killed with its
-whole process group, so that two versions never run at once.
+It runs the software's own commands (``<gg>/ggc/core/greengrassd start|stop``) inside the board's root: in a chroot
+where that can be done, else as it is with ``GREENGRASS_ROOT`` naming the directory. Every wait has a limit, and what
+does not stop is killed with its whole process group, so that two versions never run at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from edge_sim.agent.events import redact
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
 
 if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
@@ -37,37 +38,36 @@ MAX_STATE_BYTES = 4096
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-MARK = "EDGE_SIM_CORE"
-"""In the environment of everything that a core starts, also of what outlives it or left its group."""
-
-
 class CoreError(UpdateError):
     """The core software did not start or stop; the text says what it said last."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A core that says it runs: ``<gg>/ggc/var/state/core.json``, and its process is there."""
+    """A software that says it runs, in its state file, and whose process is there."""
 
     version: str
     pid: int
 
 
 class Supervisor:
-    """The core software below ``root``; ``greengrass_root`` is its path on the board."""
+    """A ``software`` of the board below ``root``; ``greengrass_root`` is its path on the board."""
 
     def __init__(
         self,
         root: Path,
         greengrass_root: str = "/greengrass",
+        software: Software = CORE,
         *,
         sleep: Callable[[float], object] = time.sleep,
         start_limit_s: float = START_LIMIT_S,
         stop_limit_s: float = STOP_LIMIT_S,
     ) -> None:
-        self._root = root.resolve()
+        self.root = root.resolve()
         self._board_path = "/" + greengrass_root.strip("/")
-        self.gg = inside(self._root, greengrass_root)
+        self.gg = inside(self.root, greengrass_root)
+        self.software = software
+        self._state_file = self.gg / software.state
         self._sleep = sleep
         self._start_limit_s = start_limit_s
         self._stop_limit_s = stop_limit_s
@@ -77,17 +77,19 @@ class Supervisor:
     @property
     def chrooted(self) -> bool:
         """Whether the core runs in a chroot: the board has a shell of its own and this process may do it."""
-        return self._root != Path("/") and os.geteuid() == 0 and (self._root / "bin/sh").exists()
+        return self.root != Path("/") and os.geteuid() == 0 and (self.root / "bin/sh").exists()
 
     def start(self) -> Running:
         """Start the current version and return it once it is ready. Raises CoreError."""
         if self.stopping.is_set():
-            raise CoreError("greengrassd start: the agent is stopping")
-        status, said = self._greengrassd("start", self._start_limit_s)
+            raise CoreError(f"{' '.join(self.software.start)}: the agent is stopping")
+        status, said = self._run(self.software.start, self._start_limit_s)
         running = self.running()
         if status != 0 or running is None:
             self.kill()
-            raise CoreError(f"greengrassd start: {said or 'no core is running after it'}")
+            raise CoreError(
+                f"{' '.join(self.software.start)}: {said or f'no {self.software.name} is running after it'}"
+            )
         return running
 
     def stop(self, *, limit_s: float | None = None) -> None:
@@ -95,7 +97,7 @@ class Supervisor:
         if not self._all_processes():
             return
         with suppress(CoreError):  # a core that cannot stop itself is killed below
-            self._greengrassd("stop", self._stop_limit_s if limit_s is None else limit_s)
+            self._run(self.software.stop, self._stop_limit_s if limit_s is None else limit_s)
         self.kill()
 
     def kill(self) -> None:
@@ -104,7 +106,7 @@ class Supervisor:
 
         left = processes.kill(self._all_processes(), limit_s=KILL_LIMIT_S)
         if left:
-            raise CoreError(f"the core's processes {left} cannot be killed")
+            raise CoreError(f"the {self.software.name}'s processes {left} cannot be killed")
         with suppress(OSError):
             self._state_file.unlink(missing_ok=True)
 
@@ -122,7 +124,7 @@ class Supervisor:
         """Look once: return None when ``version`` runs, else what is wrong."""
         running = self.running()
         if running is None:
-            return "the core is not running"
+            return f"the {self.software.name} is not running"
         if running.version != version:
             return f"version {running.version} is running, not {version}"
         return None
@@ -151,16 +153,12 @@ class Supervisor:
             on_pass()
         return None
 
-    @property
-    def _state_file(self) -> Path:
-        return self.gg / "ggc/var/state/core.json"
-
-    def _greengrassd(self, verb: str, limit_s: float) -> tuple[int, str]:
-        """Run greengrassd; return its status and the last thing it said. Raises CoreError after ``limit_s``."""
+    def _run(self, command: Command, limit_s: float) -> tuple[int, str]:
+        """Run a command of the software; return its status and its last words. Raises CoreError after ``limit_s``."""
         top = self._board_path if self.chrooted else str(self.gg)
-        argv = [f"{top}/ggc/core/greengrassd", verb]
+        argv = [f"{top}/{self.software.link}/{command[0]}", *command[1:]]
         if self.chrooted:
-            argv = ["chroot", str(self._root), *argv]
+            argv = ["chroot", str(self.root), *argv]
         with tempfile.TemporaryFile() as output:  # not a pipe: a daemon that keeps it open must not hold us
             try:
                 process = subprocess.Popen(
@@ -172,17 +170,17 @@ class Supervisor:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise CoreError(f"greengrassd {verb}: cannot be run: {error.strerror}") from error
-            status = self._await(process, verb, limit_s)
+                raise CoreError(f"{' '.join(command)}: cannot be run: {error.strerror}") from error
+            status = self._await(process, command, limit_s)
             output.seek(0)
             return status, _last_words(output.read(64 * 1024))
 
     def _environment(self, top: str) -> Mapping[str, str]:
-        pid_directory = "/var/run" if self.chrooted or self._root == Path("/") else str(self._root / "var/run")
+        pid_directory = "/var/run" if self.chrooted or self.root == Path("/") else str(self.root / "var/run")
         greengrass = {"GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
-        return {"PATH": PATH, "HOME": "/", MARK: str(self.gg), **greengrass}
+        return {"PATH": PATH, "HOME": "/", self.software.mark: str(self.gg), **greengrass}
 
-    def _await(self, process: subprocess.Popen[bytes], verb: str, limit_s: float) -> int:
+    def _await(self, process: subprocess.Popen[bytes], command: Command, limit_s: float) -> int:
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             self._reap()
@@ -191,22 +189,23 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(KILL_LIMIT_S)
-        raise CoreError(f"greengrassd {verb}: no end after {limit_s:g} s")
+        raise CoreError(f"{' '.join(command)}: no end after {limit_s:g} s")
 
     def _processes(self) -> list[psutil.Process]:
         """Return the live processes that were started from one of this board's versions, oldest first."""
         from edge_sim.agent.update import processes
 
         # greengrassd starts its daemon by the path without links.
-        packages = f"{'/' / self.gg.relative_to(self._root) if self.chrooted else self.gg}/ggc/packages/"
-        return processes.started_from(packages, self._root if self.chrooted else Path("/"))
+        gg = "/" / self.gg.relative_to(self.root) if self.chrooted else self.gg
+        packages = f"{gg}/{self.software.packages}/"
+        return processes.started_from(packages, self.root if self.chrooted else Path("/"))
 
     def _all_processes(self) -> list[psutil.Process]:
         """Return ``_processes`` and what they started, also after the daemon itself has died."""
         from edge_sim.agent.update import processes
 
         ours = self._processes()
-        return ours + [process for process in processes.marked(MARK, str(self.gg)) if process not in ours]
+        return ours + [process for process in processes.marked(self.software.mark, str(self.gg)) if process not in ours]
 
     def _reap(self) -> None:
         """Collect dead cores that became our children (in a container the agent may be process 1)."""
@@ -215,6 +214,6 @@ class Supervisor:
 
 
 def _last_words(output: bytes) -> str:
-    """The last two lines that greengrassd printed: the daemon's own error and V1's line about it."""
+    """The last two lines of a command's output: of greengrassd, the daemon's own error and V1's line about it."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     return redact("; ".join(lines[-2:]))[:900]

@@ -11,18 +11,16 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.update import releases
 from edge_sim.agent.update.installation import Installation
 from edge_sim.agent.update.jobclient import Jobs
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.phases import Phases, StoppingError, Task, broken
+from edge_sim.agent.update.phases import Phases, Task
 from edge_sim.agent.update.preflight import BoardIdentity
-from edge_sim.errors import EdgeSimError, UpdateError
+from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
-from edge_sim.jobs.update import Phase, is_software_update, parse_document
+from edge_sim.jobs.update import PHASES, Event, Phase, Reach, is_software_update, parse_document
 
 
 class Updater:
@@ -40,26 +38,30 @@ class Updater:
         stop: threading.Event,
     ) -> None:
         self._installation = installation
-        self._gg = installation.gg
+        self._releases = installation.releases
         self._jobs = jobs
         self._journal = journal
         self._log = log
         self._stop = stop
-        self._outbox = Outbox(jobs, journal, self._gg, emit=emit, log=log)
+        self._outbox = Outbox(jobs, journal, self._releases, emit=emit, log=log)
         self._phases = Phases(installation, jobs, journal, board, self._outbox, log=log, stop=stop)
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
         record = self._journal.read()
         self._repair_link(record)
-        if record is None or (record.report is None and not self._touched(record)):
-            # The cloud hands the job over again, and it starts from the beginning.
-            releases.sweep(self._gg)
-            self._journal.close()
-        elif record.report is None and record.confirmed:
+        if record is not None and record.report is not None:
+            return
+        if record is not None and record.confirmed:
             self._outbox.put(record, Phase.SUCCEEDED)
-        elif record.report is None:
-            self._undo(record)
+            return
+        phase = self._resumed_at(record) if record is not None else Phase.PREFLIGHT
+        if record is None or phase is Phase.PREFLIGHT:  # the cloud hands the job over again
+            self._releases.sweep()
+            self._journal.close()
+        else:
+            reason = record.reason or f"interrupted in {record.phase.name}"
+            self._drive(Task(record=replace(record, phase=phase, reason=reason)))
 
     def work(self) -> None:
         """Send what is unreported, then carry out software updates until none is pending.
@@ -85,7 +87,7 @@ class Updater:
             execution=execution.execution_number,
             version_number=execution.version_number,
             phase=Phase.PREFLIGHT,
-            old=releases.current(self._gg),
+            old=self._releases.current(),
             new="",
         )
         started = execution.status == "IN_PROGRESS"
@@ -95,11 +97,11 @@ class Updater:
             self._outbox.put(record, _refusal(started=started), error.brief)
             return
         self._log.threshold = update.log_level
-        record = replace(record, new=update.version)
-        if update.software == "core" and update.version == record.old:
+        record = replace(record, software=update.software, new=update.version)
+        if update.software == self._installation.software.name and update.version == record.old:
             self._already_there(record)
         else:
-            self._drive(Task(update=update, record=record, url=update.url, started=started))
+            self._drive(Task(record=record, document=update, started=started))
 
     def _already_there(self, record: Record) -> None:
         wrong = self._installation.unhealthy(record.new)
@@ -117,32 +119,25 @@ class Updater:
         else:
             self._outbox.put(task.record, phase, task.record.reason)
 
-    def _undo(self, record: Record) -> None:
-        """Roll back an update that was cut off after the old core was (about to be) stopped."""
-        reason = record.reason or f"interrupted in {record.phase.name}"
-        record = replace(record, phase=Phase.ROLL_BACK, activated=True, reason=reason)
-        self._journal.write(record)
-        self._outbox.tell(record, Phase.ROLL_BACK, reason)
-        point("R02 recorded")
-        try:
-            self._installation.roll_back(record.old)
-        except (EdgeSimError, OSError) as error:
-            if self._stop.is_set():
-                raise StoppingError from error
-            reason = broken(record, Phase.ROLL_BACK, error)
-        self._outbox.put(record, Phase.FAILED, reason)
+    def _resumed_at(self, record: Record) -> Phase:
+        """Return where an update goes on that was cut off.
 
-    def _touched(self, record: Record) -> bool:
-        """Whether the switch may have begun. The link is asked too: the journal may be an older copy."""
-        return record.activated or (record.new != record.old and releases.current(self._gg) == record.new)
+        The link is asked too: the journal may be an older copy, of a phase that did not touch the link yet.
+        """
+        if record.software != self._installation.software.name:  # refused in PREFLIGHT, where nothing is touched
+            return Phase.PREFLIGHT
+        row = PHASES[record.phase]
+        if row.reach is not Reach.RUNNING and record.new != record.old and self._releases.current() == record.new:
+            return Phase.ROLL_BACK
+        return row.ways[Event.CUT_OFF]
 
     def _repair_link(self, record: Record | None) -> None:
         """Point a missing or dangling ``core`` link at a version that ran."""
-        if releases.current(self._gg) is not None:
+        if self._releases.current() is not None:
             return
-        good = record.new if record and record.confirmed else releases.last_known_good(self._gg)
+        good = record.new if record and record.confirmed else self._releases.last_known_good()
         if good is not None:
-            releases.switch(self._gg, good)
+            self._releases.switch(good)
             self._log.write("ERROR", "The core link was broken and has been repaired.", version=good)
 
 
