@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.events import Log
-from edge_sim.agent.functions.endpoint import Endpoint, Refusal
+from edge_sim.agent.functions.endpoint import Endpoint, Refusal, WorkerHealth
 from edge_sim.agent.functions.invocations import Invocation
 
 TOKEN = "let-me-in"
@@ -64,8 +64,8 @@ class FakeCore:
         self._check(token)
         self.loaded.append(reason)
 
-    def health(self, arns: list[str] | None) -> Mapping[str, Any]:
-        return {"Workers": [], "InvalidArns": arns or []}
+    def health(self) -> list[WorkerHealth]:
+        return [WorkerHealth(arn=arn, worker_id=arn, pid=7, state="Waiting") for arn in ("a", "b")]
 
     def call(self, token: str, function_id: str, payload: bytes) -> Mapping[str, Any]:
         self._check(token)

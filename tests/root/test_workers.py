@@ -128,10 +128,10 @@ def test_a_pinned_function_runs_from_the_start_in_one_process(here: Board) -> No
         (worker,) = core._workers.everyone()
         assert worker.state == "Waiting"
         results = [core.run("meter-log", b"{}").result for _ in range(2)]
-        health = core.health(None)["Workers"]
+        states = {row.arn.split(":")[6]: row.state for row in core.health()}
     assert [count for _, count in results] == [1, 2]
-    states = {row["FuncArn"].split(":")[6]: row["WorkerState"] for row in health}
-    assert states == {"meter-log": "Waiting", "read-digits": "NotStarted", "sort-wine": "NotStarted"}
+    # The on-demand functions have no worker before the first call.
+    assert states == {"meter-log": "Waiting", "GGShadowService": "Waiting", "GGSecretManager": "Waiting"}
 
 
 def test_a_pinned_function_that_dies_is_started_again(here: Board) -> None:
@@ -150,8 +150,11 @@ def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment(here: Boar
     with_code(here, "read-digits", "import nowhere\n")
     with daemon(here.with_function("read-digits", pinned=True)) as core:
         why = core.start_pinned(30)
+        # On a slow machine the next attempt, a second later, may have begun.
+        states = {row.state for row in core.health() if row.arn.split(":")[6] == "read-digits"}
     assert why is not None
     assert "failed to initialize: read-digits: ModuleNotFoundError: No module named 'nowhere'" in why
+    assert states in ({"NotStarted"}, {"Starting"}, {"FailedInitialization"})
     log = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012/read-digits.log").read_text()
     assert "[FATAL]-lambda_runtime.py:" in log
 

@@ -69,13 +69,17 @@ def test_nothing_without_a_token(endpoint: Endpoint, method: str, path: str, tok
     assert ask(endpoint, method, path, b"{}", token)[0] == 403
 
 
-def test_the_health_check_needs_none(endpoint: Endpoint) -> None:
+def test_the_health_check_answers_as_the_guide_says_without_a_token(endpoint: Endpoint) -> None:
     place = "/2016-11-01/health/workers"
-    assert ask(endpoint, "GET", place, token="")[0] == 200
-    status, body = ask(endpoint, "POST", place, b'{"FuncArns": ["a"]}', "")
-    assert (status, json.loads(body)) == (200, {"Workers": [], "InvalidArns": ["a"]})
-    for bad in (b"", b"[]", b'{"FuncArns": 1}', b'{"FuncArns": [1]}', b"{" * 100_000):
-        assert ask(endpoint, "POST", place, bad, "")[0] == 400
+    a, b = ({"FuncArn": arn, "WorkerId": arn, "ProcessId": "7", "WorkerState": "Waiting"} for arn in ("a", "b"))
+    status, body = ask(endpoint, "GET", place, token="")
+    assert (status, json.loads(body)) == (200, [a, b])
+    status, body = ask(endpoint, "POST", place, b'{"FuncArns": ["b", "no worker"]}', "")
+    assert (status, json.loads(body)) == (200, {"Workers": [b], "InvalidArns": ["no worker"]})
+    for bad in (b"", b"[]", b"{}", b'{"FuncArns": 1}', b'{"FuncArns": [1]}', b'{"FuncArns": []}', b"{" * 100_000):
+        assert ask(endpoint, "POST", place, bad, "") == (400, "Invalid request")
+    many = b'{"FuncArns": ["a", "b", "c"]}'
+    assert ask(endpoint, "POST", place, many, "") == (400, "Request exceeds max number of workers")
 
 
 def test_a_body_that_is_too_large_or_of_unknown_length_is_refused(endpoint: Endpoint) -> None:

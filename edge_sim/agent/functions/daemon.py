@@ -10,6 +10,7 @@ A caller is known by its token. Each worker has one of its own, in its environme
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets as tokens
 import threading
 from collections import OrderedDict
@@ -22,7 +23,7 @@ from typing import Any
 from edge_sim.agent import coreconfig
 from edge_sim.agent.events import RUNTIME_LOG, Log
 from edge_sim.agent.functions import launch
-from edge_sim.agent.functions.endpoint import Endpoint, Refusal
+from edge_sim.agent.functions.endpoint import Endpoint, Refusal, WorkerHealth
 from edge_sim.agent.functions.invocations import Invocation, Outcome, outcome
 from edge_sim.agent.functions.router import ToCloud
 from edge_sim.agent.functions.system import System
@@ -187,23 +188,18 @@ class Daemon:
     def initialized(self, token: str, arn: str, reason: str | None) -> None:
         self._workers.initialized(self._worker(token, arn), reason)
 
-    def health(self, arns: list[str] | None) -> dict[str, Any]:
-        """V1's health check (health-check.md): which workers there are."""
-        wanted = (
-            self._functions if arns is None else {arn: self._functions[arn] for arn in arns if arn in self._functions}
-        )
-        workers = {w.id: w for w in self._workers.everyone() if w.arn in wanted}
-        rows = [
-            {"FuncArn": w.arn, "WorkerId": w.id, "ProcessId": str(w.pid or ""), "WorkerState": w.state}
-            for w in workers.values()
+    def health(self) -> list[WorkerHealth]:
+        """V1's health check (health-check.md): its workers, and the core's own functions, which run in this process.
+
+        An on-demand function that is idle has no worker.
+        """
+        own = [
+            WorkerHealth(arn=arn, worker_id=id_, pid=os.getpid(), state="Waiting")
+            for arn, id_ in self._system.workers.items()
         ]
-        there = {worker.arn for worker in workers.values()}
-        rows += [
-            {"FuncArn": arn, "WorkerId": "", "ProcessId": "", "WorkerState": "NotStarted"}
-            for arn in wanted
-            if arn not in there
-        ]
-        return {"Workers": rows, "InvalidArns": [arn for arn in arns or () if arn not in self._functions]}
+        workers = [WorkerHealth(arn=w.arn, worker_id=w.id, pid=w.pid, state=w.state) for w in self._workers.everyone()]
+        failed = [WorkerHealth(arn=w.arn, worker_id=w.id, pid=None, state="NotStarted") for w in self._workers.failed()]
+        return [*own, *workers, *failed]
 
     def call(self, token: str, function_id: str, payload: bytes) -> dict[str, Any]:
         if not compare_digest(token.encode(), self.token.encode()):

@@ -19,6 +19,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -49,6 +50,26 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         self.sentence = sentence
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkerHealth:
+    """What the health check says of one worker (health-check.md, "Worker health information")."""
+
+    arn: str
+    worker_id: str
+    pid: int | None
+    state: str
+
+    @property
+    def as_json(self) -> dict[str, str]:
+        """The object as V1's example writes it: the process id is a string there, though its type is "int"."""
+        return {
+            "FuncArn": self.arn,
+            "WorkerId": self.worker_id,
+            "ProcessId": "" if self.pid is None else str(self.pid),
+            "WorkerState": self.state,
+        }
+
+
 class Core(Protocol):
     """What the calls come to. ``token`` is what the caller has shown; each method raises Refusal."""
 
@@ -64,7 +85,7 @@ class Core(Protocol):
 
     def initialized(self, token: str, arn: str, reason: str | None) -> None: ...
 
-    def health(self, arns: list[str] | None) -> Mapping[str, Any]: ...
+    def health(self) -> list[WorkerHealth]: ...
 
     def call(self, token: str, function_id: str, payload: bytes) -> Mapping[str, Any]: ...
 
@@ -218,10 +239,27 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(200)
 
     def _health(self) -> None:
-        arns = self._json().get("FuncArns") if self.command == "POST" else None
-        if self.command == "POST" and not (isinstance(arns, list) and all(isinstance(arn, str) for arn in arns)):
-            raise Refusal(400, 'the body must be {"FuncArns": [ARN, …]}')
-        self._answer(200, json.dumps(self.server.core.health(arns)).encode())
+        """V1's health check: GET answers all workers, POST those of the functions that it names.
+
+        The sentences of the two refusals are V1's.
+        """
+        workers = self.server.core.health()
+        if self.command == "GET":
+            return self._answer(200, json.dumps([worker.as_json for worker in workers]).encode())
+        try:
+            arns = self._json().get("FuncArns")
+        except Refusal:
+            arns = None
+        if not isinstance(arns, list) or not arns or not all(isinstance(arn, str) for arn in arns):
+            raise Refusal(400, "Invalid request")
+        if len(arns) > len(workers):
+            raise Refusal(400, "Request exceeds max number of workers")
+        known = {worker.arn for worker in workers}
+        answer = {
+            "Workers": [worker.as_json for worker in workers if worker.arn in arns],
+            "InvalidArns": [arn for arn in arns if arn not in known],
+        }
+        return self._answer(200, json.dumps(answer).encode())
 
     def _call(self, function_id: str) -> None:
         self._answer(200, json.dumps(self.server.core.call(self._token, function_id, self._body())).encode())

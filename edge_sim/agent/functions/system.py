@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class System:
         self._shadows = shadows
         router, shadow, manager = system_functions()
         self._steps = {router: self._publish, shadow: self._shadow, manager: self._secret}
+        self.workers = {arn: str(uuid.uuid4()) for arn in (shadow, manager)}
+        """Worker ids of those that V1's health check names (health-check.md); GGRouter is not among them."""
 
     def has(self, arn: str) -> bool:
         """Return whether an ARN is one of the core's own functions."""

@@ -88,6 +88,11 @@ class Workers:
         with self._changed:
             return list(self._all)
 
+    def failed(self) -> list[Worker]:
+        """Return the last worker of each pinned function that could not start, while no other one is being tried."""
+        with self._changed:
+            return [w for w, _ in self._failed.values() if not self._of(w.process.function)]
+
     def take(self, worker: Worker) -> Invocation | None:
         """Wait until there is work for ``worker`` and return it; None when its process is to end.
 
