@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from edge_sim import interrupts
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.options import FORMAT
@@ -26,8 +24,7 @@ from edge_sim.cli.run import ONE_OF_EACH, bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.emulation.containers.board import DockerBoard
-    from edge_sim.scenario import BoardFile
+    from edge_sim.emulation.board import Board
 
 CONNECT_S = 60.0
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
@@ -104,8 +101,8 @@ def up(
     Example: edge-sim cloud serve --bind docker &
              edge-sim board up --profile raspberry-pi-3
     """
-    from edge_sim.emulation.containers import boards, images
-    from edge_sim.emulation.containers.board import DockerBoard
+    from edge_sim.emulation import drivers
+    from edge_sim.emulation.board import AgentSettings, BoardSpec
     from edge_sim.profiles import load_profile
     from edge_sim.runs.agentprocess import AgentProcess
     from edge_sim.scenario import DeviceBacking
@@ -114,44 +111,18 @@ def up(
     profile = load_profile(profile_name)
     name = _checked(name or profile.name)
     thing = _checked(thing or name)
-    mqtt = _reachable(mqtt or cloud.advertised_broker("edge-sim cloud serve --bind docker"))
-    agent = {"thing": thing, "broker": mqtt, "greengrassRoot": profile.greengrass.root}
-    trusted = _trusted(broker_cafile, mqtt)
-    if trusted:
-        agent["cafile"] = trusted[0].path
-    given = dict(bind(text) for text in binds)
-    devices = [DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in passed)]
-    with _reserved(name), _engine() as engine:
-        if name in boards.named(engine):
-            raise UsageError(
-                f"a board named {name} is there already, or a part of one",
-                hint=f"Name this one with --name, or remove that one: edge-sim board down {name}",
-            )
-        image = images.build(profile.architecture, None, _progress, engine)
-        marks = boards.labels(name, profile=profile, thing=thing, mqtt=mqtt)
-        with contextlib.ExitStack() as undo:
-            with interrupts.held():  # one that the engine is just making would stay
-                network = _network(engine, name, mqtt, marks)
-                undo.callback(boards.remove_network, engine, network)
-            made = DockerBoard(
-                profile,
-                engine=engine,
-                image=image,
-                network=network,
-                name=f"{boards.PREFIX}{name}",
-                agent=agent,
-                files=trusted,
-                devices=devices,
-                binds=given,
-                core=profile.greengrass.version,
-                contained=not no_containers,
-                lasting=True,
-                labels=marks,
-            )
-            with made as board:
-                AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
-            undo.pop_all()
-    about = {"name": name, "profile": profile.name, "thing": thing, "mqtt": mqtt, **_about(made)}
+    mqtt = _broker(mqtt or cloud.advertised_broker("edge-sim cloud serve --bind docker"), broker_cafile)
+    spec = BoardSpec(
+        profile=profile,
+        agent=AgentSettings(thing=thing, broker=mqtt, cafile=broker_cafile),
+        devices=[DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in passed)],
+        binds=dict(bind(text) for text in binds),
+        core=profile.greengrass.version,
+        contained=not no_containers,
+    )
+    with drivers.lasting(name, spec, _progress) as board:
+        AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
+    about = {"name": name, "profile": profile.name, "thing": thing, "mqtt": mqtt, **_about(board)}
     _say_up({**about, "seconds": round(time.monotonic() - started, 2)}, fmt)
 
 
@@ -229,56 +200,19 @@ def _engine() -> Iterator[Any]:
         yield client
 
 
-@contextlib.contextmanager
-def _reserved(name: str) -> Iterator[None]:
-    """Keep the name of a board that is not there yet; raises UsageError while another process makes one of that name.
-
-    An abstract socket: it goes with its process, however that ends.
-    """
-    with socket.socket(socket.AF_UNIX) as kept:
-        try:
-            kept.bind(f"\0edge-sim board {name}")
-        except OSError as error:
-            raise UsageError(f"a board named {name} is just being made", hint="Name this one with --name.") from error
-        yield
-
-
-def _trusted(cafile: Path | None, mqtt: str) -> list[BoardFile]:
-    """Return the CA certificates as a file of the board; raises UsageError where they would check nothing."""
-    if cafile is None:
-        return []
-    from edge_sim.cloud.brokers.broker import tls_context
-    from edge_sim.runs.drivers import CAFILE
-    from edge_sim.scenario import BoardFile
-
-    tls_context(mqtt, cafile)
-    return [BoardFile(path=CAFILE, copy=cafile)]
-
-
-def _reachable(mqtt: str) -> str:
-    """Return the broker's URL, provided that a container can reach such a broker."""
+def _broker(mqtt: str, cafile: Path | None) -> str:
+    """Return the broker's URL; raises UsageError unless it is one, and where CA certificates would check nothing."""
     parts = urlsplit(mqtt)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise UsageError(f"broker address {mqtt!r}: not like mqtt://host:port or mqtts://host:port")
-    if parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."):
-        raise UsageError(
-            f"{mqtt}: a container does not reach this machine's loopback",
-            hint="Start the cloud where boards reach it: edge-sim cloud serve --bind docker",
-        )
+    if cafile:
+        from edge_sim.cloud.brokers.broker import tls_context
+
+        tls_context(mqtt, cafile)
     return mqtt
 
 
-def _network(engine: Any, name: str, mqtt: str, marks: dict[str, str]) -> str:
-    """Return the network from which the board reaches its broker: the shared one, or one of its own that leads out."""
-    from edge_sim.emulation.containers import boards, networks
-
-    shared = networks.find(engine, networks.SHARED)
-    if shared and shared.gateway == urlsplit(mqtt).hostname:
-        return shared.name
-    return networks.make(engine, f"{boards.PREFIX}{name}", marks, internal=False).name
-
-
-def _about(board: DockerBoard) -> dict[str, Any]:
+def _about(board: Board) -> dict[str, Any]:
     return {"uname": board.machine, "standing_in": board.standing_in, "notes": list(board.notes)}
 
 

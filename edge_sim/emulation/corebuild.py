@@ -13,8 +13,9 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 
+from edge_sim.emulation.boarditems import Item
 from edge_sim.errors import UsageError
 
 GREENGRASSD = r"""#!/bin/sh
@@ -168,8 +169,12 @@ FACTORY_GROUP: dict[str, object] = {
 }
 """group.json as V1 ships it and as a reset leaves it."""
 
-KEY = "core.private.key"
-DIRECTORIES = ("certs", "config", "ggc/deployment/group", "ggc/packages", "ggc/var/log/system", "ggc/var/state")
+KEY = "certs/core.private.key"
+"""Where a core's private key lies, below the Greengrass root."""
+DIRECTORIES = (
+    *("", "certs", "config", "ggc", "ggc/deployment", "ggc/deployment/group", "ggc/packages"),
+    *("ggc/var", "ggc/var/log", "ggc/var/log/system", "ggc/var/state"),
+)
 
 
 def core_build(version: str, *, starts: bool = True) -> bytes:
@@ -187,46 +192,48 @@ def core_build(version: str, *, starts: bool = True) -> bytes:
     return buffer.getvalue()
 
 
-def install_core(
-    root: Path,
+def factory(
     greengrass_root: str,
     version: str,
     *,
     thing_arn: str = "[THING_ARN_HERE]",
     use_systemd: bool = True,
     allow_functions_to_run_as_root: bool = False,
-) -> None:
-    """Lay down the factory ``version`` below the board root: packages, ``core`` link, config.json, group.json.
+) -> Iterator[Item]:
+    """Yield the Greengrass tree as the factory leaves it with the core ``version``, parents first, all of it root's.
 
-    The board gets an RSA key of its own, as provisioning gave one to a core; there is no certificate for it.
+    Raises UsageError when ``version`` is not three numbers with dots between them.
     """
-    top = root / greengrass_root.lstrip("/")
+    top = PurePosixPath(greengrass_root)
     for directory in DIRECTORIES:
-        (top / directory).mkdir(parents=True, exist_ok=True)
+        yield Item(path=str(top / directory), type="directory")
     for name, mode, content in _members(version, starts=True):
-        path = top / "ggc" / name
+        path = str(top / "ggc" / name)
         if content is None:
-            path.mkdir(exist_ok=True)
+            yield Item(path=path, type="directory", mode=mode)
         else:
-            path.write_bytes(content)
-        path.chmod(mode)
-    _point_core_at(top / "ggc", version)
-    write_key(top / "certs" / KEY)
+            yield Item(path=path, type="file", mode=mode, text=content.decode())
+    yield Item(path=str(top / "ggc/core"), type="link", target=f"packages/{version}")
     config = _config(thing_arn, use_systemd=use_systemd, as_root=allow_functions_to_run_as_root)
-    (top / "config/config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (top / "ggc/deployment/group/group.json").write_text(json.dumps(FACTORY_GROUP))
+    for name, text in (
+        ("config/config.json", json.dumps(config, indent=2) + "\n"),
+        ("ggc/deployment/group/group.json", json.dumps(FACTORY_GROUP)),
+    ):
+        yield Item(path=str(top / name), type="file", mode=0o644, text=text)
 
 
-def write_key(path: Path) -> None:
-    """Write a new RSA key of 2048 bits, V1's least for local secrets, readable by its owner only."""
+def private_key(path: str) -> Item:
+    """Return a new RSA key of 2048 bits, V1's least for local secrets, at ``path``; its owner alone reads it.
+
+    A core's key as provisioning gave one to it; there is no certificate for it.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    path.touch(mode=0o600)
-    path.write_bytes(pem)
+    return Item(path=path, type="file", mode=0o600, text=pem.decode("ascii"))
 
 
 def _members(version: str, *, starts: bool) -> Iterator[tuple[str, int, bytes | None]]:
@@ -255,20 +262,13 @@ def _add(archive: tarfile.TarFile, name: str, mode: int, content: bytes | None) 
     archive.addfile(member, io.BytesIO(content or b""))
 
 
-def _point_core_at(ggc: Path, version: str) -> None:
-    link = ggc / "core.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(f"packages/{version}")
-    link.replace(ggc / "core")
-
-
 def _config(thing_arn: str, *, use_systemd: bool, as_root: bool) -> dict[str, object]:
     """config.json with the keys of gg-core.md; bracketed values are the ones AWS's factory file leaves open."""
     return {
         "coreThing": {
             "caPath": "root.ca.pem",
             "certPath": "[CLOUD_PEM_CRT_HERE]",
-            "keyPath": KEY,
+            "keyPath": PurePosixPath(KEY).name,
             "thingArn": thing_arn,
             "iotHost": "[HOST_PREFIX_HERE]-ats.iot.[AWS_REGION_HERE].amazonaws.com",
             "ggHost": "greengrass-ats.iot.[AWS_REGION_HERE].amazonaws.com",

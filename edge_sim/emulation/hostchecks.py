@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation import capabilities
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
@@ -125,7 +126,7 @@ def local_boards() -> Check:
     """Make a local board and return what it proves: owners, ids and mounts are tried, not guessed."""
     name = "namespaces, mounts"
     try:
-        with LocalBoard(load_profile("generic-x86_64")) as board:
+        with LocalBoard(BoardSpec(profile=load_profile("generic-x86_64"))) as board:
             proves, mode = board.proves, board.mode
     except EdgeSimError as error:
         fix = error.hint or "Run as root, or use --driver docker."

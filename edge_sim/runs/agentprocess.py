@@ -10,77 +10,16 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
-from edge_sim.emulation.capabilities import Proves
+from edge_sim.emulation.board import Board, Process
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _STOP_S = 8.0
 _ENDING_S = 1.0
 """How long after its last connection a dying agent may still be there."""
-
-
-class Process(Protocol):
-    """A running program on a board, both outputs piped: the part of ``subprocess.Popen`` that is used here."""
-
-    @property
-    def stdout(self) -> IO[str] | None: ...
-
-    @property
-    def stderr(self) -> IO[str] | None: ...
-
-    @property
-    def returncode(self) -> Any: ...
-
-    def poll(self) -> int | None: ...
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises subprocess.TimeoutExpired."""
-
-    def terminate(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-
-class Board(Protocol):
-    """What a run needs of a board, whichever driver made it."""
-
-    @property
-    def root(self) -> str:
-        """The board's root directory as the agent, and programs run with ``exec``, are to name it."""
-
-    @property
-    def machine(self) -> str:
-        """What ``uname -m`` says there."""
-
-    @property
-    def standing_in(self) -> str | None:
-        """What stands in for the profile's processor and C library."""
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-    @property
-    def proves(self) -> Proves: ...
-
-    @property
-    def agent_command(self) -> tuple[str, ...]:
-        """How the agent is called there; a verb and its options follow."""
-
-    @property
-    def agent_config(self) -> str:
-        """Where the agent's configuration lies there."""
-
-    def start_agent(self) -> Process:
-        """Start the agent, or take over the one that the board has started."""
-
-    def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run a program on the board to its end."""
-
-    def close(self) -> None:
-        """End the board, from any thread."""
 
 
 class AgentProcess:
@@ -183,7 +122,7 @@ def agent_running(board: Board) -> Iterator[AgentProcess]:
 
 def ask(board: Board, verb: str, *options: str, timeout_s: float) -> dict[str, Any]:
     """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
-    argv = [*board.agent_command, verb, *options, "--root", board.root, "--config", board.agent_config]
+    argv = [*board.agent_command, verb, *options, "--root", str(board.root), "--config", board.agent_config]
     done = board.exec(argv, timeout_s)
     try:
         answer = json.loads(done.stdout)

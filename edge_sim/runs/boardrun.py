@@ -8,22 +8,26 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edge_sim.agent.functions import memory
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
+from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
+from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.greengrass import parse
+from edge_sim.greengrass.group import Group
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
-from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
+from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
-from edge_sim.runs.drivers import Driver, Progress
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.scenario import Invocation, Scenario, Update
@@ -40,20 +44,44 @@ _CLAIMS = {
 }
 
 
+def thing_name(scenario: Scenario, profile: DeviceProfile) -> str:
+    """Return the thing that a board of ``profile`` is in a run of ``scenario``."""
+    return f"{scenario.name}-{profile.name}"
+
+
+def board_spec(
+    scenario: Scenario, profile: DeviceProfile, *, mqtt: str, cafile: Path | None, binds: Mapping[str, Path]
+) -> BoardSpec:
+    """Return the board of ``profile`` that a scenario is run on; ``mqtt`` and ``cafile`` are its broker's."""
+    return BoardSpec(
+        profile=profile,
+        agent=AgentSettings(
+            thing=thing_name(scenario, profile), broker=mqtt, packages=scenario.packages, cafile=cafile
+        ),
+        files=scenario.files,
+        devices=scenario.devices,
+        binds=binds,
+        core=profile.greengrass.version,
+        contained=_has_containers(scenario),
+    )
+
+
 class BoardRun:
     """One board's part of a run."""
 
     def __init__(
         self,
         scenario: Scenario,
-        profile: DeviceProfile,
+        spec: BoardSpec,
         cloud: CloudProcess,
         client: Aws,
         definitions: aws.Definitions,
         driver: Driver,
         progress: Progress,
     ) -> None:
+        profile = spec.profile
         self.scenario = scenario
+        self.spec = spec
         self.driver = driver
         self._board: Board | None = None
         self._stopped = threading.Event()
@@ -61,7 +89,7 @@ class BoardRun:
         self.cloud = cloud
         self.aws = client
         self.definitions = definitions
-        self.thing = f"{scenario.name}-{profile.name}"
+        self.thing = thing_name(scenario, profile)
         self.progress: Progress = lambda text: progress(f"{profile.name}: {text}")
         self.report = BoardReport(
             profile=profile.name,
@@ -76,8 +104,9 @@ class BoardRun:
     def run(self) -> BoardReport:
         """Carry out the board's part and return what was found. Raises EdgeSimError for what ends the whole run."""
         with ExitStack() as stack:
+            stack.callback(memory.sweep)  # what alone outlives an agent that is killed with its board
             self.progress("making the board")
-            board = stack.enter_context(self.driver.board(self.profile, self.thing, self.cloud.mqtt))
+            board = stack.enter_context(self.driver.board(self.spec))
             self._board = board
             self._introduce(board)
             agent = stack.enter_context(agent_running(board))
@@ -251,6 +280,12 @@ class BoardRun:
 
     def _problem(self, kind: Kind, where: str, message: str, *, hint: str | None = None) -> None:
         self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint))
+
+
+def _has_containers(scenario: Scenario) -> bool:
+    default, functions, _ = parse.function_definition(scenario.functions)
+    group = Group(functions=functions, default_config=default)
+    return any(group.isolation_mode(function) == "GreengrassContainer" for function in functions)
 
 
 def _access_message(row: dict[str, Any]) -> str:

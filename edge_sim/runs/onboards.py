@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import DeviceProfile
-from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, exit_status
-from edge_sim.runs.runner import DriverName, run
+from edge_sim.runs.runner import run
 from edge_sim.scenario import Scenario
 from edge_sim.validation.cache import Cache, key, stable, trees
 

@@ -11,21 +11,20 @@ from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edge_sim import interrupts
+from edge_sim.emulation import drivers
+from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.greengrass import parse, rules
 from edge_sim.profiles import DeviceProfile
-from edge_sim.runs import aws, drivers
+from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
-from edge_sim.runs.boardrun import BoardRun
+from edge_sim.runs.boardrun import BoardRun, board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
-from edge_sim.runs.drivers import Progress
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.scenario import Code, Scenario, Source
-
-DriverName = Literal["local", "docker"]
 
 
 def run(
@@ -47,7 +46,7 @@ def run(
     check_definition(scenario)
     report = RunReport(scenario=scenario.name)
     with (
-        _driver(driver, scenario, profiles, broker, binds or {}, keep, progress) as opened,
+        _driver(driver, profiles, broker, keep, progress) as opened,
         _cloud(broker, opened.bind, progress) as cloud,
     ):
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region", "account")}
@@ -59,25 +58,26 @@ def run(
         definitions = aws.create_definitions(
             client, scenario.name, scenario.resources, scenario.functions, scenario.subscriptions
         )
-        parts = [BoardRun(scenario, one, cloud, client, definitions, opened, progress) for one in profiles]
+        cafile = broker.cafile if broker else None
+        specs = [board_spec(scenario, one, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for one in profiles]
+        parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
         report.boards += _all(parts, opened.at_once)
     return report
 
 
 def _driver(
     name: DriverName,
-    scenario: Scenario,
     profiles: Sequence[DeviceProfile],
     broker: NamedBroker | None,
-    binds: Mapping[str, Path],
     keep: Path | None,
     progress: Progress,
-) -> AbstractContextManager[drivers.Driver]:
+) -> AbstractContextManager[Driver]:
     if name == "local":
-        return drivers.local(scenario, binds=binds, broker=broker, keep=keep)
+        return drivers.local(keep=keep)
     if keep:
         raise UsageError("--keep leaves the root directories of local boards behind", hint="See: edge-sim board up")
-    return drivers.docker(scenario, profiles, binds=binds, broker=broker, progress=progress)
+    architectures = [profile.architecture for profile in profiles]
+    return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress)
 
 
 def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> CloudProcess:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import boards, engine, networks
 from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -43,20 +44,16 @@ def client() -> Iterator[Any]:
 @pytest.fixture
 def board_of(client: Any) -> Iterator[Callable[..., DockerBoard]]:
     """Make boards without an agent, on one network, that end with the test."""
-    shared = f"edge-sim-test-{os.getpid()}"
+    shared = f"test-{os.getpid()}"
     with (
-        networks.temporary(client, shared, boards.labels(lasting=False)) as network,
+        networks.temporary(client, boards.container_name(shared), boards.labels(lasting=False)) as network,
         contextlib.ExitStack() as stack,
     ):
 
         def make(name: str, **options: Any) -> DockerBoard:
-            profile = load_profile(name)
-            image = image_of(client, profile.architecture)
-            own = f"{shared}-{name}"
-            marks = boards.labels(own, profile=profile, lasting=False)
-            board = DockerBoard(
-                profile, engine=client, image=image, network=network.name, name=own, labels=marks, **options
-            )
+            spec = BoardSpec(profile=load_profile(name), **options)
+            image = image_of(client, spec.profile.architecture)
+            board = DockerBoard(spec, engine=client, image=image, network=network.name, name=f"{shared}-{name}")
             return stack.enter_context(board)
 
         yield make

@@ -60,10 +60,10 @@ def test_a_block_device_is_the_boards_and_goes_with_it(board_of: Callable[..., D
     first, second = done.stdout.splitlines()
     assert first.split()[:4] == ["True", str(node.gid), oct(node.mode), str(CARD_KIB * 1024)], done.stderr
     assert second == "partition table True"
-    assert len(attached(board.name)) == 2, "its Greengrass root and its card"
+    assert len(attached(board.container)) == 2, "its Greengrass root and its card"
     assert any(f"an empty loop device of {CARD_KIB} KiB" in note for note in board.notes)
     board.close()
-    assert attached(board.name) == []
+    assert attached(board.container) == []
 
 
 @pytest.mark.parametrize("profile", PROFILES)

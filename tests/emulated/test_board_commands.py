@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from edge_sim.cli.board import _reserved
 from edge_sim.emulation.containers import boards, engine, storage
 from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.drivers import reserved
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
 from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of, ready
@@ -94,7 +94,7 @@ def test_what_is_left_of_a_board_is_a_board_to_up_and_down(client: Any) -> None:
 def test_one_name_is_for_one_board_up_at_a_time(client: Any) -> None:
     ready(client, "generic-x86_64")
     name = f"test-{os.getpid()}-twice"
-    with _reserved(name):
+    with reserved(name):
         argv = ["board", "up", "--profile", "generic-x86_64", "--name", name, "--mqtt", "mqtt://192.0.2.1:1883"]
         refused = edge_sim(*argv, check=False)
     assert (refused.returncode, "is just being made" in refused.stderr) == (2, True), refused.stderr

@@ -15,6 +15,7 @@ from edge_sim.cli.run import ONE_OF_EACH
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.scenario import BoardFile
 from tests.emulated.containers import EXAMPLE, RUN, edge_sim, those_ready
 
 pytestmark = pytest.mark.emulated
@@ -170,6 +171,24 @@ def test_a_bind_below_one_of_the_boards_links_keeps_its_files(
     assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
 
 
+@pytest.mark.parametrize("profile", ["generic-x86_64", "raspberry-pi-3"])
+def test_a_scenarios_files_lie_below_usr_and_leave_the_image_as_it_is(
+    board_of: Callable[..., DockerBoard], profile: str, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_text("1,2\n")
+    places = ("/lib/firmware/sensor", "/usr/local/share/labels", "/opt/deep/er")
+    before = os.umask(0o077)
+    try:
+        board = board_of(profile, files=[BoardFile(path=place, copy=tmp_path, mode=0o640) for place in places])
+    finally:
+        os.umask(before)
+    assert board.exec(["cat", *(f"{place}/data" for place in places)]).stdout == "1,2\n" * 3
+    told = board.exec(["stat", "-c", "%U:%G %a", *(f"{place}/data" for place in places), "/opt/deep"])
+    assert told.stdout.splitlines() == ["root:root 640"] * 3 + ["root:root 755"]
+    assert board.exec(["readlink", "/lib"]).stdout == "usr/lib\n"
+    assert board.exec(["stat", "-c", "%a", "/root"]).stdout == "700\n"
+
+
 def test_a_program_that_does_not_end_is_ended(board_of: Callable[..., DockerBoard]) -> None:
     board = board_of("generic-x86_64")
     with pytest.raises(UnsupportedEnvironmentError, match="no end after 1 s"):
@@ -178,6 +197,6 @@ def test_a_program_that_does_not_end_is_ended(board_of: Callable[..., DockerBoar
 
 
 def _address(client: Any, board: DockerBoard) -> str:
-    networks = client.api.inspect_container(board.name)["NetworkSettings"]["Networks"]
+    networks = client.api.inspect_container(board.container)["NetworkSettings"]["Networks"]
     (network,) = networks.values()
     return str(network["IPAddress"])

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from edge_sim.cli.run import ONE_OF_EACH
+from edge_sim.emulation.containers import boards
 from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.emulation.doctor import certificate, running_certificate
 from edge_sim.profiles import load_profile, profile_path
@@ -43,7 +44,8 @@ def test_a_board_says_what_about_it_is_true(client: Any, name: str) -> None:
 
 def test_a_boards_umask_is_its_own_whatever_it_is_judged_by(board_of: Callable[..., DockerBoard]) -> None:
     board = board_of("generic-x86_64")
-    _, rows = running_certificate(board.name, replace(load_profile("generic-x86_64"), umask=0o002))
+    name = board.container.removeprefix(boards.PREFIX)
+    _, rows = running_certificate(name, replace(load_profile("generic-x86_64"), umask=0o002))
     (row,) = [row for row in rows if row["fact"] == "umask"]
     assert (row["found"], row["verdict"]) == ("0022", "not faithful")
 

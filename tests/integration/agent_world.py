@@ -22,8 +22,9 @@ from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
-from edge_sim.emulation.corebuild import core_build, install_core
+from edge_sim.emulation.corebuild import core_build
 from edge_sim.jobs.update import UpdateDocument, build_document
+from tests.factory import install_core
 
 LIMIT_S = 60.0
 THING = "board-1"

@@ -7,6 +7,7 @@ import queue
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,10 +19,10 @@ import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.cloud.server import Cloud
+from edge_sim.emulation import drivers
+from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
 from edge_sim.profiles import load_profile
-from edge_sim.runs import drivers
-from edge_sim.runs.agentprocess import AgentProcess, Board, agent_running, ask
-from edge_sim.scenario import Scenario
+from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
 from tests import needs
 from tests.integration.cloud_client import ACCOUNT, CERTIFICATE, client, deploy
 
@@ -144,11 +145,12 @@ class World:
 
 @contextmanager
 def world(tmp_path: Path) -> Iterator[World]:
-    scenario = Scenario(name="s", file=tmp_path, boards=(), resources={}, functions={}, core={})
+    profile = load_profile("generic-x86_64")
+    spec = BoardSpec(profile=profile, core=profile.greengrass.version)
     with (
         Cloud() as cloud,
-        drivers.local(scenario, binds={}, broker=None, keep=None) as driver,
-        driver.board(load_profile("generic-x86_64"), "core1", cloud.mqtt_url) as board,
+        drivers.local() as driver,
+        driver.board(replace(spec, agent=AgentSettings(thing="core1", broker=cloud.mqtt_url))) as board,
         agent_running(board) as agent,
     ):
         for arn, text in CODE.items():

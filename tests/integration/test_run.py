@@ -37,14 +37,15 @@ LIMIT_S = 600
 """For a whole run, which takes ten seconds on an idle machine."""
 
 
-def edge_sim(*arguments: str) -> subprocess.CompletedProcess[str]:
+def edge_sim(*arguments: str, umask: int = -1) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "edge_sim.cli.main", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, umask=umask)
 
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    done = edge_sim("run", EXAMPLE, "--profile", "raspberry-pi-3", "--format", "json")
+    """The example's report; whoever runs it keeps files from others, which is nothing to the board."""
+    done = edge_sim("run", EXAMPLE, "--profile", "raspberry-pi-3", "--format", "json", umask=0o077)
     assert done.stdout, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == 0, value["boards"][0]["problems"]
@@ -64,6 +65,13 @@ def test_the_report_holds_what_the_documentation_names(report: dict[str, Any]) -
     assert {"function", "resource", "read", "write"} <= board["access"][0].keys()
     assert all(row["read"].keys() >= {"computed", "probed"} for row in board["access"])
     assert {"job_id", "from", "to", "status", "reason"} <= board["updates"][0].keys()
+
+
+@needs.mounts
+@pytest.mark.root
+def test_the_umask_of_the_caller_is_not_the_boards(report: dict[str, Any]) -> None:
+    (row,) = [row for row in report["boards"][0]["certificate"] if row["fact"] == "umask"]
+    assert (row["found"], row["verdict"]) == ("0022", "true")
 
 
 @needs.mounts

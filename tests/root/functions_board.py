@@ -23,7 +23,9 @@ import pytest
 
 from edge_sim.agent import linux
 from edge_sim.agent.probe import probe
-from edge_sim.emulation import boardroot
+from edge_sim.emulation import boardplan
+from edge_sim.emulation.board import BoardSpec
+from edge_sim.emulation.local import machine
 from edge_sim.facts import GreengrassInstall, HostFacts, User
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function, FunctionCode
@@ -150,7 +152,8 @@ def _system(root: Path) -> None:
 
 def _host_programs(root: Path) -> None:
     """Bind what a local board binds: the host's programs, and the running Python wherever it lies."""
-    made = boardroot.plan(load_profile("generic-x86_64"))
+    profile = load_profile("generic-x86_64")
+    made, _ = machine.complete(boardplan.plan(BoardSpec(profile=profile)), profile)
     for item in made.items:
         if item.type == "link" and Path(item.path).parent == Path("/"):
             (root / item.path[1:]).symlink_to(str(item.target))

@@ -14,10 +14,10 @@ import greengrasssdk
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.functions.daemon import Daemon
 from edge_sim.agent.functions.router import ToCloud
-from edge_sim.emulation.corebuild import write_key
 from edge_sim.greengrass.plan import function_directory
 from edge_sim.greengrass.resources import Secret
 from edge_sim.greengrass.subscriptions import Subscription
+from tests.factory import write_key
 from tests.root.functions_board import Board
 
 CANARY = "a-value-that-is-nowhere-else"

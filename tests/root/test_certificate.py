@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.doctor import certificate, certificate_for
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import DeviceProfile, load_profile
@@ -21,13 +21,13 @@ ZERO = load_profile("raspberry-pi-zero-w")
 ROUTER = load_profile("openwrt-armv7")
 
 
-class _Asked:
-    """A local board in the form that a run gives it."""
+class _Wrapped:
+    """A local board whose programs are started by another one."""
 
-    agent_command = (sys.executable, "-m", "edge_sim.cli.main", "agent")
+    agent_command = LocalBoard.agent_command
 
     def __init__(self, board: LocalBoard, *wrapper: str) -> None:
-        self.root = str(board.root)
+        self.root = board.root
         self._board, self._wrapper = board, wrapper
 
     def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
@@ -35,11 +35,11 @@ class _Asked:
 
 
 def rows(profile: DeviceProfile, *changes: Sequence[str]) -> dict[str, dict[str, str]]:
-    with LocalBoard(profile) as board:
+    with LocalBoard(BoardSpec(profile=profile)) as board:
         for argv in changes:
             done = board.exec(argv, cwd=str(board.root))
             assert done.returncode == 0, done.stderr
-        return {row["fact"]: row for row in certificate_for(_Asked(board), profile)}
+        return {row["fact"]: row for row in certificate_for(board, profile)}
 
 
 def test_a_local_board_owns_up_to_this_machines_processor_and_programs() -> None:
@@ -65,8 +65,8 @@ def test_what_was_changed_on_the_board_is_seen() -> None:
 
 
 def test_set_id_bits_are_tried_not_assumed() -> None:
-    with LocalBoard(ZERO) as board:
-        found = certificate_for(_Asked(board, "setpriv", "--no-new-privs"), ZERO)
+    with LocalBoard(BoardSpec(profile=ZERO)) as board:
+        found = certificate_for(_Wrapped(board, "setpriv", "--no-new-privs"), ZERO)
     row = next(row for row in found if row["fact"] == "set-id bits")
     assert (row["verdict"], row["found"]) == ("not faithful", "ignored")
     assert "no-new-privileges" in row["reason"]

@@ -14,10 +14,11 @@ from tests import mounts, needs
 pytestmark = [pytest.mark.root, needs.mounts]
 
 PROGRAM = """
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
 
-with LocalBoard(load_profile("raspberry-pi-3")) as board:
+with LocalBoard(BoardSpec(profile=load_profile("raspberry-pi-3"))) as board:
     told = board.exec(["stat", "-c", "%G %a %F", f"{board.root}/dev/ttyUSB0"])
     print(board.mode, board.proves.everything, told.stdout.strip() or told.stderr)
 """

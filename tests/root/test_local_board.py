@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from edge_sim.emulation import capabilities
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.profiles import load_profile
@@ -54,9 +55,10 @@ except OSError as error:
 """
 DRIVER = """
 import os, sys, time
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
-with LocalBoard(load_profile("raspberry-pi-zero-w"), only=sys.argv[2:] or None) as board:
+with LocalBoard(BoardSpec(profile=load_profile("raspberry-pi-zero-w")), only=sys.argv[2:] or None) as board:
     sleep = "echo up; exec sleep " + sys.argv[1]
     daemon = board.popen(["sh", "-c", f"setsid sh -c '{sleep}' &"])
     assert daemon.stdout.readline() == "up\\n" and daemon.wait(60) == 0
@@ -71,7 +73,7 @@ with LocalBoard(load_profile("raspberry-pi-zero-w"), only=sys.argv[2:] or None) 
 def board() -> Iterator[LocalBoard]:
     if reason := needs.no_whole_board():
         pytest.skip(reason)
-    with LocalBoard(PI) as made:
+    with LocalBoard(BoardSpec(profile=PI)) as made:
         assert made.proves.everything, made.proves.missing
         yield made
 
@@ -169,7 +171,9 @@ def test_a_scenarios_lines_and_files_are_there(tmp_path: Path) -> None:
         BoardFile(path="/srv/data", copy=data, owner="pi", group="gpio", mode=0o640),
         BoardFile(path="/srv/out", group="video", mode=0o770),
     ]
-    with LocalBoard(PI, files=files, devices=[DeviceBacking(path="/dev/ttyUSB0", lines=said)]) as board:
+    with LocalBoard(
+        BoardSpec(profile=PI, files=files, devices=[DeviceBacking(path="/dev/ttyUSB0", lines=said)])
+    ) as board:
         script = "stat -c '%u:%g %a' /srv/data /srv/data/one.csv /srv/out; cat /srv/data/one.csv; head -n1 /dev/ttyUSB0"
         result = board.exec([*as_user(110, 996, 997, 20), "sh", "-c", script], inside=True)
         assert result.stdout.splitlines() == ["1000:997 750", "1000:997 640", "0:44 770", "1,2", "21.5 C"]
@@ -184,7 +188,7 @@ def test_frames_and_a_device_of_this_machine_are_there(tmp_path: Path) -> None:
         DeviceBacking(path="/dev/video0", frames=tmp_path),
         DeviceBacking(path="/dev/gpiomem", host=Path("/dev/full")),
     ]
-    with LocalBoard(PI, devices=devices) as board:
+    with LocalBoard(BoardSpec(profile=PI, devices=devices)) as board:
         heard = board.exec(["sh", "-c", "head -c 20000 /dev/video0 | md5sum; cp /etc/passwd /dev/gpiomem"], inside=True)
         wanted = b"1" * 5000 + b"2" * 5000 + b"3" * 5000 + b"1" * 5000
         assert heard.stdout.split()[0] == hashlib.md5(wanted).hexdigest(), heard.stderr
@@ -194,31 +198,48 @@ def test_frames_and_a_device_of_this_machine_are_there(tmp_path: Path) -> None:
 
 def test_only_a_board_in_a_container_has_a_block_device() -> None:
     with pytest.raises(UnsupportedEnvironmentError, match="only a board in a container") as caught:
-        LocalBoard(PI, devices=[DeviceBacking(path="/dev/mmcblk0", size_kib=1024)])
+        LocalBoard(BoardSpec(profile=PI, devices=[DeviceBacking(path="/dev/mmcblk0", size_kib=1024)]))
     assert "--driver docker" in (caught.value.hint or "")
 
 
 @needs.whole_board
 def test_a_bind_is_the_hosts_directory_writable(tmp_path: Path) -> None:
-    with LocalBoard(PI, binds={"/srv/shared": tmp_path}) as board:
+    with LocalBoard(BoardSpec(profile=PI, binds={"/srv/shared": tmp_path})) as board:
         assert board.exec(["sh", "-c", "echo hello > /srv/shared/a"], inside=True).returncode == 0
     assert (tmp_path / "a").read_text() == "hello\n"
 
 
 @needs.whole_board
 def test_the_factory_core_is_installed() -> None:
-    with LocalBoard(PI, core="1.10.0") as board:
+    with LocalBoard(BoardSpec(profile=PI, core="1.10.0")) as board:
         core = board.root / "greengrass" / "ggc" / "core"
         assert core.is_symlink()
         assert core.resolve().is_dir()
         assert board.exec(["stat", "-c", "%u:%g", "/greengrass/ggc/core"], inside=True).stdout == "0:0\n"
 
 
+@needs.whole_board
+def test_the_callers_umask_changes_nothing_on_the_board() -> None:
+    before = os.umask(0o077)
+    try:
+        with LocalBoard(BoardSpec(profile=PI, core="1.10.0", files=[BoardFile(path="/srv/a/b")])) as board:
+            paths = [path for path in board.facts.paths if path.startswith(("/greengrass", "/srv", "/etc/passwd"))]
+            done = board.exec([sys.executable, "-c", LSTAT, *paths], inside=True)
+            key = board.exec(["stat", "-c", "%u %a", "/greengrass/certs/core.private.key"], inside=True)
+    finally:
+        os.umask(before)
+    found = json.loads(done.stdout)
+    assert {"/greengrass/ggc", "/greengrass/ggc/packages/1.10.0/bin/daemon", "/srv/a", "/srv/a/b"} <= set(found)
+    for path, (kind, *_, mode) in found.items():
+        assert kind == "link" or mode == board.facts.paths[path].mode, path
+    assert key.stdout == "0 600\n"
+
+
 def test_a_file_in_the_way_of_the_core_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     laid = BoardFile(path="/greengrass/ggc/deployment/group/group.json", copy=tmp_path / "folder")
-    with pytest.raises(InvalidDefinitionError, match=f"^{laid.path}: a file of the scenario is in the way"):
-        LocalBoard(PI, files=[laid], core="1.10.0").__enter__()
+    with pytest.raises(InvalidDefinitionError, match=f"^{laid.path}: cannot lay a directory where"):
+        LocalBoard(BoardSpec(profile=PI, files=[laid], core="1.10.0")).__enter__()
 
 
 def test_signals_reach_the_program_and_its_end_comes_back(board: LocalBoard) -> None:
@@ -249,7 +270,7 @@ def test_a_program_that_does_not_exist_or_end_is_told(board: LocalBoard) -> None
 
 @needs.whole_board
 def test_nothing_is_left_after_close() -> None:
-    with LocalBoard(PI) as board:
+    with LocalBoard(BoardSpec(profile=PI)) as board:
         program = board.popen(["sh", "-c", "(setsid sleep 1000 &); sleep 1000 & echo up; exec sleep 1000"])
         assert program.stdout is not None
         assert program.stdout.readline() == "up\n"
@@ -320,7 +341,7 @@ def test_a_board_is_not_ready_before_its_first_process_is_known(monkeypatch: pyt
         return popen([argv[0], "-c", SLOW_KEEPER, argv[-1]] if keeper else argv, **options)
 
     monkeypatch.setattr(subprocess, "Popen", slowed)
-    with LocalBoard(PI) as board:
+    with LocalBoard(BoardSpec(profile=PI)) as board:
         assert board.exec(["hostname"], inside=True).stdout == "raspberrypi\n"
 
 
@@ -329,7 +350,7 @@ def test_a_thread_that_ends_does_not_take_the_board_with_it() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        board = pool.submit(LocalBoard(PI).__enter__).result()
+        board = pool.submit(LocalBoard(BoardSpec(profile=PI)).__enter__).result()
         program = pool.submit(board.popen, ["sh", "-c", "read line; echo $line"], stdin=subprocess.PIPE).result()
     try:
         assert program.communicate("still here\n", timeout=LIMIT_S)[0] == "still here\n"
@@ -338,7 +359,7 @@ def test_a_thread_that_ends_does_not_take_the_board_with_it() -> None:
 
 
 def test_an_error_in_the_run_cleans_up_too() -> None:
-    with pytest.raises(RuntimeError, match="mid-run"), LocalBoard(PI) as board:
+    with pytest.raises(RuntimeError, match="mid-run"), LocalBoard(BoardSpec(profile=PI)) as board:
         raise RuntimeError("mid-run")
     assert not board.root.exists()
 
@@ -346,13 +367,14 @@ def test_an_error_in_the_run_cleans_up_too() -> None:
 @needs.whole_board
 def test_a_kept_directory_stays(tmp_path: Path) -> None:
     where = tmp_path / "board"
-    with LocalBoard(PI, where, keep=True) as board:
+    with LocalBoard(BoardSpec(profile=PI), where, keep=True) as board:
         board.exec(["touch", "/home/pi/file"], inside=True)
     assert (where / "home" / "pi" / "file").exists()
     assert not list((where / "usr").iterdir()), "a mount is still there"
     with pytest.raises(UsageError, match="empty or a new directory"):
-        LocalBoard(PI, where)
-    with LocalBoard(PI, binds={"/srv/kept": tmp_path}) as board:  # whose root owns files of subordinate ids
+        LocalBoard(BoardSpec(profile=PI), where)
+    # Its root owns files of subordinate ids.
+    with LocalBoard(BoardSpec(profile=PI, binds={"/srv/kept": tmp_path})) as board:
         assert board.exec(["rm", "-rf", "/srv/kept/board"], inside=True).returncode == 0
     assert not where.exists()
 
@@ -361,13 +383,13 @@ def test_a_kept_directory_stays(tmp_path: Path) -> None:
 def test_one_id_only_is_said_and_cannot_prove_owners() -> None:
     if os.geteuid() == 0:
         pytest.skip("root has every id; runs as a plain user in test_the_same_as_a_plain_user")
-    with LocalBoard(PI, only=["single"]) as board:
+    with LocalBoard(BoardSpec(profile=PI), only=["single"]) as board:
         assert (board.proves.owners, board.proves.identities, board.proves.mounts) == (False, False, True)
         assert board.exec(["id", "-u"], inside=True).stdout == "0\n"
 
 
 def test_without_namespaces_a_board_says_what_it_cannot_prove() -> None:
-    with LocalBoard(PI, only=["plain"]) as board:
+    with LocalBoard(BoardSpec(profile=PI), only=["plain"]) as board:
         assert not board.proves.mounts
         assert board.exec(["pwd"]).stdout == "/\n"
         assert (board.root / "etc" / "passwd").is_file()
@@ -384,7 +406,7 @@ def test_a_place_mounted_noexec_is_refused_and_stays_empty(tmp_path: Path, monke
     subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(tmp_path)], check=True)
     try:
         monkeypatch.setenv("TMPDIR", str(tmp_path))
-        with pytest.raises(UnsupportedEnvironmentError) as caught, LocalBoard(PI):
+        with pytest.raises(UnsupportedEnvironmentError) as caught, LocalBoard(BoardSpec(profile=PI)):
             pass
         assert "mounted noexec; name another place with TMPDIR" in str(caught.value.details)
         assert list(tmp_path.iterdir()) == []
@@ -393,16 +415,18 @@ def test_a_place_mounted_noexec_is_refused_and_stays_empty(tmp_path: Path, monke
 
 
 def test_what_stands_in_is_said() -> None:
-    assert LocalBoard(load_profile("raspberry-pi-zero-w")).standing_in == f"{os.uname().machine} standing in for armv6l"
-    assert "with glibc standing in for armv7l with musl" in str(LocalBoard(load_profile("openwrt-armv7")).standing_in)
+    assert LocalBoard(BoardSpec(profile=PI)).standing_in == f"{os.uname().machine} standing in for armv6l"
+    router = LocalBoard(BoardSpec(profile=load_profile("openwrt-armv7")))
+    assert "with glibc standing in for armv7l with musl" in str(router.standing_in)
 
 
 def test_without_subordinate_ids_the_command_that_helps_is_named() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become a user without subordinate ids")
     code = (
-        "from edge_sim.emulation.local.board import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
-        "with LocalBoard(load_profile('raspberry-pi-zero-w')) as b:\n"
+        "from edge_sim.emulation.board import BoardSpec\nfrom edge_sim.emulation.local.board import LocalBoard\n"
+        "from edge_sim.profiles import load_profile\n"
+        "with LocalBoard(BoardSpec(profile=load_profile('raspberry-pi-zero-w'))) as b:\n"
         "    print(b.mode, b.proves.owners, b.proves.missing[0].help)\nprint(b.root.exists())"
     )
     python, environment = python_for(65534, 65534)
@@ -426,9 +450,10 @@ def test_a_python_that_functions_cannot_read_is_told(tmp_path: Path) -> None:
         shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "edge_sim").chmod(0o700)
     code = (
-        "from edge_sim.emulation.local.board import LocalBoard\nfrom edge_sim.profiles import load_profile\n"
+        "from edge_sim.emulation.board import BoardSpec\nfrom edge_sim.emulation.local.board import LocalBoard\n"
+        "from edge_sim.profiles import load_profile\n"
         "from edge_sim.errors import EdgeSimError\n"
-        "try:\n    LocalBoard(load_profile('raspberry-pi-3')).__enter__()\n"
+        "try:\n    LocalBoard(BoardSpec(profile=load_profile('raspberry-pi-3'))).__enter__()\n"
         "except EdgeSimError as error:\n    print(error.exit_status, error.hint)"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

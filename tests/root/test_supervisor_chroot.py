@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.profiles import load_profile
 from tests import needs
@@ -37,7 +38,7 @@ print(json.dumps({
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_core_runs_in_the_boards_chroot_and_is_found_there(linked: bool) -> None:
-    with LocalBoard(load_profile("raspberry-pi-3"), core="1.10.0") as board:
+    with LocalBoard(BoardSpec(profile=load_profile("raspberry-pi-3"), core="1.10.0")) as board:
         if linked:
             move = "mkdir -p /mnt/data && mv /greengrass /mnt/data/gg && ln -s /mnt/data/gg /greengrass"
             assert board.exec(["sh", "-c", move], inside=True).returncode == 0

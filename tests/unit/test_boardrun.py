@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.profiles import load_profile
 from edge_sim.runs.boardrun import BoardRun, _access_message
 from edge_sim.scenario import Scenario, Update
@@ -41,7 +42,8 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     cloud = Cloud()
     scenario = Scenario(name="s", file=Path("edge-sim.yaml"), boards=(), resources={}, functions={}, core={})
     driver = SimpleNamespace(name="fake")
-    given: Any = (scenario, load_profile("raspberry-pi-3"), cloud, cloud, None, driver, lambda text: None)
+    spec = BoardSpec(profile=load_profile("raspberry-pi-3"))
+    given: Any = (scenario, spec, cloud, cloud, None, driver, lambda text: None)
     run = BoardRun(*given)
     agent: Any = SimpleNamespace(check=lambda: None, events=[])
     board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="/greengrass/ggc/1.10.0\n"))

@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation import boardroot
+from edge_sim.emulation.board import BoardSpec
+from edge_sim.emulation.boarditems import BoardPlan
+from edge_sim.emulation.boardplan import plan as plan_of
+from edge_sim.emulation.boardplan import with_key
 from edge_sim.emulation.containers import boards, init, options, tree
 from edge_sim.emulation.containers.options import Wanted
 from edge_sim.emulation.containers.program import ContainerProgram
@@ -28,19 +31,23 @@ ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "ra
 
 
 def wanted(**changes: Any) -> Wanted:
-    values: dict[str, Any] = {"contained": True, "binds": {}, "cpus": 2, **changes}
+    values: dict[str, Any] = {"contained": True, "cpus": 2, **changes}
     return Wanted(name="b", image="i", network="n", volume="v", labels={"edge-sim.board": "b"}, **values)
 
 
+def plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
+    return plan_of(BoardSpec(profile=profile, **scenario))
+
+
 def asked_for(profile: DeviceProfile, **changes: Any) -> dict[str, Any]:
-    return options.for_create(profile, boardroot.plan(profile), wanted(**changes))
+    return options.for_create(profile, plan(profile), wanted(**changes))
 
 
 def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
-    plan = boardroot.plan(profile, **scenario)
-    told = options.for_init(profile, plan, wanted(life=True))
-    items = (*tree.items(profile, plan), *tree.own_files(told, {"thing": "t"}))
-    with tree.archive(items, profile, "1.10.0") as file, tarfile.open(fileobj=file) as tar:
+    made = plan(profile, core="1.10.0", **scenario)
+    told = options.for_init(profile, made, wanted(life=True))
+    items = (*tree.items(with_key(made)), *tree.own_files(told, {"thing": "t"}))
+    with tree.archive(items) as file, tarfile.open(fileobj=file) as tar:
         members = tar.getmembers()
         names = [member.name for member in members]
         assert f"/{names[-1]}" == init.LAID
@@ -62,13 +69,13 @@ def test_a_board_gets_no_right_that_its_functions_do_not_need() -> None:
 def test_apparmor_is_let_go_only_where_mounts_need_it() -> None:
     assert "apparmor=unconfined" not in asked_for(ZERO, contained=False, apparmor=True)["security_opt"]
     assert "apparmor=unconfined" in asked_for(ZERO, contained=True, apparmor=True)["security_opt"]
-    plan = boardroot.plan(ZERO)
-    assert any("AppArmor" in note for note in options.notes(ZERO, plan, wanted(apparmor=True)))
-    assert not any("AppArmor" in note for note in options.notes(ZERO, plan, wanted()))
+    made = plan(ZERO)
+    assert any("AppArmor" in note for note in options.notes(ZERO, made, wanted(apparmor=True)))
+    assert not any("AppArmor" in note for note in options.notes(ZERO, made, wanted()))
 
 
 def test_granted_capabilities_are_named_in_the_notes() -> None:
-    (granted,) = [n for n in options.notes(ZERO, boardroot.plan(ZERO), wanted()) if n.startswith("capabilities")]
+    (granted,) = [n for n in options.notes(ZERO, plan(ZERO), wanted()) if n.startswith("capabilities")]
     assert all(name in granted for name in options.capabilities(contained=True))
 
 
@@ -106,7 +113,7 @@ def test_a_scenarios_lines_replace_the_gps(tmp_path: Path) -> None:
 
 def test_the_first_process_reads_its_plan_as_a_literal() -> None:
     plan = _init(ZERO)
-    (text,) = [item.text for item in tree.own_files(plan, None) if item.path == init.PLAN]
+    (text,) = [item.text for item in tree.own_files(plan, {}) if item.path == init.PLAN]
     assert ast.literal_eval(text) == plan
 
 
@@ -140,10 +147,32 @@ def test_a_scenarios_files_keep_owner_group_and_mode(tmp_path: Path) -> None:
     assert (found["/srv/data"].mode, found["/srv/data/one.csv"].mode) == (0o750, 0o640)
 
 
+def test_files_below_usr_are_laid_without_the_directories_that_the_image_has(tmp_path: Path) -> None:
+    """An entry for /lib would take the place of the image's link, one for /usr/local its owner and mode."""
+    (tmp_path / "fw.bin").write_bytes(b"x")
+    files = [BoardFile(path=path, copy=tmp_path) for path in ("/lib/firmware/sensor", "/usr/local/share/labels")]
+    found = laid(PI3, files=files)
+    assert found["/lib/firmware/sensor/fw.bin"].isfile()
+    assert found["/usr/local/share/labels/fw.bin"].isfile()
+    assert not {"/lib", "/lib/firmware", "/usr/local", "/usr/local/share"} & set(found)
+
+
+def test_a_link_of_the_scenarios_into_usr_is_laid_as_well(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to("usr/bin/python3")
+    assert laid(PI3, files=[BoardFile(path="/opt/links", copy=tmp_path)])["/opt/links/python"].issym()
+
+
+def test_files_that_the_engine_covers_with_its_own_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "hosts").touch()
+    hosts = BoardFile(path="/etc/hosts", copy=tmp_path / "hosts")
+    assert list(tree.notes(plan(PI3, files=[hosts]))) == ["/etc/hosts is the engine's own, not the scenario's"]
+    assert list(tree.notes(plan(PI3))) == []
+
+
 def test_files_below_run_keep_it_from_being_in_memory(tmp_path: Path) -> None:
     file = BoardFile(path="/run/station", copy=tmp_path)
     assert "/run" in asked_for(PI3)["tmpfs"]
-    assert not options.for_create(PI3, boardroot.plan(PI3, files=[file]), wanted())["tmpfs"]
+    assert not options.for_create(PI3, plan(PI3, files=[file]), wanted())["tmpfs"]
 
 
 def test_what_a_dead_process_left_is_told_from_what_a_living_one_uses() -> None:
@@ -185,8 +214,8 @@ def test_patience_ends_with_the_next_moment() -> None:
 
 
 def _init(profile: DeviceProfile, **scenario: Any) -> dict[str, Any]:
-    plan = boardroot.plan(profile, **scenario)
-    return options.for_init(profile, plan, wanted())
+    made = plan(profile, **scenario)
+    return options.for_init(profile, made, wanted())
 
 
 def _connection(end: socket.socket) -> Any:

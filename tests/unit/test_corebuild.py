@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.emulation.corebuild import core_build, install_core
+from edge_sim.emulation.corebuild import core_build
 from edge_sim.errors import UsageError
 from tests import needs
+from tests.factory import install_core
 
 SHELLS = [
     pytest.param(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.coreconfig import CoreConfig, read
-from edge_sim.emulation.corebuild import install_core
 from edge_sim.errors import InvalidDefinitionError
+from tests.factory import install_core
 
 
 def config(tmp_path: Path, text: str) -> CoreConfig:

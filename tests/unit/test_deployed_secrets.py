@@ -14,13 +14,13 @@ import pytest
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.http_get import DownloadError
-from edge_sim.emulation.corebuild import write_key
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
 from tests.deployments import board, picture
+from tests.factory import write_key
 from tests.fakes_host import RecordingHost
 
 CANARY = "nobody-else-has-this"

@@ -10,8 +10,8 @@ import pytest
 from edge_sim.agent import crashpoints
 from edge_sim.agent.update.releases import Releases, version_key
 from edge_sim.agent.update.software import CORE
-from edge_sim.emulation.corebuild import install_core
 from edge_sim.errors import UpdateError
+from tests.factory import install_core
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 
 from edge_sim.agent.deployment import libcrypto, secrets
 from edge_sim.agent.http_get import DownloadError, Patience
-from edge_sim.emulation.corebuild import install_core, write_key
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
+from tests.factory import install_core, write_key
 
 CANARY = "correct horse battery staple"
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:greengrass-db-AbCdEf"

@@ -15,7 +15,7 @@ import pytest
 
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
-from edge_sim.emulation.corebuild import install_core
+from tests.factory import install_core
 from tests.waiting import LIMIT_S, until
 
 VERSION = "1.10.0"

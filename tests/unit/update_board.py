@@ -16,8 +16,9 @@ from edge_sim.agent.update.journal import Journal
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.agent.update.updater import Updater
-from edge_sim.emulation.corebuild import core_build, install_core
+from edge_sim.emulation.corebuild import core_build
 from edge_sim.errors import UpdateError
+from tests.factory import install_core
 from tests.fakes_jobs import FileJobs
 
 OLD, NEW = "1.10.0", "1.11.6"

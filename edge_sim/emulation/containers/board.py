@@ -18,42 +18,40 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from edge_sim import interrupts
-from edge_sim.emulation import boardroot
+from edge_sim.emulation import boardplan
+from edge_sim.emulation.board import BoardSpec, standing_in
 from edge_sim.emulation.capabilities import Proves
-from edge_sim.emulation.containers import options, storage, tree
+from edge_sim.emulation.containers import boards, options, storage, tree
 from edge_sim.emulation.containers.engine import sets_firewall
 from edge_sim.emulation.containers.program import ContainerProgram, completed, started
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
-from edge_sim.profiles import DeviceProfile
-
-if TYPE_CHECKING:
-    from edge_sim.scenario import BoardFile, DeviceBacking
+from edge_sim.scenario import BoardFile
 
 START_LIMIT_S = 60.0
 """Until the board's first process answers: QEMU can hang on an instruction that it does not know."""
-_AGENT = ("edge-sim", "agent")
+CAFILE = "/etc/edge-sim-broker-ca.pem"
+"""Where a board has the CA certificates of a broker that is named with some."""
 
 
 class DockerBoard:
-    """A board in a container; a context manager. Leaving it removes the container and its volume.
+    """A board in a container, made from a spec; a context manager. Leaving it removes the container and its volume.
 
     ``engine`` is a client of the docker SDK, ``image`` holds the agent for the profile's architecture, ``network`` is
-    the name of one that is there, ``name`` the container's and the volume's. ``agent`` is the agent's configuration,
-    None for a board without one. ``files``, ``devices``, ``binds`` and ``core`` are as for ``LocalBoard``.
-    ``contained``: functions may run in containers, so the board gets CAP_SYS_ADMIN. ``lasting``: the board stays when
-    the block ends without an error; otherwise it ends with this process, however that ends.
+    the name of one that is there, ``name`` the board's, unique at the engine. ``lasting``: the board stays when the
+    block ends without an error; otherwise it ends with this process, however that ends.
 
-    After ``with``: ``facts``, ``notes``, ``proves`` and ``standing_in`` as for ``LocalBoard``, ``machine`` the board's
-    own ``uname -m``, ``program`` its first process.
+    After ``with``: ``facts``, ``notes`` and ``proves`` as for ``LocalBoard``, ``machine`` the board's own ``uname -m``,
+    ``program`` its first process.
     """
 
-    root = "/"
+    root = PurePosixPath("/")
+    agent_command = boards.AGENT
     agent_config = tree.AGENT_CONFIG
     program: ContainerProgram
     machine: str
@@ -62,75 +60,45 @@ class DockerBoard:
     """The board's root is root of its container; without ``contained`` no function of its group needs a mount."""
 
     def __init__(
-        self,
-        profile: DeviceProfile,
-        *,
-        engine: Any,
-        image: str,
-        network: str,
-        name: str,
-        agent: Mapping[str, Any] | None = None,
-        files: Sequence[BoardFile] = (),
-        devices: Sequence[DeviceBacking] = (),
-        binds: Mapping[str, Path] | None = None,
-        core: str | None = None,
-        contained: bool = True,
-        lasting: bool = False,
-        labels: Mapping[str, str] | None = None,
+        self, spec: BoardSpec, *, engine: Any, image: str, network: str, name: str, lasting: bool = False
     ) -> None:
-        self.profile = profile
+        trusted = [BoardFile(path=CAFILE, copy=spec.agent.cafile)] if spec.agent and spec.agent.cafile else []
+        self.profile = spec.profile
         self._engine = engine
-        self._plan = boardroot.plan(profile, files=files, devices=devices, binds=binds)
-        self._agent = agent
-        self._core = core
+        self._plan = boardplan.plan(replace(spec, files=(*spec.files, *trusted)))
+        self._agent = spec.agent_config(CAFILE if trusted else None)
         self._lasting = lasting
         self._container: Any = None
         self._closing = threading.Lock()
         self._libc = "glibc"
         self._wanted = options.Wanted(
-            name=name,
+            name=boards.container_name(name),
             image=image,
             network=network,
-            volume=name,
-            labels=labels or {},
-            contained=contained,
+            volume=boards.container_name(name),
+            labels=boards.labels(name, spec=spec, lasting=lasting),
+            contained=spec.contained,
             life=not lasting,
-            agent=("edge_sim.agent.program", self.root, tree.AGENT_CONFIG) if agent else (),
-            binds={bind.path: Path(bind.source) for bind in self._plan.binds if not bind.read_only},
+            agent=("edge_sim.agent.program", str(self.root), tree.AGENT_CONFIG) if spec.agent else (),
             cpus=os.cpu_count() or 1,
             apparmor=any("apparmor" in option for option in engine.info().get("SecurityOptions") or ()),
             firewall=sets_firewall(),
         )
 
     @property
-    def name(self) -> str:
-        """The container's name."""
+    def container(self) -> str:
+        """The container's name, which is also its volume's."""
         return self._wanted.name
-
-    @property
-    def agent_command(self) -> tuple[str, ...]:
-        """How the agent is called on the board."""
-        return _AGENT
 
     @property
     def standing_in(self) -> str | None:
         """What stands in for the profile's processor and C library, None where they are the profile's."""
-        theirs = (self.profile.architecture, self.profile.libc)
-        if (self.machine, self._libc) == theirs:
-            return None
-        if self.machine == theirs[0]:
-            return f"{self._libc} standing in for {theirs[1]}"
-        return f"{self.machine} with {self._libc} standing in for {theirs[0]} with {theirs[1]}"
+        return standing_in(self.profile, self.machine, self._libc)
 
     @property
     def facts(self) -> HostFacts:
         """The board as rules see it."""
-        facts = self.profile.facts()
-        absent = {device.path for device in self.profile.devices} - {device.path for device in self._plan.devices}
-        paths = {path: node for path, node in facts.paths.items() if path not in absent}
-        for item in tree.items(self.profile, self._plan):
-            paths[item.path] = item.node
-        return replace(facts, paths=paths)
+        return boardplan.facts(self.profile, self._plan)
 
     def __enter__(self) -> DockerBoard:
         import docker
@@ -199,13 +167,13 @@ class DockerBoard:
         )
         with self._loops() as wanted:
             self._container = self._engine.containers.create(**options.for_create(profile, self._plan, wanted))
-        self.notes = (*options.notes(profile, self._plan, wanted), made.note)
+        self.notes = (*options.notes(profile, self._plan, wanted), *tree.notes(self._plan), made.note)
 
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
         init = options.for_init(self.profile, self._plan, self._wanted)
         own = (*tree.own_files(init, self._agent), *tree.frames(self._plan))
-        return tree.archive((*tree.items(self.profile, self._plan), *own), self.profile, self._core)
+        return tree.archive((*tree.items(boardplan.with_key(self._plan)), *own))
 
     @contextlib.contextmanager
     def _loops(self) -> Iterator[options.Wanted]:
@@ -214,12 +182,12 @@ class DockerBoard:
         try:
             for device in self._plan.devices:
                 if device.backing == "loop":
-                    loops[device.path] = storage.block_device(self.name, device.path, device.size_kib)
+                    loops[device.path] = storage.block_device(self.container, device.path, device.size_kib)
             labels = {**self._wanted.labels, storage.LOOP_LABEL: " ".join(loops.values())}
             yield replace(self._wanted, loops=loops, labels=labels)
         except BaseException:
             for loop in loops.values():
-                storage.detach(loop, self.name)
+                storage.detach(loop, self.container)
             raise
 
     def _start(self) -> None:

@@ -7,22 +7,26 @@ Every container, volume and network of ours carries ``edge-sim.board`` (its name
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edge_sim import interrupts
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import networks, storage
+from edge_sim.emulation.containers.program import completed, started
 from edge_sim.errors import UsageError
-from edge_sim.profiles import DeviceProfile
 
 BOARD, OWNER = "edge-sim.board", "edge-sim.owner"
 PREFIX = "edge-sim-"
+AGENT = ("edge-sim", "agent")
+"""How the agent is called on a board in a container."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class BoardRecord:
     """A board's container as the engine lists it. ``state`` is the engine's word: running, exited, …"""
 
     name: str
@@ -38,24 +42,28 @@ class Board:
     """False for a board of a running scenario, which ends with it."""
 
 
-def labels(
-    name: str = "", *, profile: DeviceProfile | None = None, thing: str = "", mqtt: str = "", lasting: bool = True
-) -> dict[str, str]:
+def container_name(board: str) -> str:
+    """Return what a board's container and its volume are called."""
+    return f"{PREFIX}{board}"
+
+
+def labels(name: str = "", spec: BoardSpec | None = None, *, lasting: bool = True) -> dict[str, str]:
     """Return the labels of what belongs to a board; with ``lasting`` it stays when this process ends."""
+    agent = spec.agent if spec else None
     return {
         BOARD: name,
         OWNER: "" if lasting else str(_identity(os.getpid())),
-        "edge-sim.profile": profile.name if profile else "",
-        "edge-sim.architecture": profile.architecture if profile else "",
-        "edge-sim.thing": thing,
-        "edge-sim.mqtt": mqtt,
+        "edge-sim.profile": spec.profile.name if spec else "",
+        "edge-sim.architecture": spec.profile.architecture if spec else "",
+        "edge-sim.thing": agent.thing if agent else "",
+        "edge-sim.mqtt": agent.broker if agent else "",
     }
 
 
-def listed(engine: Any) -> list[Board]:
+def listed(engine: Any) -> list[BoardRecord]:
     """Return all boards, by name, those of running scenarios included."""
     found = engine.containers.list(all=True, filters={"label": BOARD}, ignore_removed=True)
-    return sorted((_board(container) for container in found), key=lambda board: board.name)
+    return sorted((_record(container) for container in found), key=lambda board: board.name)
 
 
 def find(engine: Any, name: str) -> Any:
@@ -69,6 +77,22 @@ def find(engine: Any, name: str) -> Any:
 def umask_of(container: Any) -> int:
     """Return the umask of a board's programs: its first process is told it. The engine starts others with 0022."""
     return int(container.attrs["Config"]["Cmd"][0], 8)
+
+
+class ContainerShell:
+    """What runs programs on a board that another process made, by its container."""
+
+    root = PurePosixPath("/")
+    agent_command = AGENT
+
+    def __init__(self, engine: Any, container: Any) -> None:
+        self._engine = engine
+        self._container = container
+
+    def exec(self, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        """Run a program on the board to its end; raises UnsupportedEnvironmentError when it takes too long."""
+        program = started(self._engine, self._container.id, argv, umask=umask_of(self._container))
+        return completed(program, timeout)
 
 
 def named(engine: Any, *, lasting: bool = False) -> list[str]:
@@ -122,9 +146,9 @@ def remove_ownerless(engine: Any) -> None:
             networks.remove(engine, network.name)
 
 
-def _board(container: Any) -> Board:
+def _record(container: Any) -> BoardRecord:
     marks: Mapping[str, str] = container.labels
-    return Board(
+    return BoardRecord(
         name=marks[BOARD],
         profile=marks.get("edge-sim.profile", ""),
         architecture=marks.get("edge-sim.architecture", ""),

@@ -264,7 +264,9 @@ def main() -> None:
     with open(PLAN) as file:
         plan = eval(file.read(), {"__builtins__": {}})  # noqa: S307 - ours, and root's
     tidy(plan["volumes"])
+    own = os.umask(0o022)  # a directory below /dev is not the umask's, as udev makes it
     made = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
+    os.umask(own)
     say([note for _, note in made if note])
     if begin is not None:
         os.close(begin)

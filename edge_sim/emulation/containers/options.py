@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.containers import devices
 from edge_sim.profiles import DeviceProfile
 
@@ -35,7 +34,7 @@ class Wanted:
 
     ``contained``: functions may run in containers. ``life``: the board ends with whoever made it. ``volume``: the
     named volume of the Greengrass root. ``agent``: the module and the arguments of the program that the first process
-    starts, none for a board without one. ``binds``: board path → host path. ``cpus``: how many this machine has.
+    starts, none for a board without one. ``cpus``: how many this machine has.
     ``apparmor``: the engine confines containers with AppArmor, whose default profile refuses every mount.
     ``firewall``: the engine keeps members of a network apart. ``loops``: board path → loop device that is there for it.
     """
@@ -48,7 +47,6 @@ class Wanted:
     contained: bool = True
     life: bool = False
     agent: Sequence[str] = ()
-    binds: Mapping[str, Path]
     cpus: int
     apparmor: bool = False
     firewall: bool = True
@@ -75,7 +73,7 @@ def for_create(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[
         "devices": devices.passed(plan.devices, wanted.loops),
         "volumes": {
             wanted.volume: {"bind": profile.greengrass.root, "mode": "rw"},
-            **{str(host): {"bind": board, "mode": "rw"} for board, host in wanted.binds.items()},
+            **{bind.source: {"bind": bind.path, "mode": "rw"} for bind in plan.binds},
         },
         "tmpfs": _tmpfs(plan),
         "mem_limit": memory,

@@ -7,99 +7,82 @@ profile's. What such a board can prove depends on what the machine allows; ``Loc
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import platform
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from edge_sim.emulation import boardroot
+from edge_sim.emulation import boardplan
+from edge_sim.emulation.board import BoardSpec, standing_in
 from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
+from edge_sim.emulation.local import machine
 from edge_sim.emulation.local.keeper import Keeper, RefusedError
 from edge_sim.emulation.local.program import Program
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
-from edge_sim.profiles import DeviceProfile
-
-if TYPE_CHECKING:
-    from edge_sim.scenario import BoardFile, DeviceBacking
 
 
 class LocalBoard:
-    """A board made from a profile; a context manager. Leaving it ends every process and removes every trace.
+    """A board made from a spec; a context manager. Leaving it ends every process and removes every trace.
 
     ``directory`` must be missing or empty; without it a temporary one is made. ``keep`` leaves the directory in
-    place at the end. ``files`` and ``devices`` come from a scenario; ``binds`` are host paths that appear writable at
-    board paths. ``core`` is the factory's core version, None for none. ``only`` restricts the modes that are tried.
+    place at the end. ``only`` restricts the modes that are tried.
 
     After ``with``: ``root`` the directory, ``facts`` the board as rules see it, ``proves`` what a run on it
     proves, ``notes`` what differs from a real board, one sentence each.
     """
 
+    agent_command = (sys.executable, "-m", "edge_sim.cli.main", "agent")
+    machine = platform.machine()
     root: Path
-    facts: HostFacts
     proves: Proves
     mode: Mode
     notes: tuple[str, ...]
 
     def __init__(
-        self,
-        profile: DeviceProfile,
-        directory: Path | None = None,
-        *,
-        keep: bool = False,
-        files: Sequence[BoardFile] = (),
-        devices: Sequence[DeviceBacking] = (),
-        binds: Mapping[str, Path] | None = None,
-        core: str | None = None,
-        only: Sequence[Mode] | None = None,
+        self, spec: BoardSpec, directory: Path | None = None, *, keep: bool = False, only: Sequence[Mode] | None = None
     ) -> None:
         if directory and directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise UsageError(f"{directory}: a board needs an empty or a new directory")
-        self.profile = profile
-        self._plan = boardroot.plan(profile, files=files, devices=devices, binds=binds)
-        _refuse_block_devices(self._plan)
+        self._spec = spec
+        self.profile = spec.profile
+        self._plan, self._plan_notes = machine.complete(boardplan.plan(spec), spec.profile)
         self._directory = directory.absolute() if directory else None
         self._keep = keep
-        self._core = core
         self._modes = tuple(only or modes())
         self._keeper: Keeper | None = None
+        self._place: tempfile.TemporaryDirectory[str] | None = None
         self._programs: list[Program] = []
         self._closing = threading.Lock()
 
     @property
+    def agent_config(self) -> str:
+        """Where the agent's configuration lies, beside the board's directory."""
+        return str(Path(self._place.name) / "agent.json") if self._place else ""
+
+    @property
+    def facts(self) -> HostFacts:
+        """The board as rules see it."""
+        return boardplan.facts(self.profile, self._plan)
+
+    @property
     def standing_in(self) -> str | None:
         """What stands in for the profile's processor and C library, None where they are the profile's."""
-        ours = (platform.machine(), platform.libc_ver()[0] or "musl")
-        theirs = (self.profile.architecture, self.profile.libc)
-        if ours == theirs:
-            return None
-        if ours[1] == theirs[1]:
-            return f"{ours[0]} standing in for {theirs[0]}"
-        return f"{ours[0]} with {ours[1]} standing in for {theirs[0]} with {theirs[1]}"
+        return standing_in(self.profile, self.machine, platform.libc_ver()[0] or "musl")
 
     def __enter__(self) -> LocalBoard:
         try:
+            if self._spec.agent:
+                self._place = tempfile.TemporaryDirectory(prefix="edge-sim-agent-")
+                Path(self.agent_config).write_text(json.dumps(self._agent_config()), encoding="utf-8")
             self._start()
-            if self._core:
-                from edge_sim.emulation.corebuild import install_core
-
-                try:
-                    install_core(
-                        self.root,
-                        self.profile.greengrass.root,
-                        self._core,
-                        use_systemd=self.profile.init == "systemd",
-                        allow_functions_to_run_as_root=self.profile.greengrass.allow_functions_to_run_as_root,
-                    )
-                except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
-                    where = f"/{Path(str(error.filename)).relative_to(self.root)}"
-                    raise InvalidDefinitionError(
-                        f"{where}: a file of the scenario is in the way of the factory's core: {error.strerror}"
-                    ) from error
         except BaseException:
             with contextlib.suppress(EdgeSimError):
                 self.close()
@@ -110,6 +93,11 @@ class LocalBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def start_agent(self) -> Program:
+        """Start the agent, this Python's, which is told what the board stands in for."""
+        argv = [*self.agent_command, "run", "--root", str(self.root), "--config", self.agent_config]
+        return self.popen(argv, stderr=subprocess.PIPE)
 
     def popen(
         self,
@@ -125,7 +113,8 @@ class LocalBoard:
         """Start a program in the board's namespaces, as its root; SIGTERM, SIGINT and SIGHUP are handed on to it.
 
         It sees this machine's files, and the board's below ``root``; with ``inside`` the board's are all it sees.
-        ``env`` defaults to this process's environment. The program ends with the board at the latest.
+        ``env`` defaults to this process's environment; with an agent there is a TMPDIR in it that goes with the board.
+        The program ends with the board at the latest.
         """
         if self._keeper is None:
             raise UnsupportedEnvironmentError("the board is not running")
@@ -140,6 +129,8 @@ class LocalBoard:
             "cwd": cwd,
             "root": str(self.root) if inside else None,
         }
+        if env is None and self._place:  # for what its programs, killed with the board, leave behind
+            env = {**os.environ, "TMPDIR": self._place.name}
         program = Program(argv, settings, env=env, stdin=stdin, stdout=stdout, stderr=stderr)
         if self._keeper.pidfd is not None:
             # Without namespaces a program that has ended may have left others, which end with the board.
@@ -176,6 +167,13 @@ class LocalBoard:
 
         Raises UnsupportedEnvironmentError when something of it could not be removed.
         """
+        try:
+            self._end()
+        finally:
+            if self._place:
+                self._place.cleanup()
+
+    def _end(self) -> None:
         with self._closing:
             keeper, self._keeper = self._keeper, None
             for program in self._programs:
@@ -188,43 +186,28 @@ class LocalBoard:
         if left:
             raise UnsupportedEnvironmentError(left)
 
+    def _agent_config(self) -> dict[str, Any]:
+        cafile = self._spec.agent.cafile if self._spec.agent else None
+        stand_in = {"architecture": self.profile.architecture, "operatingSystem": self.profile.operating_system}
+        return {**self._spec.agent_config(str(cafile.absolute()) if cafile else None), **stand_in}
+
     def _start(self) -> None:
+        plan = boardplan.with_key(self._plan)
         failures: dict[Mode, str] = {}
         for mode in self._modes:
             self._keeper = Keeper()
             try:
-                ready = self._keeper.start(mode, self._plan, self._directory)
+                ready = self._keeper.start(mode, plan, self._directory)
                 if self._keep:
                     self._keeper.keep_directory()
             except RefusedError as error:
                 failures[mode] = str(error)
-                self.close()
+                self._end()
                 continue
             self.mode = mode
             self.root = Path(ready["root"])
-            self.notes = (*self._plan.notes, *ready["notes"])
+            self.notes = (*self._plan_notes, *ready["notes"])
             self.proves = judge(mode, ready, failures)
-            self.facts = _facts(self.profile, self._plan)
             return
         reasons = "; ".join(f"{mode}: {reason}" for mode, reason in failures.items())
         raise UnsupportedEnvironmentError("no local board can be made here", details=reasons)
-
-
-def _refuse_block_devices(plan: boardroot.BoardPlan) -> None:
-    for device in plan.devices:
-        if device.backing == "loop":
-            raise UnsupportedEnvironmentError(
-                f"{device.path}: only a board in a container has a block device of its own", hint="Use --driver docker."
-            )
-
-
-def _facts(profile: DeviceProfile, plan: boardroot.BoardPlan) -> HostFacts:
-    """Return the profile's facts with what the plan adds, without devices that no simulated board has."""
-    facts = profile.facts()
-    absent = {device.path for device in profile.devices} - {device.path for device in plan.devices}
-    paths = {path: node for path, node in facts.paths.items() if path not in absent}
-    for item in plan.items:
-        paths[item.path] = item.node
-        if item.named:
-            paths[item.named] = item.node
-    return replace(facts, paths=paths)

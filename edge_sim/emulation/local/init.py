@@ -31,7 +31,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from edge_sim.emulation import peripherals
-from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.local import make
 from edge_sim.emulation.local import namespaces as ns
 

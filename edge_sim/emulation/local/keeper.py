@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_sim.emulation.boardroot import BoardPlan
+from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.capabilities import Mode, id_map
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.process import run

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import edge_sim
 from edge_sim.emulation.boarddevices import BoardDevice
-from edge_sim.emulation.boardroot import Bind, BoardPlan, Item
+from edge_sim.emulation.boarditems import Bind, BoardPlan, Item
 from edge_sim.emulation.local import namespaces as ns
 from edge_sim.emulation.peripherals import Peer, peer_for
 from edge_sim.emulation.pty import open_pair
@@ -46,10 +46,12 @@ def make_items(root: Path, items: tuple[Item, ...]) -> bool:
             path.symlink_to(item.target or "")
         elif item.type == "directory":
             path.mkdir(exist_ok=path == root)
-        elif item.source:
-            shutil.copyfile(item.source, path)
         else:
-            path.write_text(item.text, encoding="utf-8")
+            path.touch(mode=0o600)  # a private key is nobody else's for a moment either
+            if item.source:
+                shutil.copyfile(item.source, path)
+            else:
+                path.write_text(item.text, encoding="utf-8")
         owned &= _permitted(lambda: os.lchown(path, item.uid, item.gid))  # noqa: B023 - called at once
         if item.type != "link":
             # After chown, which takes set-id bits away.

@@ -1,4 +1,4 @@
-"""What a local board is made of, worked out before anything is made."""
+"""What a board is made of, worked out before anything is made, and what a local one has of this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from typing import Any
 
 import pytest
 
-from edge_sim.emulation import boardroot, capabilities
-from edge_sim.emulation.boardroot import BoardPlan, Item, plan
+from edge_sim.emulation import boardplan, capabilities, corebuild
+from edge_sim.emulation.board import BoardSpec
+from edge_sim.emulation.boarditems import Bind, BoardPlan, Item, with_parents
+from edge_sim.emulation.local import machine
 from edge_sim.emulation.peripherals import nmea
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.profiles import load_profile
+from edge_sim.profiles import DeviceProfile, load_profile
 from edge_sim.scenario import BoardFile, DeviceBacking
 
 PI = load_profile("raspberry-pi-zero-w")
 ROUTER = load_profile("openwrt-armv7")
+
+
+def plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
+    return boardplan.plan(BoardSpec(profile=profile, **scenario))
+
+
+def local_plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
+    return machine.complete(plan(profile, **scenario), profile)[0]
 
 
 def items(made: BoardPlan) -> dict[str, Item]:
@@ -28,7 +38,7 @@ def items(made: BoardPlan) -> dict[str, Item]:
 
 def test_parents_come_before_what_lies_in_them() -> None:
     seen: set[str] = {"/"}
-    for item in plan(PI).items:
+    for item in local_plan(PI, files=[BoardFile(path="/srv/a/b/c")]).items:
         assert item.path == "/" or str(PurePosixPath(item.path).parent) in seen
         seen.add(item.path)
 
@@ -43,9 +53,9 @@ def test_accounts_are_written_as_the_profile_has_them() -> None:
 
 
 def test_the_running_python_is_there_and_can_be_reached() -> None:
-    made = plan(PI)
+    made = local_plan(PI)
     directories = items(made)
-    for needed in (sys.prefix, sys.base_prefix, str(Path(boardroot.__file__).parents[1])):
+    for needed in (sys.prefix, sys.base_prefix, str(Path(boardplan.__file__).parents[1])):
         covering = [bind for bind in made.binds if Path(needed).is_relative_to(bind.path)]
         assert covering, needed
         assert all(bind.read_only for bind in covering)
@@ -68,12 +78,12 @@ _OWN = (
 
 
 @pytest.mark.parametrize(
-    "place", [*_OWN, "/greengrass", "/greengrass/ggc", "/greengrass/certs/x", "//etc/", "/srv/link/x", "/usr/local/x"]
+    "place", [*_OWN, "/greengrass", "/greengrass/ggc", "/greengrass/certs/x", "//etc/", "/srv/link/x", "/var/run"]
 )
 def test_a_bind_where_the_boards_own_files_are_is_refused(tmp_path: Path, place: str) -> None:
     """Laid over it they would come into the folder that is bound."""
     (tmp_path / "link").symlink_to("elsewhere")
-    with pytest.raises(UsageError, match="is the board's own"):
+    with pytest.raises(UsageError, match=r"cannot bind .* is managed by the simulated board"):
         plan(PI, binds={place: tmp_path}, files=[BoardFile(path="/srv", copy=tmp_path)])
 
 
@@ -83,12 +93,87 @@ def test_a_bind_is_where_the_boards_links_lead(tmp_path: Path) -> None:
     assert bound == ["/tmp/lib/data"]
 
 
+def test_a_bind_takes_the_place_of_the_scenarios_files(tmp_path: Path) -> None:
+    (tmp_path / "sample").touch()
+    made = plan(PI, files=[BoardFile(path="/srv/data", copy=tmp_path)], binds={"/srv/data": tmp_path})
+    assert [bind.path for bind in made.binds] == ["/srv/data"]
+    assert not [path for path in items(made) if path.startswith("/srv/data")]
+
+
 def test_a_closed_directory_above_the_python_is_opened_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "prefix", str(Path("/root")))
-    monkeypatch.setattr(boardroot, "_host_binds", lambda: [boardroot.Bind(source="/usr", path="/root/python")])
-    made = plan(PI)
+    below_root = Bind(source="/usr", path="/root/python", read_only=True)
+    monkeypatch.setattr(machine, "_shared", lambda: [below_root])
+    made, notes = machine.complete(plan(PI), PI)
     assert items(made)["/root"].mode == 0o711
-    assert "/root has mode 0711 for 0700" in made.notes[0]
+    assert notes == ("/root is 0711 here, not 0700 as on a real board, so that the Python in use can be reached",)
+
+
+def test_nothing_of_this_machine_is_in_the_plan_of_a_board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same plan wherever this Python lies, and whatever the caller's umask is."""
+    before = plan(PI, core="1.10.0", files=[BoardFile(path="/root/x", copy=tmp_path)])
+    for name in ("prefix", "base_prefix", "base_exec_prefix"):
+        monkeypatch.setattr(sys, name, "/root/python")
+    mask = os.umask(0o077)
+    try:
+        made = plan(PI, core="1.10.0", files=[BoardFile(path="/root/x", copy=tmp_path)])
+    finally:
+        os.umask(mask)
+    assert made == before
+    assert made.binds == ()
+    assert items(made)["/root"].mode == 0o700
+
+
+def test_the_factorys_core_is_part_of_the_plan_and_a_scenario_may_change_its_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    laid = BoardFile(path="/greengrass/config/config.json", copy=tmp_path / "config.json", mode=0o600)
+    made = items(plan(PI, core="1.10.0", files=[laid]))
+    assert made["/greengrass/ggc/core"].target == "packages/1.10.0"
+    assert made["/greengrass/ggc"].mode == 0o755
+    assert made["/greengrass/ggc/packages/1.10.0/greengrassd"].mode == 0o755
+    config = made["/greengrass/config/config.json"]
+    assert (config.source, config.mode) == (str(tmp_path / "config.json"), 0o600)
+
+
+def test_a_board_has_a_key_of_its_own_unless_the_scenario_brings_one(tmp_path: Path) -> None:
+    path = f"/greengrass/{corebuild.KEY}"
+    made = plan(PI, core="1.10.0")
+    keys = [items(boardplan.with_key(made))[path] for _ in range(2)]
+    assert keys[0].mode == 0o600
+    assert keys[0].text.startswith("-----BEGIN RSA PRIVATE KEY-----")
+    assert keys[0].text != keys[1].text
+    (tmp_path / "key").write_text("mine")
+    own = boardplan.with_key(plan(PI, core="1.10.0", files=[BoardFile(path=path, copy=tmp_path / "key")]))
+    assert items(own)[path].source == str(tmp_path / "key")
+    assert len([item for item in own.items if item.path == path]) == 1
+
+
+@pytest.mark.parametrize("place", ["/usr/local/share/labels", "/lib/firmware/x", "/bin/tool", "/home/python/x"])
+def test_only_a_local_board_has_this_machines_programs_in_the_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    shared = [Bind(source=path, path=path, read_only=True) for path in ("/usr", "/lib", "/home/python")]
+    monkeypatch.setattr(machine, "_shared", lambda: shared)
+    file = BoardFile(path=place, copy=tmp_path)
+    assert place in items(plan(PI, files=[file]))
+    with pytest.raises(InvalidDefinitionError, match=f"^{place}: cannot be laid on a local board") as caught:
+        local_plan(PI, files=[file])
+    assert "--driver docker" in (caught.value.hint or "")
+    assert plan(PI, binds={place: tmp_path}).binds[0].path == place
+    with pytest.raises(UsageError, match=r"cannot bind .* on a local board"):
+        local_plan(PI, binds={place: tmp_path})
+
+
+def test_a_bind_does_not_cover_what_a_local_board_has_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_shared", lambda: [Bind(source="/usr", path="/opt/python", read_only=True)])
+    with pytest.raises(UsageError, match="/opt/python there is this machine's"):
+        local_plan(PI, binds={"/opt": tmp_path})
+
+
+def test_directories_above_items_are_roots() -> None:
+    (above, _) = with_parents([Item(path="/a", type="directory")])
+    assert above == Item(path="/", type="directory", mode=0o755)
 
 
 def test_files_are_laid_with_owner_group_and_mode(tmp_path: Path) -> None:
@@ -114,7 +199,13 @@ def test_a_path_through_a_link_of_the_board_lies_where_the_link_leads() -> None:
     [
         (BoardFile(path="/srv/x", owner="pii"), "raspberry-pi-zero-w has no user pii"),
         (BoardFile(path="/srv/x", group="docker"), "raspberry-pi-zero-w has no group docker"),
-        (BoardFile(path="/usr/share/x"), "read-only"),
+        (BoardFile(path="/usr/lib/edge-sim/x"), "/usr/lib/edge-sim is managed by the simulated board"),
+        (BoardFile(path="/usr/bin/python3"), "/usr/bin/python3 is managed"),
+        (BoardFile(path="/dev/shm/x"), "/dev is managed"),
+        (BoardFile(path="/lib"), "/lib is managed"),
+        (BoardFile(path="/etc/passwd"), "cannot lay a directory where the board has a file"),
+        (BoardFile(path="/etc/passwd/x"), "/etc/passwd there is a file"),
+        (BoardFile(path="/home/pi", copy=Path(__file__)), "cannot lay a file where the board has a directory"),
         (BoardFile(path="/srv/x", copy=Path(os.devnull)), "only files, folders and links"),
     ],
 )

@@ -1,0 +1,146 @@
+"""Where boards come from: a driver is opened once, and then asked for one board after the other, or several at once.
+
+``local`` (namespaces of this machine) or ``docker`` (containers, QEMU where needed). ``run`` and ``doctor`` open one;
+``lasting`` makes the one board of ``board up``. Whoever holds a ``Board`` does not know which driver it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from edge_sim import interrupts
+from edge_sim.emulation.board import Board, BoardSpec
+from edge_sim.emulation.local.board import LocalBoard
+from edge_sim.errors import UsageError
+
+DriverName = Literal["local", "docker"]
+Progress = Callable[[str], None]
+AT_ONCE_HERE = 2
+"""A local board's programs are this machine's own: more at once share the same processors."""
+AT_ONCE_IN_DOCKER = (os.cpu_count() or 1) + 1
+"""A board mostly waits while it updates: on two processors three at once are as quick as four."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """``bind`` is where a cloud must listen that its boards reach (None: loopback), ``at_once`` how many boards make
+    sense together. ``board`` makes a board, which ends with the block.
+    """
+
+    name: DriverName
+    bind: str | None
+    at_once: int
+    board: Callable[[BoardSpec], AbstractContextManager[Board]]
+
+
+@contextmanager
+def local(*, keep: Path | None = None) -> Iterator[Driver]:
+    """Open the driver of boards in namespaces; ``keep`` is a directory in which their roots stay behind."""
+
+    def board(spec: BoardSpec) -> LocalBoard:
+        return LocalBoard(spec, keep / spec.profile.name if keep else None, keep=keep is not None)
+
+    yield Driver(name="local", bind=None, at_once=AT_ONCE_HERE, board=board)
+
+
+@contextmanager
+def docker(
+    architectures: Iterable[str], *, broker: str | None = None, progress: Progress, purpose: str = "run"
+) -> Iterator[Driver]:
+    """Open the driver of boards in containers, on a network of their own. Images that are missing are built first.
+
+    ``broker`` is the URL of one elsewhere that the boards must reach, None for a cloud at ``bind``. Raises UsageError
+    for one that no container reaches, UnsupportedEnvironmentError where engine, QEMU or image is missing.
+    """
+    from edge_sim.emulation.containers import boards, engine, images, networks
+    from edge_sim.emulation.containers.board import DockerBoard
+
+    if broker:
+        _refuse_loopback(broker)
+    prefix = f"{purpose}-{os.getpid()}"
+    with engine.connected() as client:
+        boards.remove_ownerless(client)
+        tags = {name: images.build(name, None, progress, client) for name in dict.fromkeys(architectures)}
+        marks = boards.labels(lasting=False)
+        with networks.temporary(client, boards.container_name(prefix), marks, internal=broker is None) as network:
+
+            @contextmanager
+            def board(spec: BoardSpec) -> Iterator[Board]:
+                image = tags[spec.profile.architecture]
+                name = f"{prefix}-{spec.profile.name}"
+                with (
+                    engine.connected() as own,  # one client a thread
+                    DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as made,
+                ):
+                    yield made
+
+            yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
+
+
+@contextmanager
+def lasting(name: str, spec: BoardSpec, progress: Progress) -> Iterator[Board]:
+    """Make a board in a container that stays when the block ends without an error.
+
+    It is on the network of ``cloud serve --bind docker`` where its broker is that cloud's, else on one of its own that
+    leads out. Raises UsageError when there is a board of that name, or no container reaches the broker.
+    """
+    from edge_sim.emulation.containers import boards, engine, images
+    from edge_sim.emulation.containers.board import DockerBoard
+
+    broker = spec.agent.broker if spec.agent else ""
+    _refuse_loopback(broker)
+    with reserved(name), engine.connected() as client:
+        if name in boards.named(client):
+            raise UsageError(
+                f"a board named {name} is there already, or a part of one",
+                hint=f"Name this one with --name, or remove that one: edge-sim board down {name}",
+            )
+        image = images.build(spec.profile.architecture, None, progress, client)
+        with contextlib.ExitStack() as undo:
+            with interrupts.held():  # one that the engine is just making would stay
+                network = _network(client, name, spec, broker)
+                undo.callback(boards.remove_network, client, network)
+            with DockerBoard(spec, engine=client, image=image, network=network, name=name, lasting=True) as board:
+                yield board
+            undo.pop_all()
+
+
+@contextmanager
+def reserved(name: str) -> Iterator[None]:
+    """Keep the name of a board that is not there yet; raises UsageError while another process makes one of that name.
+
+    An abstract socket: it goes with its process, however that ends.
+    """
+    with socket.socket(socket.AF_UNIX) as kept:
+        try:
+            kept.bind(f"\0edge-sim board {name}")
+        except OSError as error:
+            raise UsageError(f"a board named {name} is just being made", hint="Name this one with --name.") from error
+        yield
+
+
+def _network(client: Any, name: str, spec: BoardSpec, broker: str) -> str:
+    """Return the network from which a lasting board reaches its broker: the shared one, or one that leads out."""
+    from edge_sim.emulation.containers import boards, networks
+
+    shared = networks.find(client, networks.SHARED)
+    if shared and shared.gateway == urlsplit(broker).hostname:
+        return shared.name
+    return networks.make(client, boards.container_name(name), boards.labels(name, spec), internal=False).name
+
+
+def _refuse_loopback(broker: str) -> None:
+    host = urlsplit(broker).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        raise UsageError(
+            f"{broker}: a container does not reach this machine's loopback",
+            hint="Start the cloud where boards reach it (edge-sim cloud serve --bind docker), or name another address.",
+        )
