@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from edge_sim.errors import UsageError
@@ -22,6 +23,10 @@ cloud while `Building`, or on the core), **run** when a function starts. Errors 
 *Looks at* says whether the definition is enough or a board is needed (`--profile`). Sources are pages of the V1
 developer guide, botocore's `greengrass` model, moto, aws-greengrass-provisioner; "ours" and "inferred" say that AWS is
 silent. Where AWS's pages disagree there is a note that names both, and a setting (`--limit`, `--gid-only`).
+
+*Labels* say how well each part of a rule is known: its **condition**, its **phase**, its **text** and, where the cloud
+answers with one, its **error code** are each *sourced* (a page, the service's model or a captured message says so),
+*inferred* (the sources fit together only so, or a sibling case is documented) or *ours*.
 """
 
 
@@ -51,6 +56,13 @@ def looks_at(rule: Rule) -> str:
     return "a board" if rule.board else "the definition"
 
 
+def labels(rule: Rule) -> str:
+    """Return how well each part of a rule is known, in one line."""
+    parts = {"condition": "condition", "timing": "phase", "text": "text", "code": "error code"}
+    known = asdict(rule.labels)
+    return ", ".join(f"{title} {known[part]}" for part, title in parts.items() if known[part])
+
+
 def listing() -> Iterator[str]:
     """Yield a line a rule."""
     width = max(len(rule.id) for rule in RULES)
@@ -69,6 +81,7 @@ def explanation(rule: Rule) -> Iterator[str]:
         "looks at": looks_at(rule),
         "AWS says": rule.aws_text,
         "source": rule.source,
+        "labels": labels(rule),
         "hint": rule.hint,
     }
     yield from (f"{name + ':':<10} {value}" for name, value in rows.items() if value)
@@ -92,6 +105,7 @@ def as_json(rule: Rule, *, with_examples: bool = False) -> dict[str, Any]:
         "unsupported": rule.unsupported,
         "aws_text": rule.aws_text,
         "source": rule.source,
+        "labels": asdict(rule.labels),
         "hint": rule.hint,
     }
     if with_examples:
@@ -109,6 +123,7 @@ def markdown() -> str:
         if rule.aws_text:
             parts += ["```text", rule.aws_text, "```", ""]
         parts.append(f"Source: {_escaped(rule.source)}." + (f" Hint: {_escaped(rule.hint)}" if rule.hint else ""))
+        parts += ["", f"Labels: {labels(rule)}."]
     return "\n".join(parts) + "\n"
 
 

@@ -1,8 +1,8 @@
 """``Building``: a group version becomes what a core gets, or the reasons why it cannot.
 
 Definitions → ``Group`` → the cloud's rules → packages copied to the artifact store → group.json. The wrapper around
-the reasons is V1's own (greengrass-v1 facts 1.8); of its error codes two were ever seen, the others are made from the
-rule's name.
+the reasons is V1's own (greengrass-v1 facts 1.8); error codes that were never seen (``Rule.aws_code``) are made from
+the rule's name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ _KINDS = {
     "functions": (FUNCTIONS, "Function"),
     "subscriptions": (SUBSCRIPTIONS, "Subscription"),
 }
-SEEN_CODES = {"local-resource-no-container": "RESOURCE_TYPE_UNEXPECTED_ERROR"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,5 +159,6 @@ class Builder:
 
 
 def _problem(finding: Finding) -> Problem:
-    code = SEEN_CODES.get(finding.id) or f"{finding.id.upper().replace('-', '_')}_ERROR"
+    rule = rules.by_id(finding.id)
+    code = (rule and rule.aws_code) or f"{finding.id.upper().replace('-', '_')}_ERROR"
     return Problem(code=code, message=finding.aws_text or finding.message, hint=finding.hint)

@@ -13,13 +13,14 @@ from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, 
 from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
+from edge_sim.greengrass.rules.system import LISTED
 
 _COUNT_20 = "AWS General Reference, Greengrass V1 quotas, and lra-cli.md: 20"
 _COUNT_10 = "botocore greengrass 2017-06-07 and lambda-group-config.md: 10"
 _OWN_MOUNTS = ("/dev", "/lambda", "/proc", "/runtime", "/sys")
 
 
-@rule("unknown-resource", source="inferred: V1's text is not known")
+@rule("unknown-resource", condition="inferred", timing="inferred", source="inferred: V1's text is not known")
 def known_resources(case: Case) -> Iterator[Fault]:
     """Every attached resource exists in the group's resource definition."""
     for function in case.group.functions:
@@ -36,6 +37,8 @@ def known_resources(case: Case) -> Iterator[Fault]:
 
 @rule(
     "resources-missing",
+    condition="ours",
+    timing="ours",
     severity="note",
     source="ours: a definition that is read without its group's resources may be right",
     hint="Give the resource definition as well: edge-sim validate functions.json resources.json",
@@ -48,7 +51,13 @@ def resources_missing(case: Case) -> Iterator[Fault]:
         yield Fault(path="$.Functions", message=message)
 
 
-@rule("attached-twice", severity="warning", source="ours: which permission V1 took is not known")
+@rule(
+    "attached-twice",
+    condition="ours",
+    timing="ours",
+    severity="warning",
+    source="ours: which permission V1 took is not known",
+)
 def attached_twice(case: Case) -> Iterator[Fault]:
     """A function names each resource once."""
     for number, function in enumerate(case.group.functions):
@@ -66,7 +75,7 @@ def attached_twice(case: Case) -> Iterator[Fault]:
             seen.add(policy.resource_id)
 
 
-@rule("resource-count", source=f"{_COUNT_20}; {_COUNT_10}")
+@rule("resource-count", condition="sourced", timing="inferred", source=f"{_COUNT_20}; {_COUNT_10}")
 def resource_count(case: Case) -> Iterator[Fault]:
     """A function is attached to at most 20 resources (setting: resources-per-function)."""
     allowed = case.settings.limits.resources_per_function
@@ -80,6 +89,8 @@ def resource_count(case: Case) -> Iterator[Fault]:
 
 @rule(
     "resource-count-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source=f"{_COUNT_20}; {_COUNT_10}",
     hint="--limit resources-per-function=10 holds the definition to the smaller number.",
@@ -99,9 +110,12 @@ def resource_count_disputed(case: Case) -> Iterator[Fault]:
 
 @rule(
     "local-resource-no-container",
+    condition="sourced",
+    timing="sourced",
     aws_text="Function <function-arn> refers to resource of type <resource-type> that is not allowed in "
     "IsolationMode=NoContainer.",
-    source="gg-troubleshooting.md",
+    aws_code="RESOURCE_TYPE_UNEXPECTED_ERROR",
+    source=f"{LISTED}; a deployment's error in a public issue shows it, with its code",
     hint="Open the board's path directly, or run the function in a container.",
 )
 def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
@@ -114,7 +128,13 @@ def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
             yield _fault(a, message, values=values)
 
 
-@rule("secret-permission", source="secrets.md", hint="Leave Permission out, or say ro.")
+@rule(
+    "secret-permission",
+    condition="sourced",
+    timing="inferred",
+    source="secrets.md",
+    hint="Leave Permission out, or say ro.",
+)
 def secret_permission(case: Case) -> Iterator[Fault]:
     """A secret can only be read."""
     for a in case.secrets:
@@ -125,6 +145,8 @@ def secret_permission(case: Case) -> Iterator[Fault]:
 
 @rule(
     "permission-default",
+    condition="ours",
+    timing="ours",
     severity="note",
     source="silent: the model makes Permission optional, the console always sets it; here it means ro",
     hint="Say ro or rw.",
@@ -137,7 +159,14 @@ def permission_default(case: Case) -> Iterator[Fault]:
             yield _fault(a, message)
 
 
-@rule("group-owner-ignored", severity="warning", source=LOCAL, hint="Set one of the two.")
+@rule(
+    "group-owner-ignored",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    source=LOCAL,
+    hint="Set one of the two.",
+)
 def group_owner_ignored(case: Case) -> Iterator[Fault]:
     """With AutoAddGroupOwner, the GroupOwner of a device or volume is ignored."""
     for resource in case.group.resources:
@@ -152,7 +181,14 @@ def group_owner_ignored(case: Case) -> Iterator[Fault]:
                 yield Fault(path=path, message=message, resource=resource.id)
 
 
-@rule("mount-hidden", severity="warning", phase="run", source="ours: V1's guide is silent for containers")
+@rule(
+    "mount-hidden",
+    condition="ours",
+    timing="ours",
+    severity="warning",
+    phase="run",
+    source="ours: V1's guide is silent for containers",
+)
 def mount_hidden(case: Case) -> Iterator[Fault]:
     """Two resources at one place of a container: one hides the other."""
     taken: dict[tuple[int, str], Resource] = {}
@@ -169,6 +205,8 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
 
 @rule(
     "reserved-destination",
+    condition="ours",
+    timing="ours",
     severity="warning",
     phase="run",
     source="ours: what V1 itself mounts there; what it did with such a destination is not known",

@@ -26,6 +26,8 @@ _PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2
 
 @board_rule(
     "accounts",
+    condition="sourced",
+    timing="sourced",
     aws_text="unable to load the group file downloaded: could not find UID based on user name, userName: <user>: user: "
     "unknown user <user>.",
     source="gg-troubleshooting.md",
@@ -41,6 +43,8 @@ def accounts(case: Case, _facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "ml-unsupported",
+    condition="sourced",
+    timing="ours",
     source="what-is-gg.md (1.9.2); the form of the refusal is this project's",
     unsupported=True,
 )
@@ -55,6 +59,8 @@ def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "stream-manager-unsupported",
+    condition="sourced",
+    timing="ours",
     source="stream-manager.md; the form of the refusal is this project's",
     unsupported=True,
 )
@@ -68,6 +74,8 @@ def stream_manager_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "docker-unsupported",
+    condition="sourced",
+    timing="ours",
     source="docker-app-connector.md; the form of the refusal is this project's",
     unsupported=True,
 )
@@ -79,7 +87,13 @@ def docker_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
-@board_rule("platform-version", source="what-is-gg.md (platforms by version)", unsupported=True)
+@board_rule(
+    "platform-version",
+    condition="sourced",
+    timing="inferred",
+    source="what-is-gg.md (platforms by version)",
+    unsupported=True,
+)
 def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The core exists for the board: armv6l came with GGC 1.9.3, OpenWrt with 1.9.2."""
     floor = _PLATFORMS.get((facts.architecture, facts.operating_system))
@@ -88,7 +102,14 @@ def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
         yield Fault(path="$", message=f"{facts.operating_system} on {facts.architecture} needs GGC {needed}")
 
 
-@board_rule("board-memory", severity="warning", phase="run", source="what-is-gg.md (requirements)")
+@board_rule(
+    "board-memory",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    phase="run",
+    source="what-is-gg.md (requirements)",
+)
 def memory(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The core needs 128 MB of memory, and a function no more than the board has."""
     if 0 < facts.memory_kib < _MIN_MEMORY_KIB:
@@ -101,7 +122,12 @@ def memory(case: Case, facts: HostFacts) -> Iterator[Fault]:
             yield Fault(path=path, message=message, function=function.id)
 
 
-@board_rule("group-exists", source="inferred: the API says 'an existing Linux OS group'")
+@board_rule(
+    "group-exists",
+    condition="inferred",
+    timing="inferred",
+    source="inferred: the API says 'an existing Linux OS group'",
+)
 def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """Every group that a resource names exists on the board; what V1 did otherwise is not known."""
     for resource, path, name in _group_names(case):
@@ -121,6 +147,8 @@ def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "gid-without-group",
+    condition="sourced",
+    timing="ours",
     severity="warning",
     source="botocore greengrass 2017-06-07: 'an existing Linux OS group name or GID'; what V1 did is not known",
     hint="Another image of the same board may give this GID to a group that you do not mean.",
@@ -139,6 +167,8 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "source-exists",
+    condition="sourced",
+    timing="sourced",
     aws_text="file doesn't exist",
     source=f"aws-greengrass-provisioner (fragment of the core's message); {LOCAL}",
     hint="It must be there before the deployment.",
@@ -157,17 +187,19 @@ def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
         )
 
 
-@board_rule("device-type", source=LOCAL)
+@board_rule("device-type", condition="sourced", timing="inferred", source=LOCAL)
 def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A device resource's source is a character or block device."""
     for resource, data in case.devices():
         node = facts.paths.get(data.source_path)
-        if node is not None and node.type not in ("char", "block", "link"):
+        if node is not None and node.type not in ("char", "block", "link", "directory"):
             message = f"resource {resource.id}: {data.source_path} is a {node.type}, not a character or block device"
             yield Fault(path=f"{resource.data_path}.SourcePath", message=message, resource=resource.id)
 
 
-@board_rule("destination-exists", severity="warning", source="lra-console.md", phase="run")
+@board_rule(
+    "destination-exists", condition="sourced", timing="ours", severity="warning", source="lra-console.md", phase="run"
+)
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """AWS's console tutorial wants a volume's destination to exist on the board as well."""
     for resource, data in case.volumes():
@@ -178,6 +210,8 @@ def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @board_rule(
     "root-functions",
+    condition="sourced",
+    timing="sourced",
     aws_text="<list-of-function-arns> are configured to run as root but Greengrass is not configured to run Lambda "
     "functions with root permissions.",
     source="gg-troubleshooting.md",

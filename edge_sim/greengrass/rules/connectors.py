@@ -51,7 +51,12 @@ def instances(case: Case) -> Iterator[Instance]:
         )
 
 
-@rule("connector-unknown", source=f"{_PAGES} (June 2023); the refusal is inferred")
+@rule(
+    "connector-unknown",
+    condition="inferred",
+    timing="inferred",
+    source=f"{_PAGES} (June 2023); the refusal is inferred",
+)
 def unknown(case: Case) -> Iterator[Fault]:
     """A connector is one that AWS provided, in a version that it had."""
     for path, entry in entries(case, "Connectors"):
@@ -72,6 +77,8 @@ def unknown(case: Case) -> Iterator[Fault]:
 
 @rule(
     "connector-name-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source="modbus-tcp-connector.md: ModbusTCPConnector in its table of versions, ModbusTCP in its example",
 )
@@ -84,7 +91,12 @@ def disputed_names(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
-@rule("connector-once", source="connectors.md: a group holds one configured instance of a connector")
+@rule(
+    "connector-once",
+    condition="sourced",
+    timing="inferred",
+    source="connectors.md: a group holds one configured instance of a connector",
+)
 def once(case: Case) -> Iterator[Fault]:
     """A group holds each connector once."""
     first: dict[str, str] = {}
@@ -95,7 +107,12 @@ def once(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
-@rule("connector-parameter-missing", source=f"{_PAGES} (Required: true); the refusal is inferred")
+@rule(
+    "connector-parameter-missing",
+    condition="sourced",
+    timing="inferred",
+    source=f"{_PAGES} (Required: true); the refusal is inferred",
+)
 def missing_parameters(case: Case) -> Iterator[Fault]:
     """A connector has every parameter that its version requires."""
     for instance in instances(case):
@@ -109,6 +126,8 @@ def missing_parameters(case: Case) -> Iterator[Fault]:
 
 @rule(
     "connector-parameter-unknown",
+    condition="sourced",
+    timing="ours",
     severity="warning",
     source=f"{_PAGES}; what V1 did with a parameter that they do not name is not known",
 )
@@ -127,7 +146,12 @@ def unknown_parameters(case: Case) -> Iterator[Fault]:
                 )
 
 
-@rule("connector-resource", source=f"{_PAGES} (…-ResourceId: the Id of a resource); the refusal is inferred")
+@rule(
+    "connector-resource",
+    condition="sourced",
+    timing="inferred",
+    source=f"{_PAGES} (…-ResourceId: the Id of a resource); the refusal is inferred",
+)
 def resources(case: Case) -> Iterator[Fault]:
     """The resource that a connector's parameter names is in the group."""
     for instance in () if case.partial else instances(case):
@@ -140,7 +164,12 @@ def resources(case: Case) -> Iterator[Fault]:
 
 
 @rule(
-    "connector-core-version", source=f"{_PAGES} (requirements); the refusal is inferred", since="1.7", unsupported=True
+    "connector-core-version",
+    condition="sourced",
+    timing="inferred",
+    source=f"{_PAGES} (requirements); the refusal is inferred",
+    since="1.7",
+    unsupported=True,
 )
 def core_versions(case: Case) -> Iterator[Fault]:
     """A connector's version runs on the core: most need GGC 1.7 or 1.9.3, some 1.10 or 1.10.2."""
@@ -156,6 +185,8 @@ def core_versions(case: Case) -> Iterator[Fault]:
 
 @rule(
     "connector-no-container",
+    condition="sourced",
+    timing="inferred",
     source="connectors.md (requirements), connectors-list.md; how V1 refused is not known",
     hint="The group's default isolation mode does not apply to connectors, but they must run without a container then.",
 )
@@ -178,7 +209,12 @@ def no_container(case: Case) -> Iterator[Fault]:
         yield Fault(path=instance.path, message=message)
 
 
-@rule("connector-stream-manager", source=f"{_PAGES} (requirements); the refusal is inferred")
+@rule(
+    "connector-stream-manager",
+    condition="sourced",
+    timing="inferred",
+    source=f"{_PAGES} (requirements); the refusal is inferred",
+)
 def stream_manager(case: Case) -> Iterator[Fault]:
     """A connector that exports through stream manager has it in its group."""
     if any(STREAM_MANAGER.fullmatch(function.arn) for function in case.group.functions) or not case.group.functions:
@@ -195,6 +231,8 @@ def stream_manager(case: Case) -> Iterator[Fault]:
 
 @rule(
     "connector-not-judged",
+    condition="ours",
+    timing="ours",
     severity="note",
     phase="run",
     source="ours: connectors are AWS's code, and not run here",

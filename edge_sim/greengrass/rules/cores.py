@@ -13,6 +13,8 @@ MAX_THING_NAME_BYTES = 124
 
 @rule(
     "core-missing",
+    condition="sourced",
+    timing="sourced",
     severity="note",
     source="moto greengrass models (copied from the service): MissingCoreException",
     aws_text="You need a Greengrass Core in this Group before you can deploy.",
@@ -24,7 +26,7 @@ def missing(case: Case) -> Iterator[Fault]:
         yield Fault(path="$.Cores", message="there is no core definition here; a deployment needs one")
 
 
-@rule("core-thing-name", source="AWS General Reference, Greengrass V1 quotas")
+@rule("core-thing-name", condition="sourced", timing="inferred", source="AWS General Reference, Greengrass V1 quotas")
 def thing_name(case: Case) -> Iterator[Fault]:
     """The name of a core's thing has at most 124 bytes of UTF-8."""
     core = case.group.core

@@ -15,7 +15,7 @@ from edge_sim.greengrass.rules.models import MAX_GID
 from edge_sim.greengrass.rules.paths import CONTROL
 from edge_sim.greengrass.rules.resources import IDENTIFIER
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
-from edge_sim.greengrass.rules.system import TROUBLE, is_system
+from edge_sim.greengrass.rules.system import LISTED, is_system
 
 CONFIG = "lambda-group-config.md"
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
@@ -27,7 +27,7 @@ _SMALL_KB = 4 * 1024
 _MAX_INTEGER = 2**31 - 1
 
 
-@rule("function-identifier", source="botocore greengrass 2017-06-07")
+@rule("function-identifier", condition="sourced", timing="ours", source="botocore greengrass 2017-06-07")
 def identifiers(case: Case) -> Iterator[Fault]:
     """A function's Id has 1 to 128 letters, digits, colons, underscores or hyphens."""
     for function in case.group.functions:
@@ -35,7 +35,7 @@ def identifiers(case: Case) -> Iterator[Fault]:
             yield _fault(function, f"function {function.id!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]", ".Id")
 
 
-@rule("function-id-unique", source="botocore greengrass 2017-06-07")
+@rule("function-id-unique", condition="sourced", timing="ours", source="botocore greengrass 2017-06-07")
 def unique_ids(case: Case) -> Iterator[Fault]:
     """A function's Id is unique in the version."""
     first: dict[str, Function] = {}
@@ -47,6 +47,8 @@ def unique_ids(case: Case) -> Iterator[Fault]:
 
 @rule(
     "function-arn-shared",
+    condition="ours",
+    timing="ours",
     severity="warning",
     source="ours: what V1 did is not known; it named the directory of a function's code by its ARN",
     hint="Here they share the code, and calls and messages to the ARN reach the last of them. Make an alias for each.",
@@ -61,7 +63,7 @@ def shared_arns(case: Case) -> Iterator[Fault]:
             yield _fault(function, message, ".FunctionArn")
 
 
-@rule("function-total", source="AWS General Reference, Greengrass V1 quotas")
+@rule("function-total", condition="sourced", timing="inferred", source="AWS General Reference, Greengrass V1 quotas")
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 functions (setting: functions-per-group)."""
     count, allowed = len(case.group.functions), case.settings.limits.functions_per_group
@@ -71,6 +73,8 @@ def total(case: Case) -> Iterator[Fault]:
 
 @rule(
     "function-version",
+    condition="sourced",
+    timing="inferred",
     source=f"{CONFIG} and lambda-functions.md; V1's text is not known",
     hint="Publish a version, or make an alias, and name it: …:function:NAME:VERSION.",
 )
@@ -91,6 +95,8 @@ def qualified(case: Case) -> Iterator[Fault]:
 
 @rule(
     "environment-key",
+    condition="sourced",
+    timing="sourced",
     phase="create",
     aws_text="The functions definition is invalid or corrupted. (ErrorDetails: [Invalid environment key name])",
     source="aws-greengrass-provisioner issue 637 (for a hyphen; which names pass is inferred)",
@@ -107,6 +113,8 @@ def environment_keys(case: Case) -> Iterator[Fault]:
 
 @rule(
     "control-character",
+    condition="inferred",
+    timing="inferred",
     phase="run",
     source="inferred: the kernel's execve(2) takes no NUL; that Executable has no other control character is ours",
     hint="A variable may hold what the kernel takes, such as the line ends of a certificate.",
@@ -128,7 +136,7 @@ def control_characters(case: Case) -> Iterator[Fault]:
             yield Fault(path=path, message=message, function=function.id)
 
 
-@rule("encoding-type", source=f"botocore greengrass 2017-06-07; {CONFIG}")
+@rule("encoding-type", condition="sourced", timing="inferred", source=f"botocore greengrass 2017-06-07; {CONFIG}")
 def encoding_type(case: Case) -> Iterator[Fault]:
     """EncodingType is json or binary."""
     for function in case.group.functions:
@@ -139,6 +147,8 @@ def encoding_type(case: Case) -> Iterator[Fault]:
 
 @rule(
     "executable-arn",
+    condition="sourced",
+    timing="ours",
     severity="warning",
     source="lambda-functions.md: it is the Runtime that the Lambda function is created with; what V1 did is not known",
     hint="Name the Lambda function's own version or alias: …:function:NAME:VERSION.",
@@ -151,7 +161,12 @@ def executable_arns(case: Case) -> Iterator[Fault]:
             yield _fault(function, message, ".FunctionArn")
 
 
-@rule("executable-encoding", source=f"{CONFIG}; the form of the refusal is not known")
+@rule(
+    "executable-encoding",
+    condition="sourced",
+    timing="inferred",
+    source=f"{CONFIG}; the form of the refusal is not known",
+)
 def executables(case: Case) -> Iterator[Fault]:
     """A native executable is called with binary input."""
     for function in case.group.functions:
@@ -162,9 +177,11 @@ def executables(case: Case) -> Iterator[Fault]:
 
 @rule(
     "memory-size",
+    condition="sourced",
+    timing="inferred",
     aws_text="MemorySize configuration for function with arn <function-arn> is <required|not allowed> in "
     "IsolationMode=<isolation-mode>.",
-    source=TROUBLE,
+    source=f"{LISTED}; refused with the deployment here, as the sibling about resource types was",
 )
 def memory_size(case: Case) -> Iterator[Fault]:
     """MemorySize is required in a container and forbidden outside; of system functions see the note."""
@@ -184,6 +201,8 @@ def memory_size(case: Case) -> Iterator[Fault]:
 
 @rule(
     "function-numbers",
+    condition="inferred",
+    timing="ours",
     source="botocore greengrass 2017-06-07 (integers, of 32 bits); what is too small is ours: how V1 refused is not "
     "known, a Timeout of 0 is the default of 3 s here",
 )
@@ -205,6 +224,8 @@ def numbers(case: Case) -> Iterator[Fault]:
 
 @rule(
     "memory-size-unit",
+    condition="ours",
+    timing="ours",
     severity="warning",
     phase="run",
     source=f"botocore greengrass 2017-06-07 (in KB); the console's default is 16 MB ({CONFIG}); the bound is ours",
@@ -221,9 +242,12 @@ def memory_unit(case: Case) -> Iterator[Fault]:
 
 @rule(
     "access-sysfs",
+    condition="sourced",
+    timing="inferred",
     aws_text="Access Sysfs configuration for function with arn <function-arn> is not allowed in "
     "IsolationMode=NoContainer.",
-    source=f"{TROUBLE}: true is refused, an explicit false is not",
+    source=f"{LISTED}: true is refused, an explicit false is not; refused with the deployment here, as the sibling "
+    "about resource types was",
     hint="Without container the function sees the board's /sys anyway.",
 )
 def access_sysfs(case: Case) -> Iterator[Fault]:
@@ -234,7 +258,12 @@ def access_sysfs(case: Case) -> Iterator[Fault]:
             yield _environment(function, "AccessSysfs", message)
 
 
-@rule("run-as-range", source="ours: how V1 refused is not known; UIDs of the kernel, chown(2)")
+@rule(
+    "run-as-range",
+    condition="ours",
+    timing="ours",
+    source="ours: how V1 refused is not known; UIDs of the kernel, chown(2)",
+)
 def run_as_range(case: Case) -> Iterator[Fault]:
     """RunAs names a UID and a GID that Linux has."""
     for path, who, run_as in _run_as(case):
@@ -245,6 +274,8 @@ def run_as_range(case: Case) -> Iterator[Fault]:
 
 @rule(
     "root-in-container-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source=f"botocore greengrass 2017-06-07: root needs NoContainer; {CONFIG} names no such condition",
     hint="NoContainer satisfies both pages.",

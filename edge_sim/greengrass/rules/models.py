@@ -21,6 +21,8 @@ MAX_GID = 2**32 - 2
 
 @rule(
     "model-owner",
+    condition="sourced",
+    timing="inferred",
     aws_text="InvalidMLModelOwner - GroupOwnerSetting is provided in ML model resource, but GroupOwner or "
     "GroupPermission is not present",
     source=_PAGES,
@@ -42,6 +44,8 @@ def owner_is_whole(case: Case) -> Iterator[Fault]:
 
 @rule(
     "group-owner-range",
+    condition="ours",
+    timing="ours",
     source="ours: how V1 refused is not known; GIDs of the kernel, chown(2)",
     since="1.10",
 )
@@ -55,6 +59,8 @@ def owner_range(case: Case) -> Iterator[Fault]:
 
 @rule(
     "group-owner-root",
+    condition="ours",
+    timing="ours",
     source="ours: what V1 did is not known; every function with the model would be in that group",
     since="1.10",
     hint="Name a group of its own, or leave OwnerSetting out: then only containerised functions see the model.",
@@ -67,7 +73,13 @@ def owner_is_not_root(case: Case) -> Iterator[Fault]:
             yield _fault(resource, message, "GroupOwner")
 
 
-@rule("group-owner-gid", source=f"{ML} (GID); botocore says name or GID", since="1.10")
+@rule(
+    "group-owner-gid",
+    condition="sourced",
+    timing="inferred",
+    source=f"{ML} (GID); botocore says name or GID",
+    since="1.10",
+)
 def owner_is_gid(case: Case) -> Iterator[Fault]:
     """With the setting --gid-only, a model's GroupOwner is a GID, as the developer guide says."""
     for resource, owner in _named(case) if case.settings.gid_only else ():
@@ -78,6 +90,8 @@ def owner_is_gid(case: Case) -> Iterator[Fault]:
 
 @rule(
     "group-owner-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source=f"botocore greengrass 2017-06-07: group name or GID; {ML} and the console: GID",
     since="1.10",
@@ -95,6 +109,8 @@ def owner_disputed(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-no-container-permission",
+    condition="sourced",
+    timing="inferred",
     aws_text="NoContainer function cannot configure permission when attaching Machine Learning resources. "
     "<function-arn> refers to Machine Learnin resource <resource-id> with permission <ro/rw> in resource access "
     "policy.",
@@ -122,6 +138,8 @@ def no_container_permission(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-permission-missing",
+    condition="sourced",
+    timing="inferred",
     aws_text="Function <function-arn> refers to Machine Learning resource <resource-id> with missing permission in "
     "both ResourceAccessPolicy and resource OwnerSetting.",
     source=_PAGES,
@@ -145,6 +163,8 @@ def permission_somewhere(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-permission-exceeds-owner",
+    condition="sourced",
+    timing="inferred",
     aws_text='Function <function-arn> refers to Machine Learning resource <resource-id> with permission \\"rw\\", '
     'while resource owner setting GroupPermission only allows \\"ro\\".',
     source=_PAGES,
@@ -167,6 +187,9 @@ def permission_within_owner(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-shared-owner",
+    condition="sourced",
+    timing="sourced",
+    text="inferred",
     aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
     source=f"{ML}: attached to one model of a group, attached to all; the text is the sibling's",
     since="1.10",

@@ -22,7 +22,7 @@ _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
 
 
-@rule("model-package", source="ml-inference.md")
+@rule("model-package", condition="sourced", timing="inferred", source="ml-inference.md")
 def package(case: Case) -> Iterator[Fault]:
     """An S3 model is a .tar.gz or .zip package at s3://bucket/key."""
     for resource, uri, bucket, key in _s3(case):
@@ -33,6 +33,8 @@ def package(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-uri-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="warning",
     source="CloudFormation's reference (…::ResourceDefinition) writes http://BUCKET.s3.amazonaws.com/KEY; "
     "access-ml-resources.md s3://…; whether V1 took the former is not known",
@@ -45,7 +47,7 @@ def address(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "S3Uri", f"resource {resource.id}: S3Uri {uri!r} is an http address")
 
 
-@rule("model-bucket", source="ml-inference.md")
+@rule("model-bucket", condition="sourced", timing="inferred", source="ml-inference.md")
 def bucket_name(case: Case) -> Iterator[Fault]:
     """The name of a model's bucket has no period."""
     for resource, _, bucket, _ in _s3(case):
@@ -56,6 +58,8 @@ def bucket_name(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-bucket-policy",
+    condition="sourced",
+    timing="sourced",
     severity="note",
     source="ml-inference.md; the managed policy AWSGreengrassResourceAccessRolePolicy",
     hint="Give the Greengrass service role s3:GetObject on that bucket.",
@@ -68,7 +72,7 @@ def bucket_policy(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "S3Uri", message)
 
 
-@rule("training-job", source="ml-inference.md; botocore greengrass 2017-06-07")
+@rule("training-job", condition="sourced", timing="inferred", source="ml-inference.md; botocore greengrass 2017-06-07")
 def training_job(case: Case) -> Iterator[Fault]:
     """A SageMaker model names a training job by its ARN."""
     for resource in case.group.resources:
@@ -78,7 +82,7 @@ def training_job(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "SageMakerJobArn", message)
 
 
-@rule("model-destination-unique", source=_PROVISIONER)
+@rule("model-destination-unique", condition="sourced", timing="inferred", source=_PROVISIONER)
 def one_destination_each(case: Case) -> Iterator[Fault]:
     """Two models of the same kind that one function is attached to may not have the same destination."""
     for before, resource, function in _same_destination(case):
@@ -88,6 +92,8 @@ def one_destination_each(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-destination-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="warning",
     source=f"{_PROVISIONER}; the template of aws-samples/aws-greengrass-ml-deployment-sample has such models, "
     "each of a function of its own",
@@ -102,6 +108,8 @@ def destination_disputed(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-nested-destination",
+    condition="sourced",
+    timing="inferred",
     aws_text="NoContainer Function <function-arn> refers to resources of nested destination path.",
     source="gg-troubleshooting.md; access-ml-resources.md",
     since="1.10",
@@ -126,7 +134,7 @@ def nested_destinations(case: Case) -> Iterator[Fault]:
             )
 
 
-@rule("secret-arn", source="secrets.md; botocore greengrass 2017-06-07")
+@rule("secret-arn", condition="sourced", timing="inferred", source="secrets.md; botocore greengrass 2017-06-07")
 def secret_arn(case: Case) -> Iterator[Fault]:
     """A secret resource names its secret by ARN."""
     for resource, arn in _secrets(case):
@@ -134,7 +142,7 @@ def secret_arn(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "ARN", f"resource {resource.id}: {arn!r} is not the ARN of a secret")
 
 
-@rule("duplicate-secret", source=_PROVISIONER)
+@rule("duplicate-secret", condition="sourced", timing="inferred", source=_PROVISIONER)
 def duplicate_secrets(case: Case) -> Iterator[Fault]:
     """A secret may be referenced once in a group."""
     first: dict[str, Resource] = {}
@@ -147,6 +155,8 @@ def duplicate_secrets(case: Case) -> Iterator[Fault]:
 
 @rule(
     "secret-name-policy",
+    condition="sourced",
+    timing="sourced",
     severity="note",
     source="secrets.md (the default policy of the service role)",
     hint="Give the Greengrass service role secretsmanager:GetSecretValue on that secret.",
@@ -162,6 +172,8 @@ def secret_policy(case: Case) -> Iterator[Fault]:
 
 @rule(
     "secret-current",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source="secrets.md",
 )

@@ -17,6 +17,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 LOCAL = "access-local-resources.md"
 CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_USB = "/dev/bus/usb"
 _NAME_MAX, _PATH_MAX = 255, 4095
 _CORE = HostFacts(architecture="", operating_system="")
 """Any core: what is asked of it is where Greengrass lies unless somebody moved it."""
@@ -31,6 +32,8 @@ _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
 
 @rule(
     "absolute-path",
+    condition="sourced",
+    timing="inferred",
     source=f"{LOCAL}; '.', '..', '//' and control characters are this project's refusal, but for NUL, which no path of "
     "the kernel's holds",
     hint="Write the whole path from /, as it is on the board.",
@@ -50,6 +53,8 @@ def absolute(case: Case) -> Iterator[Fault]:
 
 @rule(
     "path-too-long",
+    condition="inferred",
+    timing="inferred",
     source="path_resolution(7): NAME_MAX and PATH_MAX of the kernel; that no core could use such a path is inferred",
     hint="Shorten it.",
 )
@@ -76,6 +81,8 @@ def too_long(case: Case) -> Iterator[Fault]:
 
 @rule(
     "device-outside-dev",
+    condition="sourced",
+    timing="sourced",
     phase="create",
     aws_text="The resources definition is invalid. (ErrorDetails: [Device resource path should begin with /dev, but "
     "got: <path>])",
@@ -92,6 +99,8 @@ def device_outside_dev(case: Case) -> Iterator[Fault]:
 
 @rule(
     "device-path",
+    condition="sourced",
+    timing="inferred",
     source=f"{LOCAL}; the service let it pass, that the core did not is inferred",
     hint="Name the device's own node, such as /dev/ttyAMA0.",
 )
@@ -103,7 +112,28 @@ def device_path(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "SourcePath", message)
 
 
-@rule("duplicate-device", source="aws-greengrass-provisioner (what the service will not accept); its issue 448")
+@rule(
+    "device-directory-disputed",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    source=f"{LOCAL}: only character or block devices are allowed; the same page gives {_USB} as an example",
+    hint="Name the device itself, such as /dev/bus/usb/001/004 or /dev/ttyUSB0.",
+)
+def device_directories(case: Case) -> Iterator[Fault]:
+    """A device's source is no directory, by the developer guide's rule; its own example /dev/bus/usb is one."""
+    for resource, data in case.devices():
+        node = case.facts.paths.get(data.source_path) if case.facts else None
+        if data.source_path == _USB or (node is not None and node.type == "directory"):
+            yield _fault(resource, "SourcePath", f"resource {resource.id}: {data.source_path} is a directory")
+
+
+@rule(
+    "duplicate-device",
+    condition="sourced",
+    timing="inferred",
+    source="aws-greengrass-provisioner (what the service will not accept); its issue 448",
+)
 def duplicate_devices(case: Case) -> Iterator[Fault]:
     """Two device resources may not name the same path."""
     first: dict[str, Resource] = {}
@@ -114,7 +144,13 @@ def duplicate_devices(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "SourcePath", message)
 
 
-@rule("shm-device", source=LOCAL, hint="Make it a LocalVolumeResourceData, attached with permission rw.")
+@rule(
+    "shm-device",
+    condition="sourced",
+    timing="inferred",
+    source=LOCAL,
+    hint="Make it a LocalVolumeResourceData, attached with permission rw.",
+)
 def shm_device(case: Case) -> Iterator[Fault]:
     """/dev/shm is a volume, never a device."""
     for resource, data in case.devices():
@@ -125,6 +161,8 @@ def shm_device(case: Case) -> Iterator[Fault]:
 
 @rule(
     "volume-under-sys",
+    condition="sourced",
+    timing="sourced",
     phase="create",
     aws_text="The resources definition is invalid. (ErrorDetails: [Accessing /sys is prohibited])",
     source=_MOTO,
@@ -137,6 +175,8 @@ def volume_under_sys(case: Case) -> Iterator[Fault]:
 
 @rule(
     "volume-under-dev",
+    condition="sourced",
+    timing="inferred",
     source=f"{LOCAL}; how V1 refused is not known",
     hint="A character or block device is a LocalDeviceResourceData.",
 )
@@ -147,6 +187,8 @@ def volume_under_dev(case: Case) -> Iterator[Fault]:
 
 @rule(
     "volume-under-var",
+    condition="sourced",
+    timing="sourced",
     phase="run",
     aws_text=_MOUNT.replace("<errno>", "invalid argument"),
     source=f"lra-cli.md (the text, for /var/run); {LOCAL} (all of /var)",
@@ -157,7 +199,12 @@ def volume_under_var(case: Case) -> Iterator[Fault]:
     yield from _sources_below(case, "/var")
 
 
-@rule("volume-destinations", source="aws-greengrass-provisioner (what the service will not accept)")
+@rule(
+    "volume-destinations",
+    condition="sourced",
+    timing="inferred",
+    source="aws-greengrass-provisioner (what the service will not accept)",
+)
 def volume_destinations(case: Case) -> Iterator[Fault]:
     """One volume source may not have two destinations; identical pairs are allowed."""
     first: dict[str, tuple[Resource, str]] = {}
@@ -171,7 +218,7 @@ def volume_destinations(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "DestinationPath", message)
 
 
-@rule("proc-destination", source=LOCAL, hint="Use a path such as /host-proc.")
+@rule("proc-destination", condition="sourced", timing="inferred", source=LOCAL, hint="Use a path such as /host-proc.")
 def proc_destination(case: Case) -> Iterator[Fault]:
     """A volume from /proc needs a destination outside /proc."""
     for resource, data in case.volumes():
@@ -180,7 +227,7 @@ def proc_destination(case: Case) -> Iterator[Fault]:
             yield _fault(resource, "DestinationPath", message)
 
 
-@rule("proc-read-only", source=LOCAL)
+@rule("proc-read-only", condition="sourced", timing="inferred", source=LOCAL)
 def proc_read_only(case: Case) -> Iterator[Fault]:
     """A volume from /proc can only be attached with permission ro."""
     yield from _attached_wrongly(case, "/proc", "rw", "a volume from /proc can only be attached with permission ro")
@@ -188,6 +235,8 @@ def proc_read_only(case: Case) -> Iterator[Fault]:
 
 @rule(
     "shm-read-write",
+    condition="sourced",
+    timing="sourced",
     phase="run",
     aws_text=_MOUNT.replace("<errno>", "operation not permitted"),
     source=f"lra-cli.md (the container does not start); {LOCAL}",
@@ -251,6 +300,7 @@ RULES: tuple[Rule, ...] = (
     too_long,
     device_outside_dev,
     device_path,
+    device_directories,
     duplicate_devices,
     shm_device,
     volume_under_sys,

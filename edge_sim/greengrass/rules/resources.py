@@ -14,7 +14,7 @@ IDENTIFIER = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 LRA = "lra-cli.md"
 
 
-@rule("resource-identifier", source="lra-cli.md; botocore greengrass 2017-06-07")
+@rule("resource-identifier", condition="sourced", timing="ours", source="lra-cli.md; botocore greengrass 2017-06-07")
 def identifiers(case: Case) -> Iterator[Fault]:
     """A resource's Id and Name have 1 to 128 letters, digits, colons, underscores or hyphens."""
     for resource in case.group.resources:
@@ -24,7 +24,7 @@ def identifiers(case: Case) -> Iterator[Fault]:
                 yield Fault(path=f"{resource.path}.{what}", message=message, resource=resource.id)
 
 
-@rule("resource-id-unique", source=LRA)
+@rule("resource-id-unique", condition="sourced", timing="ours", source=LRA)
 def unique_ids(case: Case) -> Iterator[Fault]:
     """A resource's Id is unique in the group."""
     for resource, first in doubled(case.group.resources):
@@ -37,6 +37,8 @@ def unique_ids(case: Case) -> Iterator[Fault]:
 
 @rule(
     "resource-name-unique",
+    condition="sourced",
+    timing="ours",
     severity="warning",
     source="botocore greengrass 2017-06-07: must be unique within a group; lra-cli.md says so of the Id only",
     hint="Give each resource a name of its own.",
@@ -51,7 +53,12 @@ def unique_names(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{resource.path}.Name", message=message, resource=resource.id)
 
 
-@rule("resource-total", source="AWS General Reference, Greengrass V1 quotas (200); lra-cli.md says 50")
+@rule(
+    "resource-total",
+    condition="sourced",
+    timing="inferred",
+    source="AWS General Reference, Greengrass V1 quotas (200); lra-cli.md says 50",
+)
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 resources (setting: resources-per-group)."""
     count, allowed = len(case.group.resources), case.settings.limits.resources_per_group
@@ -61,6 +68,8 @@ def total(case: Case) -> Iterator[Fault]:
 
 @rule(
     "resource-total-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source="AWS General Reference, Greengrass V1 quotas: 200; lra-cli.md: 50",
     hint="--limit resources-per-group=50 holds the definition to the smaller number.",
@@ -73,7 +82,7 @@ def total_disputed(case: Case) -> Iterator[Fault]:
         yield Fault(path="$.Resources", message=message)
 
 
-@rule("unused-resource", severity="note", source="ours: nothing refuses it")
+@rule("unused-resource", condition="ours", timing="ours", severity="note", source="ours: nothing refuses it")
 def unused(case: Case) -> Iterator[Fault]:
     """A resource that no function is attached to, and no connector names, can be opened by none."""
     used = frozenset().union(*case.attached_ids, _of_connectors(case))

@@ -22,6 +22,8 @@ _ANY_BOARD = HostFacts(architecture="", operating_system="")
 
 @board_rule(
     "local-access",
+    condition="sourced",
+    timing="sourced",
     aws_text="unable to load the group file downloaded: resource access policy is invalid, functionArn: "
     "<function-arn>, resource: <path>: user or group doesn't have permission on the file, userId: <uid>, userGroupId: "
     "[<gids>], access: <ro/rw>, filePath: <path>",
@@ -44,6 +46,8 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 @rule(
     "shared-group",
+    condition="sourced",
+    timing="sourced",
     aws_text="Lambda <function-arn> gains access to resource <resource-id> by sharing the same group owner id",
     source=f"{ML} (written to runtime.log)",
     since="1.10",
@@ -65,6 +69,8 @@ def shared_group(case: Case) -> Iterator[Fault]:
 
 @board_rule(
     "shared-local-group",
+    condition="ours",
+    timing="ours",
     severity="warning",
     phase="run",
     source=f"ours: {ML} tells of the group that a function runs as; whether V1 looked at those that a device or "

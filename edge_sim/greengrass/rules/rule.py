@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules.case import Case
@@ -36,6 +37,24 @@ class Fault:
     unknown: bool = False
 
 
+Label = Literal["sourced", "inferred", "ours"]
+"""``sourced``: a page, the service's model or a captured message says so. ``inferred``: the sources fit together only
+so, or a sibling case is documented. ``ours``: AWS is silent, and the project had to decide."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """How well each part of a rule is known: what is wrong, when V1 said so, in which words, with which error code.
+
+    ``code`` is None where there is none: only the cloud's answers and a deployment's ErrorMessage have one.
+    """
+
+    condition: Label
+    timing: Label
+    text: Label
+    code: Label | None = None
+
+
 Check = Callable[[Case], Iterator[Fault]]
 BoardCheck = Callable[[Case, HostFacts], Iterator[Fault]]
 
@@ -45,9 +64,10 @@ class Rule:
     """One entry of the catalogue.
 
     ``since`` and ``until`` are the core's release lines (``1.10``) that the rule holds for, both included.
-    ``board``: it needs a board's facts. ``unsupported``: AWS says that this board or version does not have the
-    feature at all. ``on_core``: the core refused it, not the cloud, though the definition says enough.
-    ``while_reading``: the reader of definitions finds it, ``check`` never does.
+    ``aws_code`` is the error code that V1 was seen to answer with. ``board``: it needs a board's facts.
+    ``unsupported``: AWS says that this board or version does not have the feature at all. ``on_core``: the core
+    refused it, not the cloud, though the definition says enough. ``while_reading``: the reader of definitions finds
+    it, ``check`` never does.
     """
 
     id: str
@@ -55,7 +75,9 @@ class Rule:
     severity: Severity
     phase: Phase
     source: str
+    labels: Labels
     aws_text: str | None = None
+    aws_code: str | None = None
     hint: str | None = None
     since: str | None = None
     until: str | None = None
@@ -103,10 +125,14 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def rule(
     id_: str,
     *,
+    condition: Label,
+    timing: Label,
     source: str,
     severity: Severity = "error",
     phase: Phase = "deploy",
+    text: Label | None = None,
     aws_text: str | None = None,
+    aws_code: str | None = None,
     hint: str | None = None,
     since: str | None = None,
     until: str | None = None,
@@ -122,7 +148,14 @@ def rule(
             severity=severity,
             phase=phase,
             source=source,
+            labels=Labels(
+                condition=condition,
+                timing=timing,
+                text=text or _text(aws_text),
+                code=None if on_core else _code(severity, phase, aws_text, aws_code),
+            ),
             aws_text=aws_text,
+            aws_code=aws_code,
             hint=hint,
             since=since,
             until=until,
@@ -137,6 +170,8 @@ def rule(
 def board_rule(
     id_: str,
     *,
+    condition: Label,
+    timing: Label,
     source: str,
     severity: Severity = "error",
     phase: Phase = "deploy",
@@ -157,6 +192,7 @@ def board_rule(
             severity=severity,
             phase=phase,
             source=source,
+            labels=Labels(condition=condition, timing=timing, text=_text(aws_text)),
             aws_text=aws_text,
             hint=hint,
             board=True,
@@ -171,6 +207,8 @@ def reading_rule(
     id_: str,
     what: str,
     *,
+    condition: Label,
+    timing: Label,
     source: str,
     severity: Severity = "error",
     phase: Phase = "create",
@@ -184,11 +222,28 @@ def reading_rule(
         severity=severity,
         phase=phase,
         source=source,
+        labels=Labels(
+            condition=condition,
+            timing=timing,
+            text=_text(aws_text),
+            code=_code(severity, phase, aws_text, None),
+        ),
         aws_text=aws_text,
         hint=hint,
         while_reading=True,
         check=lambda _: iter(()),
     )
+
+
+def _text(aws_text: str | None) -> Label:
+    return "sourced" if aws_text else "ours"
+
+
+def _code(severity: Severity, phase: Phase, aws_text: str | None, aws_code: str | None) -> Label | None:
+    """What is refused in the cloud has a code: the bare status 400 with AWS's texts at create, else mostly our own."""
+    if aws_code or (phase == "create" and aws_text):
+        return "sourced"
+    return "ours" if severity == "error" and phase != "run" else None
 
 
 def _sentence(doc: str | None) -> str:

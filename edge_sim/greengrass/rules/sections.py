@@ -36,7 +36,7 @@ _TARGET_TEXT = _SOURCE_TEXT.replace("source", "target").replace("Source", "Targe
 _MOTO = f"moto greengrass models (copied from the service); connectors: {_MODEL}"
 
 
-@rule("entry-identifier", source=_MODEL)
+@rule("entry-identifier", condition="sourced", timing="ours", source=_MODEL)
 def identifiers(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector has 1 to 128 of [a-zA-Z0-9:_-]."""
     for member, kind in _KINDS.items():
@@ -46,7 +46,7 @@ def identifiers(case: Case) -> Iterator[Fault]:
                 yield Fault(path=f"{path}.Id", message=f"{kind} {id_!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]")
 
 
-@rule("entry-id-unique", source=_MODEL)
+@rule("entry-id-unique", condition="sourced", timing="ours", source=_MODEL)
 def unique_ids(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector is unique in its version."""
     for member, kind in _KINDS.items():
@@ -57,7 +57,12 @@ def unique_ids(case: Case) -> Iterator[Fault]:
                 yield Fault(path=f"{path}.Id", message=f"{kind} Id {id_!r} is used before, at {before}")
 
 
-@rule("thing-arn", source=f"{_MODEL}; the code THING_CERT_NOT_FOUND_ERROR in aws-cli issue 6141")
+@rule(
+    "thing-arn",
+    condition="sourced",
+    timing="inferred",
+    source=f"{_MODEL}; the code THING_CERT_NOT_FOUND_ERROR in aws-cli issue 6141",
+)
 def things(case: Case) -> Iterator[Fault]:
     """A core or device names its thing and its certificate by their ARNs."""
     forms = {"ThingArn": (_THING, "a thing"), "CertificateArn": (_CERTIFICATE, "a certificate of AWS IoT")}
@@ -70,7 +75,13 @@ def things(case: Case) -> Iterator[Fault]:
                     yield Fault(path=f"{path}.{key}", message=message)
 
 
-@rule("connector-arn", source=f"connectors.md; {_MODEL}", hint="…:greengrass:REGION::/connectors/NAME/versions/NUMBER")
+@rule(
+    "connector-arn",
+    condition="sourced",
+    timing="inferred",
+    source=f"connectors.md; {_MODEL}",
+    hint="…:greengrass:REGION::/connectors/NAME/versions/NUMBER",
+)
 def connector_arns(case: Case) -> Iterator[Fault]:
     """A connector is named by the ARN of one of its versions."""
     for path, entry in entries(case, "Connectors"):
@@ -80,19 +91,19 @@ def connector_arns(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{path}.ConnectorArn", message=message)
 
 
-@rule("device-total", source=_QUOTAS)
+@rule("device-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def devices(case: Case) -> Iterator[Fault]:
     """A group has at most 2500 devices (setting: devices-per-group)."""
     yield from _too_many(case, "Devices", case.settings.limits.devices_per_group)
 
 
-@rule("subscription-total", source=_QUOTAS)
+@rule("subscription-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def subscriptions(case: Case) -> Iterator[Fault]:
     """A group has at most 10000 subscriptions (setting: subscriptions-per-group)."""
     yield from _too_many(case, "Subscriptions", case.settings.limits.subscriptions_per_group)
 
 
-@rule("subscription-cloud-total", source=_QUOTAS)
+@rule("subscription-cloud-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def cloud_subscriptions(case: Case) -> Iterator[Fault]:
     """At most 50 subscriptions of a group have the cloud as their source (setting: cloud-subscriptions-per-group)."""
     count = sum(entry.get("Source") == "cloud" for _, entry in entries(case, "Subscriptions"))
@@ -102,19 +113,19 @@ def cloud_subscriptions(case: Case) -> Iterator[Fault]:
         yield Fault(path="$.Subscriptions", message=message)
 
 
-@rule("subscription-source", phase="create", aws_text=_SOURCE_TEXT, source=_MOTO)
+@rule("subscription-source", condition="sourced", timing="sourced", phase="create", aws_text=_SOURCE_TEXT, source=_MOTO)
 def sources(case: Case) -> Iterator[Fault]:
     """A subscription's source is cloud, GGShadowService, a thing, a connector, or a function with version or alias."""
     yield from _parties(case, "Source")
 
 
-@rule("subscription-target", phase="create", aws_text=_TARGET_TEXT, source=_MOTO)
+@rule("subscription-target", condition="sourced", timing="sourced", phase="create", aws_text=_TARGET_TEXT, source=_MOTO)
 def targets(case: Case) -> Iterator[Fault]:
     """A subscription's target is cloud, GGShadowService, a thing, a connector, or a function with version or alias."""
     yield from _parties(case, "Target")
 
 
-@rule("subscription-subject", source=_QUOTAS)
+@rule("subscription-subject", condition="sourced", timing="inferred", source=_QUOTAS)
 def subjects(case: Case) -> Iterator[Fault]:
     """A subscription's topic has at most 256 bytes of UTF-8 and 7 slashes."""
     for path, entry in entries(case, "Subscriptions"):
@@ -125,7 +136,7 @@ def subjects(case: Case) -> Iterator[Fault]:
             yield Fault(path=f"{path}.Subject", message=message)
 
 
-@rule("subscription-filter", source="MQTT 3.1.1, 4.7; how V1 refused is not known")
+@rule("subscription-filter", condition="inferred", timing="ours", source="MQTT 3.1.1, 4.7; how V1 refused is not known")
 def filters(case: Case) -> Iterator[Fault]:
     """A subscription's topic is one of MQTT's: not empty, + a whole level, # a whole level and the last."""
     for path, entry in entries(case, "Subscriptions"):
@@ -139,6 +150,8 @@ def filters(case: Case) -> Iterator[Fault]:
 
 @rule(
     "subscription-unknown",
+    condition="ours",
+    timing="ours",
     severity="warning",
     source="ours: how V1 took it is not known; what is not in the group sends and gets nothing",
     hint="Name the version or alias that the group's function has, or add what is missing to the group.",

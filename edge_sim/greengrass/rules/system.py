@@ -15,6 +15,7 @@ from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 TROUBLE = "gg-troubleshooting.md"
+LISTED = f"{TROUBLE} (among the issues with creating a group or a function)"
 SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:(?P<name>GG\w+)(:[\w$-]+)?")
 STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
 _SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+)?")
@@ -39,6 +40,8 @@ def is_system(function: Function) -> bool:
 
 @rule(
     "system-function-unknown",
+    condition="inferred",
+    timing="ours",
     severity="warning",
     source="health-check.md lists V1's system functions; that there were no others is inferred",
 )
@@ -55,8 +58,10 @@ def unknown(case: Case) -> Iterator[Fault]:
 
 @rule(
     "system-function-execution",
+    condition="sourced",
+    timing="inferred",
     aws_text="Execution configuration for function with arn <function-arn> is not allowed.",
-    source=TROUBLE,
+    source=f"{LISTED}; refused with the deployment here, as the sibling about resource types was",
     hint="Leave Execution out; the group's DefaultConfig applies to system functions.",
 )
 def execution(case: Case) -> Iterator[Fault]:
@@ -69,6 +74,8 @@ def execution(case: Case) -> Iterator[Fault]:
 
 @rule(
     "system-memory-size-disputed",
+    condition="sourced",
+    timing="inferred",
     severity="note",
     source=f"{TROUBLE}: MemorySize is required in a container and not allowed without; gg-core.md gives its spooler "
     "one whatever the group's default, and a construct of AWS's creates GGStreamManager without",
@@ -85,6 +92,8 @@ def memory_size(case: Case) -> Iterator[Fault]:
 
 @rule(
     "stream-manager-pinned",
+    condition="sourced",
+    timing="inferred",
     source="configure-stream-manager.md: Pinned must be set to true; how V1 refused is not known",
 )
 def pinned(case: Case) -> Iterator[Fault]:
@@ -97,6 +106,8 @@ def pinned(case: Case) -> Iterator[Fault]:
 
 @rule(
     "spool-size",
+    condition="sourced",
+    timing="sourced",
     phase="run",
     aws_text="Spool size should be at least 262144 bytes.",
     source=f"{TROUBLE}; gg-core.md",
@@ -111,7 +122,13 @@ def spool_size(case: Case) -> Iterator[Fault]:
             yield _environment(function, f"Variables.{_SIZE}", message)
 
 
-@rule("spool-setting", phase="run", source="gg-core.md (valid values); what the core did with others is not known")
+@rule(
+    "spool-setting",
+    condition="sourced",
+    timing="ours",
+    phase="run",
+    source="gg-core.md (valid values); what the core did with others is not known",
+)
 def spool_values(case: Case) -> Iterator[Fault]:
     """GGCloudSpooler stores in FileSystem or Memory, and subscribes with AtMostOnce or AtLeastOncePersistent."""
     for function in _spoolers(case):
@@ -122,7 +139,14 @@ def spool_values(case: Case) -> Iterator[Fault]:
                 yield _environment(function, f"Variables.{name}", message)
 
 
-@rule("spool-setting-version", source="gg-core.md; the refusal is inferred", until="1.9", unsupported=True)
+@rule(
+    "spool-setting-version",
+    condition="sourced",
+    timing="inferred",
+    source="gg-core.md; the refusal is inferred",
+    until="1.9",
+    unsupported=True,
+)
 def spool_versions(case: Case) -> Iterator[Fault]:
     """The spooler's size and storage can be set from GGC 1.6 on, the quality of subscriptions from 1.10."""
     for function in _spoolers(case):

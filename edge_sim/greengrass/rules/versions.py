@@ -30,7 +30,14 @@ _RUNTIMES = {
 
 
 def _floor(id_: str, *, until: str, source: str = "what-is-gg.md") -> Callable[[Check], Rule]:
-    return rule(id_, source=f"{source}; the refusal is inferred", until=until, unsupported=True)
+    return rule(
+        id_,
+        condition="sourced",
+        timing="inferred",
+        source=f"{source}; the refusal is inferred",
+        until=until,
+        unsupported=True,
+    )
 
 
 @_floor("local-resources-version", until="1.2")
@@ -120,6 +127,8 @@ def connectors(case: Case) -> Iterator[Fault]:
 
 @rule(
     "runtime-known",
+    condition="sourced",
+    timing="inferred",
     phase="run",
     source="what-is-gg.md, lambda-functions.md; that the function does not start is inferred",
     hint=f"V1 had {', '.join(_RUNTIMES)}, and native executables.",
@@ -133,6 +142,8 @@ def known_runtimes(case: Case) -> Iterator[Fault]:
 
 @rule(
     "runtime-version",
+    condition="sourced",
+    timing="inferred",
     phase="run",
     source="what-is-gg.md, lambda-functions.md; that the function does not start is inferred",
     until="1.10",
@@ -147,6 +158,8 @@ def runtimes(case: Case) -> Iterator[Fault]:
 
 @rule(
     "ml-no-container-version",
+    condition="sourced",
+    timing="sourced",
     aws_text="Function <function-arn> refers to resource of type '<resource-type>' that is not allowed in "
     "IsolationMode='NoContainer'",
     source="gg-troubleshooting.md; a deployment's error in a public issue",
@@ -170,6 +183,8 @@ def models_without_container(case: Case) -> Iterator[Fault]:
 
 @rule(
     "model-permission-required",
+    condition="sourced",
+    timing="inferred",
     source="access-ml-resources.md; the text is not known for these versions",
     until="1.9",
     hint="Say ro or rw in the function's ResourceAccessPolicies.",

@@ -53,6 +53,18 @@ def test_every_rule_can_be_explained() -> None:
         assert rule.what in run(rule.id)
 
 
+def test_each_part_of_a_rule_is_labelled_apart() -> None:
+    assert "condition sourced, phase inferred, text sourced, error code ours" in run("memory-size")
+    labels = json.loads(run("local-resource-no-container", "--format", "json"))["labels"]
+    assert labels == {"condition": "sourced", "timing": "sourced", "text": "sourced", "code": "sourced"}
+    for rule in RULES:
+        assert (rule.labels.text == "ours") == (rule.aws_text is None), rule.id
+        for label in ("ours", "inferred"):
+            assert rule.labels.condition == label or not rule.source.startswith(label), rule.id
+    with_codes = [rule.id for rule in RULES if rule.labels.code == "sourced"]
+    assert {rule.id for rule in RULES if rule.phase == "create" and rule.aws_text} < {*with_codes}
+
+
 def test_an_unknown_rule_is_a_usage_error_with_the_nearest_names() -> None:
     result = CliRunner().invoke(command, ["model-no-container-permision"])
     assert "there is no rule" in str(result.exception)
