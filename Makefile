@@ -1,34 +1,62 @@
-# The two commands of the README: `make demo` and `make test`.
+# The two commands of the README: `make demo` and `make test`. CONTRIBUTING.md tells of the others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+NEWEST := .venv-newest
 
-.PHONY: demo test lint base-images emulated clean
+.PHONY: demo test quick slow lint lock newest base-images emulated clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.sim: pyproject.toml $(VENV)/.made
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[sim]"
+$(VENV)/.sim: requirements/sim.txt pyproject.toml $(VENV)/.made
+	@echo "Installing the packages of $< in $(VENV)"
+	@$(PIP_INSTALL) --require-hashes --requirement $<
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.sim
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[sim,dev]"
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.sim
+	@echo "Installing the packages of $< in $(VENV)"
+	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 
 demo: $(VENV)/.sim
 	@$(BIN)/edge-sim run examples/no-container-ml
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+# The first tier: no processes, nothing long.
+quick: $(VENV)/.dev
+	@$(PYTEST) tests/unit -m "not process and not slow"
+
+slow: $(VENV)/.dev
+	@$(PYTEST) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Resolve the newest packages that pyproject.toml allows, for every supported Python at once.
+LOCK = $(BIN)/uv --quiet pip compile --upgrade --universal --python-version 3.10 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group build
+lock: $(VENV)/.made
+	@$(PIP_INSTALL) uv
+	@$(LOCK) --extra sim --extra dev --output-file requirements/dev.txt
+	@$(LOCK) --extra sim --constraint requirements/dev.txt --output-file requirements/sim.txt
+
+# The newest packages instead of the locked ones: shows what is coming, and proves nothing about this change.
+newest:
+	@$(PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python -m pip --quiet --disable-pip-version-check install --editable ".[sim,dev]"
+	@$(NEWEST)/bin/edge-sim profiles list
+	@$(NEWEST)/bin/python -m pytest -n logical --dist worksteal tests/unit -m "not process and not slow"
 
 # Boards in containers: needs root, a Docker engine and QEMU (.ci/engine installs and starts them).
 base-images: $(VENV)/.sim
@@ -40,4 +68,4 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,6 @@ the drivers in ``emulation`` build boards from it. ``device_profiles/README.md``
 from __future__ import annotations
 
 import difflib
-import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,11 +151,10 @@ class DeviceProfile:
 
 
 def profile_folder() -> Path:
-    """Return the folder of the profiles that come with edge_sim: the source tree's, else the installed one."""
-    beside = Path(__file__).resolve().parent.parent / "device_profiles"
-    if beside.is_dir():
-        return beside
-    return Path(sysconfig.get_path("data")) / "share" / "edge-sim" / "device_profiles"
+    """Return the folder of the profiles that come with edge_sim: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "device_profiles"
+    return installed if installed.is_dir() else package.parent / "device_profiles"
 
 
 def list_profiles() -> tuple[str, ...]:

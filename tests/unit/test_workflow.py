@@ -48,7 +48,7 @@ def test_both_files_are_found_and_have_steps() -> None:
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     wanted = set(named(r"\bmake ([a-z-]+)"))
-    assert wanted == {"lint", "test", "demo", "emulated"}
+    assert wanted == {"lint", "test", "demo", "newest", "emulated"}
     assert wanted <= targets
 
 
@@ -74,12 +74,14 @@ def test_action_inputs_and_outputs_are_used_and_known() -> None:
     assert all("${{ inputs" not in script for script in scripts(FILES[1])), "an input in a script is an injection"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("script", [script for file in FILES for script in scripts(file)])
 def test_scripts_are_shell(script: str) -> None:
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, timeout=10, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("profiles", "status"), [("", 0), ("raspberry-pi-3 openwrt-armv7", 4)])
 def test_the_run_step_calls_edge_sim_and_hands_on_its_status(tmp_path: Path, profiles: str, status: int) -> None:
     """With a program in edge-sim's place that prints what it was given."""
