@@ -314,6 +314,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 @pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])

@@ -189,6 +189,7 @@ def takes_acls(tmp_path: Path) -> None:
     os.removexattr(tmp_path, ACL)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("takes_acls")
 def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
     dice = random.Random(SEED)
@@ -206,6 +207,7 @@ def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
     assert min(named.values()) > TREES // 4
 
 
+@pytest.mark.slow
 def test_computed_access_is_the_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED)
     pairs, compared, granted = 0, 0, dict.fromkeys(RIGHTS, 0)

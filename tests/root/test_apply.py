@@ -338,6 +338,7 @@ def copied(root: Path, to: Path) -> Path:
     return to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
 def test_a_failure_at_any_step_leaves_the_board_old_or_new(
     folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: int
@@ -402,6 +403,7 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
     return point if os.WIFSIGNALED(status) else None
 
 
+@pytest.mark.slow
 def test_killed_anywhere_the_board_is_old_or_new(
     folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,6 +182,7 @@ def opened(group: Path, root: Path) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.slow
 def test_a_plan_is_what_apply_makes_and_drift_finds_what_was_altered(board: Path) -> None:
     dice = random.Random(SEED)
     probed = 0

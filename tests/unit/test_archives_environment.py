@@ -93,6 +93,7 @@ for limit in range(3, 20):
 """
 
 
+@pytest.mark.process
 def test_too_many_open_files(archive: Path, destination: Path) -> None:
     """G03, EMFILE: the real limit, from no descriptor left to enough."""
     argv = [sys.executable, "-c", DESCRIPTORS, str(archive), str(destination)]
@@ -184,6 +185,7 @@ def test_interrupting_signals(archive: Path, tmp_path: Path) -> None:
     assert (tmp_path / f"d{number}/d/e/two").read_bytes() == b"2" * 5000
 
 
+@pytest.mark.process
 def test_a_hostile_process_around_it(archive: Path, destination: Path, tmp_path: Path) -> None:
     """G09: umask, a working directory that is gone, TMPDIR that is nowhere: none of them matters."""
 
@@ -219,6 +221,8 @@ def killed_at(number: int) -> None:
         setattr(os, name, killing(getattr(os, name)))
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.skipif(
     os.geteuid() != 0,
     reason="needs root: a plain user must let itself write into a read-only directory to move it, and killed there "
@@ -298,6 +302,8 @@ print(written, Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[
 """
 
 
+@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("engine", ["zlib", "isal"])
 def test_four_gib_in_little_memory(destination: Path, tmp_path: Path, engine: str) -> None:
     """G11: the resident memory of a whole process stays under 64 MiB."""

@@ -46,6 +46,7 @@ def test_hostile_links_stay_refused(case: Case, destination: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "dest"]
 
 
+@pytest.mark.process
 def test_gnu_tar(destination: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     (model / "v2").mkdir(parents=True)

@@ -181,6 +181,7 @@ def as_others_read(archive: Path) -> dict[str, bytes | None]:
         return {name: file.read() if file else None for name, file in members.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_every_mutation_has_one_verdict(kind: str, tmp_path: Path) -> None:
     dice = random.Random(SEED)

@@ -136,6 +136,8 @@ for _ in range(25_000):
 """
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_racing_swaps_never_escape(destination: Path, tmp_path: Path) -> None:
     """B24, by chance: another process swaps d and a link, in a hundred thousand calls, while it is filled."""
     outside, archive = tmp_path / "outside", tmp_path / "a.tar.gz"

@@ -45,6 +45,7 @@ def assert_same(model: Path, unpacked: Path) -> None:
     assert {p.relative_to(unpacked): p.read_bytes() if p.is_file() else None for p in unpacked.rglob("*")} == wanted
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["gnu", "pax", "ustar"])
 @pytest.mark.parametrize("dot", [True, False])
 def test_gnu_tar(model: Path, destination: Path, tmp_path: Path, kind: str, dot: bool) -> None:
@@ -96,6 +97,7 @@ def test_a_streamed_zip(destination: Path, tmp_path: Path) -> None:
     assert (destination / "large").read_bytes() == b"hello" * 100
 
 
+@pytest.mark.process
 @needs.program("zip")
 @pytest.mark.parametrize("options", ["-qr", "-qrD", "-qr0", "-qrX"])
 def test_info_zip(model: Path, destination: Path, tmp_path: Path, options: str) -> None:
@@ -110,6 +112,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+@pytest.mark.process
 def test_modes_of_ro_and_rw(model: Path, tmp_path: Path) -> None:
     """C16: nothing for others, no group write for ro, whatever the archive and the umask say."""
     archive = tmp_path / "a.tar.gz"
@@ -187,6 +190,7 @@ def test_name_and_content_must_agree(destination: Path, tmp_path: Path, name: st
     assert refused.value.exit_status == 3
 
 
+@pytest.mark.process
 def test_links_come_with_a_way_out(destination: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/latest").symlink_to("weights")

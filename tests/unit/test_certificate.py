@@ -178,6 +178,7 @@ def test_the_control_groups_version(text: str, version: str) -> None:
     assert cgroup_version(text) == version
 
 
+@pytest.mark.process
 def test_this_machine_is_observed_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "tmp").mkdir()
@@ -190,6 +191,7 @@ def test_this_machine_is_observed_as_it_is(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.process
 def test_the_agents_verb_prints_rows(tmp_path: Path) -> None:
     profile = subprocess.run(
         [sys.executable, "-m", "edge_sim.cli.main", "profiles", "show", "raspberry-pi-3", "--format", "json"],

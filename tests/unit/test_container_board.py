@@ -175,6 +175,7 @@ def test_files_below_run_keep_it_from_being_in_memory(tmp_path: Path) -> None:
     assert not options.for_create(PI3, plan(PI3, files=[file]), wanted())["tmpfs"]
 
 
+@pytest.mark.process
 def test_what_a_dead_process_left_is_told_from_what_a_living_one_uses() -> None:
     child = subprocess.Popen(["sleep", "60"])
     owner = boards._identity(child.pid)

@@ -15,6 +15,8 @@ import pytest
 from edge_sim.agent.functions import launch
 from tests.fakes_core import TOKEN, FakeCore, serving
 
+pytestmark = pytest.mark.process
+
 SDK = Path(launch.__file__).with_name("sdk")
 SITE = Path(greengrasssdk.__file__).parents[1]
 ROUTER, SHADOW, SECRETS = (

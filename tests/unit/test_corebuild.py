@@ -60,6 +60,7 @@ def test_a_new_board_has_the_factory_files(tmp_path: Path) -> None:
     assert (gg / "ggc/core").readlink() == Path("packages/1.10.0")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
 def test_greengrassd_says_what_v1s_says(tmp_path: Path, shell: list[str]) -> None:
     install_core(tmp_path, "/greengrass", "1.10.0")
@@ -87,6 +88,7 @@ def test_greengrassd_says_what_v1s_says(tmp_path: Path, shell: list[str]) -> Non
     assert (started.returncode, stopped.returncode) == (0, 0)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_broken_build_does_not_start_and_says_why(tmp_path: Path, shell: list[str]) -> None:
     install_core(tmp_path, "/greengrass", "1.10.0")

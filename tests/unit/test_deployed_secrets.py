@@ -121,6 +121,7 @@ def test_a_document_that_does_not_say_where_a_secret_is(tmp_path: Path, facts: H
         carry_out(tmp_path, facts, made)
 
 
+@pytest.mark.slow
 def test_killed_anywhere_the_secrets_are_the_old_or_the_new_ones(tmp_path: Path, facts: HostFacts) -> None:
     """What a killed run left is put right by the next deployment; looked at here is the board before it."""
     passed: list[str] = []

@@ -250,6 +250,7 @@ class Killed(BaseException):
     """Stands for a power cut: nothing that cleans up may run."""
 
 
+@pytest.mark.slow
 def test_killed_anywhere_is_old_or_new(on: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on.deploy(on.document("m1", "m2"))
     before = on.picture()

@@ -53,6 +53,7 @@ def entry(name: str, flags: str) -> Interpreter:
     return Interpreter(name=name, program="/nowhere/qemu", flags=flags, enabled=True)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("entries", "status"),
     [
@@ -90,6 +91,7 @@ def test_an_engine_elsewhere_has_interpreters_that_are_not_seen(monkeypatch: pyt
     assert "free for Docker" not in [check.check for check in checks]
 
 
+@pytest.mark.process
 def test_without_an_engine_docker_ends_with_6_and_says_what_helps() -> None:
     done = doctor("--driver", "docker", "--format", "json", DOCKER_HOST="unix:///nowhere/docker.sock")
     answer = json.loads(done.stdout)
@@ -99,6 +101,7 @@ def test_without_an_engine_docker_ends_with_6_and_says_what_helps() -> None:
     assert ".ci/engine" in row["fix"]
 
 
+@pytest.mark.process
 def test_local_boards_do_not_need_an_engine() -> None:
     done = doctor("--format", "json", DOCKER_HOST="unix:///nowhere/docker.sock")
     checks = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
@@ -106,6 +109,7 @@ def test_local_boards_do_not_need_an_engine() -> None:
     assert done.returncode == (6 if blocked else 0), done.stdout
 
 
+@pytest.mark.process
 def test_without_a_broker_of_its_own_the_machine_is_different(tmp_path: Path) -> None:
     done = doctor("--format", "json", PATH=str(tmp_path))
     row = next(row for row in json.loads(done.stdout)["checks"] if row["check"] == "mosquitto")
@@ -129,12 +133,14 @@ def test_tables_fit_80_columns_and_carry_everything() -> None:
         assert sum(line.count("word") for line in lines) == (80 if lines[0].startswith("check") else 40)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [["--profile", "no-such-board"], ["--driver", "vm"]])
 def test_wrong_names_are_usage_errors(options: list[str]) -> None:
     done = doctor(*options)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
+@pytest.mark.process
 def test_a_boards_certificate_needs_an_engine() -> None:
     done = doctor("--board", "x", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert (done.returncode, "Traceback" in done.stderr) == (6, False)

@@ -94,6 +94,7 @@ def test_the_context_holds_the_agent_and_nothing_of_the_simulator() -> None:
     assert not [name for name in names if not name.endswith(".py") and name != "Dockerfile"]
 
 
+@pytest.mark.process
 def test_what_goes_in_is_enough_for_every_module_of_it(tmp_path: Path) -> None:
     """Python sees only the context's edge_sim, and imports each of its modules; `agent run` reads its configuration."""
     with tarfile.open(fileobj=io.BytesIO(images.context("armv7l"))) as tar:
@@ -305,6 +306,7 @@ def test_an_interpreter_that_containers_cannot_use_is_refused(
     assert help_ in (caught.value.hint or "")
 
 
+@pytest.mark.process
 def test_qemu_tells_its_version_through_its_registered_name(tmp_path: Path) -> None:
     real = tmp_path / "qemu-arm-static"
     real.write_text("#!/bin/sh\necho 'qemu-arm version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)'\n", encoding="ascii")
@@ -334,6 +336,7 @@ def program(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
+@pytest.mark.process
 @needs.namespaces_of_root
 def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -> None:
     program(
@@ -370,6 +373,7 @@ def test_a_user_without_a_cache_is_told_how_to_name_one(monkeypatch: pytest.Monk
     assert "EDGE_SIM_CACHE" in (caught.value.hint or "")
 
 
+@pytest.mark.process
 @needs.namespaces_of_root
 def test_two_clones_at_once_make_a_base_once(tools: Path, cache: Path, tmp_path: Path) -> None:
     """The second waits for the first, then takes what it made; what a killed third left is removed."""
@@ -395,6 +399,7 @@ def test_two_clones_at_once_make_a_base_once(tools: Path, cache: Path, tmp_path:
     assert [path.name for path in cache.iterdir()] == [made[0].path.name]
 
 
+@pytest.mark.process
 @needs.namespaces_of_root
 def test_a_strict_umask_of_the_caller_does_not_get_into_a_base(tools: Path) -> None:
     program(tools / "mmdebstrap", 'umask >"${@: -2:1}"')
@@ -406,6 +411,7 @@ def test_a_strict_umask_of_the_caller_does_not_get_into_a_base(tools: Path) -> N
     assert made.path.read_text(encoding="utf-8") == "0022\n"
 
 
+@pytest.mark.process
 @needs.namespaces_of_root
 def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path) -> None:
     program(tools / "mmdebstrap", 'echo half >"${@: -2:1}"; echo "E: Unable to fetch some archives" >&2; exit 25')
@@ -415,6 +421,7 @@ def test_a_base_that_fails_leaves_nothing_and_says_why(tools: Path, cache: Path)
     assert not [*cache.iterdir()]
 
 
+@pytest.mark.process
 @needs.namespaces_of_root
 def test_a_base_that_hangs_is_ended_with_all_it_started(
     tools: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -447,6 +454,7 @@ def living(argument: str) -> list[str]:
     return found
 
 
+@pytest.mark.process
 def test_a_machine_without_a_mirror_or_mmdebstrap_is_told_so(
     tools: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:

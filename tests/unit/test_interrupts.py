@@ -117,6 +117,7 @@ def test_an_interrupted_removal_lets_the_device_go_too(monkeypatch: pytest.Monke
     assert let_go == ["/dev/loop7", "/dev/loop8"]
 
 
+@pytest.mark.process
 def test_a_terminals_ctrl_c_does_not_reach_a_command_that_we_wait_for() -> None:
     told = process.run(["sh", "-c", "cat /proc/self/stat"], timeout=10).stdout.decode()
     session = int(told.rpartition(")")[2].split()[3])

@@ -18,6 +18,8 @@ from edge_sim.agent.functions.endpoint import MAX_BODY_BYTES
 from edge_sim.agent.functions.invocations import Invocation
 from tests.fakes_core import TOKEN, FakeCore, serving
 
+pytestmark = pytest.mark.process
+
 SDK = Path(launch.__file__).with_name("sdk")
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:app:7"
 

@@ -145,6 +145,7 @@ def test_an_address_that_cannot_be_read_is_a_usage_error(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.process
 def test_a_server_with_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

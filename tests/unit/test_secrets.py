@@ -138,6 +138,7 @@ def test_a_url_that_leads_nowhere_is_told_without_its_query() -> None:
     assert "key" not in str(raised.value.__dict__)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("form", ["-traditional", "-out"])
 def test_openssls_own_forms_of_keys(tmp_path: Path, form: str) -> None:
     made = tmp_path / "made.pem"
@@ -148,6 +149,7 @@ def test_openssls_own_forms_of_keys(tmp_path: Path, form: str) -> None:
     assert libcrypto.unwrap(pem, libcrypto.wrap(made.read_bytes(), key)) == key
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("argv", "text"),
     [

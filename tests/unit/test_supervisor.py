@@ -18,6 +18,8 @@ from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from tests.factory import install_core
 from tests.waiting import LIMIT_S, until
 
+pytestmark = pytest.mark.process
+
 VERSION = "1.10.0"
 
 

@@ -17,6 +17,8 @@ from edge_sim.errors import EdgeSimError
 from edge_sim.jobs.update import Phase
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def boards(tmp_path: Path) -> Iterator[list[UpdateBoard]]:
@@ -312,6 +314,7 @@ def test_a_report_taken_before_the_cut_is_not_an_error(boards: list[UpdateBoard]
     assert not [e for e in board.events if e["event"] == "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("powered", [True, False], ids=["agent killed", "power cut"])
 @pytest.mark.parametrize("build", [GOOD, BROKEN], ids=["good", "broken"])
 def test_a_cut_at_any_point_ends_on_one_whole_version(
@@ -329,6 +332,7 @@ def test_a_cut_at_any_point_ends_on_one_whole_version(
     assert expected <= set(points)
 
 
+@pytest.mark.slow
 def test_every_named_point_is_passed_by_one_of_the_two_ways(boards: list[UpdateBoard], tmp_path: Path) -> None:
     passed = {*_cut(boards, tmp_path / "a", GOOD, None), *_cut(boards, tmp_path / "b", BROKEN, None)}
     assert passed - {"P25 report-taken"} == set(crashpoints.POINTS)

@@ -350,6 +350,7 @@ def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> No
         survives(file)
 
 
+@pytest.mark.slow
 def test_templates_with_values_of_the_wrong_kind(tmp_path: Path) -> None:
     rng = random.Random(1)
     for name in ("template.json", "grassformation.yaml", "greengo-spi.yaml", "gg_state.json"):

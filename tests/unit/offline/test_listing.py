@@ -25,6 +25,7 @@ def test_the_script_is_short_and_needs_little() -> None:
     assert "python" not in script
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS, ids=[words[0] for words in SHELLS])
 def test_every_shell_lists_the_same(tmp_path: Path, shell: list[str]) -> None:
     top = tmp_path / "gg"
@@ -79,6 +80,7 @@ def test_an_acl_in_a_tar_file_is_known(tmp_path: Path, records: dict[str, str], 
     assert bool(tarlisting.of_file(made, "/greengrass").nodes["/greengrass/x"].acl) == some
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [["."], ["/greengrass", "srv/data"]])
 def test_a_relative_path_is_refused_instead_of_walked_up_for_ever(words: list[str]) -> None:
     script = edge("snapshot-script").stdout

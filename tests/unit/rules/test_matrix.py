@@ -19,6 +19,8 @@ from edge_sim.scenario import load
 from edge_sim.validation import cache as caches
 from edge_sim.validation.cache import Cache, key, trees
 
+pytestmark = pytest.mark.process
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
 VOLUME = """\
 Resources:

@@ -15,6 +15,8 @@ import pytest
 
 from edge_sim.greengrass.rules import RULES
 
+pytestmark = pytest.mark.process
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
 BAD = """\
 Resources:
