@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
+import sqlite3
 from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
@@ -63,6 +64,8 @@ class App:
             return await self._call(request, path, query)
         except ApiError as error:
             return error_answer(error)
+        except sqlite3.OperationalError as error:
+            return error_answer(ApiError("InternalFailure", f"edge-sim cannot write its state: {error}.", 507))
         except Exception as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return error_answer(ApiError("InternalFailure", f"edge-sim cannot write: {error.strerror}.", 507))

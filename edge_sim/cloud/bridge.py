@@ -6,8 +6,10 @@ QoS 1 (AWS's is not known; a reply was once seen at QoS 0) and never retained: A
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import queue
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,6 +21,7 @@ import paho.mqtt.client as paho
 
 from edge_sim.cloud.brokers.broker import address, tls_context
 from edge_sim.cloud.jobs.device import DevicePlane
+from edge_sim.cloud.jobs.outbox import Receipt
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
 
@@ -33,6 +36,9 @@ KEEP_ALIVE_S = 30
 MIN_RECONNECT_S = 1
 MAX_RECONNECT_S = 8
 MAX_QUEUED = 10_000
+MAX_BATCH = 64
+"""Messages that may share one COMMIT: as many as have arrived when the one before has ended."""
+STOP_LIMIT_S = 10.0
 QOS = 1
 _REFUSED_FILTER = 0x80
 
@@ -42,7 +48,8 @@ class Bridge:
 
     ``pending`` tells the deployment in progress for a core; ``cafile`` is what an mqtts:// broker is checked with.
     After a lost connection it comes back by itself, with its subscriptions; what is published meanwhile waits (at most
-    MAX_QUEUED messages). Raises UnsupportedEnvironmentError when the broker cannot be used.
+    MAX_QUEUED messages here, the others in the outbox). Raises UnsupportedEnvironmentError when the broker cannot be
+    used.
     """
 
     def __init__(
@@ -59,8 +66,11 @@ class Bridge:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+        self._arrived: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
+        self._worker = threading.Thread(target=self._work, name="edge-sim-requests", daemon=True)
         self._connect(cafile)
-        device.publish = self.publish
+        device.outbox.publish = self.publish
+        self._worker.start()
 
     def __enter__(self) -> Bridge:
         return self
@@ -71,19 +81,29 @@ class Bridge:
         self.stop()
 
     def stop(self) -> None:
-        """Leave the broker; returns when the client's thread has ended."""
+        """Answer what has arrived and leave the broker; returns when the threads have ended."""
+        if self._worker.is_alive():
+            self._arrived.put(None)
+            self._worker.join(STOP_LIMIT_S)
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Hand one message to the broker, or keep it until the broker is back. Does not wait and does not raise."""
+    def publish(self, topic: str, payload: bytes) -> Receipt | None:
+        """Hand one message to the broker, or keep it until the broker is back; None when too many wait already.
+
+        Does not wait and does not raise.
+        """
         try:
             info = self._client.publish(topic, payload, qos=QOS, retain=False)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError) as error:  # a message that no broker takes: it must not hold up the others
             _log.error("%s is not published: %s", topic, error)
-            return
+            return _Lost()
         if info.rc == paho.MQTT_ERR_QUEUE_SIZE:
-            _log.error("%s is not published: %d messages wait for the broker", topic, MAX_QUEUED)
+            return None
+        if info.rc == paho.MQTT_ERR_NO_CONN:  # paho's receipt calls it failed; it is sent at the next connect
+            info.rc = paho.MQTT_ERR_SUCCESS
+        receipt: Receipt = info
+        return receipt
 
     def announce(self, thing_name: str, deployment: Deployment) -> None:
         """Tell a core of a deployment. A core that is away hears of it when it asks, at its next connect."""
@@ -126,20 +146,43 @@ class Bridge:
         _log.info("the connection to %s is lost", self._url)
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-        try:
-            core = topics.deployment_asker(message.topic)
-            if core is not None:
-                self._answer_core(core)
+        self._arrived.put((message.topic, message.payload))
+
+    def _work(self) -> None:
+        """Answer what arrives, until there is a None among it."""
+        batch: list[tuple[str, bytes] | None] = []
+        while None not in batch:
+            batch = [self._arrived.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < MAX_BATCH:
+                    batch.append(self._arrived.get_nowait())
+            try:
+                self._take([message for message in batch if message is not None])
+            except Exception:  # the cloud would be deaf without this thread
+                _log.exception("answering %d messages failed", len(batch))
+
+    def _take(self, batch: list[tuple[str, bytes]]) -> None:
+        requests = []
+        for topic, payload in batch:
+            core = topics.deployment_asker(topic)
+            if core is None:
+                requests.append((topic, payload))
             else:
-                self._device.message(message.topic, message.payload)
-        except Exception:  # an exception here would end paho's thread, and the cloud would be deaf
-            _log.exception("a message on %.300r failed", message.topic)
+                self._answer_core(core)
+        self._device.take(requests)
 
     def _answer_core(self, core: str) -> None:
         payload = shadow.encode_accepted(
             self._pending(core), version=next(self._versions), timestamp=int(self._device.now())
         )
         self.publish(topics.deployment_get_accepted(core), payload)
+
+
+class _Lost:
+    """The receipt for what cannot be sent."""
+
+    def is_published(self) -> bool:
+        return True
 
 
 def _client(client_id: str) -> Any:

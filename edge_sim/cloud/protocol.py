@@ -9,6 +9,7 @@ reach the loopback port may call.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,12 +117,17 @@ class Service:
             return self._call(request)
         except ApiError as error:
             return self.refusal(error)
+        except sqlite3.OperationalError as error:
+            _log.error("%s %s: %s", request.method, request.path, error)
+            return self._failure(f"edge-sim cannot write its state: {error}.")
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            code = "InternalFailureException"
-            if "InternalServerErrorException" in self.model.shape_names:
-                code = "InternalServerErrorException"
-            return self.refusal(ApiError(code, "The request failed because of an error in edge-sim.", 500))
+            return self._failure("The request failed because of an error in edge-sim.")
+
+    def _failure(self, message: str) -> Answer:
+        modelled = "InternalServerErrorException" in self.model.shape_names
+        code = "InternalServerErrorException" if modelled else "InternalFailureException"
+        return self.refusal(ApiError(code, message, 500))
 
     def _call(self, request: Request) -> Answer:
         found = self.find(request.method, request.path)

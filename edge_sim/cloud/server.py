@@ -22,6 +22,7 @@ from typing import Any
 
 import uvicorn
 
+from edge_sim.cloud import statefile
 from edge_sim.cloud.app import App
 from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
@@ -146,6 +147,7 @@ class Cloud:
             temporary = tempfile.TemporaryDirectory(prefix="edge-sim-cloud-")
             self._stack.callback(temporary.cleanup)
             return Path(temporary.name)
+        statefile.look(self.state)  # nothing is made beside a file that is somebody else's
         folder = self.state.with_name(f"{self.state.name}.d")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.cloud.brokers.broker import start_embedded
 from edge_sim.cloud.server import Cloud
 from tests.integration.cloud_client import (
     ACCOUNT,
@@ -30,6 +31,7 @@ from tests.integration.cloud_client import (
     s3_model,
     send,
 )
+from tests.integration.jobs_device import Device
 
 pytestmark = pytest.mark.network
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -330,6 +332,21 @@ def test_a_core_hears_of_its_deployment_over_mqtt(cloud: Cloud) -> None:
     finally:
         core.disconnect()
         core.loop_stop()
+
+
+def test_a_cloud_that_starts_again_tells_a_core_that_stayed_connected_what_to_do(tmp_path: Path) -> None:
+    with start_embedded() as broker, Device(broker.url, "core1") as core:
+        with Cloud(tmp_path / "state.db", broker=broker.url) as cloud:
+            register_code(cloud, tmp_path)
+            client(cloud, "iot").create_thing(thingName="core1")
+            client(cloud, "iot").create_job(jobId="j", targets=[THING], document="{}")
+            status = deploy(cloud, *group(cloud, []))
+            before = [core.next()[0] for _ in range(3)]
+        with Cloud(tmp_path / "state.db", broker=broker.url):
+            after = dict(core.next() for _ in range(2))
+    assert sorted(before) == ["-gda/shadow/update/delta", "jobs/notify", "jobs/notify-next"]
+    assert after["-gda/shadow/update/delta"]["state"]["deployment"]["DeploymentId"] == status["DeploymentId"]
+    assert after["jobs/notify-next"]["execution"]["jobId"] == "j"
 
 
 def test_redeployment_and_both_resets(cloud: Cloud, gg: Any) -> None:

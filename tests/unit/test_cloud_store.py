@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
 import pytest
 
 from edge_sim.cloud import pages
+from edge_sim.cloud.jobs.records import Records
 from edge_sim.cloud.store import Store
 from edge_sim.errors import UsageError
 
@@ -62,7 +64,7 @@ def test_two_threads_never_lose_an_increment() -> None:
 def test_a_file_that_is_no_state_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database, but long enough to be looked at " * 40)
-    with pytest.raises(UsageError, match=r"notes\.txt: cannot be used"):
+    with pytest.raises(UsageError, match=r"notes\.txt: is not an SQLite file"):
         Store(path)
 
 
@@ -102,19 +104,26 @@ def test_a_page_that_ends_with_the_last_document_has_no_next_one() -> None:
 
 
 def test_every_page_is_read_by_an_index() -> None:
-    """So a page costs the same at 100,000 documents as at 100; benchmarks/jobs.py measures it."""
+    """So a page costs the same at 100,000 rows as at 100; benchmarks/jobs.py measures it."""
     store = Store()
-    plans: list[str] = []
-    store._db.set_trace_callback(plans.append)
+    records = Records(store)
+    queries: list[str] = []
+    store._db.set_trace_callback(queries.append)
     for parent in (None, "p"):
         for newest_first in (False, True):
             store.page("k", parent, limit=3, position=5, newest_first=newest_first)
+    for status in (None, "QUEUED"):
+        records.jobs_page(status, limit=3, position=5)
+        records.executions_page(thing="t", status=status, limit=3, position=5)
+        records.executions_page(job_id="j", status=status, limit=3, position=5)
     store._db.set_trace_callback(None)
-    for query in plans:
-        steps = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert len(queries) == 10
+    for query in queries:
+        steps = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {query}")]
         assert len(steps) == 1, steps  # nothing is sorted
-        assert "USING INDEX by_" in steps[0]
-        assert "position" in steps[0]
+        assert steps[0].startswith("SEARCH")
+        assert re.search("INDEX (documents|executions|jobs)_by_|INTEGER PRIMARY KEY", steps[0])
+        assert re.search(r"(position|rowid)[<>]", steps[0])
 
 
 @pytest.mark.parametrize("position", [1, 250, 2**40])

@@ -65,10 +65,15 @@ class Deployments:
         self._worker.start()
 
     def resume(self) -> None:
-        """Build again what was Building when the cloud was stopped."""
+        """Build again what was Building when the cloud was stopped, and tell every core what it has to deploy.
+
+        A core that stayed connected, to a broker of its own, may have missed it.
+        """
         for deployment in self._store.list("deployments"):
             if deployment["DeploymentStatus"] == "Building":
                 self._waiting.put(deployment["DeploymentId"])
+        for pointer in self._store.list("core-desired"):
+            self._tell(self._store.get("deployments", pointer["DeploymentId"]) or {})
 
     def close(self) -> None:
         """Let the build that runs finish, within CLOSE_LIMIT_S; a restart takes up what is still Building."""
@@ -260,6 +265,10 @@ class Deployments:
             self._store.put("deployment-documents", id_, asdict(built))
             self._store.put("deployments", id_, {**deployment, **news})
             self._store.put("core-desired", thing, {"DeploymentId": id_})
+        self._tell(deployment)
+
+    def _tell(self, deployment: Document) -> None:
+        thing = deployment.get("ThingName", "")
         desired = self.desired(thing)
         if desired is not None:
             self._announce(thing, desired)

@@ -73,7 +73,7 @@ class Updates:
             url=f"https://s3.{region}.amazonaws.com/{region}-greengrass-updates/{key}",
         )
         with self._store.transaction():
-            self._refuse_other_content(build)
+            self._put_file(build)
             id_ = f"{software}/{operating_system}/{architecture}/{version}"
             self._store.delete("builds", id_)  # so that it moves to the end of the order
             pair = f"{software}/{operating_system}/{architecture}"
@@ -85,14 +85,14 @@ class Updates:
         system, architecture = params["UpdateTargetsOperatingSystem"], params["UpdateTargetsArchitecture"]
         self._check(params)
         software = params["SoftwareToUpdate"]
-        builds = self._store.list("builds", parent=f"{software}/{system}/{architecture}")
-        if not builds:
+        latest = self._store.page("builds", f"{software}/{system}/{architecture}", limit=1, newest_first=True)
+        if not latest.documents:
             text = (
                 f"There is no build of {software} for {system} on {architecture}: register one with "
                 f"PUT /edge-sim/builds/{software}/{system}/{architecture}/VERSION"
             )
             raise ApiError("BadRequestException", text)
-        build, job_id = Build(**builds[-1]), f"{JOB_ID_PREFIX}{uuid.uuid4()}"
+        build, job_id = Build(**latest.documents[0]), f"{JOB_ID_PREFIX}{uuid.uuid4()}"
         arn = self._create_job(
             job_id=job_id,
             targets=list(params["UpdateTargets"]),
@@ -120,22 +120,27 @@ class Updates:
                 text = f"UpdateTargets: not the ARN of a thing or thing group {where}: {target}"
                 raise ApiError("BadRequestException", text)
 
-    def _refuse_other_content(self, build: Build) -> None:
-        """One address cannot stand for two files: a device would get a digest that never matches."""
-        for other in self._store.list("builds"):
-            same_system = other["operating_system"] == build.operating_system
-            if other["url"] == build.url and not same_system and other["sha256"] != build.sha256:
-                raise InvalidDefinitionError(
-                    f"build {build.software} {build.version} for {build.architecture} is registered for "
-                    f"{other['operating_system']} with other content",
-                    hint="All Linux distributions of an architecture get one build; use another version.",
-                )
+    def _put_file(self, build: Build) -> None:
+        """Write which file the build's address stands for.
+
+        It cannot stand for two: a device would get a digest that never matches.
+        """
+        known = self._store.get("build-files", build.url) or {"sha256": build.sha256, "systems": []}
+        others = [system for system in known["systems"] if system != build.operating_system]
+        if others and known["sha256"] != build.sha256:
+            raise InvalidDefinitionError(
+                f"build {build.software} {build.version} for {build.architecture} is registered for "
+                f"{others[0]} with other content",
+                hint="All Linux distributions of an architecture get one build; use another version.",
+            )
+        systems = [*others, build.operating_system]
+        self._store.put("build-files", build.url, {"sha256": build.sha256, "systems": systems})
 
 
 def build_digest(store: Store, url: str) -> str | None:
     """Return the digest of the build that an S3 address stands for, or None."""
-    builds = [b for b in store.list("builds") if b["url"] == url]
-    return str(builds[-1]["sha256"]) if builds else None
+    known = store.get("build-files", url)
+    return None if known is None else str(known["sha256"])
 
 
 def _check_build(software: str, operating_system: str, architecture: str, version: str) -> None:

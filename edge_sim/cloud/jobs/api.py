@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from edge_sim.cloud.jobs import operations
-from edge_sim.cloud.jobs.params import invalid, page, refuse
+from edge_sim.cloud.jobs.params import invalid, page, place, refuse
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import ApiError, Handler
 from edge_sim.jobs import messages, requests, topics
@@ -135,4 +135,6 @@ def _add_thing_to_thing_group(service: JobsService, params: dict[str, Any]) -> d
 
 
 def _list_things_in_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
-    return page("things", service.group_members(params["thingGroupName"]), params, str)
+    limit, position = place(params)
+    things, more = service.group_members_page(params["thingGroupName"], limit=limit, position=position)
+    return page("things", things, more)

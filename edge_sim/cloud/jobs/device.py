@@ -2,19 +2,21 @@
 
 Rules are in ``jobs.execution``; this file adds the store, the clock and the order of things. A call's reply goes out
 first, then ``notify``, then ``notify-next`` (captured from the service by a third party). The store's transaction is
-the only lock around changes; messages are queued inside it and sent behind it, so no thing hears old news after new.
+the only lock around changes; what is said of a change goes through the outbox, so it leaves after COMMIT or never.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from edge_sim.cloud.jobs.outbox import Outbox, Publish, Receipt
 from edge_sim.cloud.jobs.records import Presign, Records, handed_out
 from edge_sim.cloud.store import Store
 from edge_sim.jobs import execution as rules
@@ -26,18 +28,17 @@ from edge_sim.jobs.wire import JobsError
 
 _log = logging.getLogger(__name__)
 
-Publish = Callable[[str, bytes], None]
-"""Hands one message to the broker; must not block and must not raise."""
-
 SWEEP_EVERY_S = 1.0
 """How late a TIMED_OUT may come; AWS says up to a minute."""
 STOP_LIMIT_S = 5.0
+ANNOUNCED_AT_ONCE = 100
+ANNOUNCE_EVERY_S = 0.1
 
 
 class DevicePlane:
     """The state of all job executions, and who has to hear of a change.
 
-    ``publish`` may be replaced while running (the bridge sets itself). ``now`` gives epoch seconds.
+    ``outbox.publish`` may be replaced while running (the bridge sets itself). ``now`` gives epoch seconds.
     """
 
     def __init__(
@@ -49,17 +50,15 @@ class DevicePlane:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.records = Records(store)
-        self.publish: Publish = publish or _nowhere
+        self.outbox = Outbox(store, publish or _nowhere)
         self.now = now
+        self._store = store
         self._presign = presign
-        self._outbox: deque[tuple[str, bytes]] = deque()
-        self._publishing = threading.Lock()
-        self._deadlines = {_key(e): e.deadline for e in self.records.executions() if e.deadline is not None}
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to sweep the timers."""
+        """Announce what is to be done, and begin to sweep the timers."""
         self._sweeper = threading.Thread(target=self._sweep_on, name="job-timers", daemon=True)
         self._sweeper.start()
 
@@ -69,67 +68,77 @@ class DevicePlane:
         if self._sweeper is not None:
             self._sweeper.join(STOP_LIMIT_S)
 
-    def message(self, topic: str, payload: bytes) -> None:
-        """Take one MQTT message and publish the reply and what follows from it; never raises.
+    def take(self, batch: Sequence[tuple[str, bytes]]) -> None:
+        """Take MQTT messages (topic, payload) and publish the replies and what follows from them; never raises.
 
-        Topics that map to no call are left alone: whether and where AWS answers them is not known.
+        They share one COMMIT. When that fails, each is tried alone, and rejected if it cannot be stored. Topics that
+        map to no call are left alone: whether and where AWS answers them is not known.
         """
-        request = topics.request(topic)
-        if request is None:
-            _log.debug("no jobs request: %.300s", topic)
-            return
-        self._answer(request, payload)
-        self._drain()
+        asked = [(topics.request(topic), payload) for topic, payload in batch]
+        known = [(request, payload) for request, payload in asked if request is not None]
+        try:
+            with self.records.transaction():
+                self.outbox.tidy()
+                for request, payload in known:
+                    self._answer(request, payload)
+        except sqlite3.Error:
+            for request, payload in known:
+                self._answer_alone(request, payload)
 
     def call(self, request: topics.Request, body: Body) -> messages.Message:
         """Do one call that came another way (HTTP). Raises JobsError."""
-        try:
-            with self.records.transaction():
-                reply, notices = self._do(request, body)
-                self._outbox.extend(notices)
-        finally:
-            self._drain()
-        return reply
+        with self.records.transaction():
+            return self._do(request, body)
 
     @contextmanager
     def changing(self, things: Sequence[str]) -> Iterator[None]:
-        """Change executions of ``things`` all at once; afterwards they are notified as the change demands.
-
-        Not to be used inside a transaction that may still be undone: the things would have been told.
-        """
+        """Change executions of ``things`` all at once; afterwards they are notified as the change demands."""
         with self.records.transaction():
             before = {thing: self.pending(thing) for thing in things}
             yield
             for thing in things:
-                self._outbox.extend(self._notices(thing, before[thing]))
-        self._drain()
+                self._notify(thing, before[thing])
 
     def pending(self, thing: str) -> tuple[JobExecution, ...]:
         """Return what a thing still has to do, in order."""
-        return rules.pending(self.records.executions(thing))
+        return rules.pending(self.records.pending(thing))
 
     def save(self, execution: JobExecution) -> None:
         """Write an execution, inside ``changing``; completes its job when it was the last one."""
         self.records.put_execution(execution)
-        if execution.deadline is None:
-            self._deadlines.pop(_key(execution), None)
-        else:
-            self._deadlines[_key(execution)] = execution.deadline
         if not execution.pending:
             self.settle(execution.job_id)
 
     def sweep(self) -> None:
-        """Time out every execution whose timer has run out."""
-        now = self.now()
+        """Time out every execution whose timer has run out, and send what the broker could not be handed before."""
         with self.records.transaction():
-            due = [key for key, at in self._deadlines.items() if at <= now]
-        for thing, job_id in due:
+            self.outbox.tidy()
+        now = self.now()
+        for thing, job_id in self.records.due(now):
             with self.changing([thing]):
                 found = self.records.execution(thing, job_id)
-                self._deadlines.pop((thing, job_id), None)
-                expired = rules.expire(found, now) if found else None
-                if expired is not None:
-                    self.save(expired)
+                if found is not None:
+                    self.save(rules.expire(found, now))
+
+    def announce(self) -> None:
+        """Send what an earlier process had stored and not sent, and every thing's next job.
+
+        AWS has no such moment. A device that stays connected to a broker of its own may have missed what happened
+        around the end of the earlier process; one that connects asks by itself.
+        """
+        with self.records.transaction():
+            for thing in self.outbox.left_behind():
+                self._notify(thing, None)
+        name = ""
+        while not self._stopping.is_set():
+            with self.records.transaction():
+                self.outbox.tidy()
+                things = self.records.busy_things(name, ANNOUNCED_AT_ONCE) if self.outbox.idle else []
+                for name in things:
+                    self.outbox.pass_on(topics.notify_next(name), self._next_of(self.pending(name)))
+            if self.outbox.idle and len(things) < ANNOUNCED_AT_ONCE:
+                return
+            self._stopping.wait(ANNOUNCE_EVERY_S)
 
     def _answer(self, request: topics.Request, payload: bytes) -> None:
         token: str | None = None
@@ -137,23 +146,45 @@ class DevicePlane:
             body = requests.decode(request.call, payload)
             token = body.client_token
             with self.records.transaction():
-                reply, notices = self._do(request, body)
-                self._outbox.append((request.accepted, messages.encode(reply)))
-                self._outbox.extend(notices)
+                self._do(request, body, answered=True)
             return
         except JobsError as error:
             refused = error
+        except sqlite3.Error:
+            raise
         except Exception:
             _log.exception("%s failed", request.topic)
             refused = JobsError("InternalError", "The request failed because of an error in edge-sim.")
         refused.client_token = refused.client_token or token
-        self._outbox.append((request.rejected, messages.encode(messages.rejected(refused, int(self.now())))))
+        self._reject(request, refused)
 
-    def _do(self, request: topics.Request, body: Body) -> tuple[messages.Message, list[tuple[str, bytes]]]:
-        """Return a call's reply and the notifications that follow it. Raises JobsError."""
-        before = self.pending(request.thing)
+    def _answer_alone(self, request: topics.Request, payload: bytes) -> None:
+        """Carry out one request, or reject it when that cannot be stored (a full disk, a broken one)."""
+        try:
+            with self.records.transaction():
+                self._answer(request, payload)
+        except sqlite3.Error as error:
+            _log.error("%s cannot be stored: %s", request.topic, error)
+            refused = JobsError("InternalError", f"edge-sim cannot write its state: {error}.")
+            with contextlib.suppress(JobsError):
+                refused.client_token = requests.decode(request.call, payload).client_token
+            self._reject(request, refused)
+
+    def _reject(self, request: topics.Request, refused: JobsError) -> None:
+        payload = messages.encode(messages.rejected(refused, int(self.now())))
+        self.outbox.pass_on(request.rejected, payload)
+
+    def _do(self, request: topics.Request, body: Body, *, answered: bool = False) -> messages.Message:
+        """Carry out a call and return its reply; ``answered``: the reply goes out by MQTT. Raises JobsError."""
+        before, changes = self.pending(request.thing), self._store.changes
         reply = self._reply(request, body, before)
-        return reply, self._notices(request.thing, before)
+        changed = self._store.changes > changes
+        if answered:
+            send = self.outbox.add if changed else self.outbox.pass_on
+            send(request.accepted, messages.encode(reply))
+        if changed:
+            self._notify(request.thing, before)
+        return reply
 
     def _reply(self, request: topics.Request, body: Body, queue: Sequence[JobExecution]) -> messages.Message:
         if isinstance(body, StartNext):
@@ -221,48 +252,49 @@ class DevicePlane:
         told = rules.data(execution, content, now)
         return ExecutionReply(timestamp=int(now), execution=told, client_token=token)
 
-    def _notices(self, thing: str, before: Sequence[JobExecution]) -> list[tuple[str, bytes]]:
-        """Return what ``thing`` has to hear, now that its executions may differ from ``before``."""
+    def _notify(self, thing: str, before: Sequence[JobExecution] | None) -> None:
+        """Tell ``thing`` what it has to hear now that its executions may differ from ``before``; None: everything."""
         after = self.pending(thing)
-        due, found = rules.notices(before, after), []
+        due = rules.Notices(notify=True, notify_next=True) if before is None else rules.notices(before, after)
         if due.notify:
             shown = after[: rules.MAX_PENDING_SHOWN]
             jobs = {status: _summaries(shown, status) for status in rules.PENDING}
             changed = ExecutionsChanged(timestamp=int(self.now()), jobs=jobs)
-            found.append((topics.notify(thing), messages.encode(changed)))
+            self.outbox.add(topics.notify(thing), messages.encode(changed), thing=thing)
         if due.notify_next:
-            head = self._told(after[0] if after else None, None)
-            found.append((topics.notify_next(thing), messages.encode(head)))
-        return found
+            self.outbox.add(topics.notify_next(thing), self._next_of(after), thing=thing)
 
-    def _drain(self) -> None:
-        with self._publishing:
-            while self._outbox:
-                self.publish(*self._outbox.popleft())
+    def _next_of(self, queue: Sequence[JobExecution]) -> bytes:
+        return messages.encode(self._told(queue[0] if queue else None, None))
 
     def settle(self, job_id: str) -> None:
         """A SNAPSHOT job is COMPLETED when all of its executions are final."""
-        job, now = self.records.job(job_id), self.now()
-        if job is None or job.status != "IN_PROGRESS" or any(e.pending for e in self.records.executions_of(job)):
+        counts = self.records.counts(job_id)
+        if any(counts[status] for status in rules.PENDING):
             return
-        self.records.put_job(replace(job, status="COMPLETED", completed_at=now, last_updated_at=now))
+        job, now = self.records.job(job_id), self.now()
+        if job is not None and job.status == "IN_PROGRESS":
+            self.records.put_job(replace(job, status="COMPLETED", completed_at=now, last_updated_at=now))
 
     def _sweep_on(self) -> None:
-        while not self._stopping.wait(SWEEP_EVERY_S):
+        work = self.announce
+        while True:
             try:
-                self.sweep()
-            except Exception:  # a broken store must not end the timers for good
+                work()
+            except sqlite3.Error as error:
+                _log.error("the job timers wait for the state: %s", error)
+            except Exception:  # this thread must not end
                 _log.exception("sweeping the job timers failed")
+            work = self.sweep
+            if self._stopping.wait(SWEEP_EVERY_S):
+                return
 
 
 def _summaries(executions: Sequence[JobExecution], status: str) -> tuple[messages.Summary, ...]:
     return tuple(rules.summary(e) for e in executions if e.status == status)
 
 
-def _key(execution: JobExecution) -> tuple[str, str]:
-    return execution.thing_name, execution.job_id
-
-
-def _nowhere(topic: str, payload: bytes) -> None:
+def _nowhere(topic: str, payload: bytes) -> Receipt | None:
     del payload
     _log.debug("no broker yet for %s", topic)
+    return None

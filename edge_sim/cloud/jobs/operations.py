@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_sim.cloud.jobs.params import invalid, page, refuse
+from edge_sim.cloud.jobs.params import invalid, page, place, refuse
 from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, Job
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.jobs import requests
@@ -88,35 +88,35 @@ def get_job_document(service: JobsService, params: dict[str, Any]) -> dict[str, 
 
 def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
     refuse(params, ("thingGroupName", "thingGroupId", "namespaceId"))
-    wanted = params.get("status")
-    jobs = [job for job in service.jobs() if wanted in (None, job.status)]
     if params.get("targetSelection") == "CONTINUOUS":
-        jobs = []
-    return page("jobs", jobs, params, _job_summary)
+        return page("jobs", (), None)
+    limit, position = place(params)
+    jobs, more = service.jobs(params.get("status"), limit=limit, position=position)
+    return page("jobs", jobs, more, _job_summary)
 
 
 def list_executions_for_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
-    found = [e for e in service.executions_of_job(params["jobId"]) if params.get("status") in (None, e.status)]
+    limit, position = place(params)
+    found, more = service.executions_of_job(params["jobId"], params.get("status"), limit=limit, position=position)
 
     def shown(execution: JobExecution) -> dict[str, Any]:
         arn = service.thing_arn(execution.thing_name)
         return {"thingArn": arn, "jobExecutionSummary": _execution_summary(execution)}
 
-    return page("executionSummaries", found, params, shown)
+    return page("executionSummaries", found, more, shown)
 
 
 def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
     refuse(params, ("namespaceId",))
-    found = [
-        e
-        for e in service.executions_of_thing(params["thingName"])
-        if params.get("status") in (None, e.status) and params.get("jobId") in (None, e.job_id)
-    ]
+    limit, position = place(params)
+    found, more = service.executions_of_thing(
+        params["thingName"], params.get("status"), params.get("jobId"), limit=limit, position=position
+    )
 
     def shown(execution: JobExecution) -> dict[str, Any]:
         return {"jobId": execution.job_id, "jobExecutionSummary": _execution_summary(execution)}
 
-    return page("executionSummaries", found, params, shown)
+    return page("executionSummaries", found, more, shown)
 
 
 def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:

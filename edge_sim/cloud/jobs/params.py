@@ -13,19 +13,19 @@ T = TypeVar("T")
 MAX_RESULTS = 250
 
 
-def page(member: str, items: Sequence[T], params: Mapping[str, Any], shown: Callable[[T], object]) -> dict[str, Any]:
-    """Return one page. The token is the place to go on from: good enough for lists that change at their ends."""
-    first, count = _place(params.get("nextToken")), params.get("maxResults") or MAX_RESULTS
-    rest = first + count
-    token = pages.token(rest if rest < len(items) else None)
-    return {member: [shown(item) for item in items[first:rest]], "nextToken": token}
-
-
-def _place(token: str | None) -> int:
+def place(params: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many items a page is to have, and the position that its token stands for."""
     try:
-        return pages.position(token)
+        return params.get("maxResults") or MAX_RESULTS, pages.position(params.get("nextToken"))
     except ValueError as error:
         raise invalid("Invalid nextToken.") from error
+
+
+def page(
+    member: str, items: Sequence[T], position: int | None, shown: Callable[[T], object] = lambda item: item
+) -> dict[str, Any]:
+    """Return one page as the API shows it."""
+    return {member: [shown(item) for item in items], "nextToken": pages.token(position)}
 
 
 def refuse(params: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from edge_sim.cloud import strict_json
@@ -32,10 +33,7 @@ _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
 
 
 class JobsService:
-    """The control plane over one store. Every method may be called from any thread and raises ApiError.
-
-    Not to be called inside an open ``Store.transaction()``: what it tells devices cannot be undone.
-    """
+    """The control plane over one store. Every method may be called from any thread and raises ApiError."""
 
     def __init__(self, device: DevicePlane, *, region: str, account: str) -> None:
         self.device = device
@@ -75,26 +73,31 @@ class JobsService:
         with self._records.transaction():
             found = self._records.group(name)
             if found is not None:
-                return arn, str(found["id"])
+                return arn, found
             group_id = str(uuid.uuid4())
-            self._records.put_group(name, {"id": group_id, "things": []})
+            self._records.put_group(name, group_id)
         return arn, group_id
 
     def add_to_group(self, group: str, thing: str) -> None:
         """Make a thing a member; jobs that exist already do not change, as they are SNAPSHOTs."""
         with self._records.transaction():
             self.describe_thing(thing)
-            things = self.group_members(group)
-            if thing not in things:
-                body = self._records.group(group) or {}
-                self._records.put_group(group, {**body, "things": [*things, thing]})
+            self._existing_group(group)
+            self._records.put_member(group, thing)
 
-    def group_members(self, group: str) -> tuple[str, ...]:
+    def group_members(self, group: str) -> list[str]:
         """Return the names of the things in a group, or refuse with ResourceNotFoundException."""
-        found = self._records.group(group)
-        if found is None:
+        self._existing_group(group)
+        return self._records.members(group)
+
+    def group_members_page(self, group: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
+        """Return a page of the names of the things in a group, or refuse with ResourceNotFoundException."""
+        self._existing_group(group)
+        return self._records.members_page(group, limit=limit, position=position)
+
+    def _existing_group(self, group: str) -> None:
+        if self._records.group(group) is None:
             raise _missing(f"Thing group {group} not found.")
-        return tuple(found["things"])
 
     def create_job(
         self,
@@ -126,7 +129,6 @@ class JobsService:
             job_id=job_id,
             arn=f"{self._arn}job/{job_id}",
             targets=tuple(targets),
-            things=things,
             document=document,
             description=description,
             role_arn=presigned_role_arn,
@@ -141,7 +143,7 @@ class JobsService:
                 raise _exists(f"Job {job_id} already exists.", job_id, job.arn)
             self._records.put_job(job)
             for thing in things:
-                self.device.save(_queued(job, thing, now))
+                self._records.add_execution(_queued(job, thing, now))
             self.device.settle(job_id)  # an empty group: nothing to wait for
         return job.arn
 
@@ -156,9 +158,7 @@ class JobsService:
                 raise invalid(f"Invalid target ARN: {arn[:200]}")
             if not arn.startswith(self._arn):
                 raise _missing(f"Target {arn} is not in this account and region.")
-            members = (
-                self.group_members(found[4]) if found[3] == "thinggroup" else (self.describe_thing(found[4]).name,)
-            )
+            members = self.group_members(found[4]) if found[3] == "thinggroup" else [self.describe_thing(found[4]).name]
             names.update(dict.fromkeys(members))
         return tuple(names)
 
@@ -169,18 +169,23 @@ class JobsService:
             raise _missing(f"Job {job_id} does not exist.")
         return found
 
-    def jobs(self) -> list[Job]:
-        """Return all jobs, newest first."""
-        return self._records.jobs()[::-1]
+    def jobs(self, status: str | None, *, limit: int, position: int) -> tuple[list[Job], int | None]:
+        """Return a page of all jobs, or of those with a status; newest first."""
+        return self._records.jobs_page(status, limit=limit, position=position)
 
-    def executions_of_job(self, job_id: str) -> list[JobExecution]:
-        """Return a job's executions."""
-        return self._records.executions_of(self.job(job_id))
+    def executions_of_job(
+        self, job_id: str, status: str | None = None, *, limit: int, position: int
+    ) -> tuple[list[JobExecution], int | None]:
+        """Return a page of a job's executions, or of those with a status."""
+        self.job(job_id)
+        return self._records.executions_page(job_id=job_id, status=status, limit=limit, position=position)
 
-    def executions_of_thing(self, thing: str) -> list[JobExecution]:
-        """Return a thing's executions, newest first."""
+    def executions_of_thing(
+        self, thing: str, status: str | None = None, job_id: str | None = None, *, limit: int, position: int
+    ) -> tuple[list[JobExecution], int | None]:
+        """Return a page of a thing's executions, or of those with a status or of a job; newest first."""
         self.describe_thing(thing)
-        return self._records.executions(thing)[::-1]
+        return self._records.executions_page(thing=thing, job_id=job_id, status=status, limit=limit, position=position)
 
     def execution(self, thing: str, job_id: str, number: int | None = None) -> JobExecution:
         """Return one execution, final ones included, or refuse with ResourceNotFoundException."""
@@ -191,7 +196,7 @@ class JobsService:
 
     def counts(self, job: Job) -> Counter[str]:
         """Return how many of a job's executions have each status."""
-        return Counter(e.status for e in self._records.executions_of(job))
+        return self._records.counts(job.job_id)
 
     def cancel_job(
         self, job_id: str, *, force: bool = False, reason_code: str | None = None, comment: str | None = None
@@ -200,8 +205,8 @@ class JobsService:
 
         What AWS answers for a job that is COMPLETED is not known; here it is an InvalidRequestException.
         """
-        job, now = self.job(job_id), self.device.now()
-        with self.device.changing(job.things):
+        now = self.device.now()
+        with self._changing_job(job_id):
             job = self.job(job_id)
             if job.status not in ("IN_PROGRESS", "CANCELED"):
                 raise invalid(f"Job {job_id} is {job.status} and cannot be canceled.")
@@ -215,7 +220,7 @@ class JobsService:
                 last_updated_at=now,
             )
             self._records.put_job(job)
-            for execution in self._records.executions_of(job):
+            for execution in self._records.executions(job_id):
                 if execution.status == "QUEUED" or (force and execution.pending):
                     self.device.save(rules.cancel(execution, now, force=force))
         return job
@@ -244,11 +249,16 @@ class JobsService:
 
     def delete_job(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job and its executions; one in progress only with ``force``."""
-        job = self.job(job_id)
-        with self.device.changing(job.things):
+        with self._changing_job(job_id):
             if self.job(job_id).status == "IN_PROGRESS" and not force:
                 raise ApiError("InvalidStateTransitionException", f"Job {job_id} is IN_PROGRESS.", 409)
-            self._records.delete_job(job)
+            self._records.delete_job(job_id)
+
+    @contextmanager
+    def _changing_job(self, job_id: str) -> Iterator[None]:
+        """Change all executions of a job at once."""
+        with self._records.transaction(), self.device.changing(self._records.things_of(job_id)):
+            yield
 
 
 def _queued(job: Job, thing: str, now: float) -> JobExecution:

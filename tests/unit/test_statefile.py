@@ -1,0 +1,329 @@
+"""The cloud's state file: whose it is, and how one of the first layout becomes one of today's."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from edge_sim.cloud import migration, statefile
+from edge_sim.cloud.greengrass.updates import build_digest
+from edge_sim.cloud.jobs.records import Job, Records
+from edge_sim.cloud.server import Cloud
+from edge_sim.cloud.store import Store
+from edge_sim.errors import UsageError
+from edge_sim.jobs.execution import JobExecution
+
+URL = "https://s3.us-east-1.amazonaws.com/us-east-1-greengrass-updates/core/armv7l/greengrass-core-1.11.6.tar.gz"
+FIRST = """
+CREATE TABLE IF NOT EXISTS documents (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, body TEXT NOT NULL,
+    UNIQUE (kind, id)
+);
+CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent, position);
+"""
+JOB: dict[str, Any] = {
+    "job_id": "j",
+    "arn": "arn:aws:iot:us-east-1:123456789012:job/j",
+    "targets": ["arn:aws:iot:us-east-1:123456789012:thinggroup/all"],
+    "things": ["b", "a", "c"],
+    "document": '{"a": "ü"}',
+    "created_at": 1_700_000_000.5,
+    "last_updated_at": 1_700_000_001.5,
+    "completed_at": None,
+    "status": "IN_PROGRESS",
+    "description": None,
+    "role_arn": None,
+    "expires_s": 3600,
+    "timeout_minutes": 7,
+    "maximum_per_minute": None,
+    "force_canceled": False,
+    "reason_code": None,
+    "comment": None,
+}
+EXECUTION: dict[str, Any] = {
+    "job_id": "j",
+    "thing_name": "b",
+    "queued_at": 1_700_000_000.5,
+    "last_updated_at": 1_700_000_002.5,
+    "status": "IN_PROGRESS",
+    "status_details": {"step": "ä"},
+    "started_at": 1_700_000_001.5,
+    "number": 1,
+    "version": 3,
+    "timeout_minutes": 7,
+    "job_deadline": 1_700_000_421.5,
+    "step_deadline": 1_700_000_400.5,
+    "force_canceled": False,
+}
+EXECUTIONS = [
+    EXECUTION,
+    {**EXECUTION, "thing_name": "a", "status": "SUCCEEDED", "job_deadline": None, "step_deadline": None},
+    {**EXECUTION, "thing_name": "c", "status": "QUEUED", "status_details": None, "job_deadline": None}
+    | {"step_deadline": None, "started_at": None, "version": 1},
+]
+
+
+def first_layout(path: Path, *, cut_off: bool = False) -> Path:
+    """Write a state as the first layout's program did; ``cut_off``: as a kill left it, all in the log."""
+    written = path if not cut_off else path.with_name("written")
+    with contextlib.closing(sqlite3.connect(written, isolation_level=None)) as state:
+        state.execute("PRAGMA journal_mode=WAL")
+        state.executescript(FIRST)
+        state.execute("PRAGMA user_version=1")
+        documents: list[tuple[str, str, str | None, Any]] = [
+            ("thing", "a", None, {"name": "a", "arn": "arn", "id": "1", "attributes": {}}),
+            ("thing-group", "all", None, {"id": "g", "things": ["b", "a", "c"]}),
+            ("thing-group", "empty", None, {"id": "e", "things": []}),
+            ("job", "j", None, JOB),
+            *(("job-execution", f"{e['thing_name']}/j", e["thing_name"], e) for e in EXECUTIONS),
+            ("groups/versions", "v1", "g1", {"Version": "v1"}),
+            ("groups/versions", "v2", "g1", {"Version": "v2"}),
+        ]
+        for system in ("raspbian", "ubuntu"):
+            build = {"operating_system": system, "url": URL, "sha256": "0" * 64}
+            documents.append(("builds", f"core/{system}/armv7l/1.11.6", f"core/{system}/armv7l", build))
+        for kind, id_, parent, body in documents:
+            row = (kind, id_, parent, json.dumps(body, ensure_ascii=False))
+            state.execute("INSERT INTO documents (kind, id, parent, body) VALUES (?, ?, ?, ?)", row)
+        if cut_off:
+            for name in ("", "-wal"):
+                shutil.copyfile(f"{written}{name}", f"{path}{name}")
+    if cut_off:
+        written.unlink()
+    return path
+
+
+def everything(store: Store) -> dict[str, Any]:
+    """Return what FIRST held, as today's code reads it."""
+    records = Records(store)
+    return {
+        "job": records.job("j"),
+        "counts": +records.counts("j"),
+        "executions": records.executions("j"),
+        "due": records.due(1_700_000_400.5),
+        "members": (records.members("all"), records.members("empty"), records.group("all")),
+        "versions": store.list("groups/versions", "g1"),
+        "things": store.list("thing"),
+        "builds": len(store.list("builds")),
+        "digest": build_digest(store, URL),
+        "left": (store.list("job"), store.list("job-execution")),
+    }
+
+
+EXPECTED = {
+    "job": Job(**{**{k: v for k, v in JOB.items() if k != "things"}, "targets": tuple(JOB["targets"])}),
+    "counts": Counter(IN_PROGRESS=1, SUCCEEDED=1, QUEUED=1),
+    "executions": [JobExecution(**e) for e in EXECUTIONS],
+    "due": [("b", "j")],
+    "members": (["b", "a", "c"], [], "g"),
+    "versions": [{"Version": "v1"}, {"Version": "v2"}],
+    "things": [{"name": "a", "arn": "arn", "id": "1", "attributes": {}}],
+    "builds": 2,
+    "digest": "0" * 64,
+    "left": ([], []),
+}
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_state_of_the_first_layout_is_brought_to_todays_with_everything(tmp_path: Path, cut_off: bool) -> None:
+    path = first_layout(tmp_path / "state.db", cut_off=cut_off)
+    path.chmod(0o640)
+    assert statefile.look(path) == migration.FIRST_LAYOUT
+    for _ in range(2):  # the second time it is one of today's
+        store = Store(path)
+        assert everything(store) == EXPECTED
+        store.close()
+        assert statefile.look(path) == statefile.LAYOUT
+    assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+    kept = first_layout(tmp_path / "kept", cut_off=True)
+    seen: set[tuple[bool, int]] = set()
+    for line in itertools.count(1):
+        folder = tmp_path / str(line)
+        folder.mkdir()
+        for name in ("", "-wal"):
+            shutil.copyfile(f"{kept}{name}", folder / f"state.db{name}")
+        killed = killed_at(line, folder / "state.db")
+        layout = statefile.look(folder / "state.db")
+        seen.add((killed, layout))
+        store = Store(folder / "state.db")
+        assert everything(store) == EXPECTED, line
+        store.close()
+        assert [p.name for p in folder.iterdir()] == ["state.db"], line
+        shutil.rmtree(folder)
+        if not killed:
+            break
+    assert line > 50
+    assert seen == {(True, 1), (True, 2), (False, 2)}
+
+
+def killed_at(number: int, path: Path) -> bool:
+    """Open a state in a process that kills itself as it comes to the ``number``-th line of the modules that migrate."""
+    child = os.fork()
+    if child == 0:
+        lines = set()
+
+        def trace(frame: FrameType, event: str, _: Any) -> Any:
+            if frame.f_code.co_filename not in (statefile.__file__, migration.__file__):
+                return None
+            if event == "line":
+                lines.add((frame.f_code.co_filename, frame.f_lineno))
+                if len(lines) == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        try:
+            sys.settrace(trace)
+            statefile.connect(path)
+        finally:
+            os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status)
+
+
+def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = first_layout(tmp_path / "state.db")
+    with monkeypatch.context() as full:
+
+        def fail(*_: Any) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        full.setattr(migration, "_insert_execution", fail)
+        with pytest.raises(UsageError, match=r"state\.db: cannot be used .*: database or disk is full"):
+            Store(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
+    assert everything(Store(path)) == EXPECTED
+
+
+def sql(path: Path, script: str) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as state:
+        state.executescript(script)
+
+
+def other_table(path: Path) -> None:
+    sql(path, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text); INSERT INTO notes VALUES (1, 'mine')")
+
+
+def same_table_and_more(path: Path) -> None:
+    sql(path, f"{FIRST} CREATE TABLE notes (text); PRAGMA user_version=1")
+
+
+def same_name(path: Path) -> None:
+    sql(path, "CREATE TABLE documents (id INTEGER PRIMARY KEY, title); PRAGMA user_version=1")
+
+
+def version_only(path: Path) -> None:
+    sql(path, f"{FIRST} PRAGMA user_version=2")
+
+
+def application(path: Path) -> None:
+    sql(path, "PRAGMA application_id=252006673; PRAGMA user_version=1")
+
+
+def in_the_log(path: Path) -> None:
+    """A file whose tables lie in its log alone, as after a kill."""
+    written = path.with_name("written")
+    with contextlib.closing(sqlite3.connect(written, isolation_level=None)) as state:
+        state.execute("PRAGMA journal_mode=WAL")
+        state.execute("CREATE TABLE notes (text)")
+        for name in ("", "-wal"):
+            shutil.copyfile(f"{written}{name}", f"{path}{name}")
+    written.unlink()
+
+
+def in_use(path: Path) -> None:
+    other_table(path)
+    sql(path, "PRAGMA journal_mode=WAL; INSERT INTO notes VALUES (2, 'more')")
+
+
+def later(path: Path) -> None:
+    Store(path).close()
+    sql(path, "PRAGMA journal_mode=DELETE; PRAGMA user_version=99")
+
+
+def text(path: Path) -> None:
+    path.write_text("SQLite format 3 is what I write about\n" * 9)
+
+
+def cut_header(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0")
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"\0" * 4000)
+
+
+OTHERS = [
+    (other_table, "is the SQLite file of another program"),
+    (same_table_and_more, "is the SQLite file of another program"),
+    (same_name, "is the SQLite file of another program"),
+    (version_only, "is the SQLite file of another program"),
+    (application, "is the SQLite file of another program"),
+    (in_the_log, "is the SQLite file of another program"),
+    (in_use, "is the SQLite file of another program"),
+    (later, "was written by a later edge-sim"),
+    (text, "is not an SQLite file"),
+    (cut_header, "is not an SQLite file"),
+    (damaged, "cannot be read as an SQLite file"),
+    (Path.mkdir, "is not a regular file"),
+    (os.mkfifo, "is not a regular file"),
+]
+
+
+@pytest.mark.parametrize(("make", "why"), OTHERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_file_of_somebody_else_is_refused_and_nothing_is_touched(tmp_path: Path, make: Any, why: str) -> None:
+    path = tmp_path / "state.db"
+    make(path)
+    before = snapshot(tmp_path)
+    for use in (Store, lambda path: Cloud(path).__enter__()):
+        with pytest.raises(UsageError) as refused:
+            use(path)
+        assert refused.value.brief.startswith(f"{path}: {why}")
+        assert len(refused.value.brief.splitlines()) == 1
+        assert refused.value.hint == "Name another file for --state, or one that is not there yet."
+    assert snapshot(tmp_path) == before
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {p.name: (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: sql(path, "PRAGMA journal_mode=WAL; VACUUM")])
+def test_an_empty_file_becomes_a_state(tmp_path: Path, make: Any) -> None:
+    path = tmp_path / "state.db"
+    make(path)
+    store = Store(path)
+    store.put("k", "a", {"v": 1})
+    store.close()
+    assert Store(path).get("k", "a") == {"v": 1}
+
+
+def test_a_log_without_its_file_does_not_become_part_of_a_new_state(tmp_path: Path) -> None:
+    first = first_layout(tmp_path / "state.db", cut_off=True)
+    first.unlink()
+    assert everything(Store(first))["job"] is None
+
+
+def test_a_state_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
+    target = first_layout(tmp_path / "target.db")
+    link = tmp_path / "state.db"
+    link.symlink_to(target)
+    assert everything(Store(link)) == EXPECTED
+    assert link.readlink() == target
+    assert statefile.look(target) == statefile.LAYOUT
