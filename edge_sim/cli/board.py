@@ -25,6 +25,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.board import Board
+    from edge_sim.scenario import DeviceBacking
 
 CONNECT_S = 60.0
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
@@ -105,7 +106,6 @@ def up(
     from edge_sim.emulation.board import AgentSettings, BoardSpec
     from edge_sim.profiles import load_profile
     from edge_sim.runs.agentprocess import AgentProcess
-    from edge_sim.scenario import DeviceBacking
 
     started = time.monotonic()
     profile = load_profile(profile_name)
@@ -115,7 +115,7 @@ def up(
     spec = BoardSpec(
         profile=profile,
         agent=AgentSettings(thing=thing, broker=mqtt, cafile=broker_cafile),
-        devices=[DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in passed)],
+        devices=_passed_through(passed),
         binds=dict(bind(text) for text in binds),
         core=profile.greengrass.version,
         contained=not no_containers,
@@ -210,6 +210,15 @@ def _broker(mqtt: str, cafile: Path | None) -> str:
 
         tls_context(mqtt, cafile)
     return mqtt
+
+
+def _passed_through(options: tuple[str, ...]) -> list[DeviceBacking]:
+    """Return the board's devices behind which are nodes of this machine."""
+    if not options:  # the module costs a board without any a quarter of a second
+        return []
+    from edge_sim.scenario import DeviceBacking
+
+    return [DeviceBacking(path=path, host=host) for path, host in (bind(text, "--device") for text in options)]
 
 
 def _about(board: Board) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.profiles import Device, DeviceProfile
-from edge_sim.scenario import DeviceBacking
+
+if TYPE_CHECKING:
+    from edge_sim.scenario import DeviceBacking
 
 BLOCK_LIMIT_KIB = 64 << 20
 FRAMES_LIMIT = 10_000

@@ -23,12 +23,12 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation import capabilities
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import engine
+from edge_sim.emulation.drivers import DriverName
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.process import run
 from edge_sim.profiles import load_profile
 
-Driver = Literal["local", "docker"]
 Status = Literal["ok", "missing", "different"]
 OLDEST_KERNEL = (5, 8)
 """For local boards: setns(2) with a pidfd for several namespaces at once."""
@@ -51,7 +51,7 @@ class Check:
     needed_for: str
     fix: str = ""
 
-    def blocks(self, driver: Driver) -> bool:
+    def blocks(self, driver: DriverName) -> bool:
         return self.status == "missing" and driver in self.needed_for.partition(":")[0].split(", ")
 
     def as_json(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ def host_checks() -> list[Check]:
     ]
 
 
-def missing(checks: Sequence[Check], driver: Driver) -> list[Check]:
+def missing(checks: Sequence[Check], driver: DriverName) -> list[Check]:
     """Return what keeps ``driver`` from working."""
     return [check for check in checks if check.blocks(driver)]
 
@@ -231,7 +231,7 @@ def _installed(name: str) -> bool:
         return False
 
 
-def room(name: str, place: Path, wanted_mib: int, driver: Driver, fix: str) -> Check:
+def room(name: str, place: Path, wanted_mib: int, driver: DriverName, fix: str) -> Check:
     """Return whether ``wanted_mib`` MiB are free at ``place``."""
     free = shutil.disk_usage(place).free // 2**20
     status: Status = "ok" if free >= wanted_mib else "missing"

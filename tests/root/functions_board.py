@@ -153,7 +153,7 @@ def _system(root: Path) -> None:
 def _host_programs(root: Path) -> None:
     """Bind what a local board binds: the host's programs, and the running Python wherever it lies."""
     profile = load_profile("generic-x86_64")
-    made, _ = machine.complete(boardplan.plan(BoardSpec(profile=profile)), profile)
+    made, _ = machine.with_this_machine(boardplan.plan(BoardSpec(profile=profile)), profile)
     for item in made.items:
         if item.type == "link" and Path(item.path).parent == Path("/"):
             (root / item.path[1:]).symlink_to(str(item.target))

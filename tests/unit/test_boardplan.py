@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -29,7 +30,7 @@ def plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
 
 
 def local_plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
-    return machine.complete(plan(profile, **scenario), profile)[0]
+    return machine.with_this_machine(plan(profile, **scenario), profile)[0]
 
 
 def items(made: BoardPlan) -> dict[str, Item]:
@@ -103,7 +104,7 @@ def test_a_bind_takes_the_place_of_the_scenarios_files(tmp_path: Path) -> None:
 def test_a_closed_directory_above_the_python_is_opened_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     below_root = Bind(source="/usr", path="/root/python", read_only=True)
     monkeypatch.setattr(machine, "_shared", lambda: [below_root])
-    made, notes = machine.complete(plan(PI), PI)
+    made, notes = machine.with_this_machine(plan(PI), PI)
     assert items(made)["/root"].mode == 0o711
     assert notes == ("/root is 0711 here, not 0700 as on a real board, so that the Python in use can be reached",)
 
@@ -311,3 +312,11 @@ def test_the_subordinate_ids_that_are_advised_are_nobodys(tmp_path: Path) -> Non
     gids.write_text("anna:165536:65536\n")
     advice = capabilities.add_subordinate_ids("me", [uids, gids])
     assert "--add-subuids 231072-296607 --add-subgids 231072-296607 me" in advice
+
+
+@pytest.mark.parametrize("module", ["local.init", "containers.board", "drivers"])
+def test_a_board_is_started_without_the_readers_of_scenarios(module: str) -> None:
+    """They take more than twice as long to import as all the rest, and every local board is a process of its own."""
+    program = f"import sys, edge_sim.emulation.{module}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert not [name for name in done.stdout.split() if name.startswith(("edge_sim.scenario", "edge_sim.definitions"))]

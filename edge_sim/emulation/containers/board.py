@@ -31,12 +31,9 @@ from edge_sim.emulation.containers.engine import sets_firewall
 from edge_sim.emulation.containers.program import ContainerProgram, completed, started
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
-from edge_sim.scenario import BoardFile
 
 START_LIMIT_S = 60.0
 """Until the board's first process answers: QEMU can hang on an instruction that it does not know."""
-CAFILE = "/etc/edge-sim-broker-ca.pem"
-"""Where a board has the CA certificates of a broker that is named with some."""
 
 
 class DockerBoard:
@@ -62,11 +59,11 @@ class DockerBoard:
     def __init__(
         self, spec: BoardSpec, *, engine: Any, image: str, network: str, name: str, lasting: bool = False
     ) -> None:
-        trusted = [BoardFile(path=CAFILE, copy=spec.agent.cafile)] if spec.agent and spec.agent.cafile else []
+        self._cafile = spec.agent.cafile if spec.agent else None
         self.profile = spec.profile
         self._engine = engine
-        self._plan = boardplan.plan(replace(spec, files=(*spec.files, *trusted)))
-        self._agent = spec.agent_config(CAFILE if trusted else None)
+        self._plan = boardplan.plan(spec)
+        self._agent = spec.agent_config(tree.CAFILE if self._cafile else None)
         self._lasting = lasting
         self._container: Any = None
         self._closing = threading.Lock()
@@ -172,7 +169,7 @@ class DockerBoard:
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
         init = options.for_init(self.profile, self._plan, self._wanted)
-        own = (*tree.own_files(init, self._agent), *tree.frames(self._plan))
+        own = (*tree.own_files(init, self._agent, self._cafile), *tree.frames(self._plan))
         return tree.archive((*tree.items(boardplan.with_key(self._plan)), *own))
 
     @contextlib.contextmanager

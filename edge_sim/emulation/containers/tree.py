@@ -20,6 +20,8 @@ from edge_sim.emulation.boarditems import BoardPlan, Item
 from edge_sim.emulation.containers import devices, init
 
 AGENT_CONFIG = "/etc/edge-sim/agent.json"
+CAFILE = "/etc/edge-sim/broker-ca.pem"
+"""Where a board has the CA certificates that its agent checks a broker with."""
 ENGINES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """Files that the engine lays over whatever is there."""
 _KERNELS = ("/", "/dev", "/proc", "/sys")
@@ -39,12 +41,17 @@ def notes(plan: BoardPlan) -> Iterator[str]:
     yield from (f"{path} is the engine's own, not the scenario's" for path in covered)
 
 
-def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any]) -> tuple[Item, ...]:
-    """Return edge_sim's files on the board; ``agent`` is its agent's configuration, empty for none."""
+def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any], cafile: Path | None = None) -> tuple[Item, ...]:
+    """Return edge_sim's files on the board; ``agent`` is its agent's configuration, empty for none.
+
+    ``cafile`` is a file of this machine.
+    """
     found = [Item(path=init.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
     if agent:
         found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
         found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
+    if cafile:
+        found.append(Item(path=CAFILE, type="file", mode=0o644, source=str(cafile)))
     return tuple(found)
 
 

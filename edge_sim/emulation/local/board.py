@@ -22,8 +22,8 @@ from typing import Any
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec, standing_in
 from edge_sim.emulation.capabilities import Mode, Proves, judge, modes
-from edge_sim.emulation.local import machine
 from edge_sim.emulation.local.keeper import Keeper, RefusedError
+from edge_sim.emulation.local.machine import with_this_machine
 from edge_sim.emulation.local.program import Program
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
@@ -53,7 +53,7 @@ class LocalBoard:
             raise UsageError(f"{directory}: a board needs an empty or a new directory")
         self._spec = spec
         self.profile = spec.profile
-        self._plan, self._plan_notes = machine.complete(boardplan.plan(spec), spec.profile)
+        self._plan, self._plan_notes = with_this_machine(boardplan.plan(spec), spec.profile)
         self._directory = directory.absolute() if directory else None
         self._keep = keep
         self._modes = tuple(only or modes())
@@ -170,8 +170,10 @@ class LocalBoard:
         try:
             self._end()
         finally:
-            if self._place:
-                self._place.cleanup()
+            with self._closing:
+                place, self._place = self._place, None
+                if place:
+                    place.cleanup()
 
     def _end(self) -> None:
         with self._closing:

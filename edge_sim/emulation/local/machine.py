@@ -1,6 +1,6 @@
 """What only a local board has of this machine: its programs and this Python, bound read-only below the board's root.
 
-``complete`` adds it to a plan, and refuses what can be on other boards but not where this machine's files are.
+``with_this_machine`` adds it to a plan, and refuses what can be on other boards but not where this machine's files are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Python in /usr/local finds its library through the loader's cache."""
 _HINT = f"{ELSEWHERE} Or use --driver docker."
 
 
-def complete(plan: BoardPlan, profile: DeviceProfile) -> tuple[BoardPlan, tuple[str, ...]]:
+def with_this_machine(plan: BoardPlan, profile: DeviceProfile) -> tuple[BoardPlan, tuple[str, ...]]:
     """Return the plan with this machine's part in it, and what differs from a real board for that, a sentence each.
 
     Raises InvalidDefinitionError for a scenario's file and UsageError for a bind where this machine's files are, and
