@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.download import DownloadError
+from edge_sim.agent.http import HttpError
 from edge_sim.facts import GreengrassInstall, HostFacts, User
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.functions import Function, FunctionCode, IsolationMode, ResourceAccessPolicy
@@ -42,7 +42,7 @@ class Artifacts:
     def fetch(self, url: str, destination: Path, *, sha256: str, size: int) -> None:
         self.fetched.append(url)
         if url not in self.by_url:
-            raise DownloadError(f"{url}: HTTP 404 (Not Found)", status=404)
+            raise HttpError(f"{url}: HTTP 404 (Not Found)", status=404)
         data = self.by_url[url]
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (sha256, size)
         destination.write_bytes(data)

@@ -1,27 +1,19 @@
-"""Fetches one artifact over HTTP(S) into a file: whole, of the declared size and digest, or not at all.
+"""Fetches one artifact into a file: whole, of the declared size and digest, or not at all.
 
-An interrupted download is continued with a Range request. Nothing that a server sends is without a limit: size,
-pace, number of redirects and of tries. Query strings never appear in messages: a presigned URL is a key.
+An interrupted download is continued with a Range request.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import ssl
-import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import durable
-from edge_sim.agent.http_get import DownloadError, Patience, get, in_words, patiently, refusal, shown
-
-__all__ = ["DownloadError", "Patience", "download", "shown"]
-
-CHUNK = 64 * 1024
+from edge_sim.agent.http import CHUNK, Answer, Client, HttpError, Patience, shown
 
 
 class _Part:
@@ -82,32 +74,30 @@ class _Part:
 
 
 def download(
+    http: Client,
     url: str,
     destination: Path,
     *,
     sha256: str,
     size: int,
     patience: Patience = Patience(),  # noqa: B008 - a frozen value
-    tls: ssl.SSLContext | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-    now: Callable[[], float] = time.monotonic,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Fetch ``url`` to ``destination`` (mode 0600); afterwards it is on the disk and its digest is right.
 
-    ``sha256`` is lower-case hex, ``size`` in bytes. ``progress`` is told the bytes received so far; what it raises
-    ends the download. Raises DownloadError; nothing is at ``destination`` then. Where trying later may help, what
-    has arrived stays beside it as ``.<name>.part``, and the next call continues it.
+    ``sha256`` is lower-case hex, ``size`` in bytes. ``progress`` is told the bytes received so far, also while
+    nothing comes; what it raises ends the download. Raises HttpError; nothing is at ``destination`` then. Where
+    trying later may help, what has arrived stays beside it as ``.<name>.part``, and the next call continues it.
     """
-    job = _Job(url=url, size=size, sha256=sha256, patience=patience, tls=tls, now=now, progress=progress)
+    job = _Job(http=http, url=url, size=size, sha256=sha256, patience=patience, progress=progress)
     try:
         part = _Part(destination.with_name(f".{destination.name}.part"))
     except OSError as error:
         raise _unwritable(destination, error) from error
     try:
-        patiently(lambda: job.bring(part), patience, sleep)
+        http.patiently(lambda deadline: job.bring(part, deadline), patience)
         part.keep(destination)
-    except DownloadError as error:
+    except HttpError as error:
         if error.retryable:
             part.stop()
         else:
@@ -125,30 +115,33 @@ def download(
 class _Job:
     """One artifact to fetch."""
 
+    http: Client
     url: str
     size: int
     sha256: str
     patience: Patience
-    tls: ssl.SSLContext | None
-    now: Callable[[], float]
-    progress: Callable[[int], None] | None
+    progress: Callable[[int], object]
 
-    def bring(self, part: _Part) -> None:
+    def bring(self, part: _Part, deadline: float) -> None:
         """Run one try: fetch what is still missing, and check the whole."""
-        self._fetch(part)
+        self._fetch(part, deadline)
         self._verify(part)
 
-    def _fetch(self, part: _Part) -> None:
-        where = shown(self.url)
+    def _fetch(self, part: _Part, deadline: float) -> None:
         if part.received > self.size:
             part.restart()
         if part.received == self.size and self.size:
             return
-        with in_words(self.url, self.patience):
-            connection, response = get(self.url, part.headers(), self.patience, self.tls)
-            with closing(connection), closing(response):
-                _check_answer(where, response, part, self.size)
-                self._receive(where, response, part)
+
+        def on_wait() -> None:
+            self.progress(part.received)
+
+        with self.http.open(
+            "GET", self.url, self.patience, deadline, headers=part.headers(), on_wait=on_wait
+        ) as answer:
+            where = shown(self.url)
+            _check_answer(where, answer, part, self.size)
+            self._receive(where, answer, part)
 
     def _verify(self, part: _Part) -> None:
         """Check the digest. A file put together from two answers gets another chance, from its beginning."""
@@ -156,67 +149,44 @@ class _Job:
             return
         resumed = part.resumed
         part.restart()
-        raise DownloadError(
+        raise HttpError(
             f"{shown(self.url)}: its SHA-256 is not the one that was announced",
             retryable=resumed,
             hint="the file changed or was damaged after the deployment was built; deploy again",
         )
 
-    def _receive(self, where: str, response: http.client.HTTPResponse, part: _Part) -> None:
-        pace = _Pace(self.patience, self.now)
-        while data := response.read1(CHUNK):
+    def _receive(self, where: str, answer: Answer, part: _Part) -> None:
+        for data in answer.chunks():
             if part.received + len(data) > self.size:
-                raise DownloadError(f"{where}: it is larger than the {self.size} bytes announced")
+                raise HttpError(f"{where}: it is larger than the {self.size} bytes announced")
             part.add(data)
-            if self.progress is not None:
-                self.progress(part.received)
-            if pace.is_too_slow(len(data)):
-                raise DownloadError(f"{where}: slower than {self.patience.least_bytes_per_s} bytes/s", retryable=True)
+            self.progress(part.received)
         if part.received < self.size:
-            raise DownloadError(f"{where}: it ended after {part.received} of {self.size} bytes", retryable=True)
+            raise HttpError(f"{where}: it ended after {part.received} of {self.size} bytes", retryable=True)
 
 
-def _check_answer(where: str, response: http.client.HTTPResponse, part: _Part, size: int) -> None:
+def _check_answer(where: str, answer: Answer, part: _Part, size: int) -> None:
     """Raise unless the answer's body is what is missing; a whole file instead of a range starts afresh."""
-    if response.status not in (200, 206):
-        if response.status == 416:
+    if answer.status not in (200, 206):
+        if answer.status == 416:
             part.restart()
-        raise refusal(where, response)
-    encoding = response.getheader("Content-Encoding", "identity")
+        raise answer.refusal()
+    encoding = answer.header("Content-Encoding") or "identity"
     if encoding != "identity":
-        raise DownloadError(f"{where}: it comes encoded as {encoding[:40]!r}, which nobody asked for")
-    if response.status == 200:
+        raise HttpError(f"{where}: it comes encoded as {encoding[:40]!r}, which nobody asked for")
+    if answer.status == 200:
         part.restart()
-        length = response.getheader("Content-Length")
+        length = answer.header("Content-Length")
         if length is not None and length != str(size):
-            raise DownloadError(f"{where}: it has {length[:20]} bytes, {size} were announced", status=200)
-    elif response.getheader("Content-Range") != f"bytes {part.received}-{size - 1}/{size}":
+            raise HttpError(f"{where}: it has {length[:20]} bytes, {size} were announced", status=200)
+    elif answer.header("Content-Range") != f"bytes {part.received}-{size - 1}/{size}":
         part.restart()
-        raise DownloadError(f"{where}: the server sent another range than asked for", status=206, retryable=True)
+        raise HttpError(f"{where}: the server sent another range than asked for", status=206, retryable=True)
     else:
         part.resumed = True
-    etag = response.getheader("ETag", "")
+    etag = answer.header("ETag") or ""
     part.etag = etag if etag.startswith('"') else None
 
 
-class _Pace:
-    """Tells whether too little came during the last window."""
-
-    def __init__(self, patience: Patience, now: Callable[[], float]) -> None:
-        self._patience = patience
-        self._now = now
-        self._since = now()
-        self._count = 0
-
-    def is_too_slow(self, count: int) -> bool:
-        self._count += count
-        elapsed = self._now() - self._since
-        if elapsed < self._patience.pace_window_s:
-            return False
-        slow = self._count < self._patience.least_bytes_per_s * elapsed
-        self._since, self._count = self._now(), 0
-        return slow
-
-
-def _unwritable(path: Path, error: OSError) -> DownloadError:
-    return DownloadError(f"{path}: cannot be written: {error.strerror}", hint="free some space and try again")
+def _unwritable(path: Path, error: OSError) -> HttpError:
+    return HttpError(f"{path}: cannot be written: {error.strerror}", hint="free some space and try again")

@@ -24,6 +24,7 @@ from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
+from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
@@ -113,10 +114,10 @@ class _Agent:
         self._work = Work()
         self._stop = supervisor.stopping
         self._log = Log(supervisor.gg / RUNTIME_LOG)
-        tls = mqtt.tls_context(config.cafile) if config.cafile else None
+        http = Client(tls=mqtt.tls_context(config.cafile) if config.cafile else None, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
-        installation = Installation(supervisor, http_fetch(tls, self._stop), settings, sleep=self._stop.wait)
+        installation = Installation(supervisor, http_fetch(http), settings, sleep=self._stop.wait)
         self._releases = installation.releases
         self._updater = Updater(
             installation,
@@ -127,7 +128,7 @@ class _Agent:
             log=ota_log,
             stop=self._stop,
         )
-        self._deployments = Deployments(deploy, emit=emit, log=self._log, stop=self._stop, tls=tls)
+        self._deployments = Deployments(deploy, http, emit=emit, log=self._log, stop=self._stop)
 
     # ---- main thread
 

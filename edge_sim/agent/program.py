@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edge_sim.agent import loop
 from edge_sim.agent.config import read_config
 from edge_sim.agent.events import RUNTIME_LOG, Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
+from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.preflight import BoardIdentity
@@ -33,9 +35,10 @@ def run(root: Path, config: Path) -> None:
     def facts(paths: Sequence[str] = ()) -> HostFacts:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
-    def carry_out(document: Mapping[str, Any]) -> Sequence[str]:
+    def carry_out(document: Mapping[str, Any], http: Client) -> Sequence[str]:
         from edge_sim.agent.deployment import secrets
         from edge_sim.agent.deployment.deployer import deploy, group_of
+        from edge_sim.agent.download import download
         from edge_sim.agent.host import LinuxHost
         from edge_sim.greengrass.plan import paths_of_interest
         from edge_sim.limits import Limits
@@ -43,7 +46,8 @@ def run(root: Path, config: Path) -> None:
         group = group_of(document)
         seen = facts(paths_of_interest(group, settings.greengrass_root))
         limits = settings.packages or Limits()
-        result = deploy(document, root, seen, LinuxHost(root), limits=limits, fetch_secret=secrets.fetch)
+        fetch, fetch_secret = partial(download, http), partial(secrets.fetch, http)
+        result = deploy(document, root, seen, LinuxHost(root), fetch, limits=limits, fetch_secret=fetch_secret)
         functions.start()
         return result.not_proven
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.deployment.deployer import deploy
-from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import Host, LinuxHost
+from edge_sim.agent.http import HttpError
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
@@ -97,13 +97,13 @@ class _Local:
     def __call__(self, url: str, destination: Path, *, sha256: str, size: int) -> None:
         archive = self._archives.get(url)
         if archive is None:
-            raise DownloadError(
+            raise HttpError(
                 "what was deployed last has been changed and must be unpacked anew, but its package is not given",
                 hint="Give it with --source URI=PATH.",
             )
         try:
             source = archive.path.open("rb")
         except OSError as error:
-            raise DownloadError(f"{archive.path}: cannot be read: {error.strerror}") from error
+            raise HttpError(f"{archive.path}: cannot be read: {error.strerror}") from error
         with source, destination.open("wb") as copy:
             shutil.copyfileobj(source, copy)

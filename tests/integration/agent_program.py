@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.config import read_config
+from edge_sim.agent.http import Client
 from edge_sim.agent.loop import run
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 
-def deploy(document: Mapping[str, Any]) -> Sequence[str]:
+def deploy(document: Mapping[str, Any], http: Client) -> Sequence[str]:
     wish = document["Group"]["wish"]
     if wish != "work":
         raise InvalidDefinitionError(f"the group says {wish}", hint="Wish something else.")

@@ -14,6 +14,7 @@ import pytest
 
 from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.download import download
+from edge_sim.agent.http import Client
 from edge_sim.cloud.server import Cloud
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import board
@@ -136,7 +137,7 @@ def test_the_board_fetches_what_changed(s3: S3, tmp_path: Path) -> None:
 
     def counting(url: str, destination: Path, *, sha256: str, size: int) -> None:
         fetched.append(sha256)
-        download(url, destination, sha256=sha256, size=size)
+        download(Client(), url, destination, sha256=sha256, size=size)
 
     with Cloud(sources=s3.url) as cloud:
         register_code(cloud, tmp_path)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import certificate_authority, server_certificate
+
 LIMIT_S = 60.0
 START_TRIES = 3
 needs_tls_broker = pytest.mark.skipif(
@@ -30,8 +32,8 @@ class TlsBroker:
 @contextmanager
 def tls_broker(folder: Path) -> Iterator[TlsBroker]:
     """Have a broker for 127.0.0.1 that shows a certificate of its CA, as long as the block lasts."""
-    ca, other = (_ca(folder, name) for name in ("ca", "other"))
-    _signed(folder, ca)
+    ca, other = (certificate_authority(folder, name) for name in ("ca", "other"))
+    server_certificate(folder, ca)
     port, process = _started(folder, ca)
     try:
         yield TlsBroker(url=f"mqtts://127.0.0.1:{port}", ca=ca, other_ca=other)
@@ -67,23 +69,3 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
         else:
             return process.poll() is None
     return False
-
-
-def _ca(folder: Path, name: str) -> Path:
-    made = folder / f"{name}.pem"
-    key = ["-keyout", str(folder / f"{name}.key"), "-addext", "basicConstraints=critical,CA:TRUE"]
-    # Python 3.13 holds certificates to X.509's strict rules: a CA's key usage is named.
-    _openssl("-out", str(made), "-subj", f"/CN=edge-sim test {name}", *key, "-addext", "keyUsage=critical,keyCertSign")
-    return made
-
-
-def _signed(folder: Path, ca: Path) -> None:
-    signer = ["-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-addext", "subjectAltName=IP:127.0.0.1"]
-    signer += ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid:always"]
-    made = ["-keyout", str(folder / "server.key"), "-out", str(folder / "server.pem")]
-    _openssl(*made, "-subj", "/CN=127.0.0.1", *signer)
-
-
-def _openssl(*options: str) -> None:
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    subprocess.run([*argv, "-days", "1", *options], check=True, capture_output=True, timeout=LIMIT_S)

@@ -13,7 +13,7 @@ import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.deployer import deploy
-from edge_sim.agent.http_get import DownloadError
+from edge_sim.agent.http import HttpError
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile
@@ -49,8 +49,12 @@ def facts(tmp_path: Path) -> HostFacts:
     return found
 
 
+def no_package(url: str, destination: Path, *, sha256: str, size: int) -> None:
+    raise AssertionError(f"{url}: the group has no packages")
+
+
 def carry_out(root: Path, facts: HostFacts, made: dict[str, Any], **more: Any) -> None:
-    deploy(made, root, facts, RecordingHost(root), **{"fetch_secret": fetch, **more})
+    deploy(made, root, facts, RecordingHost(root), no_package, **{"fetch_secret": fetch, **more})
 
 
 def names(root: Path) -> list[str]:
@@ -89,7 +93,7 @@ def test_whoever_brings_no_values_leaves_them_alone_but_removes_them_with_the_la
 
 
 def missing(_url: str) -> Mapping[str, Any]:
-    raise DownloadError("http://cloud/a: HTTP 404 (NoSuchKey)")
+    raise HttpError("http://cloud/a: HTTP 404 (NoSuchKey)")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from edge_sim.agent.archives import ArchiveError
 from edge_sim.agent.deployment import STAGING, changeover, state
 from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.deployment.layout import differences, layout
-from edge_sim.agent.download import DownloadError
 from edge_sim.agent.host import HostError
+from edge_sim.agent.http import HttpError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from tests.archive_build import entry, tgz
@@ -199,7 +199,7 @@ Make = Callable[[Board], dict[str, Any]]
         ),
         (hostile_archive, ArchiveError, "resource m1: unable to download the artifact .*the name “../evil”"),
         (missing_artifact, InvalidDefinitionError, "has no artifact arn:"),
-        (gone_from_the_store, DownloadError, "resource m4: .*error while downloading: .*404"),
+        (gone_from_the_store, HttpError, "resource m4: .*error while downloading: .*404"),
         (other_digest, InvalidDefinitionError, "is not the one that the group names"),
         (escaping_id, InvalidDefinitionError, "would lie outside"),
         (lambda on: {}, InvalidDefinitionError, "has no Group"),

@@ -14,9 +14,26 @@ import pytest
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import Log
+from edge_sim.agent.http import MESSAGE, Client, Patience
 from edge_sim.errors import InvalidDefinitionError
 
-MESSAGE = {"DeploymentId": "d", "DocumentUrl": "http://h/document", "StatusUrl": "http://h/status"}
+MESSAGE_BODY = {"DeploymentId": "d", "DocumentUrl": "http://h/document", "StatusUrl": "http://h/status"}
+
+
+class Web(Client):
+    """Answers every request with ``answer`` and keeps the statuses."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self.answer = answer
+        self.statuses: list[dict[str, Any]] = []
+
+    def message(
+        self, method: str, url: str, body: bytes | None = None, *, most: int, patience: Patience = MESSAGE
+    ) -> bytes:
+        if method == "PUT":
+            self.statuses.append(json.loads(body or b""))
+        return self.answer
 
 
 class Told(Deployments):
@@ -24,19 +41,15 @@ class Told(Deployments):
 
     def __init__(self, tmp_path: Path, deploy: Deploy, answer: bytes = b"{}") -> None:
         self.events: list[dict[str, Any]] = []
+        self.stop = threading.Event()
+        web = Web(answer)
+        self.statuses = web.statuses
         emit = lambda *_, **fields: self.events.append(fields)  # noqa: E731
-        super().__init__(deploy, emit=emit, log=Log(tmp_path / "log"), stop=threading.Event())
-        self.answer = answer
-        self.statuses: list[dict[str, Any]] = []
-
-    def _call(self, method: str, url: str, body: bytes | None) -> bytes:
-        if method == "PUT":
-            self.statuses.append(json.loads(body or b""))
-        return self.answer
+        super().__init__(deploy, web, emit=emit, log=Log(tmp_path / "log"), stop=self.stop)
 
 
 def raising(error: Exception) -> Deploy:
-    def deploy(_: Mapping[str, Any]) -> Sequence[str]:
+    def deploy(_: Mapping[str, Any], __: Client) -> Sequence[str]:
         raise error
 
     return deploy
@@ -45,17 +58,17 @@ def raising(error: Exception) -> Deploy:
 @pytest.mark.parametrize(
     ("deploy", "answer", "error"),
     [
-        (lambda _: (), b"{}", None),
+        (lambda *_: (), b"{}", None),
         (raising(InvalidDefinitionError("refused")), b"{}", "refused"),
         (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be laid out: .*Permission denied"),
-        (lambda _: (), b"{", "the deployment document is not JSON"),
-        (lambda _: (), b"[]", "the deployment document is not a JSON object"),
+        (lambda *_: (), b"{", "the deployment document is not JSON"),
+        (lambda *_: (), b"[]", "the deployment document is not a JSON object"),
     ],
 )
 def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, error: str | None) -> None:
     told = Told(tmp_path, deploy, answer)
-    told.carry_out(MESSAGE)
-    told.carry_out(MESSAGE)
+    told.carry_out(MESSAGE_BODY)
+    told.carry_out(MESSAGE_BODY)
     assert len(told.statuses) == 2, "the same deployment is carried out once and reported as often as it is asked for"
     assert told.statuses[0]["DeploymentStatus"] == ("Failure" if error else "Success")
     assert re.search(error or "^$", told.statuses[0].get("ErrorMessage", ""))
@@ -63,19 +76,30 @@ def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, er
 
 def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
     failed = Told(tmp_path, raising(InvalidDefinitionError("no group x", hint="addgroup x")))
-    failed.carry_out(MESSAGE)
+    failed.carry_out(MESSAGE_BODY)
     assert failed.statuses == [{"DeploymentStatus": "Failure", "ErrorMessage": "no group x", "Hint": "addgroup x"}]
     assert failed.events[-1] == {"id": "d", "status": "Failure", "error": "no group x", "hint": "addgroup x"}
     package = Told(tmp_path, raising(ArchiveError("LINK", "it holds a link", hint=None)))
-    package.carry_out(MESSAGE)
+    package.carry_out(MESSAGE_BODY)
     told = {"DeploymentStatus": "Failure", "ErrorMessage": "it holds a link", "Cause": "package"}
     assert package.statuses == [told], "the definition is not at fault"
-    stands = Told(tmp_path, lambda _: ("owner of /x",))
-    stands.carry_out(MESSAGE)
+    stands = Told(tmp_path, lambda *_: ("owner of /x",))
+    stands.carry_out(MESSAGE_BODY)
     assert stands.statuses == [{"DeploymentStatus": "Success", "NotProven": ["owner of /x"]}]
     assert stands.events[-1] == {"id": "d", "status": "Success", "not_proven": ["owner of /x"]}
 
 
+def test_a_deployment_that_the_agent_s_end_cuts_off_is_not_called_failed(tmp_path: Path) -> None:
+    def cut_off(_: Mapping[str, Any], __: Client) -> Sequence[str]:
+        cut.stop.set()
+        raise InvalidDefinitionError("the connection broke")
+
+    cut = Told(tmp_path, cut_off)
+    cut.carry_out(MESSAGE_BODY)
+    assert cut.statuses == []
+    assert [event["status"] for event in cut.events] == ["InProgress"]
+
+
 def test_a_bug_is_not_called_a_bad_document(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a bug"):
-        Told(tmp_path, raising(ValueError("a bug"))).carry_out(MESSAGE)
+        Told(tmp_path, raising(ValueError("a bug"))).carry_out(MESSAGE_BODY)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent import loop, program
+from edge_sim.agent.http import Client
 from edge_sim.errors import InvalidDefinitionError
 
 
@@ -16,8 +17,8 @@ from edge_sim.errors import InvalidDefinitionError
 def test_a_group_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: object) -> None:
     config = tmp_path / "agent.json"
     config.write_text('{"thing": "core", "broker": "mqtt://127.0.0.1", "architecture": "armv7l"}')
-    given: list[Callable[[dict[str, Any]], object]] = []
+    given: list[Callable[[dict[str, Any], Client], object]] = []
     monkeypatch.setattr(loop, "run", lambda settings, root, carry_out, *_, **more: given.append(carry_out))
     program.run(tmp_path, config)
     with pytest.raises(InvalidDefinitionError, match="has no Group"):
-        given[0]({"Group": group})
+        given[0]({"Group": group}, Client())

@@ -21,7 +21,6 @@ from edge_sim.agent.deployment.changeover import Changeover, exclusive
 from edge_sim.agent.deployment.packages import Fetch, packages, sources
 from edge_sim.agent.deployment.preparation import Means, Preparation, Result
 from edge_sim.agent.deployment.secrets import FetchSecret
-from edge_sim.agent.download import download
 from edge_sim.agent.host import Host, HostError
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
@@ -37,7 +36,7 @@ def deploy(
     root: Path,
     facts: HostFacts,
     host: Host,
-    fetch: Fetch = download,
+    fetch: Fetch,
     *,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
     fetch_secret: FetchSecret | None = None,
@@ -50,7 +49,7 @@ def deploy(
     ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. Without
     ``fetch_secret`` no secret is brought: the board keeps those that it has. ``passed`` is told the points where a
     killed run can leave things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or
-    an archive refuses), DownloadError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another
+    an archive refuses), HttpError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another
     deployment at work, something in the way).
     """
     group = group_of(document)

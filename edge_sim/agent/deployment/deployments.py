@@ -6,31 +6,28 @@ that brings them). What a deployment does to the board is not known here: a call
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from edge_sim.agent.download import shown
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.mqtt import backoff
-from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError, UnsupportedEnvironmentError
+from edge_sim.agent.http import Client
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
 
-Deploy = Callable[[Mapping[str, Any]], Sequence[str]]
-"""Carries out a deployment document and returns what could not be proven; raises EdgeSimError when it fails."""
+Deploy = Callable[[Mapping[str, Any], Client], Sequence[str]]
+"""Carries out a deployment document, whose URLs it fetches with the client, and returns what could not be proven.
 
-TIMEOUT_S = 30.0
-ATTEMPTS = 5
+Raises EdgeSimError when it fails.
+"""
+
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024
+"""Of the answer to a status."""
 MAX_TEXT = 2000
 """Characters of an error text that goes to the cloud (ours)."""
 MAX_NOT_PROVEN = 100
-_LATER = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +71,16 @@ class Outcome:
 class Deployments:
     """Carries out deployments one after the other; the same one is carried out once."""
 
-    def __init__(
-        self, deploy: Deploy, *, emit: Emit, log: Log, stop: threading.Event, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, deploy: Deploy, http: Client, *, emit: Emit, log: Log, stop: threading.Event) -> None:
         self._deploy = deploy
+        self._http = http
         self._emit = emit
         self._log = log
         self._stop = stop
-        self._tls = tls
         self._last: tuple[str, Outcome] | None = None
 
     def carry_out(self, deployment: Mapping[str, Any]) -> None:
-        """Carry out what a shadow message brought. Raises UnsupportedEnvironmentError when the status is not taken."""
+        """Carry out what a shadow message brought. Raises HttpError when the status is not taken."""
         try:
             id_, document_url, status_url = (
                 str(deployment[key]) for key in ("DeploymentId", "DocumentUrl", "StatusUrl")
@@ -96,14 +91,17 @@ class Deployments:
         if self._last is None or self._last[0] != id_:
             self._emit("deployment", id=id_, status="InProgress")
             self._log.write("INFO", "Deployment started.", deploymentId=id_)
-            self._last = id_, self._outcome(document_url)
-            self._tell(id_, self._last[1])
+            outcome = self._outcome(document_url)
+            if outcome.error is not None and self._stop.is_set():
+                return  # cut off, not failed: the next start carries it out
+            self._last = id_, outcome
+            self._tell(id_, outcome)
         self._report(status_url, self._last[1])
 
     def _outcome(self, document_url: str) -> Outcome:
         try:
-            document = _decoded(self._call("GET", document_url, None))
-            return Outcome(not_proven=tuple(self._deploy(document)))
+            document = _decoded(self._http.message("GET", document_url, most=MAX_DOCUMENT_BYTES))
+            return Outcome(not_proven=tuple(self._deploy(document, self._http)))
         except EdgeSimError as problem:
             cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
             return Outcome(error=problem.brief, hint=problem.hint, cause=cause)
@@ -116,47 +114,7 @@ class Deployments:
         self._log.write("ERROR" if more else "INFO", f"Deployment: {outcome.status}.", deploymentId=id_, **more)
 
     def _report(self, url: str, outcome: Outcome) -> None:
-        self._call("PUT", url, json.dumps(outcome.as_status()).encode())
-
-    def _call(self, method: str, url: str, body: bytes | None) -> bytes:
-        """Make one request, again a few times when that may help, and return the answer's body."""
-        for attempt in range(ATTEMPTS):
-            try:
-                status, answer = self._once(method, url, body)
-            except (OSError, http.client.HTTPException) as error:
-                status, answer = 0, (str(error) or type(error).__name__).encode()
-            if 200 <= status < 300:
-                return answer
-            if status and status not in _LATER:
-                break
-            if attempt + 1 < ATTEMPTS and self._stop.wait(backoff(attempt, most=8)):
-                break
-        said = f"HTTP {status}" if status else answer.decode(errors="replace")
-        hint = "the presigned URL has expired or was altered" if status == 403 else None
-        raise UnsupportedEnvironmentError(f"{method} {shown(url)}: {said}", hint=hint)
-
-    def _once(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UnsupportedEnvironmentError(f"{shown(url)}: not an http or https URL")
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            context = self._tls or ssl.create_default_context()
-            connection = http.client.HTTPSConnection(parts.hostname, port, timeout=TIMEOUT_S, context=context)
-        else:
-            connection = http.client.HTTPConnection(parts.hostname, port, timeout=TIMEOUT_S)
-        with closing(connection):
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(method, f"{parts.path or '/'}?{parts.query}", body=body, headers=headers)
-            response = connection.getresponse()
-            answer = response.read(MAX_DOCUMENT_BYTES + 1)
-        if len(answer) > MAX_DOCUMENT_BYTES:
-            raise UnsupportedEnvironmentError(f"{shown(url)}: larger than {MAX_DOCUMENT_BYTES:,} bytes")
-        return response.status, answer
+        self._http.message("PUT", url, json.dumps(outcome.as_status()).encode(), most=MAX_ANSWER_BYTES)
 
 
 def _decoded(answer: bytes) -> dict[str, Any]:

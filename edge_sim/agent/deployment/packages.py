@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.errors import v1_text
-from edge_sim.agent.download import DownloadError
+from edge_sim.agent.http import HttpError
 from edge_sim.agent.rooted import node_at
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node
@@ -20,7 +20,7 @@ from edge_sim.greengrass.resources import Model
 
 
 class Fetch(Protocol):
-    """Brings an artifact to a new file, or raises DownloadError. ``download.download`` is one."""
+    """Brings an artifact to a new file, or raises HttpError; ``download.download`` with a client is one."""
 
     def __call__(self, url: str, destination: Path, *, sha256: str, size: int) -> None: ...
 
@@ -70,7 +70,7 @@ def install(
 ) -> tuple[Content, ...]:
     """Fetch and unpack ``package`` into the new directory ``destination``; return what is in it.
 
-    ``modes`` are the package's, with -1 for an owner that cannot be set. Raises DownloadError, ArchiveError and
+    ``modes`` are the package's, with -1 for an owner that cannot be set. Raises HttpError, ArchiveError and
     UnpackError, with V1's words around the reason.
     """
     archive = destination.with_name(f"{destination.name}.package")
@@ -80,9 +80,9 @@ def install(
         return unpack(
             archive, destination, file_name=package.file_name, limits=limits, modes=modes, sha256=package.sha256
         )
-    except DownloadError as error:
+    except HttpError as error:
         brief = f"{_wrapped(package)} error while downloading: {error.brief}"
-        raise DownloadError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
+        raise HttpError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
     except ArchiveError as error:
         raise ArchiveError(
             error.code, f"{_wrapped(package)} {_unpacking(package, error)}", member=error.member, hint=error.hint

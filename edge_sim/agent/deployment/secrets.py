@@ -13,14 +13,13 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
-from edge_sim.agent.http_get import DownloadError, Patience, get, in_words, patiently, refusal, shown
+from edge_sim.agent.http import MESSAGE, Client, HttpError, Patience, shown
 from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
@@ -36,18 +35,25 @@ FetchSecret = Callable[[str], Mapping[str, Any]]
 """Brings ``{"ARN", "Name", "Versions": [{"VersionId", "VersionStages", "CreatedDate", "SecretString" | …}]}``."""
 
 
-def fetch(url: str, patience: Patience = Patience()) -> Mapping[str, Any]:  # noqa: B008 - a frozen value
-    """Get a secret from its presigned URL. Raises DownloadError."""
-    return patiently(lambda: _fetched(url, patience), patience)
+def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, Any]:
+    """Get a secret from its presigned URL. Raises HttpError."""
+    body = http.message("GET", url, most=MAX_BYTES, patience=patience)
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):  # it holds what came, which no error may
+        raise HttpError(f"{shown(url)}: the response is not JSON") from None
+    if not isinstance(found, Mapping):
+        raise HttpError(f"{shown(url)}: the response holds no secret")
+    return found
 
 
 def sealed(
-    group: Group, document: Mapping[str, Any], root: Path, greengrass_root: str, fetch_secret: FetchSecret = fetch
+    group: Group, document: Mapping[str, Any], root: Path, greengrass_root: str, fetch_secret: FetchSecret
 ) -> bytes | None:
     """Return the content of the file for ``group``'s secrets, None when it has none.
 
     ``document`` is the deployment's; its ``Secrets`` say where each one is fetched. Raises InvalidDefinitionError,
-    DownloadError, and CryptoError when the board has no key or nothing to encrypt with.
+    HttpError, and CryptoError when the board has no key or nothing to encrypt with.
     """
     resources = [r for r in group.resources if isinstance(r.data, Secret)]
     if not resources:
@@ -145,24 +151,6 @@ def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[st
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EdgeSimError(f"{path}: the secrets cannot be read", hint="Deploy again.") from error
-
-
-def _fetched(url: str, patience: Patience) -> Mapping[str, Any]:
-    with in_words(url, patience):
-        connection, response = get(url, {}, patience, None)
-        with closing(connection), closing(response):
-            if response.status != 200:
-                raise refusal(shown(url), response)
-            body = response.read(MAX_BYTES + 1)
-    if len(body) > MAX_BYTES:
-        raise DownloadError(f"{shown(url)}: the secret is larger than {MAX_BYTES} bytes")
-    try:
-        found = json.loads(body)
-    except ValueError:  # it holds what came, which no error may
-        raise DownloadError(f"{shown(url)}: what came is not JSON, or not all of it", retryable=True) from None
-    if not isinstance(found, Mapping):
-        raise DownloadError(f"{shown(url)}: no secret came")
-    return found
 
 
 def _url(document: Mapping[str, Any], resource: Resource) -> str:

@@ -6,8 +6,6 @@ OSError whose text becomes the reason in the report.
 
 from __future__ import annotations
 
-import ssl
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.download import DownloadError, download
+from edge_sim.agent.download import download
+from edge_sim.agent.http import Client, HttpError
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
@@ -45,16 +44,13 @@ class Fetch(Protocol):
     ) -> None: ...
 
 
-def http_fetch(tls: ssl.SSLContext | None, stop: threading.Event) -> Fetch:
-    """Return a Fetch over HTTP(S); ``tls`` checks the server, ``stop`` ends a pause between two tries."""
-
-    def pause(seconds: float) -> None:
-        stop.wait(seconds)
+def http_fetch(http: Client) -> Fetch:
+    """Return a Fetch over HTTP(S)."""
 
     def fetch(url: str, target: Path, *, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
         try:
-            download(url, target, sha256=sha256, size=size, tls=tls, sleep=pause, progress=on_progress)
-        except DownloadError as error:
+            download(http, url, target, sha256=sha256, size=size, progress=on_progress)
+        except HttpError as error:
             if error.status == FORBIDDEN:
                 raise ExpiredError(error.brief) from error
             raise
