@@ -1,14 +1,14 @@
-"""The places where an update may be cut off, by name, so that a test can cut it off at each of them.
+"""The places where an update or a deployment may be cut off, by name, so that a test can cut it off at each of them.
 
-``point(name)`` does nothing unless a test has armed it. P-names are the way to the new version, R-names the way
-back; both are listed here in the order they are passed, and a test fails when one of them is never passed.
+``point(name)`` does nothing unless a test has armed it. A test fails when an update's name is never passed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-POINTS = (
+UPDATE_POINTS = (
     "P03 journal-created",
     "P04 start-sent",
     "P05 in-progress-acked",
@@ -37,8 +37,11 @@ POINTS = (
     "R07 old-healthy",
     "R08 report-queued",
 )
+"""In the order they are passed: P-names on the way to the new version, R-names on the way back."""
+DEPLOYMENT_POINTS = ("journal", "aside", "in place", "carried", "made", "settled", "synced", "committed")
+"""What was just done. Those of a single step are passed with its number: ``"3 aside"``."""
 
-_armed: Callable[[str], None] | None = None
+_armed: Callable[[str], object] | None = None
 
 
 def point(name: str) -> None:
@@ -47,7 +50,12 @@ def point(name: str) -> None:
         _armed(name)
 
 
-def arm(action: Callable[[str], None] | None) -> None:
-    """Have ``action`` called with the name of every point from now on; None disarms. For tests."""
+@contextmanager
+def armed(action: Callable[[str], object]) -> Iterator[None]:
+    """Have ``action`` called with the name of every point that is passed in the block. For tests."""
     global _armed
     _armed = action
+    try:
+        yield
+    finally:
+        _armed = None

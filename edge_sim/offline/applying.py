@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,10 @@ def apply(
     target: Target,
     *,
     host: Host | None = None,
-    passed: Callable[[str], None] = lambda _: None,
 ) -> Applied:
     """Lay the group out on the board below ``root``, whose facts ``target`` holds: all of it, or nothing.
 
-    Raises what ``deploy`` raises, and InvalidDefinitionError where a package was not given. ``host`` and ``passed``
-    are for tests.
+    Raises what ``deploy`` raises, and InvalidDefinitionError where a package was not given. ``host`` is for tests.
     """
     refuse(packed.group, target.facts)
     packed, notes = adopt(packed, target)
@@ -61,7 +59,6 @@ def apply(
         limits=packed.limits,
         owners_required=True,
         renewed=_directories(rewritten, packed, target),
-        passed=passed,
     )
     lines = compare(result.entries, target.disk, target.ours, rewritten)
     return Applied(changed=result.changed, lines=lines, notes=(*notes, *_secrets(packed.group), *result.not_proven))

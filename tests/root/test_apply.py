@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent import linux
+from edge_sim.agent.crashpoints import armed
 from edge_sim.agent.deployment import changeover
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
@@ -153,8 +154,8 @@ def test_an_acl_is_a_difference_that_apply_takes_away(folder: Path, root: Path) 
         if point == "synced":
             raise UnsupportedEnvironmentError("pulled the plug")
 
-    with pytest.raises(UnsupportedEnvironmentError, match="pulled"):
-        laid(group, root, passed=stop)
+    with pytest.raises(UnsupportedEnvironmentError, match="pulled"), armed(stop):
+        laid(group, root)
     assert [os.listxattr(place) for place in places] == before, "taken back with all the rest"
     edge("apply", group, "--root", root)
     assert [os.listxattr(place) for place in places] == [[], [], []]
@@ -206,8 +207,9 @@ def test_what_somebody_makes_meanwhile_is_not_lost(folder: Path, root: Path, mod
             place.write_text("something")
 
     before = below(root)
-    with pytest.raises(UnsupportedEnvironmentError, match=r"learned.txt: was made while this deployment was prepared"):
-        laid(group, root, passed=meanwhile)
+    late = r"learned.txt: was made while this deployment was prepared"
+    with pytest.raises(UnsupportedEnvironmentError, match=late), armed(meanwhile):
+        laid(group, root)
     assert place.read_text() == "something"
     place.unlink()
     assert below(root) == before
@@ -261,8 +263,8 @@ def test_owner_and_mode_of_a_directory_are_put_right_and_taken_back(folder: Path
     done = answer("plan", group, "--root", root)
     changes = {e["path"]: e["change"]["words"] for e in done["entries"] if e["change"]}
     assert changes == {f"{TOP}/lambda": ["uid 7 → 0", "gid 8 → 0"], f"{TOP}/mlmodel_public": ["mode 0700 → 0755"]}
-    with pytest.raises(RuntimeError):
-        laid(group, root, passed=_stop_at("synced"))
+    with pytest.raises(RuntimeError), armed(_stop_at("synced")):
+        laid(group, root)
     assert below(root) == before
     laid(group, root)
     assert (top / "lambda").stat().st_uid == 0
@@ -393,7 +395,8 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
                     os.write(write_end, point.encode())
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            laid(group, root, passed=at)
+            with armed(at):
+                laid(group, root)
         finally:
             os._exit(0)
     os.close(write_end)

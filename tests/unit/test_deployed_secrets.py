@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.agent.crashpoints import armed
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.http import HttpError
@@ -131,7 +132,8 @@ def test_killed_anywhere_the_secrets_are_the_old_or_the_new_ones(tmp_path: Path,
     passed: list[str] = []
     carry_out(tmp_path, facts, document("a"))
     shutil.copytree(tmp_path / "greengrass", tmp_path / "kept")
-    carry_out(tmp_path, facts, document("b"), passed=passed.append)
+    with armed(passed.append):
+        carry_out(tmp_path, facts, document("b"))
     assert len(passed) >= 4
     for point in passed:
         shutil.rmtree(tmp_path / "greengrass")
@@ -141,8 +143,8 @@ def test_killed_anywhere_the_secrets_are_the_old_or_the_new_ones(tmp_path: Path,
             if here == point:
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            carry_out(tmp_path, facts, document("b"), passed=stop)
+        with pytest.raises(KeyboardInterrupt), armed(stop):
+            carry_out(tmp_path, facts, document("b"))
         group = json.loads((tmp_path / "greengrass/ggc/deployment/group/group.json").read_text())
         (resource,) = group["GroupDefinitions"]["Resources"]["Content"]
         assert names(tmp_path) == [resource["Id"]], point

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.agent import crashpoints
 from edge_sim.agent.archives import ArchiveError
 from edge_sim.agent.deployment import STAGING, changeover, state
 from edge_sim.agent.deployment.deployer import Result, deploy
@@ -267,7 +268,8 @@ def test_killed_anywhere_is_old_or_new(on: Board, tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patched:
             patched.setattr(changeover, "recover", _only_at_the_start())
             try:
-                on.deploy(made, passed=cut)
+                with crashpoints.armed(cut):
+                    on.deploy(made)
             except Killed as killed:
                 points.append(str(killed))
             else:
@@ -277,7 +279,9 @@ def test_killed_anywhere_is_old_or_new(on: Board, tmp_path: Path, monkeypatch: p
         assert committed or on.picture() == before, points[-1]
     assert points[0] == "journal"
     assert points[-1] == "committed"
-    assert any(point.endswith("aside") for point in points)
+    verbs = {point.lstrip("0123456789 ") for point in points}
+    assert verbs - set(crashpoints.DEPLOYMENT_POINTS) == set()
+    assert {"journal", "aside", "in place", "synced", "committed"} <= verbs
     assert len(list(on.root.rglob("other.bin"))) == 2
 
 

@@ -35,11 +35,8 @@ def test_the_link_says_which_version_is_current(releases: Releases, gg: Path) ->
 
 def test_the_link_is_old_or_new_at_every_point_of_a_switch(releases: Releases) -> None:
     seen = []
-    crashpoints.arm(lambda name: seen.append((name[:3], releases.current())))
-    try:
+    with crashpoints.armed(lambda name: seen.append((name[:3], releases.current()))):
         releases.switch("1.9.4")
-    finally:
-        crashpoints.arm(None)
     assert seen == [("P18", "1.10.0"), ("P19", "1.9.4"), ("P20", "1.9.4")]
 
 

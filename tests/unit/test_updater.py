@@ -66,11 +66,8 @@ def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
     board.start()
-    crashpoints.arm(lambda name: board.supervisor.kill() if name == "P22 health-pass" else None)
-    try:
+    with crashpoints.armed(lambda name: board.supervisor.kill() if name == "P22 health-pass" else None):
         board.updater.work()
-    finally:
-        crashpoints.arm(None)
     job = board.jobs.get(JOB)
     assert (job["status"], board.running()) == ("FAILED", OLD)
     assert "CONFIRM: the core is not running (health check 2 of 2)" in job["details"]["reason"]
@@ -161,11 +158,8 @@ def test_what_was_altered_after_the_download_is_noticed(
         if name == "P09 download-fsync":
             staged.write_bytes(alter(staged.read_bytes()))
 
-    crashpoints.arm(disturb)
-    try:
+    with crashpoints.armed(disturb):
         board.updater.work()
-    finally:
-        crashpoints.arm(None)
     assert reason in board.jobs.get(JOB)["details"]["reason"]
     assert (board.running(), board.releases.installed()) == (OLD, [OLD])
 
@@ -177,11 +171,8 @@ def test_a_job_that_the_cloud_ends_leaves_the_old_version_running(
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
     board.start()
-    crashpoints.arm(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == at else None)
-    try:
+    with crashpoints.armed(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == at else None):
         board.updater.work()
-    finally:
-        crashpoints.arm(None)
     assert board.jobs.get(JOB)["status"] == "TIMED_OUT"
     assert (board.running(), board.releases.current(), board.releases.installed()) == (OLD, OLD, [OLD])
     assert board.journal.read() is None
@@ -192,11 +183,8 @@ def test_a_confirmed_update_stays_whatever_the_cloud_says_then(boards: list[Upda
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
     board.start()
-    crashpoints.arm(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == "P24 report-queued" else None)
-    try:
+    with crashpoints.armed(lambda name: board.jobs.force(JOB, "TIMED_OUT") if name == "P24 report-queued" else None):
         board.updater.work()
-    finally:
-        crashpoints.arm(None)
     assert board.running() == NEW
     assert "the cloud says TIMED_OUT" in (tmp_path / "ggc_ota.txt").read_text()
     assert board.journal.read() is None
@@ -211,12 +199,8 @@ def test_the_report_waits_for_a_cloud_that_does_not_answer(boards: list[UpdateBo
         if name == "P05 in-progress-acked":
             board.jobs.online = False
 
-    crashpoints.arm(cut)
-    try:
-        with pytest.raises(OfflineError):
-            board.updater.work()
-    finally:
-        crashpoints.arm(None)
+    with crashpoints.armed(cut), pytest.raises(OfflineError):
+        board.updater.work()
     assert board.running() == NEW
     assert board.jobs.get(JOB)["status"] == "IN_PROGRESS"
 
@@ -235,12 +219,8 @@ def test_nothing_is_done_before_the_cloud_has_agreed(boards: list[UpdateBoard], 
         if name == "P06 preflight":
             board.jobs.online = False
 
-    crashpoints.arm(cut)
-    try:
-        with pytest.raises(OfflineError):
-            board.updater.work()
-    finally:
-        crashpoints.arm(None)
+    with crashpoints.armed(cut), pytest.raises(OfflineError):
+        board.updater.work()
     assert board.releases.installed() == [OLD]
     board.jobs.online = True
     board.updater.work()
@@ -251,12 +231,13 @@ def test_an_agent_that_stops_leaves_the_rest_to_the_next_start(boards: list[Upda
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
     board.start()
-    crashpoints.arm(lambda name: board.stop.set() if name == "P21 new-started" else None)
-    try:
-        with pytest.raises(StoppingError):
-            board.updater.work()
-    finally:
-        crashpoints.arm(None)
+
+    def stop(name: str) -> None:
+        if name == "P21 new-started":
+            board.stop.set()
+
+    with crashpoints.armed(stop), pytest.raises(StoppingError):
+        board.updater.work()
     restarted = new_board(boards, tmp_path)
     restarted.start()
     assert restarted.running() == OLD
@@ -268,13 +249,10 @@ def test_a_roll_back_that_fails_says_so(boards: list[UpdateBoard], tmp_path: Pat
     board = new_board(boards, tmp_path, BROKEN)
     board.jobs.queue(JOB, document(BROKEN))
     board.start()
-    crashpoints.arm(
+    with crashpoints.armed(
         lambda name: (board.gg / f"ggc/packages/{OLD}/bin/daemon").unlink() if name == "P17 old-stopped" else None
-    )
-    try:
+    ):
         board.updater.work()
-    finally:
-        crashpoints.arm(None)
     reason = board.jobs.get(JOB)["details"]["reason"]
     assert "broken on purpose" in reason
     assert "ROLLBACK_FAILED: the build holds no file" in reason
@@ -328,14 +306,16 @@ def test_a_cut_at_any_point_ends_on_one_whole_version(
     for number, name in enumerate(points):
         _cut(boards, tmp_path / str(number), build, name, powered=powered)
     _show(capsys, f"{len(points)} points, {'agent killed' if powered else 'power cut'}: {', '.join(points)}")
-    expected = {p for p in crashpoints.POINTS if p[0] == "P"} if build is GOOD else {"R02 recorded", "R07 old-healthy"}
+    expected = (
+        {p for p in crashpoints.UPDATE_POINTS if p[0] == "P"} if build is GOOD else {"R02 recorded", "R07 old-healthy"}
+    )
     assert expected <= set(points)
 
 
 @pytest.mark.slow
 def test_every_named_point_is_passed_by_one_of_the_two_ways(boards: list[UpdateBoard], tmp_path: Path) -> None:
     passed = {*_cut(boards, tmp_path / "a", GOOD, None), *_cut(boards, tmp_path / "b", BROKEN, None)}
-    assert passed - {"P25 report-taken"} == set(crashpoints.POINTS)
+    assert passed - {"P25 report-taken"} == set(crashpoints.UPDATE_POINTS)
 
 
 def _cut(

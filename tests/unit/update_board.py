@@ -121,10 +121,10 @@ def _in_child(work: Callable[[], None], name: str | None, writer: int) -> None:
         if passed == name:
             os._exit(KILLED)
 
-    crashpoints.arm(action)
     status = 1
     try:
-        work()
+        with crashpoints.armed(action):
+            work()
         status = 0
     finally:
         os._exit(status)

@@ -20,15 +20,12 @@ from typing import Any, Literal
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
+from edge_sim.agent.crashpoints import point
 from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.rooted import ACL, ACL_TO_COME, acl_bytes, drop_acl
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _JOURNAL, _STAGED_GROUP = "journal.json", "group.json"
-
-Passed = Callable[[str], None]
-"""Told the name of every point where a killed run can leave things."""
-
 
 Kind = Literal["replace", "remove", "directory", "attributes", "carry"]
 
@@ -82,10 +79,9 @@ def exclusive(gg: Path) -> Iterator[None]:
 class Changeover:
     """The steps of one deployment. Making it recovers what a killed run left, and starts a fresh staging directory."""
 
-    def __init__(self, gg: Path, passed: Passed) -> None:
+    def __init__(self, gg: Path) -> None:
         recover(gg)
         self.gg = gg
-        self._passed = passed
         self._steps: list[Step] = []
         self._own: dict[int, Callable[[str], bool]] = {}
         self.staging = gg / STAGING
@@ -149,19 +145,19 @@ class Changeover:
         ``sync`` brings the names in a directory (relative to ``gg``) to the disk; the caller does it for group.json's.
         """
         durable.write(self.staging / _JOURNAL, json.dumps([asdict(step) for step in self._steps]).encode())
-        self._passed("journal")
+        point("journal")
         try:
             for step in self._steps:
-                _take(self.gg, step, self._passed)
+                _take(self.gg, step)
             self._look_what_goes()
             for parent in sorted({posixpath.dirname(step.target) for step in self._steps}):
                 sync(parent)
-            self._passed("synced")
+            point("synced")
             (self.staging / _STAGED_GROUP).replace(self.gg / GROUP)
         except BaseException:
             recover(self.gg)
             raise
-        self._passed("committed")
+        point("committed")
 
     def _look_what_goes(self) -> None:
         """Raise UnsupportedEnvironmentError when somebody else made something in what was moved aside meanwhile."""
@@ -218,26 +214,26 @@ def recover(gg: Path) -> None:
     _remove(staging)
 
 
-def _take(gg: Path, step: Step, passed: Passed) -> None:
+def _take(gg: Path, step: Step) -> None:
     target, staging = gg / step.target, gg / STAGING
     if step.kind == "carry":
         move(staging / step.origin, target)
-        passed(f"{step.number} carried")
+        point(f"{step.number} carried")
         return
     if step.kind in ("directory", "attributes"):
         if step.kind == "directory":
             target.mkdir(mode=0o700)
             drop_acl(target, ACL_TO_COME)
-            passed(f"{step.number} made")
+            point(f"{step.number} made")
         _settle(target, *step.owner, step.mode)
-        passed(f"{step.number} settled")
+        point(f"{step.number} settled")
         return
     if os.path.lexists(target):
         move(target, staging / "old" / str(step.number))
-        passed(f"{step.number} aside")
+        point(f"{step.number} aside")
     if step.kind == "replace":
         move(staging / "new" / str(step.number), target)
-        passed(f"{step.number} in place")
+        point(f"{step.number} in place")
 
 
 def _take_back(gg: Path, step: Step) -> None:

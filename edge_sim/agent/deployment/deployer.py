@@ -42,15 +42,13 @@ def deploy(
     fetch_secret: FetchSecret | None = None,
     owners_required: bool = False,
     renewed: Collection[str] = (),
-    passed: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
     ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. Without
-    ``fetch_secret`` no secret is brought: the board keeps those that it has. ``passed`` is told the points where a
-    killed run can leave things (for tests). On any failure the board is as it was: InvalidDefinitionError (a rule or
-    an archive refuses), HttpError, HostError, UnsupportedEnvironmentError (no space, no key for secrets, another
-    deployment at work, something in the way).
+    ``fetch_secret`` no secret is brought: the board keeps those that it has. On any failure the board is as it was:
+    InvalidDefinitionError (a rule or an archive refuses), HttpError, HostError, UnsupportedEnvironmentError (no
+    space, no key for secrets, another deployment at work, something in the way).
     """
     group = group_of(document)
     refuse(group, facts)
@@ -76,7 +74,7 @@ def deploy(
 
     try:
         with exclusive(gg):
-            return _carry_out(stage, Changeover(gg, passed), host, facts)
+            return _carry_out(stage, Changeover(gg), host, facts)
     except OSError as error:
         raise UnsupportedEnvironmentError(
             f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
