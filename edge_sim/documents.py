@@ -5,7 +5,7 @@
 
 A group's definitions are read by ``definitions``, which takes more forms and tells all faults at once.
 
-Every fault in a file is an InvalidDefinitionError that starts with ``file:line:column: keys.that[0].lead.there``.
+Every fault in a file is an InvalidDefinitionError with its place; the problem starts with ``keys.that[0].lead.there``.
 YAML is imported when it is used: the program on the board reads none.
 """
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 
 if TYPE_CHECKING:
     import yaml
@@ -44,18 +44,20 @@ def read_text(path: Path) -> str:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    place = Position(file=path)
     if len(raw) > MAX_BYTES:
-        raise InvalidDefinitionError(f"{path}: larger than {MAX_BYTES // 1024 // 1024} MiB; is it a definition?")
+        raise InvalidDefinitionError(f"larger than {MAX_BYTES // 1024 // 1024} MiB; is it a definition?", place=place)
     if not raw.strip():
-        raise InvalidDefinitionError(f"{path}: the file is empty")
+        raise InvalidDefinitionError("the file is empty", place=place)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         hint = "It is UTF-16, as PowerShell's > writes it: save it as UTF-8." if wide else None
-        raise InvalidDefinitionError(f"{path}: not a text file (byte {error.start} is not UTF-8)", hint=hint) from error
+        problem = f"not a text file (byte {error.start} is not UTF-8)"
+        raise InvalidDefinitionError(problem, place=place, hint=hint) from error
     if "\0" in text:
-        raise InvalidDefinitionError(f"{path}: not a text file (it holds zero bytes)")
+        raise InvalidDefinitionError("not a text file (it holds zero bytes)", place=place)
     return text
 
 
@@ -80,7 +82,17 @@ class Place:
     @classmethod
     def load(cls, path: Path) -> Place:
         """Return the top of a YAML file."""
-        return cls(file=path, node=_compose(path, read_text(path)))
+        return cls.of(path, read_text(path))
+
+    @classmethod
+    def of(cls, path: Path, text: str) -> Place:
+        """Return the top of a YAML file that has been read."""
+        return cls(file=path, node=_compose(path, text))
+
+    @property
+    def position(self) -> Position:
+        """Where the value begins."""
+        return _position(self.file, self.node.start_mark)
 
     def fail(
         self, problem: str, *, hint: str | None = None, allowed: Iterable[str] = (), given: str | None = None
@@ -90,11 +102,10 @@ class Place:
         near = difflib.get_close_matches(given, words, n=1) if given else []
         hints = [f"Did you mean {near[0]}?"] if near else []
         hints += [f"Allowed: {', '.join(words)}."] if words else []
-        mark = self.node.start_mark
-        where = f"{self.file}:{mark.line + 1}:{mark.column + 1}: {self.name}{': ' if self.name else ''}"
         if len(problem) > _LONGEST:  # some value of a megabyte
             problem = f"{problem[: _LONGEST // 2]} … {problem[-_LONGEST // 2 :]}"
-        raise InvalidDefinitionError(where + problem, hint=hint or " ".join(hints) or None)
+        named = f"{self.name}: {problem}" if self.name else problem
+        raise InvalidDefinitionError(named, place=self.position, hint=hint or " ".join(hints) or None)
 
     def mapping(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:
         """Return the places by key; an unknown, doubled or missing key is an error."""
@@ -215,7 +226,7 @@ def _compose(path: Path, text: str) -> yaml.Node:
 
     node: yaml.Node | None = _guarded(path, compose)
     if node is None:
-        raise InvalidDefinitionError(f"{path}: the file is empty")
+        raise InvalidDefinitionError("the file is empty", place=Position(file=path))
     return node
 
 
@@ -235,11 +246,15 @@ def _guarded(path: Path, step: Callable[[], Any]) -> Any:
     try:
         return step()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise InvalidDefinitionError(f"{path}{at}: not valid YAML: {error.problem}") from error
+        place = _position(path, error.problem_mark or error.context_mark)
+        raise InvalidDefinitionError(f"not valid YAML: {error.problem}", place=place) from error
     except yaml.YAMLError as error:
         message = " ".join(str(error).split())
-        raise InvalidDefinitionError(f"{path}: not valid YAML: {message}") from error
+        raise InvalidDefinitionError(f"not valid YAML: {message}", place=Position(file=path)) from error
     except (RecursionError, TypeError, ValueError) as error:
-        raise InvalidDefinitionError(f"{path}: nested too deeply, or a value that JSON cannot hold") from error
+        problem = "nested too deeply, or a value that JSON cannot hold"
+        raise InvalidDefinitionError(problem, place=Position(file=path)) from error
+
+
+def _position(path: Path, mark: yaml.Mark | None) -> Position:
+    return Position(file=path, line=mark.line + 1, column=mark.column + 1) if mark else Position(file=path)

@@ -1,10 +1,25 @@
-"""Every deliberate error of edge_sim, and the exit status that goes with it.
+"""Every deliberate error of edge_sim, the exit status that goes with it, and the place in a file that it is about.
 
 Raise anywhere, translate once: only ``cli.main`` turns these into text and an exit status. An exception that is
 not one of these is a bug and ends with exit status 1.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """A place in a file; line and column count from 1, columns in characters. A whole file is its first character."""
+
+    file: Path
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
 
 
 class EdgeSimError(Exception):
@@ -35,9 +50,19 @@ class UsageError(EdgeSimError):
 
 
 class InvalidDefinitionError(EdgeSimError):
-    """A definition, scenario or profile, or what it refers to, cannot be deployed."""
+    """A definition, scenario or profile, or what it refers to, cannot be deployed.
+
+    ``place`` is where it says so, and ``problem`` what is wrong there; ``brief`` is both.
+    """
 
     exit_status = 3
+
+    def __init__(
+        self, problem: str, *, place: Position | None = None, details: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(f"{place}: {problem}" if place else problem, details=details, hint=hint)
+        self.problem = problem
+        self.place = place
 
 
 class InvalidPackageError(InvalidDefinitionError):

@@ -1,133 +1,63 @@
-"""``edge-sim.yaml``: one scenario, read strictly.
+"""A group's one ``Definition``, and what its ``edge-sim.yaml`` says beside it: what every command takes as GROUP.
 
-A scenario says what is deployed (the API's own definition versions), to which boards, what S3, SageMaker, Secrets
-Manager and Lambda hold, what a board's core takes of a package, what lies on a board before the core starts, which
-updates come, and what must come out. Faults name the file and the line; nothing is guessed. The keys are explained in
-examples/no-container-ml/edge-sim.yaml.
+A scenario says what is deployed (definitions of any form that ``definitions`` reads), to which boards, what is behind
+the addresses in them, and what must come out (``scenariofile``). It is read strictly, every file once; a fault has its
+file, line and column. The keys are explained in examples/no-container-ml/edge-sim.yaml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
-from edge_sim.definitions.reader import SCENARIO, read, refuse_loss
-from edge_sim.definitions.tree import plain
-from edge_sim.documents import Place
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim import scenariofile
+from edge_sim.definitions import reader
+from edge_sim.definitions.assembly import together
+from edge_sim.definitions.definition import Definition
+from edge_sim.documents import Place, read_text
+from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.model import SECTIONS
-from edge_sim.limits import LINKS, NAMES, Limits
+from edge_sim.limits import Limits
+from edge_sim.report import Finding
+from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Software, Source, Update
 
-SourceKind = Literal["s3", "trainingJob", "secret"]
-JobStatus = Literal["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
-Software = Literal["core", "ota_agent"]
-_KINDS: tuple[SourceKind, ...] = ("s3", "trainingJob", "secret")
-_SOFTWARE: tuple[Software, ...] = ("core", "ota_agent")
-_STATUSES: tuple[JobStatus, ...] = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
-_BOARD_PATH = (r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
-_S3_URI = (r"s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
-_VERSION = (r"\d+\.\d+\.\d+", "a version of three numbers, such as 1.11.6")
+__all__ = [
+    "SCENARIO",
+    "BoardFile",
+    "Code",
+    "DeviceBacking",
+    "Invocation",
+    "Scenario",
+    "Software",
+    "Source",
+    "Update",
+    "load",
+    "read",
+]
+SCENARIO = "edge-sim.yaml"
+_UNREADABLE = "unreadable"
+_REQUIRED = ("edgeSim", "name", "boards", "group")
+_OPTIONAL = ("sources", "code", "packages", "files", "devices", "invocations", "updates")
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """What a resource's address leads to: a folder to pack or a file as it is, or a secret's text.
-
-    ``address`` is the S3 URI, the training job's ARN or the secret's ARN. ``object_uri`` is where the package
-    lies in S3 (a training job's output; for ``s3`` the address itself); its ending says the archive format. ``stages``
-    are a secret's values under other labels than AWSCURRENT.
-    """
-
-    kind: SourceKind
-    address: str
-    object_uri: str | None = None
-    path: Path | None = None
-    value: str | None = field(default=None, repr=False)
-    stages: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """What Lambda holds for one function version. ``handler`` is ``module.function``."""
-
-    function_arn: str
-    folder: Path
-    handler: str
-    runtime: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardFile:
-    """A file, a folder or (``copy`` None) an empty directory laid on a board before the core starts.
-
-    ``mode`` is for files; a directory gets search where it grants reading. Owner and group are the board's names.
-    """
-
-    path: str
-    copy: Path | None = None
-    owner: str = "root"
-    group: str = "root"
-    mode: int = 0o644
-
-    @property
-    def directory_mode(self) -> int:
-        return self.mode | (self.mode & 0o444) >> 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceBacking:
-    """What stands behind the board's node ``path`` instead of what its profile says; exactly one of the others.
-
-    ``lines`` is a file whose lines are heard on a serial device, one a second. ``frames`` is a folder whose files come
-    out of a character device, in the order of their names, as fast as they are read; both start again at their end.
-    ``size_kib`` makes an empty block device, ``host`` is a node of this machine.
-    """
-
-    path: str
-    lines: Path | None = None
-    frames: Path | None = None
-    size_kib: int | None = None
-    host: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """One call of a function and what its result must at least hold."""
-
-    function_id: str
-    event: Any
-    expect: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Update:
-    """One software update: the version offered, whether that build starts at all, and how its job must end."""
-
-    version: str
-    starts: bool
-    software: Software
-    status: JobStatus
-    running: str
-    """The version that must run afterwards."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A whole scenario; the definitions are …DefinitionVersion objects as the API takes them.
+    """A group's definition, and what its edge-sim.yaml says beside it; nothing where it was read without one.
 
-    ``packages`` are the limits of model and code packages on every board.
+    ``packages`` are the limits of model and code packages on every board. ``digest`` names what was read by its
+    content.
     """
 
     name: str
-    file: Path
-    boards: tuple[str, ...]
-    resources: Mapping[str, Any]
-    functions: Mapping[str, Any]
-    core: Mapping[str, Any]
-    subscriptions: Mapping[str, Any] | None = None
+    definition: Definition
+    digest: str = ""
+    file: Path | None = None
+    boards: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     code: tuple[Code, ...] = ()
     packages: Limits = field(default_factory=Limits)
@@ -136,187 +66,130 @@ class Scenario:
     invocations: tuple[Invocation, ...] = ()
     updates: tuple[Update, ...] = ()
 
-    @property
-    def folder(self) -> Path:
-        return self.file.parent
+
+def read(*paths: Path) -> Scenario:
+    """Read GROUP as the commands take it: a scenario's folder or file, or a definition in one file or several.
+
+    Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
+    """
+    if len(paths) == 1 and _is_scenario(paths[0]):
+        return load(paths[0])
+    definition = reader.read(*paths)
+    return Scenario(name=definition.name or paths[0].stem, definition=definition, digest=definition.digest)
 
 
 def load(path: Path) -> Scenario:
-    """Read a scenario from its folder or its YAML file.
+    """Read a scenario from its folder or its YAML file, and the definition that it names: every file once.
 
-    Raises UsageError when ``path`` is not there, InvalidDefinitionError for whatever is wrong inside.
+    A fault beside the definition is one of its findings. Raises UsageError when ``path`` is not there,
+    InvalidDefinitionError where the definition cannot be read.
     """
     file = path / SCENARIO if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {SCENARIO}) or its file.")
-    optional = ("sources", "code", "packages", "files", "devices", "invocations", "updates")
-    top = Place.load(file).mapping(("edgeSim", "name", "boards", "group"), optional)
+    text = read_text(file)
+    top = Place.of(file, text)
+    entries = top.entries()
+    if "group" not in entries:
+        top.mapping(_REQUIRED, _OPTIONAL)
+    definition = _definition(entries["group"])
+    digest = hashlib.sha256(f"{text}\0{definition.digest}".encode()).hexdigest()
+    try:
+        return replace(_scenario(top, definition), digest=digest)
+    except InvalidDefinitionError as error:
+        return Scenario(name=file.parent.name, definition=_with_fault(definition, error), digest=digest, file=file)
+
+
+def fault(error: InvalidDefinitionError) -> Finding:
+    """Return the finding about a scenario that cannot be used as it is."""
+    return Finding(
+        id=_UNREADABLE,
+        severity="error",
+        phase="create",
+        path="$.scenario",
+        message=error.problem,
+        source="ours: the scenario",
+        hint=error.hint,
+    )
+
+
+def _is_scenario(path: Path) -> bool:
+    return (path / SCENARIO).is_file() if path.is_dir() else path.name == SCENARIO and path.is_file()
+
+
+def _scenario(place: Place, definition: Definition) -> Scenario:
+    top = place.mapping(_REQUIRED, _OPTIONAL)
     top["edgeSim"].text("1", "1, the version of this format")
-    group = top["group"]
-    words = ("core", "resources", "functions")
-    definitions = group.mapping(words, ("subscriptions",)) if group.is_mapping else dict.fromkeys(words, group)
+    code = _each(top, "code", scenariofile.code)
     scenario = Scenario(
         name=top["name"].text(),
-        file=file,
+        definition=_with_code(definition, code),
+        file=place.file,
         boards=tuple(board.text(r"[A-Za-z0-9_.-]+", "a profile's name") for board in top["boards"].items()),
-        core=_definition(definitions["core"], "core"),
-        resources=_definition(definitions["resources"], "resources"),
-        functions=_definition(definitions["functions"], "functions"),
-        subscriptions=_table(definitions.get("subscriptions"), group),
-        sources=_each(top, "sources", _source),
-        code=_each(top, "code", _code),
-        packages=_packages(top["packages"]) if "packages" in top else Limits(),
-        files=_each(top, "files", _board_file),
-        devices=_each(top, "devices", _device),
-        invocations=_each(top, "invocations", _invocation),
-        updates=_each(top, "updates", _update),
+        sources=_each(top, "sources", scenariofile.source),
+        code=code,
+        packages=scenariofile.packages(top["packages"]) if "packages" in top else Limits(),
+        files=_each(top, "files", scenariofile.board_file),
+        devices=_each(top, "devices", scenariofile.device),
+        invocations=_each(top, "invocations", scenariofile.invocation),
+        updates=_each(top, "updates", scenariofile.update),
     )
-    _check(scenario, top)
+    if not definition.errors:  # what could not be read must not be missed here a second time
+        _check(scenario, top)
     return scenario
+
+
+def _definition(group: Place) -> Definition:
+    """Read the files of a group: one for each section that it names, or one for all."""
+    places = group.entries(tuple(SECTIONS)) if group.is_mapping else {"": group}
+    if not places:
+        group.fail("names no definition", allowed=SECTIONS)
+    files = {word: scenariofile.existing(place, folder=False) for word, place in places.items()}
+    sources = reader.sources(dict.fromkeys(files.values()))
+    sections = {source.file.path: source.part.sections for source in sources}
+    for word, file in files.items():
+        if word and word not in sections[file]:
+            section = SECTIONS[word]
+            raise InvalidDefinitionError(
+                f"not a {section.kind.lower()} definition version: it has no list {section.member!r}",
+                place=Position(file=file),
+                hint='The file holds what the API calls InitialVersion, that is {"' + section.member + '": [...]}.',
+            )
+    return replace(together(sources), form="scenario")
+
+
+def _with_fault(definition: Definition, error: InvalidDefinitionError) -> Definition:
+    """Return a definition with a fault of the scenario that names it among its findings."""
+    finding = fault(error)
+    marks = {**definition.marks, finding.path: error.place} if error.place else definition.marks
+    return replace(definition, findings=(*definition.findings, finding), marks=marks)
+
+
+def _with_code(definition: Definition, code: Iterable[Code]) -> Definition:
+    by_arn = {one.function_arn: one for one in code}
+    known = {
+        function.id: FunctionCode(artifact_arn="", handler=one.handler, runtime=one.runtime, sha256="", size=0)
+        for function in definition.group.functions
+        if (one := by_arn.get(function.arn))
+    }
+    return replace(definition, group=replace(definition.group, code={**definition.group.code, **known}))
 
 
 def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:
     return tuple(read(place) for place in top[key].items()) if key in top else ()
 
 
-def _existing(place: Place, *, folder: bool | None = None) -> Path:
-    """Return the path written at a place, relative to the scenario's file; it must be there."""
-    path = place.file.parent / place.text(what="a path relative to this file")
-    try:
-        found = path.exists()
-    except OSError as error:  # a name that is too long, a folder above that may not be searched
-        place.fail(f"{path}: {error.strerror}")
-    if not found:
-        place.fail(f"{path}: no such file or folder")
-    if not (path.is_dir() or path.is_file()):  # opening a FIFO would wait for somebody to write
-        place.fail(f"{path}: neither a file nor a folder")
-    if folder is not None and path.is_dir() != folder:
-        place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
-    return path
-
-
-def _definition(place: Place, name: str) -> dict[str, Any]:
-    """Return the …DefinitionVersion object of one kind from a file of any form that ``definitions`` reads."""
-    path = _existing(place, folder=False)
-    definition = read(path)
-    refuse_loss(definition)
-    member = SECTIONS[name].member
-    section: Mapping[str, Any] = definition.sections.get(name, {})
-    if not isinstance(section.get(member), list):
-        raise InvalidDefinitionError(
-            f"{path}: not a {SECTIONS[name].kind.lower()} definition version: it has no list {member!r}",
-            hint='The file holds what the API calls InitialVersion, that is {"' + member + '": [...]}.',
-        )
-    version: dict[str, Any] = plain(section)
-    return version
-
-
-def _table(place: Place | None, group: Place) -> dict[str, Any] | None:
-    """Return the subscriptions, from a file of their own or the one with the whole group, where there are any."""
-    in_one = not group.is_mapping and "subscriptions" in read(_existing(group, folder=False)).sections
-    return _definition(place or group, "subscriptions") if place or in_one else None
-
-
-def _source(place: Place) -> Source:
-    got = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value", "stages"))
-    kinds: list[SourceKind] = [kind for kind in _KINDS if kind in got]
-    if len(kinds) != 1:
-        place.fail("a source names exactly one of s3, trainingJob, secret")
-    kind = kinds[0]
-    needed = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
-    extra = set(got) - {kind} - needed - ({"stages"} if kind == "secret" else {"folder", "file"})
-    if needed - set(got) or extra:
-        keys = ", ".join(sorted(needed)) or "nothing more"
-        place.fail(f"a {kind} source takes {keys}" + ("" if kind == "secret" else " and folder or file"))
-    if kind == "secret":
-        arn = got["secret"].text(r"arn:aws[a-z-]*:secretsmanager:.+", "a secret's ARN")
-        stages = {label: value.text() for label, value in got["stages"].entries().items()} if "stages" in got else {}
-        return Source(kind=kind, address=arn, value=got["value"].text(), stages=stages)
-    if ("folder" in got) == ("file" in got):
-        place.fail(f"a {kind} source takes exactly one of folder and file")
-    path = _existing(got["folder"], folder=True) if "folder" in got else _existing(got["file"], folder=False)
-    if kind == "s3":
-        uri = got["s3"].text(*_S3_URI)
-        return Source(kind=kind, address=uri, object_uri=uri, path=path)
-    arn = got["trainingJob"].text(r"arn:aws[a-z-]*:sagemaker:.+:training-job/.+", "a training job's ARN")
-    return Source(kind=kind, address=arn, object_uri=got["output"].text(*_S3_URI), path=path)
-
-
-def _code(place: Place) -> Code:
-    got = place.mapping(("function", "folder", "handler", "runtime"))
-    return Code(
-        function_arn=got["function"].text(r"arn:aws[a-z-]*:lambda:.+:function:.+:.+", "a qualified function ARN"),
-        folder=_existing(got["folder"], folder=True),
-        handler=got["handler"].text(r"[\w./-]+\.\w+", "module.function"),
-        runtime=got["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
-    )
-
-
-def _packages(place: Place) -> Limits:
-    got = place.mapping((), (*NAMES, "links"))
-    numbers = {name: value.whole() for name, value in got.items() if name != "links"}
-    return Limits(**numbers, links=got["links"].choice(LINKS) if "links" in got else "refuse")
-
-
-def _board_file(place: Place) -> BoardFile:
-    got = place.mapping(("path",), ("copy", "directory", "owner", "group", "mode"))
-    directory = "directory" in got and got["directory"].flag()
-    if directory == ("copy" in got):
-        place.fail("takes either copy or directory: true")
-    mode = got["mode"].text(r"0?[0-7]{3}", "three octal digits such as 0640") if "mode" in got else "0644"
-    return BoardFile(
-        path=got["path"].text(*_BOARD_PATH),
-        copy=_existing(got["copy"]) if "copy" in got else None,
-        owner=got["owner"].text() if "owner" in got else "root",
-        group=got["group"].text() if "group" in got else "root",
-        mode=int(mode, 8),
-    )
-
-
-def _device(place: Place) -> DeviceBacking:
-    got = place.mapping(("path",), ("lines", "frames", "block", "host"))
-    if len(got) != 2:
-        place.fail("takes path and exactly one of lines, frames, block and host")
-    return DeviceBacking(
-        path=got["path"].text(r"/dev/.+", "a path below /dev"),
-        lines=_existing(got["lines"], folder=False) if "lines" in got else None,
-        frames=_existing(got["frames"], folder=True) if "frames" in got else None,
-        size_kib=got["block"].kib() if "block" in got else None,
-        host=Path(got["host"].text(r"/dev/.+", "a path below /dev")) if "host" in got else None,
-    )
-
-
-def _invocation(place: Place) -> Invocation:
-    got = place.mapping(("function", "event"), ("expect",))
-    expect = got["expect"].value() if "expect" in got else {}
-    if not isinstance(expect, dict):
-        got["expect"].fail("must be a mapping: what the result must at least hold")
-    return Invocation(function_id=got["function"].text(), event=got["event"].value(), expect=expect)
-
-
-def _update(place: Place) -> Update:
-    got = place.mapping(("version", "starts", "expect"), ("software",))
-    expect = got["expect"].mapping(("status", "version"))
-    return Update(
-        version=got["version"].text(*_VERSION),
-        starts=got["starts"].flag(),
-        software=got["software"].choice(_SOFTWARE) if "software" in got else "core",
-        status=expect["status"].choice(_STATUSES),
-        running=expect["version"].text(*_VERSION),
-    )
-
-
 def _check(scenario: Scenario, top: Mapping[str, Place]) -> None:
     """Check what one part of a scenario says about another."""
     if not scenario.boards:
         top["boards"].fail("names no board", hint="See: edge-sim profiles list")
-    functions = [f for f in scenario.functions["Functions"] if isinstance(f, Mapping)]
+    functions = scenario.definition.group.functions
+    codes = {code.function_arn for code in scenario.code}
     for function in functions:
-        arn = function.get("FunctionArn")
-        if arn not in [code.function_arn for code in scenario.code]:
-            top.get("code", top["group"]).fail(f"there is no code for function {function.get('Id')} ({arn})")
-    known = [str(function.get("Id")) for function in functions]
+        if not (function.arn in codes or is_system_function(function.arn)):
+            top.get("code", top["group"]).fail(f"there is no code for function {function.id} ({function.arn})")
+    known = [function.id for function in functions]
     for place in top["invocations"].items() if "invocations" in top else []:
-        name = place.mapping(("function", "event"), ("expect",))["function"]
+        name = place.entries()["function"]
         if name.text() not in known:
             name.fail(f"no function has the id {name.text()!r}", hint=f"Known: {', '.join(known)}.")

@@ -114,10 +114,10 @@ def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_ro
         raise UsageError("--root and --profile exclude each other")
     if root:
         return [target.of_root(root, read.group, greengrass_root)]
-    chosen = names or read.boards
+    chosen = names or read.scenario.boards
     if not chosen:
         raise UsageError("access needs --profile NAME or --root DIR", hint="See: edge-sim profiles list")
-    return [target.of_profile(load_profile(name), read.files) for name in chosen]
+    return [target.of_profile(load_profile(name), read.scenario.files) for name in chosen]
 
 
 def _status(rows: Sequence[Mapping[str, Any]]) -> int:

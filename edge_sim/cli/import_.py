@@ -29,14 +29,18 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
-    from edge_sim.definitions.reader import read, refuse_loss
     from edge_sim.definitions.writer import canonical, dump
     from edge_sim.report import one_line
+    from edge_sim.scenario import read
 
-    definition = read(*paths)
-    refuse_loss(definition)
+    definition = read(*paths).definition
+    definition.refuse(definition.lost)
     if fmt == "json":
-        document = {"form": definition.form, "bundle": canonical(definition), "notes": definition.notes}
+        document = {
+            "form": definition.form,
+            "bundle": canonical(definition),
+            "notes": [str(note) for note in definition.notes],
+        }
         findings = [_entry(definition, finding) for finding in definition.findings]
         _write(output, json.dumps({**document, "findings": findings}, indent=2, ensure_ascii=False) + "\n")
         return
@@ -44,7 +48,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
     for note in definition.notes:
         click.echo(one_line(f"note: {note}"), err=True)
     for finding in definition.findings:
-        click.echo(one_line(f"kept as it is: {definition.told(finding)}"), err=True)
+        click.echo(one_line(f"kept as it is: {definition.locate(finding.path)}: {finding.message}"), err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:

@@ -14,9 +14,9 @@ from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.definition import Definition
     from edge_sim.profiles import DeviceProfile
     from edge_sim.runs.onboards import Outcome, Place
+    from edge_sim.scenario import Scenario
     from edge_sim.validation.cache import Cache
     from edge_sim.validation.grid import Cell
 
@@ -55,20 +55,20 @@ def command(
     \b
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11
     """
-    from edge_sim.definitions.reader import read
     from edge_sim.folders import user_cache
     from edge_sim.profiles import list_profiles, load_profile
+    from edge_sim.scenario import read
     from edge_sim.validation import grid
     from edge_sim.validation.cache import Cache
 
     every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
     profiles = [load_profile(name) for name in dict.fromkeys(every)]
     versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
-    definition = read(*paths)
+    scenario = read(*paths)
     folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
-    cells = _cells(definition, profiles, versions, cache)
-    ended = _real(definition, profiles, cells, driver, cache) if real else {}
+    cells = _cells(scenario, profiles, versions, cache)
+    ended = _real(scenario, profiles, cells, driver, cache) if real else {}
     status = _status(cells, ended, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
     if fmt == "json":
         rows = [{**cell.as_json(), "real": ended.get((cell.profile, cell.ggc))} for cell in cells]
@@ -79,25 +79,24 @@ def command(
 
 
 def _cells(
-    definition: Definition, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
+    scenario: Scenario, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
 ) -> list[Cell]:
     from edge_sim.cli.targets import boards
     from edge_sim.validation import grid
-    from edge_sim.validation.cache import key, stable, trees
+    from edge_sim.validation.cache import key, stable
     from edge_sim.versions import parse_version
 
     asked = {text: parse_version(text) for text in versions}
-    definition, facts, notes = boards(definition, profiles)
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
-    content = f"{trees(definition.files)} {definition.group.code}"
+    definition = scenario.definition
+    facts, faults = boards(scenario, profiles)
     cells = []
     for profile in profiles:
         own = profile.greengrass.version
         for ggc, version in asked.items() or [(own, parse_version(own))]:
-            name = key("cell", content, str(definition.files), stable(facts[profile.name]), profile.name, ggc)
+            board, fault = facts[profile.name], faults.get(profile.name)
+            name = key("cell", scenario.digest, f"{definition.files} {fault}", stable(board), profile.name, ggc)
             kept = cache.get(name) if cache else None
-            cell = grid.from_json(kept) or grid.cell(definition, profile.name, facts[profile.name], ggc, version)
+            cell = grid.from_json(kept) or grid.cell(definition, profile.name, board, ggc, version, fault)
             if cache and not kept:
                 cache.put(name, cell.as_json())
             cells.append(cell)
@@ -105,25 +104,23 @@ def _cells(
 
 
 def _real(
-    definition: Definition,
+    scenario: Scenario,
     profiles: Sequence[DeviceProfile],
     cells: Sequence[Cell],
     driver: Literal["local", "docker"],
     cache: Cache | None,
 ) -> Mapping[Place, Outcome]:
     from edge_sim.runs.onboards import on_boards
-    from edge_sim.scenario import load
 
-    if definition.scenario is None:
+    if scenario.file is None:
         raise UsageError("--real needs a scenario: a folder with edge-sim.yaml", hint="See: edge-sim run --help")
-    scenario = load(definition.scenario)
     by_name = {profile.name: profile for profile in profiles}
     places = {(cell.profile, cell.ggc): by_name[cell.profile] for cell in cells}
 
     def progress(text: str) -> None:
         click.echo(f"… {text}", err=True)
 
-    return on_boards(scenario, definition.files, places, driver, cache, progress)
+    return on_boards(scenario, places, driver, cache, progress)
 
 
 def _agrees(cell: Cell, outcome: Outcome) -> bool:

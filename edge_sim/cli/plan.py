@@ -57,7 +57,7 @@ def command(
 
     read = given(group, sources, limits, links)
     if profile_name:
-        board = target.of_profile(load_profile(profile_name), read.files)
+        board = target.of_profile(load_profile(profile_name), read.scenario.files)
     else:
         assert root is not None  # noqa: S101 - checked above
         board = target.of_root(root, read.group, greengrass_root)

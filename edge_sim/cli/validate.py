@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_sim.cli.options import STRICT, UNKNOWN
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, Position
 
 if TYPE_CHECKING:
     from edge_sim.greengrass.rules.settings import Settings
     from edge_sim.validation.verdict import Verdict
 
 FORMATS = ("text", "json", "sarif", "junit", "github")
-_PLACE = re.compile(r"(.+?):(\d+):(\d+): (.+)", re.DOTALL)
 
 
 @click.command("validate")
@@ -66,24 +63,19 @@ def _verdict(
     fmt: str,
 ) -> Verdict:
     from edge_sim.cli.targets import boards
-    from edge_sim.definitions.reader import read
     from edge_sim.profiles import load_profile
+    from edge_sim.scenario import read
     from edge_sim.validation.verdict import judge, unreadable
 
     profiles = [load_profile(name) for name in dict.fromkeys(names)]
     try:
-        definition = read(*paths)
+        scenario = read(*paths)
     except InvalidDefinitionError as error:
         if fmt == "text":
             raise
-        match = _PLACE.fullmatch(error.brief)
-        named = error.brief.partition(": ")[0]
-        whole = named if Path(named).is_file() else str(paths[0])
-        file, line, column, message = match.groups() if match else (whole, "1", "1", error.brief)
-        return unreadable(Path(file), int(line), int(column), message, error.hint)
-    definition, facts, notes = boards(definition, profiles)
-    verdict = judge(definition, facts, version=version, settings=settings)
-    return replace(verdict, notes=(*verdict.notes, *notes))
+        return unreadable(error.place or Position(file=paths[0]), error.problem, error.hint)
+    facts, faults = boards(scenario, profiles)
+    return judge(scenario.definition, facts, version=version, settings=settings, faults=faults)
 
 
 def _print(verdict: Verdict, fmt: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -12,8 +13,8 @@ from edge_sim.definitions import corefile, shapes
 from edge_sim.definitions.definition import Definition, Ignored
 from edge_sim.definitions.forms import BUNDLE, MEMBERS, Part
 from edge_sim.definitions.ignores import comments, listed_ignores
-from edge_sim.definitions.tree import Array, Fault, Object, Position, TextFile, member_path, walk
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.definitions.tree import Array, Fault, Note, Object, TextFile, member_path, walk
+from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass import groupfile, parse
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact
@@ -22,6 +23,8 @@ from edge_sim.report import Finding
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
 _ANY_PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
+_WITHOUT_VALUE = ("not-json", "number-range")
+"""Faults of a text that leave no value: that it is missing follows from them."""
 _FREE_TEXT = ("Variables", "Parameters", "ExecArgs")
 """Members in which ``${NAME}`` may be meant for the program that gets it."""
 
@@ -47,25 +50,30 @@ def together(found: Sequence[Source]) -> Definition:
     findings += [f for one in found for f in one.part.findings]
     group, faults = parse.group(sections)
     del faults["subscriptions"]  # ``shapes`` tells those
+    without_value = {f.path for f in findings if f.severity == "error" and f.id in _WITHOUT_VALUE}
+    shape_faults = chain(*faults.values(), shapes.check(sections))
     code, artifacts = _built(found)
     arn = next((one.part.arn for one in found if one.part.arn), "")
     return Definition(
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
         form=" + ".join(dict.fromkeys(one.part.form for one in found)),
-        findings=(*findings, *chain(*faults.values()), *shapes.check(sections)),
-        notes=(*(note for one in found for note in one.part.notes), *_placeholders(sections)),
+        findings=(*findings, *(f for f in shape_faults if f.path not in without_value)),
+        notes=(*(note for one in found for note in one.part.notes), *_placeholders(found)),
         ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
         files=tuple(one.file.path for one in found),
+        digest=_digest(one.file.text for one in found),
         name=next((one.part.name for one in found if one.part.name), ""),
         sections=sections,
         marks=marks,
     )
 
 
-def _placeholders(sections: Mapping[str, Object]) -> list[str]:
-    """Tell each placeholder once, where it stands first."""
-    notes: dict[str, str] = {}
-    waiting: list[tuple[Object | Array, bool]] = [(section, False) for section in reversed([*sections.values()])]
+def _placeholders(found: Sequence[Source]) -> Iterator[Note]:
+    """Tell of the placeholders in one note, where the first of them stands."""
+    places: dict[str, Position] = {}
+    sections = [section for one in found for section in one.part.sections.values()]
+    filled_in = [one.file for one in found if one.part.fills_in]
+    waiting: list[tuple[Object | Array, bool]] = [(section, False) for section in reversed(sections)]
     while waiting:
         holder, free = waiting.pop()
         inner: list[tuple[Object | Array, bool]] = []
@@ -73,12 +81,16 @@ def _placeholders(sections: Mapping[str, Object]) -> list[str]:
             if isinstance(value, str):
                 form = _PLACEHOLDER if free or key in _FREE_TEXT else _ANY_PLACEHOLDER
                 for name in form.findall(value) if "${" in value else ():
-                    place = holder.position(key)  # type: ignore[arg-type]  # a key of this very holder
-                    notes.setdefault(name, f"{place}: {name} is a placeholder: its value is not in the file")
+                    if holder.file not in filled_in or name in holder.file.text:
+                        places.setdefault(name, holder.position(key))  # type: ignore[arg-type]  # its own key
             elif isinstance(value, Object | Array):
                 inner.append((value, key in _FREE_TEXT))
         waiting += reversed(inner)
-    return list(notes.values())
+    if places:
+        names = ", ".join(f"{name} (line {place.line})" for name, place in places.items())
+        yield Note(
+            message=f"placeholders, whose values are not in the file: {names}", place=next(iter(places.values()))
+        )
 
 
 def _sections(found: Sequence[Source]) -> dict[str, Object]:
@@ -87,9 +99,16 @@ def _sections(found: Sequence[Source]) -> dict[str, Object]:
         for name, section in one.part.sections.items():
             if name in sections:
                 first = sections[name].file.path
-                raise InvalidDefinitionError(f"{one.file.path}: {name} are given here and in {first}")
+                raise InvalidDefinitionError(f"{name} are given here and in {first}", place=section.position())
             sections[name] = section
     return sections
+
+
+def _digest(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.encode()).digest())
+    return digest.hexdigest()
 
 
 def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_sim.definitions.forms import Part
-from edge_sim.definitions.tree import Array, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.model import SECTIONS, Shape
 
@@ -87,21 +87,24 @@ def _pruned(value: Any, shape: Shape) -> Any:
     return value
 
 
-def _not_recovered(top: Object, definitions: Object) -> list[str]:
-    notes = ["names of definitions and their versions' ARNs are not in group.json"]
+def _not_recovered(top: Object, definitions: Object) -> list[Note]:
+    lost = ["names of definitions and their versions' ARNs are not in group.json"]
     resources, lambdas = (_entries(definitions, key) for key in ("Resources", "Lambdas"))
     if any(not entry.get("Name") for entry in resources):
-        notes.append("resources have no Name in this file: their Id stands for it")
+        lost.append("resources have no Name in this file: their Id stands for it")
     if any(not entry.get("Id") for entry in lambdas):
-        notes.append("functions have no Id in this file: their ARN stands for it")
+        lost.append("functions have no Id in this file: their ARN stands for it")
     unknown = [e for e in resources if not groupfile.api_resource(e)["ResourceDataContainer"]]
-    notes += [f"{e.position('Type')}: resource {e.get('Id')}: Type {e.get('Type')!r} is not known" for e in unknown]
     if top.get("Cores"):
-        notes.append("the core's Id and SyncShadow are not in this file: 'core' stands for the Id")
+        lost.append("the core's Id and SyncShadow are not in this file: 'core' stands for the Id")
     if any(entry.get("ArtifactArn") for entry in (*resources, *lambdas)):
-        notes.append("handlers, runtimes and artifact ARNs were added by the cloud: left out")
+        lost.append("handlers, runtimes and artifact ARNs were added by the cloud: left out")
+    notes = [Note(message=message) for message in lost]
+    for entry in unknown:
+        message = f"resource {entry.get('Id')}: Type {entry.get('Type')!r} is not known"
+        notes.append(Note(message=message, place=entry.position("Type")))
     if _entries(definitions, "ShadowSync"):
-        notes.append(f"{definitions.position('ShadowSync')}: ShadowSync is not recovered")
+        notes.append(Note(message="ShadowSync is not recovered", place=definitions.position("ShadowSync")))
     return notes
 
 

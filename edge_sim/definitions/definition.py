@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_sim.definitions.tree import Array, Object, Position, member_path
+from edge_sim.definitions.tree import Array, Note, Object, member_path
+from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
-__all__ = ["Definition", "Ignored", "Position"]
 _INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTALL)
 _ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)
+
+
+def in_order(place: Position | None) -> tuple[str, int, int]:
+    """Return what findings are sorted by: file, line and column; what stands in no file comes first."""
+    return (str(place.file), place.line, place.column) if place else ("", 0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +48,16 @@ class Definition:
 
     ``findings``: what could not be read, or the API would not take. ``notes``: what the files do not say (a
     placeholder, a value only the cloud knew). ``sections`` holds the …DefinitionVersion objects by the bundle's words
-    (``core``, ``resources``, …), as they are written. ``scenario``: the edge-sim.yaml that names the files.
+    (``core``, ``resources``, …), as they are written. ``digest`` is the SHA-256 of what was read.
     """
 
     group: Group
     form: str
     findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     ignored: tuple[Ignored, ...] = ()
-    scenario: Path | None = None
     files: tuple[Path, ...] = ()
+    digest: str = ""
     name: str = ""
     sections: Mapping[str, Object] = field(default_factory=dict, repr=False)
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
@@ -63,11 +68,28 @@ class Definition:
     @property
     def lost(self) -> tuple[Finding, ...]:
         """The errors for which one reading of the text had to be chosen: a doubled key, NaN, a stray member."""
-        return tuple(f for f in self.findings if f.severity == "error" and f.path in self.marks)
+        return tuple(f for f in self.errors if f.path in self.marks)
 
-    def told(self, finding: Finding) -> str:
-        """Return a finding as one line, ``file:line:column: message``."""
-        return f"{self.locate(finding.path) or 'no file'}: {finding.message}"
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What could not be read, so that a rule would draw conclusions from its absence."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    def refuse(self, findings: Iterable[Finding]) -> None:
+        """Raise InvalidDefinitionError with all of ``findings``, each with its place; those of the text come first."""
+        placed = [(self.locate(f.path), f) for f in findings]
+        placed.sort(key=lambda pair: (pair[1].path not in self.marks, in_order(pair[0])))
+        if not placed:
+            return
+        (place, first), *others = placed
+        details = [f"AWS: {first.aws_text}"] if first.aws_text else []
+        details += [f"{where or '-'}: {f.id}: {f.aws_text or f.message}" for where, f in others]
+        raise InvalidDefinitionError(
+            first.message + (f" (and {len(others)} more)" if others else ""),
+            place=place,
+            details="\n".join(details) or None,
+            hint=first.hint,
+        )
 
     def locate(self, path: str) -> Position | None:
         """Return where a JSON path stands, or its nearest ancestor that is in a file; None when there is no file."""
@@ -106,7 +128,7 @@ class Definition:
         yield (
             "$",
             path.removeprefix("$"),
-            lambda: Position(file=self.files[0], line=1, column=1) if self.files else None,
+            lambda: Position(file=self.files[0]) if self.files else None,
         )
         known, rest, holder = "$", path.removeprefix("$"), self._section(path)
         value: Any = holder

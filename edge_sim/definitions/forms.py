@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from edge_sim.definitions.tree import Array, Object, Position, like
+from edge_sim.definitions.tree import Array, Note, Object, like
+from edge_sim.errors import Position
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
@@ -33,7 +34,7 @@ class Part:
 
     form: str
     sections: dict[str, Object] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     name: str = ""
     arn: str = ""
     unknown: list[tuple[Object, str]] = field(default_factory=list)
@@ -42,6 +43,8 @@ class Part:
     """What the file knows of the functions' code, by their Id."""
     findings: list[Finding] = field(default_factory=list)
     """What only this form can tell: of a template's references."""
+    fills_in: bool = False
+    """Whether the reader puts placeholders in for what such a file never says."""
     places: dict[str, Position] = field(default_factory=dict)
     """Where in the file it says so, by the JSON path of what a finding is about."""
 
@@ -70,7 +73,10 @@ def api(top: Object) -> Part | None:
             if part:
                 part.unknown += [(top, key) for key in top if key in MEMBERS or (key in _WRAPPERS and key != wrapper)]
             if part and top.get("NextToken"):
-                part.notes.append(f"{top.position('NextToken')}: the answer goes on (NextToken): items are missing")
+                note = Note(
+                    message="the answer goes on (NextToken): items are missing", place=top.position("NextToken")
+                )
+                part.notes.append(note)
             return part
     named = _by_shape(top)
     if named:
@@ -101,7 +107,8 @@ def items(top: Array) -> Part | None:
 def _version(content: Object, form: str, request_keys: Collection[str]) -> Part | None:
     arns = [key for key in content if key.endswith("DefinitionVersionArn")]
     if arns:
-        note = f"{content.position(arns[0])}: names definition versions by ARN; their content is not in this file"
+        message = "names definition versions by ARN; their content is not in this file"
+        note = Note(message=message, place=content.position(arns[0]))
         return Part(form=form.format("Group").replace("DefinitionVersion", "Version"), notes=[note])
     found = {
         name: [key for key in content if key in section.shape]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_sim.definitions.forms import IGNORE_LIST, Part
-from edge_sim.definitions.tree import Array, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.greengrass.model import SECTIONS
 
 _WHERE = "${AWS::Region}:${AWS::AccountId}"
@@ -40,7 +40,7 @@ def state(top: Object) -> Part:
     if "core" not in part.sections and isinstance(cores, Array):
         made = {i: _created(core) if isinstance(core, Object) else core for i, core in enumerate(cores)}
         part.sections["core"] = _version(top, "Cores", "Cores", listed(cores, made))
-        part.notes.append("the core's SyncShadow is not in the file")
+        part.notes.append(Note(message="the core's SyncShadow is not in the file"))
     group = top.get("Group")
     if isinstance(group, Object):
         version = group.get("Version")
@@ -68,7 +68,8 @@ def _created(core: Object) -> Object:
 def greengo(top: Object) -> Part:
     """Read a greengo file."""
     group = top.get("Group")
-    part = Part(form="greengo", name=str(group.get("name") or "") if isinstance(group, Object) else "")
+    name = str(group.get("name") or "") if isinstance(group, Object) else ""
+    part = Part(form="greengo", name=name, fills_in=True)
     arns = _arns(top)
     makers: dict[str, tuple[str, str, Any]] = {
         "Cores": ("core", "Cores", _thing),
@@ -89,10 +90,13 @@ def greengo(top: Object) -> Part:
         part.sections["subscriptions"] = _version(top, "Subscriptions", "Subscriptions", listed(subscriptions, items))
     known = ("Group", "Subscriptions", IGNORE_LIST, *makers)
     part.notes += [
-        f"{top.position(key)}: {key} is no section of greengo's: left out" for key in top if key not in known
+        Note(message=f"{key} is no section of greengo's: left out", place=top.position(key))
+        for key in top
+        if key not in known
     ]
+    part.notes.append(Note(message="region, account and certificates are not in a greengo file"))
     if "functions" in part.sections:
-        part.notes.append("handlers and code packages belong to Lambda, not to the group: left out")
+        part.notes.append(Note(message="handlers and code packages belong to Lambda, not to the group: left out"))
     return part
 
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_sim.definitions.tree import Array, Object, like, listed, plain
+from edge_sim.definitions.tree import Array, Note, Object, like, listed, plain
 
 REFERENCE = re.compile(r"\$\{(?:Ref|GetAtt):([A-Za-z0-9]+)(?:\.[^{}]*)?\}")
 """A resolved reference to something of the template, whose logical id is the group."""
@@ -25,7 +25,7 @@ _NOTHING = object()
 class Resolver:
     """Turns a template's values into values with placeholders; ``notes`` tells where it had to choose."""
 
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def resolve(self, value: object) -> Any:
         """Return a value without intrinsic functions; what is ``AWS::NoValue`` is left out, as a whole it is None."""
@@ -48,7 +48,7 @@ class Resolver:
         if name == "Ref" and given == "AWS::NoValue":
             return _NOTHING
         if name == "If" and isinstance(given, Array) and len(given) == 3:
-            self.notes.append(f"{holder.position()}: condition {given[0]} is taken as true")
+            self.notes.append(Note(message=f"condition {given[0]} is taken as true", place=holder.position()))
             return self._resolve(given[1])
         value = self._resolve(given)
         if value is _NOTHING:

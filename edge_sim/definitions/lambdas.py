@@ -7,7 +7,8 @@ Followed are ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` with the logical id of a fu
 from __future__ import annotations
 
 from edge_sim.definitions.intrinsics import REFERENCE, Resolver
-from edge_sim.definitions.tree import Object, Position
+from edge_sim.definitions.tree import Object
+from edge_sim.errors import Position
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import text
 

@@ -1,8 +1,7 @@
 """``read``: whatever people have of a Greengrass V1 group → ``Definition``.
 
-    a scenario's folder, or its edge-sim.yaml       the files its ``group:`` names
-    a file                                          JSON or YAML in any of the forms below
-    a folder, or several paths                      all definitions in them, put together
+    a file                          JSON or YAML in any of the forms below
+    a folder, or several paths      all definitions in them, put together
 
     forms     the API's own: versions, Create… requests, Get… answers, the bundle
     template  CloudFormation, SAM          greengo  greengo.yaml          corefile  a core's group.json
@@ -13,8 +12,7 @@ A file that cannot be read at all is an InvalidDefinitionError with ``file:line:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge_sim.definitions import corefile, forms, greengo, template
@@ -22,15 +20,15 @@ from edge_sim.definitions.assembly import Source, together
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.jsontext import read_json
-from edge_sim.definitions.tree import Array, Object, TextFile
+from edge_sim.definitions.tree import Array, Note, Object, TextFile
 from edge_sim.definitions.yamltext import read_yaml
-from edge_sim.documents import Place, read_text
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.documents import read_text
+from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 
-SCENARIO = "edge-sim.yaml"
 MAX_FILES = 200
 _SUFFIXES = (".json", ".yaml", ".yml")
 _KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion answer, template, greengo.yaml, group.json"
+_CONTENT_HINT = "Give the definitions: aws greengrass get-…-definition-version."
 _PROVISIONER = re.compile(r"^\s*conf\s*[{:=]", re.MULTILINE)
 _HOCON_HINT = (
     "That tool makes a group of several such files, its own defaults and an account. Convert it by deploying once: "
@@ -39,63 +37,40 @@ _HOCON_HINT = (
 
 
 def read(*paths: Path) -> Definition:
-    """Read a group from a file, a folder, a scenario, or several of them together.
+    """Read a group from a file, a folder, or several of them together.
 
     Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
     """
-    scenario = _scenario(paths[0]) if len(paths) == 1 else None
-    if scenario:
-        return replace(together(_each(_group_files(scenario))), form="scenario", scenario=scenario)
-    return together(_each(paths))
+    return together(sources(paths))
 
 
-def refuse_loss(definition: Definition) -> None:
-    """Raise InvalidDefinitionError, naming every place, when one reading of the text had to be chosen unseen."""
-    lines = [definition.told(finding) for finding in definition.lost]
-    if lines:
-        more = f", and {len(lines) - 1} more" if lines[1:] else ""
-        hint = definition.lost[0].hint or "Correct the file: its readers would not agree about it."
-        raise InvalidDefinitionError(lines[0] + more, details="\n".join(lines[1:]), hint=hint)
-
-
-def _scenario(path: Path) -> Path | None:
-    if path.is_dir():
-        return path / SCENARIO if (path / SCENARIO).is_file() else None
-    return path if path.name == SCENARIO and path.is_file() else None
-
-
-def _group_files(scenario: Path) -> list[Path]:
-    top = Place.load(scenario).entries()
-    if "group" not in top:
-        hint = "They are named below group: core, resources, functions."
-        raise InvalidDefinitionError(f"{scenario}: names no definitions", hint=hint)
-    group = top["group"]
-    places = group.entries().values() if group.is_mapping else [group]
-    files = [scenario.parent / place.text(what="a path relative to this file") for place in places]
-    return list(dict.fromkeys(files))
-
-
-def _each(paths: Sequence[Path]) -> list[Source]:
+def sources(paths: Iterable[Path]) -> list[Source]:
+    """Read every file once. Raises as ``read`` does."""
     found: list[Source] = []
-    skipped: list[str] = []
+    skipped: list[Path] = []
     for path in paths:
         for file in _files(path):
             one = _read(file)
             if one:
                 found.append(one)
             elif path.is_dir():
-                skipped.append(str(file))
+                skipped.append(file)
             else:
-                raise InvalidDefinitionError(f"{file}: not a Greengrass V1 definition", hint=f"Known are {_KINDS}.")
+                raise _no_definition(file, "not a Greengrass V1 definition")
     if not found:
-        where = ", ".join(str(path) for path in paths)
-        raise InvalidDefinitionError(f"{where}: no Greengrass V1 definition in it", hint=f"Known are {_KINDS}.")
+        raise _no_definition(next(iter(paths)), "no Greengrass V1 definition in it")
     if not any(one.part.sections or one.part.unknown for one in found):
         notes = [note for one in found for note in one.part.notes]
-        message = notes[0] if notes else f"{found[0].file.path}: there is no definition in it"
-        raise InvalidDefinitionError(message, hint="Give the definitions: aws greengrass get-…-definition-version.")
-    found[0].part.notes.extend(f"{name}: not a definition, left out" for name in skipped)
+        if notes:
+            raise InvalidDefinitionError(notes[0].message, place=notes[0].place, hint=_CONTENT_HINT)
+        raise _no_definition(found[0].file.path, "there is no definition in it")
+    left_out = "not a definition: left out"
+    found[0].part.notes.extend(Note(message=left_out, place=Position(file=file)) for file in skipped)
     return found
+
+
+def _no_definition(path: Path, problem: str) -> InvalidDefinitionError:
+    return InvalidDefinitionError(problem, place=Position(file=path), hint=f"Known are {_KINDS}.")
 
 
 def _files(path: Path) -> list[Path]:

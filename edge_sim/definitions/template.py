@@ -14,7 +14,7 @@ from typing import Any
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.intrinsics import REFERENCE, Resolver
 from edge_sim.definitions.lambdas import function_code, unqualified
-from edge_sim.definitions.tree import Array, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape, text
 from edge_sim.greengrass.rules.functions import qualified
@@ -50,15 +50,18 @@ def template(top: Object) -> Part | None:
             if isinstance(version, Object):
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
             elif version is not None:
-                part.notes.append(f"{content.position()}: {version} stands for a whole definition, which is not here")
+                message = f"{version} stands for a whole definition, which is not here"
+                part.notes.append(Note(message=message, place=content.position()))
     _code(top, part, resolver, defaults)
     kinds = ("Group", *(section.kind for section in SECTIONS.values()))
     part.notes += [
-        f"{p.position()}: {id_} is of no type that Greengrass V1 had" for id_, k, p in found if k not in kinds
+        Note(message=f"{id_} is of no type that Greengrass V1 had", place=p.position())
+        for id_, k, p in found
+        if k not in kinds
     ]
     part.notes += dict.fromkeys(resolver.notes)
     missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
-    part.notes += [f"the group refers to {id_}, which is not in this template" for id_ in missing]
+    part.notes += [Note(message=f"the group refers to {id_}, which is not in this template") for id_ in missing]
     return part
 
 
@@ -131,7 +134,8 @@ def _choose(top: Object, section: Section, contents: Mapping[str, Object], chose
     if len(named) > 1:
         kinds = f"{len(named)} {section.kind} definitions"
         raise InvalidDefinitionError(
-            f"{top.file.path}: holds {kinds}, and no group says which of {', '.join(named)}",
+            f"holds {kinds}, and no group says which of {', '.join(named)}",
+            place=top.position(),
             hint="Give the template of one group.",
         )
     return next(iter(named.values()), None)
@@ -148,7 +152,7 @@ def _defaults(top: Object) -> dict[str, Any]:
     }
 
 
-def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[str]) -> Any:
+def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[Note]) -> Any:
     """Return a value with its numbers, flags and words from the parameters' defaults; they cannot stay open."""
     if isinstance(shape, Mapping) and isinstance(value, Object):
         return like(value, {k: _filled(v, shape.get(k), defaults, notes) for k, v in value.items()})
@@ -158,9 +162,9 @@ def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[s
     return _default(value, defaults, notes) if closed and isinstance(value, str) else value
 
 
-def _default(value: str, defaults: Mapping[str, Any], notes: list[str]) -> Any:
+def _default(value: str, defaults: Mapping[str, Any], notes: list[Note]) -> Any:
     if value not in defaults:
         return value
-    note = f"{value} is taken as the parameter's default, {defaults[value]}"
+    note = Note(message=f"{value} is taken as the parameter's default, {defaults[value]}")
     notes += [] if note in notes else [note]
     return defaults[value]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, Position
 
 MAX_DEPTH = 64
 MAX_VALUES = 300_000
@@ -27,15 +27,14 @@ MAX_FAULTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Position:
-    """A place in a file; line and column count from 1, columns in characters."""
+class Note:
+    """What a file does not say, or what was left out of it; ``place`` is where, if that is one place."""
 
-    file: Path
-    line: int
-    column: int
+    message: str
+    place: Position | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.place}: {self.message}" if self.place else self.message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ class TextFile:
 
     def fail(self, at: int, problem: str, *, hint: str | None = None) -> NoReturn:
         """Raise the error for an offset at which reading cannot go on."""
-        raise InvalidDefinitionError(f"{self.position(at)}: {problem}", hint=hint)
+        raise InvalidDefinitionError(problem, place=self.position(at), hint=hint)
 
 
 class Object(dict[str, Any]):

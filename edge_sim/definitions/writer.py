@@ -37,15 +37,23 @@ def canonical(definition: Definition) -> dict[str, Any]:
         bundle["arn"] = definition.group.arn
     if definition.name:
         bundle["name"] = definition.name
-    for name, section in model.SECTIONS.items():
-        if name in definition.sections:
-            bundle[name] = _ordered(definition.sections[name], section.shape)
+    bundle |= versions(definition)
     if definition.ignored:
         entries = [{"rule": e.rule, "path": e.path, "reason": e.reason} for e in definition.ignored]
         bundle[IGNORE_LIST] = entries
     if _depth(bundle) > MAX_DEPTH:
-        raise InvalidDefinitionError(f"{definition.files[0]}: in the canonical form deeper than {MAX_DEPTH} levels")
+        problem = f"its canonical form would be nested deeper than {MAX_DEPTH} levels"
+        raise InvalidDefinitionError(problem, place=definition.locate("$"))
     return bundle
+
+
+def versions(definition: Definition) -> dict[str, Any]:
+    """Return the …DefinitionVersion objects by the bundle's words, as boto3 takes them."""
+    return {
+        name: _ordered(definition.sections[name], section.shape)
+        for name, section in model.SECTIONS.items()
+        if name in definition.sections
+    }
 
 
 def _depth(value: object) -> int:

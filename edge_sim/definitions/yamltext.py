@@ -15,7 +15,6 @@ import yaml
 
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
 from edge_sim.definitions.yamlwords import unquoted
-from edge_sim.errors import InvalidDefinitionError
 
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOO_DEEP = "exceeded maximum nesting depth"
@@ -43,12 +42,12 @@ def _built(file: TextFile, parser: Any) -> Any:
             return _built(file, yaml.SafeLoader)  # it knows the place of the level that is too deep
         mark = error.problem_mark or error.context_mark
         if mark is None:
-            raise InvalidDefinitionError(f"{file.path}: not valid YAML: {error.problem}") from error
+            file.fail(0, f"not valid YAML: {error.problem}")
         file.fail(min(mark.index, len(file.text)), f"not valid YAML: {error.problem}")
     except yaml.YAMLError as error:
-        raise InvalidDefinitionError(f"{file.path}: not valid YAML: {' '.join(str(error).split())}") from error
+        file.fail(0, f"not valid YAML: {' '.join(str(error).split())}")
     if not builder.top:
-        raise InvalidDefinitionError(f"{file.path}: the file is empty")
+        file.fail(0, "the file is empty")
     return builder.top[0]
 
 

@@ -5,6 +5,7 @@ Shapes: botocore's ``greengrass`` model, ``FunctionDefinitionVersion``. Defaults
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,12 @@ from edge_sim.greengrass.resources import Permission
 
 IsolationMode = Literal["GreengrassContainer", "NoContainer"]
 ISOLATION_MODES: tuple[IsolationMode, ...] = ("GreengrassContainer", "NoContainer")
+_SYSTEM = re.compile(r"arn:aws[a-z-]*:(lambda|greengrass):::.+")
+
+
+def is_system_function(arn: str) -> bool:
+    """Return whether an ARN belongs to the core (``arn:aws:lambda:::function:GGIPDetector:1``), and so has no code."""
+    return _SYSTEM.fullmatch(arn) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def apply(
 
     Raises what ``deploy`` raises, and InvalidDefinitionError where a package was not given. ``host`` is for tests.
     """
-    refuse(packed.group, target.facts)
+    refuse(packed, target.facts)
     packed, notes = adopt(packed, target)
     if packed.unknown:
         one = packed.unknown[0]

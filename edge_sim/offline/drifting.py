@@ -54,7 +54,7 @@ def drift(packed: Packed, target: Target) -> Drift:
     Raises InvalidDefinitionError for a group that no board would take, or whose plan this board cannot have (it lacks
     an account); what else its core would refuse is said in the notes.
     """
-    refuse(packed.group, None)
+    refuse(packed, None)
     packed, notes = adopt(packed, target)
     entries = plan(packed.group, target.facts, packed.contents, packed.code)
     seen, own = aligned(entries, target)

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_sim.definitions.reader import read
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import UsageError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
 from edge_sim.limits import LINKS_COPIED, Limits, Links
-from edge_sim.scenario import BoardFile, Scenario, load
+from edge_sim.scenario import Scenario, read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +28,24 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """A group and what is known beside it. ``packages`` is keyed by S3 URI, training job ARN or function ARN.
+    """A scenario and what the command line adds to it. ``packages``: by S3 URI, training job ARN or function ARN.
 
     ``limits`` are those of each package.
     """
 
-    name: str
-    group: Group
+    scenario: Scenario
     packages: Mapping[str, Package] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    files: tuple[BoardFile, ...] = ()
-    boards: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> Group:
+        return self.scenario.definition.group
+
+    @property
+    def notes(self) -> list[str]:
+        """What the definition does not say, and what was asked for that a core would not do."""
+        copied = [LINKS_COPIED] if self.limits.links == "copy" else []
+        return [*map(str, self.scenario.definition.notes), *copied]
 
 
 def address(resource: Resource) -> str | None:
@@ -56,26 +61,12 @@ def given(path: Path, sources: Sequence[str] = (), limits: Sequence[str] = (), l
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
     definition that cannot be read.
     """
-    definition = read(path)
-    for finding in definition.findings:
-        if finding.severity == "error":
-            at = definition.locate(finding.path)
-            where = f"{at.file}:{at.line}:{at.column}" if at else str(path)
-            raise InvalidDefinitionError(f"{where}: {finding.message}", hint=finding.hint)
-    group = definition.group
+    scenario = read(path)
+    scenario.definition.refuse(scenario.definition.errors)
+    group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
-    scenario = load(definition.scenario) if definition.scenario else None
-    read_with = (scenario.packages if scenario else Limits()).changed(limits, links)
-    packages = {**(_of_scenario(scenario) if scenario else {}), **dict(_pair(text, known) for text in sources)}
-    return Given(
-        name=scenario.name if scenario else definition.name or path.stem,
-        group=group,
-        packages=packages,
-        limits=read_with,
-        files=scenario.files if scenario else (),
-        boards=scenario.boards if scenario else (),
-        notes=(*definition.notes, *([LINKS_COPIED] if read_with.links == "copy" else [])),
-    )
+    packages = {**_of_scenario(scenario), **dict(_pair(text, known) for text in sources)}
+    return Given(scenario=scenario, packages=packages, limits=scenario.packages.changed(limits, links))
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, Package]:

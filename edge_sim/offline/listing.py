@@ -19,7 +19,7 @@ from edge_sim.agent.deployment.belongings import decoded_group
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
 from edge_sim.documents import read_text
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.facts import AclEntry, HostFacts, Node, NodeType, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
@@ -82,9 +82,11 @@ def parse(path: Path) -> Listing:
     """Read what the script printed. Raises InvalidDefinitionError, with the line, for anything else."""
     lines = read_text(path).splitlines()
     if not lines or lines[0] != HEAD:
-        raise InvalidDefinitionError(f"{path}:1: not a snapshot", hint="It is made with: edge-sim snapshot-script")
+        hint = "It is made with: edge-sim snapshot-script"
+        raise InvalidDefinitionError("not a snapshot", place=Position(file=path), hint=hint)
     if lines[-1] != "# end":
-        raise InvalidDefinitionError(f"{path}:{len(lines)}: the snapshot is cut short", hint="Take it again.")
+        end = Position(file=path, line=len(lines))
+        raise InvalidDefinitionError("the snapshot is cut short", place=end, hint="Take it again.")
     reader = _Reader(path)
     for number, line in enumerate(lines[1:-1], 2):
         reader.take(number, line)
@@ -130,7 +132,8 @@ class _Reader:
             elif line:
                 raise ValueError(kind)
         except (KeyError, ValueError) as error:
-            raise InvalidDefinitionError(f"{self._path}:{number}: not a line of a snapshot: {line[:80]!r}") from error
+            place = Position(file=self._path, line=number)
+            raise InvalidDefinitionError(f"not a line of a snapshot: {line[:80]!r}", place=place) from error
 
     def listing(self) -> Listing:
         return Listing(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from edge_sim.agent.archives.check import check
-from edge_sim.cloud.greengrass.function_code import is_system_function
 from edge_sim.cloud.packages import Format, archive_format, packed
+from edge_sim.definitions.definition import Definition
 from edge_sim.digests import sha256
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.greengrass.functions import FunctionCode
+from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
@@ -51,14 +51,16 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A group with its packages. ``archives`` by artifact ARN; ``contents`` by resource id, ``code`` by function id.
+    """A group with its packages, and the ``definition`` that it was read from.
 
+    ``archives`` by artifact ARN; ``contents`` by resource id, ``code`` by function id.
     ``limits`` are those that every archive is read with.
 
     What is ``unknown``, because nobody gave its package, keeps the artifact that a core's group.json names; else it has
     a stand-in, whose id is the resource's in angle brackets, which no artifact has.
     """
 
+    definition: Definition
     group: Group
     limits: Limits
     archives: Mapping[str, Archive]
@@ -83,6 +85,7 @@ def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
             code={one.id: _code(one, ready.get(one)) for one in wanted if one.kind == "function"},
         )
         yield Packed(
+            definition=given.scenario.definition,
             group=group,
             limits=given.limits,
             archives={_arn(one, archive): archive for one, archive in ready.items()},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
@@ -63,7 +62,7 @@ class Planned:
 
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
-    refuse(packed.group, target.facts)
+    refuse(packed, target.facts)
     undecided = (finding for finding in rules.check(packed.group, target.facts) if finding.severity == "unknown")
     packed, notes = adopt(packed, target)
     entries = [
@@ -100,16 +99,9 @@ def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:
             yield top
 
 
-def refuse(group: Group, facts: HostFacts | None) -> None:
+def refuse(packed: Packed, facts: HostFacts | None) -> None:
     """Raise InvalidDefinitionError with every reason for which this group is refused, with ``facts`` on that board."""
-    found = rules.refusals(group, facts)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise InvalidDefinitionError(
-            f"{found[0].aws_text or found[0].message}{more}",
-            details="\n".join(f"{f.id}: {f.message}" for f in found[1:]) or None,
-            hint=found[0].hint,
-        )
+    packed.definition.refuse(rules.refusals(packed.group, facts))
 
 
 def group_json(group: Group) -> dict[str, object]:

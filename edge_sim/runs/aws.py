@@ -14,6 +14,8 @@ from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.scenario import Software
 
 _POLL_S = 0.1
+_CREATED = {"resources": "resource", "functions": "function", "subscriptions": "subscription"}
+"""The sections whose definitions are made once for all boards, and the API's words for them."""
 
 
 class Aws:
@@ -52,39 +54,42 @@ class Aws:
 class Definitions:
     """ARNs of the definition versions that every board's group refers to."""
 
-    resources: str
-    functions: str
+    resources: str | None = None
+    functions: str | None = None
     subscriptions: str | None = None
 
 
-def create_definitions(
-    aws: Aws,
-    name: str,
-    resources: Mapping[str, Any],
-    functions: Mapping[str, Any],
-    subscriptions: Mapping[str, Any] | None = None,
-) -> Definitions:
-    """Create the definitions, and read the resource version back as it was stored."""
+def create_definitions(aws: Aws, name: str, versions: Mapping[str, Mapping[str, Any]]) -> Definitions:
+    """Create a definition of each of ``versions``, and read the resource version back as it was stored."""
     gg = aws.greengrass
-    made = aws.call(gg, "create_resource_definition", Name=name, InitialVersion=resources)
+    arns = {
+        section: aws.call(gg, f"create_{word}_definition", Name=name, InitialVersion=versions[section])[
+            "LatestVersionArn"
+        ]
+        for section, word in _CREATED.items()
+        if section in versions
+    }
+    if "resources" in versions:
+        arns["resources"] = _stored(aws, arns["resources"], versions["resources"])
+    return Definitions(**arns)
+
+
+def _stored(aws: Aws, arn: str, resources: Mapping[str, Any]) -> str:
+    """Create one more version of a resource definition, and return its ARN as it was stored."""
+    definition_id = arn.split("/")[-3]
     version = aws.call(
-        gg,
+        aws.greengrass,
         "create_resource_definition_version",
-        ResourceDefinitionId=made["Id"],
+        ResourceDefinitionId=definition_id,
         Resources=list(resources.get("Resources", [])),
     )
     stored = aws.call(
-        gg,
+        aws.greengrass,
         "get_resource_definition_version",
-        ResourceDefinitionId=made["Id"],
+        ResourceDefinitionId=definition_id,
         ResourceDefinitionVersionId=version["Version"],
     )
-    functions_made = aws.call(gg, "create_function_definition", Name=name, InitialVersion=functions)
-    table = None
-    if subscriptions is not None:
-        made = aws.call(gg, "create_subscription_definition", Name=name, InitialVersion=subscriptions)
-        table = made["LatestVersionArn"]
-    return Definitions(resources=stored["Arn"], functions=functions_made["LatestVersionArn"], subscriptions=table)
+    return str(stored["Arn"])
 
 
 def create_thing(aws: Aws, name: str) -> str:
@@ -98,15 +103,14 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
     gg = aws.greengrass
     core = {"Id": name, "ThingArn": thing_arn, "CertificateArn": certificate_arn, "SyncShadow": False}
     cores = aws.call(gg, "create_core_definition", Name=name, InitialVersion={"Cores": [core]})
+    arns = {f"{word.capitalize()}DefinitionVersionArn": getattr(definitions, key) for key, word in _CREATED.items()}
     group = aws.call(gg, "create_group", Name=name)
     version = aws.call(
         gg,
         "create_group_version",
         GroupId=group["Id"],
         CoreDefinitionVersionArn=cores["LatestVersionArn"],
-        FunctionDefinitionVersionArn=definitions.functions,
-        ResourceDefinitionVersionArn=definitions.resources,
-        **({"SubscriptionDefinitionVersionArn": definitions.subscriptions} if definitions.subscriptions else {}),
+        **{key: arn for key, arn in arns.items() if arn},
     )
     made = aws.call(
         gg,

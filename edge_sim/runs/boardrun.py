@@ -20,8 +20,6 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.greengrass import parse
-from edge_sim.greengrass.group import Group
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
@@ -158,8 +156,9 @@ class BoardRun:
 
     def _deploy(self, board: Board, agent: AgentProcess, thing_arn: str) -> bool:
         self.progress("deploying")
-        core = self.scenario.core["Cores"][0]
-        group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core["CertificateArn"], self.definitions)
+        core = self.scenario.definition.group.core
+        assert core is not None  # noqa: S101 - a group without one is refused before
+        group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core.certificate_arn, self.definitions)
         status = aws.wait_for_deployment(
             self.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=self._alive(agent)
         )
@@ -283,9 +282,8 @@ class BoardRun:
 
 
 def _has_containers(scenario: Scenario) -> bool:
-    default, functions, _ = parse.function_definition(scenario.functions)
-    group = Group(functions=functions, default_config=default)
-    return any(group.isolation_mode(function) == "GreengrassContainer" for function in functions)
+    group = scenario.definition.group
+    return any(group.isolation_mode(function) == "GreengrassContainer" for function in group.functions)
 
 
 def _access_message(row: dict[str, Any]) -> str:

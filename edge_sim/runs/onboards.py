@@ -37,7 +37,6 @@ class Outcome(TypedDict):
 
 def on_boards(
     scenario: Scenario,
-    definition_files: Sequence[Path],
     boards: Mapping[Place, DeviceProfile],
     driver: DriverName,
     cache: Cache | None,
@@ -47,7 +46,7 @@ def on_boards(
 
     Raises EdgeSimError where this machine cannot have such boards.
     """
-    content = trees([scenario.file, *definition_files, *_given(scenario)])
+    content = f"{scenario.digest} {trees(_given(scenario))}"
     machine = f"{platform.uname()} {platform.python_version()} {os.geteuid()}"
     told: dict[Place, Outcome] = {}
     waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}

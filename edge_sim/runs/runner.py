@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from edge_sim import interrupts
+from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.writer import versions
 from edge_sim.emulation import drivers
 from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.greengrass import parse, rules
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
@@ -25,6 +25,7 @@ from edge_sim.runs.boardrun import BoardRun, board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.scenario import Code, Scenario, Source
+from edge_sim.validation.verdict import judge
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
     stay behind. Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does
     not start or dies, a driver that this machine does not have.
     """
-    check_definition(scenario)
+    check_definition(scenario.definition)
     report = RunReport(scenario=scenario.name)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
@@ -55,9 +56,7 @@ def run(
         cloud.load_sources([_source(source) for source in scenario.sources])
         cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
         progress("creating the definitions with boto3")
-        definitions = aws.create_definitions(
-            client, scenario.name, scenario.resources, scenario.functions, scenario.subscriptions
-        )
+        definitions = aws.create_definitions(client, scenario.name, versions(scenario.definition))
         cafile = broker.cafile if broker else None
         specs = [board_spec(scenario, one, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for one in profiles]
         parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
@@ -105,26 +104,13 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
             raise
 
 
-def check_definition(scenario: Scenario) -> None:
-    """Raise InvalidDefinitionError with everything that is wrong with the definitions themselves."""
-    group, faults = parse.group(
-        {
-            "core": scenario.core,
-            "resources": scenario.resources,
-            "functions": scenario.functions,
-            "subscriptions": scenario.subscriptions or {},
-        }
-    )
-    told = rules.check(group, others=scenario.subscriptions)
-    found = [f for f in (*chain(*faults.values()), *told) if f.severity == "error"]
-    if found:
-        first = found[0]
-        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise InvalidDefinitionError(
-            f"{scenario.file}: {first.aws_text or first.message}{others}",
-            details="\n".join(f"{f.id}: {f.aws_text or f.message}  [{f.source}]" for f in found[1:]) or None,
-            hint=first.hint,
-        )
+def check_definition(definition: Definition) -> None:
+    """Raise InvalidDefinitionError with everything that is wrong with a definition itself."""
+    verdict = judge(definition, {})
+    definition.refuse(one.finding for one in (*verdict.errors, *verdict.ignored) if one.finding.severity == "error")
+    if definition.group.core is None:
+        problem = "a run needs the group's core: its certificate stands for it"
+        raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Name its file below group: core.")
 
 
 def _source(source: Source) -> dict[str, Any]:

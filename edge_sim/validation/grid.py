@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
-from edge_sim.report import one_line
+from edge_sim.report import Finding, one_line
 from edge_sim.validation.verdict import Located, judge
 from edge_sim.versions import Version
 
@@ -56,9 +56,11 @@ class Cell:
         return asdict(self)
 
 
-def cell(definition: Definition, profile: str, facts: HostFacts, ggc: str, version: Version) -> Cell:
-    """Judge a definition for one board with one core version."""
-    verdict = judge(definition, {profile: facts}, version=version)
+def cell(
+    definition: Definition, profile: str, facts: HostFacts, ggc: str, version: Version, fault: Finding | None = None
+) -> Cell:
+    """Judge a definition for one board with one core version; ``fault`` is what keeps its scenario from being there."""
+    verdict = judge(definition, {profile: facts}, version=version, faults={profile: fault} if fault else {})
     foreign = [one for one in verdict.errors if _unsupported(one)]
     first = next(iter((*foreign, *verdict.errors, *verdict.unknowns)), None)
     refused: Status = "unsupported" if foreign else "fail"

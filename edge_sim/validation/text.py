@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_sim.definitions.definition import Position
+from edge_sim.errors import Position
 from edge_sim.report import SEVERITIES, one_line
 from edge_sim.validation.verdict import Located, Verdict
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from types import MappingProxyType
 
-from edge_sim.definitions.definition import Definition, Ignored, Position
+from edge_sim.definitions.definition import Definition, Ignored, in_order
+from edge_sim.errors import Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
@@ -20,6 +21,7 @@ from edge_sim.versions import Version
 
 _WHOLE = ("bundle", "greengo", "group.json", "scenario")
 """Forms that hold a whole group: what is not in them is nowhere else."""
+NO_FAULTS: Mapping[str, Finding] = MappingProxyType({})
 _RULES_HINT = "See: edge-sim rules"
 
 
@@ -63,12 +65,14 @@ def judge(
     *,
     version: Version | None = None,
     settings: Settings = DEFAULT,
+    faults: Mapping[str, Finding] = NO_FAULTS,
 ) -> Verdict:
     """Judge a definition for every board, or without one when there is none.
 
-    ``version`` is the core's, in place of the boards' own.
+    ``version`` is the core's, in place of the boards' own. ``faults``: what keeps a scenario from being on a board.
     """
     found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
+    found |= {finding: (name,) for name, finding in faults.items()}
     known = _Unread(definition)
     others = {key: value for section in definition.sections.values() for key, value in section.items()}
     partial = definition.form not in _WHOLE and "resources" not in definition.sections
@@ -92,13 +96,12 @@ def judge(
         boards=tuple(boards),
         findings=tuple(sorted(told, key=_order)),
         ignored=tuple(sorted(silenced, key=_order)),
-        notes=definition.notes,
+        notes=tuple(map(str, definition.notes)),
     )
 
 
-def unreadable(file: Path, line: int, column: int, message: str, hint: str | None) -> Verdict:
+def unreadable(position: Position, message: str, hint: str | None) -> Verdict:
     """Return the verdict on a file that could not be read at all."""
-    position = Position(file=file, line=line, column=column)
     finding = _ours("unreadable", path="$", message=message, hint=hint)
     return Verdict(form="unreadable", boards=(), findings=(Located(finding=finding, position=position),))
 
@@ -110,8 +113,7 @@ class _Unread:
     """
 
     def __init__(self, definition: Definition) -> None:
-        errors = (finding for finding in definition.findings if finding.severity == "error")
-        faults = [finding for finding in errors if definition.silenced(finding) is None]
+        faults = [finding for finding in definition.errors if definition.silenced(finding) is None]
         self._paths = {fault.path for fault in faults}
         section = definition.sections.get("resources")
         given = section.get("Resources") if section is not None else None
@@ -150,6 +152,4 @@ def _ours(rule_id: str, *, path: str, message: str, hint: str | None) -> Finding
 
 
 def _order(one: Located) -> tuple[str, int, int, int, str]:
-    where = one.position
-    place = (str(where.file), where.line, where.column) if where else ("", 0, 0)
-    return (*place, SEVERITIES.index(one.finding.severity), one.finding.id)
+    return (*in_order(one.position), SEVERITIES.index(one.finding.severity), one.finding.id)

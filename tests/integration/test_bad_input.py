@@ -112,7 +112,7 @@ def test_every_fault_of_a_definition_is_told_at_once(scenario: Path) -> None:
 
     rewrite(scenario / "functions.json", spoil)
     done = edge_sim("run", str(scenario))
-    refused(done, 3, "MemorySize configuration for function", "and 1 more")
+    refused(done, 3, "functions.json:1:", "MemorySize is not allowed in IsolationMode NoContainer", "and 1 more")
     assert done.stderr.count("is not allowed in IsolationMode=NoContainer") == 2
 
 

@@ -27,7 +27,6 @@ from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.local import machine
 from edge_sim.facts import GreengrassInstall, HostFacts, User
-from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function, FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory, paths_of_interest, plan
@@ -178,24 +177,19 @@ def _volume(root: Path) -> None:
 
 
 def example_group(scenario: Scenario) -> Group:
-    resources, faults = parse.resource_definition(scenario.resources)
-    default, functions, more = parse.function_definition(scenario.functions)
-    cores, worse = parse.core_definition(scenario.core)
-    assert not [*faults, *more, *worse]
-    return Group(
-        core=cores[0],
-        resources=resources,
-        functions=functions,
-        default_config=default,
+    assert scenario.definition.findings == ()
+    group = scenario.definition.group
+    return replace(
+        group,
         code={
             f.id: FunctionCode(artifact_arn="arn:x", handler=c.handler, runtime=c.runtime, sha256="", size=1)
-            for f in functions
+            for f in group.functions
             for c in scenario.code
             if c.function_arn == f.arn
         },
         artifacts={
             r.id: Artifact(arn=f"arn:mlmodel/{r.id}-uuid", sha256="", size=1, file_name="model")
-            for r in resources
+            for r in group.resources
             if isinstance(r.data, Model)
         },
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from edge_sim.definitions.definition import Definition
 from edge_sim.emulation.board import BoardSpec
+from edge_sim.greengrass.group import Group
 from edge_sim.profiles import load_profile
 from edge_sim.runs.boardrun import BoardRun, _access_message
 from edge_sim.scenario import Scenario, Update
@@ -40,7 +41,7 @@ class Cloud:
 
 def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> None:
     cloud = Cloud()
-    scenario = Scenario(name="s", file=Path("edge-sim.yaml"), boards=(), resources={}, functions={}, core={})
+    scenario = Scenario(name="s", definition=Definition(group=Group(), form="scenario"))
     driver = SimpleNamespace(name="fake")
     spec = BoardSpec(profile=load_profile("raspberry-pi-3"))
     given: Any = (scenario, spec, cloud, cloud, None, driver, lambda text: None)

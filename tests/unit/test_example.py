@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.greengrass import parse, rules
+from edge_sim.greengrass import rules
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Model
 from edge_sim.profiles import load_profile
@@ -25,12 +25,9 @@ CONTEXT = SimpleNamespace(function_name="f")
 
 
 def group() -> Group:
-    scenario = load(EXAMPLE)
-    resources, faults = parse.resource_definition(scenario.resources)
-    default, functions, more = parse.function_definition(scenario.functions)
-    cores, worse = parse.core_definition(scenario.core)
-    assert [*faults, *more, *worse] == []
-    return Group(core=cores[0], resources=resources, functions=functions, default_config=default)
+    definition = load(EXAMPLE).definition
+    assert definition.findings == ()
+    return definition.group
 
 
 def test_no_rule_has_anything_against_it() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.definitions.reader import read
-from edge_sim.definitions.writer import dump
+from edge_sim.definitions.writer import dump, versions
 from edge_sim.documents import MAX_BYTES
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.limits import Limits
+from edge_sim.offline.given import given
 from edge_sim.runs.expected import differences
 from edge_sim.scenario import BoardFile, DeviceBacking, load
 
@@ -39,7 +39,7 @@ def edit(folder: Path, old: str, new: str) -> int:
 
 def fault(path: Path) -> EdgeSimError:
     with pytest.raises(EdgeSimError) as caught:
-        load(path)
+        given(path)
     assert "\n" not in caught.value.brief
     return caught.value
 
@@ -210,14 +210,13 @@ def test_bad_definition_files(folder: Path, content: bytes, message: str) -> Non
 
 def test_definitions_may_be_yaml_and_of_any_form_that_is_read(folder: Path) -> None:
     whole = load(folder)
-    (folder / "group.yaml").write_text(dump(read(folder)))
+    (folder / "group.yaml").write_text(dump(whole.definition))
     file = folder / "edge-sim.yaml"
     text = file.read_text()
     start, end = text.index("group:"), text.index("\nsources:")
     file.write_text(text[:start] + "group: group.yaml" + text[end:])
     one = load(folder)
-    assert (one.core, one.resources, one.functions) == (whole.core, whole.resources, whole.functions)
-    assert read(folder).group == read(EXAMPLE).group
+    assert one.definition.group == whole.definition.group == load(EXAMPLE).definition.group
 
 
 @pytest.mark.parametrize(
@@ -248,8 +247,8 @@ def test_subscriptions_and_a_secrets_other_labels(tmp_path: Path) -> None:
     )
     file.write_text(text.replace("value: not-a-real-token", "value: x\n    stages: {AWSPREVIOUS: y}"))
     scenario = load(folder)
-    assert scenario.subscriptions == table
+    assert versions(scenario.definition)["subscriptions"] == table
     (secret,) = (source for source in scenario.sources if source.kind == "secret")
     assert (secret.value, secret.stages) == ("x", {"AWSPREVIOUS": "y"})
     assert "AWSPREVIOUS" not in repr(scenario)
-    assert load(EXAMPLE).subscriptions is None
+    assert "subscriptions" not in load(EXAMPLE).definition.sections

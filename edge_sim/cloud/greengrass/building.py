@@ -14,12 +14,12 @@ from typing import Any
 
 from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
-from edge_sim.cloud.greengrass.function_code import FunctionCodes, is_system_function
+from edge_sim.cloud.greengrass.function_code import FunctionCodes
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.sources import Sources
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import groupfile, parse, rules
-from edge_sim.greengrass.functions import Function, FunctionCode
+from edge_sim.greengrass.functions import Function, FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.resources import Model, Resource, Secret
 from edge_sim.report import Finding

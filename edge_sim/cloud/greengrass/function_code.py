@@ -18,7 +18,6 @@ from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
 _ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?")
-_SYSTEM = re.compile(r"arn:aws[a-z-]*:(lambda|greengrass):::.+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +59,6 @@ class FunctionCodes:
         else:
             file = self._artifacts.write(_chunks(path))
         return PublishedCode(sha256=file.sha256, size=file.size, handler=handler, runtime=runtime)
-
-
-def is_system_function(arn: str) -> bool:
-    """Say whether an ARN belongs to the core itself (``arn:aws:lambda:::function:GGIPDetector:1``): it has no code."""
-    return _SYSTEM.fullmatch(arn) is not None
 
 
 def _check(arn: str, entry: object) -> None:

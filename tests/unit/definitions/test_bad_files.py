@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim import scenario
 from edge_sim.definitions.reader import read
 from edge_sim.errors import InvalidDefinitionError, UsageError
 
@@ -30,16 +31,19 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
             b'# its own\nconf {\n  functionName = "A"\n}\n',
             "conf:2:1: HOCON of aws-greengrass-provisioner",
         ),
-        ("edge-sim.yaml", b"edgeSim: 1\n", "names no definitions"),
+        ("edge-sim.yaml", b"edgeSim: 1\n", "edge-sim.yaml:1:1: missing: name, boards, group"),
         ("edge-sim.yaml", b"group: {core: [1]}\n", "edge-sim.yaml:1:15: group.core: must be a path"),
+        ("edge-sim.yaml", b"group: {cores: a}\n", "edge-sim.yaml:1:9: group.cores: unknown key"),
+        ("edge-sim.yaml", b"group: {}\n", "edge-sim.yaml:1:8: group: names no definition"),
     ],
 )
 def test_files_that_are_no_definition(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     file = tmp_path / name
     file.write_bytes(content)
     with pytest.raises(InvalidDefinitionError) as caught:
-        read(file)
+        scenario.read(file)
     assert message in caught.value.brief
+    assert caught.value.place is not None
     assert str(file) in caught.value.brief
 
 
@@ -58,16 +62,18 @@ def test_what_only_names_versions_is_a_group_only_with_their_content(tmp_path: P
     (tmp_path / "b.json").write_text('{"Cores": []}')
     definition = read(tmp_path)
     assert definition.form == "GetGroupVersion + CoreDefinitionVersion"
-    assert "their content is not in this file" in definition.notes[0]
+    assert "their content is not in this file" in definition.notes[0].message
 
 
 def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
     (tmp_path / "greengo.yaml").write_text("Group: {name: g}\nCores: []\nResurces: []\n")
-    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is no section of greengo's: left out" in read(tmp_path).notes
+    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is no section of greengo's: left out" in map(
+        str, read(tmp_path).notes
+    )
     types = ("CoreDefinitionVersion", "ResourceDefintion")
     content = ", ".join(f'"{t[0]}": {{"Type": "AWS::Greengrass::{t}", "Properties": {{"Cores": []}}}}' for t in types)
     (tmp_path / "a.json").write_text(f'{{"Resources": {{{content}}}}}')
-    assert "R is of no type that Greengrass V1 had" in "".join(read(tmp_path / "a.json").notes)
+    assert "R is of no type that Greengrass V1 had" in "".join(map(str, read(tmp_path / "a.json").notes))
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
@@ -100,4 +106,4 @@ def test_a_whole_definition_behind_a_reference_is_told(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('{"Resources": []}')
     definition = read(tmp_path)
     assert set(definition.sections) == {"resources"}
-    assert "${Ref:Given} stands for a whole definition" in definition.notes[0]
+    assert "${Ref:Given} stands for a whole definition" in definition.notes[0].message

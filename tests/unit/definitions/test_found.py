@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from edge_sim import scenario
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import canonical, dump
@@ -43,6 +45,10 @@ each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 def found(name: str) -> Definition:
     return read(FOUND / name)
+
+
+def messages(definition: Definition) -> list[str]:
+    return [note.message for note in definition.notes]
 
 
 def rules(definition: Definition) -> list[tuple[str, str]]:
@@ -106,10 +112,12 @@ def test_a_template_keeps_placeholders_and_tells_each_once() -> None:
     core = definition.group.core
     assert core.thing_arn == "arn:aws:iot:${AWS::Region}:${AWS::AccountId}:thing/${Ref:CoreName}_Core"
     assert core.certificate_arn == "arn:aws:iot:${AWS::Region}:${AWS::AccountId}:cert/${GetAtt:Thing.certificateId}"
-    names = [note.split(": ")[1].removesuffix(" is a placeholder") for note in definition.notes]
+    (note,) = [note for note in definition.notes if "placeholders" in note.message]
+    names = re.findall(r"\$\{[^}]+\}", note.message)
     assert len(names) == len(set(names)) == 6
-    (told,) = [note for note in definition.notes if "${Ref:ModelLocation} is a placeholder" in note]
-    assert told.startswith(f"{FOUND / 'sam-models.yaml'}:75:15: ")
+    assert "${Ref:ModelLocation} (line 75)" in note.message
+    assert note.place is not None
+    assert note.place.file == FOUND / "sam-models.yaml"
     assert definition.ignored == (), "a comment inside a text is none of ours"
 
 
@@ -119,7 +127,7 @@ def test_a_group_s_references_choose_among_the_versions_of_a_template() -> None:
     secret = definition.group.resources[1].data
     assert isinstance(secret, Secret)
     assert secret.arn == "arn:aws:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:greengrass-${Ref:Name}"
-    assert "the group refers to CoreFromAnotherStack, which is not in this template" in definition.notes
+    assert "the group refers to CoreFromAnotherStack, which is not in this template" in messages(definition)
     position = definition.locate("$.Resources[1].ResourceDataContainer.SecretsManagerSecretResourceData.ARN")
     assert position is not None
     assert position.line == 37
@@ -129,8 +137,8 @@ def test_conditions_and_defaults_are_told() -> None:
     definition = found("sam-etl.yaml")
     assert [f.timeout_s for f in definition.group.functions] == [300, 300]
     assert [f.memory_size_kb for f in definition.group.functions] == [None, None]
-    assert any("condition Always is taken as true" in note for note in definition.notes)
-    assert "${Ref:Seconds} is taken as the parameter's default, 300" in definition.notes
+    assert any("condition Always is taken as true" in note for note in messages(definition))
+    assert "${Ref:Seconds} is taken as the parameter's default, 300" in messages(definition)
 
 
 CHOICE = """\
@@ -152,7 +160,7 @@ def test_a_condition_among_a_group_s_references_is_taken_as_true_and_told(tmp_pa
     (tmp_path / "template.yaml").write_text(CHOICE)
     definition = read(tmp_path / "template.yaml")
     assert [item["Id"] for item in definition.sections["resources"]["Resources"]] == ["camera"]
-    assert [note.partition(": ")[2] for note in definition.notes] == ["condition HasCamera is taken as true"]
+    assert messages(definition) == ["condition HasCamera is taken as true"]
     other = CHOICE.replace('!If [HasCamera, !Ref Camera, !Sub "${Readings}"]', '!Sub "${Readings}"')
     (tmp_path / "template.yaml").write_text(other)
     assert [item["Id"] for item in read(tmp_path / "template.yaml").sections["resources"]["Resources"]] == ["readings"]
@@ -186,7 +194,7 @@ def test_no_value_leaves_out_and_stays_a_placeholder_where_there_must_be_one(tmp
     assert (definition.name, list(definition.sections)) == ("", ["functions"])
     [function] = definition.group.functions
     assert (function.id, function.arn) == ("${Sub:AWS::NoValue}", "${Select:0}")
-    assert not [note for note in definition.notes if "object at" in note]
+    assert not [note for note in definition.notes if "object at" in note.message]
 
 
 def test_greengo_is_read_as_greengo_would_have_sent_it() -> None:
@@ -239,7 +247,7 @@ def test_a_core_s_group_json_gives_back_its_definitions() -> None:
     position = definition.locate("$.Resources[0].ResourceDataContainer.LocalVolumeResourceData.DestinationPath")
     assert position is not None
     assert position.line == 23
-    assert any("functions have no Id" in note for note in definition.notes)
+    assert any("functions have no Id" in note for note in messages(definition))
 
 
 def test_a_devices_only_field_stays_out_of_the_way() -> None:
@@ -254,7 +262,7 @@ def test_a_folder_gives_what_its_files_give_together(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not looked at")
     definition = read(tmp_path)
     assert len(definition.group.attached(definition.group.functions[0])) == 2
-    assert definition.notes == (f"{tmp_path / 'package.json'}: not a definition, left out",)
+    assert [*map(str, definition.notes)] == [f"{tmp_path / 'package.json'}:1:1: not a definition: left out"]
     both = read(tmp_path / "create-resources.json", tmp_path / "create-functions.json")
     assert both.group == definition.group
     (tmp_path / "again.json").write_text((FOUND / "get-resources.json").read_text())
@@ -263,9 +271,9 @@ def test_a_folder_gives_what_its_files_give_together(tmp_path: Path) -> None:
 
 
 def test_the_example_scenario_is_a_group() -> None:
-    definition = read(EXAMPLE)
-    assert (definition.form, definition.scenario) == ("scenario", EXAMPLE / "edge-sim.yaml")
-    assert read(EXAMPLE / "edge-sim.yaml").group == definition.group
+    definition = scenario.read(EXAMPLE).definition
+    assert definition.form == "scenario"
+    assert scenario.read(EXAMPLE / "edge-sim.yaml").definition.group == definition.group
     assert definition.findings == ()
     position = definition.locate("$.Functions[?Id=meter-log].FunctionConfiguration.Executable")
     assert position is not None
@@ -377,5 +385,5 @@ def test_what_is_written_can_be_read_again_however_deep(tmp_path: Path) -> None:
         text = written(levels)
         (tmp_path / "b.yaml").write_text(text)
         assert dump(read(tmp_path / "b.yaml")) == text
-    with pytest.raises(InvalidDefinitionError, match="in the canonical form deeper than 64 levels"):
+    with pytest.raises(InvalidDefinitionError, match="nested deeper than 64 levels"):
         written(63)

@@ -180,7 +180,7 @@ def test_json_that_cannot_be_read_on(content: str, message: str) -> None:
         ("<<: 1\n", "file:1:1: the merge key"),
         ("[" * 500, "file:1:65: nested deeper than 64 levels"),
         ("- " * 5_000, "file:1:129: nested deeper than 64 levels"),
-        ("# nothing\n", "file: the file is empty"),
+        ("# nothing\n", "file:1:1: the file is empty"),
     ],
 )
 def test_yaml_that_cannot_be_read_on(content: str, message: str) -> None:

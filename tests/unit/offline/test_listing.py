@@ -112,15 +112,15 @@ def test_a_whole_listing_is_read(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("", "empty"),
-        ("hello\n", ":1: not a snapshot"),
+        ("hello\n", ":1:1: not a snapshot"),
         (WHOLE.replace("# end\n", ""), "cut short"),
-        (WHOLE.replace("n drwxr-xr-x 0 0 /\n", "n drwxr-xr-x 0 0\n"), ":7: not a line"),
-        (WHOLE.replace("drwxr-xr-x", "drwxr-xr-?"), ":7: not a line"),
-        (WHOLE.replace("0 0 /\n", "zero 0 /\n"), ":7: not a line"),
-        (WHOLE.replace("n drwxr", "n qrwxr"), ":7: not a line"),
-        (WHOLE.replace("m armv7l", "> nothing to point from"), ":2: not a line"),
-        (WHOLE.replace("g /greengrass", "| text of no file"), ":3: not a line"),
-        (WHOLE.replace("m armv7l", "zz top"), ":2: not a line"),
+        (WHOLE.replace("n drwxr-xr-x 0 0 /\n", "n drwxr-xr-x 0 0\n"), ":7:1: not a line"),
+        (WHOLE.replace("drwxr-xr-x", "drwxr-xr-?"), ":7:1: not a line"),
+        (WHOLE.replace("0 0 /\n", "zero 0 /\n"), ":7:1: not a line"),
+        (WHOLE.replace("n drwxr", "n qrwxr"), ":7:1: not a line"),
+        (WHOLE.replace("m armv7l", "> nothing to point from"), ":2:1: not a line"),
+        (WHOLE.replace("g /greengrass", "| text of no file"), ":3:1: not a line"),
+        (WHOLE.replace("m armv7l", "zz top"), ":2:1: not a line"),
     ],
 )
 def test_anything_else_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:

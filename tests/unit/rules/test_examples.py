@@ -9,7 +9,7 @@ import pytest
 
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import read
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
 from edge_sim.greengrass.rules.settings import Settings, limits
@@ -37,7 +37,7 @@ def verdict(example: Example, folder: Path) -> tuple[Verdict, Definition | None]
     try:
         definition = read(path)
     except InvalidDefinitionError as error:
-        return unreadable(path, 1, 1, error.brief, error.hint), None
+        return unreadable(Position(file=path), error.problem, error.hint), None
     boards = {} if example.board is None else {"board": facts(example.board)}
     settings = Settings(limits=limits(example.limits), gid_only=example.gid_only)
     version = parse_version(example.ggc) if example.ggc else None

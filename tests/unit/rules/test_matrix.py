@@ -197,7 +197,7 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
     places = {(p.name, ggc): p for ggc in ("1.9", "1.10.0") for p in (pi, pc)}
 
     def ask() -> dict[tuple[str, str], onboards.Outcome]:
-        return onboards.on_boards(scenario, [folder / "resources.json"], places, "local", cache, lambda _: None)
+        return onboards.on_boards(scenario, places, "local", cache, lambda _: None)
 
     first = ask()
     assert boards.asked == [

@@ -76,8 +76,8 @@ def test_a_board_that_is_looked_at_knows(tmp_path: Path) -> None:
     made = group(tmp_path, "/srv/reading")
     done = edge("plan", made, "--root", root, status=3)
     assert isinstance(done.exception, InvalidDefinitionError)
-    assert (done.exception.brief, done.exception.hint) == (
-        "file doesn't exist: /srv/reading",
+    assert (done.exception.problem, done.exception.hint) == (
+        "resource r0: file doesn't exist: /srv/reading",
         "Did you mean /srv/readings?",
     )
 

@@ -282,9 +282,8 @@ def test_a_broken_scenario_is_said_and_the_definition_judged(tmp_path: Path) -> 
     (tmp_path / "edge-sim.yaml").write_text("edgeSim: 1\nname: x\ngroup: {resources: group.yaml}\n")
     (tmp_path / "group.yaml").write_text(BAD)
     told = findings(tmp_path, "--profile", "raspberry-pi-3", cwd=tmp_path)
-    assert any(
-        "the scenario's files on a board and its functions' code are not known" in note for note in told["notes"]
-    )
+    (fault,) = [f for f in told["findings"] if f["id"] == "unreadable"]
+    assert (fault["file"], fault["line"], fault["message"]) == ("edge-sim.yaml", 1, "missing: boards")
     assert "volume-under-sys" in {f["id"] for f in told["findings"]}
 
 
@@ -332,7 +331,7 @@ def test_a_placeholder_that_nobody_filled_in_is_noted_in_every_form(tmp_path: Pa
     )
     told = findings("a.json", cwd=tmp_path)
     assert [note.partition(": ")[2] for note in told["notes"]] == [
-        "${VOLUME} is a placeholder: its value is not in the file"
+        "placeholders, whose values are not in the file: ${VOLUME} (line 1)"
     ]
     assert "resource-identifier" in {f["id"] for f in told["findings"]}, "half a placeholder is none"
 
