@@ -24,6 +24,7 @@ class Limits:
     """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
 
     entries: int = 100_000
+    """Files, directories, those that a zip only implies among them, and a tar's extension headers."""
     file_bytes: int = 2 * GIB
     """One file, unpacked."""
     total_bytes: int = 4 * GIB
@@ -36,6 +37,8 @@ class Limits:
     component_bytes: int = 255
     """Of one name; no file system takes more than these 255 (NAME_MAX)."""
     path_bytes: int = 1024
+    names_bytes: int = 16 * MIB
+    """All names of one archive together, with those of the directories that a zip only implies."""
     depth: int = 32
     """Components of one path."""
     seconds: int = 1800

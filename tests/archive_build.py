@@ -115,6 +115,7 @@ class Zipped:
     mode: int = 0o100644
     packed: bytes | None = None
     extra: bytes = b""
+    comment: bytes = b""
     central_extra: bytes | None = None
     descriptor: bytes = b""
     local: Mapping[str, int | bytes] | None = None
@@ -137,6 +138,7 @@ class Zipped:
             "size": len(self.data),
             "name": self.name,
             "disk": 0,
+            "internal": 0,
             "attributes": self.mode << 16,
         }
 
@@ -186,13 +188,13 @@ def zipped(
             *(values[k] for k in _CENTRAL),
             len(name),
             len(extra),
-            0,
+            len(one.comment),
             values["disk"],
-            0,
+            values["internal"],
             values["attributes"],
             values["offset"],
         )
-        central += name + extra
+        central += name + extra + one.comment
     fields: dict[str, int] = {
         "disk": 0,
         "first": 0,

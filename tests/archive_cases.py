@@ -204,10 +204,13 @@ def _special() -> Iterator[Case]:
     yield _tar("C09", "pax-unparsable", pax(record(b"uid", b"12three")), entry("x"), codes=("DAMAGED",))
     yield _tar("C09", "global-unparsable", pax(record(b"gid", b""), kind=b"g"), entry("x"), codes=("DAMAGED",))
     yield _tar("C10", "names", entry("x", uname=b"root", gname=b"\xff\xfe\0x"), codes=ACCEPT)
-    yield _tar("C10", "long", pax(record(b"uname", b"r" * 65_536), record(b"gname", b"a\0b")), entry("x"), codes=ACCEPT)
+    yield _tar("C10", "long", pax(record(b"uname", b"r" * 65_536)), entry("x"), codes=ACCEPT)
+    yield _tar("C10", "nul", pax(record(b"gname", b"a\0b")), entry("x"))
+    yield _tar("C10", "not-utf8", pax(record(b"gname", b"\xff")), entry("x"), codes=("DAMAGED",))
     yield _tar("C11", "negative", entry("x", mtime=b"\xff" * 12), codes=ACCEPT)
     for value in (b"nan", b"1e400", b"-1", b"1267650600228229401496703205376"):
-        yield _tar("C11", value.decode(), pax(record(b"mtime", value)), entry("x"), codes=ACCEPT)
+        codes = ACCEPT if value == b"-1" else ("DAMAGED",)  # Go refuses the others
+        yield _tar("C11", value.decode(), pax(record(b"mtime", value)), entry("x"), codes=codes)
     yield _zipped("C11", "1979", zipped(Zipped(name=b"x", local={"day": 0}, central={"day": 0})))
     yield _zipped("C11", "2108", zipped(Zipped(name=b"x", local={"day": 0xFFFF}, central={"day": 0xFFFF})))
     capability = bytes.fromhex("0100000202040000000000000000000000000000")
@@ -260,7 +263,10 @@ def _tar_structure() -> Iterator[Case]:
     yield _tar("D07", "declared", header("x", kind=b"x", size=300 << 20), codes=("LIMIT_SIZE",))
     yield _tar("D07", "real", pax(record(b"comment", b"c" * (1 << 20))), entry("x"), codes=("LIMIT_SIZE",))
     for charset in (b"BINARY", b"UTF-16", b"ISO-IR 8859 1 1998"):
-        yield _tar("D08", charset.decode(), pax(record(b"hdrcharset", charset)), entry("x"), codes=("UNSUPPORTED",))
+        codes = ACCEPT if charset == b"BINARY" else ("UNSUPPORTED",)
+        yield _tar("D08", charset.decode(), pax(record(b"hdrcharset", charset)), entry("x"), codes=codes)
+    binary = pax(record(b"hdrcharset", b"BINARY"), record(b"path", b"caf\xe9"))
+    yield _tar("D08", "BINARY-latin1", binary, entry(b"caf\xe9"))
     yield _tar("D09", "dangling", entry("x"), pax(record(b"path", b"y")), codes=conflict)
     yield _tar("D09", "stacked", longname(b"a\0"), longname(b"b\0"), entry("x"), codes=conflict)
     yield _tar(
@@ -298,13 +304,27 @@ def _tar_structure() -> Iterator[Case]:
     yield _tar("D15", "second-tar", entry("a"), END, entry("b"), codes=("TRAILING",))
     yield _tar("D15", "record-padding", entry("a"), END, bytes(8192), codes=ACCEPT)
     yield _tar("D16", "blow-up", pax(b"1" * 500_000), entry("x"), codes=("DAMAGED",))
-    for magic in (bytes(8), b"ustar\0\0\0", b"ustar \x000", b"ustar  0"):
+    yield _tar("D17", "V7", entry("x", magic=bytes(8)), codes=ACCEPT)
+    yield _tar("D17", "no-magic", entry("x", magic=bytes(8), uname=b"root"), codes=("TYPE",))
+    for magic in (b"ustar\0\0\0", b"ustar \x000", b"ustar  0"):
         yield _tar("D17", magic.hex(), entry("x", magic=magic), codes=("TYPE",))
+    for number, (field, value) in enumerate((("prefix", b"../../other"), ("prefix", b"14772016217\0x"))):
+        yield _tar("D17", f"gnu-{field}-{number}", entry("x", magic=b"ustar  \0", prefix=value), codes=("CONFLICT",))
+    yield _tar("D17", "device", _with(entry("x"), 329, b"garbage\0"), codes=("DAMAGED",))
+    for key in (b"SCHILY.realsize", b"SUN.holesdata", b"GNU.dumpdir"):
+        yield _tar("D11", key.decode(), pax(record(key, b"30")), entry("x"), codes=("SPARSE", "UNSUPPORTED"))
     yield _tar("D18", "entries", b"".join(entry(f"{n}", b"") for n in range(2001)), codes=("LIMIT_ENTRIES",))
     yield _tar("D18", "directories", b"".join(directory(f"{n}/") for n in range(2001)), codes=("LIMIT_ENTRIES",))
     yield _tar("D18", "globals", pax(kind=b"g") * 2001, entry("x"), codes=("LIMIT_ENTRIES",))
     yield _tar("D19", "nothing", codes=("EMPTY",))
     yield _tar("D19", "only-root", directory("./"), codes=("EMPTY",))
+
+
+def _with(block: bytes, at: int, field: bytes) -> bytes:
+    """Return a tar header with one field replaced, and its checksum right."""
+    changed = block[:at] + field + block[at + len(field) :]
+    total = sum(changed[:148]) + 8 * 0x20 + sum(changed[156:512])
+    return changed[:148] + b"%06o\0 " % total + changed[156:]
 
 
 def _gzip() -> Iterator[Case]:
@@ -329,7 +349,8 @@ def _gzip() -> Iterator[Case]:
     yield made("E04", "zeros", gz_member(good) + bytes(512), "TRAILING")
     yield made("E05", "extra", gz_member(good, flags=4, fields=b"\xff\xff" + b"e" * 65_535))
     yield made("E05", "name", gz_member(good, flags=8, fields=b"../x\0"))
-    yield made("E05", "comment", gz_member(good, flags=16, fields=b"c" * 70_000 + b"\0"))
+    yield made("E05", "comment", gz_member(good, flags=16, fields=b"c" * 511 + b"\0"))
+    yield made("E05", "long", gz_member(good, flags=16, fields=b"c" * 512 + b"\0"), "LIMIT_SIZE")
     yield made("E05", "endless", gz_member(good, flags=16, fields=b"c" * (2 << 20)), "LIMIT_SIZE")
     yield made("E05", "reserved", gz_member(good, flags=0x80), "DAMAGED")
     packed = gz_member(good)
@@ -411,6 +432,7 @@ def _zip() -> Iterator[Case]:
     yield _zipped("F15", "sfx", zipped(x, prepend=b"#!/bin/sh\n"), "TYPE")
     yield _zipped("F15", "prepended", zipped(x, prepend=b"PK\3\4junk"), "CONFLICT")
     yield _zipped("F15", "adjusted", zipped(Zipped(name=b"x", before=b"PK\3\4junk")), "CONFLICT")
+    yield _zipped("F16", "zeros", zipped(x, append=bytes(512)))
     yield _zipped("F16", "appended", zipped(x, append=b"more"), "TRUNCATED")
     yield _zipped("F16", "comment", zipped(x, comment=b"hello")[:-1], "TRUNCATED")
     yield _zipped("F16", "good-comment", zipped(x, comment=b"hello"))
@@ -435,6 +457,14 @@ def _zip() -> Iterator[Case]:
     yield _zipped(
         "F23", "version", zipped(Zipped(name=b"x", local={"needed": 255}, central={"needed": 255})), "UNSUPPORTED"
     )
+    for host, mode in ((0, 0o120777), (2, 0o100644), (11, 0o010644), (19, 0o120777), (19, 0o020644)):
+        central = {"made_by": host << 8 | 30, "attributes": mode << 16}
+        made_by = zipped(Zipped(name=b"x", central=central))
+        yield _zipped("C01", f"made-by-{host}-{mode:o}", made_by, "SPECIAL", "UNSUPPORTED")
+    yield _zipped("F20", "xl", zipped(Zipped(name=b"x", extra=extra_field(0x6C78, b"\7" + bytes(8)))), "CONFLICT")
+    yield _zipped("F21", "dos-label", zipped(Zipped(name=b"x", central={"attributes": 0x08})), "SPECIAL")
+    for name in (b"x;1", b"x;"):
+        yield _zipped("A18", name.decode(), zipped(Zipped(name=name)), "NAME")
     yield _zipped("F24", "setuid", zipped(Zipped(name=b"x", mode=0o107755)))
     yield _zipped("F24", "fat", zipped(Zipped(name=b"x", central={"made_by": 20, "attributes": 0x27})))
     for number, name in enumerate((b"//", b"./", b"a//", b"/./", b"a/../a")):
@@ -476,7 +506,8 @@ def _zip64() -> Iterator[Case]:
     yield _zipped("F12", "good", ended())
     yield _zipped("F12", "wrong-place", ended(at=start - 1), "CONFLICT")
     yield _zipped("F12", "missing", ended(locator=False), "CONFLICT")
-    yield _zipped("F12", "confusing", ended(sentinel=False), "CONFLICT")
+    yield _zipped("F12", "not-needed", ended(sentinel=False))
+    yield _zipped("F12", "confusing", ended(sentinel=False, count=2), "CONFLICT")
     yield _zipped("F12", "count", ended(count=2), "CONFLICT")
     good = extra_field(1, struct.pack("<Q", 4))
     for label, extra in (
@@ -487,7 +518,9 @@ def _zip64() -> Iterator[Case]:
     ):
         one = Zipped(name=b"x", central_extra=extra, central={"size": full})
         yield _zipped("F13", label, zipped(one), "CONFLICT", "DAMAGED")
-    yield _zipped("F13", "no-sentinel", zipped(Zipped(name=b"x", central_extra=good)), "CONFLICT")
+    yield _zipped("F13", "no-sentinel", zipped(Zipped(name=b"x", central_extra=good)))
+    other = extra_field(1, struct.pack("<Q", 5))
+    yield _zipped("F13", "no-sentinel-other", zipped(Zipped(name=b"x", central_extra=other)), "CONFLICT")
     yield _zipped(
         "F13",
         "local",

@@ -57,7 +57,7 @@ def test_gnu_tar(destination: Path, tmp_path: Path) -> None:
     (model / "v2/up").symlink_to("../v2/./run")
     (model / "over").symlink_to("a-link-before-its-file")
     (model / "hard").hardlink_to(model / "v2/weights")
-    (model / ("long" * 30)).symlink_to("x/../v2/" + "../v2/" * 20 + "weights")
+    (model / ("long" * 30)).symlink_to("v2/../v2/" + "../v2/" * 20 + "weights")
     subprocess.run(["tar", "-C", tmp_path, "-czf", tmp_path / "a.tar.gz", "model"], check=True, timeout=60)
     found = copied((tmp_path / "a.tar.gz").read_bytes(), destination)
     weights = {"a-link-before-its-file", "over", "hard", "v2/weights", "long" * 30}
@@ -78,9 +78,14 @@ def test_a_zip_with_links(destination: Path) -> None:
 @pytest.mark.parametrize(
     "blocks",
     [
-        (pax(record(b"linkpath", b"d/../" * 30 + b"x")), link("l", b"d")),
-        (longname(b"d/../" * 30 + b"x\0", b"K"), link("l", b"d")),
-        (longname(b"d/../" * 30 + b"x\0", b"K"), longname(b"n" * 150 + b"\0"), link(b"n" * 100, b"d")),
+        (directory("d/"), pax(record(b"linkpath", b"d/../" * 30 + b"x")), link("l", b"d")),
+        (directory("d/"), longname(b"d/../" * 30 + b"x\0", b"K"), link("l", b"d")),
+        (
+            directory("d/"),
+            longname(b"d/../" * 30 + b"x\0", b"K"),
+            longname(b"n" * 150 + b"\0"),
+            link(b"n" * 100, b"d"),
+        ),
     ],
 )
 def test_long_targets(destination: Path, blocks: tuple[bytes, ...]) -> None:
@@ -105,6 +110,12 @@ def test_long_targets(destination: Path, blocks: tuple[bytes, ...]) -> None:
         ((pax(record(b"linkpath", b"y")), entry("x")), "CONFLICT"),
         ((entry("x"), entry("y"), pax(record(b"linkpath", b"y")), link("l", b"x")), "CONFLICT"),
         ((link("l", b"/x"), entry("x")), "LINK"),
+        ((entry("x"), link("l", b"nope/../x")), "LINK"),
+        ((entry("x"), link("l", b"x/../x")), "LINK"),
+        ((entry("x"), link("l", b"l2/../x"), directory("d/"), link("l2", b"d")), "LINK"),
+        ((link("h", b"x", HARD), entry("x")), "LINK"),
+        ((directory("d/"), entry("x"), link("h", b"d/../x", HARD)), "LINK"),
+        ((directory("d/"), entry("x"), entry("d/x", b"inner"), link("d/s", b"x"), link("h", b"d/s", HARD)), "LINK"),
         ((entry("x"), link("h", b"../x", HARD)), "LINK"),
     ],
 )
@@ -116,6 +127,11 @@ def test_other_targets(destination: Path, blocks: tuple[bytes, ...], code: str |
         copied(tgz(*blocks), destination)
     assert refused.value.code == code
     assert list(destination.iterdir()) == []
+
+
+def test_a_hard_link_to_a_symbolic_link_beside_it_is_that_link(destination: Path) -> None:
+    made = tgz(directory("d/"), entry("d/x"), link("d/s", b"x"), link("d/h", b"d/s", HARD), link("d/i", b"d/h", HARD))
+    assert copied(made, destination) == {"d/x": b"data", "d/s": b"data", "d/h": b"data", "d/i": b"data"}
 
 
 def test_copies_count_against_the_total(destination: Path) -> None:

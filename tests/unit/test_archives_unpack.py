@@ -177,7 +177,7 @@ def test_a_zip_may_leave_its_directories_out(destination: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("model.zip", "its name says zip, its content is gzip"),
+        ("model.zip", "its name says zip, but its content is gzip"),
         ("model.tar", "a package must be a .tar.gz or a .zip"),
         ("model\x1b[0m.tar", r"model\x1b[0m.tar: a package must"),
     ],

@@ -5,6 +5,10 @@
 it may exist, and has ``tree`` write it below an open directory. ``check`` does the same for a verdict only. The
 standard library's extractors are not used: they let damaged and hostile archives through.
 
+The rule: an archive is taken only if GNU tar and bsdtar, or Info-ZIP, 7-Zip and bsdtar, and Go's and Python's
+libraries see the same names, types and bytes in it (modes, times and owners aside, links as links), and what everyday
+tools make is taken. Where one reader alone is wrong by a known bug, Go decides: V1's core was written in it.
+
 Ours: everything that is refused here but a nested tar member without a directory entry, which V1 refused as well
 (AWS: ml-console.md). Inferred: a flat tar.gz, and a zip without directory entries, unpack.
 """

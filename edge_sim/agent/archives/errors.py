@@ -35,6 +35,8 @@ _SHOWN = 160
 
 REPACK = "repack it from plain files and directories, for example: tar -czf model.tar.gz ./model"
 
+RENAME = "rename it, and pack again"
+
 _WHERE = "in the scenario or the agent's configuration"
 COPYING = f"have copies made of them: --links copy, or packages: {{links: copy}} {_WHERE}"
 

@@ -11,6 +11,7 @@ from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.names import Parts, Register
 from edge_sim.agent.archives.stream import CHUNK, Chunk
+from edge_sim.facts import MAX_LINKS
 from edge_sim.greengrass.plan import Content
 
 
@@ -77,7 +78,7 @@ class _Filling:
         self._budget = budget
         self._register = register
         self._rooted = False
-        self._links: dict[Parts, Parts] = {}
+        self._links: dict[Parts, links.Link] = {}
 
     def enter(self, member: Member) -> bool:
         """Claim the member's name and make the directories that it implies; False when it is there already."""
@@ -87,6 +88,8 @@ class _Filling:
             self._rooted = True
             return False
         known = self._register.get(member.path)
+        if member.link is not None and member.link.hard:
+            self._check_hard(member.path, member.link)
         executable = member.executable and not member.directory
         for parent in self._register.claim(member.path, directory=member.directory, executable=executable):
             self._sink.make_directory(parent)
@@ -96,20 +99,41 @@ class _Filling:
         if member.directory:
             self._sink.make_directory(member.path)
         elif member.link is not None:
-            self._links[member.path] = member.link  # what it leads to may come later
+            # What it leads to may come later. A hard link to a link is that link.
+            self._links[member.path] = self._links.get(member.link.to, member.link) if member.link.hard else member.link
         else:
             self._sink.write_file(member.path, executable=member.executable, data=member.data)
 
     def copy_links(self, refuse: Refuse) -> None:
         """Write a copy of the file that each link leads to, over further links or at once."""
-        for path, first in self._links.items():
-            last = links.followed(first, self._links)
-            known = self._register.get(last)
-            if known is None or known.type != "file" or last in self._links:
-                refuse(links.no_file(path, first))
+        for path, link in self._links.items():
+            last = self._followed(link)
+            known = self._register.get(last) if last else None
+            if last is None or known is None or known.type != "file":
+                refuse(links.no_file(path, link))
             else:
                 self._register.become(path, executable=known.executable)
                 self._sink.write_file(path, executable=known.executable, data=self._copied(last))
+
+    def _check_hard(self, path: Parts, link: links.Link) -> None:
+        """Raise unless tar could make this hard link now, with the same result as a copy."""
+        known, other = self._register.get(link.to), self._links.get(link.to)
+        if known is None or known.type != "file":
+            raise links.no_earlier_file(path, link)
+        if other is not None and not other.hard and link.to[:-1] != path[:-1]:
+            raise links.moved(path, link)
+
+    def _followed(self, link: links.Link) -> Parts | None:
+        """Return what a link leads to that is no link itself; None where one goes round, or over no directory."""
+        for _ in range(MAX_LINKS):
+            above = map(self._register.get, link.through)
+            if not all(known is not None and known.type == "directory" for known in above):
+                return None
+            following = self._links.get(link.to)
+            if following is None:
+                return link.to
+            link = following
+        return None
 
     def _copied(self, path: Parts) -> Iterator[Chunk]:
         for chunk in self._sink.read_file(path):

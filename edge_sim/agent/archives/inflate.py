@@ -15,6 +15,9 @@ from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
 
 _SMALL = 64 * 1024
+_MAGIC = b"\x1f\x8b"
+_LONGEST_TEXT = 512
+"""Bytes of a name or comment, its NUL included, that Go reads."""
 _HEADER_CRC, _EXTRA, _NAME, _COMMENT, _RESERVED = 0x02, 0x04, 0x08, 0x10, 0xE0
 
 
@@ -113,14 +116,18 @@ def _trailer(rest: bytes, raw: Stream, checksum: int, size: int) -> None:
         raise ArchiveError("DAMAGED", "the checksum (CRC) in its gzip trailer does not match")
     if int.from_bytes(trailer[4:], "little") != size & 0xFFFFFFFF:
         raise ArchiveError("DAMAGED", "the length (ISIZE) in its gzip trailer does not match")
-    if rest[8:] or raw.read(1):
+    following = rest[8:] or raw.read(2)
+    if following.startswith(_MAGIC):
+        brief = "it consists of several gzip streams, one after the other"
+        raise ArchiveError("TRAILING", brief, hint="make one of them: zcat OLD.tar.gz | gzip > NEW.tar.gz")
+    if following:
         raise ArchiveError("TRAILING", "there is something after the end of its gzip stream")
 
 
 def _header(raw: Stream, limit: int) -> None:
     head = _take(raw, 10)
     flags = head[3]
-    if head[:3] != b"\x1f\x8b\x08" or flags & _RESERVED:
+    if head[:3] != _MAGIC + b"\x08" or flags & _RESERVED:
         raise ArchiveError("DAMAGED", "its gzip header is damaged")
     seen = head
     if flags & _EXTRA:
@@ -135,14 +142,18 @@ def _header(raw: Stream, limit: int) -> None:
 
 def _text(raw: Stream, limit: int) -> bytes:
     """Return the zero-terminated text that comes next (a name or comment that nobody uses)."""
-    head = raw.peek(limit)
+    longest = min(limit, _LONGEST_TEXT)
+    head = raw.peek(longest)
     end = head.find(b"\0")
-    if end < 0 and len(head) < limit:
+    if end < 0 and len(head) < longest:
         raise _cut("the gzip header")
-    if end < 0:
+    if end < 0 and limit < _LONGEST_TEXT:
         raise ArchiveError(
             "LIMIT_SIZE", f"its gzip header is larger than {limit:,} bytes", hint=raising("extension_bytes")
         )
+    if end < 0:
+        brief = f"the name or comment in its gzip header is longer than {_LONGEST_TEXT - 1} bytes: Go refuses it"
+        raise ArchiveError("LIMIT_SIZE", brief, hint="compress it again, without a name: gzip -n")
     return raw.read(end + 1)
 
 

@@ -17,15 +17,22 @@ class Budget:
         self.archive_bytes = max(archive_bytes, 1)
         self._now = now
         self._deadline = now() + limits.seconds
-        self._copied = 0
+        self._beside = self._names = 0
         self.entries = self.bytes = 0
-        """Headers read, and bytes produced from the archive, so far."""
+        """Headers read and directories implied, and bytes produced from the archive, so far."""
 
     def entry(self) -> None:
-        """Account for one more header."""
+        """Account for one more header, or one more directory that only stands in other names."""
         self.entries += 1
         if self.entries > self.limits.entries:
             raise _passed("LIMIT_ENTRIES", f"it has more than {self.limits.entries:,} entries", "entries")
+
+    def name(self, raw: bytes) -> None:
+        """Account for the name of one more member, or of a directory that is implied; they are all held at once."""
+        self._names += len(raw)
+        if self._names > self.limits.names_bytes:
+            brief = f"its names are longer than {self.limits.names_bytes:,} bytes together"
+            raise _passed("LIMIT_SIZE", brief, "names_bytes")
 
     def file(self, size: int, shown: str) -> None:
         """Check the declared size of one file, before any of it is written."""
@@ -43,11 +50,16 @@ class Budget:
 
     def copied(self, count: int) -> None:
         """Account for ``count`` more bytes that are there a second time, for a link."""
-        self._copied += count
+        self._beside += count
+        self._check_total()
+
+    def header(self, count: int) -> None:
+        """Account for ``count`` more bytes of a zip's headers, names and extra fields; a tar's are inflated with it."""
+        self._beside += count
         self._check_total()
 
     def _check_total(self) -> None:
-        if self.bytes + self._copied > self.limits.total_bytes:
+        if self.bytes + self._beside > self.limits.total_bytes:
             raise _passed("LIMIT_SIZE", f"it unpacks to more than {self.limits.total_bytes:,} bytes", "total_bytes")
         if self._now() > self._deadline:
             raise _passed("LIMIT_TIME", f"it is not unpacked after {self.limits.seconds} s", "seconds")

@@ -1,58 +1,84 @@
 """Where a link inside an archive leads, by name alone: nothing is looked up, and nothing outside can be meant.
 
 V1's behaviour is unknown. Links are refused; with ``Limits.links == "copy"`` a link to a file in the same archive
-becomes a copy of that file, made when all files are there. No link is ever made.
+becomes a copy of that file, made when all files are there, if tar and bsdtar would make a link that reads the same.
+No link is ever made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 from edge_sim.agent.archives.errors import ArchiveError, escaped
 from edge_sim.agent.archives.names import Parts, parts
-from edge_sim.facts import MAX_LINKS
 from edge_sim.limits import Limits
 
-LONGEST_TARGET = 4096
-"""Bytes; Linux's own limit."""
+LONGEST_TARGET = 4095
+"""Bytes; Linux's own limit (PATH_MAX without its NUL)."""
 _HINT = "repack it with the files in place of the links (tar -czhf; zip without --symlinks)"
 
 
-def target(path: Parts, raw: bytes, *, hard: bool, limits: Limits) -> Parts:
-    """Return the member that the link at ``path`` leads to. Raises ArchiveError ``LINK``.
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A link to the member ``to``, over the directories ``through``, all of which must be there."""
+
+    to: Parts
+    hard: bool
+    through: tuple[Parts, ...] = ()
+
+
+def target(path: Parts, raw: bytes, *, hard: bool, limits: Limits) -> Link:
+    """Return where the link at ``path`` leads. Raises ArchiveError ``LINK``.
 
     A hard link names a member; a symbolic link is relative to its own directory.
     """
     shown = escaped("/".join(path))
     if raw.startswith(b"/") or raw.rsplit(b"/", 1)[-1] in (b"", b".", b"..") or len(raw) > LONGEST_TARGET:
         raise _outside(shown, raw)
-    here = [] if hard else [part.encode() for part in path[:-1]]
-    for part in raw.split(b"/"):
+    try:
+        if hard:
+            return Link(to=parts(raw, directory=False, limits=limits), hard=True)
+        return _symbolic(path[:-1], raw, shown, limits)
+    except ArchiveError as error:
+        raise _outside(shown, raw) from error
+
+
+def _symbolic(directory: Parts, raw: bytes, shown: str, limits: Limits) -> Link:
+    here, through = [part.encode() for part in directory], []
+    *above, last = raw.split(b"/")
+    for part in above:
         if part == b".." and not here:
             raise _outside(shown, raw)
         if part == b"..":
             here.pop()
         elif part != b".":
             here.append(part)
-    try:
-        return parts(b"/".join(here), directory=False, limits=limits)
-    except ArchiveError as error:
-        raise _outside(shown, raw) from error
+            through.append(parts(b"/".join(here), directory=False, limits=limits))
+    return Link(to=parts(b"/".join((*here, last)), directory=False, limits=limits), hard=False, through=tuple(through))
 
 
-def followed(path: Parts, among: Mapping[Parts, Parts]) -> Parts:
-    """Return where ``path`` leads through the links ``among`` (a link itself where they go round)."""
-    for _ in range(MAX_LINKS):
-        if path not in among:
-            break
-        path = among[path]
-    return path
+def no_file(path: Parts, link: Link) -> ArchiveError:
+    """Return the error about a link that leads to no file in the archive, or over what is no directory there."""
+    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
+    return ArchiveError(
+        "LINK", f"{shown} is a link to {where}, which is no file in the archive", member=shown, hint=_HINT
+    )
 
 
-def no_file(path: Parts, to: Parts) -> ArchiveError:
-    """Return the error about a link to something that is no file in the archive."""
-    shown, where = escaped("/".join(path)), escaped("/".join(to))
-    brief = f"{shown} is a link to {where}, which is no file in the archive"
+def no_earlier_file(path: Parts, link: Link) -> ArchiveError:
+    """Return the error about a hard link to what does not come before it."""
+    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
+    brief = f"{shown} is a hard link to {where}, which does not come before it: tar and bsdtar cannot make it"
+    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
+
+
+def moved(path: Parts, link: Link) -> ArchiveError:
+    """Return the error about a hard link to a symbolic link of another directory."""
+    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
+    brief = (
+        f"{shown} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to another file than "
+        "Go and Python say"
+    )
     return ArchiveError("LINK", brief, member=shown, hint=_HINT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge_sim.agent.archives.links import Link
 from edge_sim.agent.archives.names import Parts
 from edge_sim.agent.archives.stream import Chunk
 
@@ -13,11 +14,11 @@ from edge_sim.agent.archives.stream import Chunk
 class Member:
     """``path`` is empty for the root itself. ``data`` is checked to its end while it is read.
 
-    ``link`` is the file that a link leads to, by its place in the archive; a link has no data.
+    ``link`` says where a link leads, by places in the archive; a link has no data.
     """
 
     path: Parts
     directory: bool
     executable: bool
     data: Iterator[Chunk]
-    link: Parts | None = None
+    link: Link | None = None

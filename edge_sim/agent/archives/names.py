@@ -37,7 +37,7 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
     if directory:
         text = text.removesuffix("/")
     if len(text.encode()) > limits.path_bytes:
-        raise _refused(raw, f"is longer than {limits.path_bytes} bytes", hint=_shorten("path_bytes"))
+        raise too_long(raw, limits)
     found = tuple(text.split("/"))
     if len(found) > limits.depth:
         raise _refused(raw, f"is deeper than {limits.depth} directories", hint=_shorten("depth"))
@@ -46,6 +46,11 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
     if _folded(found[0]) in RESERVED:
         raise _refused(raw, "is a name this program keeps for itself")
     return found
+
+
+def too_long(raw: bytes, limits: Limits) -> ArchiveError:
+    """Return the refusal of a name of more than ``path_bytes``."""
+    return _refused(raw, f"is longer than {limits.path_bytes} bytes", hint=_shorten("path_bytes"))
 
 
 class Register:

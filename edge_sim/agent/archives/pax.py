@@ -1,11 +1,12 @@
 """What an extension header (pax ``x`` and ``g``, GNU long names) says about the member after it.
 
 Only a name, or a link's target, may come from it. What two readers could understand differently is a conflict;
-owners, times, extended attributes and ACLs are read over.
+owners, times, extended attributes and ACLs are ignored once their values are such as every reader takes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -13,6 +14,14 @@ from types import MappingProxyType
 from edge_sim.agent.archives.errors import ArchiveError, escaped
 
 _MEANINGFUL = (b"path", b"linkpath", b"size", b"hdrcharset")
+_CHARSETS = (b"ISO-IR 10646 2000 UTF-8", b"BINARY")
+"""``BINARY`` is what bsdtar writes in a C locale; names must be UTF-8 in any case."""
+_SPARSE = re.compile(rb"GNU\.sparse\.|SCHILY\.realsize$|SUN\.holesdata$")
+_TEXTS = (b"path", b"linkpath", b"uname", b"gname")
+_TIMES = (b"atime", b"ctime", b"mtime")
+_TIME = re.compile(rb"-?[0-9]{1,18}(\.[0-9]{1,100})?")
+"""As Go reads them: 64 bits of seconds."""
+_IDS = (b"uid", b"gid")
 _HEADER_NAME = 100
 _MOST_DIGITS = 20
 
@@ -68,14 +77,9 @@ NONE = Extension()
 def from_records(body: bytes) -> Extension:
     """Read the body of a pax ``x`` header."""
     records = _records(body)
-    charset = records.get(b"hdrcharset")
-    if charset not in (None, b"ISO-IR 10646 2000 UTF-8"):
-        raise ArchiveError("UNSUPPORTED", f"its names are in the character set {escaped(charset or b'')}")
-    if any(key.startswith(b"GNU.sparse.") for key in records):
-        raise ArchiveError("SPARSE", "it holds a sparse file, which is not unpacked", hint="repack it without --sparse")
-    for key in (b"path", b"linkpath"):
-        if b"\0" in records.get(key, b""):
-            raise ArchiveError("NAME", f"a NUL is inside the name “{escaped(records[key])}”")
+    charset = records.get(b"hdrcharset", _CHARSETS[0])
+    if charset not in _CHARSETS:
+        raise ArchiveError("UNSUPPORTED", f"its names are in the character set {escaped(charset)}, not in UTF-8")
     return Extension(records=records)
 
 
@@ -90,7 +94,7 @@ def from_gnu(kind: bytes, body: bytes) -> Extension:
 def check_global(body: bytes) -> None:
     """Check a pax ``g`` header: remarks may stand in it (git writes one), nothing that changes members."""
     for key in _records(body):
-        if key in _MEANINGFUL or key.startswith(b"GNU.sparse."):
+        if key in _MEANINGFUL:
             raise ArchiveError("CONFLICT", f"a global pax header sets “{escaped(key)}” for all members")
 
 
@@ -101,12 +105,30 @@ def _records(body: bytes) -> dict[bytes, bytes]:
         key, value, length = _record(body, at)
         if key in found:
             raise ArchiveError("CONFLICT", f"a pax header sets “{escaped(key)}” twice")
-        if key in (b"uid", b"gid") and not _is_number(value.removeprefix(b"-")):
-            # nobody uses them here, but whoever does cannot go on
-            raise ArchiveError("DAMAGED", f"the {key.decode()} in a pax header is not a number")
+        _check_value(key, value)
         found[key] = value
         at += length
     return found
+
+
+def _check_value(key: bytes, value: bytes) -> None:
+    """Raise when some reader takes this record for more than a remark, or gives up over it."""
+    if _SPARSE.match(key):
+        brief = f"it holds a sparse file (“{escaped(key)}” in a pax header): each reader fills its holes differently"
+        raise ArchiveError("SPARSE", brief, hint="repack it without --sparse")
+    if key.startswith(b"GNU."):
+        raise ArchiveError(
+            "UNSUPPORTED", f"“{escaped(key)}” in a pax header makes GNU tar read what follows differently"
+        )
+    if b"\0" in key or (b"\0" in value and key in _TEXTS):
+        raise ArchiveError("NAME", f"a pax header has a NUL inside “{escaped(key)}”: Go refuses it, others cut it off")
+    if key in (b"uname", b"gname") and not _is_utf8(value):
+        brief = f"“{escaped(key)}” in a pax header is not UTF-8: bsdtar refuses it, others ignore it"
+        raise ArchiveError("DAMAGED", brief)
+    number = _is_number(value.removeprefix(b"-")) if key in _IDS else _TIME.fullmatch(value) or key not in _TIMES
+    if not number:
+        brief = f"“{escaped(key)}” in a pax header is “{escaped(value)}”, not a number: Go refuses it, others ignore it"
+        raise ArchiveError("DAMAGED", brief)
 
 
 def _record(body: bytes, at: int) -> tuple[bytes, bytes, int]:
@@ -121,6 +143,14 @@ def _record(body: bytes, at: int) -> tuple[bytes, bytes, int]:
     if len(record) != length or not record.endswith(b"\n") or not equals or not key:
         raise _damaged(body, at)
     return key, value, length
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_number(digits: bytes) -> bool:

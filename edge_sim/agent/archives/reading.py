@@ -20,7 +20,8 @@ from edge_sim.agent.archives.inflate import gunzip
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.stream import CHUNK, Stream, chunks
-from edge_sim.agent.archives.zip_index import end_records
+from edge_sim.agent.archives.tar_header import BLOCK, checksum_matches
+from edge_sim.agent.archives.zip_end import end_records
 from edge_sim.limits import Limits
 
 Kind = Literal["tar.gz", "zip"]
@@ -36,6 +37,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
 )
 _TAIL = 22 + 0xFFFF
+_MISNAMED = "rename the file to match its content, or download it again"
 
 
 class Reading:
@@ -80,10 +82,11 @@ class Reading:
 
     def _tar(self) -> Iterator[Member]:
         stream = Stream(self._threads.enter_context(Ahead(gunzip(self._raw(), self.budget))))
-        head = stream.peek(tar_reader.BLOCK)
-        if head and head != bytes(tar_reader.BLOCK) and head[257:262] != b"ustar":
-            inner = _content_type(head)
-            raise ArchiveError("TYPE", f"its content is gzip around {inner}, not around a tar")
+        head = stream.peek(BLOCK)
+        if head and head != bytes(BLOCK) and head[257:262] != b"ustar" and not checksum_matches(head):
+            raise ArchiveError(
+                "TYPE", f"it is gzip-compressed data that is not a tar archive, but {_content_type(head)}"
+            )
         return tar_reader.members(stream, self.budget, self._refuse)
 
     def _zip(self) -> Iterator[Member]:
@@ -100,9 +103,9 @@ def _check_kind(source: BinaryIO, length: int, file_name: str) -> Kind:
     if expected is None:
         raise ArchiveError("TYPE", "a package must be a .tar.gz or a .zip")
     source.seek(0)
-    found = _content_type(source.read(tar_reader.BLOCK))
+    found = _content_type(source.read(BLOCK))
     if found != ("gzip" if expected == "tar.gz" else "zip"):
-        raise ArchiveError("TYPE", f"its name says {expected}, its content is {found}")
+        raise ArchiveError("TYPE", f"its name says {expected}, but its content is {found}", hint=_MISNAMED)
     if expected == "tar.gz":
         source.seek(max(0, length - _TAIL))
         if end_records(source.read(_TAIL)):
@@ -118,7 +121,7 @@ def _content_type(head: bytes) -> str:
         return "empty"
     if head.lstrip()[:1] == b"<":
         return "a web page or XML (an error answer?)"
-    return "of an unknown type"
+    return "no known archive format"
 
 
 def _state(source: BinaryIO) -> tuple[int, ...]:

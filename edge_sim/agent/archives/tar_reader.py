@@ -8,7 +8,6 @@ is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from edge_sim.agent.archives import links, pax
 from edge_sim.agent.archives.errors import COPYING, ArchiveError, Code, Refuse, escaped, raising
@@ -16,11 +15,9 @@ from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.member import Member
 from edge_sim.agent.archives.names import Parts, parts
 from edge_sim.agent.archives.stream import CHUNK, Chunk, Stream
+from edge_sim.agent.archives.tar_header import BLOCK, Header, parse
 from edge_sim.limits import Limits
 
-BLOCK = 512
-
-_POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _FILES, _DIRECTORY = (b"0", b"\0"), b"5"
 _HARD_LINK, _SYMBOLIC_LINK = b"1", b"2"
 _KINDS = {
@@ -48,15 +45,6 @@ _REFUSALS: dict[bytes, tuple[Code, str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Header:
-    name: bytes
-    mode: int
-    size: int
-    kind: bytes
-    link: bytes
-
-
 def members(stream: Stream, budget: Budget, refuse: Refuse) -> Iterator[Member]:
     """Yield the members in the archive's order. Raises ArchiveError where nothing that follows can be trusted.
 
@@ -65,7 +53,7 @@ def members(stream: Stream, budget: Budget, refuse: Refuse) -> Iterator[Member]:
     extension = pax.NONE
     while (block := _block(stream)) != bytes(BLOCK):
         budget.entry()
-        header = _parse(block)
+        header = parse(block)
         if header.kind in (b"x", b"g", b"L", b"K"):
             extension = _extension(stream, header, extension, budget)
             continue
@@ -77,7 +65,7 @@ def members(stream: Stream, budget: Budget, refuse: Refuse) -> Iterator[Member]:
 
 
 def _member(
-    stream: Stream, header: _Header, extension: pax.Extension, budget: Budget, refuse: Refuse
+    stream: Stream, header: Header, extension: pax.Extension, budget: Budget, refuse: Refuse
 ) -> Iterator[Member]:
     raw = extension.name(header.name)
     shown = escaped(raw)
@@ -90,13 +78,14 @@ def _member(
     except ArchiveError as error:
         refuse(error)
     else:
+        budget.name(raw)
         executable = bool(header.mode & 0o111)
         yield Member(path=path, directory=header.kind == _DIRECTORY, executable=executable, data=data, link=link)
     for _ in data:  # what the caller did not read
         pass
 
 
-def _accepted(header: _Header, raw: bytes, extension: pax.Extension, limits: Limits) -> tuple[Parts, Parts | None]:
+def _accepted(header: Header, raw: bytes, extension: pax.Extension, limits: Limits) -> tuple[Parts, links.Link | None]:
     """Return where the member goes, and for a link where it leads to; raises when it may not be there."""
     shown = escaped(raw)
     linked = header.kind in (_HARD_LINK, _SYMBOLIC_LINK)
@@ -105,6 +94,9 @@ def _accepted(header: _Header, raw: bytes, extension: pax.Extension, limits: Lim
         code, hint = _REFUSALS.get(header.kind, _SPECIAL)
         raise ArchiveError(code, f"{shown} is {what}, which is not unpacked", member=shown, hint=hint)
     path = parts(raw, directory=header.kind == _DIRECTORY, limits=limits)
+    if header.kind == b"\0" and header.name.endswith(b"/"):
+        brief = f"{shown} is a directory in its short name and a file in its long one: Python and Go differ"
+        raise ArchiveError("CONFLICT", brief, member=shown)
     if header.size and header.kind not in _FILES:
         what = "link" if linked else "directory"
         raise ArchiveError("CONFLICT", f"the {what} {shown} carries data", member=shown)
@@ -115,13 +107,13 @@ def _accepted(header: _Header, raw: bytes, extension: pax.Extension, limits: Lim
     return path, links.target(path, target, hard=header.kind == _HARD_LINK, limits=limits)
 
 
-def _check_sparse(header: _Header, shown: str) -> None:
+def _check_sparse(header: Header, shown: str) -> None:
     if header.kind == b"S":
         code, hint = _REFUSALS[b"S"]
         raise ArchiveError(code, f"{shown} is a sparse file, which is not unpacked", member=shown, hint=hint)
 
 
-def _extension(stream: Stream, header: _Header, before: pax.Extension, budget: Budget) -> pax.Extension:
+def _extension(stream: Stream, header: Header, before: pax.Extension, budget: Budget) -> pax.Extension:
     """Read one extension header's body and return what it says about the next member."""
     limit = budget.limits.extension_bytes
     if header.size > limit:
@@ -135,51 +127,6 @@ def _extension(stream: Stream, header: _Header, before: pax.Extension, budget: B
         raise ArchiveError("CONFLICT", "it has a global header between an extension header and its member")
     pax.check_global(body)
     return pax.NONE
-
-
-def _parse(block: bytes) -> _Header:
-    name = _text(block[0:100], "name")
-    shown = escaped(name)
-    expected = sum(block[:148]) + 8 * 0x20 + sum(block[156:])
-    if _octal(block[148:156], "checksum", shown) != expected:
-        raise ArchiveError("DAMAGED", f"the tar header of {shown} has a wrong checksum", member=shown)
-    magic = block[257:265]
-    if magic not in (_POSIX, _GNU):
-        raise ArchiveError("TYPE", f"the tar header of {shown} is neither POSIX (ustar) nor GNU", member=shown)
-    for start, end, what in ((108, 116, "uid"), (116, 124, "gid"), (136, 148, "mtime")):
-        _ignored_number(block[start:end], what, shown)
-    link = _text(block[157:257], "link name")
-    # GNU keeps times in the place of the prefix; only POSIX headers have one.
-    prefix = _text(block[345:500], "prefix") if magic == _POSIX else b""
-    return _Header(
-        name=prefix + b"/" + name if prefix else name,
-        mode=_octal(block[100:108], "mode", shown, empty=True),
-        size=_octal(block[124:136], "size", shown),
-        kind=block[156:157],
-        link=link,
-    )
-
-
-def _text(field: bytes, what: str) -> bytes:
-    text, _, rest = field.partition(b"\0")
-    if rest.strip(b"\0"):
-        raise ArchiveError("NAME", f"a tar header has a NUL inside its {what} “{escaped(field)}”")
-    return text
-
-
-def _octal(field: bytes, what: str, shown: str, *, empty: bool = False) -> int:
-    digits = field.rstrip(b"\0 ").lstrip(b" ")
-    if empty and not digits:
-        return 0
-    if not digits or digits.strip(b"01234567"):
-        raise ArchiveError("DAMAGED", f"the {what} of {shown} is not an octal number", member=shown)
-    return int(digits, 8)
-
-
-def _ignored_number(field: bytes, what: str, shown: str) -> None:
-    """Check a number nobody uses: octal, or GNU's base-256 of any value, which begins with one of two bytes."""
-    if field[0] not in (0x80, 0xFF):
-        _octal(field, what, shown, empty=True)
 
 
 def _block(stream: Stream) -> bytes:

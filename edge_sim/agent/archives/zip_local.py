@@ -6,16 +6,18 @@ nothing overlapping.
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from edge_sim.agent.archives.errors import COPYING, ArchiveError, Refuse
+from edge_sim.agent.archives.errors import COPYING, RENAME, ArchiveError, Refuse
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.links import LONGEST_TARGET
 from edge_sim.agent.archives.names import Parts, parts
-from edge_sim.agent.archives.zip_index import FULL, ZIP64, Entry, entries, extras, member_name, read_at, wide
+from edge_sim.agent.archives.zip_end import FULL, read_at
+from edge_sim.agent.archives.zip_index import ZIP64, Entry, entries, extras, is_old, member_name, wide
 from edge_sim.limits import Limits
 
 Kind = Literal["file", "directory", "link"]
@@ -23,6 +25,14 @@ Kind = Literal["file", "directory", "link"]
 _LOCAL = struct.Struct("<4s5H3L2H")
 _DESCRIBED = 0x0008
 _DESCRIPTOR_MARK = b"PK\7\x08"
+_LINUX, _MACOS = 3, 19
+_UNIX = (_LINUX, _MACOS)
+_HOSTS = (0, 10, 11, 14, *_UNIX)
+"""MS-DOS, Windows (three numbers for it) and Unix: those that everyday programs write."""
+_ALL_BITS = 0xF000
+"""Old versions of Maven give directories the mode 0xFFFF."""
+_DOS_DIRECTORY, _DOS_SPECIAL = 0x0010, 0x0448
+_VERSION = re.compile(rb";[0-9]*\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +61,24 @@ def located(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> li
     if (waiting[-1].offset if waiting else directory_start) != 0:
         raise ArchiveError("CONFLICT", "it has something before its first entry")
     found = []
+    directories = {hash(entry.name.removeprefix(b"./")[:-1]) for entry in waiting if entry.name.endswith(b"/")}
     while waiting:  # each is forgotten when it has been checked: there may be many
         entry = waiting.pop()
         end = waiting[-1].offset if waiting else directory_start
         found.append(_locate(source, entry, end, budget, refuse))
+        _count_implied(found[-1].path, directories, budget)
     return found
+
+
+def _count_implied(path: Parts, directories: set[int], budget: Budget) -> None:
+    """Account for the directories above ``path`` that are not among ``directories`` (hashes of their paths) yet."""
+    for depth in range(len(path) - 1, 0, -1):
+        raw = "/".join(path[:depth]).encode()
+        if hash(raw) in directories:
+            break  # and so are those above it
+        directories.add(hash(raw))
+        budget.entry()
+        budget.name(raw)
 
 
 def conflict(shown: str, what: str) -> ArchiveError:
@@ -75,10 +98,11 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
         raise conflict(entry.shown, "has no local header")
     start = entry.offset + _LOCAL.size + name_length + extra_length
     blob = read_at(source, entry.offset + _LOCAL.size, name_length + extra_length)
+    budget.header(_LOCAL.size + len(blob))
     extra = extras(blob[name_length:], entry.shown)
     if blob[:name_length] != entry.raw_name or member_name(entry.raw_name, flags, extra) != entry.name:
         raise conflict(entry.shown, "has another name in its local header")
-    if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or needed > 45:
+    if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or not is_old(needed):
         raise conflict(entry.shown, "has a local header that contradicts the central directory")
     size, packed = _wide(extra.get(ZIP64), (size, packed), entry)
     _check_numbers(source, entry, (crc, packed, size), start, end, zip64=ZIP64 in extra)
@@ -87,7 +111,7 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
     return Located(
         name=None if path is None else "/".join(path),
         kind=kind,
-        executable=bool(entry.mode & 0o111),
+        executable=entry.host in _UNIX and bool(entry.attributes >> 16 & 0o111),
         method=entry.method,
         crc=entry.crc,
         packed=entry.packed,
@@ -109,14 +133,27 @@ def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | Non
 
 
 def _kind(entry: Entry, limits: Limits) -> Kind:
-    """Tell a directory from a file; refuse anything else, and entries that are both."""
+    """Tell a directory from a file; refuse anything else, and what only some readers take for something else.
+
+    7-Zip looks at the Unix mode of an entry of any host, Go at macOS's as well, Info-ZIP at each host's own.
+    """
     named = entry.name.endswith(b"/")
-    kind = stat.S_IFMT(entry.mode)
-    if kind == stat.S_IFLNK:
+    kind = stat.S_IFMT(entry.attributes >> 16)
+    if entry.host not in _HOSTS:
+        brief = f"{entry.shown} was packed on a system (number {entry.host}) whose attributes readers take differently"
+        raise ArchiveError("UNSUPPORTED", brief, member=entry.shown)
+    if kind == stat.S_IFLNK and entry.host == _LINUX:
         return _link(entry, limits)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveError("SPECIAL", f"{entry.shown} is neither a file nor a directory", member=entry.shown)
-    if (kind == stat.S_IFDIR or entry.dos_directory) and not named:
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and not (named and kind == _ALL_BITS):
+        brief = f"{entry.shown} is neither a file nor a directory to some readers (7-Zip, Go, Info-ZIP), by its mode"
+        raise ArchiveError("SPECIAL", brief, member=entry.shown)
+    if entry.attributes & _DOS_SPECIAL:
+        brief = f"{entry.shown} is a volume label, a device or a reparse point to some readers, by its DOS attributes"
+        raise ArchiveError("SPECIAL", brief, member=entry.shown)
+    if not named and _VERSION.search(entry.name):
+        brief = f"the name “{entry.shown}” ends in what Info-ZIP takes for a version number, and cuts off"
+        raise ArchiveError("NAME", brief, member=entry.shown, hint=RENAME)
+    if (kind == stat.S_IFDIR or entry.attributes & _DOS_DIRECTORY) and not named:
         raise conflict(entry.shown, "is marked as a directory but named as a file")
     if named and (kind == stat.S_IFREG or entry.size):
         raise conflict(entry.shown, "is named as a directory but is a file")
