@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -52,7 +53,7 @@ class Server:
 
     def _answer(self, connection: socket.socket) -> None:
         request = b""
-        while b"\r\n\r\n" not in request and (data := connection.recv(65_536)):
+        while not _whole(request) and (data := connection.recv(65_536)):
             request += data
         answer = self.script[min(len(self.requests), len(self.script) - 1)]
         self.requests.append(request)
@@ -62,6 +63,13 @@ class Server:
             self.linger.wait(30)
         while data.endswith(b"<drip>") and not self.linger.wait(0.02):
             connection.sendall(b"x")
+
+
+def _whole(request: bytes) -> bool:
+    """Whether a request has come with its body: hanging up with some of it unread would break the connection."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
 
 
 def ok(body: bytes, *, headers: str = "", length: int | None = None, status: str = "200 OK") -> bytes:

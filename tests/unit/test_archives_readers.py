@@ -65,6 +65,7 @@ BUGS = (
 )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_what_is_taken_reads_the_same_everywhere(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED)
@@ -80,6 +81,7 @@ def test_what_is_taken_reads_the_same_everywhere(kind: str, tmp_path: Path, caps
     assert compared.disagreements == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_what_everyday_tools_make_is_taken(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compared = _Comparison(kind, tmp_path)

@@ -314,6 +314,7 @@ def test_the_subordinate_ids_that_are_advised_are_nobodys(tmp_path: Path) -> Non
     assert "--add-subuids 231072-296607 --add-subgids 231072-296607 me" in advice
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["local.init", "containers.board", "drivers"])
 def test_a_board_is_started_without_the_readers_of_scenarios(module: str) -> None:
     """They take more than twice as long to import as all the rest, and every local board is a process of its own."""

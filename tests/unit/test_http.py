@@ -135,6 +135,7 @@ def test_what_is_not_a_whole_small_answer_is_refused(server: Server, answer: byt
     assert len(server.requests) == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not shutil.which("openssl"), reason="apt-get install openssl")
 def test_a_tls_server_is_checked_with_the_configured_ca(tmp_path: Path) -> None:
     ca, other = (certificate_authority(tmp_path, name) for name in ("ca", "other"))

@@ -62,6 +62,7 @@ def test_what_a_transaction_undoes_is_never_told() -> None:
     assert things.broker.topics() == ["a/notify", "a/notify-next"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("lost", ["a/j/update/accepted", "a/notify", "a/notify-next"])
 def test_a_cloud_killed_between_commit_and_broker_says_it_after_the_restart(path: Path, lost: str) -> None:
     things = Things(path)

@@ -87,6 +87,7 @@ def broker() -> Iterator[Broker]:
         yield found
 
 
+@pytest.mark.process
 def test_messages_arrive_and_publish_returns_when_the_broker_has_them(broker: Broker) -> None:
     client = Client(broker.url)
     with closing(client.channel):
@@ -96,6 +97,7 @@ def test_messages_arrive_and_publish_returns_when_the_broker_has_them(broker: Br
         assert client.messages.get(timeout=LIMIT_S) == ("$aws/things/board/jobs/$next/get/accepted", b"{}")
 
 
+@pytest.mark.process
 def test_a_lost_connection_comes_back_with_its_subscriptions(broker: Broker) -> None:
     relay = Relay(int(broker.url.rsplit(":", 1)[1]))
     client = Client(f"mqtt://127.0.0.1:{relay.port}", "cut-off")
