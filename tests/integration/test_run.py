@@ -160,6 +160,11 @@ def test_junit_has_a_case_for_every_claim() -> None:
     assert len(suite.findall("testcase")) == int(suite.get("tests", "0")) > 10
 
 
+def hear_hangups() -> None:
+    """Undo nohup for a child: what a closed terminal does is tested under nohup, too."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a run and hand it over when it has reached a step; kill what is left at the end."""
@@ -175,6 +180,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "TMPDIR": str(tmp_path)},
+            preexec_fn=hear_hangups,
         )
         started.append(process)
         assert process.stderr is not None

@@ -127,27 +127,27 @@ def test_the_same_sources_give_the_same_image_whatever_their_times(clone: Path) 
     assert tags() == before
 
 
+def alter(source: Path) -> None:
+    source.write_text(source.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize("changed", ["edge_sim/agent/loop.py", "edge_sim/errors.py", "edge_sim/cli/agent.py"])
 def test_a_source_of_the_agent_changes_all_four(clone: Path, changed: str) -> None:
     before = tags()
-    with (clone / changed).open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
+    alter(clone / changed)
     assert not set(before.values()) & set(tags().values())
 
 
 @pytest.mark.parametrize("changed", ["cloud/app.py", "cli/run.py", "emulation/boardplan.py"])
 def test_a_source_of_the_simulator_changes_none(clone: Path, changed: str) -> None:
     before = tags()
-    with (clone / "edge_sim" / changed).open("r+", encoding="utf-8") as file:  # which must be there
-        file.seek(0, os.SEEK_END)
-        file.write("# changed\n")
+    alter(clone / "edge_sim" / changed)
     assert tags() == before
 
 
 def test_a_dockerfile_changes_its_own_architecture_only(clone: Path) -> None:
     before = tags()
-    with (clone / "Dockerfile.armv6").open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
+    alter(clone / "Dockerfile.armv6")
     assert {a for a in before if tags()[a] != before[a]} == {"armv6l"}
 
 

@@ -348,6 +348,7 @@ def test_a_spoiled_text_is_a_clean_error_or_findings(path: Path, tmp_path: Path)
         survives(file)
 
 
+@pytest.mark.slow
 @each
 def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> None:
     rng = random.Random(path.name)
