@@ -42,6 +42,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house
 
 # Resolve the newest packages that pyproject.toml allows, for every supported Python at once.
 LOCK = $(BIN)/uv --quiet pip compile --upgrade --universal --python-version 3.10 --generate-hashes \

@@ -1,0 +1,87 @@
+"""Measure the house: ``python -m tests.house`` prints the figures, and ends with 1 where one is beyond its limit."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import get_args
+
+import grimp
+
+from edge_sim.greengrass.resources import ResourceData
+
+PACKAGE = Path(__file__).parents[1] / "edge_sim"
+KINDS = frozenset({"Model", *(kind.__name__ for kind in get_args(ResourceData))})
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of the whole package, and its limit; ``where`` names what has the value."""
+
+    name: str
+    value: float
+    limit: float
+    where: str = ""
+
+    def __str__(self) -> str:
+        verdict = "EXCEEDED" if self.value > self.limit else ""
+        return f"{self.name:44} {self.value:6.4g}  limit {self.limit:4g}  {verdict} {self.where}".rstrip()
+
+
+def figures() -> list[Figure]:
+    """Return every figure."""
+    texts = {str(path.relative_to(PACKAGE.parent)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+    trees = {name: ast.parse(text) for name, text in texts.items()}
+    lines = {name: len(text.splitlines()) for name, text in texts.items()}
+    untyped = sum(isinstance(node, ast.Name) and node.id == "Any" for tree in trees.values() for node in ast.walk(tree))
+    asking = [name for name, tree in trees.items() if any(map(_asks_for_a_kind, ast.walk(tree)))]
+    lengths = {f"{name}: {function}": length for name, tree in trees.items() for function, length in _functions(tree)}
+    cycle = _import_cycle()
+    longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
+    return [
+        Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=16),
+        Figure("files with isinstance on a kind of resource", len(asking), limit=29),
+        Figure("lines of the longest function", lengths[longest_function], limit=60, where=longest_function),
+        Figure("lines of the longest module", lines[longest_module], limit=350, where=longest_module),
+        Figure("modules in a circle of imports", len(cycle), limit=0, where=" → ".join(cycle)),
+    ]
+
+
+def _asks_for_a_kind(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"):
+        return False
+    names = {name.id if isinstance(name, ast.Name) else name.attr for name in ast.walk(node.args[1])
+             if isinstance(name, ast.Name | ast.Attribute)}  # fmt: skip
+    return not KINDS.isdisjoint(names)
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def _import_cycle() -> list[str]:
+    """Return one circle of imports, wherever in a module they stand; empty when there is none."""
+    graph = grimp.build_graph("edge_sim", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return [str(module) for module in error.args[1]]
+    return []
+
+
+def main() -> None:
+    """Print the figures; end with status 1 when a limit is not kept."""
+    measured = figures()
+    print(*measured, sep="\n")
+    sys.exit(any(figure.value > figure.limit for figure in measured))
+
+
+if __name__ == "__main__":
+    main()
