@@ -123,7 +123,9 @@ def reserved(name: str) -> Iterator[None]:
         try:
             kept.bind(f"\0edge-sim board {name}")
         except OSError as error:
-            raise UsageError(f"a board named {name} is just being made", hint="Name this one with --name.") from error
+            raise UsageError(
+                f"a board named {name} is already being created", hint="Name this one with --name."
+            ) from error
         yield
 
 

@@ -97,7 +97,7 @@ def test_one_name_is_for_one_board_up_at_a_time(client: Any) -> None:
     with reserved(name):
         argv = ["board", "up", "--profile", "generic-x86_64", "--name", name, "--mqtt", "mqtt://192.0.2.1:1883"]
         refused = edge_sim(*argv, check=False)
-    assert (refused.returncode, "is just being made" in refused.stderr) == (2, True), refused.stderr
+    assert (refused.returncode, "already being created" in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.parametrize("step", ["making the board", "deploying", "updating the core"])

@@ -109,7 +109,7 @@ class DockerBoard:
                 self.close()
             if isinstance(error, docker.errors.APIError):
                 raise UnsupportedEnvironmentError(
-                    f"{self.profile.name}: the engine makes no such board: {error.explanation or error}"
+                    f"{self.profile.name}: Docker refused to create the container: {error.explanation or error}"
                 ) from error
             raise
         return self

@@ -99,7 +99,9 @@ def import_base(base: Base, client: Any, progress: Progress) -> str:
         try:
             client.images.load(archive)
         except engine.failures() as error:
-            raise UnsupportedEnvironmentError(f"{base.path}: the engine refuses it", details=str(error)) from error
+            raise UnsupportedEnvironmentError(
+                f"{base.path}: Docker refused to load this base", details=str(error)
+            ) from error
     return name
 
 
@@ -169,7 +171,7 @@ def _built(image: _Image, client: Any, progress: Progress) -> str:
             if "error" in event:
                 raise _failed(image, said, event["error"])
             if time.monotonic() - started > BUILD_LIMIT_S:
-                raise _failed(image, said, f"no end after {BUILD_LIMIT_S:g} s")
+                raise _failed(image, said, f"timed out after {BUILD_LIMIT_S:g} s")
     except engine.failures() as error:
         silent = "timed out" in str(error)
         raise _failed(image, said, f"a step said nothing for {SILENCE_LIMIT_S} s" if silent else str(error)) from error

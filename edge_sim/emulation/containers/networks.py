@@ -45,7 +45,7 @@ def make(engine: Any, name: str, labels: Mapping[str, str], *, internal: bool = 
             labels=dict(labels),
         )
     except docker.errors.APIError as error:
-        raise UnsupportedEnvironmentError(f"the engine makes no network {name}: {error.explanation}") from error
+        raise UnsupportedEnvironmentError(f"Docker refused to create network {name}: {error.explanation}") from error
     made = find(engine, name)
     if made is None:
         raise UnsupportedEnvironmentError(f"the engine's network {name} has no address of this machine")
@@ -74,7 +74,9 @@ def remove(engine: Any, name: str) -> None:
             except docker.errors.APIError as error:
                 # 403: boards are on it, and the last of them removes it. 404: somebody was faster.
                 if error.status_code not in (403, 404):
-                    raise UnsupportedEnvironmentError(f"network {name} was left: {error.explanation}") from error
+                    raise UnsupportedEnvironmentError(
+                        f"could not remove network {name}: {error.explanation}"
+                    ) from error
 
 
 def remove_unused(engine: Any, name: str) -> None:

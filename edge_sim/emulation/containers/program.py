@@ -188,7 +188,7 @@ def completed(program: ContainerProgram, timeout: float) -> subprocess.Completed
         out, err = program.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         program.kill()
-        raise UnsupportedEnvironmentError(f"{program.args[0]}: no end after {timeout:g} s on the board") from error
+        raise UnsupportedEnvironmentError(f"{program.args[0]} timed out after {timeout:g} s on the board") from error
     finally:
         program.close()
     return subprocess.CompletedProcess(program.args, program.returncode or 0, out, err)

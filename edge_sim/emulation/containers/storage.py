@@ -48,7 +48,7 @@ def make(engine: Any, name: str, place: str, size_kib: int, labels: Mapping[str,
         engine.volumes.create(name, driver="local", driver_opts=options, labels=marked)
     except docker.errors.APIError as error:
         detach(loop, name)
-        raise UnsupportedEnvironmentError(f"the engine makes no volume {name}: {error.explanation}") from error
+        raise UnsupportedEnvironmentError(f"Docker refused to create volume {name}: {error.explanation}") from error
     except BaseException:
         detach(loop, name)
         raise
@@ -69,7 +69,7 @@ def remove(engine: Any, name: str) -> None:
         except docker.errors.NotFound:
             return
         except docker.errors.APIError as error:
-            raise UnsupportedEnvironmentError(f"volume {name} was left: {error.explanation}") from error
+            raise UnsupportedEnvironmentError(f"could not remove volume {name}: {error.explanation}") from error
         detach((volume.attrs.get("Labels") or {}).get(LOOP_LABEL), name)
 
 
@@ -128,7 +128,9 @@ def detach(loop: str | None, name: str) -> None:
     if _is_of(loop, name):
         done = run(["losetup", "--detach", loop], timeout=_LIMIT_S, check=False)
         if done.returncode and _is_of(loop, name):  # it is not so where another process was faster
-            raise UnsupportedEnvironmentError(f"{loop} was left", details=done.stderr.decode(errors="replace").strip())
+            raise UnsupportedEnvironmentError(
+                f"could not detach {loop}", details=done.stderr.decode(errors="replace").strip()
+            )
 
 
 def _is_of(loop: str, name: str) -> bool:

@@ -155,7 +155,7 @@ class LocalBoard:
         try:
             out, err = program.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            raise UnsupportedEnvironmentError(f"{argv[0]}: no end after {timeout:g} s on the board") from error
+            raise UnsupportedEnvironmentError(f"{argv[0]} timed out after {timeout:g} s on the board") from error
         finally:
             if program.poll() is None:
                 program.kill()

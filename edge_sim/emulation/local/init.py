@@ -228,7 +228,7 @@ def _remove(root: Path) -> str | None:
     """Remove the board's directory; return why not, if so."""
     mounted = ns.mount_points(str(root.resolve()))
     if mounted:
-        return f"{root} was left: {mounted[0]} is mounted there"
+        return f"could not remove {root}: {mounted[0]} is mounted there"
     try:
         for folder, _, _ in os.walk(root):
             # A directory without w for its owner cannot be emptied by a plain user.
@@ -236,7 +236,7 @@ def _remove(root: Path) -> str | None:
                 Path(folder).chmod(0o700)
         shutil.rmtree(root)
     except OSError as error:
-        return f"{root} was left: {error}"
+        return f"could not remove {root}: {error}"
     return None
 
 
