@@ -34,6 +34,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     _without_processes = None
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded as their ``summary``, also where they ran in another process."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for text in (value for name, value in report.user_properties if name == "summary"):
+                terminalreporter.write_line(str(text))
+
+
 def _refuse_processes(event: str, _arguments: tuple[object, ...]) -> None:
     if event in PROCESS_EVENTS and _without_processes is not None:
         raise AssertionError(f"{_without_processes} starts a process ({event}): mark it with pytest.mark.process")
