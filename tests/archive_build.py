@@ -166,7 +166,7 @@ def zipped(
     end: Mapping[str, int] | None = None,
 ) -> bytes:
     """A zip file. ``hidden`` are indexes left out of the central directory; ``end`` overrides the end record."""
-    body, central = b"", b""
+    body, central = bytearray(), bytearray()
     count = 0
     for index, one in enumerate(entries):
         body += one.before
@@ -206,7 +206,7 @@ def zipped(
         **(end or {}),
     }
     record = struct.pack("<4s4H2LH", b"PK\5\6", *fields.values())
-    return prepend + body + central + record + comment + append
+    return b"".join((prepend, body, central, record, comment, append))
 
 
 def extra_field(tag: int, value: bytes) -> bytes:

@@ -19,6 +19,7 @@ from edge_sim.agent.archives.names import too_long
 from edge_sim.agent.archives.zip_end import FULL, read_at
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
+_EXTRA = struct.Struct("<2H")
 ZIP64, UNICODE_PATH, _LIBARCHIVE = 0x0001, 0x7075, 0x6C78
 _NEWEST = 45
 """The version of zip that has zip64, and all that is read here."""
@@ -78,18 +79,18 @@ def extras(blob: bytes, shown: str) -> Mapping[int, bytes]:
     """
     found: dict[int, bytes] = {}
     at = 0
-    while any(blob[at:]) or len(blob) - at >= 4:
-        if len(blob) - at < 4:
-            raise ArchiveError("DAMAGED", f"an extra field of {shown} is damaged", member=shown)
-        tag, size = struct.unpack_from("<2H", blob, at)
-        value = blob[at + 4 : at + 4 + size]
+    while len(blob) - at >= _EXTRA.size:
+        tag, size = _EXTRA.unpack_from(blob, at)
+        value = blob[at + _EXTRA.size : at + _EXTRA.size + size]
         if len(value) < size or tag in found:
             raise ArchiveError("DAMAGED", f"an extra field of {shown} is damaged or repeated", member=shown)
         if tag == _LIBARCHIVE:
             brief = f"bsdtar alone reads the extra field “xl” of {shown}, and may make a link of it"
             raise ArchiveError("CONFLICT", brief, member=shown)
         found[tag] = value
-        at += 4 + size
+        at += _EXTRA.size + size
+    if any(blob[at:]):
+        raise ArchiveError("DAMAGED", f"an extra field of {shown} is damaged", member=shown)
     return found
 
 
