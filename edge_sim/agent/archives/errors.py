@@ -40,7 +40,7 @@ RENAME = "rename it, and pack again"
 _WHERE = "in the scenario or the agent's configuration"
 COPYING = f"have copies made of them: --links copy, or packages: {{links: copy}} {_WHERE}"
 
-_AGAIN = "it is not what was packed: copy or download it again, or pack it anew"
+_AGAIN = "copy or download it again, or repack it"
 
 
 class ArchiveError(InvalidPackageError):

@@ -68,7 +68,7 @@ def fill(
     filling.copy_links(refuse)
     contents = register.contents
     if not contents:
-        refuse(ArchiveError("EMPTY", "there is nothing in it"))
+        refuse(ArchiveError("EMPTY", "it holds no files or directories"))
     return contents
 
 
@@ -84,7 +84,7 @@ class _Filling:
         """Claim the member's name and make the directories that it implies; False when it is there already."""
         if not member.path:
             if self._rooted:
-                raise ArchiveError("DUPLICATE", "it has two entries for its root")
+                raise ArchiveError("DUPLICATE", "it has two entries for its root directory")
             self._rooted = True
             return False
         known = self._register.get(member.path)

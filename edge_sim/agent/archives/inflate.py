@@ -121,7 +121,7 @@ def _trailer(rest: bytes, raw: Stream, checksum: int, size: int) -> None:
         brief = "it consists of several gzip streams, one after the other"
         raise ArchiveError("TRAILING", brief, hint="make one of them: zcat OLD.tar.gz | gzip > NEW.tar.gz")
     if following:
-        raise ArchiveError("TRAILING", "there is something after the end of its gzip stream")
+        raise ArchiveError("TRAILING", "there is data after the end of its gzip stream")
 
 
 def _header(raw: Stream, limit: int) -> None:

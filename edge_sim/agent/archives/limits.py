@@ -31,7 +31,7 @@ class Budget:
         """Account for the name of one more member, or of a directory that is implied; they are all held at once."""
         self._names += len(raw)
         if self._names > self.limits.names_bytes:
-            brief = f"its names are longer than {self.limits.names_bytes:,} bytes together"
+            brief = f"its names add up to more than {self.limits.names_bytes:,} bytes"
             raise _passed("LIMIT_SIZE", brief, "names_bytes")
 
     def file(self, size: int, shown: str) -> None:
@@ -62,7 +62,7 @@ class Budget:
         if self.bytes + self._beside > self.limits.total_bytes:
             raise _passed("LIMIT_SIZE", f"it unpacks to more than {self.limits.total_bytes:,} bytes", "total_bytes")
         if self._now() > self._deadline:
-            raise _passed("LIMIT_TIME", f"it is not unpacked after {self.limits.seconds} s", "seconds")
+            raise _passed("LIMIT_TIME", f"unpacking takes longer than {self.limits.seconds} s", "seconds")
 
 
 def _passed(code: Code, brief: str, limit: str, member: str | None = None) -> ArchiveError:

@@ -61,7 +61,7 @@ def no_file(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a link that leads to no file in the archive, or over what is no directory there."""
     shown, where = escaped("/".join(path)), escaped("/".join(link.to))
     return ArchiveError(
-        "LINK", f"{shown} is a link to {where}, which is no file in the archive", member=shown, hint=_HINT
+        "LINK", f"{shown} is a link to {where}, which is not a file in the archive", member=shown, hint=_HINT
     )
 
 
@@ -83,5 +83,5 @@ def moved(path: Parts, link: Link) -> ArchiveError:
 
 
 def _outside(shown: str, raw: bytes) -> ArchiveError:
-    brief = f"{shown} is a link to “{escaped(raw)}”, which is no file in the archive"
+    brief = f"{shown} is a link to “{escaped(raw)}”, which is not a file in the archive"
     return ArchiveError("LINK", brief, member=shown, hint=_HINT)

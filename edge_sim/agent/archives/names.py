@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from edge_sim.agent.archives.errors import REPACK, ArchiveError, Refuse, escaped, raising
+from edge_sim.agent.archives.errors import RENAME, REPACK, ArchiveError, Refuse, escaped, raising
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 
@@ -22,6 +22,7 @@ RESERVED = frozenset({".manifest", "current", "journal"})
 
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
 _SHORT_NAME = re.compile(r"[^.~]{1,6}~[0-9](\.[^.]{0,3})?")
+_CONVERT = "rename it, for example with: convmv -r -f {} -t utf8{} --notest ./model; then pack again"
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -44,8 +45,17 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
     for part in found:
         _check_component(part, raw, limits)
     if _folded(found[0]) in RESERVED:
-        raise _refused(raw, "is a name this program keeps for itself")
+        raise _refused(raw, "is reserved for this program", hint=RENAME)
     return found
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Tell whether these bytes are UTF-8."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def too_long(raw: bytes, limits: Limits) -> ArchiveError:
@@ -119,13 +129,13 @@ def _text(raw: bytes) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _refused(raw, "is not UTF-8") from error
+        raise _refused(raw, "is not UTF-8", hint=_CONVERT.format("latin1", "")) from error
     if text.isascii() and text.isprintable():
         return text
     if any(unicodedata.category(c) in _HIDDEN_CATEGORIES for c in text):
-        raise _refused(raw, "has characters that cannot be seen")
+        raise _refused(raw, "has control characters or invisible ones", hint=RENAME)
     if unicodedata.normalize("NFC", text) != text:
-        raise _refused(raw, "is not in Unicode's composed form (NFC)")
+        raise _refused(raw, "is not in Unicode's composed form (NFC)", hint=_CONVERT.format("utf8", " --nfc"))
     return text
 
 
@@ -138,11 +148,11 @@ def _check_component(part: str, raw: bytes, limits: Limits) -> None:
         hint = _shorten("component_bytes") if longest < _NAME_MAX else "shorten it"
         raise _refused(raw, f"has a component longer than {longest} bytes", hint=hint)
     if "/" in compatible or "\\" in compatible:
-        raise _refused(raw, "has a backslash or a look-alike of a slash")
+        raise _refused(raw, "has a backslash or a look-alike of a slash", hint=RENAME)
     if compatible[1:2] == ":":
-        raise _refused(raw, "looks like a Windows drive or stream")
+        raise _refused(raw, "looks like a Windows drive or stream", hint=RENAME)
     if compatible.casefold() in _DEVICES or _SHORT_NAME.fullmatch(compatible):
-        raise _refused(raw, "is a name that Windows gives another meaning")
+        raise _refused(raw, "has another meaning on Windows", hint=RENAME)
 
 
 def _folded(text: str) -> str:
@@ -163,8 +173,11 @@ def _refused(raw: bytes, why: str, *, hint: str = REPACK) -> ArchiveError:
 
 def _twice(path: Parts, other: Content) -> ArchiveError:
     shown, first = escaped("/".join(path)), escaped(other.path)
-    why = "comes twice" if shown == first else f"and “{first}” cannot both exist"
-    return ArchiveError("DUPLICATE", f"the name “{shown}” {why}", member=shown)
+    if shown == first:
+        hint = "leave one of them out, and pack again"
+        return ArchiveError("DUPLICATE", f"the name “{shown}” appears twice", member=shown, hint=hint)
+    brief = f"“{shown}” and “{first}” cannot both exist"
+    return ArchiveError("DUPLICATE", brief, member=shown, hint="rename one of them, and pack again")
 
 
 def _no_parent(path: Parts) -> ArchiveError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from edge_sim.agent.archives.errors import ArchiveError, escaped
+from edge_sim.agent.archives.names import is_utf8
 
 _MEANINGFUL = (b"path", b"linkpath", b"size", b"hdrcharset")
 _CHARSETS = (b"ISO-IR 10646 2000 UTF-8", b"BINARY")
@@ -54,7 +55,7 @@ class Extension:
     def check_no_link(self, shown: str) -> None:
         """Raise when something that is no link has a link's target."""
         if self.long_link is not None or b"linkpath" in self.records:
-            raise ArchiveError("CONFLICT", f"{shown} has the target of a link, but is none", member=shown)
+            raise ArchiveError("CONFLICT", f"{shown} has a link target, but is not a link", member=shown)
 
     def joined(self, other: Extension) -> Extension:
         """Return this and ``other`` for one member: GNU's long name and long link target may come together."""
@@ -122,7 +123,7 @@ def _check_value(key: bytes, value: bytes) -> None:
         )
     if b"\0" in key or (b"\0" in value and key in _TEXTS):
         raise ArchiveError("NAME", f"a pax header has a NUL inside “{escaped(key)}”: Go refuses it, others cut it off")
-    if key in (b"uname", b"gname") and not _is_utf8(value):
+    if key in (b"uname", b"gname") and not is_utf8(value):
         brief = f"“{escaped(key)}” in a pax header is not UTF-8: bsdtar refuses it, others ignore it"
         raise ArchiveError("DAMAGED", brief)
     number = _is_number(value.removeprefix(b"-")) if key in _IDS else _TIME.fullmatch(value) or key not in _TIMES
@@ -143,14 +144,6 @@ def _record(body: bytes, at: int) -> tuple[bytes, bytes, int]:
     if len(record) != length or not record.endswith(b"\n") or not equals or not key:
         raise _damaged(body, at)
     return key, value, length
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_number(digits: bytes) -> bool:

@@ -37,7 +37,12 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
 )
 _TAIL = 22 + 0xFFFF
-_MISNAMED = "rename the file to match its content, or download it again"
+_UNKNOWN = "no known archive format"
+_MISNAMED = {
+    "gzip": "name it .tar.gz, or download it again",
+    "zip": "name it .zip, or download it again",
+    "tar": "compress it: gzip model.tar",
+}
 
 
 class Reading:
@@ -84,9 +89,11 @@ class Reading:
         stream = Stream(self._threads.enter_context(Ahead(gunzip(self._raw(), self.budget))))
         head = stream.peek(BLOCK)
         if head and head != bytes(BLOCK) and head[257:262] != b"ustar" and not checksum_matches(head):
-            raise ArchiveError(
-                "TYPE", f"it is gzip-compressed data that is not a tar archive, but {_content_type(head)}"
+            inner = _content_type(head)
+            brief = "it is gzip-compressed data that is not a tar archive" + (
+                f" but {inner}" if inner != _UNKNOWN else ""
             )
+            raise ArchiveError("TYPE", brief)
         return tar_reader.members(stream, self.budget, self._refuse)
 
     def _zip(self) -> Iterator[Member]:
@@ -105,7 +112,11 @@ def _check_kind(source: BinaryIO, length: int, file_name: str) -> Kind:
     source.seek(0)
     found = _content_type(source.read(BLOCK))
     if found != ("gzip" if expected == "tar.gz" else "zip"):
-        raise ArchiveError("TYPE", f"its name says {expected}, but its content is {found}", hint=_MISNAMED)
+        raise ArchiveError(
+            "TYPE",
+            f"its name says {expected}, but its content is {found}",
+            hint=_MISNAMED.get(found, "download it again, or repack it as a .tar.gz or a .zip"),
+        )
     if expected == "tar.gz":
         source.seek(max(0, length - _TAIL))
         if end_records(source.read(_TAIL)):
@@ -120,8 +131,8 @@ def _content_type(head: bytes) -> str:
     if not head:
         return "empty"
     if head.lstrip()[:1] == b"<":
-        return "a web page or XML (an error answer?)"
-    return "no known archive format"
+        return "a web page or XML (an error page?)"
+    return _UNKNOWN
 
 
 def _state(source: BinaryIO) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ _NUMBERS = (
 _GNU_TIMES = ((345, 357, "atime"), (357, 369, "ctime"))
 _STAR_TIMES = ((476, 488, "atime"), (488, 500, "ctime"))
 _STAR_PREFIX_END = 476
+_PADDING = b"\0"
 _INT64 = 1 << 63
 
 
@@ -105,7 +106,7 @@ def _is_time(field: bytes) -> bool:
 def _text(field: bytes, what: str) -> bytes:
     text, _, rest = field.partition(b"\0")
     if rest.strip(b"\0"):
-        raise ArchiveError("NAME", f"a tar header has a NUL inside its {what} “{escaped(field)}”")
+        raise ArchiveError("NAME", f"a tar header has a NUL inside its {what} “{escaped(field.rstrip(_PADDING))}”")
     return text
 
 

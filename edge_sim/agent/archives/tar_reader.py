@@ -90,9 +90,9 @@ def _accepted(header: Header, raw: bytes, extension: pax.Extension, limits: Limi
     shown = escaped(raw)
     linked = header.kind in (_HARD_LINK, _SYMBOLIC_LINK)
     if not (header.kind in (*_FILES, _DIRECTORY) or (linked and limits.links == "copy")):
-        what = _KINDS.get(header.kind, f"of the unknown type {escaped(header.kind)}")
+        what = _KINDS.get(header.kind, f"a member of the unknown type “{escaped(header.kind)}”")
         code, hint = _REFUSALS.get(header.kind, _SPECIAL)
-        raise ArchiveError(code, f"{shown} is {what}, which is not unpacked", member=shown, hint=hint)
+        raise ArchiveError(code, f"{shown} is {what}, which is not supported", member=shown, hint=hint)
     path = parts(raw, directory=header.kind == _DIRECTORY, limits=limits)
     if header.kind == b"\0" and header.name.endswith(b"/"):
         brief = f"{shown} is a directory in its short name and a file in its long one: Python and Go differ"
@@ -110,7 +110,7 @@ def _accepted(header: Header, raw: bytes, extension: pax.Extension, limits: Limi
 def _check_sparse(header: Header, shown: str) -> None:
     if header.kind == b"S":
         code, hint = _REFUSALS[b"S"]
-        raise ArchiveError(code, f"{shown} is a sparse file, which is not unpacked", member=shown, hint=hint)
+        raise ArchiveError(code, f"{shown} is a sparse file, which is not supported", member=shown, hint=hint)
 
 
 def _extension(stream: Stream, header: Header, before: pax.Extension, budget: Budget) -> pax.Extension:
@@ -154,4 +154,4 @@ def _end(stream: Stream) -> None:
         raise ArchiveError("TRAILING", "the tar has a zero block in its middle")
     while rest := stream.read(CHUNK):
         if rest.count(0) < len(rest):
-            raise ArchiveError("TRAILING", "the tar has something after its end")
+            raise ArchiveError("TRAILING", "there is data after the end of the tar")

@@ -100,7 +100,9 @@ class Tree:
         child = os.open(path[-1], _DIRECTORY, dir_fd=parent)
         self._open.append((path[-1], child))
         if _identity(child) != self._inodes[path]:
-            raise ArchiveError("DESTINATION", f"somebody changed {escaped('/'.join(path))} while it was filled")
+            raise ArchiveError(
+                "DESTINATION", f"another process changed {escaped('/'.join(path))} while it was being filled"
+            )
 
 
 def open_directory(path: Path) -> int:

@@ -49,7 +49,7 @@ def end(source: BinaryIO, length: int) -> End:
     if wide_end is not None:
         return wide_end
     if disk or first_disk or here != count:
-        raise ArchiveError("UNSUPPORTED", "it is one part of a zip of several disks")
+        raise ArchiveError("UNSUPPORTED", "it is one part of a multi-disk zip")
     return End(start=start, count=count, size=size, offset=offset)
 
 
@@ -57,11 +57,11 @@ def _end_position(tail: bytes) -> int:
     """Return where the one end record lies whose comment reaches to the end of the file."""
     found = end_records(tail)
     if not found:
-        raise ArchiveError("TRUNCATED", "the zip has no end record, or something follows it")
+        raise ArchiveError("TRUNCATED", "the zip has no end record, or there is data after it")
     if len(found) > 1:
         raise ArchiveError("CONFLICT", "it has two end records")
     if any(mark in tail[found[0] + _END.size :] for mark in _MARKS):
-        raise ArchiveError("CONFLICT", "its comment holds parts of another zip")
+        raise ArchiveError("CONFLICT", "its comment contains parts of another zip")
     return found[0]
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from edge_sim.agent.archives import zip_end
 from edge_sim.agent.archives.errors import ArchiveError, Refuse, escaped
 from edge_sim.agent.archives.limits import Budget
-from edge_sim.agent.archives.names import too_long
+from edge_sim.agent.archives.names import is_utf8, too_long
 from edge_sim.agent.archives.zip_end import FULL, read_at
 
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -68,7 +68,7 @@ def entries(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> tu
         found.append(entry)
         at += used
     if len(found) != end.count:
-        raise ArchiveError("CONFLICT", f"its end record counts {end.count} entries, there are {len(found)}")
+        raise ArchiveError("CONFLICT", f"its end record counts {end.count} entries, but there are {len(found)}")
     return found, end.offset
 
 
@@ -119,7 +119,7 @@ def member_name(raw: bytes, flags: int, extra: Mapping[int, bytes]) -> bytes:
     known = b"\1" + struct.pack("<L", zlib.crc32(raw)) + raw
     if unicode_path not in (None, known):
         raise ArchiveError("CONFLICT", f"{shown} has another name in its Unicode field", member=shown)
-    if not raw.isascii() and not flags & 0x800 and unicode_path is None:
+    if not flags & 0x800 and unicode_path is None and not raw.isascii() and is_utf8(raw):
         hint = "rename it, or pack with a program that marks UTF-8 names: python3 -m zipfile -c model.zip FILES"
         raise ArchiveError("NAME", f"the name “{shown}” is not marked as UTF-8", member=shown, hint=hint)
     return raw
@@ -144,7 +144,7 @@ def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse
     extra = extras(blob[name_length : name_length + extra_length], shown)
     size, packed, offset = wide(extra.get(ZIP64), (size, packed, offset), shown)
     if disk:
-        raise ArchiveError("UNSUPPORTED", "it is one part of a zip of several disks")
+        raise ArchiveError("UNSUPPORTED", "it is one part of a multi-disk zip")
     entry = Entry(
         raw_name=raw,
         name=member_name(raw, flags, extra),
@@ -185,6 +185,8 @@ def _check_supported(flags: int, method: int, needed: int, shown: str) -> None:
         raise ArchiveError("ENCRYPTED", f"{shown} is encrypted", member=shown, hint="repack it without a password")
     if method not in (0, 8):
         hint = "repack it with: zip -r model.zip ."
-        raise ArchiveError("UNSUPPORTED", f"{shown} is compressed with method {method}", member=shown, hint=hint)
+        raise ArchiveError(
+            "UNSUPPORTED", f"{shown} is compressed with method {method}, not with deflate", member=shown, hint=hint
+        )
     if flags & ~_READ_FLAGS or not is_old(needed):
         raise ArchiveError("UNSUPPORTED", f"{shown} needs a feature of zip that is not supported", member=shown)

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from edge_sim.agent.archives.errors import COPYING, RENAME, ArchiveError, Refuse
+from edge_sim.agent.archives.errors import COPYING, RENAME, REPACK, ArchiveError, Refuse
 from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.links import LONGEST_TARGET
 from edge_sim.agent.archives.names import Parts, parts
@@ -32,6 +32,14 @@ _HOSTS = (0, 10, 11, 14, *_UNIX)
 _ALL_BITS = 0xF000
 """Old versions of Maven give directories the mode 0xFFFF."""
 _DOS_DIRECTORY, _DOS_SPECIAL = 0x0010, 0x0448
+_SPECIAL_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+}
+_FROM_PIPE = "zip marks what it reads from a pipe as one: pack the folder instead, with: zip -r model.zip ./model"
 _VERSION = re.compile(rb";[0-9]*\Z")
 
 
@@ -59,7 +67,7 @@ def located(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> li
     waiting, directory_start = entries(source, length, budget, refuse)
     waiting.sort(key=lambda entry: entry.offset, reverse=True)
     if (waiting[-1].offset if waiting else directory_start) != 0:
-        raise ArchiveError("CONFLICT", "it has something before its first entry")
+        raise ArchiveError("CONFLICT", "there is data before its first entry")
     found = []
     directories = {hash(entry.name.removeprefix(b"./")[:-1]) for entry in waiting if entry.name.endswith(b"/")}
     while waiting:  # each is forgotten when it has been checked: there may be many
@@ -135,7 +143,7 @@ def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | Non
 def _kind(entry: Entry, limits: Limits) -> Kind:
     """Tell a directory from a file; refuse anything else, and what only some readers take for something else.
 
-    7-Zip looks at the Unix mode of an entry of any host, Go at macOS's as well, Info-ZIP at each host's own.
+    7-Zip goes by the Unix mode whatever the host, Go by that of Unix and macOS, Info-ZIP by what each host means.
     """
     named = entry.name.endswith(b"/")
     kind = stat.S_IFMT(entry.attributes >> 16)
@@ -145,8 +153,7 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
     if kind == stat.S_IFLNK and entry.host == _LINUX:
         return _link(entry, limits)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and not (named and kind == _ALL_BITS):
-        brief = f"{entry.shown} is neither a file nor a directory to some readers (7-Zip, Go, Info-ZIP), by its mode"
-        raise ArchiveError("SPECIAL", brief, member=entry.shown)
+        raise _special(entry, kind)
     if entry.attributes & _DOS_SPECIAL:
         brief = f"{entry.shown} is a volume label, a device or a reparse point to some readers, by its DOS attributes"
         raise ArchiveError("SPECIAL", brief, member=entry.shown)
@@ -158,6 +165,13 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
     if named and (kind == stat.S_IFREG or entry.size):
         raise conflict(entry.shown, "is named as a directory but is a file")
     return "directory" if named else "file"
+
+
+def _special(entry: Entry, kind: int) -> ArchiveError:
+    what = _SPECIAL_KINDS.get(kind, "of an unknown type")
+    brief = f"{entry.shown} is {what} to readers that go by its mode (Go, 7-Zip), and a file to others"
+    hint = _FROM_PIPE if kind == stat.S_IFIFO and entry.name == b"-" else REPACK
+    return ArchiveError("SPECIAL", brief, member=entry.shown, hint=hint)
 
 
 def _link(entry: Entry, limits: Limits) -> Kind:
@@ -179,12 +193,12 @@ def _check_numbers(
         if local != truth:
             raise conflict(entry.shown, "has a local header that contradicts the central directory")
         if behind:
-            raise conflict(entry.shown, "is followed by something that no entry names")
+            raise conflict(entry.shown, "is followed by data that belongs to no entry")
         return
     if any(mine not in (0, true) for mine, true in zip(local, truth, strict=True)):
         raise conflict(entry.shown, "has a local header that contradicts the central directory")
     if behind not in (12, 16, 20, 24):
-        raise conflict(entry.shown, "has no data descriptor, or is followed by something that no entry names")
+        raise conflict(entry.shown, "has no data descriptor, or is followed by data that belongs to no entry")
     descriptor = read_at(source, start + entry.packed, behind)
     if behind in (16, 24) and not descriptor.startswith(_DESCRIPTOR_MARK):
         raise conflict(entry.shown, "has a damaged data descriptor")
