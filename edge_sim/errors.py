@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +86,8 @@ class UnsupportedEnvironmentError(EdgeSimError):
     """This machine cannot do what was asked (no broker, a port in use, no namespaces)."""
 
     exit_status = 6
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Mark a place that no value reaches, so that mypy names it when a kind is added (``typing`` has it from 3.11)."""
+    raise AssertionError(f"{type(value).__name__} is not provided for here")

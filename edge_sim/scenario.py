@@ -19,8 +19,8 @@ from edge_sim.definitions.assembly import together
 from edge_sim.definitions.definition import Definition
 from edge_sim.documents import Place, read_text
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
-from edge_sim.greengrass.model import SECTIONS
 from edge_sim.limits import Limits
 from edge_sim.report import Finding
 from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Software, Source, Update
@@ -141,15 +141,15 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
 
 def _definition(group: Place) -> Definition:
     """Read the files of a group: one for each section that it names, or one for all."""
-    places = group.entries(tuple(SECTIONS)) if group.is_mapping else {"": group}
+    places = group.entries(tuple(FAMILIES)) if group.is_mapping else {"": group}
     if not places:
-        group.fail("names no definition", allowed=SECTIONS)
+        group.fail("names no definition", allowed=FAMILIES)
     files = {word: scenariofile.existing(place, folder=False) for word, place in places.items()}
     sources = reader.sources(dict.fromkeys(files.values()))
     sections = {source.file.path: source.part.sections for source in sources}
     for word, file in files.items():
         if word and word not in sections[file]:
-            section = SECTIONS[word]
+            section = FAMILIES[word]
             raise InvalidDefinitionError(
                 f"not a {section.kind.lower()} definition version: it has no list {section.member!r}",
                 place=Position(file=file),

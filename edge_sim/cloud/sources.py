@@ -25,8 +25,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from edge_sim.cloud import clients
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
 from edge_sim.cloud.store import Store
-from edge_sim.errors import InvalidDefinitionError
-from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Secret
+from edge_sim.errors import InvalidDefinitionError, assert_never
+from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
 
 FORGOTTEN = "edge-sim: the value was given to an earlier run and is not kept"
 """Describes a secret of ``source_server`` whose value a restart has taken."""
@@ -74,26 +74,24 @@ class Sources:
         """Return a boto3 client of the endpoint. Test credentials are used everywhere but at real AWS."""
         return make_client(service, self._region, self._endpoint())
 
-    def package(self, resource: Resource) -> Package:
-        """Copy a model resource's package to the artifact store, unless it is there and did not change.
+    def package(self, resource: Resource, data: Model) -> Package:
+        """Copy a model's package to the artifact store, unless it is there and did not change.
 
         Raises InvalidDefinitionError, with V1's fragments, when it cannot be read.
         """
-        data = resource.data
-        if isinstance(data, SageMakerModel):
-            return self._copy(resource, self._model_artifacts(resource, data.job_arn))
-        if isinstance(data, S3Model):
-            return self._copy(resource, data.s3_uri)
-        raise TypeError(f"resource {resource.id} is no model")
+        match data:
+            case SageMakerModel():
+                return self._copy(resource, self._model_artifacts(resource, data.job_arn))
+            case S3Model():
+                return self._copy(resource, data.s3_uri)
+            case _:
+                return assert_never(data)
 
-    def secret_versions(self, resource: Resource) -> tuple[str, ...]:
-        """Return the ids of the versions that a resource asks for: AWSCURRENT's and those of its other labels.
+    def secret_versions(self, resource: Resource, data: Secret) -> tuple[str, ...]:
+        """Return the ids of the versions that a secret resource asks for: AWSCURRENT's and those of its other labels.
 
         Raises InvalidDefinitionError when the secret or one of the labels does not exist.
         """
-        data = resource.data
-        if not isinstance(data, Secret):
-            raise TypeError(f"resource {resource.id} is no secret")
         try:
             found = self.client("secretsmanager").describe_secret(SecretId=data.arn)
         except (ClientError, BotoCoreError) as error:

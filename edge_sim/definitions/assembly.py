@@ -16,9 +16,9 @@ from edge_sim.definitions.ignores import comments, listed_ignores
 from edge_sim.definitions.tree import Array, Fault, Note, Object, TextFile, member_path, walk
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass import groupfile, parse
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact
-from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
@@ -49,9 +49,8 @@ def together(found: Sequence[Source]) -> Definition:
     findings += [f for one in found for f in _unknown(one, marks)]
     findings += [f for one in found for f in one.part.findings]
     group, faults = parse.group(sections)
-    del faults["subscriptions"]  # ``shapes`` tells those
     without_value = {f.path for f in findings if f.severity == "error" and f.id in _WITHOUT_VALUE}
-    shape_faults = chain(*faults.values(), shapes.check(sections))
+    shape_faults = chain(*faults.values(), shapes.check(sections, faults))
     code, artifacts = _built(found)
     arn = next((one.part.arn for one in found if one.part.arn), "")
     return Definition(
@@ -142,7 +141,7 @@ def _finding(fault: Fault, path: str) -> Finding:
 
 def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
     for holder, key in one.part.unknown:
-        words = (*SECTIONS, "name", "arn") if BUNDLE in holder else MEMBERS
+        words = (*FAMILIES, "name", "arn") if BUNDLE in holder else MEMBERS
         found = shapes.unknown_member("$", key, [name for name in words if name not in holder])
         if key in MEMBERS:
             found = replace(found, hint="It stands beside the definition that is read; give it a file of its own.")

@@ -12,7 +12,8 @@ from typing import Any
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.greengrass import groupfile
-from edge_sim.greengrass.model import SECTIONS, Shape
+from edge_sim.greengrass.families import FAMILIES
+from edge_sim.greengrass.model import Shape
 
 FRAME = "GroupDefinitions"
 _Make = Callable[[Object, int], Mapping[str, Any]]
@@ -36,7 +37,7 @@ def core_file(top: Object) -> Part:
 
 def _default_config(part: Part, frame: object) -> None:
     if "functions" in part.sections and isinstance(frame, Object) and isinstance(frame.get("DefaultConfig"), Object):
-        default = _pruned(frame["DefaultConfig"], SECTIONS["functions"].shape["DefaultConfig"])
+        default = _pruned(frame["DefaultConfig"], FAMILIES["functions"].shape["DefaultConfig"])
         part.sections["functions"].add("DefaultConfig", default, frame.marks["DefaultConfig"])
 
 
@@ -54,7 +55,7 @@ def _section(part: Part, name: str, holder: Object, key: str, make: _Make) -> No
         return
     if not isinstance(given, Array):
         holder.file.fail(holder.marks[key], f"{key} must be a list")
-    section = SECTIONS[name]
+    section = FAMILIES[name]
     (shape,) = section.shape[section.member]
     items = {
         index: _pruned(_placed(make(entry, index), entry), shape) if isinstance(entry, Object) else entry

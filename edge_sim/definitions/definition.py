@@ -16,8 +16,8 @@ from typing import Any
 
 from edge_sim.definitions.tree import Array, Note, Object, member_path
 from edge_sim.errors import InvalidDefinitionError, Position
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
 _INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTALL)
@@ -146,7 +146,7 @@ class Definition:
     def _section(self, path: str) -> Object | None:
         match = re.match(r"\$\.(\w+)", path)
         for name, section in self.sections.items():
-            if match and (match[1] in SECTIONS[name].shape or match[1] in section):
+            if match and (match[1] in FAMILIES[name].shape or match[1] in section):
                 return section
         return None
 

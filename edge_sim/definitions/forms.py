@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 
 from edge_sim.definitions.tree import Array, Note, Object, like
 from edge_sim.errors import Position
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode
-from edge_sim.greengrass.model import SECTIONS
 from edge_sim.report import Finding
 
 BUNDLE, IGNORE_LIST = "edgeSimGroup", "x-edge-sim-ignore"
 _WRAPPERS = {"InitialVersion": "Create{}Definition", "Definition": "Get{}DefinitionVersion"}
-MEMBERS = tuple(key for section in SECTIONS.values() for key in section.shape)
+MEMBERS = tuple(key for section in FAMILIES.values() for key in section.shape)
 """The members of all …DefinitionVersion objects: ``Cores``, ``Resources``, ``DefaultConfig``, …"""
 _ITEM_KEYS = {"ResourceDataContainer": "resources", "FunctionConfiguration": "functions", "CertificateArn": "core"}
 
@@ -55,11 +55,11 @@ def bundle(top: Object) -> Part:
         top.file.fail(top.marks[BUNDLE], f"{BUNDLE} must be 1, the version of this form, not {str(top[BUNDLE])[:40]!r}")
     part = Part(form="bundle", name=str(top.get("name") or ""), arn=str(top.get("arn") or ""))
     for key, value in top.items():
-        if key in SECTIONS and isinstance(value, Object):
+        if key in FAMILIES and isinstance(value, Object):
             part.sections[key] = value
-        elif key in SECTIONS and value is not None:
-            top.file.fail(top.marks[key], f"{key} must be a {SECTIONS[key].kind}DefinitionVersion object")
-        elif key not in (*SECTIONS, BUNDLE, IGNORE_LIST, "name", "arn"):
+        elif key in FAMILIES and value is not None:
+            top.file.fail(top.marks[key], f"{key} must be a {FAMILIES[key].kind}DefinitionVersion object")
+        elif key not in (*FAMILIES, BUNDLE, IGNORE_LIST, "name", "arn"):
             part.unknown.append((top, key))
     return part
 
@@ -81,13 +81,13 @@ def api(top: Object) -> Part | None:
     named = _by_shape(top)
     if named:
         return named
-    ids = [f"{section.kind}DefinitionId" for section in SECTIONS.values()]
+    ids = [f"{section.kind}DefinitionId" for section in FAMILIES.values()]
     form = "Create{}DefinitionVersion" if any(key in top for key in ids) else "{}DefinitionVersion"
     return _version(top, form, (*ids, "AmznClientToken", IGNORE_LIST))
 
 
 def _by_shape(top: Object) -> Part | None:
-    shapes = {f"{section.kind}DefinitionVersion": name for name, section in SECTIONS.items()}
+    shapes = {f"{section.kind}DefinitionVersion": name for name, section in FAMILIES.items()}
     found = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
     unknown = [(top, key) for key in top if key not in shapes and key != IGNORE_LIST]
     return Part(form="DefinitionVersions", sections=found, unknown=unknown) if found else None
@@ -99,8 +99,8 @@ def items(top: Array) -> Part | None:
     for key, name in _ITEM_KEYS.items():
         if key in keys:
             version = Object(top.file, top.at)
-            version.add(SECTIONS[name].member, top, top.at)
-            return Part(form=f"list of {SECTIONS[name].member}", sections={name: version})
+            version.add(FAMILIES[name].member, top, top.at)
+            return Part(form=f"list of {FAMILIES[name].member}", sections={name: version})
     return None
 
 
@@ -112,7 +112,7 @@ def _version(content: Object, form: str, request_keys: Collection[str]) -> Part 
         return Part(form=form.format("Group").replace("DefinitionVersion", "Version"), notes=[note])
     found = {
         name: [key for key in content if key in section.shape]
-        for name, section in SECTIONS.items()
+        for name, section in FAMILIES.items()
         if any(key in content for key in section.shape)
     }
     if not found:
@@ -120,7 +120,7 @@ def _version(content: Object, form: str, request_keys: Collection[str]) -> Part 
     if len(found) == 1:
         (name,) = found
         rest = {key: value for key, value in content.items() if key not in request_keys}
-        return Part(form=form.format(SECTIONS[name].kind), sections={name: like(content, rest)})
+        return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)})
     known = {key for keys in found.values() for key in keys}.union(request_keys)
     sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in found.items()}
     unknown = [(content, key) for key in content if key not in known]

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_sim.definitions.forms import IGNORE_LIST, Part
 from edge_sim.definitions.tree import Array, Note, Object, like, listed
-from edge_sim.greengrass.model import SECTIONS
+from edge_sim.greengrass.families import FAMILIES
 
 _WHERE = "${AWS::Region}:${AWS::AccountId}"
 
@@ -33,7 +33,7 @@ def state(top: Object) -> Part:
     """Read greengo's state file: the definitions from the service's answers, the core from what greengo created."""
     part = Part(form="greengo state")
     for definition in _details(top):
-        for name, section in SECTIONS.items():
+        for name, section in FAMILIES.items():
             if section.member in definition:
                 part.sections[name] = definition
     cores = top.get("Cores")

@@ -6,25 +6,25 @@ V1's API, and botocore before it, refused an unknown member; here a misspelt one
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from edge_sim.definitions.tree import Array, Object, member_path
 from edge_sim.greengrass import model
+from edge_sim.greengrass.families import FAMILIES, Family
 from edge_sim.report import Finding
 
-PARSED = ("core", "resources", "functions")
 _SOURCE = "botocore greengrass 2017-06-07"
 
 
-def check(sections: Mapping[str, Object]) -> Iterator[Finding]:
-    """Yield what the API would not take of the members' names, and (unparsed sections) types and absences."""
+def check(sections: Mapping[str, Object], parsed: Container[str]) -> Iterator[Finding]:
+    """Yield what the API would not take of the members' names; of sections that were not parsed, types and absences."""
     for name, section in sections.items():
-        yield from _check(section, model.SECTIONS[name].shape, "$", types=name not in PARSED)
-        if name not in PARSED:
-            yield from _missing(section, model.SECTIONS[name])
+        yield from _check(section, FAMILIES[name].shape, "$", types=name not in parsed)
+        if name not in parsed:
+            yield from _missing(section, FAMILIES[name])
 
 
-def _missing(section: Object, about: model.Section) -> Iterator[Finding]:
+def _missing(section: Object, about: Family) -> Iterator[Finding]:
     items = section.get(about.member)
     for index, item in enumerate(items if isinstance(items, Array) else ()):
         for key in about.required if isinstance(item, Object) else ():

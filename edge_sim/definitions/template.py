@@ -16,7 +16,8 @@ from edge_sim.definitions.intrinsics import REFERENCE, Resolver
 from edge_sim.definitions.lambdas import function_code, unqualified
 from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.greengrass.model import FLAG, SECTIONS, WHOLE, Section, Shape, text
+from edge_sim.greengrass.families import FAMILIES, Family
+from edge_sim.greengrass.model import FLAG, WHOLE, Shape, text
 from edge_sim.greengrass.rules.functions import qualified
 from edge_sim.report import Finding
 
@@ -42,7 +43,7 @@ def template(top: Object) -> Part | None:
     part.name = str(resolver.resolve(names[0]) or "") if names else ""
     chosen = _references(found, resolver)
     defaults = _defaults(top)
-    for name, section in SECTIONS.items():
+    for name, section in FAMILIES.items():
         contents = {id_: content for id_, kind, p in found if kind == section.kind for content in _content(p, section)}
         content = _choose(top, section, contents, chosen)
         if content is not None:
@@ -53,7 +54,7 @@ def template(top: Object) -> Part | None:
                 message = f"{version} stands for a whole definition, which is not here"
                 part.notes.append(Note(message=message, place=content.position()))
     _code(top, part, resolver, defaults)
-    kinds = ("Group", *(section.kind for section in SECTIONS.values()))
+    kinds = ("Group", *(section.kind for section in FAMILIES.values()))
     part.notes += [
         Note(message=f"{id_} is of no type that Greengrass V1 had", place=p.position())
         for id_, k, p in found
@@ -106,7 +107,7 @@ def _greengrass(resources: Object) -> Iterator[tuple[str, str, Object]]:
             yield id_, match[1], properties if isinstance(properties, Object) else like(resource, {})
 
 
-def _content(properties: Object, section: Section) -> list[Object]:
+def _content(properties: Object, section: Family) -> list[Object]:
     """Return the …DefinitionVersion object in a resource's properties, if there is one."""
     initial = properties.get("InitialVersion")
     if isinstance(initial, Object):
@@ -129,7 +130,7 @@ def _references(found: list[tuple[str, str, Object]], resolver: Resolver) -> lis
     return ids
 
 
-def _choose(top: Object, section: Section, contents: Mapping[str, Object], chosen: list[str]) -> Object | None:
+def _choose(top: Object, section: Family, contents: Mapping[str, Object], chosen: list[str]) -> Object | None:
     named = {id_: content for id_, content in contents.items() if id_ in chosen} or contents
     if len(named) > 1:
         kinds = f"{len(named)} {section.kind} definitions"

@@ -21,6 +21,7 @@ from edge_sim.definitions.tree import MAX_DEPTH
 from edge_sim.definitions.yamlwords import is_text
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import model
+from edge_sim.greengrass.families import FAMILIES
 
 _WIDTH = 120
 
@@ -51,7 +52,7 @@ def versions(definition: Definition) -> dict[str, Any]:
     """Return the …DefinitionVersion objects by the bundle's words, as boto3 takes them."""
     return {
         name: _ordered(definition.sections[name], section.shape)
-        for name, section in model.SECTIONS.items()
+        for name, section in FAMILIES.items()
         if name in definition.sections
     }
 

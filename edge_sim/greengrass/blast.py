@@ -15,7 +15,6 @@ from edge_sim.greengrass.access import View, granted
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import NOBODY, Identity, function_process, identity
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +48,7 @@ def blast_radius(group: Group, facts: HostFacts) -> dict[str, Any]:
 
 def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:
     owners = {
-        resource.id: facts.gid(resource.data.owner.group_owner or "")
-        for resource in group.resources
-        if isinstance(resource.data, Model) and resource.data.owner
+        resource.id: facts.gid(resource.owner.group_owner or "") for resource in group.resources if resource.owner
     }
     members = {function.id: identity(group, function, facts) for function in group.functions}
     lent = {gid for who in members.values() for gid in (who.gid, *who.groups)}
@@ -92,8 +89,8 @@ def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) 
 
 
 def _attached(path: str, group: Group, function: Function) -> bool:
-    local = (r.data.source_path for r, _ in group.attached(function) if isinstance(r.data, LocalDevice | LocalVolume))
-    return any(below(path, source) for source in local)
+    sources = (resource.source_path for resource, _ in group.attached(function))
+    return any(source is not None and below(path, source) for source in sources)
 
 
 def _warnings(

@@ -17,26 +17,11 @@ from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function, FunctionCode, RunAs
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.model import whole_number
-from edge_sim.greengrass.resources import (
-    GroupOwnerSetting,
-    LocalDevice,
-    LocalVolume,
-    OwnerSetting,
-    Resource,
-    ResourceData,
-    S3Model,
-    SageMakerModel,
-)
+from edge_sim.greengrass.resources import KINDS, Resource
 from edge_sim.greengrass.subscriptions import Subscription
 
-_TYPES: dict[str, str] = {
-    "LOCAL_VOLUME": "LocalVolumeResourceData",
-    "LOCAL_DEVICE": "LocalDeviceResourceData",
-    "S3_MACHINE_LEARNING_MODEL": "S3MachineLearningModelResourceData",
-    "SAGEMAKER_MACHINE_LEARNING_MODEL": "SageMakerMachineLearningModelResourceData",
-    "SECRETS_MANAGER_SECRET": "SecretsManagerSecretResourceData",
-}
-"""``Type`` in group.json to the API's container key, which is also ``Data.type``; all but the first are inferred."""
+_KEYS = {data.kind.file_type: key for key, data in KINDS.items()}
+"""``Type`` in group.json to the API's container key, which is also ``Data.type``; all but the volume's are inferred."""
 
 
 def encode(group: Group, *, region: str) -> dict[str, object]:
@@ -109,7 +94,7 @@ def api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
     """
     data = entry.get("Data")
     own = data.get("type") if isinstance(data, Mapping) else None
-    kind = _TYPES.get(str(entry.get("Type"))) or (own if own in _TYPES.values() else None)
+    kind = _KEYS.get(str(entry.get("Type"))) or (own if own in KINDS else None)
     container = {kind: data} if kind else {}
     return {"Id": entry.get("Id"), "Name": entry.get("Name") or entry.get("Id"), "ResourceDataContainer": container}
 
@@ -135,12 +120,12 @@ def _core(group: Group) -> dict[str, object]:
 
 
 def _resource(group: Group, resource: Resource) -> dict[str, object]:
-    kind, body = _data(resource.data)
+    kind = resource.data.kind
     entry: dict[str, object] = {
         "Id": resource.id,
         "Name": resource.name,
-        "Type": kind,
-        "Data": {"type": _TYPES[kind], **body},
+        "Type": kind.file_type,
+        "Data": {"type": kind.container_key, **resource.data.members()},
     }
     artifact = group.artifacts.get(resource.id)
     if artifact:
@@ -151,50 +136,10 @@ def _resource(group: Group, resource: Resource) -> dict[str, object]:
     return entry
 
 
-def _data(data: ResourceData) -> tuple[str, dict[str, object]]:
-    if isinstance(data, LocalVolume):
-        return "LOCAL_VOLUME", {
-            "SourcePath": data.source_path,
-            "DestinationPath": data.destination_path,
-            "GroupOwnerSetting": _group_owner(data.group_owner),
-        }
-    if isinstance(data, LocalDevice):
-        return "LOCAL_DEVICE", {
-            "SourcePath": data.source_path,
-            "GroupOwnerSetting": _group_owner(data.group_owner),
-        }
-    if isinstance(data, S3Model):
-        return "S3_MACHINE_LEARNING_MODEL", {
-            "S3Uri": data.s3_uri,
-            "DestinationPath": data.destination_path,
-            **_owner(data.owner),
-        }
-    if isinstance(data, SageMakerModel):
-        return "SAGEMAKER_MACHINE_LEARNING_MODEL", {
-            "SageMakerJobArn": data.job_arn,
-            "DestinationPath": data.destination_path,
-            **_owner(data.owner),
-        }
-    return "SECRETS_MANAGER_SECRET", {
-        "ARN": data.arn,
-        "AdditionalStagingLabelsToDownload": list(data.staging_labels),
-    }
-
-
-def _group_owner(setting: GroupOwnerSetting) -> dict[str, object]:
-    return {"AutoAddGroupOwner": setting.auto_add_group_owner, "GroupOwner": setting.group_owner}
-
-
-def _owner(owner: OwnerSetting | None) -> dict[str, object]:
-    if owner is None:
-        return {}
-    return {"OwnerSetting": {"GroupOwner": owner.group_owner, "GroupPermission": owner.group_permission}}
-
-
 def _known(resource: dict[str, object]) -> dict[str, object]:
     if not resource["ResourceDataContainer"]:
         raise InvalidDefinitionError(
-            f"group.json: resource {resource['Id']}: unknown Type", hint=f"Known: {', '.join(_TYPES)}."
+            f"group.json: resource {resource['Id']}: unknown Type", hint=f"Known: {', '.join(_KEYS)}."
         )
     return resource
 

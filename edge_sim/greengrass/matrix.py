@@ -17,10 +17,10 @@ from typing import Any, Literal
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.access import RIGHTS, Access, Right, computed
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import model_directory, work_directory
+from edge_sim.greengrass.plan import board_place, work_directory
 from edge_sim.greengrass.process import FunctionProcess, effective_permission
 from edge_sim.greengrass.remedy import Case, by, fix
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import Resource
 
 MAX_PATHS = 200
 """How many paths of one resource are asked about; a larger one is sampled from the top, and ``paths`` says so."""
@@ -79,9 +79,8 @@ def questions(
     attached = {resource.id: policy for resource, policy in group.attached(process.function)}
     for resource in group.resources:
         policy = attached.get(resource.id)
-        place = _board_place(group, resource, facts)
-        model = isinstance(resource.data, Model)
-        if place is None or (policy is None and not model and not every):
+        place = board_place(group, resource, facts)
+        if place is None or (policy is None and not resource.model and not every):
             continue
         everything = list(islice(tree(place), MAX_COUNTED))
         seen_at = _place(resource, process, facts) if policy else place
@@ -91,7 +90,7 @@ def questions(
             expected=effective_permission(resource, policy) if policy else "none",
             paths=tuple((seen_at + rest, place + rest) for rest in everything[:MAX_PATHS]),
             total=len(everything),
-            claimed=policy is not None or model,
+            claimed=policy is not None or resource.model is not None,
         )
 
 
@@ -103,7 +102,7 @@ def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -
     contained = process.isolation == "GreengrassContainer"
     ways: list[tuple[str, str, Resource]] = []
     for resource, _ in group.attached(process.function):
-        place = _board_place(group, resource, facts)
+        place = board_place(group, resource, facts)
         if place is not None:
             ways.append((_place(resource, process, facts), place, resource))
             ways += () if contained else ((place, place, resource),)
@@ -163,7 +162,7 @@ def row(
     found = {
         "function": process.function.id,
         "resource": question.resource.id if question.resource else None,
-        "type": TYPE_NAMES[type(question.resource.data)] if question.resource else None,
+        "type": question.resource.data.kind.type_name if question.resource else None,
         "path": question.paths[0][0],
         "paths": len(answers),
         "total": question.total,
@@ -179,22 +178,11 @@ def row(
     return _not_enforced(found) if unenforced and rights["read"][best] else found
 
 
-def _board_place(group: Group, resource: Resource, facts: HostFacts) -> str | None:
-    """Return where a resource lies on the board, or None when it has no path (a secret, a model not deployed)."""
-    if isinstance(resource.data, LocalDevice | LocalVolume):
-        return resource.data.source_path
-    artifact = group.artifacts.get(resource.id)
-    return model_directory(facts, resource, artifact) if artifact else None
-
-
 def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> str:
-    """Return the path that the function itself uses for an attached resource."""
-    if isinstance(resource.data, LocalDevice):
-        return resource.data.source_path
-    assert isinstance(resource.data, LocalVolume | Model)  # noqa: S101 - secrets have no place and never come here
-    destination = resource.data.destination_path
-    if process.isolation == "GreengrassContainer":
-        return destination
+    """Return the path that the function itself uses for an attached resource, which is no secret."""
+    destination = resource.destination_path
+    if destination is None or process.isolation == "GreengrassContainer":
+        return resource.container_path or ""
     return f"{work_directory(facts, process.function)}/{destination.lstrip('/')}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import (
     ISOLATION_MODES,
     DefaultConfig,
@@ -21,19 +22,7 @@ from edge_sim.greengrass.functions import (
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.objectreader import ObjectReader, told
-from edge_sim.greengrass.resources import (
-    PERMISSIONS,
-    GroupOwnerSetting,
-    LocalDevice,
-    LocalVolume,
-    OwnerSetting,
-    Permission,
-    Resource,
-    ResourceData,
-    S3Model,
-    SageMakerModel,
-    Secret,
-)
+from edge_sim.greengrass.resources import Resource, permission
 from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
 
@@ -42,11 +31,17 @@ _Object = Mapping[str, object]
 
 
 def group(sections: Mapping[str, _Object]) -> tuple[Group, dict[str, list[Finding]]]:
-    """Read a group's definition versions, named as in ``model.SECTIONS``, and return the findings of each as well."""
-    cores, core_faults = core_definition(sections.get("core", {}))
-    resources, resource_faults = resource_definition(sections.get("resources", {}))
-    default, functions, function_faults = function_definition(sections.get("functions", {}))
-    table, table_faults = subscription_definition(sections.get("subscriptions", {}))
+    """Read a group's definition versions, named as in ``FAMILIES``, and return the findings of each that was read.
+
+    What cannot be read is left out and reported. Devices, loggers and connectors are no part of a ``Group``.
+    """
+    cores, core_faults = _items(sections, "core", _core)
+    resources, resource_faults = _items(sections, "resources", Resource.read)
+    functions, function_faults = _items(sections, "functions", _function)
+    table, table_faults = _items(sections, "subscriptions", _subscription)
+    default, default_faults = _default_config(sections.get("functions", {}))
+    if len(cores) > 1:  # a matter of the deployment, not of the create call
+        core_faults.append(_one_core(len(cores)))
     read = Group(
         core=cores[0] if cores else None,
         resources=resources,
@@ -57,36 +52,23 @@ def group(sections: Mapping[str, _Object]) -> tuple[Group, dict[str, list[Findin
     return read, {
         "core": core_faults,
         "resources": resource_faults,
-        "functions": function_faults,
+        "functions": [*default_faults, *function_faults],
         "subscriptions": table_faults,
     }
 
 
-def resource_definition(version: _Object) -> tuple[tuple[Resource, ...], list[Finding]]:
-    """Read a ResourceDefinitionVersion; resources that cannot be read are left out and reported."""
-    return _items(version, "Resources", _resource)
+def _items(
+    sections: Mapping[str, _Object], word: str, read: Callable[[ObjectReader], _T | None]
+) -> tuple[tuple[_T, ...], list[Finding]]:
+    top = ObjectReader(sections.get(word, {}), "$")
+    values = [read(item) for item in top.objects(FAMILIES[word].member)]
+    return tuple(v for v in values if v is not None), top.findings
 
 
-def function_definition(version: _Object) -> tuple[DefaultConfig, tuple[Function, ...], list[Finding]]:
-    """Read a FunctionDefinitionVersion."""
+def _default_config(version: _Object) -> tuple[DefaultConfig, list[Finding]]:
     reader = ObjectReader(version, "$")
     execution = reader.child("DefaultConfig").child("Execution")
-    default = DefaultConfig(isolation_mode=_isolation(execution, None), run_as=_run_as(execution))
-    functions, findings = _items(version, "Functions", _function)
-    return default, functions, [*reader.findings, *findings]
-
-
-def core_definition(version: _Object) -> tuple[tuple[Core, ...], list[Finding]]:
-    """Read a CoreDefinitionVersion; more than one core is a finding of the deployment's, not of the create call's."""
-    cores, findings = _items(version, "Cores", _core)
-    if len(cores) > 1:
-        findings.append(_one_core(len(cores)))
-    return cores, findings
-
-
-def subscription_definition(version: _Object) -> tuple[tuple[Subscription, ...], list[Finding]]:
-    """Read a SubscriptionDefinitionVersion."""
-    return _items(version, "Subscriptions", _subscription)
+    return DefaultConfig(isolation_mode=_isolation(execution, None), run_as=_run_as(execution)), reader.findings
 
 
 def _one_core(count: int) -> Finding:
@@ -98,101 +80,6 @@ def _one_core(count: int) -> Finding:
         message=f"a group has exactly one core, the core definition has {count}",
         source="gg-core.md",
     )
-
-
-def _items(
-    version: _Object, key: str, read: Callable[[ObjectReader], _T | None]
-) -> tuple[tuple[_T, ...], list[Finding]]:
-    top = ObjectReader(version, "$")
-    values = [read(item) for item in top.objects(key)]
-    return tuple(v for v in values if v is not None), top.findings
-
-
-def _permission(reader: ObjectReader, key: str) -> Permission | None:
-    value = reader.text(key)
-    if value is None or value == "":
-        return None
-    for known in PERMISSIONS:
-        if value == known:
-            return known
-    reader.fault(f"must be 'ro' or 'rw', not {told(value) if is_open(value) else repr(value)}", key=key)
-    return None
-
-
-def _group_owner(reader: ObjectReader) -> GroupOwnerSetting:
-    setting = reader.child("GroupOwnerSetting")
-    auto = setting.flag("AutoAddGroupOwner") or False
-    return GroupOwnerSetting(auto_add_group_owner=auto, group_owner=setting.text("GroupOwner") or None)
-
-
-def _owner(reader: ObjectReader) -> OwnerSetting | None:
-    if reader.value.get("OwnerSetting") is None:
-        return None
-    setting = reader.child("OwnerSetting")
-    return OwnerSetting(
-        group_owner=setting.text("GroupOwner") or None, group_permission=_permission(setting, "GroupPermission")
-    )
-
-
-def _place(reader: ObjectReader, key: str) -> str:
-    """Return a path that may be a directory's: ``/models/`` and ``/models`` are one place."""
-    given = reader.required_text(key)
-    return given.rstrip("/") or given
-
-
-def _device(reader: ObjectReader) -> ResourceData:
-    return LocalDevice(source_path=reader.required_text("SourcePath"), group_owner=_group_owner(reader))
-
-
-def _volume(reader: ObjectReader) -> ResourceData:
-    return LocalVolume(
-        source_path=_place(reader, "SourcePath"),
-        destination_path=_place(reader, "DestinationPath"),
-        group_owner=_group_owner(reader),
-    )
-
-
-def _s3(reader: ObjectReader) -> ResourceData:
-    return S3Model(
-        s3_uri=reader.required_text("S3Uri"),
-        destination_path=_place(reader, "DestinationPath"),
-        owner=_owner(reader),
-    )
-
-
-def _sagemaker(reader: ObjectReader) -> ResourceData:
-    return SageMakerModel(
-        job_arn=reader.required_text("SageMakerJobArn"),
-        destination_path=_place(reader, "DestinationPath"),
-        owner=_owner(reader),
-    )
-
-
-def _secret(reader: ObjectReader) -> ResourceData:
-    return Secret(
-        arn=reader.required_text("ARN"), staging_labels=tuple(reader.texts("AdditionalStagingLabelsToDownload"))
-    )
-
-
-_KINDS: dict[str, Callable[[ObjectReader], ResourceData]] = {
-    "LocalDeviceResourceData": _device,
-    "LocalVolumeResourceData": _volume,
-    "S3MachineLearningModelResourceData": _s3,
-    "SageMakerMachineLearningModelResourceData": _sagemaker,
-    "SecretsManagerSecretResourceData": _secret,
-}
-
-
-def _resource(reader: ObjectReader) -> Resource | None:
-    identifier, name = reader.required_text("Id"), reader.required_text("Name")
-    container = reader.child("ResourceDataContainer")
-    present = [kind for kind in _KINDS if container.value.get(kind) is not None]
-    if len(present) != 1:
-        found = ", ".join(present) or "none"
-        container.fault(f"must hold exactly one of {', '.join(_KINDS)}; found {found}")
-        return None
-    data = _KINDS[present[0]](container.child(present[0]))
-    return Resource(id=identifier, name=name, data=data, path=reader.path)
 
 
 def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None:
@@ -247,7 +134,7 @@ def _function(reader: ObjectReader) -> Function | None:
         isolation_mode=_isolation(execution, arn),
         run_as=_run_as(execution),
         policies=tuple(
-            ResourceAccessPolicy(resource_id=p.required_text("ResourceId"), permission=_permission(p, "Permission"))
+            ResourceAccessPolicy(resource_id=p.required_text("ResourceId"), permission=permission(p, "Permission"))
             for p in environment.objects("ResourceAccessPolicies")
         ),
         variables={name: _variable(variables, name) for name in variables.value},

@@ -14,11 +14,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Artifact, Group
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, OwnerSetting, Resource
+from edge_sim.greengrass.resources import (
+    LocalDevice,
+    LocalVolume,
+    OwnerSetting,
+    Resource,
+    S3Model,
+    SageMakerModel,
+    Secret,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,10 +78,23 @@ def deployment_directory(facts: HostFacts) -> str:
 
 def model_directory(facts: HostFacts, resource: Resource, artifact: Artifact) -> str:
     """Return where a model is unpacked: ``mlmodel_public`` when it has an owner, else ``mlmodel``."""
-    if not isinstance(resource.data, Model):
-        raise TypeError(f"{resource.id} is not a machine-learning resource")
-    parent = "mlmodel_public" if resource.data.owner else "mlmodel"
+    parent = "mlmodel_public" if resource.owner else "mlmodel"
     return f"{deployment_directory(facts)}/{parent}/{artifact.id}"
+
+
+def board_place(group: Group, resource: Resource, facts: HostFacts) -> str | None:
+    """Return where a resource lies on the board; None when it has no path (a secret, a model not deployed)."""
+    data = resource.data
+    match data:
+        case LocalDevice() | LocalVolume():
+            return data.source_path
+        case S3Model() | SageMakerModel():
+            artifact = group.artifacts.get(resource.id)
+            return model_directory(facts, resource, artifact) if artifact else None
+        case Secret():
+            return None
+        case _:
+            return assert_never(data)
 
 
 def work_directory(facts: HostFacts, function: Function) -> str:
@@ -91,7 +112,7 @@ def model_modes(facts: HostFacts, resource: Resource) -> Modes:
 
     Raises InvalidDefinitionError when its group does not exist on the board.
     """
-    owner = resource.data.owner if isinstance(resource.data, Model) else None
+    owner = resource.owner
     if owner is None:
         user = facts.users.get(facts.greengrass.user)
         gid = facts.groups.get(facts.greengrass.group)
@@ -132,20 +153,16 @@ def paths_of_interest(group: Group, greengrass_root: str) -> tuple[str, ...]:
     """Return the board paths that must be looked at before a group can be judged, with all their parents."""
     wanted = [f"{greengrass_root}/ggc/deployment"]
     for resource in group.resources:
-        if isinstance(resource.data, LocalDevice | LocalVolume):
-            wanted.append(resource.data.source_path)
-        if isinstance(resource.data, LocalVolume | Model):
-            wanted.append(resource.data.destination_path)
+        wanted += filter(None, (resource.source_path, resource.destination_path))
     wanted += _inside_volumes(group)
     return tuple(sorted({str(p) for path in wanted for p in _with_parents(path)}))
 
 
 def _inside_volumes(group: Group) -> Iterator[str]:
     """Yield the board's paths at which a mount lies in a volume: without one the container cannot be made."""
-    data = [resource.data for resource in group.resources]
-    destinations = [one.destination_path for one in data if isinstance(one, LocalVolume | Model)]
-    for volume in data:
-        if isinstance(volume, LocalVolume):
+    destinations = [resource.destination_path or "" for resource in group.resources]
+    for volume in (resource.volume for resource in group.resources):
+        if volume:
             top = f"{volume.destination_path}/"
             yield from (f"{volume.source_path}/{to[len(top) :]}" for to in destinations if to.startswith(top))
 
@@ -198,9 +215,9 @@ def _code(group: Group, facts: HostFacts, code: Mapping[str, Sequence[Content]])
 def _models(group: Group, facts: HostFacts, contents: Mapping[str, Sequence[Content]]) -> Iterator[Entry]:
     for resource in group.resources:
         artifact = group.artifacts.get(resource.id)
-        if not isinstance(resource.data, Model) or artifact is None:
+        if not resource.model or artifact is None:
             continue
-        owner = resource.data.owner
+        owner = resource.owner
         rule = "model-owner" if owner else "model-without-owner"
         top = model_directory(facts, resource, artifact)
         for path, node in _unpacked(top, model_modes(facts, resource), contents.get(resource.id, ())):
@@ -238,9 +255,9 @@ def _work_directories(group: Group, facts: HostFacts) -> Iterator[Entry]:
         prefix = work_directory(facts, function)
         yield _directory(prefix, 0o755, "prefix-directory", "AWS_GG_RESOURCE_PREFIX", function=function.id)
         for resource, _ in group.attached(function):
-            if isinstance(resource.data, Model) and resource.id in group.artifacts:
+            if resource.model and resource.id in group.artifacts:
                 target = model_directory(facts, resource, group.artifacts[resource.id])
-                yield from _link(prefix, resource.data.destination_path, target, resource, function)
+                yield from _link(prefix, resource.model.destination_path, target, resource, function)
 
 
 def _link(prefix: str, destination: str, target: str, resource: Resource, function: Function) -> Iterator[Entry]:

@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Permission, Resource
+from edge_sim.greengrass.plan import board_place, function_directory, work_directory
+from edge_sim.greengrass.resources import (
+    Local,
+    LocalDevice,
+    LocalVolume,
+    Permission,
+    Resource,
+    S3Model,
+    SageMakerModel,
+    Secret,
+)
 from edge_sim.versions import core_version
 
 STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -132,9 +141,7 @@ def effective_permission(resource: Resource, policy: ResourceAccessPolicy) -> Pe
     """
     if policy.permission:
         return policy.permission
-    if isinstance(resource.data, Model) and resource.data.owner:
-        return resource.data.owner.group_permission or "ro"
-    return "ro"
+    return (resource.owner.group_permission if resource.owner else None) or "ro"
 
 
 def kernels_own(path: str, *, sysfs: bool) -> str | None:
@@ -164,17 +171,25 @@ def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterat
     contained = group.isolation_mode(function) == "GreengrassContainer"
     for resource, _ in group.attached(function):
         data = resource.data
-        gid: int | None = None
-        if isinstance(data, Model):
-            gid = facts.gid(data.owner.group_owner or "") if data.owner else None
-        elif isinstance(data, LocalDevice | LocalVolume) and contained:
-            setting = data.group_owner
-            if setting.auto_add_group_owner:  # GroupOwner is ignored then (access-local-resources.md)
-                gid = _owner_of(facts, data.source_path)
-            elif setting.group_owner:
-                gid = facts.groups.get(setting.group_owner)
+        match data:
+            case LocalDevice() | LocalVolume():
+                gid = _lent(data, facts) if contained else None
+            case S3Model() | SageMakerModel():
+                gid = facts.gid(data.owner.group_owner or "") if data.owner else None
+            case Secret():
+                gid = None
+            case _:
+                assert_never(data)
         if gid is not None:
             yield gid
+
+
+def _lent(data: Local, facts: HostFacts) -> int | None:
+    """Return the group that a local resource lends a function. AutoAddGroupOwner wins (access-local-resources.md)."""
+    setting = data.group_owner
+    if setting.auto_add_group_owner:
+        return _owner_of(facts, data.source_path)
+    return facts.groups.get(setting.group_owner) if setting.group_owner else None
 
 
 def _owner_of(facts: HostFacts, path: str) -> int | None:
@@ -186,18 +201,11 @@ def _owner_of(facts: HostFacts, path: str) -> int | None:
 def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Mount]:
     yield Mount(source=function_directory(facts, function), destination="/lambda", read_only=True)
     for resource, policy in group.attached(function):
-        data = resource.data
-        read_only = effective_permission(resource, policy) == "ro"
-        if isinstance(data, LocalDevice):
-            source, destination = data.source_path, data.source_path
-        elif isinstance(data, LocalVolume):
-            source, destination = data.source_path, data.destination_path
-        elif isinstance(data, Model) and resource.id in group.artifacts:
-            source = model_directory(facts, resource, group.artifacts[resource.id])
-            destination = data.destination_path
-        else:
-            continue
-        yield Mount(source=source, destination=destination, read_only=read_only)
+        source, destination = board_place(group, resource, facts), resource.container_path
+        if source is not None and destination is not None:
+            yield Mount(
+                source=source, destination=destination, read_only=effective_permission(resource, policy) == "ro"
+            )
 
 
 def _environment(function: Function, facts: HostFacts, *, contained: bool) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Literal
 from edge_sim.facts import HostFacts, Node, resolve
 from edge_sim.greengrass.access import Access, Right, computed, counts_as
 from edge_sim.greengrass.process import NOBODY, FunctionProcess
-from edge_sim.greengrass.resources import TYPE_NAMES, GroupOwnerSetting, LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import GroupOwnerSetting, Resource
 
 By = Literal["attachment", "shared gid", "world bits", "owner", "root"]
 _BITS: dict[Right, int] = {"read": 4, "list": 4, "write": 2, "execute": 1}
@@ -60,7 +60,7 @@ def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
         return _bits(case, answer, answer.needs, right, path)
     if right == "write" and case.resource is not None and "mounted read-only" in answer.reasons:
         return _remounting(case, case.resource, function)
-    if isinstance(case.resource.data if case.resource else None, Model):
+    if case.resource and case.resource.model:
         packing = f"pack the file of {_name(case)} as executable"
         return packing if right == "execute" else _owner(case, right, contained=False)
     entering = 1 if right == "write" and answer.node.type == "directory" else 0
@@ -76,14 +76,14 @@ def _taking(case: Case, answer: Access, right: Right, why: By, function: str) ->
         return f"RunAs with a Uid other than {case.process.identity.uid} for {function}"
     if why == "world bits":
         return f"chmod o-{_LETTERS[_BITS[right]]} {answer.at}"
-    if isinstance(case.resource.data if case.resource else None, Model):
+    if case.resource and case.resource.model:
         return f"attach {_name(case)} to {function}, or give it a GroupOwner that {function} is not in"
     return f"chgrp {answer.at} to a group that {function} is not in"
 
 
 def _remounting(case: Case, resource: Resource, function: str) -> str | None:
     stated = any(policy.resource_id == resource.id and policy.permission for policy in case.process.function.policies)
-    inherited = isinstance(resource.data, Model) and resource.data.owner is not None and not stated
+    inherited = resource.owner is not None and not stated
     permission = f"Permission: rw for {_name(case)} in the ResourceAccessPolicies of {function}"
     return _both(None if inherited else permission, _owner(case, "write", contained=True))
 
@@ -91,7 +91,7 @@ def _remounting(case: Case, resource: Resource, function: str) -> str | None:
 def _attaching(case: Case, resource: Resource, right: Right, function: str) -> str | None:
     permission = "rw" if right == "write" else "ro"
     contained = case.process.isolation == "GreengrassContainer"
-    if not contained and isinstance(resource.data, LocalDevice | LocalVolume):
+    if not contained and resource.local:
         attached = f"{resource.id} attached with Permission: {permission}"
         return f"IsolationMode: GreengrassContainer for {function}, and {attached}"
     policy = f"{{ResourceId: {resource.id}" + (f", Permission: {permission}}}" if contained else "}")
@@ -103,14 +103,14 @@ def _owner(case: Case, right: Right, *, contained: bool) -> str | None:
 
     A function may not ask for more than the owner's group has; in a container it does without any owner.
     """
-    data = case.resource.data if case.resource else None
-    if not isinstance(data, Model):
+    model = case.resource.model if case.resource else None
+    if model is None:
         return None
     permission = "rw" if right == "write" else "ro"
-    if data.owner is None:
+    if model.owner is None:
         setting = f"an OwnerSetting with a GroupOwner and GroupPermission: {permission} for {_name(case)}"
         return None if contained else setting
-    if right == "write" and data.owner.group_permission != "rw":
+    if right == "write" and model.owner.group_permission != "rw":
         return f"GroupPermission: rw in the OwnerSetting of {_name(case)}"
     return None
 
@@ -124,13 +124,13 @@ def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str
     node, at = answer.node, answer.at
     assert node is not None  # noqa: S101 - what is missing has been answered
     counts = counts_as(case.process.identity, node)
-    data = case.resource.data if case.resource else None
+    local = case.resource.local if case.resource else None
     if counts == "others" and (node.mode >> 3) & need == need and node.gid != 0:
-        if isinstance(data, LocalDevice | LocalVolume):
-            source = case.nodes.get(resolve(case.nodes, data.source_path))
+        if local:
+            source = case.nodes.get(resolve(case.nodes, local.source_path))
             if source is not None and source.gid == node.gid:
                 return f"AutoAddGroupOwner: true in the GroupOwnerSetting of {_name(case)}"
-            if node.gid in case.facts.groups.values() and data.group_owner == GroupOwnerSetting():
+            if node.gid in case.facts.groups.values() and local.group_owner == GroupOwnerSetting():
                 return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
         member = replace(case.process, identity=replace(case.process.identity, gid=node.gid))
         if computed(member, case.nodes, path).grants(right):
@@ -146,4 +146,4 @@ def _group(facts: HostFacts, gid: int) -> str:
 
 
 def _name(case: Case) -> str:
-    return f"{TYPE_NAMES[type(case.resource.data)]} {case.resource.id}" if case.resource else "it"
+    return case.resource.label if case.resource else "it"

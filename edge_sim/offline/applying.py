@@ -14,7 +14,6 @@ from edge_sim.agent.http import HttpError
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.resources import Secret
 from edge_sim.offline.content import fixed_packages
 from edge_sim.offline.packages import Packed
 from edge_sim.offline.planning import adopt, group_json, refuse, rewritten_files
@@ -80,7 +79,7 @@ def document(packed: Packed) -> dict[str, Any]:
 
 
 def _secrets(group: Group) -> list[str]:
-    names = [resource.id for resource in group.resources if isinstance(resource.data, Secret)]
+    names = [resource.id for resource in group.resources if resource.secret]
     why = "values come with a deployment only; the board keeps what it has"
     return [f"secrets {', '.join(names)}: {why}"] if names else []
 

@@ -16,7 +16,7 @@ from edge_sim.agent.archives.stream import Chunk
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory
 from edge_sim.greengrass.process import effective_permission
-from edge_sim.greengrass.resources import Model, Resource
+from edge_sim.greengrass.resources import Resource
 from edge_sim.limits import Limits
 from edge_sim.offline.packages import Archive, Packed
 from edge_sim.offline.target import Target
@@ -57,9 +57,8 @@ def fixed_packages(packed: Packed, target: Target) -> Iterator[tuple[str, Archiv
 
 
 def _writable(group: Group, resource: Resource) -> bool:
-    owner = resource.data.owner if isinstance(resource.data, Model) else None
-    if owner is not None:
-        return owner.group_permission == "rw"
+    if resource.owner:
+        return resource.owner.group_permission == "rw"
     attached = (pair for function in group.functions for pair in group.attached(function))
     return any(effective_permission(one, policy) == "rw" for one, policy in attached if one.id == resource.id)
 

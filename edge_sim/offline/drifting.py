@@ -13,7 +13,6 @@ from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory, plan
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.content import unread_files
 from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
@@ -129,10 +128,9 @@ def _difference(line: Line) -> Difference:
 def _sources(group: Group, target: Target) -> Iterator[Difference]:
     """Yield the sources of local resources that are not there."""
     for resource in group.resources:
-        if isinstance(resource.data, LocalDevice | LocalVolume):
-            path = resource.data.source_path
-            if target.facts.at(path) is None and path not in target.unseen:
-                yield Difference(path=path, kind="missing", resource=resource.id)
+        path = resource.source_path
+        if path is not None and target.facts.at(path) is None and path not in target.unseen:
+            yield Difference(path=path, kind="missing", resource=resource.id)
 
 
 def _bytes(packed: Packed, target: Target, own: Mapping[str, str]) -> Iterator[str]:
@@ -144,5 +142,4 @@ def _bytes(packed: Packed, target: Target, own: Mapping[str, str]) -> Iterator[s
 
 
 def _unseen(group: Group, target: Target) -> set[str]:
-    sources = {r.data.source_path for r in group.resources if isinstance(r.data, LocalDevice | LocalVolume)}
-    return sources & target.unseen
+    return {resource.source_path for resource in group.resources if resource.source_path} & target.unseen

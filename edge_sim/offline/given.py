@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_sim.errors import UsageError
+from edge_sim.errors import UsageError, assert_never
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
 from edge_sim.limits import LINKS_COPIED, Limits, Links
@@ -50,9 +50,16 @@ class Given:
 
 def address(resource: Resource) -> str | None:
     """Return what a model resource points to: an S3 URI or a training job's ARN; None for other resources."""
-    if isinstance(resource.data, S3Model):
-        return resource.data.s3_uri
-    return resource.data.job_arn if isinstance(resource.data, SageMakerModel) else None
+    data = resource.model
+    match data:
+        case None:
+            return None
+        case S3Model():
+            return data.s3_uri
+        case SageMakerModel():
+            return data.job_arn
+        case _:
+            return assert_never(data)
 
 
 def given(path: Path, sources: Sequence[str] = (), limits: Sequence[str] = (), links: Links | None = None) -> Given:

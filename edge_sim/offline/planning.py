@@ -11,7 +11,6 @@ from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, Entry, deployment_directory, function_directory, model_directory, plan
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 from edge_sim.offline.content import changed_files
 from edge_sim.offline.given import address
 from edge_sim.offline.packages import Packed, Wanted
@@ -171,10 +170,9 @@ def _marked(unknown: Sequence[Wanted], entry: Entry) -> Entry:
 
 def _uses(group: Group, facts: HostFacts) -> Iterator[Use]:
     for resource in group.resources:
-        if isinstance(resource.data, LocalDevice | LocalVolume):
-            path = resource.data.source_path
-            kind = type(resource.data).__name__
-            reason = f"{kind}: must be there"
+        path = resource.source_path
+        if path is not None:
+            reason = f"{type(resource.data).__name__}: must be there"
             yield Use(
                 path=path, node=facts.paths.get(path), doubt=facts.doubt(path), resource=resource.id, reason=reason
             )

@@ -32,7 +32,7 @@ def group() -> Group:
 
 def test_no_rule_has_anything_against_it() -> None:
     made = group()
-    assert rules.check_resources(made.resources) == []
+    assert rules.create_refusals(made) == []
     assert [f.message for f in rules.check(made) if f.severity != "note"] == []
 
 

@@ -17,7 +17,6 @@ from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass.changes import compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +50,10 @@ def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Se
     planned = {entry.path: entry for entry in entries}
     rows = [_row(path, node, planned) for path, node in walk(root, deployment_directory(facts)).items()]
     for resource in group.resources if group else ():
-        if isinstance(resource.data, LocalDevice | LocalVolume):
-            node = node_at(inside(root, resource.data.source_path, follow_last=False))
-            if node is not None:
-                rows.append(Row(path=resource.data.source_path, node=node, resource=resource.id))
+        source = resource.source_path
+        node = None if source is None else node_at(inside(root, source, follow_last=False))
+        if source is not None and node is not None:
+            rows.append(Row(path=source, node=node, resource=resource.id))
     return sorted(rows, key=lambda row: (row.path.split("/"), row.resource or ""))
 
 

@@ -16,7 +16,6 @@ from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.changes import differ
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import CODE_MODES, Content, Modes, function_directory, model_directory, model_modes
-from edge_sim.greengrass.resources import Model
 
 
 class Fetch(Protocol):
@@ -130,7 +129,7 @@ def _code(group: Group, facts: HostFacts) -> Iterator[Package]:
 def _models(group: Group, facts: HostFacts) -> Iterator[Package]:
     for resource in group.resources:
         artifact = group.artifacts.get(resource.id)
-        if isinstance(resource.data, Model) and artifact is not None:
+        if resource.model and artifact is not None:
             yield Package(
                 owner=f"resource {resource.id}",
                 arn=artifact.arn,

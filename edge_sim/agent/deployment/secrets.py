@@ -55,17 +55,17 @@ def sealed(
     ``document`` is the deployment's; its ``Secrets`` say where each one is fetched. Raises InvalidDefinitionError,
     HttpError, and CryptoError when the board has no key or nothing to encrypt with.
     """
-    resources = [r for r in group.resources if isinstance(r.data, Secret)]
-    if not resources:
+    wanted = [(r, r.secret) for r in group.resources if r.secret]
+    if not wanted:
         return None
     pem = private_key(root, greengrass_root)
     key = os.urandom(libcrypto.KEY_BYTES)
     wrapped = libcrypto.wrap(pem, key)
     found = {}
-    for resource in resources:
+    for resource, named in wanted:
         secret = fetch_secret(_url(document, resource))
-        arn = _checked(resource, secret)
-        found[arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), arn.encode()))
+        _check(resource.id, named, secret)
+        found[named.arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), named.arn.encode()))
     return _file({"version": _VERSION, "key": _text(wrapped), "secrets": found})
 
 
@@ -74,7 +74,7 @@ def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
     if content is not None:
         durable.write(changeover.replace(PATH), content)
         return
-    wanted = {resource.data.arn for resource in group.resources if isinstance(resource.data, Secret)}
+    wanted = {resource.secret.arn for resource in group.resources if resource.secret}
     file = _read(changeover.gg / PATH)
     there = file.get("secrets") if wanted else None
     kept = {arn: text for arn, text in there.items() if arn in wanted} if isinstance(there, Mapping) else {}
@@ -163,18 +163,16 @@ def _url(document: Mapping[str, Any], resource: Resource) -> str:
     return str(entry["Url"])
 
 
-def _checked(resource: Resource, secret: Mapping[str, Any]) -> str:
-    """Return the secret's ARN; what came must be what the resource names, with all its labels."""
-    assert isinstance(resource.data, Secret)  # noqa: S101 - the caller has chosen
+def _check(resource_id: str, named: Secret, secret: Mapping[str, Any]) -> None:
+    """Raise InvalidDefinitionError unless what came is the secret that the resource names, with all its labels."""
     versions = secret.get("Versions")
-    named = secret.get("ARN") == resource.data.arn
-    if not (named and isinstance(versions, list) and all(map(_is_version, versions))):
-        raise InvalidDefinitionError(f"resource {resource.id}: what came is not the secret {resource.data.arn}")
+    same = secret.get("ARN") == named.arn
+    if not (same and isinstance(versions, list) and all(map(_is_version, versions))):
+        raise InvalidDefinitionError(f"resource {resource_id}: what came is not the secret {named.arn}")
     there = {label for version in versions for label in version["VersionStages"]}
-    missing = [label for label in (CURRENT, *resource.data.staging_labels) if label not in there]
+    missing = [label for label in (CURRENT, *named.staging_labels) if label not in there]
     if missing:
-        raise InvalidDefinitionError(f"resource {resource.id}: no version of its secret is labelled {missing[0]}")
-    return resource.data.arn
+        raise InvalidDefinitionError(f"resource {resource_id}: no version of its secret is labelled {missing[0]}")
 
 
 def _is_version(version: object) -> bool:

@@ -17,7 +17,6 @@ from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory
-from edge_sim.greengrass.resources import Model
 
 PATH = "ggc/var/state/edge-sim.json"
 _VERSION = 1
@@ -52,7 +51,7 @@ class State:
         found = {}
         for resource in group.resources:
             artifact = group.artifacts.get(resource.id)
-            if isinstance(resource.data, Model) and artifact is not None:
+            if resource.model and artifact is not None:
                 installed = self.installed.get(model_directory(facts, resource, artifact))
                 found[resource.id] = installed.contents if installed else ()
         return found

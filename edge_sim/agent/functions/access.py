@@ -24,7 +24,7 @@ from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
-from edge_sim.greengrass.resources import TYPE_NAMES, Resource, Secret
+from edge_sim.greengrass.resources import Resource
 
 NOT_STORED = "its value comes with a deployment; nobody has asked a core for it here"
 NOT_ATTACHED = "the core gives a secret out only to functions that it is attached to"
@@ -109,9 +109,9 @@ def secret_rows(
 ) -> list[dict[str, Any]]:
     """Return a row for each secret of the group; ``probed`` says by ARN what came of asking the core for it."""
     attached = {resource.id for resource, _ in group.attached(function)}
-    secrets = [(r, r.data) for r in group.resources if isinstance(r.data, Secret)]
+    secrets = [(r, r.secret) for r in group.resources if r.secret]
     answers = probed or {}
-    return [_secret(function, r, r.id in attached, answers.get(data.arn), stopped) for r, data in secrets]
+    return [_secret(function, r, r.id in attached, answers.get(secret.arn), stopped) for r, secret in secrets]
 
 
 def _secret(
@@ -127,7 +127,7 @@ def _secret(
     return {
         "function": function.id,
         "resource": resource.id,
-        "type": TYPE_NAMES[Secret],
+        "type": resource.data.kind.type_name,
         "path": None,
         "paths": 0,
         "total": 0,

@@ -36,7 +36,6 @@ from edge_sim.errors import AccessError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import FunctionProcess
-from edge_sim.greengrass.resources import Secret
 
 __all__ = ["Asker", "Outcome", "asking", "invoke", "probe"]
 
@@ -94,7 +93,7 @@ class Asker:
 def asking(group: Group, root: Path, facts: HostFacts) -> Iterator[Asker]:
     """Have a core serve the group's secrets as long as the block lasts; without secrets there is none."""
     stored = secrets_file.stored(root, facts.greengrass.root)
-    wanted = tuple(r.data.arn for r in group.resources if isinstance(r.data, Secret) and r.data.arn in stored)
+    wanted = tuple(r.secret.arn for r in group.resources if r.secret and r.secret.arn in stored)
     if not wanted:
         yield Asker()
         return

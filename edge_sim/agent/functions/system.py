@@ -24,7 +24,6 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import system_functions
-from edge_sim.greengrass.resources import Secret
 from edge_sim.greengrass.subscriptions import SHADOW_SERVICE
 
 
@@ -75,7 +74,7 @@ class System:
         if not isinstance(asked, dict) or not isinstance(asked.get("SecretId"), str):
             raise ValueError('the request must be {"SecretId": name or ARN, "VersionStage"?: label}')
         attached = self._group.attached(caller)
-        allowed = [resource.data.arn for resource, _ in attached if isinstance(resource.data, Secret)]
+        allowed = [resource.secret.arn for resource, _ in attached if resource.secret]
         answer: dict[str, Any]
         try:
             answer = secrets.value(self._root, self._gg, allowed, asked["SecretId"], asked.get("VersionStage"))

@@ -17,11 +17,11 @@ from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, S
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.sources import Sources
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.greengrass import groupfile, parse, rules
 from edge_sim.greengrass.functions import Function, FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
-from edge_sim.greengrass.resources import Model, Resource, Secret
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.report import Finding
 
 _KINDS = {
@@ -126,18 +126,24 @@ class Builder:
     def _resolve(
         self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, Any]]
     ) -> Iterator[Problem]:
+        data = resource.data
         try:
-            if isinstance(resource.data, Secret):
-                versions = self._sources.secret_versions(resource)
-                secrets[resource.id] = {"arn": resource.data.arn, "versions": list(versions)}
-            elif isinstance(resource.data, Model):
-                package = self._sources.package(resource)
-                artifacts[resource.id] = Artifact(
-                    arn=f"{base}/mlmodel/{artifact_id(resource.id, package.file.sha256)}",
-                    sha256=package.file.sha256,
-                    size=package.file.size,
-                    file_name=package.file_name,
-                )
+            match data:
+                case LocalDevice() | LocalVolume():
+                    pass
+                case S3Model() | SageMakerModel():
+                    package = self._sources.package(resource, data)
+                    artifacts[resource.id] = Artifact(
+                        arn=f"{base}/mlmodel/{artifact_id(resource.id, package.file.sha256)}",
+                        sha256=package.file.sha256,
+                        size=package.file.size,
+                        file_name=package.file_name,
+                    )
+                case Secret():
+                    versions = self._sources.secret_versions(resource, data)
+                    secrets[resource.id] = {"arn": data.arn, "versions": list(versions)}
+                case _:
+                    assert_never(data)
         except InvalidDefinitionError as error:
             yield Problem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief, hint=error.hint)
 

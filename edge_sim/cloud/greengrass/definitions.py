@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.clock import timestamp
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
-from edge_sim.greengrass import parse
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.rules import check, check_resources
+from edge_sim.greengrass import parse, rules
 from edge_sim.report import Finding
 
 _DETAILED = re.compile(r"(.*) \(ErrorDetails: \[(.*)\]\)", re.DOTALL)
@@ -26,64 +25,48 @@ _DETAILED = re.compile(r"(.*) \(ErrorDetails: \[(.*)\]\)", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One family of definitions. ``path`` is its word in URIs and ARNs, ``member`` its version's list."""
+    """One family of definitions: ``word`` in ``FAMILIES``, ``path`` in URIs and ARNs, ``member`` its version's list."""
 
+    word: str
     path: str
     member: str
     noun: str
     list_noun: str
     invalid: str
-    check: Callable[[Mapping[str, Any]], list[Finding]]
-
-
-def _check_resources(version: Mapping[str, Any]) -> list[Finding]:
-    resources, findings = parse.resource_definition(version)
-    return [*findings, *check_resources(resources)]
-
-
-def _check_functions(version: Mapping[str, Any]) -> list[Finding]:
-    _, functions, findings = parse.function_definition(version)
-    return [*findings, *check(Group(functions=functions), partial=True)]
-
-
-def _check_subscriptions(version: Mapping[str, Any]) -> list[Finding]:
-    table, findings = parse.subscription_definition(version)
-    group = Group(subscriptions=table)
-    return [*findings, *check(group, others={"Subscriptions": version.get("Subscriptions", [])})]
 
 
 RESOURCES = Kind(
+    word="resources",
     path="resources",
     member="Resources",
     noun="resource",
     list_noun="Resource",
     invalid="The resources definition is invalid.",
-    check=_check_resources,
 )
 FUNCTIONS = Kind(
+    word="functions",
     path="functions",
     member="Functions",
     noun="lambda",
     list_noun="Lambda",
     invalid="The functions definition is invalid or corrupted.",
-    check=_check_functions,
 )
 # The last text is by analogy with the others'; AWS's own is not known.
 CORES = Kind(
+    word="core",
     path="cores",
     member="Cores",
     noun="core",
     list_noun="Core",
     invalid="The cores definition is invalid or corrupted.",
-    check=lambda version: parse.core_definition(version)[1],
 )
 SUBSCRIPTIONS = Kind(
+    word="subscriptions",
     path="subscriptions",
     member="Subscriptions",
     noun="subscription",
     list_noun="Subscription",
     invalid="The subscriptions definition is invalid or corrupted.",
-    check=_check_subscriptions,
 )
 
 
@@ -161,7 +144,9 @@ def refuse(kind: Kind, content: Mapping[str, Any]) -> None:
 
     Such answers had no error type, so that clients show the bare status "400" as their code.
     """
-    findings = [f for f in kind.check(content) if f.severity == "error" and f.phase == "create"]
+    group, faults = parse.group({kind.word: content})
+    found = chain(*faults.values(), rules.create_refusals(group, {kind.member: content.get(kind.member, [])}))
+    findings = [f for f in found if f.severity == "error" and f.phase == "create"]
     if findings:
         raise ApiError("400", f"{kind.invalid} (ErrorDetails: [{_details(findings)}])")
 

@@ -12,12 +12,11 @@ the core), one of ``run`` the start of a function. Only errors refuse. docs/rule
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules import (
     attachments,
     board,
@@ -80,10 +79,11 @@ def check(
     return [finding for rule in RULES for finding in rule.findings(case)]
 
 
-def check_resources(given: Sequence[Resource]) -> list[Finding]:
-    """Return what the API refused when a resource definition was created."""
-    case = Case(group=Group(resources=tuple(given)))
-    return [finding for rule in RULES if rule.phase == "create" for finding in rule.findings(case)]
+def create_refusals(group: Group, others: Mapping[str, object] | None = None) -> list[Finding]:
+    """Return what refuses the API calls that create the definitions of ``group``; ``others`` as in ``check``."""
+    case = Case(group=group, partial=True, sections=others or {})
+    refusing = (rule for rule in RULES if rule.phase == "create" and rule.severity == "error")
+    return [finding for rule in refusing for finding in rule.findings(case)]
 
 
 def refusals(group: Group, facts: HostFacts | None = None) -> list[Finding]:

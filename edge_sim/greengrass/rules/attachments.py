@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from edge_sim.facts import below
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Attachment, Case, environment_path, policy_path
 from edge_sim.greengrass.rules.paths import LOCAL
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
@@ -122,9 +122,8 @@ def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
     """Devices and volumes cannot be attached to a No-container function."""
     for a in case.local:
         if not case.contained(a.function):
-            kind = TYPE_NAMES[type(a.resource.data)]
-            values = {"function-arn": a.function.arn, "resource-type": kind}
-            message = f"function {a.function.id} runs without container; {kind} {a.resource.id} needs one"
+            values = {"function-arn": a.function.arn, "resource-type": a.resource.data.kind.type_name}
+            message = f"function {a.function.id} runs without container; {a.resource.label} needs one"
             yield _fault(a, message, values=values)
 
 
@@ -170,9 +169,8 @@ def permission_default(case: Case) -> Iterator[Fault]:
 def group_owner_ignored(case: Case) -> Iterator[Fault]:
     """With AutoAddGroupOwner, the GroupOwner of a device or volume is ignored."""
     for resource in case.group.resources:
-        data = resource.data
-        if isinstance(data, LocalDevice | LocalVolume):
-            setting = data.group_owner
+        if resource.local:
+            setting = resource.local.group_owner
             if setting.auto_add_group_owner and setting.group_owner:
                 message = (
                     f"resource {resource.id}: GroupOwner {setting.group_owner!r} is ignored: AutoAddGroupOwner is on"
@@ -193,12 +191,11 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
     """Two resources at one place of a container: one hides the other."""
     taken: dict[tuple[int, str], Resource] = {}
     for a in case.attachments:
-        data = a.resource.data
-        if not isinstance(data, LocalVolume | Model) or not case.contained(a.function):
+        if a.resource.destination_path is None or not case.contained(a.function):
             continue
-        place = data.destination_path.rstrip("/")
+        place = a.resource.destination_path.rstrip("/")
         before = taken.setdefault((a.number, place), a.resource)
-        alike = isinstance(data, Model) and type(before.data) is type(data)  # model-destination-unique refuses them
+        alike = a.resource.model and before.data.kind == a.resource.data.kind  # model-destination-unique refuses them
         if before.id != a.resource.id and not alike:
             yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before.id} both appear at {place}")
 
@@ -216,14 +213,12 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
 def reserved_destination(case: Case) -> Iterator[Fault]:
     """A destination does not hide what the container itself has: /dev, /lambda, /proc, /runtime, /sys."""
     for resource in case.group.resources:
-        data = resource.data
-        if not isinstance(data, LocalVolume | Model) or below(data.destination_path, "/dev/shm"):
+        destination, source = resource.destination_path, resource.source_path
+        if destination is None or below(destination, "/dev/shm"):
             continue
-        hidden = [top for top in _OWN_MOUNTS if below(data.destination_path, top)]
-        if hidden and not (isinstance(data, LocalVolume) and below(data.source_path, "/proc")):
-            message = (
-                f"resource {resource.id}: destination {data.destination_path} lies in the container's own {hidden[0]}"
-            )
+        hidden = [top for top in _OWN_MOUNTS if below(destination, top)]
+        if hidden and not (source is not None and below(source, "/proc")):
+            message = f"resource {resource.id}: destination {destination} lies in the container's own {hidden[0]}"
             yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
 
 

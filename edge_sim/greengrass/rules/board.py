@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, near_miss
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.connectors import DOCKER, instances
 from edge_sim.greengrass.rules.paths import LOCAL
@@ -52,7 +52,7 @@ def ml_supported(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """OpenWrt distributions have no ML inference; how V1 refused is not known, here the deployment fails."""
     if "ml-inference" in facts.unsupported:
         for resource in case.group.resources:
-            if isinstance(resource.data, Model):
+            if resource.model:
                 message = f"Greengrass does not support ML inference on {facts.operating_system}"
                 yield Fault(path=resource.path, message=f"resource {resource.id}: {message}", resource=resource.id)
 
@@ -131,8 +131,7 @@ def memory(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """Every group that a resource names exists on the board; what V1 did otherwise is not known."""
     for resource, path, name in _group_names(case):
-        local = isinstance(resource.data, LocalDevice | LocalVolume)
-        if (facts.groups.get(name) if local else facts.gid(name)) is not None:
+        if (facts.groups.get(name) if resource.local else facts.gid(name)) is not None:
             continue
         doubt, near = facts.group_doubt(name), near_miss(name, facts.groups)
         meant = f"; did you mean {near}?" if near else ""
@@ -157,7 +156,7 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A model's GroupOwner given as a number is the GID of a group on the board."""
     known = set(facts.groups.values())
     for resource, path, name in _group_names(case):
-        gid = facts.gid(name) if isinstance(resource.data, Model) else None
+        gid = facts.gid(name) if resource.model else None
         if gid is not None and gid not in known:
             unknown = "groups" not in facts.whole
             told = "the profile does not say which group has" if unknown else "no group of this board has"
@@ -190,7 +189,7 @@ def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
 @board_rule("device-type", condition="sourced", timing="inferred", source=LOCAL)
 def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A device resource's source is a character or block device."""
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         node = facts.paths.get(data.source_path)
         if node is not None and node.type not in ("char", "block", "link", "directory"):
             message = f"resource {resource.id}: {data.source_path} is a {node.type}, not a character or block device"
@@ -202,7 +201,7 @@ def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
 )
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """AWS's console tutorial wants a volume's destination to exist on the board as well."""
-    for resource, data in case.volumes():
+    for resource, data in case.of_kind(LocalVolume):
         if facts.presence(data.destination_path) == "absent" and not is_open(data.destination_path):
             message = f"resource {resource.id}: destination {data.destination_path} does not exist on the board"
             yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
@@ -234,22 +233,19 @@ def root_functions(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def _group_names(case: Case) -> Iterator[tuple[Resource, str, str]]:
     """Yield every resource that names a group, with the JSON path and the name."""
     for resource in case.group.resources:
-        data = resource.data
-        name, key = None, "OwnerSetting"
-        if isinstance(data, Model):
-            name = data.owner.group_owner if data.owner else None
-        elif isinstance(data, LocalDevice | LocalVolume) and not data.group_owner.auto_add_group_owner:
-            name, key = data.group_owner.group_owner, "GroupOwnerSetting"
+        local, owner = resource.local, resource.owner
+        name, key = owner.group_owner if owner else None, "OwnerSetting"
+        if local and not local.group_owner.auto_add_group_owner:
+            name, key = local.group_owner.group_owner, "GroupOwnerSetting"
         if name and not is_open(name):
             yield resource, f"{resource.data_path}.{key}.GroupOwner", name
 
 
 def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
     for resource in case.group.resources:
-        if isinstance(resource.data, LocalDevice | LocalVolume):
-            path = resource.data.source_path
-            if facts.presence(path) != "present" and not is_open(path):
-                yield resource, path
+        path = resource.source_path
+        if path is not None and facts.presence(path) != "present" and not is_open(path):
+            yield resource, path
 
 
 RULES: tuple[Rule, ...] = (

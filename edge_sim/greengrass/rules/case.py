@@ -9,17 +9,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import Identity, identity
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource, Secret
+from edge_sim.greengrass.resources import Resource, ResourceData
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
 from edge_sim.versions import LATEST, Version
 
+_Data = TypeVar("_Data", bound=ResourceData)
 EXECUTABLE = re.compile(r"arn:aws[a-z-]*:greengrass:::runtime/function/executable")
 """The Lambda runtime of native executables (lambda-functions.md); as a FunctionArn it is taken, with a warning."""
 
@@ -94,16 +95,16 @@ class Case:
     @cached_property
     def local(self) -> tuple[Attachment, ...]:
         """Devices and volumes that are attached."""
-        return tuple(a for a in self.attachments if isinstance(a.resource.data, LocalDevice | LocalVolume))
+        return tuple(a for a in self.attachments if a.resource.local)
 
     @cached_property
     def models(self) -> tuple[Attachment, ...]:
         """Machine-learning resources that are attached."""
-        return tuple(a for a in self.attachments if isinstance(a.resource.data, Model))
+        return tuple(a for a in self.attachments if a.resource.model)
 
     @cached_property
     def secrets(self) -> tuple[Attachment, ...]:
-        return tuple(a for a in self.attachments if isinstance(a.resource.data, Secret))
+        return tuple(a for a in self.attachments if a.resource.secret)
 
     @cached_property
     def attached_ids(self) -> tuple[frozenset[str], ...]:
@@ -115,11 +116,9 @@ class Case:
         """Whose rights each function has on the board; the error where the board lacks the account."""
         return tuple(self._identity(function) for function in self.group.functions)
 
-    def devices(self) -> Iterator[tuple[Resource, LocalDevice]]:
-        return ((r, r.data) for r in self.group.resources if isinstance(r.data, LocalDevice))
-
-    def volumes(self) -> Iterator[tuple[Resource, LocalVolume]]:
-        return ((r, r.data) for r in self.group.resources if isinstance(r.data, LocalVolume))
+    def of_kind(self, kind: type[_Data]) -> Iterator[tuple[Resource, _Data]]:
+        """Yield the group's resources of one kind, each with its data."""
+        return ((r, r.data) for r in self.group.resources if isinstance(r.data, kind))
 
     def _attachments(self) -> Iterator[Attachment]:
         for number, function in enumerate(self.group.functions):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import Model, OwnerSetting, Resource
+from edge_sim.greengrass.resources import OwnerSetting, Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
@@ -149,8 +149,7 @@ def no_container_permission(case: Case) -> Iterator[Fault]:
 def permission_somewhere(case: Case) -> Iterator[Fault]:
     """The permission comes from the function or from the owner; a No-container function needs the owner's."""
     for a in case.models:
-        owned = isinstance(a.resource.data, Model) and a.resource.data.owner is not None
-        if not owned and not (a.policy.permission and case.contained(a.function)):
+        if not a.resource.owner and not (a.policy.permission and case.contained(a.function)):
             where = "its policy or" if case.contained(a.function) else "(it runs without container)"
             yield Fault(
                 path=a.path,
@@ -174,7 +173,7 @@ def permission_somewhere(case: Case) -> Iterator[Fault]:
 def permission_within_owner(case: Case) -> Iterator[Fault]:
     """A containerised function may ask for at most what the owner's group has."""
     for a in case.models:
-        owner = a.resource.data.owner if isinstance(a.resource.data, Model) else None
+        owner = a.resource.owner
         if a.policy.permission == "rw" and owner and owner.group_permission == "ro":
             yield Fault(
                 path=f"{a.path}.Permission",
@@ -220,10 +219,7 @@ def shared_owner(case: Case) -> Iterator[Fault]:
 
 
 def _owned(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
-    for resource in case.group.resources:
-        owner = resource.data.owner if isinstance(resource.data, Model) else None
-        if owner:
-            yield resource, owner
+    return ((resource, resource.owner) for resource in case.group.resources if resource.owner)
 
 
 def _named(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
+from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Secret
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
@@ -75,10 +75,9 @@ def bucket_policy(case: Case) -> Iterator[Fault]:
 @rule("training-job", condition="sourced", timing="inferred", source="ml-inference.md; botocore greengrass 2017-06-07")
 def training_job(case: Case) -> Iterator[Fault]:
     """A SageMaker model names a training job by its ARN."""
-    for resource in case.group.resources:
-        data = resource.data
-        if isinstance(data, SageMakerModel) and not (_TRAINING_JOB.fullmatch(data.job_arn) or is_open(data.job_arn)):
-            message = f"resource {resource.id}: {data.job_arn!r} is not the ARN of a SageMaker training job"
+    for resource, job in case.of_kind(SageMakerModel):
+        if not (_TRAINING_JOB.fullmatch(job.job_arn) or is_open(job.job_arn)):
+            message = f"resource {resource.id}: {job.job_arn!r} is not the ARN of a SageMaker training job"
             yield _fault(resource, "SageMakerJobArn", message)
 
 
@@ -119,8 +118,8 @@ def nested_destinations(case: Case) -> Iterator[Fault]:
     """Models of one No-container function may not have the same or nested destinations."""
     attached: dict[int, list[tuple[str, Resource]]] = {}
     for a in case.models:
-        if isinstance(a.resource.data, Model) and not case.contained(a.function):
-            attached.setdefault(a.number, []).append((a.resource.data.destination_path.rstrip("/"), a.resource))
+        if not case.contained(a.function):
+            attached.setdefault(a.number, []).append(((a.resource.destination_path or "").rstrip("/"), a.resource))
     for number, places in attached.items():
         function = case.group.functions[number]
         for (outer, above), (inner, resource) in _nested(places):
@@ -179,8 +178,8 @@ def secret_policy(case: Case) -> Iterator[Fault]:
 )
 def secret_current(case: Case) -> Iterator[Fault]:
     """AWSCURRENT is always fetched; it need not be among the additional labels."""
-    for resource in case.group.resources:
-        if isinstance(resource.data, Secret) and "AWSCURRENT" in resource.data.staging_labels:
+    for resource, secret in case.of_kind(Secret):
+        if "AWSCURRENT" in secret.staging_labels:
             message = f"resource {resource.id}: AWSCURRENT is fetched anyway"
             yield _fault(resource, "AdditionalStagingLabelsToDownload", message)
 
@@ -192,9 +191,9 @@ def _same_destination(case: Case) -> Iterator[tuple[Resource, Resource, Function
         users.setdefault(a.resource.id, set()).add(a.number)
     first: dict[tuple[str, str], list[Resource]] = {}
     for resource in case.group.resources:
-        if isinstance(resource.data, Model):
+        if resource.model:
             own = users.get(resource.id, set())
-            same = first.setdefault((type(resource.data).__name__, resource.data.destination_path), [])
+            same = first.setdefault((resource.data.kind.type_name, resource.model.destination_path), [])
             shared = next((before for before in same if own & users.get(before.id, set())), None)
             if shared is not None:
                 yield shared, resource, case.group.functions[min(own & users[shared.id])]
@@ -204,9 +203,9 @@ def _same_destination(case: Case) -> Iterator[tuple[Resource, Resource, Function
 
 
 def _doubled(before: Resource, resource: Resource, more: str) -> Fault:
-    destination = resource.data.destination_path if isinstance(resource.data, Model) else ""
     message = (
-        f"resource {resource.id}: destination {destination} belongs to model {before.id} of the same kind already{more}"
+        f"resource {resource.id}: destination {resource.destination_path} belongs to model {before.id} of the same "
+        f"kind already{more}"
     )
     return _fault(resource, "DestinationPath", message)
 
@@ -224,15 +223,15 @@ def _nested(places: list[tuple[str, Resource]]) -> Iterator[tuple[tuple[str, Res
 
 def _s3(case: Case) -> Iterator[tuple[Resource, str, str, str]]:
     """Yield each S3 model with URI, bucket and key, both empty where it is no S3 object; open ones are passed over."""
-    for resource in case.group.resources:
-        if isinstance(resource.data, S3Model) and not is_open(resource.data.s3_uri):
-            match = _OBJECT.fullmatch(resource.data.s3_uri)
+    for resource, model in case.of_kind(S3Model):
+        if not is_open(model.s3_uri):
+            match = _OBJECT.fullmatch(model.s3_uri)
             bucket = next(filter(None, match.groups()[:3]), "") if match else ""
-            yield resource, resource.data.s3_uri, bucket, match["key"] if match else ""
+            yield resource, model.s3_uri, bucket, match["key"] if match else ""
 
 
 def _secrets(case: Case) -> Iterator[tuple[Resource, str]]:
-    return ((r, r.data.arn) for r in case.group.resources if isinstance(r.data, Secret))
+    return ((resource, secret.arn) for resource, secret in case.of_kind(Secret))
 
 
 def _fault(resource: Resource, key: str, message: str) -> Fault:

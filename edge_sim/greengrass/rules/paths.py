@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.plan import work_directory
 from edge_sim.greengrass.process import effective_permission
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
@@ -67,10 +67,10 @@ def too_long(case: Case) -> Iterator[Fault]:
                 message = f"resource {resource.id}: {key} is longer than a kernel takes: {most}"
                 yield _fault(resource, key, message)
     for attached in case.models:
-        data = attached.resource.data
-        if isinstance(data, Model) and not case.contained(attached.function):
-            whole = f"{work_directory(_CORE, attached.function)}/{data.destination_path.lstrip('/')}"
-            if _bytes(data.destination_path) <= _PATH_MAX < _bytes(whole):
+        destination = attached.resource.destination_path or ""
+        if not case.contained(attached.function):
+            whole = f"{work_directory(_CORE, attached.function)}/{destination.lstrip('/')}"
+            if _bytes(destination) <= _PATH_MAX < _bytes(whole):
                 message = (
                     f"function {attached.function.id}, resource {attached.resource.id}: the path below its prefix has "
                     f"more than {_PATH_MAX} bytes"
@@ -91,7 +91,7 @@ def too_long(case: Case) -> Iterator[Fault]:
 )
 def device_outside_dev(case: Case) -> Iterator[Fault]:
     """A device's source lies under /dev; the service compared only the prefix."""
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         if not _known(data.source_path, "/dev").startswith("/dev"):
             message = f"resource {resource.id}: device path {data.source_path} is not under /dev"
             yield _fault(resource, "SourcePath", message, path=data.source_path)
@@ -106,7 +106,7 @@ def device_outside_dev(case: Case) -> Iterator[Fault]:
 )
 def device_path(case: Case) -> Iterator[Fault]:
     """A device's source is a path below /dev: neither /dev itself nor one that only begins alike."""
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         if data.source_path.startswith("/dev") and not data.source_path.startswith("/dev/"):
             message = f"resource {resource.id}: {data.source_path} is no path below /dev"
             yield _fault(resource, "SourcePath", message)
@@ -122,7 +122,7 @@ def device_path(case: Case) -> Iterator[Fault]:
 )
 def device_directories(case: Case) -> Iterator[Fault]:
     """A device's source is no directory, by the developer guide's rule; its own example /dev/bus/usb is one."""
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         node = case.facts.paths.get(data.source_path) if case.facts else None
         if data.source_path == _USB or (node is not None and node.type == "directory"):
             yield _fault(resource, "SourcePath", f"resource {resource.id}: {data.source_path} is a directory")
@@ -137,7 +137,7 @@ def device_directories(case: Case) -> Iterator[Fault]:
 def duplicate_devices(case: Case) -> Iterator[Fault]:
     """Two device resources may not name the same path."""
     first: dict[str, Resource] = {}
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         before = first.setdefault(data.source_path, resource)
         if before is not resource:
             message = f"resource {resource.id}: device path {data.source_path} belongs to resource {before.id} already"
@@ -153,7 +153,7 @@ def duplicate_devices(case: Case) -> Iterator[Fault]:
 )
 def shm_device(case: Case) -> Iterator[Fault]:
     """/dev/shm is a volume, never a device."""
-    for resource, data in case.devices():
+    for resource, data in case.of_kind(LocalDevice):
         if below(data.source_path, "/dev/shm"):
             message = f"resource {resource.id}: {data.source_path} is not a device resource, make it a volume"
             yield _fault(resource, "SourcePath", message)
@@ -208,7 +208,7 @@ def volume_under_var(case: Case) -> Iterator[Fault]:
 def volume_destinations(case: Case) -> Iterator[Fault]:
     """One volume source may not have two destinations; identical pairs are allowed."""
     first: dict[str, tuple[Resource, str]] = {}
-    for resource, data in case.volumes():
+    for resource, data in case.of_kind(LocalVolume):
         before, destination = first.setdefault(data.source_path, (resource, data.destination_path))
         if destination != data.destination_path:
             message = (
@@ -221,7 +221,7 @@ def volume_destinations(case: Case) -> Iterator[Fault]:
 @rule("proc-destination", condition="sourced", timing="inferred", source=LOCAL, hint="Use a path such as /host-proc.")
 def proc_destination(case: Case) -> Iterator[Fault]:
     """A volume from /proc needs a destination outside /proc."""
-    for resource, data in case.volumes():
+    for resource, data in case.of_kind(LocalVolume):
         if below(data.source_path, "/proc") and below(data.destination_path, "/proc"):
             message = f"resource {resource.id}: a volume from /proc needs a destination outside /proc"
             yield _fault(resource, "DestinationPath", message)
@@ -259,11 +259,9 @@ def _bytes(path: str) -> int:
 
 
 def _paths(resource: Resource) -> Iterator[tuple[str, str]]:
-    data = resource.data
-    if isinstance(data, LocalDevice | LocalVolume):
-        yield "SourcePath", data.source_path
-    if isinstance(data, LocalVolume | Model):
-        yield "DestinationPath", data.destination_path
+    for key, path in (("SourcePath", resource.source_path), ("DestinationPath", resource.destination_path)):
+        if path is not None:
+            yield key, path
 
 
 def _fault(resource: Resource, key: str, message: str, **values: str) -> Fault:
@@ -271,7 +269,7 @@ def _fault(resource: Resource, key: str, message: str, **values: str) -> Fault:
 
 
 def _sources_below(case: Case, top: str, *, except_below: str | None = None) -> Iterator[Fault]:
-    for resource, data in case.volumes():
+    for resource, data in case.of_kind(LocalVolume):
         path = data.source_path
         if below(path, top) and not (except_below and below(path, except_below)):
             message = f"resource {resource.id}: a volume may not have its source in {top}, as {path} is"
@@ -280,10 +278,10 @@ def _sources_below(case: Case, top: str, *, except_below: str | None = None) -> 
 
 def _attached_wrongly(case: Case, top: str, wrong: str, message: str) -> Iterator[Fault]:
     for attached in case.local:
-        data = attached.resource.data
+        volume = attached.resource.volume
         if (
-            isinstance(data, LocalVolume)
-            and below(data.source_path, top)
+            volume
+            and below(volume.source_path, top)
             and effective_permission(attached.resource, attached.policy) == wrong
         ):
             yield Fault(
@@ -291,7 +289,7 @@ def _attached_wrongly(case: Case, top: str, wrong: str, message: str) -> Iterato
                 message=f"function {attached.function.id}, resource {attached.resource.id}: {message}",
                 resource=attached.resource.id,
                 function=attached.function.id,
-                values={"path": data.source_path},
+                values={"path": volume.source_path},
             )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from edge_sim.greengrass.model import is_open, text
-from edge_sim.greengrass.resources import Model, Resource
+from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
@@ -88,7 +88,7 @@ def unused(case: Case) -> Iterator[Fault]:
     used = frozenset().union(*case.attached_ids, _of_connectors(case))
     for resource in case.group.resources if case.group.functions else ():
         if resource.id not in used:
-            what = "is fetched, but " if isinstance(resource.data, Model) else ""
+            what = "is fetched, but " if resource.model else ""
             message = f"resource {resource.id} {what}is attached to no function"
             yield Fault(path=resource.path, message=message, resource=resource.id)
 

@@ -11,7 +11,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import Access, computed
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, containers_own, effective_permission
-from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Model, Resource
+from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
@@ -34,7 +34,7 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     answers: dict[tuple[Identity, Mount], Access] = {}
     for a in case.local:
         who = case.identities[a.number]
-        if not isinstance(who, Identity) or not case.contained(a.function) or _data(a).source_path not in facts.paths:
+        if not isinstance(who, Identity) or not case.contained(a.function) or a.resource.source_path not in facts.paths:
             continue
         mount = _mount(a)
         if (who, mount) not in answers:
@@ -90,11 +90,7 @@ def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
 
 def _reached(case: Case, facts: HostFacts, *, by_local_resource: bool) -> Iterator[tuple[Function, Resource, int]]:
     """Yield each function with the models that it reaches by a group alone, and the GID."""
-    owners = [
-        (r, r.data.owner, facts.gid(r.data.owner.group_owner or ""))
-        for r in case.group.resources
-        if isinstance(r.data, Model) and r.data.owner
-    ]
+    owners = [(r, r.owner, facts.gid(r.owner.group_owner or "")) for r in case.group.resources if r.owner]
     for number, function in enumerate(case.group.functions):
         attached = case.attached_ids[number]
         uid, gids, lent = _ids(case, number, {gid for resource, _, gid in owners if resource.id in attached})
@@ -130,19 +126,13 @@ def _ids(case: Case, number: int, of_models: set[int | None]) -> tuple[int | Non
     return case.asked_uid(function), {case.asked_gid(function)}, set()
 
 
-def _data(a: Attachment) -> LocalDevice | LocalVolume:
-    data = a.resource.data
-    assert isinstance(data, LocalDevice | LocalVolume)  # noqa: S101 - Case.local holds no others
-    return data
-
-
 def _mount(a: Attachment) -> Mount:
-    data = _data(a)
-    destination = data.destination_path if isinstance(data, LocalVolume) else data.source_path
+    """Return how a device or volume is mounted."""
+    source, destination = a.resource.source_path or "", a.resource.container_path or ""
     if containers_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
         destination = "/attached"
     read_only = effective_permission(a.resource, a.policy) == "ro"
-    return Mount(source=data.source_path, destination=destination, read_only=read_only)
+    return Mount(source=source, destination=destination, read_only=read_only)
 
 
 def _process(a: Attachment, who: Identity, mount: Mount) -> FunctionProcess:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from edge_sim.greengrass.connectors import connector_arn
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.resources import IDENTIFIER
@@ -18,9 +19,8 @@ from edge_sim.greengrass.subscriptions import MAX_SLASHES, MAX_TOPIC_BYTES, is_f
 
 _QUOTAS = "AWS General Reference, Greengrass V1 quotas"
 _MODEL = "botocore greengrass 2017-06-07"
-_KINDS = {"Cores": "core", "Devices": "device", "Loggers": "logger", "Subscriptions": "subscription"} | {
-    "Connectors": "connector"
-}
+_FAMILIES = {family.member: family for word, family in FAMILIES.items() if word not in ("resources", "functions")}
+"""The families whose items have no rules about their Id of their own."""
 _THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/[^\0- ]+")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:cert/[^\0- ]+")
 _PARTY = re.compile(
@@ -39,22 +39,24 @@ _MOTO = f"moto greengrass models (copied from the service); connectors: {_MODEL}
 @rule("entry-identifier", condition="sourced", timing="ours", source=_MODEL)
 def identifiers(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector has 1 to 128 of [a-zA-Z0-9:_-]."""
-    for member, kind in _KINDS.items():
+    for member, family in _FAMILIES.items():
         for path, entry in entries(case, member):
             id_ = text(entry.get("Id"))
             if id_ is not None and not IDENTIFIER.fullmatch(id_) and not is_open(id_):
-                yield Fault(path=f"{path}.Id", message=f"{kind} {id_!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]")
+                yield Fault(
+                    path=f"{path}.Id", message=f"{family.noun} {id_!r}: its Id must be 1 to 128 of [a-zA-Z0-9:_-]"
+                )
 
 
 @rule("entry-id-unique", condition="sourced", timing="ours", source=_MODEL)
 def unique_ids(case: Case) -> Iterator[Fault]:
     """The Id of a core, device, subscription, logger or connector is unique in its version."""
-    for member, kind in _KINDS.items():
+    for member, family in _FAMILIES.items():
         first: dict[str, str] = {}
         for path, entry in entries(case, member):
             id_ = text(entry.get("Id"))
             if id_ is not None and (before := first.setdefault(id_, path)) != path:
-                yield Fault(path=f"{path}.Id", message=f"{kind} Id {id_!r} is used before, at {before}")
+                yield Fault(path=f"{path}.Id", message=f"{family.noun} Id {id_!r} is used before, at {before}")
 
 
 @rule(
@@ -66,12 +68,12 @@ def unique_ids(case: Case) -> Iterator[Fault]:
 def things(case: Case) -> Iterator[Fault]:
     """A core or device names its thing and its certificate by their ARNs."""
     forms = {"ThingArn": (_THING, "a thing"), "CertificateArn": (_CERTIFICATE, "a certificate of AWS IoT")}
-    for member in ("Cores", "Devices"):
-        for path, entry in entries(case, member):
+    for member, family in _FAMILIES.items():
+        for path, entry in entries(case, member) if "ThingArn" in family.required else ():
             for key, (form, what) in forms.items():
                 arn = text(entry.get(key))
                 if arn is not None and not form.fullmatch(arn) and not is_open(arn):
-                    message = f"{_KINDS[member]} {entry.get('Id')}: {arn!r} is not the ARN of {what}"
+                    message = f"{family.noun} {entry.get('Id')}: {arn!r} is not the ARN of {what}"
                     yield Fault(path=f"{path}.{key}", message=message)
 
 

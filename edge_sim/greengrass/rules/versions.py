@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.resources import TYPE_NAMES, LocalDevice, LocalVolume, Model, Resource, Secret
+from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Check, Fault, Rule, rule
 from edge_sim.greengrass.rules.sections import entries
@@ -43,32 +43,32 @@ def _floor(id_: str, *, until: str, source: str = "what-is-gg.md") -> Callable[[
 @_floor("local-resources-version", until="1.2")
 def local_resources(case: Case) -> Iterator[Fault]:
     """Devices and volumes need GGC 1.3."""
-    yield from _resources(case, lambda r: isinstance(r.data, LocalDevice | LocalVolume), "1.3")
+    yield from _resources(case, lambda r: r.local is not None, "1.3")
 
 
 @_floor("ml-version", until="1.5", source="ml-inference.md")
 def models(case: Case) -> Iterator[Fault]:
     """Machine-learning resources need GGC 1.6."""
-    yield from _resources(case, lambda r: isinstance(r.data, Model), "1.6")
+    yield from _resources(case, lambda r: r.model is not None, "1.6")
 
 
 @_floor("proc-version", until="1.5", source="access-local-resources.md")
 def proc_volumes(case: Case) -> Iterator[Fault]:
     """A volume from /proc needs GGC 1.6."""
-    yield from _resources(case, lambda r: isinstance(r.data, LocalVolume) and below(r.data.source_path, "/proc"), "1.6")
+    yield from _resources(case, lambda r: r.volume is not None and below(r.volume.source_path, "/proc"), "1.6")
 
 
 @_floor("secrets-version", until="1.6", source="secrets.md")
 def secrets(case: Case) -> Iterator[Fault]:
     """Secret resources need GGC 1.7."""
-    yield from _resources(case, lambda r: isinstance(r.data, Secret), "1.7")
+    yield from _resources(case, lambda r: r.secret is not None, "1.7")
 
 
 @_floor("owner-setting-version", until="1.9", source="access-ml-resources.md")
 def owner_setting(case: Case) -> Iterator[Fault]:
     """OwnerSetting needs GGC 1.10."""
     for resource in case.group.resources:
-        if isinstance(resource.data, Model) and resource.data.owner:
+        if resource.owner:
             path = f"{resource.data_path}.OwnerSetting"
             message = f"resource {resource.id}: OwnerSetting needs GGC 1.10, this is {_text(case)}"
             yield Fault(path=path, message=message, resource=resource.id)
@@ -170,7 +170,7 @@ def models_without_container(case: Case) -> Iterator[Fault]:
     """Machine-learning resources of functions without container need GGC 1.10."""
     for a in case.models:
         if not case.contained(a.function):
-            kind = TYPE_NAMES[type(a.resource.data)]
+            kind = a.resource.data.kind.type_name
             yield Fault(
                 path=a.path,
                 message=f"function {a.function.id}: model {a.resource.id} without container needs GGC 1.10, this is "

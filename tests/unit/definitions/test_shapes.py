@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
 
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import canonical
-from edge_sim.greengrass.model import FLAG, SECTIONS, TEXT, TEXT_MAP, WHOLE, text, truth, whole_number
-
-_SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
+from edge_sim.greengrass.model import text, truth, whole_number
 
 
 def resource(member: str) -> str:
@@ -21,31 +18,6 @@ def resource(member: str) -> str:
 
 def function(member: str) -> str:
     return f'{{"Functions": [{{"FunctionConfiguration": {{{member}}}}}]}}'
-
-
-def shape_of(shape: Any) -> Any:
-    if shape.type_name == "structure":
-        return {name: shape_of(member) for name, member in shape.members.items()}
-    if shape.type_name == "list":
-        return [shape_of(shape.member)]
-    return frozenset(shape.enum) if getattr(shape, "enum", None) else _SCALARS[shape.type_name]
-
-
-def ours(shape: Any) -> Any:
-    if isinstance(shape, dict):
-        return {name: ours(member) for name, member in shape.items()}
-    if isinstance(shape, list):
-        return [ours(shape[0])]
-    return frozenset(shape) if isinstance(shape, tuple) else shape
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_shapes_are_botocore_s(name: str) -> None:
-    model = botocore.session.get_session().get_service_model("greengrass")
-    section = SECTIONS[name]
-    assert ours(section.shape) == shape_of(model.shape_for(f"{section.kind}DefinitionVersion"))
-    assert section.member in section.shape
-    assert set(section.required) == set(model.shape_for(section.kind).required_members)
 
 
 @pytest.mark.parametrize(

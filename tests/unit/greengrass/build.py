@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from edge_sim.facts import HostFacts, Node, User
@@ -91,24 +92,22 @@ def group(
     resources: list[dict[str, Any]], functions: list[dict[str, Any]], default: dict[str, Any] | None = None
 ) -> Group:
     """Parse API JSON; anything the parser cannot read fails the test."""
-    parsed, faults = parse.resource_definition({"Resources": resources})
-    config, made, more = parse.function_definition({"DefaultConfig": default or {}, "Functions": functions})
-    assert not [*faults, *more]
+    version = {"DefaultConfig": default or {}, "Functions": functions}
+    parsed, faults = parse.group({"resources": {"Resources": resources}, "functions": version})
+    assert not any(faults.values())
     base = "arn:aws:greengrass:eu-west-1:123456789012:/greengrass/groups/g/deployments/d/artifacts"
-    return Group(
+    return replace(
+        parsed,
         arn="arn:aws:greengrass:eu-west-1:123456789012:/greengrass/groups/g/versions/v",
-        resources=parsed,
-        functions=made,
-        default_config=config,
         artifacts={
             r.id: Artifact(arn=f"{base}/mlmodel/uuid-{r.id}", sha256="0" * 64, size=1, file_name="m.tar.gz")
-            for r in parsed
-            if "Model" in type(r.data).__name__
+            for r in parsed.resources
+            if r.model
         },
         code={
             f.id: FunctionCode(
                 artifact_arn=f"{base}/lambda/uuid-{f.id}", handler="a.b", runtime="python3.7", sha256="1" * 64, size=2
             )
-            for f in made
+            for f in parsed.functions
         },
     )

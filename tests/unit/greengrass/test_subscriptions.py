@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from edge_sim.greengrass import groupfile, parse
-from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.subscriptions import Subscription, matches, targets, topic_problem
 
 
@@ -51,9 +50,13 @@ def test_topics_that_nobody_can_publish_on(topic: str) -> None:
 
 def test_the_table_survives_group_json() -> None:
     api = {"Subscriptions": [{"Id": "s", "Source": "cloud", "Subject": "a/#", "Target": "arn:aws:lambda:x"}]}
-    table, faults = parse.subscription_definition(api)
-    assert not faults
-    document = groupfile.encode(Group(subscriptions=table), region="eu-west-1")
-    assert groupfile.decode(document).subscriptions == table
-    _, faults = parse.subscription_definition({"Subscriptions": [{"Id": "s", "Source": "cloud"}]})
-    assert [fault.path for fault in faults] == ["$.Subscriptions[0].Subject", "$.Subscriptions[0].Target"]
+    made, faults = parse.group({"subscriptions": api})
+    assert not any(faults.values())
+    document = groupfile.encode(made, region="eu-west-1")
+    assert groupfile.decode(document).subscriptions == made.subscriptions
+    _, faults = parse.group({"subscriptions": {"Subscriptions": [{"Id": "s", "Source": "cloud"}]}})
+    paths = [fault.path for fault in faults["subscriptions"]]
+    assert paths == [
+        "$.Subscriptions[0].Subject",
+        "$.Subscriptions[0].Target",
+    ]

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.greengrass import rules
+from edge_sim.greengrass import parse, rules
 from edge_sim.greengrass.connectors import CONNECTORS, connector_arn
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.parse import function_definition
 from edge_sim.report import Finding
 from edge_sim.versions import parse_version
 
@@ -21,8 +19,7 @@ def connector(name: str, version: int, **parameters: str) -> dict[str, Any]:
 
 def judged(*connectors: dict[str, Any], mode: str | None = None, ggc: str = "1.11") -> dict[str, Finding]:
     execution = {"IsolationMode": mode} if mode else {}
-    default, functions, _ = function_definition({"DefaultConfig": {"Execution": execution}, "Functions": []})
-    group = Group(default_config=default, functions=functions)
+    group, _ = parse.group({"functions": {"DefaultConfig": {"Execution": execution}, "Functions": []}})
     findings = rules.check(group, version=parse_version(ggc), others={"Connectors": list(connectors)})
     return {finding.id: finding for finding in findings if finding.id.startswith("connector-")}
 
@@ -30,8 +27,8 @@ def judged(*connectors: dict[str, Any], mode: str | None = None, ggc: str = "1.1
 def system(name: str, ggc: str = "1.11", **configuration: Any) -> set[str]:
     arn = f"arn:aws:lambda:::function:{name}:1"
     entry = {"Id": "f", "FunctionArn": arn, "FunctionConfiguration": configuration}
-    default, functions, _ = function_definition({"Functions": [entry]})
-    findings = rules.check(Group(default_config=default, functions=functions), version=parse_version(ggc))
+    group, _ = parse.group({"functions": {"Functions": [entry]}})
+    findings = rules.check(group, version=parse_version(ggc))
     return {finding.id for finding in findings} - {"core-missing"}
 
 
@@ -103,8 +100,7 @@ def test_the_memory_size_of_a_system_function_is_disputed_and_no_error(mode: str
             "DefaultConfig": {"Execution": {"IsolationMode": mode}},
             "Functions": [{**entry, "FunctionConfiguration": configuration}],
         }
-        default, functions, _ = function_definition(version)
-        findings = rules.check(Group(default_config=default, functions=functions))
+        findings = rules.check(parse.group({"functions": version})[0])
         expected = {"system-memory-size-disputed"} if bool(size) == (mode == "NoContainer") else set()
         assert {f.id for f in findings} - {"core-missing"} == expected
         assert all(f.severity == "note" for f in findings)

@@ -390,7 +390,7 @@ def test_all_faults_come_in_one_go() -> None:
 
 
 def test_only_a_create_rule_refuses_the_api_call() -> None:
-    found = rules.check_resources(group([volume(source="/sys/x"), volume("v", to="relative")], []).resources)
+    found = rules.create_refusals(group([volume(source="/sys/x"), volume("v", to="relative")], []))
     assert ids(found) == ["volume-under-sys"]
 
 

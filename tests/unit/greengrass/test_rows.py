@@ -1,0 +1,105 @@
+"""The rows that families and kinds are made of, against botocore's model; who asks for a kind; no rule stands alone."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import edge_sim
+from edge_sim.cloud.protocol import load_model
+from edge_sim.greengrass import resources, rules
+from edge_sim.greengrass.families import FAMILIES
+from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE
+from edge_sim.greengrass.objectreader import ObjectReader
+from edge_sim.greengrass.resources import KINDS, ResourceData
+from edge_sim.greengrass.rules.rule import Rule
+
+PACKAGE = Path(edge_sim.__file__).parent
+MODEL = load_model("greengrass")
+_SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
+_VALUES: dict[Any, object] = {TEXT: "/dev/x", FLAG: True, ("ro", "rw"): "ro"}
+
+
+def shape_of(shape: Any) -> Any:
+    """Return botocore's shape as ours says it."""
+    if shape.type_name == "structure":
+        return {name: shape_of(member) for name, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [shape_of(shape.member)]
+    return frozenset(shape.enum) if getattr(shape, "enum", None) else _SCALARS[shape.type_name]
+
+
+def ours(shape: Any) -> Any:
+    if isinstance(shape, dict):
+        return {name: ours(member) for name, member in shape.items()}
+    if isinstance(shape, list):
+        return [ours(shape[0])]
+    return frozenset(shape) if isinstance(shape, tuple) else shape
+
+
+def filled(shape: Any) -> Any:
+    """Return a value with every member of a shape."""
+    if isinstance(shape, dict):
+        return {name: filled(member) for name, member in shape.items()}
+    return [filled(shape[0])] if isinstance(shape, list) else _VALUES[shape]
+
+
+def test_the_families_are_the_api_s() -> None:
+    suffix = "DefinitionVersion"
+    created = {name for name in MODEL.operation_names if name.startswith("Create") and name.endswith(suffix)}
+    assert {f"Create{family.kind}{suffix}" for family in FAMILIES.values()} == created
+
+
+@pytest.mark.parametrize("word", FAMILIES)
+def test_a_family_s_row_is_botocore_s(word: str) -> None:
+    family = FAMILIES[word]
+    assert ours(family.shape) == shape_of(MODEL.shape_for(f"{family.kind}DefinitionVersion"))
+    assert family.member in family.shape
+    assert set(family.required) == set(MODEL.shape_for(family.kind).required_members)
+
+
+def test_the_kinds_are_the_api_s() -> None:
+    assert set(KINDS) == set(MODEL.shape_for("ResourceDataContainer").members)
+    for name in ("type_name", "file_type"):
+        assert len({getattr(data.kind, name) for data in KINDS.values()}) == len(KINDS)
+
+
+@pytest.mark.parametrize("key", KINDS)
+def test_a_kind_s_row_is_botocore_s_and_its_class_loses_no_member(key: str) -> None:
+    data = KINDS[key]
+    assert ours(data.kind.shape) == shape_of(MODEL.shape_for(key))
+    reader = ObjectReader(filled(data.kind.shape), "$")
+    read = data.read(reader)
+    assert reader.findings == []
+    assert read.members() == reader.value
+    assert data.read(ObjectReader(read.members(), "$")) == read
+
+
+def asked_for_a_kind() -> Iterator[str]:
+    """Yield each file that asks with ``isinstance`` what kind a resource is of, once for each question."""
+    names = {data.__name__ for data in get_args(ResourceData)} | {"Local", "Model", "ResourceData"}
+    assert all(hasattr(resources, name) for name in names)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+                told = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
+                if told & names or (told == {"kind"} and "r.data" in ast.unparse(node.args[0])):
+                    yield str(path.relative_to(PACKAGE))
+
+
+def test_few_files_ask_what_kind_a_resource_is_of() -> None:
+    assert sorted(set(asked_for_a_kind())) == ["greengrass/resources.py", "greengrass/rules/case.py"]
+
+
+def test_every_rule_runs() -> None:
+    """A rule that stands in no table is never asked."""
+    modules = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]
+    written = {value.id for module in modules for value in vars(module).values() if isinstance(value, Rule)}
+    assert written <= {rule.id for rule in rules.RULES}
+    assert len({rule.id for rule in rules.RULES}) == len(rules.RULES)
