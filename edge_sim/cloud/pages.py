@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 
+_MARK = "after-"
+"""Keeps a decoded token from being JSON: botocore would take that for a token of its paginators' own."""
+
 
 def token(position: int | None) -> str | None:
     """Return the token that stands for a position; None when there is no next page."""
-    return None if position is None else base64.urlsafe_b64encode(str(position).encode()).decode()
+    return None if position is None else base64.urlsafe_b64encode(f"{_MARK}{position}".encode()).decode()
 
 
 def position(token: str | None) -> int:
@@ -19,6 +22,7 @@ def position(token: str | None) -> int:
         text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, UnicodeError) as error:
         raise ValueError("the token is not one of this cloud's") from error
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    number = text.removeprefix(_MARK)
+    if number == text or not (number.isdigit() and len(number) <= 18):
         raise ValueError("the token is not one of this cloud's")
-    return int(text)
+    return int(number)

@@ -19,7 +19,6 @@ from edge_sim.cloud.greengrass.building import Builder
 from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.deployments import Deployments, SignUrl
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
-from edge_sim.cloud.greengrass.groups import Groups
 from edge_sim.cloud.greengrass.updates import Updates, build_digest
 from edge_sim.cloud.jobs.api import iot_handlers, jobs_data_handlers
 from edge_sim.cloud.jobs.device import DevicePlane
@@ -81,11 +80,10 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
     updates = Updates(store, artifacts, namespace, jobs.create_job)
     functions = FunctionCodes(store, artifacts)
     definitions = Definitions(store, namespace)
-    groups = Groups(store, namespace, definitions)
     deployments = Deployments(
         store,
         namespace,
-        groups,
+        definitions,
         Builder(definitions, sources, functions, namespace),
         sign_url=sign_url,
         announce=lambda thing, deployment: bridge.announce(thing, deployment),
@@ -95,7 +93,7 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
     device.start()
     stack.callback(device.stop)
     stack.callback(deployments.close)
-    greengrass = GreengrassApi(store, definitions=definitions, groups=groups, deployments=deployments, updates=updates)
+    greengrass = GreengrassApi(store, definitions=definitions, deployments=deployments, updates=updates)
     app = App(
         {"greengrass": greengrass.service(), **_iot(settings, jobs)},
         downloads=Downloads(artifacts, signer, deployments),

@@ -44,6 +44,28 @@ _LOGGER = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Texts:
+    """What AWS's messages call a definition, each as the one operation or the other says it.
+
+    ``title``: of Get, and of an unknown version. ``parent``: of the creation of a version. ``other``: of all others.
+    ``reference``: of a group that names one. ``invalid`` begins a refused creation. ``nameless``: code and text of an
+    update without a name. Sources: moto, which copied them from the service; those of connectors and loggers, and the
+    begin of a refusal of cores and devices, are by analogy.
+    """
+
+    title: str
+    other: str
+    parent: str
+    reference: str = ""
+    invalid: str
+    nameless: tuple[str, str] = (
+        "InvalidContainerDefinitionException",
+        "Input does not contain any attributes to be updated",
+    )
+    version_code: str = "VersionNotFoundException"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """One family: ``kind`` is the API's word for it, ``member`` the list its versions hold, ``shape`` their members.
 
@@ -52,6 +74,7 @@ class Family:
 
     kind: str
     member: str
+    texts: Texts
     shape: Mapping[str, Shape]
     required: tuple[str, ...]
 
@@ -65,42 +88,93 @@ FAMILIES: Mapping[str, Family] = {
     "core": Family(
         kind="Core",
         member="Cores",
+        texts=Texts(
+            title="Core List Definition",
+            other="cores definition",
+            parent="cores definition",
+            reference="Cores",
+            invalid="The cores definition is invalid or corrupted.",
+        ),
         shape={"Cores": [_THING]},
         required=("Id", "ThingArn", "CertificateArn"),
     ),
     "resources": Family(
         kind="Resource",
         member="Resources",
+        texts=Texts(
+            title="Resource List Definition",
+            other="resources definition",
+            parent="resource definition",
+            reference="Resource",
+            invalid="The resources definition is invalid.",
+            nameless=("InvalidInputException", "Invalid resource name."),
+        ),
         shape={"Resources": [_RESOURCE]},
         required=("Id", "Name", "ResourceDataContainer"),
     ),
     "functions": Family(
         kind="Function",
         member="Functions",
+        texts=Texts(
+            title="Lambda List Definition",
+            other="lambdas definition",
+            parent="lambdas",
+            reference="Lambda",
+            invalid="The functions definition is invalid or corrupted.",
+            version_code="IdNotFoundException",
+        ),
         shape={"DefaultConfig": {"Execution": _EXECUTION}, "Functions": [_FUNCTION]},
         required=("Id",),
     ),
     "loggers": Family(
         kind="Logger",
         member="Loggers",
+        texts=Texts(
+            title="Logger List Definition",
+            other="loggers definition",
+            parent="loggers definition",
+            reference="Logger",
+            invalid="The loggers definition is invalid or corrupted.",
+        ),
         shape={"Loggers": [_LOGGER]},
         required=("Id", "Component", "Level", "Type"),
     ),
     "subscriptions": Family(
         kind="Subscription",
         member="Subscriptions",
+        texts=Texts(
+            title="Subscription List Definition",
+            other="subscriptions definition",
+            parent="subscriptions",
+            reference="Subscription",
+            invalid="The subscriptions definition is invalid or corrupted.",
+        ),
         shape={"Subscriptions": [{"Id": TEXT, "Source": TEXT, "Subject": TEXT, "Target": TEXT}]},
         required=("Id", "Source", "Subject", "Target"),
     ),
     "devices": Family(
         kind="Device",
         member="Devices",
+        texts=Texts(
+            title="Device List Definition",
+            other="devices definition",
+            parent="devices definition",
+            reference="Devices",
+            invalid="The devices definition is invalid or corrupted.",
+        ),
         shape={"Devices": [_THING]},
         required=("Id", "ThingArn", "CertificateArn"),
     ),
     "connectors": Family(
         kind="Connector",
         member="Connectors",
+        texts=Texts(
+            title="Connector List Definition",
+            other="connectors definition",
+            parent="connectors definition",
+            reference="Connector",
+            invalid="The connectors definition is invalid or corrupted.",
+        ),
         shape={"Connectors": [{"Id": TEXT, "ConnectorArn": TEXT, "Parameters": TEXT_MAP}]},
         required=("Id", "ConnectorArn"),
     ),

@@ -1,4 +1,4 @@
-"""The ten operations through unmodified boto3."""
+"""Definitions, groups, deployments and update jobs through unmodified boto3."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_a_request_that_two_parsers_read_differently_creates_nothing(cloud: Clou
         ("GET", "/", 404),
         ("GET", "/greengrass/nowhere", 404),
         ("DELETE", RESOURCES, 404),
-        ("GET", RESOURCES, 501),
+        ("GET", "/greengrass/bulk/deployments", 501),
         ("GET", "/greengrass/definition/resources/..%2f..%2fetc/versions/%00", 404),
         ("GET", "/things/core1/jobs/x/y", 404),
         ("POST", "/edge-sim/health", 404),

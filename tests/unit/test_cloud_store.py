@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import re
 import threading
 from pathlib import Path
 
 import pytest
+from botocore.paginate import TokenDecoder
 
 from edge_sim.cloud import pages
 from edge_sim.cloud.jobs.records import Records
@@ -128,7 +130,10 @@ def test_every_page_is_read_by_an_index() -> None:
 
 @pytest.mark.parametrize("position", [1, 250, 2**40])
 def test_a_token_stands_for_its_position(position: int) -> None:
-    assert pages.position(pages.token(position)) == position
+    token = pages.token(position)
+    assert pages.position(token) == position
+    with pytest.raises(json.JSONDecodeError):  # botocore then takes it as it is, not for one of its own
+        TokenDecoder().decode(token)
 
 
 @pytest.mark.parametrize("token", ["", "x", "LTE=", "MQ", "MQ==\n", "w7w=", "\ud800", "OTk5OTk5OTk5OTk5OTk5OTk5OQ=="])

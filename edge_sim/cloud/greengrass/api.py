@@ -1,4 +1,6 @@
-"""The eleven operations of Greengrass V1's API that this cloud has, by name; every other one answers 501.
+"""The operations of Greengrass V1's API that this cloud has, by name; every other one answers 501.
+
+Definitions of every family, and groups, have the same eight verbs; a ninth would be a line of ``VERBS``.
 
 Each member, enum and required field is botocore's (see ``protocol``). A client token (``X-Amzn-Client-Token``) makes a
 create safe to repeat: the same token and request get the same answer again. What AWS said to the same token with
@@ -10,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
-from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
+from edge_sim.cloud.greengrass.definitions import Definitions, Params, Result
 from edge_sim.cloud.greengrass.deployments import Deployments
-from edge_sim.cloud.greengrass.groups import Groups
+from edge_sim.cloud.greengrass.kinds import GROUP, KINDS, Kind
 from edge_sim.cloud.greengrass.updates import Updates
 from edge_sim.cloud.protocol import ApiError, Handler, Service
 from edge_sim.cloud.store import Store
@@ -23,22 +27,32 @@ from edge_sim.cloud.store import Store
 LENIENT = frozenset({"DeploymentType", "FunctionIsolationMode", "ResourceDownloadOwnerSetting"})
 """Shapes for which AWS had texts of its own, later than at the call or with other words than the protocol's."""
 
+VERBS: Mapping[str, Callable[[Definitions, Kind, Params], Result]] = {
+    "Create{}": Definitions.create,
+    "Get{}": Definitions.get,
+    "List{}s": Definitions.list,
+    "Update{}": Definitions.update,
+    "Delete{}": Definitions.delete,
+    "Create{}Version": Definitions.create_version,
+    "Get{}Version": Definitions.get_version,
+    "List{}Versions": Definitions.list_versions,
+}
+"""What can be done with each kind, by the name of the operation."""
+
 
 class GreengrassApi:
-    """The operations over the four parts that carry them out."""
+    """The operations over the three parts that carry them out."""
 
     def __init__(
         self,
         store: Store,
         *,
         definitions: Definitions,
-        groups: Groups,
         deployments: Deployments,
         updates: Updates,
     ) -> None:
         self._store = store
         self._definitions = definitions
-        self._groups = groups
         self._deployments = deployments
         self._updates = updates
         self._tokens = threading.Lock()
@@ -48,34 +62,29 @@ class GreengrassApi:
         return Service("greengrass", self._handlers(), lenient=LENIENT)
 
     def _handlers(self) -> dict[str, Handler]:
-        made = self._definitions
-        creates: dict[str, Handler] = {
-            "CreateResourceDefinition": lambda p: made.create(RESOURCES, p),
-            "CreateFunctionDefinition": lambda p: made.create(FUNCTIONS, p),
-            "CreateCoreDefinition": lambda p: made.create(CORES, p),
-            "CreateSubscriptionDefinition": lambda p: made.create(SUBSCRIPTIONS, p),
-            "CreateResourceDefinitionVersion": self._create_resource_version,
-            "CreateGroup": self._groups.create,
-            "CreateGroupVersion": lambda p: self._groups.create_version(p["GroupId"], p),
+        parts = self._definitions
+        handlers: dict[str, Handler] = {
+            operation.format(kind.name): partial(verb, parts, kind)
+            for kind in KINDS
+            for operation, verb in VERBS.items()
+        }
+        handlers |= {
+            "DeleteGroup": self._delete_group,
+            "TagResource": parts.tag,
+            "UntagResource": parts.untag,
+            "ListTagsForResource": parts.tags,
             "CreateDeployment": self._deployments.create,
+            "GetDeploymentStatus": lambda p: self._deployments.status(p["GroupId"], p["DeploymentId"]),
             "CreateSoftwareUpdateJob": self._updates.create_job,
         }
-        return {name: self._once(name, create) for name, create in creates.items()} | {
-            "GetResourceDefinitionVersion": self._get_resource_version,
-            "GetDeploymentStatus": lambda p: self._deployments.status(p["GroupId"], p["DeploymentId"]),
-        }
+        return {name: self._once(name, handler) for name, handler in handlers.items()}
 
-    def _create_resource_version(self, params: dict[str, Any]) -> dict[str, Any]:
-        content = {"Resources": params.get("Resources", [])}
-        return self._definitions.create_version(RESOURCES, params["ResourceDefinitionId"], content)
+    def _delete_group(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._deployments.refuse_deployed(params["GroupId"])
+        return self._definitions.delete(GROUP, params)
 
-    def _get_resource_version(self, params: dict[str, Any]) -> dict[str, Any]:
-        return self._definitions.get_version(
-            RESOURCES, params["ResourceDefinitionId"], params["ResourceDefinitionVersionId"]
-        )
-
-    def _once(self, name: str, create: Handler) -> Handler:
-        """Return a handler that carries out one client token's request once.
+    def _once(self, name: str, handler: Handler) -> Handler:
+        """Return a handler that does all or nothing, and carries out one client token's request once.
 
         A create and its token are written together. The update job is not created inside the store's transaction:
         announcing it may need the store from another thread.
@@ -86,11 +95,11 @@ class GreengrassApi:
             together = nullcontext() if name == "CreateSoftwareUpdateJob" else self._store.transaction()
             with self._tokens if token is not None else nullcontext(), together:
                 if token is None:
-                    return create(params)
+                    return handler(params)
                 digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
                 kept = self._store.get("client-tokens", f"{name}/{token}")
                 if kept is None:
-                    kept = {"request": digest, "answer": create(params)}
+                    kept = {"request": digest, "answer": handler(params)}
                     self._store.put("client-tokens", f"{name}/{token}", kept)
                 if kept["request"] != digest:
                     text = "The client token was used before with a different request."

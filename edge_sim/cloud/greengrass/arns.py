@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_DEFINITION = re.compile(
-    rf"arn:aws[a-z-]*:greengrass:([a-z0-9-]+):(\d{{12}}):/?greengrass/definition/([a-z]+)/({_UUID})/versions/({_UUID})"
+_VERSIONED = re.compile(
+    rf"arn:aws[a-z-]*:greengrass:([a-z0-9-]+):(\d{{12}}):/?greengrass/([a-z/]+)/({_UUID})(?:/versions/({_UUID}))?"
 )
 _TARGET = re.compile(r"arn:aws[a-z-]*:iot:([a-z0-9-]+):(\d{12}):(thing|thinggroup)/([a-zA-Z0-9:_-]{1,128})")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
@@ -24,12 +24,18 @@ class Namespace:
         """Return the ARN of ``greengrass/<path>``, in AWS's own form."""
         return f"arn:aws:greengrass:{self.region}:{self.account}:/greengrass/{path}"
 
-    def definition_version(self, arn: str, kind: str) -> tuple[str, str] | None:
-        """Return (definition id, version id) of an ARN of this cloud and kind, or None."""
-        match = _DEFINITION.fullmatch(arn)
-        if match is None or match.group(1, 2, 3) != (self.region, self.account, kind):
+    def version(self, arn: str, path: str) -> tuple[str, str] | None:
+        """Return the ids of a definition or group and its version, of an ARN of this cloud below a path, or None."""
+        match = _VERSIONED.fullmatch(arn)
+        if match is None or match.group(1, 2, 3) != (self.region, self.account, path) or match[5] is None:
             return None
         return match[4], match[5]
+
+    def versioned(self, arn: str, path: str) -> str | None:
+        """Return the id of a definition or group, of its own ARN in this cloud below a path, or None."""
+        match = _VERSIONED.fullmatch(arn)
+        mine = match is not None and match.group(1, 2, 3, 5) == (self.region, self.account, path, None)
+        return match[4] if match and mine else None
 
     def is_target(self, arn: str) -> bool:
         """Say whether an ARN names a thing or a thing group of this region and account."""

@@ -8,28 +8,24 @@ the rule's name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from edge_sim.cloud.greengrass.arns import Namespace
-from edge_sim.cloud.greengrass.definitions import CORES, FUNCTIONS, RESOURCES, SUBSCRIPTIONS, Definitions
+from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
+from edge_sim.cloud.greengrass.kinds import FAMILY_KINDS
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.sources import Sources
+from edge_sim.cloud.store import Document
 from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.greengrass import groupfile, parse, rules
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import Function, FunctionCode, is_system_function
-from edge_sim.greengrass.group import Artifact, Group, artifact_id
+from edge_sim.greengrass.group import Artifact, Core, Group, artifact_id
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.report import Finding
-
-_KINDS = {
-    "core": (CORES, "Core"),
-    "resources": (RESOURCES, "Resource"),
-    "functions": (FUNCTIONS, "Function"),
-    "subscriptions": (SUBSCRIPTIONS, "Subscription"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +59,13 @@ class Built:
     """What the deployment document is made of.
 
     ``files`` maps artifact ARNs to ``{"sha256", "size"}``, ``secrets`` resource ids to the secret's ARN and the ids of
-    the versions to download; their values are not kept here.
+    the versions to download; their values are not kept here. ``not_proven`` names what of the group is not simulated.
     """
 
     group: dict[str, object]
     files: dict[str, dict[str, Any]]
     secrets: dict[str, dict[str, Any]]
+    not_proven: list[str] = field(default_factory=list)
 
 
 class Builder:
@@ -80,19 +77,19 @@ class Builder:
         self._codes = codes
         self._namespace = namespace
 
-    def group(self, version: Mapping[str, Any]) -> tuple[Group, list[Finding]]:
-        """Return a group version with its definitions resolved, and what could not be read of them."""
-        found = {
-            section: self._definitions.resolve(kind, version["Definition"].get(f"{name}DefinitionVersionArn", "")) or {}
-            for section, (kind, name) in _KINDS.items()
-        }
-        group, faults = parse.group(found)
-        return replace(group, arn=version["Arn"]), list(chain(*faults.values()))
+    def core(self, version: Mapping[str, Any]) -> Core | None:
+        """Return the core of a group version, None for one without, or whose definition has been deleted."""
+        kind = FAMILY_KINDS["core"]
+        found = self._definitions.resolve(kind, version["Definition"].get(kind.reference, ""))
+        return parse.group({"core": found or {}})[0].core
 
     def build(self, version: Mapping[str, Any], deployment_id: str) -> Built:
         """Build a deployment of a group version; raises BuildError with every reason at once."""
-        group, faults = self.group(version)
-        problems = [_problem(f) for f in (*faults, *rules.refusals(group))]
+        contents, problems = self._contents(version["Definition"])
+        group, faults = parse.group(contents)
+        group = replace(group, arn=version["Arn"])
+        lists = {FAMILIES[word].member: content[FAMILIES[word].member] for word, content in contents.items()}
+        problems += [_problem(f) for f in (*chain(*faults.values()), *rules.refusals(group, others=lists))]
         if problems:
             raise BuildError(problems)
         base = self._namespace.greengrass(f"groups/{version['Id']}/deployments/{deployment_id}/artifacts")
@@ -108,7 +105,16 @@ class Builder:
         complete = replace(group, artifacts=artifacts, code=code)
         files = {a.arn: {"sha256": a.sha256, "size": a.size} for a in artifacts.values()}
         files |= {c.artifact_arn: {"sha256": c.sha256, "size": c.size} for c in code.values()}
-        return Built(group=groupfile.encode(complete, region=self._namespace.region), files=files, secrets=secrets)
+        return Built(
+            group=groupfile.encode(complete, region=self._namespace.region),
+            files=files,
+            secrets=secrets,
+            not_proven=[
+                f"the group's {FAMILIES[word].member.lower()} are not simulated"
+                for word, content in contents.items()
+                if word not in faults and content[FAMILIES[word].member]
+            ],
+        )
 
     def secret_value(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of one of ``Built.secrets``; raises ApiError when they are gone."""
@@ -119,9 +125,23 @@ class Builder:
 
     def empty(self, version: Mapping[str, Any]) -> Built:
         """Return what a reset sends: the group with its core and nothing else. Its form is inferred."""
-        core = self.group(version)[0].core
-        bare = Group(arn=version["Arn"], core=core)
+        bare = Group(arn=version["Arn"], core=self.core(version))
         return Built(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
+
+    def _contents(self, references: Mapping[str, str]) -> tuple[dict[str, Document], list[Problem]]:
+        """Return the definitions that a group version refers to, and a problem for each that has been deleted."""
+        named = {word: kind for word, kind in FAMILY_KINDS.items() if kind.reference in references}
+        found = {word: self._definitions.resolve(kind, references[kind.reference]) for word, kind in named.items()}
+        missing = [
+            Problem(
+                code="DEFINITION_NOT_FOUND_ERROR",
+                message=f"{named[word].texts.reference} definition reference does not exist",
+                hint=f"The definition that {named[word].reference} names has been deleted: create a new group version.",
+            )
+            for word, content in found.items()
+            if content is None
+        ]
+        return {word: content for word, content in found.items() if content is not None}, missing
 
     def _resolve(
         self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, Any]]

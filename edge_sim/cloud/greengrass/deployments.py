@@ -20,7 +20,8 @@ from typing import Any
 from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.building import Builder, BuildError, Built
 from edge_sim.cloud.greengrass.clock import timestamp
-from edge_sim.cloud.greengrass.groups import Groups
+from edge_sim.cloud.greengrass.definitions import Definitions
+from edge_sim.cloud.greengrass.kinds import GROUP
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
 
@@ -47,7 +48,7 @@ class Deployments:
         self,
         store: Store,
         namespace: Namespace,
-        groups: Groups,
+        definitions: Definitions,
         builder: Builder,
         *,
         sign_url: SignUrl,
@@ -55,7 +56,7 @@ class Deployments:
     ) -> None:
         self._store = store
         self._namespace = namespace
-        self._groups = groups
+        self._definitions = definitions
         self._builder = builder
         self._sign_url = sign_url
         self._announce = announce
@@ -91,8 +92,8 @@ class Deployments:
             )
             raise ApiError("InvalidInputException", text)
         version = self._version(params)
-        group, _ = self._builder.group(version)
-        if group.core is None:
+        core = self._builder.core(version)
+        if core is None:
             raise _missing_core()
         self._refuse_concurrent(group_id, type_)
         id_, now = str(uuid.uuid4()), timestamp()
@@ -103,7 +104,7 @@ class Deployments:
             "GroupVersionId": version["Version"],
             "DeploymentType": type_,
             "DeploymentStatus": "Building",
-            "ThingName": group.core.thing_name,
+            "ThingName": core.thing_name,
             "UpdatedAt": now,
         }
         self._store.put("deployments", id_, body, parent=group_id)
@@ -121,7 +122,8 @@ class Deployments:
     def advice(self, deployment_id: str) -> dict[str, Any]:
         """Return what the API has no place for: why a deployment failed, what to do, what the core could not prove."""
         found = self._store.get("deployments", deployment_id) or {}
-        return {"cause": found.get("Cause"), "hint": found.get("Hint"), "not_proven": found.get("NotProven", [])}
+        not_proven = [*found.get("NotSimulated", []), *found.get("NotProven", [])]
+        return {"cause": found.get("Cause"), "hint": found.get("Hint"), "not_proven": not_proven}
 
     def desired(self, thing_name: str) -> dict[str, Any] | None:
         """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
@@ -186,15 +188,34 @@ class Deployments:
             if news["DeploymentStatus"] != "InProgress" and pointer == {"DeploymentId": deployment_id}:
                 self._store.delete("core-desired", found["ThingName"])
 
+    def refuse_deployed(self, group_id: str) -> None:
+        """Raise ApiError while a group is deployed: it is reset before it is deleted (reset-deployments-scenario.md).
+
+        AWS's own text is not known.
+        """
+        done = [d for d in self._store.list("deployments", parent=group_id) if d["DeploymentStatus"] != "Failure"]
+        if done and (done[-1]["DeploymentType"] not in _RESETS or done[-1]["DeploymentStatus"] in _RUNNING):
+            text = f"Group {group_id} is deployed: reset its deployments before you delete it."
+            raise ApiError("BadRequestException", text)
+
+    def _group_version(self, group_id: str, version_id: str) -> Document:
+        if not self._definitions.exists(GROUP, group_id):
+            raise ApiError("ResourceNotFoundException", f"That {GROUP.texts.other} does not exist.", 404)
+        found = self._definitions.version(GROUP, group_id, version_id)
+        if found is None:
+            text = f"Version {version_id} of {GROUP.texts.title} {group_id} does not exist."
+            raise ApiError("ResourceNotFoundException", text, 404)
+        return found
+
     def _version(self, params: Mapping[str, Any]) -> Document:
         type_, group_id = params["DeploymentType"], params["GroupId"]
         if type_ == "Redeployment":
-            return self._groups.version(group_id, self._earlier(params)["GroupVersionId"])
+            return self._group_version(group_id, self._earlier(params)["GroupVersionId"])
         if type_ in _RESETS:
-            return self._groups.version(group_id, self._to_reset(group_id, type_)["GroupVersionId"])
+            return self._group_version(group_id, self._to_reset(group_id, type_)["GroupVersionId"])
         if not params.get("GroupVersionId"):
             raise _missing_parameter("GroupVersionId")
-        return self._groups.version(group_id, params["GroupVersionId"])
+        return self._group_version(group_id, params["GroupVersionId"])
 
     def _earlier(self, params: Mapping[str, Any]) -> Document:
         id_ = params.get("DeploymentId")
@@ -252,7 +273,7 @@ class Deployments:
             self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.", [])
 
     def _built(self, deployment: Document) -> Built:
-        version = self._groups.version(deployment["GroupId"], deployment["GroupVersionId"])
+        version = self._group_version(deployment["GroupId"], deployment["GroupVersionId"])
         if deployment["DeploymentType"] in _RESETS:
             return self._builder.empty(version)
         return self._builder.build(version, deployment["DeploymentId"])
@@ -260,7 +281,8 @@ class Deployments:
     def _finish(self, deployment: Document, built: Built) -> None:
         id_, thing = deployment["DeploymentId"], deployment["ThingName"]
         forced = deployment["DeploymentType"] == "ForceResetDeployment"  # does not wait for the core
-        news = {"DeploymentStatus": "Success" if forced else "InProgress", "UpdatedAt": timestamp()}
+        status = "Success" if forced else "InProgress"
+        news = {"DeploymentStatus": status, "UpdatedAt": timestamp(), "NotSimulated": built.not_proven}
         with self._store.transaction():
             self._store.put("deployment-documents", id_, asdict(built))
             self._store.put("deployments", id_, {**deployment, **news})

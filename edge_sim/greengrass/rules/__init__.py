@@ -86,9 +86,14 @@ def create_refusals(group: Group, others: Mapping[str, object] | None = None) ->
     return [finding for rule in refusing for finding in rule.findings(case)]
 
 
-def refusals(group: Group, facts: HostFacts | None = None) -> list[Finding]:
-    """Return what refuses a deployment of ``group``: in the cloud, and with ``facts`` also on that board."""
-    found = (f for f in check(group, facts) if f.severity == "error" and f.phase != "run")
+def refusals(
+    group: Group, facts: HostFacts | None = None, *, others: Mapping[str, object] | None = None
+) -> list[Finding]:
+    """Return what refuses a deployment of ``group``: in the cloud, and with ``facts`` also on that board.
+
+    ``others`` as in ``check``.
+    """
+    found = (f for f in check(group, facts, others=others) if f.severity == "error" and f.phase != "run")
     return [f for f in found if facts is not None or not _BY_ID[f.id].on_core]
 
 
