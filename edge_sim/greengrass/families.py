@@ -7,7 +7,7 @@ is keyed by the words a group bundle uses (``core``, ``resources``, …).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_sim.greengrass.functions import ISOLATION_MODES
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Shape
@@ -45,12 +45,12 @@ _LOGGER = {
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:
-    """What AWS's messages call a definition, each as the one operation or the other says it.
+    """What AWS's messages call a definition: no two operations do it alike.
 
-    ``title``: of Get, and of an unknown version. ``parent``: of the creation of a version. ``other``: of all others.
-    ``reference``: of a group that names one. ``invalid`` begins a refused creation. ``nameless``: code and text of an
-    update without a name. Sources: moto, which copied them from the service; those of connectors and loggers, and the
-    begin of a refusal of cores and devices, are by analogy.
+    ``title``: in Get, and for an unknown version. ``parent``: when a version is created. ``other``: everywhere else.
+    ``reference``: in a group that names one. ``invalid`` begins the refusal of a version's content. ``nameless``: code
+    and text of an update without a name. Sources: moto, which copied them from the service; those of connectors and
+    loggers, and ``invalid`` of cores and devices, are by analogy.
     """
 
     title: str
@@ -84,28 +84,31 @@ class Family:
         return self.kind.lower()
 
 
+def _texts(noun: str, plural: str) -> Texts:
+    """Return the texts of a family as most of them are; rows say where theirs are not."""
+    return Texts(
+        title=f"{noun} List Definition",
+        other=f"{plural} definition",
+        parent=f"{plural} definition",
+        reference=noun,
+        invalid=f"The {plural} definition is invalid or corrupted.",
+    )
+
+
 FAMILIES: Mapping[str, Family] = {
     "core": Family(
         kind="Core",
         member="Cores",
-        texts=Texts(
-            title="Core List Definition",
-            other="cores definition",
-            parent="cores definition",
-            reference="Cores",
-            invalid="The cores definition is invalid or corrupted.",
-        ),
+        texts=replace(_texts("Core", "cores"), reference="Cores"),
         shape={"Cores": [_THING]},
         required=("Id", "ThingArn", "CertificateArn"),
     ),
     "resources": Family(
         kind="Resource",
         member="Resources",
-        texts=Texts(
-            title="Resource List Definition",
-            other="resources definition",
+        texts=replace(
+            _texts("Resource", "resources"),
             parent="resource definition",
-            reference="Resource",
             invalid="The resources definition is invalid.",
             nameless=("InvalidInputException", "Invalid resource name."),
         ),
@@ -115,11 +118,9 @@ FAMILIES: Mapping[str, Family] = {
     "functions": Family(
         kind="Function",
         member="Functions",
-        texts=Texts(
-            title="Lambda List Definition",
-            other="lambdas definition",
+        texts=replace(
+            _texts("Lambda", "lambdas"),
             parent="lambdas",
-            reference="Lambda",
             invalid="The functions definition is invalid or corrupted.",
             version_code="IdNotFoundException",
         ),
@@ -129,52 +130,28 @@ FAMILIES: Mapping[str, Family] = {
     "loggers": Family(
         kind="Logger",
         member="Loggers",
-        texts=Texts(
-            title="Logger List Definition",
-            other="loggers definition",
-            parent="loggers definition",
-            reference="Logger",
-            invalid="The loggers definition is invalid or corrupted.",
-        ),
+        texts=_texts("Logger", "loggers"),
         shape={"Loggers": [_LOGGER]},
         required=("Id", "Component", "Level", "Type"),
     ),
     "subscriptions": Family(
         kind="Subscription",
         member="Subscriptions",
-        texts=Texts(
-            title="Subscription List Definition",
-            other="subscriptions definition",
-            parent="subscriptions",
-            reference="Subscription",
-            invalid="The subscriptions definition is invalid or corrupted.",
-        ),
+        texts=replace(_texts("Subscription", "subscriptions"), parent="subscriptions"),
         shape={"Subscriptions": [{"Id": TEXT, "Source": TEXT, "Subject": TEXT, "Target": TEXT}]},
         required=("Id", "Source", "Subject", "Target"),
     ),
     "devices": Family(
         kind="Device",
         member="Devices",
-        texts=Texts(
-            title="Device List Definition",
-            other="devices definition",
-            parent="devices definition",
-            reference="Devices",
-            invalid="The devices definition is invalid or corrupted.",
-        ),
+        texts=replace(_texts("Device", "devices"), reference="Devices"),
         shape={"Devices": [_THING]},
         required=("Id", "ThingArn", "CertificateArn"),
     ),
     "connectors": Family(
         kind="Connector",
         member="Connectors",
-        texts=Texts(
-            title="Connector List Definition",
-            other="connectors definition",
-            parent="connectors definition",
-            reference="Connector",
-            invalid="The connectors definition is invalid or corrupted.",
-        ),
+        texts=_texts("Connector", "connectors"),
         shape={"Connectors": [{"Id": TEXT, "ConnectorArn": TEXT, "Parameters": TEXT_MAP}]},
         required=("Id", "ConnectorArn"),
     ),

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -55,7 +53,6 @@ class GreengrassApi:
         self._definitions = definitions
         self._deployments = deployments
         self._updates = updates
-        self._tokens = threading.Lock()
 
     def service(self) -> Service:
         """Return the service that answers Greengrass's requests."""
@@ -84,27 +81,23 @@ class GreengrassApi:
         return self._definitions.delete(GROUP, params)
 
     def _once(self, name: str, handler: Handler) -> Handler:
-        """Return a handler that does all or nothing, and carries out one client token's request once.
-
-        A create and its token are written together. The update job is not created inside the store's transaction:
-        announcing it may need the store from another thread.
-        """
+        """Return a handler that does all or nothing, and carries out one client token's request once."""
 
         def handle(params: dict[str, Any]) -> dict[str, Any]:
             token = params.pop("AmznClientToken", None)
-            together = nullcontext() if name == "CreateSoftwareUpdateJob" else self._store.transaction()
-            with self._tokens if token is not None else nullcontext(), together:
-                if token is None:
-                    return handler(params)
-                digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
-                kept = self._store.get("client-tokens", f"{name}/{token}")
-                if kept is None:
-                    kept = {"request": digest, "answer": handler(params)}
-                    self._store.put("client-tokens", f"{name}/{token}", kept)
-                if kept["request"] != digest:
-                    text = "The client token was used before with a different request."
-                    raise ApiError("BadRequestException", text)
-                answer: dict[str, Any] = kept["answer"]
-                return answer
+            with self._store.transaction():
+                return handler(params) if token is None else self._repeated(f"{name}/{token}", handler, params)
 
         return handle
+
+    def _repeated(self, id_: str, handler: Handler, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer that was given to a token's request, or carry it out and keep the answer."""
+        digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+        kept = self._store.get("client-tokens", id_)
+        if kept is None:
+            kept = {"request": digest, "answer": handler(params)}
+            self._store.put("client-tokens", id_, kept)
+        if kept["request"] != digest:
+            raise ApiError("BadRequestException", "The client token was used before with a different request.")
+        answer: dict[str, Any] = kept["answer"]
+        return answer
