@@ -152,6 +152,7 @@ def test_a_state_of_the_first_layout_is_brought_to_todays_with_everything(tmp_pa
 
 
 @pytest.mark.process
+@pytest.mark.slow
 def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
     kept = first_layout(tmp_path / "kept", cut_off=True)
     seen: set[tuple[bool, int]] = set()
