@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import os
 import queue
 import re
 import shlex
@@ -17,8 +16,8 @@ from typing import Any
 import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
+from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.folders import user_cache
 from edge_sim.interrupts import awaited
 
 
@@ -96,7 +95,7 @@ def serve(
             "state": str(state) if state else None,
         }
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
-        with contextlib.nullcontext() if private else _advertised({**about, "exports": exports}):
+        with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
             print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
             why = awaited(ends)
     if why:
@@ -106,7 +105,8 @@ def serve(
 @command.command()
 @FORMAT
 def env(fmt: str) -> None:
-    """Print the exports of the cloud that is running. Example: eval "$(edge-sim cloud env)" """
+    """Print the exports of the cloud that is running; of several, those of the first. Example:
+    eval "$(edge-sim cloud env)" """
     about = _running()
     click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
 
@@ -120,14 +120,13 @@ def advertised_broker(starts: str) -> str:
 
 
 def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads(_advert().read_text(encoding="utf-8"))
-        os.kill(about["pid"], 0)
-    except (OSError, ValueError, KeyError) as error:
-        raise UnsupportedEnvironmentError(
-            "no local cloud is running for this user", hint=f"Start one: {starts}"
-        ) from error
-    return about
+    clouds = notes.read()
+    if not clouds:
+        raise UnsupportedEnvironmentError("no local cloud is running for this user", hint=f"Start one: {starts}")
+    if len(clouds) > 1:
+        others = ", ".join(cloud["http"] for cloud in clouds[1:])
+        click.echo(f"note: several clouds are running; this is the first, {clouds[0]['http']}, not {others}", err=True)
+    return clouds[0]
 
 
 @contextlib.contextmanager
@@ -158,30 +157,3 @@ def _check_address(text: str) -> None:
 
 def _exports(values: dict[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
-
-
-def _advert() -> Path:
-    """Return where the note for ``cloud env`` lies; raises FileNotFoundError for a user without a home."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "edge-sim" if runtime else user_cache()
-    if folder is None:
-        raise FileNotFoundError("this user has no home directory")
-    return folder / "cloud.json"
-
-
-@contextlib.contextmanager
-def _advertised(about: dict[str, Any]) -> Iterator[None]:
-    """Leave a note for ``cloud env`` while serving; a home that cannot be written costs only that command."""
-    try:
-        path = _advert()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.write_text(json.dumps({**about, "pid": os.getpid()}), encoding="utf-8")
-    except OSError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
-                path.unlink()

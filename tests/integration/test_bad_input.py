@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edge_sim.cli import cloud
+from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests import needs
 from tests.ports import port_of_nobody
@@ -168,7 +169,7 @@ def test_a_user_without_a_home_is_served(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", homeless)
-    with cloud._advertised({"mqtt": "mqtt://h"}), pytest.raises(UnsupportedEnvironmentError) as caught:
+    with notes.left({"mqtt": "mqtt://h"}), pytest.raises(UnsupportedEnvironmentError) as caught:
         cloud.advertised_broker("edge-sim cloud serve")
     assert "no local cloud is running" in caught.value.brief
 
