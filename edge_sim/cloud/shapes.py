@@ -11,15 +11,20 @@ import base64
 import binascii
 import json
 import re
+import sys
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from botocore.utils import parse_timestamp
 
 Shape = Any
 """A ``botocore.model.Shape``; botocore has no type annotations."""
+_PROPERTY = re.compile(r"\\p\{([A-Za-z]+)\}")
 
 
 class Reader:
@@ -157,13 +162,28 @@ _READERS: dict[str, Callable[[Reader, Shape, Any, str], Any]] = {
 
 @cache
 def _pattern(text: str | None) -> re.Pattern[str] | None:
-    """Return a model's pattern, or None where it uses what Python's ``re`` lacks (``\\p{…}``)."""
-    if text is None or r"\p" in text:
+    """Return a model's pattern, written for Java, as one of Python's."""
+    if text is None:
         return None
-    try:
-        return re.compile(text)
-    except re.error:
-        return None
+    return re.compile(_PROPERTY.sub(lambda found: _property(found[1]), text))
+
+
+def _property(name: str) -> str:
+    """Return the inside of a character class for Java's ``\\p{name}``; the names of POSIX mean ASCII there."""
+    posix = {"Cntrl": r"\x00-\x1f\x7f", "Digit": "0-9", "Graph": r"\x21-\x7e", "Upper": "A-Z"}
+    return posix.get(name) or _categories()[name]
+
+
+@cache
+def _categories() -> dict[str, str]:
+    """Return, for the first letter of each of Unicode's general categories, the inside of a class with all of it."""
+    ranges: dict[str, list[str]] = {}
+    first = 0
+    for letter, run in groupby(map(unicodedata.category, map(chr, range(sys.maxunicode + 1))), itemgetter(0)):
+        beyond = first + sum(1 for _ in run)
+        ranges.setdefault(letter, []).append(f"\\U{first:08x}-\\U{beyond - 1:08x}")
+        first = beyond
+    return {letter: "".join(found) for letter, found in ranges.items()}
 
 
 def body_name(name: str, shape: Shape) -> str:

@@ -91,6 +91,7 @@ def test_a_job_from_creation_to_completion_over_http_alone(iot: Any, data: Any, 
     role = {"roleArn": ROLE, "expiresInSec": 90}
     job_id = make(iot, thing, description="d", presignedUrlConfig=role, timeoutConfig={"inProgressTimeoutInMinutes": 9})
     job = iot.describe_job(jobId=job_id)["job"]
+    assert job["schedulingConfig"] == {}
     assert (job["status"], job["targetSelection"], job["description"]) == ("IN_PROGRESS", "SNAPSHOT", "d")
     assert job["presignedUrlConfig"] == role
     assert job["timeoutConfig"] == {"inProgressTimeoutInMinutes": 9}
@@ -118,6 +119,7 @@ def test_a_job_from_creation_to_completion_over_http_alone(iot: Any, data: Any, 
     assert updated["executionState"] == {"status": "SUCCEEDED", "statusDetails": {"p": "0"}, "versionNumber": 3}
     assert "jobDocument" not in updated
     job = iot.describe_job(jobId=job_id)["job"]
+    assert job["schedulingConfig"] == {}
     assert job["status"] == "COMPLETED"
     assert job["completedAt"] >= job["createdAt"]
     assert job["jobProcessDetails"]["numberOfSucceededThings"] == 1
@@ -140,6 +142,7 @@ def test_what_the_owner_does_over_http_the_device_hears_over_mqtt(cloud: Cloud, 
         assert (verdict, answer["code"]) == ("rejected", "InvalidStateTransition")
         assert answer["executionState"] == {"status": "CANCELED", "versionNumber": 3}
     job = iot.describe_job(jobId=job_id)["job"]
+    assert job["schedulingConfig"] == {}
     assert (job["status"], job["forceCanceled"], job["reasonCode"], job["comment"]) == ("CANCELED", True, "WRONG", "no")
     assert iot.describe_job_execution(jobId=job_id, thingName=thing)["execution"]["forceCanceled"] is True
 

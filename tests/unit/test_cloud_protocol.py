@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from edge_sim.cloud import strict_json
+from edge_sim.cloud import shapes, strict_json
 from edge_sim.cloud.protocol import ApiError, Request, Service
 from edge_sim.cloud.shapes import Reader, to_json
 
@@ -171,6 +171,38 @@ def test_patterns_and_lengths_of_the_model_hold() -> None:
     status, answer, _ = ask(service, "GET", "/jobs/bad%20id!")
     assert (status, seen) == (400, [])
     assert "regular expression pattern: [a-zA-Z0-9_-]+" in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        (r"[^\p{C}]+", ["text", "Grüße 日本", " "], ["", "a\nb", "\0", "\u200b", "\ud800", "\ue000", "\U0010ffff"]),
+        (r"[\p{Upper}\p{Digit}_]+", ["A_1"], ["a", "É", "٣"]),
+        (r"[\p{Graph}\x20]*", ["", "a b!"], ["é", "a\tb"]),
+        (r"[^\p{Cntrl}]*", ["é"], ["\x7f", "\r"]),
+        (r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$", ["Größe 3: a=b", "٣\u2003x"], ["a!", "a\nb", "{}"]),
+    ],
+)
+def test_a_pattern_with_properties_is_checked_as_java_does(pattern: str, good: list[str], bad: list[str]) -> None:
+    compiled = shapes._pattern(pattern)
+    assert compiled is not None
+    assert [text for text in good if not compiled.fullmatch(text)] == []
+    assert [text for text in bad if compiled.fullmatch(text)] == []
+
+
+@pytest.mark.parametrize("name", ["iot", "iot-jobs-data", "greengrass"])
+def test_every_pattern_of_the_models_is_checked(name: str) -> None:
+    model = Service(name).model
+    patterns = {model.shape_for(shape).metadata.get("pattern") for shape in model.shape_names}
+    assert all(shapes._pattern(pattern) is not None for pattern in patterns - {None})
+
+
+def test_a_description_with_a_control_character_is_refused() -> None:
+    service, seen = echo("iot", "CreateJob")
+    body = b'{"targets": ["t"], "description": "two\\nlines"}'
+    status, answer, _ = ask(service, "PUT", "/jobs/j", body)
+    assert (status, seen) == (400, [])
+    assert "at 'description' failed to satisfy constraint" in answer["message"]
 
 
 def test_a_result_is_written_as_the_model_says() -> None:

@@ -77,6 +77,7 @@ def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]
         "presignedUrlConfig": presigned,
         "jobExecutionsRolloutConfig": rollout,
         "timeoutConfig": timeout,
+        "schedulingConfig": {},
         "jobProcessDetails": {name: counts[status] for status, name in _COUNTS.items()},
     }
     return {"job": described}
