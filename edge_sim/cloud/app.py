@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from edge_sim.cloud import protocol
 from edge_sim.cloud.control import Control
 from edge_sim.cloud.downloads import Downloads, error_answer
+from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.http_body import read_json
 from edge_sim.cloud.protocol import ApiError, Service
 
@@ -55,6 +56,7 @@ class App:
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         try:
+            _refuse_web_page(request)
             if "content-length" in request.headers and "transfer-encoding" in request.headers:
                 raise ApiError("BadRequestException", "The request has two lengths.", 400)  # h11 lets it pass
             if path.startswith("/artifacts/"):
@@ -100,6 +102,16 @@ class App:
             names = ", ".join(sorted(self._services))
             raise ApiError("UnknownOperationException", f"This server speaks for {names}, not for {name}.", 404)
         return self._services[name]
+
+
+def _refuse_web_page(request: Request) -> None:
+    """Raise ApiError for what only a browser sends: no page that is open on this machine can drive the cloud."""
+    if request.headers.get("origin") is not None:
+        raise ApiError("AccessDeniedException", "edge-sim does not answer web pages.", 403)
+    host = request.headers.get("host")
+    if host is not None and not is_local(host):
+        text = f"edge-sim does not answer for the host {host[:100]}: use its address, or localhost."
+        raise ApiError("AccessDeniedException", text, 403)
 
 
 def _response(answer: protocol.Answer) -> Response:

@@ -38,7 +38,7 @@ MAX_RECONNECT_S = 8
 MAX_QUEUED = 10_000
 MAX_BATCH = 64
 """Messages that may share one COMMIT: as many as have arrived when the one before has ended."""
-STOP_LIMIT_S = 10.0
+STOP_LIMIT_S = 5.0
 QOS = 1
 _REFUSED_FILTER = 0x80
 

@@ -83,8 +83,6 @@ class Control:
         return _json({"registered": len(entries)})
 
     async def _build(self, request: Request, parts: Sequence[str]) -> Response:
-        if request.headers.get("origin") is not None:
-            raise ApiError("AccessDeniedException", "edge-sim does not answer web pages.", 403)
         chunks = blocking_chunks(request, asyncio.get_running_loop())
         _, software, system, architecture, version = parts
         build = await run_in_threadpool(self._updates.register, software, system, architecture, version, chunks)

@@ -26,6 +26,7 @@ from edge_sim.cloud import statefile
 from edge_sim.cloud.app import App
 from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
+from edge_sim.cloud.http_connection import Connection
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -209,14 +210,13 @@ async def serve(app: App, listener: socket.socket, stop: asyncio.Event, ready: C
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=256,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=64 * 1024,

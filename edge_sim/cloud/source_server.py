@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.packages import FORMATS, Format, archive_format, packed
 from edge_sim.cloud.sources import FORGOTTEN, TRAINING_JOB, make_client
 from edge_sim.cloud.store import Store
@@ -79,6 +80,8 @@ class SourceServer:
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
+        inner: Any = server._server
+        inner.app = _without_web_pages(inner.app)
         self._server, self._url = server, f"http://{host}:{port}"
         self._reset()
 
@@ -150,6 +153,18 @@ class SourceServer:
         for label, value in secret.get("Stages", {}).items():
             client.put_secret_value(SecretId=name, SecretString=value, VersionStages=[label])
         secrets[name].arn = arn  # its last six characters are random in moto; the scenario's own are wanted
+
+
+def _without_web_pages(app: Any) -> Any:
+    """Return a WSGI application that refuses what comes under another machine's name, as ``App`` does."""
+
+    def guarded(environ: dict[str, Any], start_response: Any) -> Any:
+        if is_local(environ.get("HTTP_HOST", "localhost")):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"edge-sim does not answer for this host: use its address, or localhost.\n"]
+
+    return guarded
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import socket
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edge_sim import folders
+from edge_sim.cloud import http_connection
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.cloud_client import client, message, register_code, send
@@ -124,6 +126,83 @@ def test_a_web_page_cannot_drive_the_cloud(cloud: Cloud) -> None:
     assert send(build, "PUT", b"x", {"Origin": "http://evil"})[0] == 403
 
 
+def test_a_name_that_leads_here_by_dns_rebinding_is_not_answered(cloud: Cloud) -> None:
+    port = urlsplit(cloud.http_url).port
+    foreign = ["evil.example", f"evil.example:{port}", "127.0.0.1.nip.io", "localhost.evil.example", "[evil]", ""]
+    for path in ("/edge-sim/health", "/things/core1/jobs", "/artifacts/x"):
+        for host in foreign:
+            status, headers, answer = send(cloud.http_url + path, headers={"Host": host})
+            assert (status, headers["content-type"]) == (403, "application/json"), (path, host)
+            assert message(answer).startswith(f"edge-sim does not answer for the host {host}: ")
+    for host in (f"127.0.0.1:{port}", "LOCALHOST:1", "[::1]:80", "cloud", "host.docker.internal", "10.0.0.7"):
+        assert send(f"{cloud.http_url}/edge-sim/health", headers={"Host": host})[0] == 200, host
+
+
+def test_moto_in_this_process_is_not_read_through_a_foreign_name_either(cloud: Cloud) -> None:
+    url = cloud.exports()["AWS_ENDPOINT_URL_S3"]
+    assert send(url, headers={"Host": "evil.example"})[0] == 403
+    assert send(url)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET",
+        b"GET /edge-sim/health HTTP/1.1\r\nHost: x\r\nX: ",
+        b"GET /edge-sim/health HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /edge-sim/health HTTP/1.1\r\nHost: x\r\n\r\nGET /",
+        b"GET /edge-sim/health HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n123",
+    ],
+    ids=["silent", "begun", "half a head", "nothing more", "half a second head", "half a body that nobody reads"],
+)
+def test_a_client_that_falls_silent_is_not_kept_for_ever(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_LIMIT_S", 0.2)
+    with _connection(cloud) as line:
+        line.sendall(sent)
+        answers = _until_closed(line)
+    assert answers.count(b"HTTP/1.1 200 ") == sent.count(b"\r\n\r\n")
+    assert answers.count(b"HTTP/1.1 408 ") == (not sent.endswith((b"\r\n\r\n", b"123")) and sent != b"")
+
+
+def test_a_client_that_only_trickles_is_not_kept_for_ever(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_LIMIT_S", 0.2)
+    with _connection(cloud) as line, contextlib.suppress(OSError):
+        line.sendall(b"GET /edge-sim/health HTTP/1.1\r\nX: ")
+        line.settimeout(0.02)
+        while True:
+            line.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                if line.recv(1) == b"":
+                    break
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_not_http_is_refused_in_json(cloud: Cloud, sent: bytes) -> None:
+    with _connection(cloud) as line:
+        line.sendall(sent)
+        head, _, body = _until_closed(line).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/json" in head
+    assert message(body)
+
+
+def test_one_connection_too_many_is_told_so_in_json(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "MAX_CONNECTIONS", 0)
+    with _connection(cloud) as line:
+        head, _, body = _until_closed(line).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert message(body) == "More than 0 connections are open."
+    monkeypatch.undo()
+
+
+def test_an_unknown_deployment_is_not_found(cloud: Cloud) -> None:
+    status, _, answer = send(f"{cloud.http_url}/edge-sim/deployments/d1")
+    assert (status, message(answer)) == (404, "Deployment 'd1' does not exist.")
+
+
 def test_requests_go_where_their_credential_scope_says(cloud: Cloud) -> None:
     client(cloud, "iot").create_thing(thingName="both")
     control = client(cloud, "iot").list_job_executions_for_thing(thingName="both")
@@ -227,6 +306,14 @@ def test_a_slow_client_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with line:
         line.settimeout(10)
         line.recv(4096)  # it ends: with an answer or without
+
+
+def _until_closed(line: socket.socket) -> bytes:
+    """Return everything that comes until the server closes the connection."""
+    found = b""
+    while received := line.recv(4096):
+        found += received
+    return found
 
 
 def _connection(cloud: Cloud) -> socket.socket:

@@ -120,8 +120,13 @@ class Deployments:
         return {key: found[key] for key in shown if key in found}
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
-        """Return what the API has no place for: why a deployment failed, what to do, what the core could not prove."""
-        found = self._store.get("deployments", deployment_id) or {}
+        """Return what the API has no place for: why a deployment failed, what to do, what the core could not prove.
+
+        404 when there is no such deployment.
+        """
+        found = self._store.get("deployments", deployment_id)
+        if found is None:
+            raise ApiError("ResourceNotFoundException", f"Deployment '{deployment_id}' does not exist.", 404)
         not_proven = [*found.get("NotSimulated", []), *found.get("NotProven", [])]
         return {"cause": found.get("Cause"), "hint": found.get("Hint"), "not_proven": not_proven}
 
