@@ -6,10 +6,9 @@ QoS 1 (AWS's is not known; a reply was once seen at QoS 0) and never retained: A
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import queue
+import select
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -36,9 +35,8 @@ KEEP_ALIVE_S = 30
 MIN_RECONNECT_S = 1
 MAX_RECONNECT_S = 8
 MAX_QUEUED = 10_000
-MAX_BATCH = 64
-"""Messages that may share one COMMIT: as many as have arrived when the one before has ended."""
-STOP_LIMIT_S = 5.0
+MAX_READS = 100
+"""So that a broker that never pauses does not keep what has arrived from being answered."""
 QOS = 1
 _REFUSED_FILTER = 0x80
 
@@ -61,16 +59,14 @@ class Bridge:
         self._refused: str | None = None
         self.connected = False
         """Whether devices are heard at this moment."""
-        self._client = _client(f"edge-sim-cloud-{uuid.uuid4().hex[:12]}")
+        self._arrived: list[tuple[str, bytes]] = []
+        self._client = _client(f"edge-sim-cloud-{uuid.uuid4().hex[:12]}", self._take_arrived)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._arrived: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
-        self._worker = threading.Thread(target=self._work, name="edge-sim-requests", daemon=True)
         self._connect(cafile)
         device.outbox.publish = self.publish
-        self._worker.start()
 
     def __enter__(self) -> Bridge:
         return self
@@ -81,10 +77,7 @@ class Bridge:
         self.stop()
 
     def stop(self) -> None:
-        """Answer what has arrived and leave the broker; returns when the threads have ended."""
-        if self._worker.is_alive():
-            self._arrived.put(None)
-            self._worker.join(STOP_LIMIT_S)
+        """Leave the broker; returns when the client's thread has ended."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -146,30 +139,23 @@ class Bridge:
         _log.info("the connection to %s is lost", self._url)
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-        self._arrived.put((message.topic, message.payload))
+        self._arrived.append((message.topic, message.payload))
 
-    def _work(self) -> None:
-        """Answer what arrives, until there is a None among it."""
-        batch: list[tuple[str, bytes] | None] = []
-        while None not in batch:
-            batch = [self._arrived.get()]
-            with contextlib.suppress(queue.Empty):
-                while len(batch) < MAX_BATCH:
-                    batch.append(self._arrived.get_nowait())
-            try:
-                self._take([message for message in batch if message is not None])
-            except Exception:  # the cloud would be deaf without this thread
-                _log.exception("answering %d messages failed", len(batch))
-
-    def _take(self, batch: list[tuple[str, bytes]]) -> None:
+    def _take_arrived(self) -> None:
+        """Answer what has arrived; called by the client's thread."""
+        batch, self._arrived = self._arrived, []
         requests = []
-        for topic, payload in batch:
-            core = topics.deployment_asker(topic)
-            if core is None:
-                requests.append((topic, payload))
-            else:
-                self._answer_core(core)
-        self._device.take(requests)
+        try:
+            for topic, payload in batch:
+                core = topics.deployment_asker(topic)
+                if core is None:
+                    requests.append((topic, payload))
+                else:
+                    self._answer_core(core)
+            if requests:
+                self._device.take(requests)
+        except Exception:  # an exception here would end paho's thread, and the cloud would be deaf
+            _log.exception("answering %d messages failed", len(batch))
 
     def _answer_core(self, core: str) -> None:
         payload = shadow.encode_accepted(
@@ -185,14 +171,39 @@ class _Lost:
         return True
 
 
-def _client(client_id: str) -> Any:
+class _Client(paho.Client):
+    """paho's client, which calls ``arrived`` when it has read what there is: messages that came together are one batch.
+
+    In the client's own thread, as a second one would wait for the interpreter after each of paho's system calls.
+    """
+
+    arrived: Callable[[], None]
+
+    def loop_read(self, max_packets: int = 1) -> Any:
+        result = super().loop_read(max_packets)
+        for _ in range(MAX_READS):
+            if result != paho.MQTT_ERR_SUCCESS or not _readable(self.socket()):
+                break
+            result = super().loop_read(max_packets)
+        self.arrived()
+        return result
+
+
+def _readable(connection: Any) -> bool:
+    return connection is not None and bool(select.select([connection], [], [], 0)[0])
+
+
+def _client(client_id: str, arrived: Callable[[], None]) -> Any:
     """Return a client of paho 1.6 or 2.x, speaking MQTT 3.1.1."""
+    client: Any
     if hasattr(paho, "CallbackAPIVersion"):
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
+        client = _Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
     else:
-        client = paho.Client(client_id=client_id, protocol=paho.MQTTv311)
+        client = _Client(client_id=client_id, protocol=paho.MQTTv311)
+    client.arrived = arrived
     client.reconnect_delay_set(MIN_RECONNECT_S, MAX_RECONNECT_S)
     client.max_queued_messages_set(MAX_QUEUED)
+    client.max_inflight_messages_set(MAX_QUEUED)  # twenty would have answers wait for the broker
     return client
 
 

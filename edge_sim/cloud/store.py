@@ -21,6 +21,7 @@ Document = dict[str, Any]
 Documents = list[Document]
 Row = tuple[Any, ...]
 Rows = list[Row]
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 Value = str | int | float | bytes | None
 
 
@@ -187,7 +188,7 @@ def cut(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], int | None]:
 
 def dump(body: object) -> str:
     """Return a value as it is stored."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(body)
 
 
 def load(text: str) -> Document:

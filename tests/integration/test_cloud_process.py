@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.cloud import bridge, server
+from edge_sim.cloud import server
 from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.greengrass import deployments
 from edge_sim.cloud.jobs import device
@@ -30,7 +30,7 @@ def test_the_cloud_of_a_run_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_cloud_is_given_the_time_that_it_gives_its_parts() -> None:
     broker = 2 * brokers.STOP_LIMIT_S  # asked, then killed
-    parts = server.STOP_LIMIT_S + deployments.CLOSE_LIMIT_S + device.STOP_LIMIT_S + bridge.STOP_LIMIT_S + broker
+    parts = server.STOP_LIMIT_S + deployments.CLOSE_LIMIT_S + device.STOP_LIMIT_S + broker
     assert parts < cloudprocess._STOP_S
 
 

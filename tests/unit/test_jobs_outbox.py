@@ -167,10 +167,10 @@ def test_one_that_is_refused_or_breaks_leaves_the_others_of_its_batch_alone(monk
     things.job("j", "a", "b", "c", "d")
     notify = things.device._notify
 
-    def break_for_c(thing: str, before: Any) -> None:
+    def break_for_c(thing: str, *rest: Any) -> None:
         if thing == "c":
             raise ZeroDivisionError
-        notify(thing, before)
+        notify(thing, *rest)
 
     monkeypatch.setattr(things.device, "_notify", break_for_c)
     things.broker.messages.clear()

@@ -71,8 +71,8 @@ class DevicePlane:
     def take(self, batch: Sequence[tuple[str, bytes]]) -> None:
         """Take MQTT messages (topic, payload) and publish the replies and what follows from them; never raises.
 
-        They share one COMMIT. When that fails, each is tried alone, and rejected if it cannot be stored. Topics that
-        map to no call are left alone: whether and where AWS answers them is not known.
+        They share one COMMIT. When one breaks or that fails, each is tried alone, and rejected if it cannot be stored.
+        Topics that map to no call are left alone: whether and where AWS answers them is not known.
         """
         asked = [(topics.request(topic), payload) for topic, payload in batch]
         known = [(request, payload) for request, payload in asked if request is not None]
@@ -81,7 +81,7 @@ class DevicePlane:
                 self.outbox.tidy()
                 for request, payload in known:
                     self._answer(request, payload)
-        except sqlite3.Error:
+        except Exception:
             for request, payload in known:
                 self._answer_alone(request, payload)
 
@@ -97,7 +97,8 @@ class DevicePlane:
             before = {thing: self.pending(thing) for thing in things}
             yield
             for thing in things:
-                self._notify(thing, before[thing])
+                after = self.pending(thing)
+                self._notify(thing, rules.notices(before[thing], after), after)
 
     def pending(self, thing: str) -> tuple[JobExecution, ...]:
         """Return what a thing still has to do, in order."""
@@ -128,7 +129,7 @@ class DevicePlane:
         """
         with self.records.transaction():
             for thing in self.outbox.left_behind():
-                self._notify(thing, None)
+                self._notify(thing, rules.Notices(notify=True, notify_next=True), self.pending(thing))
         name = ""
         while not self._stopping.is_set():
             with self.records.transaction():
@@ -141,34 +142,31 @@ class DevicePlane:
             self._stopping.wait(ANNOUNCE_EVERY_S)
 
     def _answer(self, request: topics.Request, payload: bytes) -> None:
+        """Carry out one request and reply. What it raises undoes the transaction."""
         token: str | None = None
         try:
             body = requests.decode(request.call, payload)
             token = body.client_token
-            with self.records.transaction():
-                self._do(request, body, answered=True)
-            return
-        except JobsError as error:
-            refused = error
-        except sqlite3.Error:
-            raise
-        except Exception:
-            _log.exception("%s failed", request.topic)
-            refused = JobsError("InternalError", "The request failed because of an error in edge-sim.")
-        refused.client_token = refused.client_token or token
-        self._reject(request, refused)
+            self._do(request, body, answered=True)
+        except JobsError as error:  # raised ahead of any change
+            error.client_token = error.client_token or token
+            self._reject(request, error)
 
     def _answer_alone(self, request: topics.Request, payload: bytes) -> None:
-        """Carry out one request, or reject it when that cannot be stored (a full disk, a broken one)."""
+        """Carry out one request, or reject it when it breaks or cannot be stored (a full disk, a broken one)."""
         try:
             with self.records.transaction():
                 self._answer(request, payload)
+            return
         except sqlite3.Error as error:
             _log.error("%s cannot be stored: %s", request.topic, error)
             refused = JobsError("InternalError", f"edge-sim cannot write its state: {error}.")
-            with contextlib.suppress(JobsError):
-                refused.client_token = requests.decode(request.call, payload).client_token
-            self._reject(request, refused)
+        except Exception:
+            _log.exception("%s failed", request.topic)
+            refused = JobsError("InternalError", "The request failed because of an error in edge-sim.")
+        with contextlib.suppress(JobsError):
+            refused.client_token = requests.decode(request.call, payload).client_token
+        self._reject(request, refused)
 
     def _reject(self, request: topics.Request, refused: JobsError) -> None:
         payload = messages.encode(messages.rejected(refused, int(self.now())))
@@ -176,68 +174,78 @@ class DevicePlane:
 
     def _do(self, request: topics.Request, body: Body, *, answered: bool = False) -> messages.Message:
         """Carry out a call and return its reply; ``answered``: the reply goes out by MQTT. Raises JobsError."""
-        before, changes = self.pending(request.thing), self._store.changes
-        reply = self._reply(request, body, before)
-        changed = self._store.changes > changes
+        queued = self.records.pending(request.thing)
+        before = rules.pending(queued)
+        reply, changed = self._reply(request, body, before)
         if answered:
-            send = self.outbox.add if changed else self.outbox.pass_on
+            send = self.outbox.pass_on if changed is None else self.outbox.add
             send(request.accepted, messages.encode(reply))
-        if changed:
-            self._notify(request.thing, before)
+        if changed is not None:
+            after = rules.pending(changed if e.job_id == changed.job_id else e for e in queued)
+            self._notify(request.thing, rules.notices(before, after), after)
         return reply
 
-    def _reply(self, request: topics.Request, body: Body, queue: Sequence[JobExecution]) -> messages.Message:
+    def _reply(
+        self, request: topics.Request, body: Body, queue: Sequence[JobExecution]
+    ) -> tuple[messages.Message, JobExecution | None]:
+        """Return the reply to a call, and the execution that it has changed. Raises JobsError."""
         if isinstance(body, StartNext):
             return self._start_next(queue, body)
-        if isinstance(body, Describe):
-            return self._describe(request, body, queue)
         if isinstance(body, Update):
-            return self._update(request.thing, request.job_id or "", body)
+            return self._update(request, body, queue)
+        if isinstance(body, Describe):
+            return self._describe(request, body, queue), None
         shown = queue[: rules.MAX_PENDING_SHOWN]
-        return PendingReply(
+        reply = PendingReply(
             timestamp=int(self.now()),
             in_progress=_summaries(shown, "IN_PROGRESS"),
             queued=_summaries(shown, "QUEUED"),
             client_token=body.client_token,
         )
+        return reply, None
 
-    def _start_next(self, queue: Sequence[JobExecution], body: StartNext) -> ExecutionReply:
+    def _start_next(self, queue: Sequence[JobExecution], body: StartNext) -> tuple[ExecutionReply, JobExecution | None]:
         if not queue:
-            return self._told(None, body.client_token)
+            return self._told(None, body.client_token), None
         started = rules.start(queue[0], body, self.now())
-        if started != queue[0]:
-            self.save(started)
-        return self._told(started, body.client_token)
+        changed = None if started == queue[0] else started
+        if changed is not None:
+            self.save(changed)
+        return self._told(started, body.client_token), changed
 
     def _describe(self, request: topics.Request, body: Describe, queue: Sequence[JobExecution]) -> ExecutionReply:
         if request.job_id == topics.NEXT:
             found = queue[0] if queue else None
         else:
-            found = self._existing(request.thing, request.job_id or "")
+            found = self._existing(request.thing, request.job_id or "", queue)
         if found is not None:
             rules.check_number(found, body.execution_number)
             if not found.pending:
                 raise JobsError("TerminalStateReached", f"The job execution is {found.status}.")
         return self._told(found, body.client_token, document=body.include_document)
 
-    def _update(self, thing: str, job_id: str, body: Update) -> UpdateReply:
-        now = self.now()
+    def _update(
+        self, request: topics.Request, body: Update, queue: Sequence[JobExecution]
+    ) -> tuple[UpdateReply, JobExecution]:
+        now, job_id = self.now(), request.job_id or ""
         rules.check_settable(body.status)
-        found = self._existing(thing, job_id)
+        found = self._existing(request.thing, job_id, queue)
         updated = rules.update(found, body, now)
         if body.status == "REJECTED" and found.status == "IN_PROGRESS":
             _log.warning("job %s: REJECTED after IN_PROGRESS; AWS may refuse this, its sources disagree", job_id)
         self.save(updated)
         job = self.records.job(job_id) if body.include_document else None
-        return UpdateReply(
+        reply = UpdateReply(
             timestamp=int(now),
             state=updated.state if body.include_state else None,
             document=handed_out(job, self._presign) if job else None,
             client_token=body.client_token,
         )
+        return reply, updated
 
-    def _existing(self, thing: str, job_id: str) -> JobExecution:
-        found = self.records.execution(thing, job_id)
+    def _existing(self, thing: str, job_id: str, queue: Sequence[JobExecution]) -> JobExecution:
+        """Return a thing's execution of a job; ``queue`` are those of its executions that are not final."""
+        found = next((e for e in queue if e.job_id == job_id), None) or self.records.execution(thing, job_id)
         if found is None:
             raise JobsError("ResourceNotFound", f"Thing {thing} has no execution of job {job_id}.")
         return found
@@ -252,17 +260,15 @@ class DevicePlane:
         told = rules.data(execution, content, now)
         return ExecutionReply(timestamp=int(now), execution=told, client_token=token)
 
-    def _notify(self, thing: str, before: Sequence[JobExecution] | None) -> None:
-        """Tell ``thing`` what it has to hear now that its executions may differ from ``before``; None: everything."""
-        after = self.pending(thing)
-        due = rules.Notices(notify=True, notify_next=True) if before is None else rules.notices(before, after)
+    def _notify(self, thing: str, due: rules.Notices, queue: Sequence[JobExecution]) -> None:
+        """Tell ``thing`` what it has to hear of its executions that are not final."""
         if due.notify:
-            shown = after[: rules.MAX_PENDING_SHOWN]
+            shown = queue[: rules.MAX_PENDING_SHOWN]
             jobs = {status: _summaries(shown, status) for status in rules.PENDING}
             changed = ExecutionsChanged(timestamp=int(self.now()), jobs=jobs)
             self.outbox.add(topics.notify(thing), messages.encode(changed), thing=thing)
         if due.notify_next:
-            self.outbox.add(topics.notify_next(thing), self._next_of(after), thing=thing)
+            self.outbox.add(topics.notify_next(thing), self._next_of(queue), thing=thing)
 
     def _next_of(self, queue: Sequence[JobExecution]) -> bytes:
         return messages.encode(self._told(queue[0] if queue else None, None))
