@@ -127,7 +127,7 @@ def test_what_the_broker_has_acknowledged_is_not_said_again(path: Path) -> None:
     things = Things(path)
     things.job("j", "a")
     things.update("a", "j", "SUCCEEDED")
-    things.device.sweep()
+    things.device.stop()
     things.job("k", "a")
     things.broker.acknowledges = False
     things.update("a", "k", "SUCCEEDED")

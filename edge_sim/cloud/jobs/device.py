@@ -63,10 +63,12 @@ class DevicePlane:
         self._sweeper.start()
 
     def stop(self) -> None:
-        """Stop sweeping; returns when the thread has ended."""
+        """Stop sweeping; returns when the thread has ended, and what devices have heard is forgotten."""
         self._stopping.set()
         if self._sweeper is not None:
             self._sweeper.join(STOP_LIMIT_S)
+        with contextlib.suppress(sqlite3.Error), self.records.transaction():
+            self.outbox.tidy()
 
     def take(self, batch: Sequence[tuple[str, bytes]]) -> None:
         """Take MQTT messages (topic, payload) and publish the replies and what follows from them; never raises.
