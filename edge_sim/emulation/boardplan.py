@@ -166,7 +166,7 @@ def _plain(path: str) -> str:
 
 def _refuse_file(path: str, item: Item, own: Mapping[str, Item]) -> None:
     """Refuse a scenario's file in the place of the board's own parts, whose owner, mode and content it may change."""
-    managed = [top for top in (*_KERNELS, *_MANAGED) if is_below(path, top)] + [top for top in _MERGED if path == top]
+    managed = _managed(path)
     if managed:
         raise InvalidDefinitionError(
             f"{item.path}: cannot be laid on a board: {managed[0]} is managed by the simulated board", hint=ELSEWHERE
@@ -187,14 +187,21 @@ def _refuse_bind(bind: Bind, profile: DeviceProfile, own: Mapping[str, Item], it
 
     Laying a link where an image has a directory removes what is below it, the bind's files on this machine included.
     """
-    managed = (profile.greengrass.root, *_MANAGED)
-    needed = [path for path in (*_KERNELS, *managed) if is_below(bind.path, path)]
-    needed += [path for path in (*managed, *own) if is_below(path, bind.path) and not _is_directory(path, own)]
+    root = profile.greengrass.root
+    needed = [root] if is_below(bind.path, root) else _managed(bind.path)
+    files = (path for path in own if not _is_directory(path, own))
+    needed += [path for path in (root, *_MANAGED, *files) if is_below(path, bind.path)]
     needed += _not_directories(bind.path, items)
     if needed:
         raise UsageError(
             f"cannot bind {bind.source} to {bind.path}: {needed[0]} is managed by the simulated board", hint=ELSEWHERE
         )
+
+
+def _managed(path: str) -> list[str]:
+    """Return what of a simulated board's own is at or above ``path``, which may lead there through a merged /usr."""
+    below = [top for top in (*_KERNELS, *_MANAGED) if is_below(path, top) or is_below(f"/usr{path}", top)]
+    return below + [top for top in _MERGED if path == top]
 
 
 def _not_directories(path: str, items: Mapping[str, Item]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -75,6 +76,8 @@ _OWN = (
     "/usr/lib",
     "/usr/lib/edge-sim/x",
     "/usr/bin",
+    "/lib",
+    "/lib/edge-sim",
 )
 
 
@@ -86,6 +89,12 @@ def test_a_bind_where_the_boards_own_files_are_is_refused(tmp_path: Path, place:
     (tmp_path / "link").symlink_to("elsewhere")
     with pytest.raises(UsageError, match=r"cannot bind .* is managed by the simulated board"):
         plan(PI, binds={place: tmp_path}, files=[BoardFile(path="/srv", copy=tmp_path)])
+
+
+def test_a_bind_above_the_greengrass_root_is_refused(tmp_path: Path) -> None:
+    elsewhere = replace(PI, greengrass=replace(PI.greengrass, root="/opt/aws/greengrass"))
+    with pytest.raises(UsageError, match="/opt/aws/greengrass is managed"):
+        plan(elsewhere, binds={"/opt": tmp_path})
 
 
 def test_a_bind_is_where_the_boards_links_lead(tmp_path: Path) -> None:
@@ -202,6 +211,7 @@ def test_a_path_through_a_link_of_the_board_lies_where_the_link_leads() -> None:
         (BoardFile(path="/srv/x", group="docker"), "raspberry-pi-zero-w has no group docker"),
         (BoardFile(path="/usr/lib/edge-sim/x"), "/usr/lib/edge-sim is managed by the simulated board"),
         (BoardFile(path="/usr/bin/python3"), "/usr/bin/python3 is managed"),
+        (BoardFile(path="/bin/python3"), "/usr/bin/python3 is managed"),
         (BoardFile(path="/dev/shm/x"), "/dev is managed"),
         (BoardFile(path="/lib"), "/lib is managed"),
         (BoardFile(path="/etc/passwd"), "cannot lay a directory where the board has a file"),
