@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import replace
 
-from tests.archive_build import Zipped, directory, entry, extra_field, longname, record, tgz, zipped
+from tests.archive_build import Zipped, directory, entry, extra_field, link, longname, record, tgz, zipped
 from tests.archive_mutations import NAMES
 
 _MAGICS = (b"ustar\x0000", b"ustar  \0", bytes(8))
@@ -144,6 +144,33 @@ def _summed(block: bytes) -> bytes:
     """Return the header, and what follows it, with its right checksum."""
     total = sum(block[:148]) + 8 * 0x20 + sum(block[156:512])
     return block[:148] + b"%06o\0 " % total + block[156:]
+
+
+_TARGETS = (
+    *(b"f", b"d/f", b"../f", b"d/../f", b"nope/../f", b"f/../f", b"d/e/../f", b"./f", b"d/./f", b"d//f", b"../d/f"),
+    *(b"l0", b"d/l1", b"l2", b"../l0", b"d", b"d/l0/../f", b"l1/../f"),
+)
+
+
+def linked(dice: random.Random) -> bytes:
+    """Return a tar.gz with files of one name in two directories, and links to these, to each other, or beside."""
+    blocks = [directory("d/"), directory("d/e/"), entry("f", b"outer"), entry("d/f", b"inner")]
+    for number in range(dice.choice((1, 1, 2, 3))):
+        name = dice.choice(("", "d/", "d/e/")) + f"l{number}"
+        blocks.insert(
+            dice.randrange(2, len(blocks) + 1), link(name, dice.choice(_TARGETS), dice.choice((b"1", b"2", b"2")))
+        )
+    return tgz(*blocks)
+
+
+def linked_zip(dice: random.Random) -> bytes:
+    """Return a zip like that, with symbolic links."""
+    entries = [Zipped(name=b"d/e/x"), Zipped(name=b"f", data=b"outer"), Zipped(name=b"d/f", data=b"inner")]
+    for number in range(dice.choice((1, 1, 2, 3))):
+        name = dice.choice((b"", b"d/", b"d/e/")) + b"l%d" % number
+        target = dice.choice(_TARGETS)
+        entries.insert(dice.randrange(len(entries) + 1), Zipped(name=name, data=target, mode=0o120777))
+    return zipped(*entries)
 
 
 _EXTRAS = (

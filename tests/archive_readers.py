@@ -28,7 +28,7 @@ _ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8",
 _GNU_TAR = "tar --extract --gzip --file {0} --directory {1} --no-same-owner --no-same-permissions --touch"
 _BSDTAR = "bsdtar -x -f {0} -C {1} -m --no-same-owner --no-same-permissions --no-acls --no-xattrs --no-fflags"
 _UNZIP = "unzip -qq -o {0} -d {1}"
-_SEVEN_ZIP = "{2} x -y -bd -o{1} {0}"
+_SEVEN_ZIP = "x -y -bd -o{1} {0}"
 _SEVEN_ZIPS = ("7zz", "7z", "7za", "7zr")
 _GO_SOURCE = Path(__file__).with_name("archive_reader.go")
 
@@ -42,12 +42,7 @@ def readers(kind: str, scratch: Path) -> tuple[dict[str, Reader], list[str]]:
 
     ``scratch`` is where Go's is built, and where the programs extract to.
     """
-    seven_zip = next(filter(shutil.which, _SEVEN_ZIPS), "7zz")
-    programs = (
-        {"GNU tar": _GNU_TAR, "bsdtar": _BSDTAR}
-        if kind == "tar.gz"
-        else {"Info-ZIP": _UNZIP, "7-Zip": _SEVEN_ZIP.replace("{2}", seven_zip), "bsdtar": _BSDTAR}
-    )
+    programs = _programs(kind)
     installed: dict[str, Reader] = {
         name: partial(_extracted, command, scratch)
         for name, command in programs.items()
@@ -59,12 +54,33 @@ def readers(kind: str, scratch: Path) -> tuple[dict[str, Reader], list[str]]:
     return installed, [name for name in (*programs, "Go") if name not in installed]
 
 
-def below(top: Path) -> Tree:
-    """Return what is below a directory; what cannot be read is made readable."""
+def followers(kind: str, scratch: Path) -> tuple[dict[str, Reader], list[str]]:
+    """Return the programs that make links, each with links read as the files they lead to, and those missing.
+
+    7-Zip is none of them: it refuses every link with ``..`` in it.
+    """
+    programs = {name: command for name, command in _programs(kind).items() if name != "7-Zip"}
+    installed: dict[str, Reader] = {
+        name: partial(_extracted, command, scratch, follow=True)
+        for name, command in programs.items()
+        if shutil.which(command.split()[0])
+    }
+    return installed, [name for name in programs if name not in installed]
+
+
+def _programs(kind: str) -> dict[str, str]:
+    if kind == "tar.gz":
+        return {"GNU tar": _GNU_TAR, "bsdtar": _BSDTAR}
+    seven_zip = next(filter(shutil.which, _SEVEN_ZIPS), _SEVEN_ZIPS[0])
+    return {"Info-ZIP": _UNZIP, "7-Zip": f"{seven_zip} {_SEVEN_ZIP}", "bsdtar": _BSDTAR}
+
+
+def below(top: Path, *, follow: bool = False) -> Tree:
+    """Return what is below a directory; what cannot be read is made readable. ``follow`` reads files through links."""
     tree: Tree = {}
     for path in _walk(top):
         name = str(path.relative_to(top))
-        if path.is_symlink():
+        if path.is_symlink() and not (follow and path.is_file()):
             tree[name] = ("link", str(path.readlink()))
         elif path.is_dir():
             tree[name] = _DIRECTORY
@@ -84,13 +100,13 @@ def _walk(top: Path) -> Iterator[Path]:
             yield from _walk(path)
 
 
-def _extracted(command: str, scratch: Path, archive: Path) -> Tree:
+def _extracted(command: str, scratch: Path, archive: Path, *, follow: bool = False) -> Tree:
     with tempfile.TemporaryDirectory(dir=scratch) as top:
         argv = [word.format(archive, top) for word in command.split()]
         done = subprocess.run(
             argv, capture_output=True, env=_ENVIRONMENT, stdin=subprocess.DEVNULL, timeout=120, check=False
         )
-        tree = below(Path(top))
+        tree = below(Path(top), follow=follow)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).decode(errors="backslashreplace")
         raise UnreadableError(f"status {done.returncode}: {said[-300:]}")

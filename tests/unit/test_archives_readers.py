@@ -12,7 +12,7 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from tests import archive_tools
 from tests.archive_cases import cases
 from tests.archive_mutations import SEED, damaged_tar, damaged_zip, mutations
-from tests.archive_oddities import odd_tar, odd_zip
-from tests.archive_readers import Reader, Tree, UnreadableError, below, differences, readers
+from tests.archive_oddities import linked, linked_zip, odd_tar, odd_zip
+from tests.archive_readers import Reader, Tree, UnreadableError, below, differences, followers, readers
 from tests.archive_run import OURS, SMALL
 
 pytestmark = pytest.mark.process
@@ -76,7 +76,7 @@ def test_what_is_taken_reads_the_same_everywhere(
     odd, damaged = (odd_tar, damaged_tar) if kind == "tar.gz" else (odd_zip, damaged_zip)
     generated = [case.data for case in cases() if case.file_name.endswith(kind)]
     generated += [make(dice) for make in (odd, odd, odd, damaged) for _ in range(mutations() // 4)]
-    compared = _Comparison(kind, tmp_path)
+    compared = _Comparison(kind, tmp_path, readers(kind, tmp_path))
     for number, data in enumerate(generated):
         compared.compare(data, str(number))
     record_property("summary", str(compared))
@@ -84,11 +84,26 @@ def test_what_is_taken_reads_the_same_everywhere(
     assert compared.disagreements == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_a_copy_is_what_the_link_reads(
+    kind: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    dice = random.Random(SEED)
+    compared = _Comparison(kind, tmp_path, followers(kind, tmp_path))
+    for number in range(mutations()):
+        data = linked(dice) if kind == "tar.gz" else linked_zip(dice)
+        compared.compare(data, str(number), replace(SMALL, links="copy"))
+    record_property("summary", f"links in {compared}")
+    assert compared.taken > 5
+    assert compared.disagreements == []
+
+
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_what_everyday_tools_make_is_taken(
     kind: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    compared = _Comparison(kind, tmp_path)
+    compared = _Comparison(kind, tmp_path, readers(kind, tmp_path))
     made = tmp_path / "made"
     made.mkdir()
     archives, missing = archive_tools.archives(made, kind)
@@ -101,11 +116,11 @@ def test_what_everyday_tools_make_is_taken(
 class _Comparison:
     """Unpacks archives, has the readers read those that are taken, and counts."""
 
-    def __init__(self, kind: str, scratch: Path) -> None:
+    def __init__(self, kind: str, scratch: Path, installed: tuple[dict[str, Reader], list[str]]) -> None:
         self._archive = scratch / f"m.{kind}"
         self._kind = kind
         self._destination = scratch / "dest"
-        self._readers, self._missing = readers(kind, scratch)
+        self._readers, self._missing = installed
         self.archives = self.taken = 0
         self.disagreements: list[str] = []
         self._bugs: Counter[str] = Counter()
