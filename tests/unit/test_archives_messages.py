@@ -35,7 +35,7 @@ NFD = unicodedata.normalize("NFD", "é").encode()
         (TAR, tgz(entry("NUL")), "the name “NUL” has another meaning on Windows", "rename it"),
         (TAR, tgz(entry("x"), entry("x")), "the name “x” appears twice", "leave one of them out"),
         (TAR, tgz(entry("x"), entry("X")), "“X” and “x” cannot both exist", "rename one of them"),
-        (ZIP, zipped(Zipped(name=b"-", mode=FIFO)), "- is a FIFO to readers", "zip -r model.zip ./model"),
+        (ZIP, zipped(Zipped(name=b"-", mode=FIFO)), "the mode of - makes it a FIFO for Go", "zip -r model.zip ./model"),
         (ZIP, zipped(Zipped(name=b"x;1")), "what Info-ZIP takes for a version number", "rename it"),
         (
             TAR,

@@ -107,13 +107,13 @@ class _Filling:
     def copy_links(self, refuse: Refuse) -> None:
         """Write a copy of the file that each link leads to, over further links or at once."""
         for path, link in self._links.items():
-            last = self._followed(link)
-            known = self._register.get(last) if last else None
-            if last is None or known is None or known.type != "file":
-                refuse(links.no_file(path, link))
+            try:
+                file = self._followed(path, link)
+            except ArchiveError as error:
+                refuse(error)
             else:
-                self._register.become(path, executable=known.executable)
-                self._sink.write_file(path, executable=known.executable, data=self._copied(last))
+                self._register.become(path, executable=file.executable)
+                self._sink.write_file(path, executable=file.executable, data=self._copied(tuple(file.path.split("/"))))
 
     def _check_hard(self, path: Parts, link: links.Link) -> None:
         """Raise unless tar could make this hard link now, with the same result as a copy."""
@@ -123,17 +123,22 @@ class _Filling:
         if other is not None and not other.hard and link.to[:-1] != path[:-1]:
             raise links.moved(path, link)
 
-    def _followed(self, link: links.Link) -> Parts | None:
-        """Return what a link leads to that is no link itself; None where one goes round, or over no directory."""
+    def _followed(self, path: Parts, first: links.Link) -> Content:
+        """Return the file that the link at ``path`` leads to, over further links; raises where there is none."""
+        link = first
         for _ in range(MAX_LINKS):
-            above = map(self._register.get, link.through)
-            if not all(known is not None and known.type == "directory" for known in above):
-                return None
+            for directory in link.through:
+                above = self._register.get(directory)
+                if above is None or above.type != "directory":
+                    raise links.no_directory(path, first, directory)
             following = self._links.get(link.to)
             if following is None:
-                return link.to
+                break
             link = following
-        return None
+        known = self._register.get(link.to)
+        if known is None or known.type != "file" or link.to in self._links:
+            raise links.no_file(path, first)
+        return known
 
     def _copied(self, path: Parts) -> Iterator[Chunk]:
         for chunk in self._sink.read_file(path):

@@ -58,11 +58,18 @@ def _symbolic(directory: Parts, raw: bytes, shown: str, limits: Limits) -> Link:
 
 
 def no_file(path: Parts, link: Link) -> ArchiveError:
-    """Return the error about a link that leads to no file in the archive, or over what is no directory there."""
+    """Return the error about a link that leads to no file in the archive."""
     shown, where = escaped("/".join(path)), escaped("/".join(link.to))
     return ArchiveError(
         "LINK", f"{shown} is a link to {where}, which is not a file in the archive", member=shown, hint=_HINT
     )
+
+
+def no_directory(path: Parts, link: Link, missing: Parts) -> ArchiveError:
+    """Return the error about a link over something that is not a directory in the archive."""
+    shown, where, over = (escaped("/".join(place)) for place in (path, link.to, missing))
+    brief = f"{shown} is a link to {where} by way of {over}, which is not a directory in the archive"
+    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
 
 
 def no_earlier_file(path: Parts, link: Link) -> ArchiveError:

@@ -148,7 +148,7 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
     named = entry.name.endswith(b"/")
     kind = stat.S_IFMT(entry.attributes >> 16)
     if entry.host not in _HOSTS:
-        brief = f"{entry.shown} was packed on a system (number {entry.host}) whose attributes readers take differently"
+        brief = f"{entry.shown} was packed on a system (number {entry.host}) whose attributes Info-ZIP alone reads"
         raise ArchiveError("UNSUPPORTED", brief, member=entry.shown)
     if kind == stat.S_IFLNK and entry.host == _LINUX:
         return _link(entry, limits)
@@ -168,8 +168,9 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
 
 
 def _special(entry: Entry, kind: int) -> ArchiveError:
-    what = _SPECIAL_KINDS.get(kind, "of an unknown type")
-    brief = f"{entry.shown} is {what} to readers that go by its mode (Go, 7-Zip), and a file to others"
+    what = _SPECIAL_KINDS.get(kind, "something unknown")
+    reader = "Go" if entry.host in _UNIX else "7-Zip" if kind == stat.S_IFLNK else "some readers"
+    brief = f"the mode of {entry.shown} makes it {what} for {reader}, and a file for others"
     hint = _FROM_PIPE if kind == stat.S_IFIFO and entry.name == b"-" else REPACK
     return ArchiveError("SPECIAL", brief, member=entry.shown, hint=hint)
 
