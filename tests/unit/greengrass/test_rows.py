@@ -1,26 +1,21 @@
-"""The rows that families and kinds are made of, against botocore's model; who asks for a kind; no rule stands alone."""
+"""The rows that families and kinds are made of, against botocore's model; no rule stands alone."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-import edge_sim
 from edge_sim.cloud.protocol import load_model
-from edge_sim.greengrass import resources, rules
+from edge_sim.greengrass import rules
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE
 from edge_sim.greengrass.objectreader import ObjectReader
-from edge_sim.greengrass.resources import KINDS, ResourceData
+from edge_sim.greengrass.resources import KINDS
 from edge_sim.greengrass.rules.rule import Rule
 
-PACKAGE = Path(edge_sim.__file__).parent
 MODEL = load_model("greengrass")
 _SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
 _VALUES: dict[Any, object] = {TEXT: "/dev/x", FLAG: True, ("ro", "rw"): "ro"}
@@ -79,22 +74,6 @@ def test_a_kind_s_row_is_botocore_s_and_its_class_loses_no_member(key: str) -> N
     assert reader.findings == []
     assert read.members() == reader.value
     assert data.read(ObjectReader(read.members(), "$")) == read
-
-
-def asked_for_a_kind() -> Iterator[str]:
-    """Yield each file that asks with ``isinstance`` what kind a resource is of, once for each question."""
-    names = {data.__name__ for data in get_args(ResourceData)} | {"Local", "Model", "ResourceData"}
-    assert all(hasattr(resources, name) for name in names)
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
-                told = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
-                if told & names or (told == {"kind"} and "r.data" in ast.unparse(node.args[0])):
-                    yield str(path.relative_to(PACKAGE))
-
-
-def test_few_files_ask_what_kind_a_resource_is_of() -> None:
-    assert sorted(set(asked_for_a_kind())) == ["greengrass/resources.py", "greengrass/rules/case.py"]
 
 
 def test_every_rule_runs() -> None:
