@@ -34,7 +34,6 @@ class ObjectReader:
     ) -> None:
         """Note what is wrong with this object, or with its member ``key``; the message goes on after the path."""
         path = f"{self.path}.{key}" if key else self.path
-        resource = self.value.get("Id")
         self.findings.append(
             Finding(
                 id=rule,
@@ -43,7 +42,6 @@ class ObjectReader:
                 path=path,
                 message=f"{path} {message}",
                 aws_text=aws_text,
-                resource=resource if isinstance(resource, str) else None,
                 source="botocore greengrass 2017-06-07",
                 hint=_OPEN_HINT if key and is_open(self.value.get(key)) else None,
             )

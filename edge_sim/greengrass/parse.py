@@ -8,6 +8,7 @@ API refuses them by the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from edge_sim.greengrass.families import FAMILIES
@@ -20,7 +21,7 @@ from edge_sim.greengrass.functions import (
     RunAs,
 )
 from edge_sim.greengrass.group import Core, Group
-from edge_sim.greengrass.model import is_open
+from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.objectreader import ObjectReader, told
 from edge_sim.greengrass.resources import Resource, permission
 from edge_sim.greengrass.subscriptions import Subscription
@@ -61,8 +62,19 @@ def _items(
     sections: Mapping[str, _Object], word: str, read: Callable[[ObjectReader], _T | None]
 ) -> tuple[tuple[_T, ...], list[Finding]]:
     top = ObjectReader(sections.get(word, {}), "$")
-    values = [read(item) for item in top.objects(FAMILIES[word].member)]
+    values: list[_T | None] = []
+    for item in top.objects(FAMILIES[word].member):
+        start = len(top.findings)
+        values.append(read(item))
+        top.findings[start:] = [_naming(finding, word, text(item.value.get("Id"))) for finding in top.findings[start:]]
     return tuple(v for v in values if v is not None), top.findings
+
+
+def _naming(finding: Finding, word: str, id_: str | None) -> Finding:
+    """Return a finding that names the resource or function it is about."""
+    if word == "resources":
+        return replace(finding, resource=id_)
+    return replace(finding, function=id_) if word == "functions" else finding
 
 
 def _default_config(version: _Object) -> tuple[DefaultConfig, list[Finding]]:
@@ -93,13 +105,12 @@ def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None
         execution.fault(f"must be one of {', '.join(ISOLATION_MODES)}, not {told(value)}", key="IsolationMode")
         return None
     whose = "the group" if arn is None else f"function with arn {arn}"
-    text = f"Your 'IsolationMode' configuration for {whose} is invalid."
     execution.fault(
         f"must be one of {', '.join(ISOLATION_MODES)}, not {value!r}",
         key="IsolationMode",
         rule="isolation-mode",
         phase="deploy",
-        aws_text=text,
+        aws_text=f"Your 'IsolationMode' configuration for {whose} is invalid.",
     )
     return None
 

@@ -135,3 +135,12 @@ def test_null_members_are_as_good_as_absent(tmp_path: Path) -> None:
 def test_scalars_as_aws_writes_them(read_as: Any, value: object, result: object) -> None:
     assert read_as(value) == result
     assert type(read_as(value)) is type(result)
+
+
+def test_what_cannot_be_read_names_the_resource_or_function_it_is_in(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    volume = '{"Id": "r", "Name": "r", "ResourceDataContainer": {"LocalVolumeResourceData": {"SourcePath": []}}}'
+    function = '{"Id": "f", "FunctionArn": "a", "FunctionConfiguration": {"Timeout": "soon"}}'
+    file.write_text(f'{{"Resources": [{volume}], "Functions": [{function}], "Subscriptions": [{{"Id": "s"}}]}}')
+    named = {(f.path.split("[")[0], f.resource, f.function) for f in read(file).findings}
+    assert named == {("$.Resources", "r", None), ("$.Functions", None, "f"), ("$.Subscriptions", None, None)}
