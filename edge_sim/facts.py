@@ -25,6 +25,7 @@ Listing = Literal["users", "groups", "devices", "paths"]
 """The lists that facts hold. ``devices`` are the paths below /dev, ``paths`` all others."""
 LISTINGS: tuple[Listing, ...] = get_args(Listing)
 Presence = Literal["present", "absent", "unknown"]
+CgroupVersion = Literal["v1", "v2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +84,20 @@ class HostFacts:
     architecture: str
     operating_system: str
     libc: str = "glibc"
+    libc_version: str = ""
     init: str = "systemd"
+    kernel: str = ""
+    """What ``uname -r`` says; "" where it is not known."""
     memory_kib: int = 0
+    storage_kib: int = 0
+    """The size of the root file system; 0 where it is not known."""
     cpus: int = 1
+    umask: int | None = None
+    cgroups: CgroupVersion | None = None
+    cgroup_subsystems: frozenset[str] | None = None
+    """Which of version 1 are mounted; None where that is not known."""
+    programs: Mapping[str, bool] = field(default_factory=dict)
+    """Whether an interpreter is on PATH under a name that V1 looks for, such as ``python3.7``, where that is known."""
     users: Mapping[str, User] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
     members: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -97,6 +109,10 @@ class HostFacts:
     unsupported: frozenset[str] = frozenset()
     """Features that Greengrass does not have on this board, such as ``ml-inference`` on OpenWrt."""
     whole: frozenset[Listing] = frozenset(LISTINGS)
+
+    def has_program(self, name: str) -> bool | None:
+        """Return whether an interpreter is on the board's PATH; None where that is not known."""
+        return self.programs.get(name)
 
     def at(self, path: str) -> Node | None:
         """Return what is at ``path``, over all links; None where nothing is."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.documents import Place
 from edge_sim.errors import UsageError
-from edge_sim.facts import LISTINGS, GreengrassInstall, HostFacts, Listing, Node, User
+from edge_sim.facts import LISTINGS, CgroupVersion, GreengrassInstall, HostFacts, Listing, Node, User
 from edge_sim.versions import parse_version
 
 _Word = TypeVar("_Word", bound=str)
@@ -29,7 +29,9 @@ _STANDARD_NODES = {
     for name in ("full", "null", "random", "tty", "urandom", "zero")
 } | {"/dev/shm": Node(type="directory", uid=0, gid=0, mode=0o1777)}
 """What every board has, as the drivers make it."""
-FEATURES = ("ml-inference", "stream-manager", "docker")
+FEATURES = ("ml-inference", "stream-manager", "docker", "containers", "local-resources")
+CGROUP_VERSIONS: tuple[CgroupVersion, ...] = ("v1", "v2")
+SUBSYSTEMS = ("devices", "memory")
 _LISTS = LISTINGS[:3]
 """What a profile can hold a whole list of; it has no list of other paths."""
 LIBCS = ("glibc", "musl")
@@ -39,7 +41,7 @@ _REQUIRED = (
     *("description", "architecture", "operating_system", "hostname", "os_release", "libc", "init", "kernel", "memory"),
     *("cpus", "storage", "umask", "users", "groups", "greengrass"),
 )
-_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole")
+_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole", "cgroups", "programs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,11 @@ class DeviceProfile:
     unsupported: frozenset[str]
     whole: frozenset[Listing] = frozenset()
     """The lists that are complete: what they lack does not exist on the board."""
+    cgroups: CgroupVersion | None = None
+    cgroup_subsystems: frozenset[str] | None = None
+    """Which of version 1 are mounted; None where that is not known."""
+    programs: Mapping[str, bool] = field(default_factory=dict)
+    """Whether an interpreter is on PATH under a name that V1 looks for; what is not listed is not known."""
 
     def facts(self) -> HostFacts:
         """Return the board as rules and plans see it: its accounts, devices and standard directories."""
@@ -102,8 +109,15 @@ class DeviceProfile:
             architecture=self.architecture,
             operating_system=self.operating_system,
             libc=self.libc,
+            libc_version=self.libc_version,
             init=self.init,
+            kernel=self.kernel,
             memory_kib=self.memory_kib,
+            storage_kib=self.storage_kib,
+            umask=self.umask,
+            cgroups=self.cgroups,
+            cgroup_subsystems=self.cgroup_subsystems,
+            programs=self.programs,
             cpus=self.cpus,
             users={name: User(uid=a.uid, gid=a.gid) for name, a in self.users.items()},
             groups=dict(self.groups),
@@ -190,6 +204,7 @@ def load_profile(name: str) -> DeviceProfile:
     path = profile_path(name)
     top = Place.load(path).mapping(_REQUIRED, _OPTIONAL)
     libc = top["libc"].mapping(("name", "version"))
+    cgroups = top["cgroups"].mapping(("version",), ("subsystems",)) if "cgroups" in top else {}
     groups = _groups(top["groups"])
     users = _users(top["users"], groups)
     architecture, system = _target(top)
@@ -215,7 +230,14 @@ def load_profile(name: str) -> DeviceProfile:
         greengrass=_greengrass(top["greengrass"], users, groups),
         unsupported=frozenset(_words(top, "unsupported", FEATURES)),
         whole=frozenset(_words(top, "whole", _LISTS)),
+        cgroups=cgroups["version"].choice(CGROUP_VERSIONS) if cgroups else None,
+        cgroup_subsystems=frozenset(_words(cgroups, "subsystems", SUBSYSTEMS)) if "subsystems" in cgroups else None,
+        programs=_programs(top["programs"]) if "programs" in top else {},
     )
+
+
+def _programs(place: Place) -> dict[str, bool]:
+    return {name: value.choice(("true", "false")) == "true" for name, value in place.entries().items()}
 
 
 def _target(top: Mapping[str, Place]) -> tuple[str, str]:

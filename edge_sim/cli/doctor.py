@@ -16,6 +16,7 @@ from edge_sim.errors import UnsupportedEnvironmentError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.hostchecks import Check
+    from edge_sim.greengrass.requirements import Requirement
 
 _WIDTH = 80
 
@@ -85,6 +86,7 @@ def certificate_table(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
 
 def _certificate(driver: Literal["local", "docker"], profile_name: str | None, board: str | None, fmt: str) -> None:
     from edge_sim.emulation import doctor
+    from edge_sim.greengrass.requirements import requirements
     from edge_sim.profiles import load_profile
 
     profile = load_profile(profile_name) if profile_name else None
@@ -93,13 +95,28 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
         name, rows = profile.name, doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
+    needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
         told = {"profile": name, "board": board, "summary": summary(rows), "certificate": rows}
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(told | {"requirements": [need.as_json for need in needs]}, indent=2))
         return
     click.echo("\n".join(certificate_table(rows)))
     click.echo("")
     click.echo("\n".join(_wrapped(summary(rows), "", 2)))
+    click.echo("")
+    click.echo("\n".join(requirements_table(needs)))
+
+
+def requirements_table(needs: Sequence[Requirement]) -> Iterator[str]:
+    """Yield what a V1 core needs of such a board: a line for each requirement, with the reason where it is unmet."""
+    yield "What a V1 core needs of such a board"
+    name = max(len(need.fact) for need in needs) + 2
+    for need in needs:
+        head = f"  {need.fact:<{name}}{need.state:<9}"
+        text = need.has if need.state == "met" else f"{need.has}; needed: {need.needs}; otherwise {need.consequence}"
+        yield from _wrapped(text, head, name + 11)
+        if need.aws_text and need.state == "unmet":
+            yield from _wrapped(f"AWS: {need.aws_text}", " " * (name + 11), name + 11)
 
 
 def _wrapped(text: str, head: str, indent: int) -> list[str]:

@@ -71,7 +71,14 @@ def facts(changes: Mapping[str, Any]) -> HostFacts:
     return HostFacts(
         architecture=changes.get("architecture", "armv7l"),
         operating_system=changes.get("operating_system", "raspbian"),
+        libc_version=changes.get("libc_version", "2.28"),
+        kernel=changes.get("kernel", "5.10.63-v7+"),
         memory_kib=changes.get("memory_kib", 1048576),
+        storage_kib=changes.get("storage_kib", 16777216),
+        umask=int(changes.get("umask", "0022"), 8),
+        cgroups=changes.get("cgroups", "v1"),
+        cgroup_subsystems=frozenset(changes.get("cgroup_subsystems", ("devices", "memory"))),
+        programs=changes.get("programs", {}),
         users={name: User(uid=uid, gid=gid) for name, (uid, gid) in users.items()},
         groups={"root": 0, "dialout": 20, "video": 44, "ggc_group": 995},
         greengrass=GreengrassInstall(

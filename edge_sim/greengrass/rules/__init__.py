@@ -3,7 +3,7 @@
     rule.py       what a rule is            case.py   what it looks at        settings.py   limits, disputed readings
     resources, paths, models, packages, functions, system, attachments, versions, cores, sections, connectors
                                                                                look at the definition
-    board, rights                                                                              look at a board as well
+    board, requirements, rights                                                look at a board as well
     reading       what the reader of definitions finds
 
 A rule of phase ``create`` refuses the API call, one of ``deploy`` the deployment (in the cloud while Building, or on
@@ -27,6 +27,7 @@ from edge_sim.greengrass.rules import (
     packages,
     paths,
     reading,
+    requirements,
     resources,
     rights,
     sections,
@@ -53,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     *connectors.RULES,
     *versions.RULES,
     *board.RULES,
+    *requirements.RULES,
     *rights.RULES,
 )
 """The catalogue, in the order in which findings come."""

@@ -19,7 +19,6 @@ from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _SOURCE_TEXT = "file doesn't exist"
 _LOOK = "Look at the board; what it has can be listed in a device profile of your own (a YAML file)."
-_MIN_MEMORY_KIB = 125_000
 _PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2), ("aarch64", "openwrt"): (1, 9, 2)}
 """The first release for a board, where it was not every documented one."""
 
@@ -100,26 +99,6 @@ def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
     if floor and case.version < floor:
         needed = ".".join(map(str, floor))
         yield Fault(path="$", message=f"{facts.operating_system} on {facts.architecture} needs GGC {needed}")
-
-
-@board_rule(
-    "board-memory",
-    condition="sourced",
-    timing="inferred",
-    severity="warning",
-    phase="run",
-    source="what-is-gg.md (requirements)",
-)
-def memory(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """The core needs 128 MB of memory, and a function no more than the board has."""
-    if 0 < facts.memory_kib < _MIN_MEMORY_KIB:
-        yield Fault(path="$", message=f"the board has {facts.memory_kib} KiB of memory, the core needs 128 MB")
-    for function in case.group.functions:
-        size = function.memory_size_kb or 0
-        if 0 < facts.memory_kib < size:
-            path = f"{function.path}.FunctionConfiguration.MemorySize"
-            message = f"function {function.id}: MemorySize {size} KB is more than the board's {facts.memory_kib} KiB"
-            yield Fault(path=path, message=message, function=function.id)
 
 
 @board_rule(
@@ -254,7 +233,6 @@ RULES: tuple[Rule, ...] = (
     stream_manager_supported,
     docker_supported,
     platform,
-    memory,
     groups_exist,
     gid_without_group,
     sources_exist,

@@ -1,0 +1,194 @@
+"""What V1's core software needs of a board: each requirement of the developer guide, held against a board's facts.
+
+Source, where a requirement names no other: what-is-gg.md, "Supported platforms and requirements". Pure; the rules
+``board-*`` turn what is unmet into findings where a group needs it, ``edge-sim doctor --profile`` lists all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from edge_sim.facts import HostFacts
+
+Subject = Literal["core", "containers", "stream manager", "updates"]
+"""What does not work where a requirement is unmet: the whole core, functions in containers, one feature."""
+State = Literal["met", "unmet", "unknown"]
+
+GUIDE = "what-is-gg.md (requirements)"
+CGROUPS_TEXT = "The following cgroup subsystems are not mounted: <subsystems>"
+"""A core's launcher, as printed in aws-greengrass-samples issue 41."""
+SOCKET_TEXT = "stat /greengrass/ggc/socket/greengrass_ipc.sock: permission denied"
+_KERNEL, _CONTAINER_KERNEL = (3, 17), (4, 4)
+_LIBCS = {"glibc": (2, 14), "musl": (1, 1, 16)}
+_UMASK = 0o022
+_MIB = 1024
+_MB_KIB = 1000 * 1000 / 1024
+_MEMORY_KIB, _STREAM_MEMORY_KIB = round(128 * _MB_KIB), round(198 * _MB_KIB)
+_DISK_KIB, _UPDATE_DISK_KIB = round(128 * _MB_KIB), round(400 * _MB_KIB)
+_SUBSYSTEMS = ("devices", "memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """One requirement on one board: what the board has, what V1 needs, and what does without it not work.
+
+    ``aws_text`` is what a core printed, where that is known.
+    """
+
+    fact: str
+    subject: Subject
+    has: str
+    needs: str
+    state: State
+    consequence: str
+    source: str = GUIDE
+    aws_text: str | None = None
+
+    @property
+    def as_json(self) -> dict[str, str | None]:
+        return asdict(self)
+
+
+def requirements(facts: HostFacts) -> tuple[Requirement, ...]:
+    """Return every requirement on a board, those of the whole core first."""
+    return (*_core(facts), *_containers(facts), *_features(facts))
+
+
+def _core(facts: HostFacts) -> Iterator[Requirement]:
+    kernel = _numbers(facts.kernel)
+    yield Requirement(
+        fact="kernel",
+        subject="core",
+        has=facts.kernel or "not known",
+        needs="3.17 or newer",
+        state=_at_least(kernel, _KERNEL),
+        consequence="the core does not run",
+    )
+    least = _LIBCS[facts.libc] if facts.libc in _LIBCS else _LIBCS["glibc"]
+    yield Requirement(
+        fact="C library",
+        subject="core",
+        has=f"{facts.libc} {facts.libc_version}".strip(),
+        needs="glibc 2.14 or newer; on OpenWrt musl 1.1.16 or newer",
+        state=_at_least(_numbers(facts.libc_version), least),
+        consequence="the core does not run",
+    )
+    umask = facts.umask
+    yield Requirement(
+        fact="umask",
+        subject="core",
+        has="not known" if umask is None else f"{umask:04o}",
+        needs="0022 or less strict",
+        state="unknown" if umask is None else _state(not umask & ~_UMASK & 0o777),
+        consequence="the core software does not start",
+        source="gg-troubleshooting.md (umask)",
+        aws_text=SOCKET_TEXT,
+    )
+    yield _size("memory", "core", facts.memory_kib, _MEMORY_KIB, "128 MB", "the core has too little memory")
+    yield _size("storage", "core", facts.storage_kib, _DISK_KIB, "128 MB", "the core software has no room")
+    lacking = [
+        what
+        for what, known in (
+            (f"user {facts.greengrass.user}", facts.greengrass.user in facts.users),
+            (f"group {facts.greengrass.group}", facts.greengrass.group in facts.groups),
+        )
+        if not known
+    ]
+    whole = {"users", "groups"} <= facts.whole
+    yield Requirement(
+        fact="accounts",
+        subject="core",
+        has=f"no {' and no '.join(lacking)}" if lacking else f"{facts.greengrass.user}, {facts.greengrass.group}",
+        needs="ggc_user and ggc_group, unless the group's default identity names others",
+        state="met" if not lacking else "unmet" if whole else "unknown",
+        consequence="deployments fail",
+        source="gg-troubleshooting.md; lambda-group-config.md",
+    )
+
+
+def _containers(facts: HostFacts) -> Iterator[Requirement]:
+    yield Requirement(
+        fact="kernel for containers",
+        subject="containers",
+        has=facts.kernel or "not known",
+        needs="4.4 or newer",
+        state=_at_least(_numbers(facts.kernel), _CONTAINER_KERNEL),
+        consequence="functions run without containers only, and the group's default must be NoContainer",
+    )
+    missing = missing_subsystems(facts)
+    has: str = facts.cgroups or "not known"
+    if facts.cgroups == "v1" and facts.cgroup_subsystems is not None:
+        has += f" with {', '.join(sorted(facts.cgroup_subsystems)) or 'no subsystem'}"
+    yield Requirement(
+        fact="cgroups",
+        subject="containers",
+        has=has,
+        needs="memory and devices of version 1, mounted",
+        state="unknown" if missing is None else _state(not missing),
+        consequence="no function starts in a container",
+        source=f"{GUIDE}; that version 2 does not do: aws-greengrass-samples issue 41",
+        aws_text=CGROUPS_TEXT.replace("<subsystems>", ", ".join(missing)) if missing else None,
+    )
+
+
+def _features(facts: HostFacts) -> Iterator[Requirement]:
+    yield _size(
+        *("memory for stream manager", "stream manager", facts.memory_kib, _STREAM_MEMORY_KIB, "198 MB"),
+        "stream manager has too little memory",
+    )
+    java = facts.has_program("java8")
+    yield Requirement(
+        fact="Java",
+        subject="stream manager",
+        has={True: "java8", False: "no java8", None: "not known"}[java],
+        needs="Java 8, as java8 on PATH",
+        state="unknown" if java is None else _state(java),
+        consequence="stream manager does not start, and the deployment fails",
+        source="stream-manager.md; gg-troubleshooting.md",
+        aws_text="Unable to find java or java8 executables" if java is False else None,
+    )
+    yield _size("storage for updates", "updates", facts.storage_kib, _UPDATE_DISK_KIB, "400 MB", "OTA updates fail")
+    yield Requirement(
+        fact="tools for updates",
+        subject="updates",
+        has="BusyBox's" if facts.operating_system == "openwrt" else "not known",
+        needs="wget, tar, readlink and others that are not BusyBox's, and /bin/bash",
+        state="unknown",
+        consequence="the OTA agent needs them; OpenWrt's image has BusyBox's until packages replace them",
+    )
+
+
+def missing_subsystems(facts: HostFacts) -> tuple[str, ...] | None:
+    """Return the cgroup subsystems of version 1 that containers need and the board has not mounted; None: not known."""
+    if facts.cgroups == "v2":
+        return _SUBSYSTEMS
+    if facts.cgroups is None or facts.cgroup_subsystems is None:
+        return None
+    return tuple(name for name in _SUBSYSTEMS if name not in facts.cgroup_subsystems)
+
+
+def _size(fact: str, subject: Subject, kib: int, least: int, needs: str, consequence: str) -> Requirement:
+    return Requirement(
+        fact=fact,
+        subject=subject,
+        has=f"{kib // _MIB} MiB" if kib else "not known",
+        needs=needs,
+        state=_state(kib >= least) if kib else "unknown",
+        consequence=consequence,
+    )
+
+
+def _state(met: bool) -> State:
+    return "met" if met else "unmet"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _at_least(has: tuple[int, ...], least: tuple[int, ...]) -> State:
+    return _state(has >= least) if has else "unknown"

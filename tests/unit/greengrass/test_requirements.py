@@ -1,0 +1,77 @@
+"""What V1 requires of a board: each change to a good board alone makes one requirement unmet, and a rule says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass import rules
+from edge_sim.greengrass.requirements import requirements
+from edge_sim.profiles import list_profiles, load_profile
+from edge_sim.report import Finding
+from tests.unit.greengrass.build import function, group
+
+PI = load_profile("raspberry-pi-3").facts()
+
+
+def unmet(facts: HostFacts) -> set[str]:
+    return {need.fact for need in requirements(facts) if need.state == "unmet"}
+
+
+def findings(facts: HostFacts, isolation: str | None = None) -> list[Finding]:
+    made = group([], [function("f", isolation=isolation)])
+    return [f for f in rules.check(made, facts) if f.id.startswith("board-")]
+
+
+def ids(facts: HostFacts, isolation: str | None = None) -> set[str]:
+    return {f.id for f in findings(facts, isolation)}
+
+
+@pytest.mark.parametrize(
+    ("change", "fact", "rule"),
+    [
+        ({"kernel": "3.10.20"}, {"kernel", "kernel for containers"}, "board-kernel"),
+        ({"kernel": "4.3.0-rc1"}, {"kernel for containers"}, "board-kernel"),
+        ({"libc_version": "2.13"}, {"C library"}, "board-libc"),
+        ({"libc": "musl", "libc_version": "1.1.15"}, {"C library"}, "board-libc"),
+        ({"umask": 0o077}, {"umask"}, "board-umask"),
+        ({"umask": 0o023}, {"umask"}, "board-umask"),
+        ({"cgroups": "v2"}, {"cgroups"}, "board-cgroups"),
+        ({"cgroup_subsystems": frozenset({"devices"})}, {"cgroups"}, "board-cgroups"),
+        ({"storage_kib": 100 * 1024}, {"storage", "storage for updates"}, "board-storage"),
+        ({"memory_kib": 64 * 1024}, {"memory", "memory for stream manager"}, "board-memory"),
+    ],
+)
+def test_one_change_makes_a_good_board_one_that_a_core_has_no_use_for(
+    change: dict[str, Any], fact: set[str], rule: str
+) -> None:
+    always = unmet(PI)
+    assert unmet(replace(PI, **change)) - always == fact
+    assert rule in ids(replace(PI, **change))
+    assert ids(PI) == set()
+
+
+def test_the_text_names_the_cgroups_that_are_missing() -> None:
+    facts = replace(PI, cgroups="v2", cgroup_subsystems=None)
+    (finding,) = [f for f in findings(facts) if f.id == "board-cgroups"]
+    assert finding.aws_text == "The following cgroup subsystems are not mounted: devices, memory"
+
+
+def test_a_group_without_containers_asks_for_less() -> None:
+    facts = replace(PI, kernel="3.18", cgroups="v2")
+    assert {"board-kernel", "board-cgroups"} <= ids(facts)
+    assert ids(facts, "NoContainer") == set()
+
+
+def test_what_is_not_known_is_neither_met_nor_unmet() -> None:
+    facts = HostFacts(architecture="armv7l", operating_system="raspbian", whole=frozenset())
+    assert {need.state for need in requirements(facts)} == {"unknown"}
+    assert ids(facts) == set()
+
+
+def test_every_profile_states_what_its_core_needs_or_leaves_it_open() -> None:
+    lacking = {name: unmet(load_profile(name).facts()) - {"Java"} for name in list_profiles()}
+    assert {name: facts for name, facts in lacking.items() if facts} == {"openwrt-armv7": {"storage for updates"}}
