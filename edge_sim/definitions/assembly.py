@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from edge_sim.definitions import corefile, shapes
+from edge_sim.definitions import corefile, misplaced, shapes
 from edge_sim.definitions.definition import Definition, Ignored
 from edge_sim.definitions.forms import BUNDLE, MEMBERS, Part
 from edge_sim.definitions.ignores import comments, listed_ignores
@@ -18,7 +18,7 @@ from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass import groupfile, parse
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode
-from edge_sim.greengrass.group import Artifact
+from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.report import Finding
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
@@ -45,12 +45,11 @@ def together(found: Sequence[Source]) -> Definition:
     faulty = any(one.file.faults for one in found)
     paths = {id(holder): path for section in sections.values() if faulty for path, holder in walk(section)}
     marks = {path: place for one in found for path, place in one.part.places.items()}
-    findings = [f for one in found for f in _findings(one, paths, marks)]
+    findings = [f for one in found for f in _findings(one, paths, marks, sections)]
     findings += [f for one in found for f in _unknown(one, marks)]
     findings += [f for one in found for f in one.part.findings]
-    group, faults = parse.group(sections)
+    group, shape_faults = _parsed(found, sections)
     without_value = {f.path for f in findings if f.severity == "error" and f.id in _WITHOUT_VALUE}
-    shape_faults = chain(*faults.values(), shapes.check(sections, faults))
     code, artifacts = _built(found)
     arn = next((one.part.arn for one in found if one.part.arn), "")
     return Definition(
@@ -65,6 +64,17 @@ def together(found: Sequence[Source]) -> Definition:
         sections=sections,
         marks=marks,
     )
+
+
+def _parsed(found: Sequence[Source], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
+    """Return the group as it is meant, and what the API would not take of the sections as they are written."""
+    unknown = [*shapes.unknown_members(sections)]
+    if unknown:
+        sections = {name: misplaced.meant(section, FAMILIES[name].shape) for name, section in sections.items()}
+    group, faults = parse.group(sections)
+    exact = {name for one in found if one.part.exact for name in one.part.sections}
+    inexact = (f for name in exact for f in shapes.exact_types(sections[name], FAMILIES[name].shape))
+    return group, [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *inexact]
 
 
 def _placeholders(found: Sequence[Source]) -> Iterator[Note]:
@@ -119,22 +129,39 @@ def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, 
     return {id_: code for one in found for id_, code in one.part.code.items()}, {}
 
 
-def _findings(one: Source, paths: dict[int, str], marks: dict[str, Position]) -> Iterator[Finding]:
+def _findings(
+    one: Source, paths: dict[int, str], marks: dict[str, Position], sections: Mapping[str, Object]
+) -> Iterator[Finding]:
     """Yield the faults of a file's text as findings; a path is the definition's, or else the file's own."""
-    own = {id(holder): path for path, holder in walk(one.top)} if one.file.faults else {}
+    if not one.file.faults:
+        return
+    own = {id(holder): path for path, holder in walk(one.top)}
+    parts = [*sections.values(), *one.part.context]
+    within = {holder.at for part in parts if part.file is one.file for _, holder in walk(part)}
     for fault in one.file.faults:
         path = member_path(paths.get(id(fault.holder)) or own.get(id(fault.holder)) or "$", fault.key)
         marks[path] = one.file.position(fault.at)
-        yield _finding(fault, path)
+        yield _finding(fault, path, outside=_outside(fault, one.top, within))
 
 
-def _finding(fault: Fault, path: str) -> Finding:
+def _outside(fault: Fault, top: Object | Array, within: Collection[int]) -> bool:
+    """Return whether a fault says nothing of the group: neither its object, nor what it holds, is part of it."""
+    if fault.holder.at in within:
+        return False
+    if fault.holder is not top and any(holder.at in within for _, holder in walk(fault.holder)):
+        return False  # one of a template's resources, say: a lost one may have been the group's
+    value = fault.holder.get(str(fault.key)) if isinstance(fault.holder, Object) else None
+    return not any(holder.at in within for _, holder in walk(value))
+
+
+def _finding(fault: Fault, path: str, *, outside: bool) -> Finding:
+    mild = fault.rule == "ambiguous-number" or outside
     return Finding(
         id=fault.rule,
-        severity="warning" if fault.rule == "ambiguous-number" else "error",
+        severity="warning" if mild else "error",
         phase="create",
         path=path,
-        message=fault.message,
+        message=fault.message + ("; it is not part of the group" if outside else ""),
         source="RFC 8259, YAML 1.2; refused by this project, where readers differ",
     )
 
@@ -142,9 +169,11 @@ def _finding(fault: Fault, path: str) -> Finding:
 def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
     for holder, key in one.part.unknown:
         words = (*FAMILIES, "name", "arn") if BUNDLE in holder else MEMBERS
-        found = shapes.unknown_member("$", key, [name for name in words if name not in holder])
-        if key in MEMBERS:
-            found = replace(found, hint="It stands beside the definition that is read; give it a file of its own.")
+        hint = "It stands beside the definition that is read; give it a file of its own."
+        if key not in MEMBERS:
+            others = [name for name in words if name not in holder]
+            hint = misplaced.home({}, (), key, others).hint((), others)
+        found = shapes.unknown_member("$", key, hint)
         marks[found.path] = holder.position(key)
         yield found
 

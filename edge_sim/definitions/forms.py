@@ -43,6 +43,10 @@ class Part:
     """What the file knows of the functions' code, by their Id."""
     findings: list[Finding] = field(default_factory=list)
     """What only this form can tell: of a template's references."""
+    context: list[Object] = field(default_factory=list)
+    """What else of the file decides what the group is: a template's parameters and conditions."""
+    exact: bool = False
+    """Whether it is what boto3 is given: nobody converts its types."""
     fills_in: bool = False
     """Whether the reader puts placeholders in for what such a file never says."""
     places: dict[str, Position] = field(default_factory=dict)
@@ -90,7 +94,7 @@ def _by_shape(top: Object) -> Part | None:
     shapes = {f"{section.kind}DefinitionVersion": name for name, section in FAMILIES.items()}
     found = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
     unknown = [(top, key) for key in top if key not in shapes and key != IGNORE_LIST]
-    return Part(form="DefinitionVersions", sections=found, unknown=unknown) if found else None
+    return Part(form="DefinitionVersions", sections=found, unknown=unknown, exact=True) if found else None
 
 
 def items(top: Array) -> Part | None:
@@ -100,7 +104,7 @@ def items(top: Array) -> Part | None:
         if key in keys:
             version = Object(top.file, top.at)
             version.add(FAMILIES[name].member, top, top.at)
-            return Part(form=f"list of {FAMILIES[name].member}", sections={name: version})
+            return Part(form=f"list of {FAMILIES[name].member}", sections={name: version}, exact=True)
     return None
 
 
@@ -120,8 +124,8 @@ def _version(content: Object, form: str, request_keys: Collection[str]) -> Part 
     if len(found) == 1:
         (name,) = found
         rest = {key: value for key, value in content.items() if key not in request_keys}
-        return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)})
+        return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)}, exact=True)
     known = {key for keys in found.values() for key in keys}.union(request_keys)
     sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in found.items()}
     unknown = [(content, key) for key in content if key not in known]
-    return Part(form="DefinitionVersions", sections=sections, unknown=unknown)
+    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, exact=True)

@@ -1,27 +1,42 @@
 """Members that the API does not have; where ``greengrass/parse`` does not look, also wrong types and what is missing.
 
-V1's API, and botocore before it, refused an unknown member; here a misspelt one must not pass unseen.
+V1's API, and botocore before it, refused an unknown member; here a misspelt one must not pass unseen. Types that boto3
+refused before it sent anything are faults in what boto3 is given, and converted in what CloudFormation reads.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Container, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Container, Iterator, Mapping
 
+from edge_sim.definitions.misplaced import Chain, home
 from edge_sim.definitions.tree import Array, Object, member_path
 from edge_sim.greengrass import model
 from edge_sim.greengrass.families import FAMILIES, Family
 from edge_sim.report import Finding
 
+_Expected = Callable[[object, model.Shape], "str | None"]
+"""Says what a value should have been, or None when it is."""
 _SOURCE = "botocore greengrass 2017-06-07"
 
 
 def check(sections: Mapping[str, Object], parsed: Container[str]) -> Iterator[Finding]:
-    """Yield what the API would not take of the members' names; of sections that were not parsed, types and absences."""
+    """Yield the wrong types and what is missing in the sections that are not ``parsed``."""
     for name, section in sections.items():
-        yield from _check(section, FAMILIES[name].shape, "$", types=name not in parsed)
         if name not in parsed:
+            yield from _types(section, FAMILIES[name].shape, "$", _expected)
             yield from _missing(section, FAMILIES[name])
+
+
+def unknown_members(sections: Mapping[str, Object]) -> Iterator[Finding]:
+    """Yield the members that the API does not have."""
+    for name, section in sections.items():
+        yield from _names(section, FAMILIES[name].shape, "$", (), name)
+
+
+def exact_types(section: Object, shape: model.Shape) -> Iterator[Finding]:
+    """Yield the values that CloudFormation would convert and boto3 refuses."""
+    yield from _types(section, shape, "$", _exactly)
 
 
 def _missing(section: Object, about: Family) -> Iterator[Finding]:
@@ -33,10 +48,8 @@ def _missing(section: Object, about: Family) -> Iterator[Finding]:
                 yield _fault(path, f"{path} is missing")
 
 
-def unknown_member(path: str, key: str, known: Iterable[str]) -> Finding:
-    """Return the finding about a member that belongs nowhere."""
-    near = difflib.get_close_matches(key, list(known), n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+def unknown_member(path: str, key: str, hint: str) -> Finding:
+    """Return the finding about a member of a name that is unknown at its place."""
     return Finding(
         id="unknown-key",
         severity="error",
@@ -48,18 +61,33 @@ def unknown_member(path: str, key: str, known: Iterable[str]) -> Finding:
     )
 
 
-def _check(value: object, shape: model.Shape, path: str, *, types: bool) -> Iterator[Finding]:
+def _names(value: object, shape: model.Shape, path: str, chain: Chain, section: str) -> Iterator[Finding]:
     if isinstance(shape, dict) and isinstance(value, Object):
         for key, item in value.items():
             if key not in shape:
-                yield unknown_member(path, key, shape)
-            elif item is not None and (types or isinstance(item, Object | Array)):
-                yield from _check(item, shape[key], member_path(path, key), types=types)
+                known = list(shape)
+                hint = home(FAMILIES[section].shape, chain, key, known).hint(chain, known)
+                yield unknown_member(path, key, hint)
+            elif isinstance(item, Object | Array):
+                yield from _names(item, shape[key], member_path(path, key), (*chain, key), section)
     elif isinstance(shape, list) and isinstance(value, Array):
         for index, item in enumerate(value):
-            yield from _check(item, shape[0], member_path(path, index), types=types)
-    elif types and (expected := _expected(value, shape)):
-        yield _fault(path, f"{path} must be {expected}")
+            yield from _names(item, shape[0], member_path(path, index), chain, section)
+
+
+def _types(value: object, shape: model.Shape, path: str, expected: _Expected) -> Iterator[Finding]:
+    if isinstance(shape, dict) and isinstance(value, Object):
+        for key, item in value.items():
+            if key in shape and item is not None:
+                yield from _types(item, shape[key], member_path(path, key), expected)
+    elif isinstance(shape, list) and isinstance(value, Array):
+        for index, item in enumerate(value):
+            yield from _types(item, shape[0], member_path(path, index), expected)
+    elif shape == model.TEXT_MAP and isinstance(value, Object):
+        for key, item in value.items():
+            yield from _types(item, model.TEXT, member_path(path, key), expected)
+    elif what := expected(value, shape):
+        yield _fault(path, f"{path} must be {what}")
 
 
 def _fault(path: str, message: str) -> Finding:
@@ -75,8 +103,16 @@ def _expected(value: object, shape: model.Shape) -> str | None:
     if isinstance(shape, tuple):
         return None if value in shape else f"one of {', '.join(shape)}"
     if shape == model.TEXT_MAP:
-        fits = isinstance(value, Object) and all(model.text(item) is not None for item in value.values())
+        fits = isinstance(value, Object)
     else:
         read = {model.TEXT: model.text, model.WHOLE: model.whole_number, model.FLAG: model.truth}[shape]
         fits = read(value) is not None
     return None if fits else str(shape)
+
+
+def _exactly(value: object, shape: model.Shape) -> str | None:
+    """Return what a scalar should have been for boto3 where another type would be taken for it; else None."""
+    kinds: dict[object, type] = {model.TEXT: str, model.WHOLE: int, model.FLAG: bool}
+    if not isinstance(shape, str) or shape not in kinds or isinstance(value, kinds[shape]) or _expected(value, shape):
+        return None
+    return f"{shape}: boto3 refuses {json.dumps(value)}"

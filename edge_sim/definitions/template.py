@@ -6,6 +6,7 @@ Shapes: CloudFormation's resource reference, ``AWS_Greengrass``; the example of 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,10 +18,11 @@ from edge_sim.definitions.lambdas import function_code, unqualified
 from edge_sim.definitions.tree import Array, Note, Object, like, listed
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.families import FAMILIES, Family
-from edge_sim.greengrass.model import FLAG, WHOLE, Shape, text
+from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Shape, text
 from edge_sim.greengrass.rules.functions import qualified
 from edge_sim.report import Finding
 
+_CONTEXT = ("Parameters", "Conditions", "Mappings", "Globals")
 _TYPE = re.compile(r"(?:AWS::Greengrass|NSP::GrassFormation)::(\w+?)(Definition)?(Version)?")
 
 
@@ -39,6 +41,7 @@ def template(top: Object) -> Part | None:
         return None
     resolver = Resolver()
     part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation")
+    part.context += [top[key] for key in _CONTEXT if isinstance(top.get(key), Object)]
     names = [p["Name"] for _, kind, p in found if kind == "Group" and p.get("Name")]
     part.name = str(resolver.resolve(names[0]) or "") if names else ""
     chosen = _references(found, resolver)
@@ -154,13 +157,24 @@ def _defaults(top: Object) -> dict[str, Any]:
 
 
 def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[Note]) -> Any:
-    """Return a value with its numbers, flags and words from the parameters' defaults; they cannot stay open."""
+    """Return a value with its numbers, flags and words from the parameters' defaults; they cannot stay open.
+
+    What the API has a text for is one: CloudFormation makes texts of numbers and booleans.
+    """
     if isinstance(shape, Mapping) and isinstance(value, Object):
         return like(value, {k: _filled(v, shape.get(k), defaults, notes) for k, v in value.items()})
     if isinstance(shape, list) and isinstance(value, Array):
         return listed(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
+    if shape == TEXT_MAP and isinstance(value, Object):
+        return like(value, {k: _text(v) for k, v in value.items()})
+    if shape == TEXT:
+        return _text(value)
     closed = isinstance(shape, tuple) or shape in (WHOLE, FLAG)
     return _default(value, defaults, notes) if closed and isinstance(value, str) else value
+
+
+def _text(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _default(value: str, defaults: Mapping[str, Any], notes: list[Note]) -> Any:

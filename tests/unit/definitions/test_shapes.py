@@ -36,7 +36,7 @@ def function(member: str) -> str:
         ('{"edgeSimGroup": 1, "resource": {}}', "$ has no member 'resource'", "Did you mean resources?"),
         ('{"Loggers": [{"Level": "LOUD"}]}', "$.Loggers[0].Level must be one of DEBUG, INFO, WARN, ERROR, FATAL", None),
         ('{"Loggers": [{"Space": "much"}]}', "$.Loggers[0].Space must be a whole number", None),
-        ('{"Connectors": [{"Parameters": {"a": []}}]}', "Parameters must be an object of strings", None),
+        ('{"Connectors": [{"Parameters": {"a": []}}]}', "Parameters.a must be a string", None),
         ('{"Subscriptions": {}}', "$.Subscriptions must be a list", None),
         ('{"Devices": [7]}', "$.Devices[0] must be an object", None),
     ],
