@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.cli.run import ONE_OF_EACH
+from edge_sim.cli.board import ONE_OF_EACH
 from edge_sim.emulation.containers import boards, engine, images, init, networks
 from edge_sim.errors import EdgeSimError
 from edge_sim.profiles import load_profile
@@ -113,7 +113,8 @@ def measure(runs: int, settle_s: float) -> dict[str, Any]:
             started = {name: starts(profiles[name], tags[name], mqtt, runs) for name in ARCHITECTURES}
             idle = idle_mb(client, mqtt, settle_s)
         alone = {name: python_alone(tags[name], runs) for name in ARCHITECTURES}
-    example = seconds([*EDGE_SIM, "run", EXAMPLE, "--driver", "docker", "--all", "--format", "json"])
+    chosen = [word for name in ONE_OF_EACH for word in ("--profile", name)]
+    example = seconds([*EDGE_SIM, "run", EXAMPLE, "--driver", "docker", *chosen, "--format", "json"])
     native = alone[os.uname().machine]
     ratios = {name: round(ratio, 2) for name, (_, _, ratio) in started.items()}
     return {

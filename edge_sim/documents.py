@@ -16,7 +16,9 @@ import difflib
 import functools
 import json
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -26,6 +28,8 @@ from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 if TYPE_CHECKING:
     import yaml
 
+STDIN = Path("-")
+"""Stands for the standard input."""
 MAX_BYTES = 4 * 1024 * 1024
 _LONGEST = 600
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
@@ -35,12 +39,12 @@ _W = TypeVar("_W", bound=str)
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text.
+    """Return the text of a file, or of the standard input.
 
     Raises UsageError when it cannot be read, InvalidDefinitionError when it is empty, binary or over 4 MiB.
     """
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

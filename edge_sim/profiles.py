@@ -196,6 +196,12 @@ def profile_path(name: str) -> Path:
     return profile_folder() / f"{name}.yaml"
 
 
+def load_profiles(names: Iterable[str]) -> list[DeviceProfile]:
+    """Return the profiles of these names, each once; ``all`` stands for every one that comes with edge_sim."""
+    every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
+    return [load_profile(name) for name in dict.fromkeys(every)]
+
+
 def load_profile(name: str) -> DeviceProfile:
     """Return the profile called ``name``, or the one in the YAML file that ``name`` is the path of.
 

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from edge_sim import scenariofile
 from edge_sim.definitions import reader
-from edge_sim.definitions.assembly import together
+from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.documents import Place, read_text
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 from edge_sim.greengrass.families import FAMILIES
@@ -67,18 +68,18 @@ class Scenario:
     updates: tuple[Update, ...] = ()
 
 
-def read(*paths: Path) -> Scenario:
+def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """Read GROUP as the commands take it: a scenario's folder or file, or a definition in one file or several.
 
     Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
     """
     if len(paths) == 1 and _is_scenario(paths[0]):
-        return load(paths[0])
-    definition = reader.read(*paths)
+        return load(paths[0], choice)
+    definition = reader.read(*paths, choice=choice)
     return Scenario(name=definition.name or paths[0].stem, definition=definition, digest=definition.digest)
 
 
-def load(path: Path) -> Scenario:
+def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """Read a scenario from its folder or its YAML file, and the definition that it names: every file once.
 
     A fault beside the definition is one of its findings. Raises UsageError when ``path`` is not there,
@@ -92,7 +93,7 @@ def load(path: Path) -> Scenario:
     entries = top.entries()
     if "group" not in entries:
         top.mapping(_REQUIRED, _OPTIONAL)
-    definition = _definition(entries["group"])
+    definition = _definition(entries["group"], choice)
     digest = hashlib.sha256(f"{text}\0{definition.digest}".encode()).hexdigest()
     try:
         return replace(_scenario(top, definition), digest=digest)
@@ -139,13 +140,13 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
     return scenario
 
 
-def _definition(group: Place) -> Definition:
+def _definition(group: Place, choice: Choice) -> Definition:
     """Read the files of a group: one for each section that it names, or one for all."""
     places = group.entries(tuple(FAMILIES)) if group.is_mapping else {"": group}
     if not places:
         group.fail("names no definition", allowed=FAMILIES)
     files = {word: scenariofile.existing(place, folder=False) for word, place in places.items()}
-    sources = reader.sources(dict.fromkeys(files.values()))
+    sources = reader.sources(dict.fromkeys(files.values()), choice)
     sections = {source.file.path: source.part.sections for source in sources}
     for word, file in files.items():
         if word and word not in sections[file]:
@@ -155,7 +156,7 @@ def _definition(group: Place) -> Definition:
                 place=Position(file=file),
                 hint='The file holds what the API calls InitialVersion, that is {"' + section.member + '": [...]}.',
             )
-    return replace(together(sources), form="scenario")
+    return replace(reader.definition(sources, choice), form="scenario")
 
 
 def _with_fault(definition: Definition, error: InvalidDefinitionError) -> Definition:

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, absolute
+from edge_sim.cli.options import (
+    FORMAT,
+    GREENGRASS_ROOT,
+    GROUP,
+    LIMITS,
+    LINKS,
+    PROFILES,
+    SOURCE,
+    absolute,
+    template_choice,
+)
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Links
     from edge_sim.offline.given import Given
     from edge_sim.offline.target import Target
@@ -30,7 +41,7 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
     callback=absolute,
     help="This path, as the functions would name it, instead of the resources.",
 )
-@click.option("--profile", "names", multiple=True, metavar="NAME", help="A board; repeat it. Default: the scenario's.")
+@PROFILES
 @click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
 )
@@ -40,6 +51,7 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 @LINKS
 @LIMITS
 @FORMAT
+@template_choice
 def command(
     group: Path,
     function_id: str | None,
@@ -52,6 +64,7 @@ def command(
     links: Links | None,
     limits: tuple[str, ...],
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Print for every function and resource whether it may be read, written, listed and executed, and by what.
 
@@ -70,7 +83,7 @@ def command(
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.planning import planned
 
-    read = given(group, sources, limits, links)
+    read = given(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
     boards: list[dict[str, Any]] = []
     with packed_group(read) as packed:
@@ -108,7 +121,7 @@ def _check(function_id: str | None, known: Sequence[str]) -> None:
 
 def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
     from edge_sim.offline import target
-    from edge_sim.profiles import load_profile
+    from edge_sim.profiles import load_profiles
 
     if root and names:
         raise UsageError("--root and --profile exclude each other")
@@ -117,7 +130,7 @@ def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_ro
     chosen = names or read.scenario.boards
     if not chosen:
         raise UsageError("access needs --profile NAME or --root DIR", hint="See: edge-sim profiles list")
-    return [target.of_profile(load_profile(name), read.scenario.files) for name in chosen]
+    return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(chosen)]
 
 
 def _status(rows: Sequence[Mapping[str, Any]]) -> int:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE, template_choice
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Links
 
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @LINKS
 @LIMITS
 @FORMAT
+@template_choice
 def command(
     group: Path,
     root: Path,
@@ -30,6 +32,7 @@ def command(
     links: Links | None,
     limits: tuple[str, ...],
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Make what "edge-sim plan GROUP --root DIR" shows: everything, or on a failure nothing.
 
@@ -44,7 +47,7 @@ def command(
     from edge_sim.offline.given import given
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources, limits, links)
+    read = given(group, sources, limits, links, choice)
     board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read, listed=False) as packed:
         applied = apply(packed, root, board)

@@ -20,7 +20,7 @@ import click
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.options import FORMAT
-from edge_sim.cli.run import ONE_OF_EACH, bind
+from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 CONNECT_S = 60.0
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"
+
+ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "generic-x86_64")
+"""A profile of each architecture: armv6l, armv7l, aarch64, x86_64."""
 
 
 @click.group("board")

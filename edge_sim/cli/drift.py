@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, template_choice
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.greengrass.group import Group
     from edge_sim.limits import Links
     from edge_sim.offline.drifting import Drift
@@ -37,6 +38,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @LINKS
 @LIMITS
 @FORMAT
+@template_choice
 def command(
     group: Path,
     root: Path | None,
@@ -48,6 +50,7 @@ def command(
     links: Links | None,
     limits: tuple[str, ...],
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
 
@@ -63,7 +66,7 @@ def command(
     from edge_sim.offline.given import given
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources, limits, links)
+    read = given(group, sources, limits, links, choice)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
         found = drift(packed, board)
     notes = [*read.notes, *found.notes]

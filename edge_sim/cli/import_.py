@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli.options import template_choice
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.definitions.definition import Definition
     from edge_sim.report import Finding
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
-def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
+@template_choice
+def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:
     """Turn any form of a group's definition into one canonical file; say on stderr what could not be recovered.
 
     PATHS: files, a folder of them, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests and
@@ -33,7 +36,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str) -> None:
     from edge_sim.report import one_line
     from edge_sim.scenario import read
 
-    definition = read(*paths).definition
+    definition = read(*paths, choice=choice).definition
     definition.refuse(definition.lost)
     if fmt == "json":
         document = {

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN
+from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN, template_choice
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.profiles import DeviceProfile
     from edge_sim.runs.onboards import Outcome, Place
     from edge_sim.scenario import Scenario
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
 @STRICT
 @FORMAT
+@template_choice
 def command(
     paths: tuple[Path, ...],
     names: tuple[str, ...],
@@ -45,6 +47,7 @@ def command(
     no_cache: bool,
     strict: bool,
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Judge GROUP for many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
 
@@ -56,15 +59,14 @@ def command(
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11
     """
     from edge_sim.folders import user_cache
-    from edge_sim.profiles import list_profiles, load_profile
+    from edge_sim.profiles import load_profiles
     from edge_sim.scenario import read
     from edge_sim.validation import grid
     from edge_sim.validation.cache import Cache
 
-    every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
-    profiles = [load_profile(name) for name in dict.fromkeys(every)]
+    profiles = load_profiles(names)
     versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
-    scenario = read(*paths)
+    scenario = read(*paths, choice=choice)
     folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
     cells = _cells(scenario, profiles, versions, cache)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,6 +33,37 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str) -
     return "/" + "/".join(parts)
 
 
+def template_choice(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--group`` and ``--parameter``, as one ``choice``."""
+
+    @click.option("--group", "group_name", metavar="NAME", help="Which group of a template that holds several.")
+    @click.option(
+        "--parameter",
+        "parameters",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_pairs,
+        help="A value for a template's parameter, in place of its default; repeat it.",
+    )
+    @functools.wraps(command)
+    def with_choice(*args: Any, group_name: str | None, parameters: dict[str, str], **others: Any) -> None:
+        from edge_sim.definitions.conditions import Choice
+
+        command(*args, choice=Choice(group=group_name, parameters=parameters), **others)
+
+    return with_choice
+
+
+def _pairs(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    for text in value:
+        if "=" not in text:
+            raise click.BadParameter(f"{text}: expected NAME=VALUE")
+    return {name: given for name, _, given in (text.partition("=") for text in value)}
+
+
+PROFILES = click.option(
+    "--profile", "names", multiple=True, metavar="NAME", help="A board, or all, which means every profile; repeat it."
+)
 GROUP = click.argument("group", type=click.Path(path_type=Path))
 ROOT = click.option(
     "--root",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Links
 
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @LIMITS
 @STRICT
 @FORMAT
+@template_choice
 def command(
     group: Path,
     profile_name: str | None,
@@ -38,6 +40,7 @@ def command(
     limits: tuple[str, ...],
     strict: bool,
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
 
@@ -55,7 +58,7 @@ def command(
     from edge_sim.offline.planning import planned
     from edge_sim.profiles import load_profile
 
-    read = given(group, sources, limits, links)
+    read = given(group, sources, limits, links, choice)
     if profile_name:
         board = target.of_profile(load_profile(profile_name), read.scenario.files)
     else:

@@ -9,31 +9,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import BROKER, BROKER_CAFILE
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, template_choice
 from edge_sim.errors import UsageError
 
-ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "generic-x86_64")
-"""What ``--all`` means, a profile of each architecture: armv6l, armv7l, aarch64, x86_64.
-
-Boards on which Greengrass did everything: on OpenWrt, AWS's guide says, it had no ML inference.
-"""
+if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
 
 
 @click.command("run")
 @click.argument("scenario", type=click.Path(path_type=Path))
-@click.option(
-    "--profile", "names", multiple=True, metavar="NAME", help="Board to run on; repeat it. Default: the scenario's."
-)
-@click.option(
-    "--all",
-    "every",
-    is_flag=True,
-    help="Instead of --profile, one board of each architecture: " + ", ".join(ONE_OF_EACH) + ".",
-)
+@PROFILES
 @click.option(
     "--driver",
     type=click.Choice(["local", "docker"]),
@@ -46,36 +35,34 @@ Boards on which Greengrass did everything: on OpenWrt, AWS's guide says, it had 
 @BROKER_CAFILE
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
+@template_choice
 def command(
     scenario: Path,
     names: tuple[str, ...],
-    every: bool,
     driver: Literal["local", "docker"],
     binds: tuple[str, ...],
     broker: str | None,
     broker_cafile: Path | None,
     fmt: str,
     keep: bool,
+    choice: Choice,
 ) -> None:
     """Deploy SCENARIO (a folder with edge-sim.yaml) to boards, run its functions and updates, and report.
 
     \b
-    Example: edge-sim run examples/no-container-ml --driver docker --all --format json
+    Example: edge-sim run examples/no-container-ml --driver docker --profile raspberry-pi-3 --format json
     """
-    if every and names:
-        raise UsageError("--all and --profile exclude each other")
     if broker_cafile and not broker:
         raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
     from rich.console import Console
 
-    from edge_sim.profiles import load_profile
+    from edge_sim.profiles import load_profiles
     from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.runner import run
     from edge_sim.scenario import load
 
-    loaded = load(scenario)
-    chosen = ONE_OF_EACH if every else names or loaded.boards
-    profiles = [load_profile(name) for name in dict.fromkeys(chosen)]
+    loaded = load(scenario, choice)
+    profiles = load_profiles(names or loaded.boards)
     given = dict(bind(text) for text in binds)
     told = Console(stderr=True)
     with _kept(keep, local=driver == "local") as kept:

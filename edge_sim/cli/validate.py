@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import STRICT, UNKNOWN
+from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, template_choice
 from edge_sim.errors import InvalidDefinitionError, Position
 
 if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
     from edge_sim.greengrass.rules.settings import Settings
     from edge_sim.validation.verdict import Verdict
 
@@ -21,12 +22,13 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
-@click.option("--profile", "names", multiple=True, metavar="NAME", help="A board to look at as well; repeat it.")
+@PROFILES
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")
 @click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
 @click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
 @STRICT
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True)
+@template_choice
 def command(
     paths: tuple[Path, ...],
     names: tuple[str, ...],
@@ -35,12 +37,13 @@ def command(
     gid_only: bool,
     strict: bool,
     fmt: str,
+    choice: Choice,
 ) -> None:
     """Say what Greengrass V1 would have refused of GROUP, before anything is deployed.
 
     GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, or several files together.
     Without --profile only the definition itself is judged. Exit status 3 when there is an error. What a profile does
-    not list is unknown; the last line counts that.
+    not list is unknown; the last line counts that. GROUP may be -, the standard input.
 
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
@@ -50,7 +53,7 @@ def command(
 
     settings = Settings(limits=limits(limit_texts), gid_only=gid_only)
     version = parse_version(ggc) if ggc else None
-    verdict = _verdict(paths, names, version, settings, fmt)
+    verdict = _verdict(paths, names, version, settings, choice, fmt)
     _print(verdict, fmt)
     sys.exit(3 if not verdict.ok else UNKNOWN if strict and verdict.unknowns else 0)
 
@@ -60,16 +63,17 @@ def _verdict(
     names: tuple[str, ...],
     version: tuple[int, int, int] | None,
     settings: Settings,
+    choice: Choice,
     fmt: str,
 ) -> Verdict:
     from edge_sim.cli.targets import boards
-    from edge_sim.profiles import load_profile
+    from edge_sim.profiles import load_profiles
     from edge_sim.scenario import read
     from edge_sim.validation.verdict import judge, unreadable
 
-    profiles = [load_profile(name) for name in dict.fromkeys(names)]
+    profiles = load_profiles(names)
     try:
-        scenario = read(*paths)
+        scenario = read(*paths, choice=choice)
     except InvalidDefinitionError as error:
         if fmt == "text":
             raise

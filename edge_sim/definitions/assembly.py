@@ -56,7 +56,7 @@ def together(found: Sequence[Source]) -> Definition:
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
         form=" + ".join(dict.fromkeys(one.part.form for one in found)),
         findings=(*findings, *(f for f in shape_faults if f.path not in without_value)),
-        notes=(*(note for one in found for note in one.part.notes), *_placeholders(found)),
+        notes=(*(note for one in found for note in one.part.notes), *_placeholders(found), *_strangers(sections)),
         ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
         files=tuple(one.file.path for one in found),
         digest=_digest(one.file.text for one in found),
@@ -111,6 +111,27 @@ def _sections(found: Sequence[Source]) -> dict[str, Object]:
                 raise InvalidDefinitionError(f"{name} are given here and in {first}", place=section.position())
             sections[name] = section
     return sections
+
+
+def _strangers(sections: Mapping[str, Object]) -> Iterator[Note]:
+    """Tell of the functions, devices and connectors that subscriptions name and no file holds."""
+    members = {"core": "ThingArn", "functions": "FunctionArn", "devices": "ThingArn", "connectors": "ConnectorArn"}
+    known = {str(item.get(key)) for name, key in members.items() for item in _items(sections, name)}
+    strangers: dict[str, Position] = {}
+    for item in _items(sections, "subscriptions"):
+        for key in ("Source", "Target"):
+            end = item.get(key)
+            if isinstance(end, str) and end.startswith(("arn:", "${")) and end not in known:
+                strangers.setdefault(end, item.position(key))
+    if strangers:
+        names = ", ".join(f"{name} (line {place.line})" for name, place in strangers.items())
+        message = f"subscriptions name what the files do not hold, and nobody judged: {names}"
+        yield Note(message=message, place=next(iter(strangers.values())))
+
+
+def _items(sections: Mapping[str, Object], name: str) -> list[Object]:
+    items = sections[name].get(FAMILIES[name].member) if name in sections else None
+    return [item for item in items if isinstance(item, Object)] if isinstance(items, Array) else []
 
 
 def _digest(texts: Iterable[str]) -> str:

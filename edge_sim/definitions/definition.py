@@ -58,6 +58,8 @@ class Definition:
     ignored: tuple[Ignored, ...] = ()
     files: tuple[Path, ...] = ()
     digest: str = ""
+    variants: Mapping[str, Definition] = field(default_factory=dict, repr=False)
+    """The group as it is where a template's undecided condition is false, by words that say so."""
     name: str = ""
     sections: Mapping[str, Object] = field(default_factory=dict, repr=False)
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)

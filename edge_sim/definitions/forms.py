@@ -45,6 +45,11 @@ class Part:
     """What only this form can tell: of a template's references."""
     context: list[Object] = field(default_factory=list)
     """What else of the file decides what the group is: a template's parameters and conditions."""
+    undecided: dict[str, Position] = field(default_factory=dict)
+    """A template's conditions that its parameters do not decide, and where each is used first."""
+    is_template: bool = False
+    parameters: tuple[str, ...] = ()
+    """The names of a template's parameters."""
     exact: bool = False
     """Whether it is what boto3 is given: nobody converts its types."""
     fills_in: bool = False

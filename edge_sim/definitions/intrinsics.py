@@ -1,18 +1,20 @@
 """CloudFormation's intrinsic functions, kept as placeholders: nothing here knows a stack's values.
 
-``!Ref Name`` → ``${Ref:Name}``, ``!GetAtt A.B`` → ``${GetAtt:A.B}``, pseudo parameters → ``${AWS::Region}``. ``!Sub``
-and ``!Join`` become the text around their placeholders, spelled the same way, so that equal things stay equal. Of
-``!If`` the first branch is taken, with a note.
+``!Ref Name`` → ``${Ref:Name}`` (or the value that a user gives for the parameter), ``!GetAtt A.B`` →
+``${GetAtt:A.B}``, pseudo parameters → ``${AWS::Region}``. ``!Sub`` and ``!Join`` become the text around their
+placeholders, spelled the same way, so that equal things stay equal. ``!If`` is the branch that its condition chooses.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_sim.definitions.tree import Array, Note, Object, like, listed, plain
+from edge_sim.definitions.conditions import Conditions
+from edge_sim.definitions.tree import Array, Object, like, listed, plain
 
 REFERENCE = re.compile(r"\$\{(?:Ref|GetAtt):([A-Za-z0-9]+)(?:\.[^{}]*)?\}")
 """A resolved reference to something of the template, whose logical id is the group."""
@@ -23,9 +25,10 @@ _NOTHING = object()
 
 @dataclass(kw_only=True)
 class Resolver:
-    """Turns a template's values into values with placeholders; ``notes`` tells where it had to choose."""
+    """Turns a template's values into values with placeholders. ``parameters`` are the values that a user gives."""
 
-    notes: list[Note] = field(default_factory=list)
+    conditions: Conditions
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, value: object) -> Any:
         """Return a value without intrinsic functions; what is ``AWS::NoValue`` is left out, as a whole it is None."""
@@ -47,9 +50,10 @@ class Resolver:
     def _intrinsic(self, holder: Object, name: str, given: Any) -> Any:
         if name == "Ref" and given == "AWS::NoValue":
             return _NOTHING
+        if name == "Ref" and isinstance(given, str) and given in self.parameters:
+            return self.parameters[given]
         if name == "If" and isinstance(given, Array) and len(given) == 3:
-            self.notes.append(Note(message=f"condition {given[0]} is taken as true", place=holder.position()))
-            return self._resolve(given[1])
+            return self._resolve(given[1] if self.conditions.holds(str(given[0]), holder.position()) else given[2])
         value = self._resolve(given)
         if value is _NOTHING:
             return self._placeholder(name, "AWS::NoValue")
@@ -76,6 +80,8 @@ class Resolver:
             name = match[1].strip()
             if name in given:
                 return _text(given[name])
+            if name in self.parameters:
+                return self.parameters[name]
             kind = "GetAtt" if "." in name else "Ref"
             return match[0] if re.match(r"[A-Z][A-Za-z0-9]*:(?!:)", name) else self._placeholder(kind, name)
 

@@ -7,7 +7,7 @@ Followed are ``Ref``, ``Fn::GetAtt`` and ``Fn::Sub`` with the logical id of a fu
 from __future__ import annotations
 
 from edge_sim.definitions.intrinsics import REFERENCE, Resolver
-from edge_sim.definitions.tree import Object
+from edge_sim.definitions.tree import Object, object_at
 from edge_sim.errors import Position
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.model import text
@@ -21,10 +21,10 @@ def function_code(top: Object, arn: object, resolver: Resolver) -> tuple[Functio
     """Return what a template says of the function that a resolved FunctionArn refers to, and where its runtime is."""
     names = _references(arn)
     for number, name in enumerate(names):  # grows while it is read
-        resource = _object(top["Resources"], name)
-        properties, kind = _object(resource, "Properties"), resource.get("Type")
+        resource = object_at(top["Resources"], name)
+        properties, kind = object_at(resource, "Properties"), resource.get("Type")
         if kind in _FUNCTIONS:
-            defaults = _object(_object(top, "Globals"), "Function") if kind == _SERVERLESS else properties
+            defaults = object_at(object_at(top, "Globals"), "Function") if kind == _SERVERLESS else properties
             runtime, handler = (properties if key in properties else defaults for key in ("Runtime", "Handler"))
             code = FunctionCode(
                 artifact_arn="",
@@ -42,7 +42,7 @@ def function_code(top: Object, arn: object, resolver: Resolver) -> tuple[Functio
 def unqualified(top: Object, arn: object) -> str | None:
     """Return what a resolved FunctionArn is when it is a function of the template without version or alias."""
     names = _references(arn)
-    if not names or _object(top["Resources"], names[0]).get("Type") not in _FUNCTIONS:
+    if not names or object_at(top["Resources"], names[0]).get("Type") not in _FUNCTIONS:
         return None
     told = {
         f"${{Ref:{names[0]}}}": "a function's name",
@@ -53,8 +53,3 @@ def unqualified(top: Object, arn: object) -> str | None:
 
 def _references(value: object) -> list[str]:
     return REFERENCE.findall(value) if isinstance(value, str) else []
-
-
-def _object(holder: Object, key: str) -> Object:
-    found = holder.get(key)
-    return found if isinstance(found, Object) else Object(holder.file, holder.at)

@@ -11,21 +11,29 @@ A file that cannot be read at all is an InvalidDefinitionError with ``file:line:
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edge_sim.definitions import corefile, forms, greengo, template
 from edge_sim.definitions.assembly import Source, together
+from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.jsontext import read_json
 from edge_sim.definitions.tree import Array, Note, Object, TextFile
 from edge_sim.definitions.yamltext import read_yaml
-from edge_sim.documents import read_text
+from edge_sim.documents import STDIN, read_text
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 
 MAX_FILES = 200
+MAX_SWITCHES = 50
+"""Conditions of a template that are tried both ways."""
+NO_CHOICE = Choice()
+_HOW = "; --parameter NAME=VALUE decides it"
 _SUFFIXES = (".json", ".yaml", ".yml")
 _KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion answer, template, greengo.yaml, group.json"
 _CONTENT_HINT = "Give the definitions: aws greengrass get-…-definition-version."
@@ -36,21 +44,68 @@ _HOCON_HINT = (
 )
 
 
-def read(*paths: Path) -> Definition:
+def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
     """Read a group from a file, a folder, or several of them together.
 
     Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
     """
-    return together(sources(paths))
+    return definition(sources(paths, choice), choice)
 
 
-def sources(paths: Iterable[Path]) -> list[Source]:
+def definition(found: Sequence[Source], choice: Choice = NO_CHOICE) -> Definition:
+    """Put together what was read; with each condition that is not decided, once as true and once as false."""
+    _check(found, choice)
+    whole = together(found)
+    tried: set[str] = set()
+    waiting, variants = [choice], {}
+    for taken in waiting:  # grows: a branch may have conditions of its own
+        parts = found if taken is choice else [_again(one, taken) for one in found]
+        if taken is not choice:
+            variants[_words(taken)] = together(parts)
+        for name in {name: None for one in parts for name in one.part.undecided}:
+            if name not in tried and len(tried) < MAX_SWITCHES:
+                tried.add(name)
+                waiting.append(replace(choice, switches={**taken.switches, name: False}))
+    undecided = {name: place for one in found for name, place in one.part.undecided.items()}
+    notes = [
+        Note(message=f"condition {name} is not decided: taken as true, judged both ways{_HOW}", place=place)
+        for name, place in undecided.items()
+    ]
+    digest = hashlib.sha256(f"{whole.digest} {choice}".encode()).hexdigest()
+    return replace(whole, notes=(*whole.notes, *notes), variants=variants, digest=digest)
+
+
+def _again(source: Source, choice: Choice) -> Source:
+    """Return a template read with other conditions."""
+    if not source.part.undecided:
+        return source
+    return replace(source, part=_part(source.top, choice) or Part(form=source.part.form))
+
+
+def _words(choice: Choice) -> str:
+    names = list(choice.switches)
+    return f"condition {names[0]} is false" if len(names) == 1 else f"conditions {' and '.join(names)} are false"
+
+
+def _check(found: Sequence[Source], choice: Choice) -> None:
+    """Raise UsageError for a choice that no template offers."""
+    known = [name for one in found for name in one.part.parameters]
+    for name in choice.parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Parameters: {', '.join(known) or 'none'}."
+            raise UsageError(f"--parameter {name}: no template here has such a parameter", hint=hint)
+    if choice.group is not None and not any(one.part.is_template for one in found):
+        raise UsageError(f"--group {choice.group}: this is no template, and holds one group")
+
+
+def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[Source]:
     """Read every file once. Raises as ``read`` does."""
     found: list[Source] = []
     skipped: list[Path] = []
     for path in paths:
         for file in _files(path):
-            one = _read(file)
+            one = _read(file, choice)
             if one:
                 found.append(one)
             elif path.is_dir():
@@ -74,6 +129,8 @@ def _no_definition(path: Path, problem: str) -> InvalidDefinitionError:
 
 
 def _files(path: Path) -> list[Path]:
+    if _is_stream(path):
+        return [path]
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder")
     if path.is_file():
@@ -89,17 +146,22 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read(path: Path) -> Source | None:
+def _is_stream(path: Path) -> bool:
+    """Return whether a path is the standard input, or something else that is open already, such as a pipe."""
+    return path == STDIN or re.fullmatch(r"/dev/(stdin|fd/\d+)|/proc/self/fd/\d+", str(path)) is not None
+
+
+def _read(path: Path, choice: Choice) -> Source | None:
     file = TextFile(path=path, text=read_text(path))
     if path.suffix == ".conf" and (hocon := _PROVISIONER.search(file.text)):
         file.fail(hocon.start(), "HOCON of aws-greengrass-provisioner is not read", hint=_HOCON_HINT)
     is_json = path.suffix == ".json" or (path.suffix not in _SUFFIXES and file.text.lstrip()[:1] in ("{", "["))
     top = read_json(file) if is_json else read_yaml(file)
-    part = _part(top)
+    part = _part(top, choice)
     return Source(file=file, top=top, part=part, is_json=is_json) if part else None
 
 
-def _part(top: object) -> Part | None:
+def _part(top: object, choice: Choice) -> Part | None:
     if isinstance(top, Array):
         return forms.items(top)
     if not isinstance(top, Object):
@@ -109,7 +171,7 @@ def _part(top: object) -> Part | None:
     if corefile.FRAME in top:
         return corefile.core_file(top)
     if template.is_template(top):
-        return template.template(top)
+        return template.template(top, choice)
     if greengo.is_state(top):
         return greengo.state(top)
     if greengo.is_greengo(top):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from edge_sim.definitions import templategroups
+from edge_sim.definitions.conditions import Choice, Conditions
 from edge_sim.definitions.forms import Part
-from edge_sim.definitions.intrinsics import REFERENCE, Resolver
+from edge_sim.definitions.intrinsics import Resolver
 from edge_sim.definitions.lambdas import function_code, unqualified
-from edge_sim.definitions.tree import Array, Note, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, like, listed, object_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.families import FAMILIES, Family
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Shape, text
@@ -34,21 +36,21 @@ def is_template(top: Object) -> bool:
     )
 
 
-def template(top: Object) -> Part | None:
+def template(top: Object, choice: Choice) -> Part | None:
     """Read a template's group, or return None when it has nothing of Greengrass V1."""
-    found = list(_greengrass(top["Resources"]))
+    conditions = Conditions(top, choice)
+    found = list(_greengrass(top["Resources"], conditions))
     if not found:
         return None
-    resolver = Resolver()
-    part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation")
+    resolver = Resolver(conditions=conditions, parameters=choice.parameters)
+    part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation", is_template=True)
     part.context += [top[key] for key in _CONTEXT if isinstance(top.get(key), Object)]
-    names = [p["Name"] for _, kind, p in found if kind == "Group" and p.get("Name")]
-    part.name = str(resolver.resolve(names[0]) or "") if names else ""
-    chosen = _references(found, resolver)
+    group, alone = templategroups.choose(top, found, resolver, choice.group)
+    part.name, chosen = group.name, group.references
     defaults = _defaults(top)
     for name, section in FAMILIES.items():
         contents = {id_: content for id_, kind, p in found if kind == section.kind for content in _content(p, section)}
-        content = _choose(top, section, contents, chosen)
+        content = _choose(top, section, contents, templategroups.with_versions(found, section, chosen, resolver), alone)
         if content is not None:
             version = resolver.resolve(content)
             if isinstance(version, Object):
@@ -63,9 +65,13 @@ def template(top: Object) -> Part | None:
         for id_, k, p in found
         if k not in kinds
     ]
-    part.notes += dict.fromkeys(resolver.notes)
-    missing = [id_ for id_ in chosen if id_ not in top["Resources"]]
-    part.notes += [Note(message=f"the group refers to {id_}, which is not in this template") for id_ in missing]
+    part.undecided = conditions.undecided
+    part.parameters = tuple(object_at(top, "Parameters"))
+    part.notes += [
+        Note(message=f"the group refers to {what}, which is not in this template: it is not judged", place=place)
+        for what, place in {**chosen, **group.elsewhere}.items()
+        if what not in top["Resources"]
+    ]
     return part
 
 
@@ -99,12 +105,15 @@ def _unqualified(function: Object, index: int, what: str) -> Finding:
     )
 
 
-def _greengrass(resources: Object) -> Iterator[tuple[str, str, Object]]:
+def _greengrass(resources: Object, conditions: Conditions) -> Iterator[tuple[str, str, Object]]:
     """Yield logical id, the API's word for the kind (``Resource``, ``Group``), and properties."""
     for id_, resource in resources.items():
         if not isinstance(resource, Object):
             continue
         match = _TYPE.fullmatch(str(resource.get("Type")))
+        condition = resource.get("Condition")
+        if match and isinstance(condition, str) and not conditions.holds(condition, resource.position("Condition")):
+            continue
         properties = resource.get("Properties")
         if match:
             yield id_, match[1], properties if isinstance(properties, Object) else like(resource, {})
@@ -122,19 +131,11 @@ def _content(properties: Object, section: Family) -> list[Object]:
     return [like(properties, own)]
 
 
-def _references(found: list[tuple[str, str, Object]], resolver: Resolver) -> list[str]:
-    """Return the logical ids that the group names."""
-    ids: list[str] = []
-    for _, kind, properties in found:
-        initial = properties.get("InitialVersion") if kind == "Group" else None
-        for holder in (properties, initial) if kind == "Group" else ():
-            arns = [v for k, v in holder.items() if k.endswith("VersionArn")] if isinstance(holder, Object) else []
-            ids += [match[1] for arn in arns if (match := REFERENCE.fullmatch(str(resolver.resolve(arn))))]
-    return ids
-
-
-def _choose(top: Object, section: Family, contents: Mapping[str, Object], chosen: list[str]) -> Object | None:
-    named = {id_: content for id_, content in contents.items() if id_ in chosen} or contents
+def _choose(
+    top: Object, section: Family, contents: Mapping[str, Object], chosen: Container[str], alone: bool
+) -> Object | None:
+    """Return the definition that the group refers to; where there is one group, it may as well be the only one."""
+    named = {id_: content for id_, content in contents.items() if id_ in chosen} or (contents if alone else {})
     if len(named) > 1:
         kinds = f"{len(named)} {section.kind} definitions"
         raise InvalidDefinitionError(
@@ -146,12 +147,9 @@ def _choose(top: Object, section: Family, contents: Mapping[str, Object], chosen
 
 
 def _defaults(top: Object) -> dict[str, Any]:
-    parameters = top.get("Parameters")
-    if not isinstance(parameters, Object):
-        return {}
     return {
         f"${{Ref:{name}}}": parameter["Default"]
-        for name, parameter in parameters.items()
+        for name, parameter in object_at(top, "Parameters").items()
         if isinstance(parameter, Object) and parameter.get("Default") is not None
     }
 

@@ -134,6 +134,12 @@ def listed(origin: Array, items: Mapping[int, object]) -> Array:
     return made
 
 
+def object_at(holder: Object, key: str) -> Object:
+    """Return the object in a member, or an empty one where there is none."""
+    found = holder.get(key)
+    return found if isinstance(found, Object) else Object(holder.file, holder.at)
+
+
 def plain(value: object) -> Any:
     """Return a value as ordinary dicts and lists."""
     if isinstance(value, Mapping):

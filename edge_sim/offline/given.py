@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_sim.definitions.conditions import Choice
+from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.errors import UsageError, assert_never
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
@@ -62,13 +64,19 @@ def address(resource: Resource) -> str | None:
             return assert_never(data)
 
 
-def given(path: Path, sources: Sequence[str] = (), limits: Sequence[str] = (), links: Links | None = None) -> Given:
+def given(
+    path: Path,
+    sources: Sequence[str] = (),
+    limits: Sequence[str] = (),
+    links: Links | None = None,
+    choice: Choice = NO_CHOICE,
+) -> Given:
     """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and what becomes of links.
 
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
     definition that cannot be read.
     """
-    scenario = read(path)
+    scenario = read(path, choice=choice)
     scenario.definition.refuse(scenario.definition.errors)
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]

@@ -10,11 +10,11 @@ from edge_sim.errors import Position
 from edge_sim.report import SEVERITIES, one_line
 from edge_sim.validation.verdict import Located, Verdict
 
-NOT_LOOKED_AT = "The board was not looked at: groups, devices, paths and rights need --profile NAME."
+NOT_LOOKED_AT = "the board was not looked at: groups, devices, paths and rights need --profile NAME."
 
 
 def lines(verdict: Verdict) -> Iterator[str]:
-    """Yield the lines of the report; the last one is the verdict."""
+    """Yield the lines of the report: findings, the verdict, notes, and how much is unknown."""
     return map(one_line, _lines(verdict))
 
 
@@ -24,10 +24,12 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     for one in verdict.ignored:
         assert one.ignored is not None  # noqa: S101 - that is why it is here
         yield f"{place(one.position)}  ignored {one.finding.id}: {one.ignored.reason or 'no reason given'}"
+    yield summary(verdict)
     yield from (f"note: {note}" for note in verdict.notes)
     if not verdict.boards:
-        yield NOT_LOOKED_AT
-    yield summary(verdict)
+        yield f"note: {NOT_LOOKED_AT}"
+    if verdict.unknowns:
+        yield f"{len(verdict.unknowns)} unknown; with --strict that is status 6"
 
 
 def summary(verdict: Verdict) -> str:

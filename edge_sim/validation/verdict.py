@@ -6,8 +6,9 @@ nothing about what could not be read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -71,6 +72,32 @@ def judge(
 
     ``version`` is the core's, in place of the boards' own. ``faults``: what keeps a scenario from being on a board.
     """
+    located = [*_located(definition, boards, version, settings, faults)]
+    if definition.variants:
+        others = {
+            words: [*_located(one, boards, version, settings, faults)] for words, one in definition.variants.items()
+        }
+        located = [*_conditional(located, others)]
+    told = [one for one in located if one.ignored is None]
+    silenced = [one for one in located if one.ignored is not None]
+    told += _unused(definition, silenced)
+    return Verdict(
+        form=definition.form,
+        boards=tuple(boards),
+        findings=tuple(sorted(told, key=_order)),
+        ignored=tuple(sorted(silenced, key=_order)),
+        notes=tuple(map(str, definition.notes)),
+    )
+
+
+def _located(
+    definition: Definition,
+    boards: Mapping[str, HostFacts],
+    version: Version | None,
+    settings: Settings,
+    faults: Mapping[str, Finding],
+) -> Iterator[Located]:
+    """Yield what the reader found and what the rules say, without the variants of a template."""
     found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     found |= {finding: (name,) for name, finding in faults.items()}
     known = _Unread(definition)
@@ -82,22 +109,36 @@ def judge(
         ):
             if not known.covers(finding):
                 found[finding] = (*found.get(finding, ()), *([name] if name else ()))
-    located = [
-        Located(
-            finding=finding, position=definition.locate(finding.path), boards=on, ignored=definition.silenced(finding)
-        )
-        for finding, on in found.items()
-    ]
-    told = [one for one in located if one.ignored is None]
-    silenced = [one for one in located if one.ignored is not None]
-    told += _unused(definition, silenced)
-    return Verdict(
-        form=definition.form,
-        boards=tuple(boards),
-        findings=tuple(sorted(told, key=_order)),
-        ignored=tuple(sorted(silenced, key=_order)),
-        notes=tuple(map(str, definition.notes)),
-    )
+    for finding, on in found.items():
+        position, ignored = definition.locate(finding.path), definition.silenced(finding)
+        yield Located(finding=finding, position=position, boards=on, ignored=ignored)
+
+
+def _conditional(located: Sequence[Located], variants: Mapping[str, Sequence[Located]]) -> Iterator[Located]:
+    """Yield the findings of all variants once; one that some of them do not have names the conditions it needs."""
+    keys = {words: {_same(one) for one in found} for words, found in variants.items()}
+    for one in located:
+        needed = [words for words in variants if _same(one) not in keys[words]]
+        yield _where(one, [words.replace(" false", " true") for words in needed])
+    seen = {_same(one) for one in located}
+    for words, found in variants.items():
+        for one in found:
+            if _same(one) not in seen:
+                seen.add(_same(one))
+                yield _where(one, [words])
+
+
+def _same(one: Located) -> tuple[object, ...]:
+    """Return what makes two findings of different variants one; paths count the items of a list."""
+    message = re.sub(r"\[\d+\]", "[]", one.finding.message)
+    return one.finding.id, one.position, message, one.boards, one.finding.severity
+
+
+def _where(one: Located, conditions: Sequence[str]) -> Located:
+    if not conditions:
+        return one
+    message = f"{one.finding.message} (where {' and '.join(conditions)})"
+    return replace(one, finding=replace(one.finding, message=message))
 
 
 def unreadable(position: Position, message: str, hint: str | None) -> Verdict:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.cli.run import ONE_OF_EACH
+from edge_sim.cli.board import ONE_OF_EACH
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -48,7 +48,7 @@ except OSError as error:
 @pytest.fixture(scope="module")
 def report(client: Any) -> dict[str, Any]:
     names = those_ready(client, ONE_OF_EACH)
-    chosen = ["--all"] if names == [*ONE_OF_EACH] else [word for name in names for word in ("--profile", name)]
+    chosen = [word for name in names for word in ("--profile", name)]
     done = edge_sim("run", EXAMPLE, "--driver", "docker", *chosen, "--format", "json", check=False)
     assert done.stdout, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from edge_sim.cli.run import ONE_OF_EACH
+from edge_sim.cli.board import ONE_OF_EACH
 from edge_sim.emulation.containers import boards
 from edge_sim.emulation.containers.board import DockerBoard
 from edge_sim.emulation.doctor import certificate, running_certificate

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import versions
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.greengrass.resources import LocalDevice
 from edge_sim.validation.verdict import judge
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:blink:4"
@@ -153,3 +156,167 @@ def test_a_value_that_cannot_be_read_is_not_missed_as_well(tmp_path: Path) -> No
     )
     assert ("not-json", "Id") in [(rule, where) for rule, where, _ in errors(definition)]
     assert ("shape", "Id") not in [(rule, where) for rule, where, _ in errors(definition)]
+
+
+CONDITIONS = """\
+Parameters: {Gpu: {Type: String, Default: "false"}, Stage: {Type: String}}
+Conditions:
+  HasGpu: !Equals [!Ref Gpu, "true"]
+  NoGpu: !Not [{Condition: HasGpu}]
+  Both: !And [{Condition: HasGpu}, !Equals [!Ref Stage, prod]]
+  Either: !Or [!Equals [a, a], !Equals [!Ref Stage, prod]]
+  Prod: !Equals [!Ref Stage, prod]
+  Test: !Not [{Condition: Prod}]
+Resources:
+  R:
+    Type: AWS::Greengrass::ResourceDefinition
+    Properties:
+      Name: r
+      InitialVersion:
+        Resources:
+          - Id: a
+            Name: a
+            ResourceDataContainer: {LocalDeviceResourceData: {SourcePath: !If [WHICH, /dev/yes, /dev/no]}}
+"""
+
+
+def source(definition: Definition) -> str:
+    (resource,) = definition.group.resources
+    assert isinstance(resource.data, LocalDevice)
+    return resource.data.source_path
+
+
+@pytest.mark.parametrize(
+    ("condition", "parameters", "path"),
+    [
+        ("HasGpu", {}, "/dev/no"),
+        ("HasGpu", {"Gpu": "true"}, "/dev/yes"),
+        ("NoGpu", {}, "/dev/yes"),
+        ("Both", {}, "/dev/no"),
+        ("Either", {}, "/dev/yes"),
+        ("Prod", {"Stage": "prod"}, "/dev/yes"),
+        ("Prod", {"Stage": "test"}, "/dev/no"),
+        ("Test", {"Stage": "prod"}, "/dev/no"),
+    ],
+)
+def test_parameters_and_their_defaults_decide_conditions(
+    tmp_path: Path, condition: str, parameters: dict[str, str], path: str
+) -> None:
+    file = written(tmp_path, "t.yaml", CONDITIONS.replace("WHICH", condition))
+    definition = read(file, choice=Choice(parameters=parameters))
+    assert source(definition) == path
+    assert definition.variants == {}
+    assert not [note for note in definition.notes if "condition" in note.message]
+
+
+def test_a_condition_that_is_not_decided_is_tried_both_ways_and_named(tmp_path: Path) -> None:
+    text = CONDITIONS.replace("WHICH", "Test").replace("/dev/yes", "/etc/yes").replace("Name: a\n", "Name: '!'\n", 1)
+    definition = read(written(tmp_path, "t.yaml", text))
+    assert {words: source(one) for words, one in definition.variants.items()} == {"condition Prod is false": "/etc/yes"}
+    assert source(definition) == "/dev/no"
+    told = {one.finding.id: one.finding.message for one in judge(definition, {}).errors}
+    assert told["device-outside-dev"].endswith("(where condition Prod is false)")
+    assert "where" not in told["resource-identifier"], "that is wrong either way"
+    (note,) = [note for note in definition.notes if "condition" in note.message]
+    assert note.message.startswith("condition Prod is not decided")
+
+
+def test_one_condition_is_one_switch_for_the_whole_file(tmp_path: Path) -> None:
+    one = "{Id: a, Name: a, ResourceDataContainer: {LocalDeviceResourceData: {SourcePath: !If [X, /dev/a, /dev/b]}}}"
+    other = one.replace("Id: a", "Id: b").replace("/dev/a", "/dev/c").replace("/dev/b", "/dev/d")
+    properties = f"{{Resources: [{one}, {other}]}}"
+    text = f"Resources: {{R: {{Type: AWS::Greengrass::ResourceDefinitionVersion, Properties: {properties}}}}}"
+    definition = read(written(tmp_path, "t.yaml", text))
+    paths = [
+        [resource.data.source_path for resource in group.resources if isinstance(resource.data, LocalDevice)]
+        for group in (definition.group, *(variant.group for variant in definition.variants.values()))
+    ]
+    assert paths == [["/dev/a", "/dev/c"], ["/dev/b", "/dev/d"]]
+
+
+def test_a_definition_under_a_false_condition_is_not_there(tmp_path: Path) -> None:
+    text = (
+        CONDITIONS.replace("WHICH", "NoGpu")
+        + "  C:\n    Type: AWS::Greengrass::CoreDefinition\n    Condition: HasGpu\n"
+    )
+    text += "    Properties: {Name: c, InitialVersion: {Cores: []}}\n"
+    file = written(tmp_path, "t.yaml", text)
+    assert "core" not in read(file).sections
+    assert "core" in read(file, choice=Choice(parameters={"Gpu": "true"})).sections
+
+
+def test_conditions_that_name_each_other_end(tmp_path: Path) -> None:
+    text = CONDITIONS.replace("WHICH", "A").replace(
+        "Conditions:\n", "Conditions:\n  A: {Condition: B}\n  B: {Condition: A}\n"
+    )
+    assert source(read(written(tmp_path, "t.yaml", text))) == "/dev/yes"
+
+
+def test_a_value_that_is_given_stands_wherever_the_parameter_is_named(tmp_path: Path) -> None:
+    text = CONDITIONS.replace("!If [WHICH, /dev/yes, /dev/no]", '!Sub "/dev/${Stage}"')
+    assert source(read(written(tmp_path, "t.yaml", text), choice=Choice(parameters={"Stage": "x=1"}))) == "/dev/x=1"
+
+
+CORE = "{Type: AWS::Greengrass::CoreDefinition, Properties: {Name: c, InitialVersion: {Cores: [{Id: %s}]}}}"
+GROUPS = f"""\
+Resources:
+  CoresA: {CORE % "a"}
+  CoresB: {CORE % "b"}
+  Shared: {{Type: AWS::Greengrass::ResourceDefinition, Properties: {{Name: r, InitialVersion: {{Resources: []}}}}}}
+  GroupA: {{Type: AWS::Greengrass::Group, Properties: {{Name: first}}}}
+  VersionA:
+    Type: AWS::Greengrass::GroupVersion
+    Properties:
+      GroupId: !Ref GroupA
+      CoreDefinitionVersionArn: !GetAtt CoresA.LatestVersionArn
+      ResourceDefinitionVersionArn: !GetAtt Shared.LatestVersionArn
+  GroupB:
+    Type: AWS::Greengrass::Group
+    Properties: {{Name: second, InitialVersion: {{CoreDefinitionVersionArn: !GetAtt CoresB.LatestVersionArn}}}}
+"""
+
+
+def test_one_of_several_groups_is_read(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.yaml", GROUPS)
+    with pytest.raises(InvalidDefinitionError, match=r"holds 2 groups: GroupA \(first\), GroupB \(second\)"):
+        read(file)
+    for name, core, sections in (("GroupA", "a", {"core", "resources"}), ("second", "b", {"core"})):
+        definition = read(file, choice=Choice(group=name))
+        assert definition.sections["core"]["Cores"][0]["Id"] == core
+        assert set(definition.sections) == sections, "nothing of the other group"
+
+
+@pytest.mark.parametrize(
+    ("text", "choice", "message"),
+    [
+        (GROUPS, Choice(group="third"), "there is no group third"),
+        ("Resources: []\n", Choice(group="third"), "no template"),
+        (CONDITIONS, Choice(parameters={"Gpus": "1"}), "--parameter Gpus"),
+        ("Resources: []\n", Choice(parameters={"Gpu": "1"}), "--parameter Gpu"),
+    ],
+)
+def test_a_choice_that_is_not_offered_is_refused(tmp_path: Path, text: str, choice: Choice, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(written(tmp_path, "t.yaml", text), choice=choice)
+
+
+def test_what_is_referred_to_and_not_there_is_noted(tmp_path: Path) -> None:
+    last = "!GetAtt Shared.LatestVersionArn\n"
+    text = GROUPS.replace("  CoresA:", "#  CoresA:")
+    text = text.replace(last, f"{last}      LoggerDefinitionVersionArn: arn:aws:greengrass:x\n")
+    notes = " ".join(
+        note.message for note in read(written(tmp_path, "t.yaml", text), choice=Choice(group="first")).notes
+    )
+    assert "the group refers to CoresA, which is not in this template" in notes
+    assert "the group refers to arn:aws:greengrass:x, which is not in this template" in notes
+    table = {"Subscriptions": [{"Id": "1", "Source": ARN, "Subject": "a", "Target": "cloud"}]}
+    (note,) = read(written(tmp_path, "s.json", table)).notes
+    assert f"subscriptions name what the files do not hold, and nobody judged: {ARN} (line 1)" in note.message
+    assert read(written(tmp_path, "both.json", {**table, **function()})).notes == ()
+
+
+def test_a_greengo_file_has_no_placeholders_of_its_own(tmp_path: Path) -> None:
+    text = "Group: {name: g}\nCores: [{name: c}]\nLambdas: [{name: f, greengrassConfig: {Executable: '${HERE}'}}]\n"
+    notes = [note.message for note in read(written(tmp_path, "greengo.yaml", text)).notes]
+    assert "placeholders, whose values are not in the file: ${HERE} (line 3)" in notes
+    assert not [note for note in notes if "AWS::Region" in note]

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edge_sim.greengrass.rules import RULES
+from edge_sim.profiles import list_profiles
 
 pytestmark = pytest.mark.process
 
@@ -87,9 +88,9 @@ def test_json_definitions_have_places_too(tmp_path: Path) -> None:
 
 def test_without_a_profile_it_says_that_the_board_was_not_looked_at(group: Path) -> None:
     text = validate(group, cwd=group.parent).stdout
-    assert "The board was not looked at" in text
+    assert "the board was not looked at" in text
     assert "source-exists" not in text
-    assert text.splitlines()[-1] == "not valid: 2 errors, 1 note"
+    assert "not valid: 2 errors, 1 note" in text.splitlines()
 
 
 def test_boards_are_told_apart(group: Path) -> None:
@@ -377,3 +378,60 @@ def test_a_missing_member_hides_nothing_else_of_its_resource(tmp_path: Path) -> 
     )
     told = findings("a.json", cwd=tmp_path)
     assert {f["id"] for f in told["findings"]} == {"core-missing", "shape", "unused-resource"}
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("content", [BAD, BAD_JSON_NAME], ids=["yaml", "json"])
+def test_the_standard_input_is_read_as_a_file(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / "group").write_text(content)
+    expected = findings("group", cwd=tmp_path)["findings"]
+    argv = [sys.executable, "-m", "edge_sim.cli.main", "validate", name, "--format", "json"]
+    done = subprocess.run(argv, input=content, capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stdout)["findings"] == [{**one, "file": name} for one in expected]
+
+
+def test_a_pipe_of_a_shell_is_read(tmp_path: Path) -> None:
+    (tmp_path / "group").write_text(BAD)
+    script = f"{sys.executable} -m edge_sim.cli.main validate <(cat group)"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "volume-under-sys" in done.stdout
+
+
+def test_all_means_every_profile(tmp_path: Path) -> None:
+    (tmp_path / "group.yaml").write_text(BAD)
+    told = findings("group.yaml", "--profile", "all", "--profile", "raspberry-pi-3", cwd=tmp_path)
+    assert told["profiles"] == list(list_profiles())
+
+
+def test_notes_come_after_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "group.yaml").write_text(BAD.replace("gone", "'${GONE}'"))
+    lines = validate("group.yaml", cwd=tmp_path).stdout.splitlines()
+    verdict = next(number for number, line in enumerate(lines) if line.startswith("not valid: "))
+    assert [line.partition(": ")[0] for line in lines[verdict + 1 :]] == ["note", "note"]
+    assert "placeholders" in lines[verdict + 1]
+
+
+TEMPLATE = """\
+Parameters: {Gpu: {Type: String}}
+Conditions: {HasGpu: !Equals [!Ref Gpu, "true"]}
+Resources:
+  R:
+    Type: AWS::Greengrass::ResourceDefinition
+    Properties:
+      InitialVersion:
+        Resources:
+          - Id: a
+            Name: a
+            ResourceDataContainer: {LocalDeviceResourceData: {SourcePath: !If [HasGpu, /dev/gpu, /etc/none]}}
+"""
+
+
+def test_a_parameter_decides_a_condition_and_without_it_the_finding_names_it(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(TEMPLATE)
+    (found,) = findings("t.yaml", cwd=tmp_path)["findings"]
+    assert found["message"].endswith("(where condition HasGpu is false)")
+    assert found["line"] == 11
+    assert findings("t.yaml", "--parameter", "Gpu=true", cwd=tmp_path)["ok"]
+    assert "where" not in findings("t.yaml", "--parameter", "Gpu=no", cwd=tmp_path)["findings"][0]["message"]
+    refused = validate("t.yaml", "--parameter", "Gpu", cwd=tmp_path)
+    assert (refused.returncode, "expected NAME=VALUE" in refused.stderr) == (2, True)
