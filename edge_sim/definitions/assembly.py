@@ -57,7 +57,7 @@ def together(found: Sequence[Source]) -> Definition:
         form=" + ".join(dict.fromkeys(one.part.form for one in found)),
         findings=(*findings, *(f for f in shape_faults if f.path not in without_value)),
         notes=(*(note for one in found for note in one.part.notes), *_placeholders(found), *_strangers(sections)),
-        ignored=tuple(entry for one in found for entry in _ignored(one, sections)),
+        ignored=tuple(entry for one in found for entry in _ignored(one, sections, marks)),
         files=tuple(one.file.path for one in found),
         digest=_digest(one.file.text for one in found),
         name=next((one.part.name for one in found if one.part.name), ""),
@@ -159,8 +159,17 @@ def _findings(
     own = {id(holder): path for path, holder in walk(one.top)}
     parts = [*sections.values(), *one.part.context]
     within = {holder.at for part in parts if part.file is one.file for _, holder in walk(part)}
+    copied = {
+        holder.at: path
+        for section in sections.values()
+        if section.file is one.file
+        for path, holder in walk(section)
+        if path != "$"
+    }
     for fault in one.file.faults:
-        path = member_path(paths.get(id(fault.holder)) or own.get(id(fault.holder)) or "$", fault.key)
+        holder = fault.holder
+        known = paths.get(id(holder)) or copied.get(holder.at) or own.get(id(holder)) or "$"
+        path = member_path(known, fault.key)
         marks[path] = one.file.position(fault.at)
         yield _finding(fault, path, outside=_outside(fault, one.top, within))
 
@@ -199,8 +208,8 @@ def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
         yield found
 
 
-def _ignored(one: Source, sections: dict[str, Object]) -> Iterator[Ignored]:
+def _ignored(one: Source, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
     if isinstance(one.top, Object):
         yield from listed_ignores(one.top)
     if not one.is_json:
-        yield from comments(one.file, sections)
+        yield from comments(one.file, sections, marks)

@@ -14,6 +14,7 @@ from edge_sim.definitions.definition import Ignored
 from edge_sim.definitions.forms import IGNORE_LIST
 from edge_sim.definitions.tree import Array, Object, TextFile, member_path, walk
 from edge_sim.definitions.yamltext import scalar_spans
+from edge_sim.errors import Position
 
 _COMMENT = re.compile(r"(?:(?<=\s)|(?<=^))#\s*edge-sim:\s*ignore\b[ \t]*([\w.:-]*)[ \t]*([^\r\n]*)", re.MULTILINE)
 
@@ -35,15 +36,18 @@ def listed_ignores(top: Object) -> Iterator[Ignored]:
         yield Ignored(rule=rule, path=path, reason=reason, position=given.position(index))
 
 
-def comments(file: TextFile, sections: Mapping[str, Object]) -> Iterator[Ignored]:
-    """Yield what a YAML file's comments silence. Raises InvalidDefinitionError for one without rule or reason."""
+def comments(file: TextFile, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
+    """Yield what a YAML file's comments silence; ``marks`` are the places of what is beside the sections.
+
+    Raises InvalidDefinitionError for a comment without rule or reason.
+    """
     matches = list(_COMMENT.finditer(file.text))
     if not matches:
         return
     spans = list(scalar_spans(file))
     content = _CONTENT.search(file.text)
     start = content.end() if content else len(file.text)
-    places = sorted(_places(file, sections))
+    places = sorted({*_places(file, sections), *_marked(file, marks)})
     for match in matches:
         inside = bisect.bisect_right(spans, (match.start(), len(file.text))) - 1
         if inside >= 0 and match.start() < spans[inside][1]:
@@ -63,9 +67,15 @@ def _places(file: TextFile, sections: Mapping[str, Object]) -> Iterator[tuple[in
             if holder.file is file:
                 keys: list[str | int] = list(holder) if isinstance(holder, Object) else list(range(len(holder)))
                 for key in keys:
-                    line = holder.position(key).line  # type: ignore[arg-type]
-                    where = member_path(path, key)
-                    yield line, len(re.findall(r"[.\[]", where)), where
+                    yield _place(member_path(path, key), holder.position(key))  # type: ignore[arg-type]
+
+
+def _marked(file: TextFile, marks: Mapping[str, Position]) -> Iterator[tuple[int, int, str]]:
+    return (_place(path, position) for path, position in marks.items() if position.file == file.path)
+
+
+def _place(path: str, position: Position) -> tuple[int, int, str]:
+    return position.line, len(re.findall(r"[.\[]", path)), path
 
 
 def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, str]], content: int) -> str:

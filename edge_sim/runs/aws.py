@@ -14,7 +14,7 @@ from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.scenario import Software
 
 _POLL_S = 0.1
-_CREATED = {"resources": "resource", "functions": "function", "subscriptions": "subscription"}
+CREATED = {"resources": "resource", "functions": "function", "subscriptions": "subscription"}
 """The sections whose definitions are made once for all boards, and the API's words for them."""
 
 
@@ -66,7 +66,7 @@ def create_definitions(aws: Aws, name: str, versions: Mapping[str, Mapping[str, 
         section: aws.call(gg, f"create_{word}_definition", Name=name, InitialVersion=versions[section])[
             "LatestVersionArn"
         ]
-        for section, word in _CREATED.items()
+        for section, word in CREATED.items()
         if section in versions
     }
     if "resources" in versions:
@@ -103,7 +103,7 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
     gg = aws.greengrass
     core = {"Id": name, "ThingArn": thing_arn, "CertificateArn": certificate_arn, "SyncShadow": False}
     cores = aws.call(gg, "create_core_definition", Name=name, InitialVersion={"Cores": [core]})
-    arns = {f"{word.capitalize()}DefinitionVersionArn": getattr(definitions, key) for key, word in _CREATED.items()}
+    arns = {f"{word.capitalize()}DefinitionVersionArn": getattr(definitions, key) for key, word in CREATED.items()}
     group = aws.call(gg, "create_group", Name=name)
     version = aws.call(
         gg,

@@ -320,3 +320,55 @@ def test_a_greengo_file_has_no_placeholders_of_its_own(tmp_path: Path) -> None:
     notes = [note.message for note in read(written(tmp_path, "greengo.yaml", text)).notes]
     assert "placeholders, whose values are not in the file: ${HERE} (line 3)" in notes
     assert not [note for note in notes if "AWS::Region" in note]
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ("duplicate-key", "Description: b"),
+        ("duplicate-key", "      Name: others"),
+        (
+            "duplicate-key",
+            "          - {Id: led, Id: lamp, Name: led, ResourceDataContainer: {LocalDeviceResourceData: {}}}",
+        ),
+        ("unknown-key", "            Colour: red"),
+        ("device-outside-dev", "            ResourceDataContainer: {LocalDeviceResourceData: {SourcePath: /etc/x}}"),
+        ("volume-under-sys", "                SourcePath: /sys/class"),
+    ],
+)
+@pytest.mark.parametrize("above", [True, False])
+def test_a_comment_silences_what_is_in_its_line_and_in_the_line_below(
+    tmp_path: Path, rule: str, line: str, above: bool
+) -> None:
+    text = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Description: a
+Description: b
+Resources:
+  Things:
+    Type: AWS::Greengrass::ResourceDefinition
+    Properties:
+      Name: things
+      Name: others
+      InitialVersion:
+        Resources:
+          - {Id: led, Id: lamp, Name: led, ResourceDataContainer: {LocalDeviceResourceData: {}}}
+          - Id: etc
+            Name: etc
+            Colour: red
+            ResourceDataContainer: {LocalDeviceResourceData: {SourcePath: /etc/x}}
+          - Id: sys
+            Name: sys
+            ResourceDataContainer:
+              LocalVolumeResourceData:
+                SourcePath: /sys/class
+                DestinationPath: /host
+"""
+    comment = f"# edge-sim: ignore {rule} on purpose"
+    indent = line[: len(line) - len(line.lstrip())]
+    assert f"{line}\n" in text
+    text = text.replace(f"{line}\n", f"{indent}{comment}\n{line}\n" if above else f"{line}  {comment}\n")
+    verdict = judge(read(written(tmp_path, "t.yaml", text)), {})
+    (silenced,) = verdict.ignored
+    assert silenced.finding.id == rule
+    assert "ignore-unused" not in {one.finding.id for one in verdict.findings}
