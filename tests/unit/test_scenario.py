@@ -15,6 +15,7 @@ from edge_sim.documents import MAX_BYTES
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.limits import Limits
 from edge_sim.offline.given import given
+from edge_sim.runs.aws import create_definitions
 from edge_sim.runs.expected import differences
 from edge_sim.scenario import BoardFile, DeviceBacking, load
 
@@ -252,3 +253,38 @@ def test_subscriptions_and_a_secrets_other_labels(tmp_path: Path) -> None:
     assert (secret.value, secret.stages) == ("x", {"AWSPREVIOUS": "y"})
     assert "AWSPREVIOUS" not in repr(scenario)
     assert "subscriptions" not in load(EXAMPLE).definition.sections
+
+
+def test_a_group_that_has_no_resources_names_none(folder: Path) -> None:
+    functions = json.loads((folder / "functions.json").read_text())
+    for function in functions["Functions"]:
+        function["FunctionConfiguration"]["Environment"].pop("ResourceAccessPolicies", None)
+    (folder / "functions.json").write_text(json.dumps(functions))
+    edit(folder, "  resources: resources.json\n", "")
+    scenario = load(folder)
+    assert scenario.definition.findings == ()
+    assert set(scenario.definition.sections) == {"core", "functions"}
+    made = Recorder()
+    arns = create_definitions(made, scenario.name, versions(scenario.definition))  # type: ignore[arg-type]
+    assert (made.operations, arns.resources) == (["create_function_definition"], None)
+
+
+class Recorder:
+    """Answers the calls of a client, and keeps their names."""
+
+    greengrass = None
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+
+    def call(self, _client: object, operation: str, **_params: object) -> dict[str, str]:
+        self.operations.append(operation)
+        return {"LatestVersionArn": f"arn:{operation}"}
+
+
+def test_a_core_s_own_functions_have_no_code(folder: Path) -> None:
+    functions = json.loads((folder / "functions.json").read_text())
+    arn = "arn:aws:lambda:::function:GGIPDetector:1"
+    functions["Functions"].append({"Id": "ip", "FunctionArn": arn, "FunctionConfiguration": {"Timeout": 3}})
+    (folder / "functions.json").write_text(json.dumps(functions))
+    assert load(folder).definition.findings == ()
