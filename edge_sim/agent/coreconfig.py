@@ -16,6 +16,7 @@ from typing import Any
 
 from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass.tree import Tree
 
 MAX_BYTES = 1024 * 1024
 MAX_WORK_ITEMS, MAX_CONCURRENT = 1024, 25
@@ -34,7 +35,8 @@ class CoreConfig:
 
 def read(root: Path, greengrass_root: str) -> CoreConfig:
     """Read config.json; what it does not say has V1's default. Raises InvalidDefinitionError naming the key."""
-    path = f"{greengrass_root}/config/config.json"
+    tree = Tree(greengrass_root)
+    path = tree.config
     try:
         found = json.loads(file_bytes(inside(root, path), MAX_BYTES))
     except FileNotFoundError:
@@ -46,7 +48,7 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
         daemon_port=_number(core, "ggDaemonPort", 0, 1024, 65535),
         max_work_items=_number(runtime, "maxWorkItemCount", MAX_WORK_ITEMS, 1, 1_000_000),
         max_concurrent=_number(runtime, "maxConcurrentLimit", MAX_CONCURRENT, 1, 10_000),
-        private_key=_private_key(found, f"{greengrass_root}/certs"),
+        private_key=_private_key(found, tree.certificates),
     )
 
 

@@ -21,8 +21,6 @@ Level = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
 THRESHOLDS = ("TRACE", "VERBOSE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE")
 """``UpdateAgentLogLevel``'s words, the most talkative first; that order is inferred."""
 
-RUNTIME_LOG = "ggc/var/log/system/runtime.log"
-"""Below the Greengrass root."""
 OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
 """Below the board's root."""
 LOG_SPACE = 128 * 1024

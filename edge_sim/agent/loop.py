@@ -22,7 +22,7 @@ from typing import Any
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
-from edge_sim.agent.events import OTA_LOG, RUNTIME_LOG, Emit, Log, emit
+from edge_sim.agent.events import OTA_LOG, Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
@@ -35,6 +35,7 @@ from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.agent.update.updater import Updater
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
 
@@ -71,7 +72,7 @@ def run(
 @contextmanager
 def _only_one(gg: Path) -> Iterator[None]:
     """Hold the board's agent lock: two agents would both process the same job."""
-    path = gg / "ggc/var/state/agent.lock"
+    path = gg / BELOW.agent_lock
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -113,7 +114,7 @@ class _Agent:
         self._channel: mqtt.Channel | None = None
         self._work = Work()
         self._stop = supervisor.stopping
-        self._log = Log(supervisor.gg / RUNTIME_LOG)
+        self._log = Log(supervisor.gg / BELOW.runtime_log)
         http = Client(tls=mqtt.tls_context(config.cafile) if config.cafile else None, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
@@ -122,7 +123,7 @@ class _Agent:
         self._updater = Updater(
             installation,
             self._jobs,
-            Journal(supervisor.gg / "ggc/var/state", on_trouble=lambda text: ota_log.write("ERROR", text)),
+            Journal(supervisor.gg / BELOW.state, on_trouble=lambda text: ota_log.write("ERROR", text)),
             board,
             emit=emit,
             log=ota_log,

@@ -17,6 +17,7 @@ from typing import Any
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User, near_miss
+from edge_sim.greengrass.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
@@ -220,10 +221,11 @@ def _init(files: Files) -> str:
 
 
 def _greengrass(files: Files, greengrass_root: str) -> GreengrassInstall:
-    config = _config(files.text(f"{greengrass_root}/config/config.json"), f"{greengrass_root}/config/config.json")
+    tree = Tree(greengrass_root)
+    config = _config(files.text(tree.config), tree.config)
     runtime = config.get("runtime")
     as_root = runtime.get("allowFunctionsToRunAsRoot") if isinstance(runtime, Mapping) else None
-    core = files.look(f"{greengrass_root}/ggc/core")
+    core = files.look(tree.core)
     version = (core.target or "").rstrip("/").rpartition("/")[2] if core else ""
     return GreengrassInstall(
         root=greengrass_root,

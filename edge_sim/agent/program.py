@@ -14,7 +14,7 @@ from typing import Any
 
 from edge_sim.agent import loop
 from edge_sim.agent.config import read_config
-from edge_sim.agent.events import RUNTIME_LOG, Log
+from edge_sim.agent.events import Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
@@ -22,6 +22,7 @@ from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.tree import Tree
 
 
 def run(root: Path, config: Path) -> None:
@@ -51,7 +52,7 @@ def run(root: Path, config: Path) -> None:
         functions.start()
         return result.not_proven
 
-    log = Log(inside(root, f"{settings.greengrass_root}/{RUNTIME_LOG}"))
+    log = Log(inside(root, Tree(settings.greengrass_root).runtime_log))
     functions = DeployedFunctions(root, settings.greengrass_root, facts, log)
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)

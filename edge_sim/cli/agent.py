@@ -137,11 +137,12 @@ def certificate(root: Path, expect: str) -> None:
 def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Group, HostFacts, Sequence[Entry], State]:
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
     from edge_sim.agent.config import read_config
-    from edge_sim.agent.deployment import GROUP, state
+    from edge_sim.agent.deployment import state
     from edge_sim.agent.probe import StandIn, probe
     from edge_sim.agent.rooted import inside
     from edge_sim.greengrass import groupfile
     from edge_sim.greengrass.plan import paths_of_interest, plan
+    from edge_sim.greengrass.tree import Tree
 
     stand_in = StandIn()
     if config is not None:
@@ -149,7 +150,7 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
         greengrass_root = settings.greengrass_root
         stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
     gg = inside(root.resolve(), greengrass_root)
-    path = inside(root.resolve(), f"{greengrass_root}/{GROUP}")
+    path = inside(root.resolve(), Tree(greengrass_root).group_file)
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from edge_sim.emulation.boarditems import Item
 from edge_sim.errors import UsageError
+from edge_sim.greengrass.tree import BELOW
 
 GREENGRASSD = r"""#!/bin/sh
 # A simulated greengrassd: V1's commands and lines; the contents are edge_sim's.
@@ -169,11 +170,11 @@ FACTORY_GROUP: dict[str, object] = {
 }
 """group.json as V1 ships it and as a reset leaves it."""
 
-KEY = "certs/core.private.key"
+KEY = f"{BELOW.certificates}/core.private.key"
 """Where a core's private key lies, below the Greengrass root."""
 DIRECTORIES = (
-    *("", "certs", "config", "ggc", "ggc/deployment", "ggc/deployment/group", "ggc/packages"),
-    *("ggc/var", "ggc/var/log", "ggc/var/log/system", "ggc/var/state"),
+    *("", BELOW.certificates, "config", BELOW.ggc, BELOW.deployment, BELOW.group, BELOW.packages),
+    *(BELOW.var, BELOW.logs, BELOW.system_logs, BELOW.state),
 )
 
 
@@ -208,16 +209,16 @@ def factory(
     for directory in DIRECTORIES:
         yield Item(path=str(top / directory), type="directory")
     for name, mode, content in _members(version, starts=True):
-        path = str(top / "ggc" / name)
+        path = str(top / BELOW.ggc / name)
         if content is None:
             yield Item(path=path, type="directory", mode=mode)
         else:
             yield Item(path=path, type="file", mode=mode, text=content.decode())
-    yield Item(path=str(top / "ggc/core"), type="link", target=f"packages/{version}")
+    yield Item(path=str(top / BELOW.core), type="link", target=f"packages/{version}")
     config = _config(thing_arn, use_systemd=use_systemd, as_root=allow_functions_to_run_as_root)
     for name, text in (
-        ("config/config.json", json.dumps(config, indent=2) + "\n"),
-        ("ggc/deployment/group/group.json", json.dumps(FACTORY_GROUP)),
+        (BELOW.config, json.dumps(config, indent=2) + "\n"),
+        (BELOW.group_file, json.dumps(FACTORY_GROUP)),
     ):
         yield Item(path=str(top / name), type="file", mode=0o644, text=text)
 

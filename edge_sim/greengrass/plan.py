@@ -27,6 +27,7 @@ from edge_sim.greengrass.resources import (
     SageMakerModel,
     Secret,
 )
+from edge_sim.greengrass.tree import Tree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,13 +74,13 @@ CODE_MODES = Modes(uid=0, gid=0, file=0o644, executable=0o755, directory=0o755)
 
 def deployment_directory(facts: HostFacts) -> str:
     """Return the directory that everything deployed lives in."""
-    return f"{facts.greengrass.root}/ggc/deployment"
+    return Tree(facts.greengrass.root).deployment
 
 
 def model_directory(facts: HostFacts, resource: Resource, artifact: Artifact) -> str:
     """Return where a model is unpacked: ``mlmodel_public`` when it has an owner, else ``mlmodel``."""
-    parent = "mlmodel_public" if resource.owner else "mlmodel"
-    return f"{deployment_directory(facts)}/{parent}/{artifact.id}"
+    tree = Tree(facts.greengrass.root)
+    return f"{tree.public_models if resource.owner else tree.models}/{artifact.id}"
 
 
 def board_place(group: Group, resource: Resource, facts: HostFacts) -> str | None:
@@ -99,12 +100,12 @@ def board_place(group: Group, resource: Resource, facts: HostFacts) -> str | Non
 
 def work_directory(facts: HostFacts, function: Function) -> str:
     """Return a No-container function's working directory, which is also its AWS_GG_RESOURCE_PREFIX."""
-    return f"{deployment_directory(facts)}/workdir/{function.id}"
+    return f"{Tree(facts.greengrass.root).work_directories}/{function.id}"
 
 
 def function_directory(facts: HostFacts, function: Function) -> str:
     """Return where a function's code is unpacked; V1 names the directory by the qualified ARN."""
-    return f"{deployment_directory(facts)}/lambda/{function.arn.replace('/', '_')}"
+    return f"{Tree(facts.greengrass.root).functions}/{function.arn.replace('/', '_')}"
 
 
 def model_modes(facts: HostFacts, resource: Resource) -> Modes:
@@ -151,7 +152,7 @@ def plan(
 
 def paths_of_interest(group: Group, greengrass_root: str) -> tuple[str, ...]:
     """Return the board paths that must be looked at before a group can be judged, with all their parents."""
-    wanted = [f"{greengrass_root}/ggc/deployment"]
+    wanted = [Tree(greengrass_root).deployment]
     for resource in group.resources:
         wanted += filter(None, (resource.source_path, resource.destination_path))
     wanted += _inside_volumes(group)
@@ -188,15 +189,15 @@ def _directory(path: str, mode: int, rule: str, reason: str, *, function: str | 
 
 
 def _skeleton(facts: HostFacts) -> Iterator[Entry]:
-    top, rule = deployment_directory(facts), "deployment-directory"
-    yield _directory(top, 0o755, rule, "parents stay open so that a model's group can reach it")
-    yield _directory(f"{top}/group", 0o755, rule, "the deployed group")
-    yield _directory(f"{top}/lambda", 0o755, rule, "code of the functions")
-    yield _directory(f"{top}/mlmodel", 0o700, rule, "models without an owner: only root gets in on the host")
-    yield _directory(f"{top}/mlmodel_public", 0o755, rule, "models with an owner setting")
-    yield _directory(f"{top}/workdir", 0o755, rule, "working directories of No-container functions")
+    tree, rule = Tree(facts.greengrass.root), "deployment-directory"
+    yield _directory(tree.deployment, 0o755, rule, "parents stay open so that a model's group can reach it")
+    yield _directory(tree.group, 0o755, rule, "the deployed group")
+    yield _directory(tree.functions, 0o755, rule, "code of the functions")
+    yield _directory(tree.models, 0o700, rule, "models without an owner: only root gets in on the host")
+    yield _directory(tree.public_models, 0o755, rule, "models with an owner setting")
+    yield _directory(tree.work_directories, 0o755, rule, "working directories of No-container functions")
     yield Entry(
-        path=f"{top}/group/group.json",
+        path=tree.group_file,
         node=Node(type="file", uid=0, gid=0, mode=0o600),
         rule="group-json",
         reason="the group as deployed",

@@ -12,7 +12,8 @@ from edge_sim.facts import Node
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.plan import Entry, deployment_directory, plan
+from edge_sim.greengrass.plan import Entry, plan
+from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import unread_files
 from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
@@ -99,7 +100,7 @@ def _not_compared(packed: Packed, target: Target) -> Iterator[str]:
 
 def _group_file(packed: Packed, target: Target) -> Iterator[str]:
     """Tell of a group.json that is only known by its digest, unless that is the one that a deployment writes."""
-    path = f"{deployment_directory(target.facts)}/group/group.json"
+    path = Tree(target.facts.greengrass.root).group_file
     node = target.disk.get(path)
     if target.deployed is not None or node is None or node.type != "file" or path in target.closed:
         return

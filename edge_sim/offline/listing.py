@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
-from edge_sim.agent.deployment import GROUP, state
+from edge_sim.agent.deployment import state
 from edge_sim.agent.deployment.belongings import decoded_group
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import Files, StandIn, describe
@@ -23,6 +23,7 @@ from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.facts import AclEntry, HostFacts, Node, NodeType, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
+from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.target import Target
 
 HEAD = "# edge-sim snapshot 1"
@@ -125,7 +126,7 @@ class _Reader:
             elif kind == "m":
                 self._machine = rest
             elif kind == "r":
-                path = f"{self._greengrass}/config/config.json"
+                path = Tree(self._greengrass or "").config
                 self._texts[path] = [json.dumps({"runtime": {"allowFunctionsToRunAsRoot": rest}})]
             elif kind in self._sets:
                 self._sets[kind].add(rest)
@@ -177,8 +178,8 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
     interest = paths_of_interest(group, greengrass_root)
     stand_in = StandIn(architecture=listing.architecture)
     facts = describe(files, interest, greengrass_root=greengrass_root, stand_in=stand_in)
-    record = listing.text(f"{greengrass_root}/{state.PATH}")
-    deployed = listing.text(f"{greengrass_root}/{GROUP}")
+    record = listing.text(Tree(greengrass_root).record)
+    deployed = listing.text(Tree(greengrass_root).group_file)
     return Target(
         name=listing.name,
         record=_record(record) if record else State(),

@@ -10,7 +10,8 @@ from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
-from edge_sim.greengrass.plan import Content, Entry, deployment_directory, function_directory, model_directory, plan
+from edge_sim.greengrass.plan import Content, Entry, function_directory, model_directory, plan
+from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import changed_files
 from edge_sim.offline.given import address
 from edge_sim.offline.packages import Packed, Wanted
@@ -122,7 +123,7 @@ def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
             paths = (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
             yield from (path for path in paths if target.digest is None or target.digest(path) is None)
     yield from changed_files(packed, target)
-    path = f"{deployment_directory(facts)}/group/group.json"
+    path = Tree(facts.greengrass.root).group_file
     if target.deployed is not None and groupfile.decode(group_json(group)) != target.deployed:
         yield path
 

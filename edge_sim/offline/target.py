@@ -24,6 +24,7 @@ from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
+from edge_sim.greengrass.tree import Tree
 from edge_sim.profiles import DeviceProfile
 from edge_sim.scenario import BoardFile
 
@@ -75,9 +76,9 @@ def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> T
     facts = probe(root, paths_of_interest(group, greengrass_root), greengrass_root=greengrass_root)
     closed: set[str] = set()
     disk = walk(root, deployment_directory(facts), closed)
-    record = _record(inside(root, greengrass_root), f"{greengrass_root}/{state.PATH}", closed)
+    record = _record(inside(root, greengrass_root), Tree(greengrass_root).record, closed)
     own = belongings(root, facts, record)
-    group_file = f"{deployment_directory(facts)}/group/group.json"
+    group_file = Tree(greengrass_root).group_file
     if group_file in disk and not os.access(inside(root, group_file), os.R_OK):
         closed.add(group_file)
     whole = {path for path in disk for top in own.whole if below(path, top)}

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from edge_sim.agent.deployment import GROUP, state
 from edge_sim.agent.rooted import ACL
 from edge_sim.digests import sha256
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import Node, NodeType
+from edge_sim.greengrass.tree import BELOW, Tree
 from edge_sim.offline.listing import Listing, some_acl
 
 MAX_ENTRIES = 1_000_000
@@ -31,7 +31,7 @@ MAX_BYTES = 64 * 1024**3
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _MOST_NOTES = 10
-_DEPLOYED = "/ggc/deployment/"
+_DEPLOYED = f"/{BELOW.deployment}/"
 _TYPES: dict[bytes, NodeType] = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -106,9 +106,10 @@ class _Entries:
     """Takes in the entries of a tar file, one by one."""
 
     def __init__(self, name: str, greengrass_root: str) -> None:
-        own = (f"{greengrass_root}/{one}" for one in ("config/config.json", GROUP, state.PATH))
+        tree = Tree(greengrass_root)
         self._name = name
-        self._wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release", *own}
+        self._wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release"}
+        self._wanted |= {tree.config, tree.group_file, tree.record}
         self._nodes: dict[str, Node] = {}
         self._texts: dict[str, str] = {}
         self._digests: dict[str, str] = {}

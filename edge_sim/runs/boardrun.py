@@ -20,6 +20,7 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.greengrass.tree import Tree
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
@@ -261,7 +262,7 @@ class BoardRun:
 
     def _running(self, board: Board) -> str:
         """Return the version that the core link leads to, read on the board but not by the agent."""
-        link = PurePosixPath(board.root) / self.profile.greengrass.root.lstrip("/") / "ggc" / "core"
+        link = PurePosixPath(board.root) / Tree(self.profile.greengrass.root).core.lstrip("/")
         found = board.exec(["readlink", str(link)], COMMAND_S)
         return PurePosixPath(found.stdout.strip()).name
 

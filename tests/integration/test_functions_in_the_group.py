@@ -17,10 +17,10 @@ import paho.mqtt.client as paho
 import psutil
 import pytest
 
-from edge_sim.agent.deployment import secrets
 from edge_sim.cloud.server import Cloud
 from edge_sim.emulation import drivers
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.profiles import load_profile
 from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
 from tests import needs
@@ -140,7 +140,7 @@ class World:
 
     @property
     def secrets(self) -> Path:
-        return Path(self.board.root) / "greengrass" / secrets.PATH
+        return Path(self.board.root) / "greengrass" / BELOW.secrets
 
 
 @contextmanager

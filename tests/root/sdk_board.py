@@ -17,6 +17,7 @@ from edge_sim.agent.functions.router import ToCloud
 from edge_sim.greengrass.plan import function_directory
 from edge_sim.greengrass.resources import Secret
 from edge_sim.greengrass.subscriptions import Subscription
+from edge_sim.greengrass.tree import BELOW
 from tests.factory import write_key
 from tests.root.functions_board import Board
 
@@ -46,7 +47,7 @@ def with_secrets(made: Board, value: str = CANARY) -> str:
     document = {"Secrets": {"meter-token": {"Url": "http://cloud/"}}}
     content = secrets.sealed(made.group, document, made.root, "/greengrass", fetch)
     assert content is not None
-    path = made.root / "greengrass" / secrets.PATH
+    path = made.root / "greengrass" / BELOW.secrets
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     path.chmod(0o600)

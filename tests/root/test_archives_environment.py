@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployment import STAGING
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import LinuxHost
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.plan import Modes
+from edge_sim.greengrass.tree import BELOW
 from tests import needs
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
@@ -209,7 +209,7 @@ class Deployments:
         deploy(made, self.root, self.facts, LinuxHost(self.root), self.store.fetch)
 
     def picture(self) -> dict[str, tuple[object, ...]]:
-        return {name: what for name, what in picture(self.root).items() if STAGING not in name}
+        return {name: what for name, what in picture(self.root).items() if BELOW.staging not in name}
 
 
 def test_a_board_that_is_full(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.deployment import secrets
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions import calls as functions
+from edge_sim.greengrass.tree import BELOW
 from tests import needs
 from tests.root.functions_board import Board
 from tests.root.sdk_board import CANARY, daemon, runtime_log, with_code, with_secrets, with_table
@@ -93,7 +93,7 @@ def test_a_secrets_value_is_nowhere_but_in_the_functions_memory(here: Board) -> 
         call.join()
     assert (found, seen) == ([], [])
     assert results[0].result == len(CANARY)
-    stored = here.root / "greengrass" / secrets.PATH
+    stored = here.root / "greengrass" / BELOW.secrets
     assert stored.stat().st_mode & 0o777 == 0o600
 
 
@@ -223,7 +223,7 @@ def test_one_function_calls_another(here: Board, name: str) -> None:
 def test_a_call_from_the_command_line_goes_to_the_agent_that_runs(here: Board) -> None:
     """Which of the two it was shows in the process: the agent's worker stays for the next call."""
     from edge_sim.agent.events import Log
-    from edge_sim.agent.functions.deployed import ADDRESS, DeployedFunctions
+    from edge_sim.agent.functions.deployed import DeployedFunctions
     from edge_sim.greengrass import groupfile
 
     with_code(here, "read-digits", "def function_handler(e, c):\n    return os.getpid()\n")
@@ -231,7 +231,7 @@ def test_a_call_from_the_command_line_goes_to_the_agent_that_runs(here: Board) -
     (here.root / "greengrass/ggc/deployment/group/group.json").write_text(json.dumps(document))
     log = Log(here.root / "agent.log")
     deployed = DeployedFunctions(here.root, "/greengrass", lambda _: here.facts, log)
-    address = here.root / "greengrass" / ADDRESS
+    address = here.root / "greengrass" / BELOW.daemon_address
     try:
         deployed.start()
         assert address.stat().st_mode & 0o777 == 0o600

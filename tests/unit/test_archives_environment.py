@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployment import STAGING, changeover
+from edge_sim.agent.deployment import changeover
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.greengrass.plan import Modes
+from edge_sim.greengrass.tree import BELOW
 from tests.archive_build import directory, entry, tgz, zeros_tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
 from tests.fakes_host import RecordingHost
@@ -74,6 +75,7 @@ import resource, sys
 from pathlib import Path
 from edge_sim.agent.archives import ArchiveError, UnpackError, inflate, unpack
 from edge_sim.greengrass.plan import Modes
+from edge_sim.greengrass.tree import BELOW
 archive, top = Path(sys.argv[1]), Path(sys.argv[2])
 modes = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
 inflate.engine()
@@ -260,7 +262,7 @@ def test_killed_anywhere(tmp_path: Path) -> None:
     # Before Python 3.11 pathlib has references of its own to os's functions: fewer points are seen.
     assert outcomes.count("old") >= (20 if sys.version_info >= (3, 11) else 10)
     assert outcomes == sorted(outcomes, reverse=True), "from the switch on it is the new board"
-    assert not (tmp_path / "greengrass" / STAGING).exists()
+    assert not (tmp_path / "greengrass" / BELOW.staging).exists()
     assert len(list(tmp_path.rglob("e/two"))) == 1
 
 
@@ -286,6 +288,8 @@ import os, sys
 from pathlib import Path
 from edge_sim.agent.archives import Limits, unpack
 from edge_sim.greengrass.plan import Modes
+from edge_sim.greengrass.tree import BELOW
+from edge_sim.greengrass.tree import BELOW
 archive, destination, engine = sys.argv[1:]
 if engine == "zlib":
     sys.modules["isal"] = None

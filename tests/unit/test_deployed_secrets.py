@@ -20,6 +20,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
+from edge_sim.greengrass.tree import BELOW
 from tests.deployments import board, picture
 from tests.factory import write_key
 from tests.fakes_host import RecordingHost
@@ -64,7 +65,7 @@ def names(root: Path) -> list[str]:
 
 def test_they_come_change_and_go_with_their_resources(tmp_path: Path, facts: HostFacts) -> None:
     carry_out(tmp_path, facts, document("a", "b"))
-    place = tmp_path / "greengrass" / secrets.PATH
+    place = tmp_path / "greengrass" / BELOW.secrets
     assert (names(tmp_path), place.stat().st_mode & 0o777) == (["a", "b"], 0o600)
     carry_out(tmp_path, facts, document("b"))
     assert names(tmp_path) == ["b"]
@@ -79,9 +80,9 @@ def test_whoever_brings_no_values_leaves_them_alone_but_removes_them_with_the_la
     tmp_path: Path, facts: HostFacts
 ) -> None:
     carry_out(tmp_path, facts, document("a"))
-    before = (tmp_path / "greengrass" / secrets.PATH).read_bytes()
+    before = (tmp_path / "greengrass" / BELOW.secrets).read_bytes()
     carry_out(tmp_path, facts, document("a"), fetch_secret=None)
-    assert (tmp_path / "greengrass" / secrets.PATH).read_bytes() == before
+    assert (tmp_path / "greengrass" / BELOW.secrets).read_bytes() == before
     carry_out(tmp_path, facts, document("a", "b"))
     carry_out(tmp_path, facts, document("b", "c"), fetch_secret=None)
     assert names(tmp_path) == ["b"], "the other resource is gone, a new one has no value yet"

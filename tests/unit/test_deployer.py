@@ -13,13 +13,14 @@ import pytest
 
 from edge_sim.agent import crashpoints
 from edge_sim.agent.archives import ArchiveError
-from edge_sim.agent.deployment import STAGING, changeover, state
+from edge_sim.agent.deployment import changeover, state
 from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError
 from edge_sim.agent.http import HttpError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.tree import BELOW
 from tests.archive_build import entry, tgz
 from tests.deployments import CODE, FLAT_ZIP, MODEL, OTHER, Artifacts, board, document, owner, picture
 from tests.fakes_host import RecordingHost
@@ -65,7 +66,7 @@ def test_first_deployment(on: Board) -> None:
     code = top / "lambda/arn:aws:lambda:eu-west-1:123456789012:function:predict:1/handler.py"
     assert code.read_bytes().startswith(b"def handler")
     assert json.loads((top / "group/group.json").read_text())["GroupDefinitions"]
-    assert not (on.root / "greengrass" / STAGING).exists()
+    assert not (on.root / "greengrass" / BELOW.staging).exists()
 
 
 def test_the_disk_is_as_planned(on: Board) -> None:
@@ -299,7 +300,7 @@ def _only_at_the_start() -> Callable[[Path], None]:
 
 
 def test_stale_staging_is_swept(on: Board) -> None:
-    stale = on.root / "greengrass" / STAGING
+    stale = on.root / "greengrass" / BELOW.staging
     (stale / "new/0/deep").mkdir(parents=True)
     (stale / "new/0/deep").chmod(0o500)
     on.deploy(on.document("m1"))
@@ -325,7 +326,7 @@ def test_ctrl_c_while_fetching(on: Board) -> None:
 
 def test_unreadable_record(on: Board) -> None:
     on.deploy(on.document("m1"))
-    (on.root / "greengrass" / state.PATH).write_text("{")
+    (on.root / "greengrass" / BELOW.record).write_text("{")
     with pytest.raises(EdgeSimError, match="record cannot be read"):
         on.deploy(on.document("m1"))
 

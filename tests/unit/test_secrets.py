@@ -15,6 +15,7 @@ from edge_sim.agent.http import Client, HttpError, Patience
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
+from edge_sim.greengrass.tree import BELOW
 from tests.factory import install_core, write_key
 
 CANARY = "correct horse battery staple"
@@ -40,7 +41,7 @@ def board(tmp_path: Path) -> Path:
 def seal(board: Path, group: Group = GROUP, got: Mapping[str, Any] | None = None) -> bytes:
     content = secrets.sealed(group, DOCUMENT, board, "/greengrass", lambda url: got or answer())
     assert content is not None
-    (board / "greengrass" / secrets.PATH).write_bytes(content)
+    (board / "greengrass" / BELOW.secrets).write_bytes(content)
     return content
 
 
@@ -78,7 +79,7 @@ def test_only_what_is_attached_and_there_is_read_out(board: Path) -> None:
 @pytest.mark.parametrize("spoil", ["data", "arn", "key", "form"])
 def test_what_was_tampered_with_is_not_read_out(board: Path, spoil: str) -> None:
     seal(board)
-    path = board / "greengrass" / secrets.PATH
+    path = board / "greengrass" / BELOW.secrets
     file = json.loads(path.read_bytes())
     if spoil == "data":
         file["secrets"][ARN] = file["secrets"][ARN][:-8] + "AAAAAAA="

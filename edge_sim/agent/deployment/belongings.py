@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.rooted import file_bytes, inside
@@ -20,6 +19,7 @@ from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory, model_directory, work_directory
+from edge_sim.greengrass.tree import Tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def belongings(root: Path, facts: HostFacts, state: State) -> Belongings:
 def deployed_group(root: Path, greengrass_root: str) -> Group:
     """Return the group in the board's group.json; an empty one where there is none that can be read."""
     try:
-        return decoded_group(file_bytes(inside(root, f"{greengrass_root}/{GROUP}")))
+        return decoded_group(file_bytes(inside(root, Tree(greengrass_root).group_file)))
     except OSError:
         return Group()
 

@@ -21,9 +21,9 @@ from typing import Any, Literal
 from edge_sim.agent import durable
 from edge_sim.agent.archives.tree import empty
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.rooted import ACL, ACL_TO_COME, acl_bytes, drop_acl
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.greengrass.tree import BELOW
 
 _JOURNAL, _STAGED_GROUP = "journal.json", "group.json"
 
@@ -56,7 +56,7 @@ def exclusive(gg: Path) -> Iterator[None]:
 
     Directories that had to be made for it go again when nothing came into them.
     """
-    top = gg / "ggc"
+    top = gg / BELOW.ggc
     if top.is_symlink():
         raise UnsupportedEnvironmentError(f"{top}: is a link; deployments through links are not made here")
     made = [path for path in (top, *top.parents) if not path.exists()]
@@ -84,7 +84,7 @@ class Changeover:
         self.gg = gg
         self._steps: list[Step] = []
         self._own: dict[int, Callable[[str], bool]] = {}
-        self.staging = gg / STAGING
+        self.staging = gg / BELOW.staging
         try:
             for directory in (self.staging, self.staging / "new", self.staging / "old"):
                 directory.mkdir(mode=0o700)
@@ -153,7 +153,7 @@ class Changeover:
             for parent in sorted({posixpath.dirname(step.target) for step in self._steps}):
                 sync(parent)
             point("synced")
-            (self.staging / _STAGED_GROUP).replace(self.gg / GROUP)
+            (self.staging / _STAGED_GROUP).replace(self.gg / BELOW.group_file)
         except BaseException:
             recover(self.gg)
             raise
@@ -197,13 +197,13 @@ def recover_alone(gg: Path) -> None:
         try:
             recover(gg)
         except OSError:
-            if (gg / STAGING / _JOURNAL).exists():
+            if (gg / BELOW.staging / _JOURNAL).exists():
                 raise
 
 
 def recover(gg: Path) -> None:
     """Finish or take back what a killed run left, and remove its staging. Touches nothing else."""
-    staging = gg / STAGING
+    staging = gg / BELOW.staging
     if not os.path.lexists(staging):
         return
     journal = staging / _JOURNAL
@@ -215,7 +215,7 @@ def recover(gg: Path) -> None:
 
 
 def _take(gg: Path, step: Step) -> None:
-    target, staging = gg / step.target, gg / STAGING
+    target, staging = gg / step.target, gg / BELOW.staging
     if step.kind == "carry":
         move(staging / step.origin, target)
         point(f"{step.number} carried")
@@ -238,7 +238,7 @@ def _take(gg: Path, step: Step) -> None:
 
 def _take_back(gg: Path, step: Step) -> None:
     """Undo a step. Doing it twice, or for a step that was taken by half or not at all, does no harm."""
-    target, staging = gg / step.target, gg / STAGING
+    target, staging = gg / step.target, gg / BELOW.staging
     if step.kind == "directory":
         with suppress(OSError):  # not made yet, or not empty: then it is not only ours
             target.rmdir()

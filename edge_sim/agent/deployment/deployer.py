@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.deployment import GROUP, secrets
+from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.changeover import Changeover, exclusive
 from edge_sim.agent.deployment.packages import Fetch, packages, sources
 from edge_sim.agent.deployment.preparation import Means, Preparation, Result
@@ -27,6 +27,7 @@ from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.tree import Tree
 
 __all__ = ["Result", "deploy", "refuse"]
 
@@ -118,7 +119,7 @@ def refuse(group: Group, facts: HostFacts) -> None:
 def _last_sync(host: Host, facts: HostFacts) -> list[str]:
     """Bring group.json's name to the disk. The deployment stands already: a failure is said, not undone."""
     try:
-        host.sync(posixpath.join(facts.greengrass.root, posixpath.dirname(GROUP)))
+        host.sync(Tree(facts.greengrass.root).group)
     except HostError as error:
         return [f"this deployment may not survive a power cut: {error}"]
     return []

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from edge_sim.agent import durable
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.deployment import GROUP
 from edge_sim.agent.deployment import state as records
 from edge_sim.agent.deployment.belongings import Belongings, belongings, in_the_way
 from edge_sim.agent.deployment.changeover import Changeover
@@ -27,6 +26,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, Entry, deployment_directory, plan, work_directory
+from edge_sim.greengrass.tree import BELOW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ class Preparation:
 
     def _skeleton(self, entries: Sequence[Entry]) -> None:
         own = self._owners.settable(0, 0)
-        for relative in ("ggc/var", posixpath.dirname(records.PATH)):
+        for relative in (BELOW.var, BELOW.state):
             if not (self._changeover.gg / relative).is_dir():
                 self._changeover.directory(relative, 0o755, own)
         for entry in entries:
@@ -189,16 +189,16 @@ class Preparation:
         """Stage group.json and tell whether it is not the one that lies there."""
         staged = self._changeover.stage_group(body)
         self._owners.give(self._staged(staged), node)
-        place = self._changeover.gg / GROUP
+        place = self._changeover.gg / BELOW.group_file
         found = node_at(place)
         if found is None or found.type != "file":
             return True
         return place.read_bytes() != body or not self._as_it_can_be(found, node)
 
     def _record(self, state: State) -> None:
-        content, place = records.encode(state), self._changeover.gg / records.PATH
+        content, place = records.encode(state), self._changeover.gg / BELOW.record
         if not place.is_file() or place.read_bytes() != content:
-            durable.write(self._changeover.replace(records.PATH), content)
+            durable.write(self._changeover.replace(BELOW.record), content)
 
     def _check_inside(self, paths: Sequence[str]) -> None:
         """Refuse a group whose ids lead out of the deployment directory; no rule should let one through."""

@@ -24,8 +24,8 @@ from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret
+from edge_sim.greengrass.tree import BELOW, Tree
 
-PATH = "ggc/var/state/secrets.json"
 MAX_BYTES = 4 * 1024 * 1024
 """Of one secret's versions together; Secrets Manager allows 64 KiB for each."""
 CURRENT = "AWSCURRENT"
@@ -72,16 +72,16 @@ def sealed(
 def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
     """Have the file replaced by ``content``; without, what the group no longer has goes from it, and nothing else."""
     if content is not None:
-        durable.write(changeover.replace(PATH), content)
+        durable.write(changeover.replace(BELOW.secrets), content)
         return
     wanted = {resource.secret.arn for resource in group.resources if resource.secret}
-    file = _read(changeover.gg / PATH)
+    file = _read(changeover.gg / BELOW.secrets)
     there = file.get("secrets") if wanted else None
     kept = {arn: text for arn, text in there.items() if arn in wanted} if isinstance(there, Mapping) else {}
     if not kept and (there or not wanted):
-        changeover.remove(PATH)
+        changeover.remove(BELOW.secrets)
     elif kept != there and kept:
-        durable.write(changeover.replace(PATH), _file({**file, "secrets": kept}))
+        durable.write(changeover.replace(BELOW.secrets), _file({**file, "secrets": kept}))
 
 
 def _read(place: Path) -> Mapping[str, Any]:
@@ -109,7 +109,7 @@ def private_key(root: Path, greengrass_root: str) -> bytes:
 
 def stored(root: Path, greengrass_root: str) -> frozenset[str]:
     """Return the ARNs of the secrets that the board has."""
-    path = inside(root, f"{greengrass_root}/{PATH}")
+    path = inside(root, Tree(greengrass_root).secrets)
     try:
         return frozenset(json.loads(file_bytes(path))["secrets"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,7 +136,7 @@ def value(
 
 
 def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[str, Any]:
-    path = inside(root, f"{greengrass_root}/{PATH}")
+    path = inside(root, Tree(greengrass_root).secrets)
     try:
         file = json.loads(file_bytes(path))
         wanted = {arn: file["secrets"][arn] for arn in allowed if arn in file["secrets"]}

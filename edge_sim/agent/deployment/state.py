@@ -17,8 +17,8 @@ from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, function_directory, model_directory
+from edge_sim.greengrass.tree import BELOW
 
-PATH = "ggc/var/state/edge-sim.json"
 _VERSION = 1
 
 
@@ -67,7 +67,7 @@ def read(gg: Path) -> State:
 
     Raises UnsupportedEnvironmentError when the file is there and cannot be read.
     """
-    path = gg / PATH
+    path = gg / BELOW.record
     try:
         return decode(file_bytes(path))
     except FileNotFoundError:

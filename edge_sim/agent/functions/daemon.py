@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from edge_sim.agent import coreconfig
-from edge_sim.agent.events import RUNTIME_LOG, Log
+from edge_sim.agent.events import Log
 from edge_sim.agent.functions import launch
 from edge_sim.agent.functions.endpoint import Endpoint, Refusal, WorkerHealth
 from edge_sim.agent.functions.invocations import Invocation, Outcome, outcome
@@ -37,6 +37,7 @@ from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import function_process
 from edge_sim.greengrass.subscriptions import CLOUD
+from edge_sim.greengrass.tree import Tree
 
 MAX_UNFETCHED = 1024
 """How many results may wait to be fetched; the oldest is dropped then."""
@@ -66,7 +67,7 @@ class Daemon:
         self._root, self._facts = root, facts
         self._port = port
         self._config = coreconfig.read(root, facts.greengrass.root)
-        self._log = Log(inside(root, f"{facts.greengrass.root}/{RUNTIME_LOG}"))
+        self._log = Log(inside(root, Tree(facts.greengrass.root).runtime_log))
         self._site = Site(root=root, facts=facts, log=self._log, environment=self._environment)
         self._user_logs: dict[str, UserLog] = {}
         runnable = {f.id: f for f in group.functions if f.id in group.code}

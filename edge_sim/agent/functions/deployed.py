@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_sim.agent import durable
-from edge_sim.agent.deployment import GROUP, STAGING
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
@@ -24,12 +23,12 @@ from edge_sim.agent.update.software import CORE
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.subscriptions import CLOUD
+from edge_sim.greengrass.tree import BELOW, Tree
 
 if TYPE_CHECKING:
     from edge_sim.agent.functions.daemon import Daemon
     from edge_sim.greengrass.group import Group
 
-ADDRESS = "ggc/var/state/edge-sim-daemon.json"
 START_LIMIT_S = 10.0
 """How long a deployment waits for its pinned functions to be ready, or to fail."""
 MAX_WAITING = 1024
@@ -116,14 +115,14 @@ class DeployedFunctions:
         daemon = Daemon(group, self._root, facts, to_cloud=self._to_cloud).open()
         self._daemon = daemon
         address = {"pid": os.getpid(), "port": daemon.port, "token": daemon.token}
-        (self._gg / ADDRESS).parent.mkdir(parents=True, exist_ok=True)
-        durable.write(self._gg / ADDRESS, json.dumps(address).encode())
+        (self._gg / BELOW.daemon_address).parent.mkdir(parents=True, exist_ok=True)
+        durable.write(self._gg / BELOW.daemon_address, json.dumps(address).encode())
         self._subscribe(group)
         return daemon.start_pinned(START_LIMIT_S)
 
     def _make_whole(self) -> None:
         """Finish or take back a deployment that was killed: nothing that is half changed over is to be started."""
-        if os.path.lexists(self._gg / STAGING):
+        if os.path.lexists(self._gg / BELOW.staging):
             from edge_sim.agent.deployment import changeover
 
             changeover.recover_alone(self._gg)
@@ -131,12 +130,12 @@ class DeployedFunctions:
     def _stop(self) -> None:
         daemon, self._daemon, self._running = self._daemon, None, None
         if daemon is not None:
-            (self._gg / ADDRESS).unlink(missing_ok=True)
+            (self._gg / BELOW.daemon_address).unlink(missing_ok=True)
             daemon.close()
 
     def _deployed(self) -> tuple[bytes, str | None]:
         """Return what a change of means that the functions start anew: group.json and the core's version."""
-        path = self._gg / GROUP
+        path = self._gg / BELOW.group_file
         return path.read_bytes() if path.is_file() else b"{}", self._releases.current()
 
     def _to_cloud(self, topic: str, payload: bytes) -> None:
@@ -178,7 +177,7 @@ def _lambdas(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def address(root: Path, greengrass_root: str) -> dict[str, Any] | None:
     """Return ``{"pid", "port", "token"}`` of the daemon that an agent keeps on this board, None when none runs."""
-    path = inside(root, f"{greengrass_root}/{ADDRESS}")
+    path = inside(root, Tree(greengrass_root).daemon_address)
     try:
         found = json.loads(path.read_bytes())
         os.kill(int(found["pid"]), 0)

@@ -27,13 +27,14 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory
 from edge_sim.greengrass.process import RUNTIME, FunctionProcess
 from edge_sim.greengrass.rules import start_failures
+from edge_sim.greengrass.tree import Tree
 
 _SDK = Path(__file__).with_name("sdk")
 
 
 def runtime_directory(facts: HostFacts) -> str:
     """Return where the runtime lies on the board."""
-    return f"{facts.greengrass.root}/ggc/runtime"
+    return Tree(facts.greengrass.root).runtime
 
 
 def install_runtime(root: Path, facts: HostFacts) -> None:

@@ -18,9 +18,9 @@ from edge_sim.agent import durable
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError
 from edge_sim.greengrass import shadow
+from edge_sim.greengrass.tree import Tree
 from edge_sim.jobs.topics import is_thing_name
 
-DIRECTORY = "ggc/var/state/shadows"
 _TOPIC = re.compile(r"\$aws/things/([^/]+)/shadow/(get|update|delete)")
 
 Publish = Callable[[str, bytes], None]
@@ -32,7 +32,7 @@ class Shadows:
     def __init__(
         self, root: Path, greengrass_root: str, publish: Publish, now: Callable[[], float] = time.time
     ) -> None:
-        self._directory = inside(root, f"{greengrass_root}/{DIRECTORY}")
+        self._directory = inside(root, Tree(greengrass_root).shadows)
         self._publish = publish
         self._now = now
         self._lock = threading.Lock()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge_sim.agent.update.releases import version_key
 from edge_sim.errors import UpdateError
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.update import UpdateDocument
 
 FREE_BYTES_NEEDED = 400 * 1024 * 1024
@@ -47,7 +48,7 @@ def check_board(gg: Path, *, needed: int = FREE_BYTES_NEEDED) -> None:
     free = shutil.disk_usage(gg).free
     if free < needed:
         raise UpdateError(f"NO_SPACE: {free:,} bytes are free, an update needs {needed:,}")
-    if _managed_respawn(gg / "config/config.json"):
+    if _managed_respawn(gg / BELOW.config):
         raise UpdateError("managedRespawn is true, and its hook scripts are not simulated yet")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_sim.greengrass.tree import BELOW
+
 Command = tuple[str, ...]
 """A program below the software's link, and its arguments."""
 
@@ -38,11 +40,11 @@ class Software:
 
 CORE = Software(
     name="core",
-    packages="ggc/packages",
-    link="ggc/core",
+    packages=BELOW.packages,
+    link=BELOW.core,
     executables=("greengrassd", "bin/daemon"),
     start=("greengrassd", "start"),
     stop=("greengrassd", "stop"),
-    state="ggc/var/state/core.json",
-    last_good="ggc/var/state/last-known-good",
+    state=BELOW.core_state,
+    last_good=BELOW.last_good_core,
 )

@@ -1,0 +1,156 @@
+"""Where everything lies in the tree of a Greengrass V1 core.
+
+The layout is V1's (gg-core.md, field listings). What V1 had no file for, or whose name nobody knows, is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The paths below the Greengrass root ``root``, a path of the board; without one they are relative to it."""
+
+    root: str = ""
+
+    def _below(self, path: str) -> str:
+        return f"{self.root}/{path}" if self.root else path
+
+    @property
+    def certificates(self) -> str:
+        return self._below("certs")
+
+    @property
+    def config(self) -> str:
+        """config.json, which people write."""
+        return self._below("config/config.json")
+
+    @property
+    def ggc(self) -> str:
+        """What the core itself writes lies below it."""
+        return self._below("ggc")
+
+    # ---- the core's software
+
+    @property
+    def core(self) -> str:
+        """The link to the version that runs, ``packages/<version>``."""
+        return self._below("ggc/core")
+
+    @property
+    def packages(self) -> str:
+        """One directory for each version of the core."""
+        return self._below("ggc/packages")
+
+    @property
+    def runtime(self) -> str:
+        """What functions' processes are made with; V1 had it in each version's package."""
+        return self._below("ggc/runtime")
+
+    # ---- what is deployed
+
+    @property
+    def deployment(self) -> str:
+        """Everything deployed lies below it."""
+        return self._below("ggc/deployment")
+
+    @property
+    def group(self) -> str:
+        return self._below("ggc/deployment/group")
+
+    @property
+    def group_file(self) -> str:
+        """group.json, the group as deployed."""
+        return self._below("ggc/deployment/group/group.json")
+
+    @property
+    def functions(self) -> str:
+        """One directory for each function's code."""
+        return self._below("ggc/deployment/lambda")
+
+    @property
+    def models(self) -> str:
+        """Models without an owner setting."""
+        return self._below("ggc/deployment/mlmodel")
+
+    @property
+    def public_models(self) -> str:
+        """Models with an owner setting."""
+        return self._below("ggc/deployment/mlmodel_public")
+
+    @property
+    def work_directories(self) -> str:
+        """Of No-container functions (the name is ours)."""
+        return self._below("ggc/deployment/workdir")
+
+    @property
+    def staging(self) -> str:
+        """Where a deployment is prepared (ours). It is there while one is at work, or was killed."""
+        return self._below("ggc/.deploying")
+
+    # ---- logs
+
+    @property
+    def var(self) -> str:
+        return self._below("ggc/var")
+
+    @property
+    def logs(self) -> str:
+        return self._below("ggc/var/log")
+
+    @property
+    def system_logs(self) -> str:
+        return self._below("ggc/var/log/system")
+
+    @property
+    def runtime_log(self) -> str:
+        return self._below("ggc/var/log/system/runtime.log")
+
+    @property
+    def user_logs(self) -> str:
+        """One file for each function, below region and account."""
+        return self._below("ggc/var/log/user")
+
+    # ---- state; the files' names are ours
+
+    @property
+    def state(self) -> str:
+        return self._below("ggc/var/state")
+
+    @property
+    def core_state(self) -> str:
+        """Version and process of the core that runs."""
+        return self._below("ggc/var/state/core.json")
+
+    @property
+    def last_good_core(self) -> str:
+        """The version of the core that was last seen healthy."""
+        return self._below("ggc/var/state/last-known-good")
+
+    @property
+    def agent_lock(self) -> str:
+        return self._below("ggc/var/state/agent.lock")
+
+    @property
+    def record(self) -> str:
+        """What the deployer knows about its own work."""
+        return self._below("ggc/var/state/edge-sim.json")
+
+    @property
+    def secrets(self) -> str:
+        return self._below("ggc/var/state/secrets.json")
+
+    @property
+    def shadows(self) -> str:
+        """One file for each thing's shadow."""
+        return self._below("ggc/var/state/shadows")
+
+    @property
+    def daemon_address(self) -> str:
+        """Where the functions' daemon listens."""
+        return self._below("ggc/var/state/edge-sim-daemon.json")
+
+
+BELOW = Tree()
+"""The paths relative to the Greengrass root."""
