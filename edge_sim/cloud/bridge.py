@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import select
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -204,7 +205,13 @@ def _client(client_id: str, arrived: Callable[[], None]) -> Any:
     client.reconnect_delay_set(MIN_RECONNECT_S, MAX_RECONNECT_S)
     client.max_queued_messages_set(MAX_QUEUED)
     client.max_inflight_messages_set(MAX_QUEUED)  # twenty would have answers wait for the broker
+    client.on_socket_open = _send_at_once
     return client
+
+
+def _send_at_once(_client: Any, _userdata: Any, connection: Any) -> None:
+    """Turn Nagle's algorithm off: with it an answer waits up to 40 ms for the peer's delayed ACK."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _number(code: Any) -> int:
