@@ -17,9 +17,14 @@ if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
 
 KEEP_ALIVE_S = 600
 """config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
+ASK_EVERY_S = 300
+"""How often a quiet agent asks for jobs and deployments (ours)."""
 MAX_BYTES = 64 * 1024
 _KEYS = frozenset(
-    {"thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot", "packages"}
+    {
+        *("thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot", "packages"),
+        "askEvery",
+    }
 )
 
 
@@ -29,7 +34,8 @@ class AgentConfig:
 
     ``broker`` is an mqtt:// or mqtts:// URL, ``cafile`` the CA certificates it is checked with. ``architecture`` and
     ``operating_system`` are what a simulated board stands in for; None means the machine's own. ``packages`` are the
-    limits of model and code packages, None for the usual ones.
+    limits of model and code packages, None for the usual ones. ``ask_every_s``: how often work is asked for while
+    nothing is heard.
     """
 
     thing: str
@@ -40,6 +46,7 @@ class AgentConfig:
     operating_system: str | None = None
     greengrass_root: str = "/greengrass"
     packages: Limits | None = None
+    ask_every_s: int = ASK_EVERY_S
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -60,11 +67,9 @@ def read_config(path: Path) -> AgentConfig:
 
 
 def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
-    thing, keep_alive = _text(path, found, "thing"), found.get("keepAlive", KEEP_ALIVE_S)
+    thing = _text(path, found, "thing")
     if thing is None or not is_thing_name(thing):
         raise UsageError(f"{path}: thing is {thing!r}, not the name of a thing")
-    if not isinstance(keep_alive, int) or isinstance(keep_alive, bool) or not 1 <= keep_alive <= 1200:
-        raise UsageError(f"{path}: keepAlive is {keep_alive!r}, not a number of seconds from 1 to 1200")
     broker, architecture = _text(path, found, "broker"), _text(path, found, "architecture")
     if broker is None:
         raise UsageError(f"{path}: broker is missing")
@@ -74,12 +79,20 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
         thing=thing,
         broker=broker,
         cafile=_text(path, found, "cafile"),
-        keep_alive_s=keep_alive,
+        keep_alive_s=_seconds(path, found, "keepAlive", KEEP_ALIVE_S, 1, 1200),
         architecture=architecture,
         operating_system=_text(path, found, "operatingSystem"),
         greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
         packages=_packages(path, found["packages"]) if "packages" in found else None,
+        ask_every_s=_seconds(path, found, "askEvery", ASK_EVERY_S, 1, 86_400),
     )
+
+
+def _seconds(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int) -> int:
+    value = found.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UsageError(f"{path}: {key} is {value!r}, not a number of seconds from {least} to {most}")
+    return value
 
 
 def _packages(path: Path, found: object) -> Limits:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import random
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,8 +40,6 @@ from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
 
-IDLE_ASK_S = 3600.0
-"""How often a quiet agent asks for work anyway, in case a notification was lost."""
 RETRY_MOST_S = 64.0
 WORK_STOP_S = 2.0
 CORE_STOP_S = 1.0
@@ -163,8 +162,10 @@ class _Agent:
     def _sort(self, message: Message) -> None:
         thing = self._config.thing
         try:
-            if message.topic == topics.notify_next(thing):
-                self._work.ask("jobs")  # only a hint: what is next is asked for, so order and copies do not matter
+            if message.topic in (topics.notify(thing), topics.notify_next(thing)):
+                # Only a hint: what is pending is asked for, so order and copies do not matter. An update behind
+                # another's job changes what is pending, not what is next.
+                self._work.ask("jobs")
             elif message.topic == topics.deployment_delta(thing):
                 self._take(shadow.decode_delta(message.payload))
             elif message.topic == topics.deployment_get_accepted(thing):
@@ -236,6 +237,7 @@ class _Agent:
         thing = self._config.thing
         for topic in (
             *self._jobs.reply_filters,
+            topics.notify(thing),
             topics.notify_next(thing),
             topics.deployment_delta(thing),
             topics.deployment_get_accepted(thing),
@@ -250,7 +252,7 @@ class _Agent:
     def _do_tasks(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            wait = mqtt.backoff(failures, most=RETRY_MOST_S) if failures else IDLE_ASK_S
+            wait = mqtt.backoff(failures, most=RETRY_MOST_S) if failures else self._idle_s()
             try:
                 task = self._work.tasks.get(timeout=wait)
             except queue.Empty:
@@ -274,6 +276,13 @@ class _Agent:
                 self._channel.publish(topics.deployment_get(self._config.thing), b"{}")
         elif task is not None and not isinstance(task, str):
             self._deployments.carry_out(task)
+
+    def _idle_s(self) -> float:
+        """Return how long a quiet agent waits until it asks anyway, in case a notification was lost.
+
+        A quarter of it is left to chance: a fleet that was switched on together does not ask together.
+        """
+        return self._config.ask_every_s * (0.75 + random.random() / 2)  # noqa: S311 - no secret
 
     def _refresh(self) -> None:
         if self._functions is not None:

@@ -48,7 +48,8 @@ def command() -> None:
     "--config",
     type=click.Path(path_type=Path),
     required=True,
-    help="JSON: thing, broker; also cafile, keepAlive, greengrassRoot, packages, architecture, operatingSystem.",
+    help="JSON: thing, broker; also cafile, keepAlive, askEvery, greengrassRoot, packages, architecture, "
+    "operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.

@@ -151,12 +151,12 @@ def test_details_fit_the_limits_and_hold_no_presigned_query() -> None:
 class Running:
     """An agent without a core, on a loopback channel, its main loop in a thread."""
 
-    def __init__(self, tmp_path: Path, channel: LoopbackChannel) -> None:
+    def __init__(self, tmp_path: Path, channel: LoopbackChannel, *, ask_every_s: int = 86_400) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.asked: queue.Queue[str] = queue.Queue()
         self.channel = channel
         channel.service = self._answer
-        config = AgentConfig(thing="board", broker="mqtt://127.0.0.1:1")
+        config = AgentConfig(thing="board", broker="mqtt://127.0.0.1:1", ask_every_s=ask_every_s)
         board = BoardIdentity(architecture="armv7l", operating_system="raspbian")
         self.agent = loop._Agent(
             config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, Settings(), connect_limit_s=1
@@ -208,6 +208,25 @@ def test_both_questions_are_asked_at_the_start_and_at_every_reconnect(running: R
     assert running.expect("disconnected")["reason"] == "cut"
     running.expect("connected")
     assert {running.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
+
+
+@pytest.mark.parametrize("notice", [topics.notify("board"), topics.notify_next("board")])
+def test_every_notice_of_a_job_makes_the_agent_ask(running: Running, notice: str) -> None:
+    """A job behind another's is in ``notify`` alone."""
+    for _ in range(2):
+        running.asked.get(timeout=LIMIT_S)
+    running.channel.receive(notice, b'{"timestamp": 1, "jobs": {}}')
+    assert running.asked.get(timeout=LIMIT_S) == f"{JOBS}/$next/get"
+
+
+def test_a_quiet_agent_asks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = LoopbackChannel()
+    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
+    quiet = Running(tmp_path, channel, ask_every_s=1)
+    both = {f"{JOBS}/$next/get", topics.deployment_get("board")}
+    for _ in range(2):
+        assert {quiet.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
+    quiet.stop()
 
 
 def test_messages_that_cannot_be_read_do_no_harm(running: Running) -> None:
@@ -267,6 +286,7 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"thing": "b"}', "broker is missing"),
         ('{"thing": "b", "broker": 1}', "broker is 1, not a text"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
+        ('{"thing": "b", "broker": "x", "askEvery": true}', "askEvery is True, not a number of seconds from 1"),
         ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),
         ('{"thing": "b", "broker": "x", "packages": []}', "not an object of limits"),
         ('{"thing": "b", "broker": "x", "packages": {"links": "keep"}}', "packages.links is 'keep'"),
