@@ -42,7 +42,7 @@ __all__ = [
 SCENARIO = "edge-sim.yaml"
 _UNREADABLE = "unreadable"
 _REQUIRED = ("edgeSim", "name", "boards", "group")
-_OPTIONAL = ("sources", "code", "packages", "files", "devices", "invocations", "updates")
+_OPTIONAL = ("sources", "code", "packages", "files", "devices", "invocations", "updates", "stableWindow")
 _T = TypeVar("_T")
 
 
@@ -51,7 +51,8 @@ class Scenario:
     """A group's definition, and what its edge-sim.yaml says beside it; nothing where it was read without one.
 
     ``packages`` are the limits of model and code packages on every board. ``digest`` names what was read by its
-    content.
+    content. ``stable_window_s``: how long an update's core must run before the update has succeeded; None for the
+    agent's default.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Scenario:
     devices: tuple[DeviceBacking, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     updates: tuple[Update, ...] = ()
+    stable_window_s: int | None = None
 
 
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
@@ -134,6 +136,7 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
         devices=_each(top, "devices", scenariofile.device),
         invocations=_each(top, "invocations", scenariofile.invocation),
         updates=_each(top, "updates", scenariofile.update),
+        stable_window_s=scenariofile.stable_window(top["stableWindow"]) if "stableWindow" in top else None,
     )
     if not definition.errors:  # what could not be read must not be missed here a second time
         _check(scenario, top)

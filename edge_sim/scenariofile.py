@@ -217,3 +217,11 @@ def update(place: Place) -> Update:
         status=expect["status"].choice(_STATUSES),
         running=expect["version"].text(*_VERSION),
     )
+
+
+def stable_window(place: Place) -> int:
+    """Return how many seconds a new core must run."""
+    seconds = place.whole()
+    if not 1 <= seconds <= 3600:
+        place.fail(f"{seconds} is not a number of seconds from 1 to 3600")
+    return seconds

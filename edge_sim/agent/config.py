@@ -17,13 +17,15 @@ if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
 
 KEEP_ALIVE_S = 600
 """config.json's ``keepAlive`` default; V1 allowed 30 to 1200."""
+STABLE_WINDOW_S = 60
+"""How long an update's core must run before the update has succeeded (ours)."""
 ASK_EVERY_S = 300
 """How often a quiet agent asks for jobs and deployments (ours)."""
 MAX_BYTES = 64 * 1024
 _KEYS = frozenset(
     {
         *("thing", "broker", "cafile", "keepAlive", "architecture", "operatingSystem", "greengrassRoot", "packages"),
-        "askEvery",
+        *("askEvery", "stableWindow"),
     }
 )
 
@@ -35,7 +37,7 @@ class AgentConfig:
     ``broker`` is an mqtt:// or mqtts:// URL, ``cafile`` the CA certificates it is checked with. ``architecture`` and
     ``operating_system`` are what a simulated board stands in for; None means the machine's own. ``packages`` are the
     limits of model and code packages, None for the usual ones. ``ask_every_s``: how often work is asked for while
-    nothing is heard.
+    nothing is heard; ``stable_window_s``: how long a new core must run before its update has succeeded.
     """
 
     thing: str
@@ -47,6 +49,7 @@ class AgentConfig:
     greengrass_root: str = "/greengrass"
     packages: Limits | None = None
     ask_every_s: int = ASK_EVERY_S
+    stable_window_s: int = STABLE_WINDOW_S
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -85,6 +88,7 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
         greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
         packages=_packages(path, found["packages"]) if "packages" in found else None,
         ask_every_s=_seconds(path, found, "askEvery", ASK_EVERY_S, 1, 86_400),
+        stable_window_s=_seconds(path, found, "stableWindow", STABLE_WINDOW_S, 1, 3600),
     )
 
 

@@ -14,9 +14,10 @@ import fcntl
 import os
 import queue
 import random
+import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.journal import Journal
@@ -73,10 +75,11 @@ def _only_one(gg: Path) -> Iterator[None]:
     """Hold the board's agent lock: two agents would both process the same job."""
     path = gg / BELOW.agent_lock
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise UnsupportedEnvironmentError(f"{path}: cannot be opened: {error.strerror}") from error
+        descriptor = _lock_file(path)
+    except OSError as error:  # the core is to run all the same
+        print(f"{path}: cannot be locked: {error.strerror}; another agent would not be noticed", file=sys.stderr)
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,6 +90,16 @@ def _only_one(gg: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    """Open what the lock is held on: its file, or on a disk that cannot be written the file or directory there is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        there = next(each for each in (path, *path.parents) if each.exists())
+        return os.open(there, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 class _Agent:
@@ -118,15 +131,23 @@ class _Agent:
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
         installation = Installation(supervisor, http_fetch(http), settings, sleep=self._stop.wait)
-        self._releases = installation.releases
         self._updater = Updater(
             installation,
             self._jobs,
             Journal(supervisor.gg / BELOW.state, on_trouble=lambda text: ota_log.write("ERROR", text)),
             board,
+            hold=self._hold_core,
             emit=emit,
             log=ota_log,
             stop=self._stop,
+        )
+        self._guard = Guard(
+            supervisor,
+            installation.releases,
+            self._updater.candidates,
+            emit=emit,
+            log=self._log,
+            stable_s=settings.stable_s,
         )
         self._deployments = Deployments(deploy, http, emit=emit, log=self._log, stop=self._stop)
 
@@ -196,9 +217,14 @@ class _Agent:
 
     def _work_thread(self) -> None:
         try:
-            self._updater.resolve()
+            if self._updater.switching():
+                self._resolve()
+                self._guard.start()
+            else:  # the core first, from whatever the disk still says
+                self._guard.start()
+                self._resolve()
             self._connect()  # what it brings waits in the queue until the core runs
-            self._start_core()
+            self._guard.wait()
             self._refresh()
             self._do_tasks()
         except StoppingError:
@@ -206,21 +232,15 @@ class _Agent:
         except BaseException as error:  # raised again in the main thread
             self.inbox.put(Stopped(error=error))
 
-    def _start_core(self) -> None:
-        """Have the current version running; a core that does not start is told, and is no reason to end."""
-        version = self._releases.current()
-        if version is None:
-            self._emit("core", status="missing")
-            return
+    def _hold_core(self) -> AbstractContextManager[None]:
+        return self._guard.held()
+
+    def _resolve(self) -> None:
+        """Finish what a restart cut off; what the disk does not let be written now is tried again with every task."""
         try:
-            if self._supervisor.trouble(version) is not None:
-                self._supervisor.stop()
-                self._supervisor.start()
-        except CoreError as error:
-            self._emit("core", status="failed", version=version, error=error.brief)
-            self._log.write("ERROR", "The core did not start.", version=version, error=error.brief)
-            return
-        self._emit("core", status="running", version=version, chrooted=self._supervisor.chrooted)
+            self._updater.resolve()
+        except (EdgeSimError, OSError) as error:
+            self._tell_failure("jobs", error)
 
     def _connect(self) -> None:
         self._channel = channel = mqtt.connect(

@@ -19,6 +19,7 @@ from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
@@ -56,7 +57,8 @@ def run(root: Path, config: Path) -> None:
     functions = DeployedFunctions(root, settings.greengrass_root, facts, log)
     who = facts()
     identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
-    loop.run(settings, root, carry_out, identity, functions=functions)
+    update = Settings(stable_s=settings.stable_window_s)
+    loop.run(settings, root, carry_out, identity, functions=functions, settings=update)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def command() -> None:
     "--config",
     type=click.Path(path_type=Path),
     required=True,
-    help="JSON: thing, broker; also cafile, keepAlive, askEvery, greengrassRoot, packages, architecture, "
+    help="JSON: thing, broker; also cafile, keepAlive, askEvery, stableWindow, greengrassRoot, packages, architecture, "
     "operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:

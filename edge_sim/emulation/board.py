@@ -24,12 +24,14 @@ class AgentSettings:
     """What a board's agent is told: its thing, its broker's URL, and the limits of packages.
 
     ``cafile`` is a file of this machine, the CA certificates (PEM) that the broker is checked with; None: the board's.
+    ``stable_window_s``: how long an update's core must run before the update has succeeded; None: the agent's default.
     """
 
     thing: str
     broker: str
     packages: Limits = field(default_factory=Limits)
     cafile: Path | None = None
+    stable_window_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class BoardSpec:
         }
         if cafile:
             config["cafile"] = cafile
+        if self.agent.stable_window_s is not None:
+            config["stableWindow"] = self.agent.stable_window_s
         if self.agent.packages != Limits():  # an agent under QEMU would read them for nothing
             config["packages"] = asdict(self.agent.packages)
         return config

@@ -32,6 +32,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLACEHOLDER = "${aws:iot:s3-presigned-url:"
 
 
+MAX_STARTS = 3
+"""How often the new version of one update is started (ours)."""
+
+
 class Phase(Enum):
     """Where an update stands. The last three are ends: their names are the statuses to report to AWS IoT Jobs."""
 
@@ -129,7 +133,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
             Event.DONE: Phase.CONFIRM,
             Event.BROKEN: Phase.ROLL_BACK,
             Event.CANCELED: Phase.ROLL_BACK,
-            Event.CUT_OFF: Phase.ROLL_BACK,
+            Event.CUT_OFF: Phase.ACTIVATE,
         },
     ),
     Phase.CONFIRM: PhaseRow(
@@ -139,7 +143,7 @@ PHASES: Mapping[Phase, PhaseRow] = {
             Event.DONE: Phase.SUCCEEDED,
             Event.BROKEN: Phase.ROLL_BACK,
             Event.CANCELED: Phase.ROLL_BACK,
-            Event.CUT_OFF: Phase.ROLL_BACK,
+            Event.CUT_OFF: Phase.ACTIVATE,
         },
     ),
     Phase.ROLL_BACK: PhaseRow(
@@ -154,6 +158,8 @@ PHASES: Mapping[Phase, PhaseRow] = {
 }
 """The whole of it. A phase without a row is an end.
 
+An update that was cut off with the switch under way goes on, and its stable window begins again; a cut counts as a
+failed start, and after MAX_STARTS of them it is rolled back.
 REJECTED only comes before the first IN_PROGRESS: AWS's embedded OTA library says the service refuses it afterwards.
 A roll-back is never cancelled: it is already the way out.
 """

@@ -55,7 +55,11 @@ def board_spec(
     return BoardSpec(
         profile=profile,
         agent=AgentSettings(
-            thing=thing_name(scenario, profile), broker=mqtt, packages=scenario.packages, cafile=cafile
+            thing=thing_name(scenario, profile),
+            broker=mqtt,
+            packages=scenario.packages,
+            cafile=cafile,
+            stable_window_s=scenario.stable_window_s,
         ),
         files=scenario.files,
         devices=scenario.devices,

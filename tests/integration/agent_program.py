@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.config import read_config
+from edge_sim.agent.config import STABLE_WINDOW_S, read_config
 from edge_sim.agent.http import Client
 from edge_sim.agent.loop import run
 from edge_sim.agent.update.installation import Settings
@@ -28,7 +28,8 @@ def deploy(document: Mapping[str, Any], http: Client) -> Sequence[str]:
 def main() -> None:
     config = read_config(Path(sys.argv[1]))
     board = BoardIdentity(architecture=config.architecture or "", operating_system=config.operating_system or "")
-    settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05)
+    stable_s = 0.2 if config.stable_window_s == STABLE_WINDOW_S else config.stable_window_s
+    settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05, stable_s=stable_s)
     try:
         run(config, Path(sys.argv[2]), deploy, board, settings=settings, connect_limit_s=float(sys.argv[3]))
     except EdgeSimError as error:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +17,7 @@ import pytest
 
 from tests.integration.agent_world import LIMIT_S, NEW, OLD, THING, World, broken, good, world
 from tests.ports import port_of_nobody
+from tests.waiting import until
 
 pytestmark = pytest.mark.network
 
@@ -72,6 +77,49 @@ def test_a_build_that_does_not_start_is_rolled_back_and_the_old_one_runs_again(h
         # and the next, good one works
         assert here.cloud.end_of(here.cloud.update_job("good", good()))[0] == "SUCCEEDED"
         assert agent.core()["version"] == NEW
+
+
+def test_a_core_that_ends_is_started_again(here: World) -> None:
+    with here.agent() as agent:
+        agent.wait_for(event="core", status="running")
+        first = agent.core()["pid"]
+        os.kill(first, signal.SIGKILL)
+        agent.wait_for(event="core", status="died", error="the core is not running")
+        until(lambda: [e.get("status") for e in agent.events if e["event"] == "core"] == ["running", "died", "running"])
+        assert agent.core()["pid"] != first
+        assert len(cores(here.root)) == 1
+
+
+def test_a_build_that_dies_within_its_stable_window_is_rolled_back(here: World) -> None:
+    """It started and looked healthy: without the window the job had SUCCEEDED, and no core ran from then on."""
+    settings = json.loads(here.config.read_text())
+    here.config.write_text(json.dumps({**settings, "stableWindow": 600}))
+    with here.agent() as agent:
+        agent.wait_for(event="connected")
+        job = here.cloud.update_job("dying", dying(after_s=1))
+        agent.wait_for(event="update", job=job, phase="CONFIRM")
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert status == "FAILED"
+        assert details["reason"].startswith("CONFIRM: the core is not running (health check ")
+        assert agent.core()["version"] == OLD
+        assert agent.phases(job)[-2:] == ["ROLL_BACK", "FAILED"]
+
+
+def dying(after_s: int) -> bytes:
+    """A good build whose daemon ends by itself."""
+    changed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(good())) as source,
+        tarfile.open(fileobj=changed, mode="w:gz") as target,
+    ):
+        for member in source:
+            file = source.extractfile(member)
+            content = file.read() if file is not None else b""
+            content = content.replace(b"sleep 3600 &", f"sleep {after_s}; rm -f $STATE; exit 1".encode())
+            member.size = len(content)
+            target.addfile(member, io.BytesIO(content))
+    return changed.getvalue()
 
 
 def test_what_the_board_cannot_take_is_rejected_before_it_is_started(here: World) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from edge_sim.agent.update.supervisor import Supervisor
 root = Path(sys.argv[1])
 core = Supervisor(root)
-running = core.start()
+running = core.start("1.10.0")
 seen = Path(f"/proc/{running.pid}/root").readlink()
 healthy = core.unhealthy("1.10.0", interval_s=0)
 pid_file = (root / "var/run/greengrassd.pid").read_text()

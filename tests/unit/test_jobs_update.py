@@ -143,11 +143,12 @@ def test_every_phase_has_a_way_on_whatever_happens_and_only_the_roll_back_cannot
         assert set(row.ways) == wanted, phase
 
 
-def test_what_was_cut_off_goes_back_when_the_running_software_may_be_touched_and_begins_again_otherwise() -> None:
+def test_what_was_cut_off_goes_on_where_the_running_software_may_be_touched_and_begins_again_otherwise() -> None:
     for phase, row in PHASES.items():
-        back = row.reach is Reach.RUNNING
-        assert row.ways[Event.CUT_OFF] is (Phase.ROLL_BACK if back else Phase.PREFLIGHT), phase
-        assert (row.ways[Event.BROKEN] is Phase.ROLL_BACK) == (back and phase is not Phase.ROLL_BACK), phase
+        touched = row.reach is Reach.RUNNING
+        onward = Phase.ROLL_BACK if phase is Phase.ROLL_BACK else Phase.ACTIVATE
+        assert row.ways[Event.CUT_OFF] is (onward if touched else Phase.PREFLIGHT), phase
+        assert (row.ways[Event.BROKEN] is Phase.ROLL_BACK) == (touched and phase is not Phase.ROLL_BACK), phase
 
 
 def test_the_cloud_agrees_before_anything_on_the_board_changes() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -260,6 +262,48 @@ def test_a_second_agent_is_refused_and_the_lock_ends_with_the_first(tmp_path: Pa
         pass
 
 
+def test_a_disk_that_cannot_be_written_is_no_reason_not_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The lock is held on what can be opened, and a second agent is refused there too."""
+    real = os.open
+
+    def read_only(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, flags, *more, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", read_only)
+        with (
+            loop._only_one(tmp_path),
+            pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
+            loop._only_one(tmp_path),
+        ):
+            pass
+
+    def nothing(*_: Any, **__: Any) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", nothing)
+        with loop._only_one(tmp_path):
+            pass
+    assert "agent.lock: cannot be locked: Input/output error" in capfd.readouterr().err
+
+
+def test_a_journal_that_cannot_be_read_stops_neither_the_core_nor_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "greengrass/ggc/var/state/update-journal.json").mkdir(parents=True)  # EISDIR for EIO
+    channel = LoopbackChannel()
+    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
+    agent = Running(tmp_path, channel)
+    assert "the update journal cannot be read" in agent.expect("error")["error"]
+    assert agent.asked.get(timeout=LIMIT_S) == topics.deployment_get("board")
+    agent.stop()
+
+
 # ---- its configuration
 
 
@@ -286,6 +330,7 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"thing": "b"}', "broker is missing"),
         ('{"thing": "b", "broker": 1}', "broker is 1, not a text"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
+        ('{"thing": "b", "broker": "x", "stableWindow": 0}', "stableWindow is 0, not a number of seconds from 1"),
         ('{"thing": "b", "broker": "x", "askEvery": true}', "askEvery is True, not a number of seconds from 1"),
         ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),
         ('{"thing": "b", "broker": "x", "packages": []}', "not an object of limits"),

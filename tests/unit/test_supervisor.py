@@ -41,7 +41,7 @@ printf '{"version": "1.10.0", "pid": %s}' $$ >"$GREENGRASS_ROOT/ggc/var/state/co
 
 
 def test_a_core_starts_is_healthy_and_stops(core: Supervisor) -> None:
-    running = core.start()
+    running = core.start(VERSION)
     assert running.version == VERSION
     assert core.unhealthy(VERSION) is None
     assert (core.gg / "ggc/var/log/system/runtime.log").read_text().count("Greengrass Version: 1.10.0") == 1
@@ -57,7 +57,7 @@ def test_a_core_behind_a_link_of_the_board_is_started_and_found(tmp_path: Path) 
     core = Supervisor(tmp_path, sleep=lambda _: None, start_limit_s=LIMIT_S, stop_limit_s=LIMIT_S)
     try:
         assert core.gg == tmp_path / "mnt/data/gg"
-        assert core.start().version == VERSION
+        assert core.start(VERSION).version == VERSION
         core.stop()
         assert core.running() is None
     finally:
@@ -65,12 +65,12 @@ def test_a_core_behind_a_link_of_the_board_is_started_and_found(tmp_path: Path) 
 
 
 def test_another_version_than_expected_is_not_healthy(core: Supervisor) -> None:
-    core.start()
+    core.start(VERSION)
     assert core.unhealthy("1.11.6") == "version 1.10.0 is running, not 1.11.6 (health check 1 of 3)"
 
 
 def test_a_core_that_dies_between_two_looks_is_not_healthy(core: Supervisor) -> None:
-    core.start()
+    core.start(VERSION)
     wrong = core.unhealthy(VERSION, on_pass=core.kill)
     assert wrong == "the core is not running (health check 2 of 3)"
 
@@ -78,9 +78,9 @@ def test_a_core_that_dies_between_two_looks_is_not_healthy(core: Supervisor) -> 
 def test_a_core_that_is_restarted_between_two_looks_is_not_healthy(core: Supervisor) -> None:
     def again() -> None:
         core.stop()
-        core.start()
+        core.start(VERSION)
 
-    core.start()
+    core.start(VERSION)
     wrong = core.unhealthy(VERSION, on_pass=again)
     assert wrong is not None
     assert "was restarted while it was watched" in wrong
@@ -89,16 +89,16 @@ def test_a_core_that_is_restarted_between_two_looks_is_not_healthy(core: Supervi
 def test_a_daemon_that_fails_is_an_error_with_its_own_words(core: Supervisor) -> None:
     replace_daemon(core, "echo 'no certificate' >&2; exit 1")
     with pytest.raises(CoreError, match=r"no certificate; The Greengrass daemon process with \[pid = \d+\] died\."):
-        core.start()
+        core.start(VERSION)
 
 
 def test_a_daemon_that_fails_silently_is_not_given_older_words(core: Supervisor) -> None:
     replace_daemon(core, "echo 'no certificate' >&2; exit 1")
     with pytest.raises(CoreError):
-        core.start()
+        core.start(VERSION)
     replace_daemon(core, "exit 1")
     with pytest.raises(CoreError) as caught:
-        core.start()
+        core.start(VERSION)
     assert "no certificate" not in caught.value.brief
 
 
@@ -121,7 +121,7 @@ def test_a_start_that_never_ends_is_ended_with_everything_it_started(
     core = Supervisor(tmp_path, start_limit_s=0.5)
     replace_daemon(core, f"echo $$ >{tmp_path}/pid; sleep 1000 & wait")
     with pytest.raises(CoreError, match=r"greengrassd start: no end after 0\.5 s"):
-        core.start()
+        core.start(VERSION)
     core.kill()
     assert ended(int(started.read_text()))
 
@@ -131,7 +131,7 @@ def test_a_daemon_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pat
     core = Supervisor(tmp_path, stop_limit_s=0.3)
     child = f"sleep 1000 & echo $! >{tmp_path}/child"
     replace_daemon(core, f"trap '' TERM; {child}; {READY} while :; do wait; sleep 1; done")
-    core.start()
+    core.start(VERSION)
     core.stop()
     assert core.running() is None
     assert ended(int((tmp_path / "child").read_text()))
@@ -140,7 +140,7 @@ def test_a_daemon_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Pat
 def test_a_greengrassd_that_cannot_be_run_is_an_error(core: Supervisor) -> None:
     (core.gg / "ggc/core/greengrassd").unlink()
     with pytest.raises(CoreError, match="cannot be run: No such file"):
-        core.start()
+        core.start(VERSION)
 
 
 def test_a_state_file_of_a_process_that_is_no_core_means_not_running(core: Supervisor) -> None:
@@ -155,7 +155,7 @@ def test_what_a_dead_daemon_leaves_behind_is_killed_before_the_next_start(core: 
     pid_file = tmp_path / "child"
     loose = f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 1000' &"
     replace_daemon(core, f"{loose} while [ ! -e {pid_file} ]; do sleep 0.01; done; {READY} sleep 1000 & wait")
-    os.kill(core.start().pid, signal.SIGKILL)
+    os.kill(core.start(VERSION).pid, signal.SIGKILL)
     child = psutil.Process(int(pid_file.read_text()))
     assert child.status() != psutil.STATUS_ZOMBIE
     core.stop()
@@ -185,7 +185,7 @@ def test_another_software_is_started_and_found_beside_the_core(core: Supervisor,
         "sleep 1000 & wait\n"
     )
     try:
-        assert agent.start().version == VERSION
+        assert agent.start(VERSION).version == VERSION
         assert agent.unhealthy(VERSION, interval_s=0) is None
         assert (core.running(), core._all_processes()) == (None, [])
         core.kill()
@@ -198,8 +198,8 @@ def test_another_software_is_started_and_found_beside_the_core(core: Supervisor,
 def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Path) -> None:
     install_core(tmp_path / "other", "/greengrass", VERSION)
     other = Supervisor(tmp_path / "other")
-    other.start()
-    core.start()
+    other.start(VERSION)
+    core.start(VERSION)
     core.kill()
     assert other.unhealthy(VERSION, interval_s=0) is None
     other.stop()
@@ -208,11 +208,11 @@ def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Pa
 def test_an_agent_that_is_stopping_starts_no_core(core: Supervisor) -> None:
     core.stopping.set()
     with pytest.raises(CoreError, match="the agent is stopping"):
-        core.start()
+        core.start(VERSION)
 
 
 def test_a_killed_daemon_is_noticed(core: Supervisor) -> None:
-    pid = core.start().pid
+    pid = core.start(VERSION).pid
     os.kill(pid, signal.SIGKILL)
     until(lambda: ended(pid))
     assert core.trouble(VERSION) == "the core is not running"

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_sim.agent import crashpoints
 from edge_sim.agent.events import Log
+from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
 from edge_sim.agent.update.journal import Journal
 from edge_sim.agent.update.preflight import BoardIdentity
@@ -61,7 +62,10 @@ class UpdateBoard:
         self.supervisor = Supervisor(self.root, sleep=lambda _: None)
         self.gg = self.supervisor.gg
         self.journal = Journal(self.gg / "ggc/var/state")
-        settings = Settings(free_bytes_needed=free_bytes_needed, health_checks=checks, health_interval_s=0)
+        settings = Settings(
+            free_bytes_needed=free_bytes_needed, health_checks=checks, health_interval_s=1, stable_s=checks - 1
+        )
+        log = Log(directory / "ggc_ota.txt")
         installation = Installation(self.supervisor, self._fetch, settings, sleep=lambda _: None)
         self.releases = installation.releases
         self.updater = Updater(
@@ -69,18 +73,22 @@ class UpdateBoard:
             self.jobs,
             self.journal,
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),
-            emit=lambda event, /, **fields: self.events.append({"event": event, **fields}),
-            log=Log(directory / "ggc_ota.txt"),
+            hold=lambda: self.guard.held(),
+            emit=self._emit,
+            log=log,
             stop=self.stop,
         )
+        self.guard = Guard(self.supervisor, self.releases, self.updater.candidates, emit=self._emit, log=log)
 
     def start(self) -> None:
         """What the agent does at its start, without a cloud."""
+        if not self.updater.switching():
+            self.guard.look()
         self.updater.resolve()
-        version = self.releases.current()
-        if version is not None and self.supervisor.trouble(version) is not None:
-            self.supervisor.stop()
-            self.supervisor.start()
+        self.guard.look()
+
+    def _emit(self, event: str, /, **fields: object) -> None:
+        self.events.append({"event": event, **fields})
 
     def running(self) -> str | None:
         found = self.supervisor.running()

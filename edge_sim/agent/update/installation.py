@@ -6,6 +6,7 @@ OSError whose text becomes the reason in the report.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Protocol
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import download
 from edge_sim.agent.http import Client, HttpError
+from edge_sim.agent.update.guard import STABLE_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
@@ -65,6 +67,13 @@ class Settings:
     free_bytes_needed: int = FREE_BYTES_NEEDED
     health_checks: int = HEALTH_CHECKS
     health_interval_s: float = HEALTH_INTERVAL_S
+    stable_s: float = STABLE_S
+    """How long a new version must run before it is confirmed: its stable window."""
+
+    @property
+    def stable_checks(self) -> int:
+        """The health checks that fill the stable window."""
+        return 1 + math.ceil(self.stable_s / self.health_interval_s)
 
 
 class Installation:
@@ -110,16 +119,18 @@ class Installation:
         self.releases.sweep()
 
     def activate(self, version: str) -> None:
-        """Stop the old core, move the link, start the new core."""
+        """Stop the old core, move the link, start the new core; nothing of it when ``version`` runs already."""
+        if self.releases.current() == version and self._supervisor.trouble(version) is None:
+            return  # it was cut off after that
         self._supervisor.stop()
         point("P17 old-stopped")
         self.releases.switch(version)
-        self._supervisor.start()
+        self._supervisor.start(version)
         point("P21 new-started")
 
     def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
-        """Watch the new core for a while. Raises UpdateError when it is not well."""
-        wrong = self._watch(version, on_pass)
+        """Watch the new core for its stable window. Raises UpdateError when it is not well."""
+        wrong = self._watch(version, self._settings.stable_checks, on_pass)
         if wrong is not None:
             raise UpdateError(wrong)
 
@@ -133,35 +144,35 @@ class Installation:
             point("R03 new-stopped")
             self.releases.switch(version)
             point("R04 link-back")
-            self._start_old()
+            self._start_old(version)
             point("R06 old-started")
-        wrong = self._watch(version, lambda: None)
+        wrong = self.unhealthy(version)
         if wrong is not None:
             raise UpdateError(wrong)
         point("R07 old-healthy")
 
     def unhealthy(self, version: str) -> str | None:
         """Return what is wrong with the core that should be running, or None."""
-        return self._watch(version, lambda: None)
+        return self._watch(version, self._settings.health_checks, lambda: None)
 
     @property
     def _build(self) -> Path:
         return self.releases.staging / "build.tar.gz"
 
-    def _start_old(self) -> None:
+    def _start_old(self, version: str) -> None:
         for attempt in range(ROLL_BACK_STARTS):
             try:
-                self._supervisor.start()
+                self._supervisor.start(version)
                 return
             except CoreError:
                 if attempt + 1 == ROLL_BACK_STARTS:
                     raise
                 self._sleep(self._settings.health_interval_s)
 
-    def _watch(self, version: str, on_pass: Callable[[], None]) -> str | None:
+    def _watch(self, version: str, checks: int, on_pass: Callable[[], None]) -> str | None:
         return self._supervisor.unhealthy(
             version,
-            checks=self._settings.health_checks,
+            checks=checks,
             interval_s=self._settings.health_interval_s,
             on_pass=on_pass,
         )

@@ -36,8 +36,8 @@ class Report:
 class Record:
     """Where an update stands. ``confirmed`` is the commit point: set, the new version stays whatever happens.
 
-    ``software`` is the one that is updated, by its name in the job. ``token`` is the client token of the final
-    report, the same at every attempt.
+    ``software`` is the one that is updated, by its name in the job; ``starts`` counts how often its new version was
+    (about to be) started. ``token`` is the client token of the final report, the same at every attempt.
     """
 
     job: str
@@ -47,6 +47,7 @@ class Record:
     old: str | None
     new: str
     software: str = "core"
+    starts: int = 0
     confirmed: bool = False
     reason: str | None = None
     report: Report | None = None
@@ -65,18 +66,26 @@ class Journal:
         """Put ``record`` on the disk; the one there before becomes the previous copy. Raises UpdateError."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            if _read(self._file) is not None:  # a damaged one must not push out a good previous copy
+            if self._file.exists() and _decode(_content(self._file)) is not None:
+                # a damaged one must not push out a good previous copy
                 self._keep_previous()
             durable.write(self._file, _encode(record))
         except OSError as error:
             raise UpdateError(f"{self._file}: the update journal cannot be written: {error.strerror}") from error
 
     def read(self) -> Record | None:
-        """Return the open record, or None when there is none (or none that can be read: that is told)."""
+        """Return the open record, or None when there is none (or none that is whole: that is told).
+
+        Raises UpdateError when the disk does not let it be read: nothing is known then.
+        """
         for path in (self._file, self._previous):
-            if not path.exists():
+            try:
+                content = _content(path)
+            except FileNotFoundError:
                 continue
-            record = _read(path)
+            except OSError as error:
+                raise UpdateError(f"{path}: the update journal cannot be read: {error.strerror}") from error
+            record = _decode(content)
             if record is not None:
                 return record
             self._on_trouble(f"{path}: damaged, not used")
@@ -106,11 +115,15 @@ def _checksum(fields: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _read(path: Path) -> Record | None:
-    """Return the record of one copy, or None when it is missing, torn, altered or of another format."""
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES)
+
+
+def _decode(content: bytes) -> Record | None:
+    """Return the record that a copy holds, or None when it is torn, altered or of another format."""
     try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(MAX_BYTES))
+        found = json.loads(content)
         fields = found["record"]
         if found["format"] != FORMAT or found["checksum"] != _checksum(fields):
             return None
@@ -118,5 +131,5 @@ def _read(path: Path) -> Record | None:
         fields |= {"phase": Phase[fields["phase"]], "report": Report(**report) if report else None}
         fields.pop("activated", None)  # of an older agent: the phase says it as well
         return Record(**fields)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

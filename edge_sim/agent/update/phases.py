@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
 from edge_sim.agent.crashpoints import point
@@ -21,12 +22,15 @@ from edge_sim.agent.update.outbox import Outbox, details
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import PHASES, Event, Phase, Reporting, UpdateDocument, parse_document
+from edge_sim.jobs.update import PHASES, Event, Phase, Reach, Reporting, UpdateDocument, parse_document
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
 PROGRESS_EVERY_S = 5.0
-"""How often a download tells the cloud how far it is, and so hears whether the job was cancelled meanwhile."""
+"""How often the cloud is told how far a download or a stable window is, and so whether the job was cancelled."""
+
+Hold = Callable[[], AbstractContextManager[None]]
+"""Keeps everybody else from starting and stopping the software while its block lasts."""
 
 
 class StoppingError(Exception):
@@ -64,6 +68,7 @@ class Phases:
         board: BoardIdentity,
         outbox: Outbox,
         *,
+        hold: Hold,
         log: Log,
         stop: threading.Event,
     ) -> None:
@@ -72,6 +77,7 @@ class Phases:
         self._journal = journal
         self._board = board
         self._outbox = outbox
+        self._hold = hold
         self._log = log
         self._stop = stop
         self._steps: dict[Phase, Callable[[Task], None]] = {
@@ -89,8 +95,13 @@ class Phases:
         Raises StoppingError when ``stop`` was set, OfflineError when the cloud does not answer before anything is done.
         """
         phase = task.record.phase
-        while phase in PHASES:
-            phase = PHASES[phase].ways[self._pass(task, phase)]
+        with ExitStack() as stack:
+            held = False
+            while phase in PHASES:
+                if PHASES[phase].reach is Reach.RUNNING and not held:
+                    stack.enter_context(self._hold())
+                    held = True
+                phase = PHASES[phase].ways[self._pass(task, phase)]
         return phase
 
     def _pass(self, task: Task, phase: Phase) -> Event:
@@ -114,7 +125,8 @@ class Phases:
     def _enter(self, task: Task, phase: Phase) -> None:
         """Write down what comes next, then say it."""
         self._stop_if_asked()
-        task.record = replace(task.record, phase=phase)
+        starts = task.record.starts + (phase is Phase.ACTIVATE)
+        task.record = replace(task.record, phase=phase, starts=starts)
         try:
             self._journal.write(task.record)
         except UpdateError as error:
@@ -149,16 +161,21 @@ class Phases:
                 task.document = replace(task.update, url=self._fresh_url(task))
 
     def _download_progress(self, task: Task) -> Callable[[int], None]:
+        tell = self._every_while(task)
+        return lambda received: tell(f"STAGE {100 * received // task.update.size}%")
+
+    def _every_while(self, task: Task) -> Callable[[str], None]:
+        """Return what tells the cloud how far it is, when it has not heard for a while; it may be called often."""
         last = time.monotonic()
 
-        def on_progress(received: int) -> None:
+        def tell(text: str) -> None:
             nonlocal last
             self._stop_if_asked()
             if time.monotonic() - last >= PROGRESS_EVERY_S:
                 last = time.monotonic()
-                self._progress(task, f"STAGE {100 * received // task.update.size}%")
+                self._progress(task, text)
 
-        return on_progress
+        return tell
 
     def _fresh_url(self, task: Task) -> str:
         """Ask for the job document again: each time it is handed out its URL is signed anew."""
@@ -178,9 +195,11 @@ class Phases:
         self._installation.activate(task.record.new)
 
     def _confirm(self, task: Task) -> None:
+        tell = self._every_while(task)
+
         def on_pass() -> None:
             point("P22 health-pass")
-            self._stop_if_asked()
+            tell("CONFIRM watched")
 
         self._installation.confirm(task.record.new, on_pass)
         self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation

@@ -18,6 +18,15 @@ def started_from(packages: str, root: Path) -> list[psutil.Process]:
     return [p for p in psutil.process_iter() if _is_from(p, packages) and _seen_root(p) == root]
 
 
+def is_started_from(pid: int, packages: str, root: Path) -> bool:
+    """Tell whether ``pid`` is the live process of a program below ``packages`` whose root directory is ``root``."""
+    try:
+        process = psutil.Process(pid)
+    except (psutil.Error, ValueError, OverflowError):
+        return False
+    return _is_from(process, packages) and _seen_root(process) == root
+
+
 def marked(name: str, value: str) -> list[psutil.Process]:
     """Return the live processes in whose environment the variable ``name`` is ``value``."""
     return [p for p in psutil.process_iter() if _is_marked(p, name, value)]

@@ -62,6 +62,14 @@ class Releases:
         names = (entry.name for entry in self._packages.iterdir()) if self._packages.is_dir() else ()
         return sorted((name for name in names if VERSION.fullmatch(name)), key=version_key)
 
+    def whole(self, version: str) -> bool:
+        """Tell whether ``version`` is there and can be run."""
+        try:
+            self._verify(self.directory(version), version)
+        except (UpdateError, OSError):
+            return False
+        return True
+
     def clear_staging(self) -> Path:
         """Remove what an earlier attempt left, and return the empty staging directory, for its owner only."""
         self.sweep()
@@ -94,7 +102,12 @@ class Releases:
         durable.sync_directory(place.parent)
 
     def switch(self, version: str) -> None:
-        """Make ``version`` the current one: at every instant the link is the old one or the new one."""
+        """Make ``version`` the current one: at every instant the link is the old one or the new one.
+
+        A link that is right is left alone. Raises UpdateError, OSError.
+        """
+        if self.current() == version:
+            return
         self._verify(self.directory(version), version)
         beside = self._link.with_name(f".{self._link.name}.new")
         beside.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Starts, stops and watches a software of a board, the core.
 
-It runs the software's own commands (``<gg>/ggc/core/greengrassd start|stop``) inside the board's root: in a chroot
-where that can be done, else as it is with ``GREENGRASS_ROOT`` naming the directory. Every wait has a limit, and what
-does not stop is killed with its whole process group, so that two versions never run at once.
+It runs a version's own commands (``<gg>/ggc/packages/<version>/greengrassd start|stop``) inside the board's root: in
+a chroot where that can be done, else as it is with ``GREENGRASS_ROOT`` naming the directory. The link to the current
+version is not used: where it leads to another place, nothing there is run. Every wait has a limit, and what does not
+stop is killed with its whole process group, so that two versions never run at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ from edge_sim.agent.events import redact
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
+from edge_sim.jobs.update import VERSION
 
 if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
     import psutil
@@ -79,11 +80,11 @@ class Supervisor:
         """Whether the core runs in a chroot: the board has a shell of its own and this process may do it."""
         return self.root != Path("/") and os.geteuid() == 0 and (self.root / "bin/sh").exists()
 
-    def start(self) -> Running:
-        """Start the current version and return it once it is ready. Raises CoreError."""
+    def start(self, version: str) -> Running:
+        """Start ``version`` and return it once it is ready. Raises CoreError."""
         if self.stopping.is_set():
             raise CoreError(f"{' '.join(self.software.start)}: the agent is stopping")
-        status, said = self._run(self.software.start, self._start_limit_s)
+        status, said = self._run(version, self.software.start, self._start_limit_s)
         running = self.running()
         if status != 0 or running is None:
             self.kill()
@@ -96,8 +97,10 @@ class Supervisor:
         """Stop whatever core runs; kill it when it does not stop. Raises CoreError when even that fails."""
         if not self._all_processes():
             return
-        with suppress(CoreError):  # a core that cannot stop itself is killed below
-            self._run(self.software.stop, self._stop_limit_s if limit_s is None else limit_s)
+        running = self.running()
+        if running is not None and VERSION.fullmatch(running.version):
+            with suppress(CoreError):  # a core that cannot stop itself is killed below
+                self._run(running.version, self.software.stop, self._stop_limit_s if limit_s is None else limit_s)
         self.kill()
 
     def kill(self) -> None:
@@ -118,7 +121,9 @@ class Supervisor:
             found = Running(version=str(state["version"]), pid=int(state["pid"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return found if any(process.pid == found.pid for process in self._processes()) else None
+        from edge_sim.agent.update import processes
+
+        return found if processes.is_started_from(found.pid, *self._origin()) else None
 
     def trouble(self, version: str) -> str | None:
         """Look once: return None when ``version`` runs, else what is wrong."""
@@ -153,13 +158,14 @@ class Supervisor:
             on_pass()
         return None
 
-    def _run(self, command: Command, limit_s: float) -> tuple[int, str]:
-        """Run a command of the software; return its status and its last words. Raises CoreError after ``limit_s``."""
+    def _run(self, version: str, command: Command, limit_s: float) -> tuple[int, str]:
+        """Run a command of ``version``; return its status and its last words. Raises CoreError after ``limit_s``."""
         top = self._board_path if self.chrooted else str(self.gg)
-        argv = [f"{top}/{self.software.link}/{command[0]}", *command[1:]]
+        argv = [f"{top}/{self.software.packages}/{version}/{command[0]}", *command[1:]]
         if self.chrooted:
             argv = ["chroot", str(self.root), *argv]
-        with tempfile.TemporaryFile() as output:  # not a pipe: a daemon that keeps it open must not hold us
+        # Not a pipe: a daemon that keeps it open must not hold us. Nor a file on a disk, which may be full.
+        with open(os.memfd_create(command[0]), "w+b") as output:
             try:
                 process = subprocess.Popen(
                     argv,
@@ -195,10 +201,13 @@ class Supervisor:
         """Return the live processes that were started from one of this board's versions, oldest first."""
         from edge_sim.agent.update import processes
 
+        return processes.started_from(*self._origin())
+
+    def _origin(self) -> tuple[str, Path]:
+        """Return where the software's programs lie, as its processes' arguments say it, and their root directory."""
         # greengrassd starts its daemon by the path without links.
         gg = "/" / self.gg.relative_to(self.root) if self.chrooted else self.gg
-        packages = f"{gg}/{self.software.packages}/"
-        return processes.started_from(packages, self.root if self.chrooted else Path("/"))
+        return f"{gg}/{self.software.packages}/", self.root if self.chrooted else Path("/")
 
     def _all_processes(self) -> list[psutil.Process]:
         """Return ``_processes`` and what they started, also after the daemon itself has died."""

@@ -16,11 +16,11 @@ from edge_sim.agent.update.installation import Installation
 from edge_sim.agent.update.jobclient import Jobs
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.phases import Phases, Task
+from edge_sim.agent.update.phases import Hold, Phases, Task
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
-from edge_sim.jobs.update import PHASES, Event, Phase, Reach, is_software_update, parse_document
+from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, is_software_update, parse_document
 
 
 class Updater:
@@ -33,6 +33,7 @@ class Updater:
         journal: Journal,
         board: BoardIdentity,
         *,
+        hold: Hold,
         emit: Emit,
         log: Log,
         stop: threading.Event,
@@ -44,24 +45,57 @@ class Updater:
         self._log = log
         self._stop = stop
         self._outbox = Outbox(jobs, journal, self._releases, emit=emit, log=log)
-        self._phases = Phases(installation, jobs, journal, board, self._outbox, log=log, stop=stop)
+        self._phases = Phases(installation, jobs, journal, board, self._outbox, hold=hold, log=log, stop=stop)
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
         record = self._journal.read()
-        self._repair_link(record)
         if record is not None and record.report is not None:
             return
-        if record is not None and record.confirmed:
+        if record is not None and self._committed(record):
             self._outbox.put(record, Phase.SUCCEEDED)
             return
         phase = self._resumed_at(record) if record is not None else Phase.PREFLIGHT
         if record is None or phase is Phase.PREFLIGHT:  # the cloud hands the job over again
             self._releases.sweep()
             self._journal.close()
-        else:
-            reason = record.reason or f"interrupted in {record.phase.name}"
-            self._drive(Task(record=replace(record, phase=phase, reason=reason)))
+            return
+        reason = record.reason
+        if phase is Phase.ROLL_BACK and reason is None:
+            reason = f"interrupted in {record.phase.name}" + (f" {record.starts} times" if record.starts > 1 else "")
+        self._drive(Task(record=replace(record, phase=phase, confirmed=False, reason=reason)))
+
+    def switching(self) -> bool:
+        """Tell whether a switch to a new version is under way, as far as the journal can be read.
+
+        Its next start counts and is written down ahead of it, so that a version that takes the board down with it is
+        not started for ever: ``resolve`` does both.
+        """
+        try:
+            record = self._journal.read()
+        except UpdateError:
+            return False
+        under_way = record is not None and record.report is None and not record.confirmed
+        return under_way and record is not None and PHASES[record.phase].reach is Reach.RUNNING
+
+    def candidates(self) -> list[str]:
+        """Return the versions that this board may run, the best one first, whatever its disk has lost.
+
+        The link decides; where it leads nowhere or its version does not start, what the journal says, then the last
+        one that was healthy, then the only one there is.
+        """
+        wanted = [self._releases.current()]
+        try:
+            record = self._journal.read()
+        except UpdateError:
+            record = None
+        if record is not None:
+            wanted.append(record.new if record.confirmed else record.old)
+        wanted.append(self._releases.last_known_good())
+        installed = self._releases.installed()
+        if len(installed) == 1:
+            wanted += installed
+        return [version for version in dict.fromkeys(wanted) if version is not None and self._releases.whole(version)]
 
     def work(self) -> None:
         """Send what is unreported, then carry out software updates until none is pending.
@@ -119,6 +153,14 @@ class Updater:
         else:
             self._outbox.put(task.record, phase, task.record.reason)
 
+    def _committed(self, record: Record) -> bool:
+        """Tell whether the new version stays. Neither journal nor link decides alone.
+
+        A commit whose name reached the disk though the disk reported an error was rolled back: the link leads to the
+        old version then, and the journal could not be written any more.
+        """
+        return record.confirmed and self._releases.current() != record.old
+
     def _resumed_at(self, record: Record) -> Phase:
         """Return where an update goes on that was cut off.
 
@@ -127,18 +169,11 @@ class Updater:
         if record.software != self._installation.software.name:  # refused in PREFLIGHT, where nothing is touched
             return Phase.PREFLIGHT
         row = PHASES[record.phase]
+        if record.confirmed or (row.ways[Event.CUT_OFF] is Phase.ACTIVATE and record.starts >= MAX_STARTS):
+            return Phase.ROLL_BACK
         if row.reach is not Reach.RUNNING and record.new != record.old and self._releases.current() == record.new:
             return Phase.ROLL_BACK
         return row.ways[Event.CUT_OFF]
-
-    def _repair_link(self, record: Record | None) -> None:
-        """Point a missing or dangling ``core`` link at a version that ran."""
-        if self._releases.current() is not None:
-            return
-        good = record.new if record and record.confirmed else self._releases.last_known_good()
-        if good is not None:
-            self._releases.switch(good)
-            self._log.write("ERROR", "The core link was broken and has been repaired.", version=good)
 
 
 def _refusal(*, started: bool) -> Phase:
