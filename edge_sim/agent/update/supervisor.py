@@ -12,13 +12,14 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from edge_sim.agent.events import redact
 from edge_sim.agent.rooted import inside
@@ -164,8 +165,7 @@ class Supervisor:
         argv = [f"{top}/{self.software.packages}/{version}/{command[0]}", *command[1:]]
         if self.chrooted:
             argv = ["chroot", str(self.root), *argv]
-        # Not a pipe: a daemon that keeps it open must not hold us. Nor a file on a disk, which may be full.
-        with open(os.memfd_create(command[0]), "w+b") as output:
+        with _memory_file() as output:  # not a pipe: a daemon that keeps it open must not hold us
             try:
                 process = subprocess.Popen(
                     argv,
@@ -220,6 +220,14 @@ class Supervisor:
         """Collect dead cores that became our children (in a container the agent may be process 1)."""
         with suppress(OSError, ValueError):
             os.waitpid(int(json.loads(self._state_file.read_bytes())["pid"]), os.WNOHANG)
+
+
+def _memory_file() -> IO[bytes]:
+    """Return an empty file that needs no room on a disk, which may be full, where the system has such files."""
+    try:
+        return open(os.memfd_create("output"), "w+b")
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()
 
 
 def _last_words(output: bytes) -> str:
