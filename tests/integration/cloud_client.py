@@ -16,6 +16,7 @@ import boto3
 from edge_sim.cloud.server import REGION, Cloud
 
 ACCOUNT = "123456789012"
+SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:greengrass-db-AbCdEf"
 THING = f"arn:aws:iot:us-east-1:{ACCOUNT}:thing/core1"
 CERTIFICATE = f"arn:aws:iot:us-east-1:{ACCOUNT}:cert/{'a' * 64}"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:classify:1"
@@ -112,3 +113,17 @@ def message(body: bytes) -> str:
     """Return the message of a JSON error."""
     parsed = json.loads(body)
     return str(parsed.get("Message") or parsed.get("message"))
+
+
+def secret(arn: str = SECRET, labels: tuple[str, ...] = ()) -> dict[str, Any]:
+    data = {"ARN": arn, "AdditionalStagingLabelsToDownload": list(labels)}
+    return {"Id": "secret", "Name": "secret", "ResourceDataContainer": {"SecretsManagerSecretResourceData": data}}
+
+
+def finish(cloud: Cloud) -> dict[str, Any]:
+    """Return the deployment document as the core would get it, and let the deployment end."""
+    desired = cloud.parts.deployments.desired("core1")
+    assert desired is not None
+    document: dict[str, Any] = json.loads(send(desired["DocumentUrl"])[2])
+    assert send(desired["StatusUrl"], "PUT", b'{"DeploymentStatus": "Success"}')[0] == 200
+    return document

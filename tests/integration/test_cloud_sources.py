@@ -1,4 +1,4 @@
-"""Sources: what is copied, what is missing, what is remembered over a restart."""
+"""Sources: what is copied, and what is missing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import pytest
 from edge_sim.cloud.server import Cloud
 from edge_sim.cloud.sources import make_client
 from edge_sim.errors import InvalidDefinitionError
-from tests.integration.cloud_client import ACCOUNT, built, client, deploy, group, register_code, s3_model, send
+from tests.integration.cloud_client import ACCOUNT, SECRET, deploy, finish, group, register_code, s3_model, secret, send
 
 pytestmark = pytest.mark.network
 URI = "s3://greengrass-models/digits/model.tar.gz"
 JOB = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/digits"
-SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:greengrass-db-AbCdEf"
 CANARY = "canary-c0ffee-value"
 
 
@@ -28,11 +27,6 @@ def sagemaker_model(arn: str = JOB) -> dict[str, Any]:
     owner = {"GroupOwner": "video", "GroupPermission": "rw"}
     data = {"SageMakerJobArn": arn, "DestinationPath": "/models/job", "OwnerSetting": owner}
     return {"Id": "job", "Name": "job", "ResourceDataContainer": {"SageMakerMachineLearningModelResourceData": data}}
-
-
-def secret(arn: str = SECRET, labels: tuple[str, ...] = ()) -> dict[str, Any]:
-    data = {"ARN": arn, "AdditionalStagingLabelsToDownload": list(labels)}
-    return {"Id": "secret", "Name": "secret", "ResourceDataContainer": {"SecretsManagerSecretResourceData": data}}
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +49,6 @@ def cloud(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
         body = json.dumps(entries).encode()
         assert send(f"{running.http_url}/edge-sim/sources", "PUT", body)[0] == 200
         yield running
-
-
-def finish(cloud: Cloud) -> dict[str, Any]:
-    """Return the deployment document as the core would get it, and let the deployment end."""
-    desired = cloud.parts.deployments.desired("core1")
-    assert desired is not None
-    document: dict[str, Any] = json.loads(send(desired["DocumentUrl"])[2])
-    assert send(desired["StatusUrl"], "PUT", b'{"DeploymentStatus": "Success"}')[0] == 200
-    return document
 
 
 def test_models_arrive_packed_as_asked_and_secrets_by_an_address_of_their_own(cloud: Cloud) -> None:
@@ -168,62 +153,3 @@ def test_a_server_of_somebody_else_is_used_through_its_address(cloud: Cloud, tmp
         register_code(other, tmp_path)
         status = deploy(other, *group(other, [s3_model(URI), sagemaker_model(), secret()]))
         assert status["DeploymentStatus"] == "InProgress", status
-
-
-def test_a_restart_forgets_nothing(model: Path, tmp_path: Path) -> None:
-    state = tmp_path / "cloud.db"
-    code = tmp_path / "code"
-    code.mkdir()
-    with Cloud(state) as first:
-        register_code(first, code)
-        entries: list[dict[str, Any]] = [
-            {"uri": URI, "path": str(model)},
-            {"uri": SECRET, "secret": {"SecretString": CANARY, "Stages": {"OLD": CANARY}}},
-        ]
-        first.load_sources(entries)
-        first.parts.updates.register("core", "raspbian", "armv7l", "1.11.6", [b"build"])
-        client(first, "iot").create_thing(thingName="core1")
-        group_id, version = group(first, [s3_model(URI), secret(labels=("OLD",))])
-        status = deploy(first, group_id, version)
-        assert status["DeploymentStatus"] == "InProgress"
-        token = client(first, "greengrass").create_group(Name="g", AmznClientToken="t")["Id"]
-        desired = first.parts.deployments.desired("core1")
-        assert desired is not None
-        port = int(first.http_url.rsplit(":", 1)[1])
-    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert CANARY.encode() not in kept
-    with Cloud(state, port=port) as second:
-        gg = client(second, "greengrass")
-        assert built(gg, group_id, status["DeploymentId"])["DeploymentStatus"] == "InProgress"
-        assert json.loads(send(desired["DocumentUrl"])[2])["Artifacts"]
-        assert gg.create_group(Name="g", AmznClientToken="t")["Id"] == token
-        finish(second)
-        forgotten = deploy(second, group_id, version)
-        assert forgotten["DeploymentStatus"] == "Failure"
-        assert "was given to an earlier run of this cloud and not kept" in forgotten["ErrorMessage"]
-        second.load_sources(entries[1:])
-        assert deploy(second, group_id, version)["DeploymentStatus"] == "InProgress"
-        job = gg.create_software_update_job(
-            S3UrlSignerRole=f"arn:aws:iam::{ACCOUNT}:role/r",
-            SoftwareToUpdate="core",
-            UpdateTargets=[f"arn:aws:iot:us-east-1:{ACCOUNT}:thing/core1"],
-            UpdateTargetsArchitecture="armv7l",
-            UpdateTargetsOperatingSystem="raspbian",
-        )
-        assert job["PlatformSoftwareVersion"] == "1.11.6"
-
-
-def test_a_deployment_that_was_building_is_built_after_a_restart(tmp_path: Path) -> None:
-    state = tmp_path / "cloud.db"
-    with Cloud(state) as first:
-        register_code(first, tmp_path)
-        group_id, version = group(first, [])
-        status = deploy(first, group_id, version)
-        body = first.parts.store.get("deployments", status["DeploymentId"])
-        assert body is not None  # as if the cloud had been killed in the middle
-        first.parts.store.put("deployments", status["DeploymentId"], {**body, "DeploymentStatus": "Building"})
-        first.parts.store.delete("core-desired", "core1")
-    with Cloud(state) as second:
-        again = built(client(second, "greengrass"), group_id, status["DeploymentId"])
-        assert again["DeploymentStatus"] == "InProgress"
-        assert second.parts.deployments.desired("core1") is not None
