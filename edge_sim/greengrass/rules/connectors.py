@@ -5,10 +5,10 @@ The facts are ``edge_sim.greengrass.connectors``; how V1 refused is not known, s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from edge_sim.facts import near_miss
 from edge_sim.greengrass.connectors import CONNECTORS, DISPUTED_NAMES, Connector, connector_arn
 from edge_sim.greengrass.model import is_open, text
 from edge_sim.greengrass.rules.case import Case
@@ -66,8 +66,8 @@ def unknown(case: Case) -> Iterator[Fault]:
         name, version = arn
         connector = CONNECTORS.get(DISPUTED_NAMES.get(name, name))
         if connector is None:
-            near = difflib.get_close_matches(name, CONNECTORS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"V1 had {', '.join(CONNECTORS)}."
+            near = near_miss(name, CONNECTORS)
+            hint = f"Did you mean {near}?" if near else f"V1 had {', '.join(CONNECTORS)}."
             message = f"connector {entry.get('Id')}: AWS provided no connector {name}"
             yield Fault(path=f"{path}.ConnectorArn", message=message, hint=hint)
         elif not 1 <= version <= connector.latest:
@@ -137,12 +137,12 @@ def unknown_parameters(case: Case) -> Iterator[Fault]:
         names = instance.connector.takes(instance.version)
         for name in instance.parameters:
             if name not in names and not is_open(name):
-                near = difflib.get_close_matches(name, names, n=1)
+                near = near_miss(name, names)
                 message = f"connector {instance.id}: {instance.name} version {instance.version} has no parameter {name}"
                 yield Fault(
                     path=f"{instance.path}.Parameters.{name}",
                     message=message,
-                    hint=f"Did you mean {near[0]}?" if near else f"It takes {', '.join(names) or 'none'}.",
+                    hint=f"Did you mean {near}?" if near else f"It takes {', '.join(names) or 'none'}.",
                 )
 
 

@@ -5,10 +5,10 @@ Pages: gg-core.md (spooler, IP detection), configure-stream-manager.md, health-c
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 
+from edge_sim.facts import near_miss
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open, whole_number
 from edge_sim.greengrass.rules.case import Case, environment_path
@@ -50,9 +50,9 @@ def unknown(case: Case) -> Iterator[Fault]:
     for function in case.group.functions:
         match = SYSTEM.fullmatch(function.arn)
         if match and match["name"] not in _NAMES:
-            near = difflib.get_close_matches(match["name"], _NAMES, n=1)
+            near = near_miss(match["name"], _NAMES)
             message = f"function {function.id}: V1's guide names no system function {match['name']}"
-            hint = f"Did you mean {near[0]}?" if near else None
+            hint = f"Did you mean {near}?" if near else None
             yield Fault(path=f"{function.path}.FunctionArn", message=message, function=function.id, hint=hint)
 
 
