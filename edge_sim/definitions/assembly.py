@@ -68,12 +68,13 @@ def together(found: Sequence[Source]) -> Definition:
 
 def _parsed(found: Sequence[Source], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
     """Return the group as it is meant, and what the API would not take of the sections as they are written."""
-    unknown = [*shapes.unknown_members(sections)]
+    exact = {name for one in found if one.part.exact for name in one.part.sections}
+    clean = all(shapes.is_clean(s, FAMILIES[name].shape, exact=name in exact) for name, s in sections.items())
+    unknown = [] if clean else [*shapes.unknown_members(sections)]
     if unknown:
         sections = {name: misplaced.meant(section, FAMILIES[name].shape) for name, section in sections.items()}
     group, faults = parse.group(sections)
-    exact = {name for one in found if one.part.exact for name in one.part.sections}
-    inexact = (f for name in exact for f in shapes.exact_types(sections[name], FAMILIES[name].shape))
+    inexact = (f for name in (() if clean else exact) for f in shapes.exact_types(sections[name], FAMILIES[name].shape))
     return group, [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *inexact]
 
 

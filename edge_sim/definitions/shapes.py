@@ -17,6 +17,7 @@ from edge_sim.report import Finding
 
 _Expected = Callable[[object, model.Shape], "str | None"]
 """Says what a value should have been, or None when it is."""
+_KINDS: Mapping[str, type] = {model.TEXT: str, model.WHOLE: int, model.FLAG: bool}
 _SOURCE = "botocore greengrass 2017-06-07"
 
 
@@ -26,6 +27,30 @@ def check(sections: Mapping[str, Object], parsed: Container[str]) -> Iterator[Fi
         if name not in parsed:
             yield from _types(section, FAMILIES[name].shape, "$", _expected)
             yield from _missing(section, FAMILIES[name])
+
+
+def is_clean(value: object, shape: model.Shape, *, exact: bool) -> bool:
+    """Return whether ``unknown_members`` (and ``exact_types``) have nothing to say; quick, for it makes no paths."""
+    if isinstance(shape, list):
+        return not isinstance(value, Array) or all(is_clean(item, shape[0], exact=exact) for item in value)
+    if not isinstance(shape, Mapping) or not isinstance(value, Object):
+        return not exact or value is None or _is_exact(value, shape)
+    for key, item in value.items():
+        inner = shape.get(key)
+        if inner is None:
+            return False
+        if item.__class__ is str:
+            if exact and inner.__class__ is str and inner != model.TEXT:
+                return False
+        elif not is_clean(item, inner, exact=exact):
+            return False
+    return True
+
+
+def _is_exact(value: object, shape: model.Shape) -> bool:
+    if shape == model.TEXT_MAP:
+        return isinstance(value, Object) and all(isinstance(item, str) for item in value.values())
+    return not isinstance(shape, str) or isinstance(value, _KINDS[shape])
 
 
 def unknown_members(sections: Mapping[str, Object]) -> Iterator[Finding]:
@@ -112,7 +137,6 @@ def _expected(value: object, shape: model.Shape) -> str | None:
 
 def _exactly(value: object, shape: model.Shape) -> str | None:
     """Return what a scalar should have been for boto3 where another type would be taken for it; else None."""
-    kinds: dict[object, type] = {model.TEXT: str, model.WHOLE: int, model.FLAG: bool}
-    if not isinstance(shape, str) or shape not in kinds or isinstance(value, kinds[shape]) or _expected(value, shape):
+    if not isinstance(shape, str) or shape not in _KINDS or isinstance(value, _KINDS[shape]) or _expected(value, shape):
         return None
     return f"{shape}: boto3 refuses {json.dumps(value)}"
