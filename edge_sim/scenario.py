@@ -165,18 +165,31 @@ def _definition(group: Place, choice: Choice) -> Definition:
 def _with_fault(definition: Definition, error: InvalidDefinitionError) -> Definition:
     """Return a definition with a fault of the scenario that names it among its findings."""
     finding = fault(error)
-    marks = {**definition.marks, finding.path: error.place} if error.place else definition.marks
-    return replace(definition, findings=(*definition.findings, finding), marks=marks)
+    marks = {finding.path: error.place} if error.place else {}
+
+    def faulty(one: Definition) -> Definition:
+        return replace(one, findings=(*one.findings, finding), marks={**one.marks, **marks})
+
+    return _in_all(definition, faulty)
 
 
 def _with_code(definition: Definition, code: Iterable[Code]) -> Definition:
-    by_arn = {one.function_arn: one for one in code}
-    known = {
-        function.id: FunctionCode(artifact_arn="", handler=one.handler, runtime=one.runtime, sha256="", size=0)
-        for function in definition.group.functions
-        if (one := by_arn.get(function.arn))
+    by_arn = {
+        one.function_arn: FunctionCode(artifact_arn="", handler=one.handler, runtime=one.runtime, sha256="", size=0)
+        for one in code
     }
-    return replace(definition, group=replace(definition.group, code={**definition.group.code, **known}))
+
+    def coded(one: Definition) -> Definition:
+        known = {function.id: by_arn[function.arn] for function in one.group.functions if function.arn in by_arn}
+        return replace(one, group=replace(one.group, code={**one.group.code, **known}))
+
+    return _in_all(definition, coded)
+
+
+def _in_all(definition: Definition, change: Callable[[Definition], Definition]) -> Definition:
+    """Return a definition that is changed, and so in each of its variants."""
+    variants = {words: change(variant) for words, variant in definition.variants.items()}
+    return replace(change(definition), variants=variants)
 
 
 def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:

@@ -59,7 +59,7 @@ def definition(found: Sequence[Source], choice: Choice = NO_CHOICE) -> Definitio
     tried: set[str] = set()
     waiting, variants = [choice], {}
     for taken in waiting:  # grows: a branch may have conditions of its own
-        parts = found if taken is choice else [_again(one, taken) for one in found]
+        parts = found if taken is choice else _again(found, taken)
         if taken is not choice:
             variants[_words(taken)] = together(parts)
         for name in {name: None for one in parts for name in one.part.undecided}:
@@ -75,11 +75,16 @@ def definition(found: Sequence[Source], choice: Choice = NO_CHOICE) -> Definitio
     return replace(whole, notes=(*whole.notes, *notes), variants=variants, digest=digest)
 
 
-def _again(source: Source, choice: Choice) -> Source:
-    """Return a template read with other conditions."""
-    if not source.part.undecided:
-        return source
-    return replace(source, part=_part(source.top, choice) or Part(form=source.part.form))
+def _again(found: Sequence[Source], choice: Choice) -> list[Source]:
+    """Return templates read with other conditions. An error names them."""
+    try:
+        return [
+            replace(one, part=_part(one.top, choice) or Part(form=one.part.form)) if one.part.undecided else one
+            for one in found
+        ]
+    except InvalidDefinitionError as error:
+        problem = f"{error.problem} (where {_words(choice)})"
+        raise InvalidDefinitionError(problem, place=error.place, hint=error.hint) from error
 
 
 def _words(choice: Choice) -> str:

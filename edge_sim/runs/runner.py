@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
 
 def check_definition(definition: Definition) -> None:
     """Raise InvalidDefinitionError with everything that is wrong with a definition itself."""
-    verdict = judge(definition, {})
+    verdict = judge(replace(definition, variants={}), {})  # what is deployed is one of them
     definition.refuse(one.finding for one in (*verdict.errors, *verdict.ignored) if one.finding.severity == "error")
     if definition.group.core is None:
         problem = "a run needs the group's core: its certificate stands for it"

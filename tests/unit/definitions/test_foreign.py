@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim import scenario
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import read
@@ -372,3 +373,19 @@ Resources:
     (silenced,) = verdict.ignored
     assert silenced.finding.id == rule
     assert "ignore-unused" not in {one.finding.id for one in verdict.findings}
+
+
+def test_a_fault_of_a_scenario_is_one_under_every_condition(tmp_path: Path) -> None:
+    written(tmp_path, "t.yaml", CONDITIONS.replace("WHICH", "Prod"))
+    written(tmp_path, "edge-sim.yaml", "edgeSim: 1\nname: s\nboards: []\ngroup: t.yaml\nsorces: []\n")
+    definition = scenario.read(tmp_path).definition
+    assert list(definition.variants) == ["condition Prod is false"]
+    (fault,) = [one for one in judge(definition, {}).errors if one.finding.id == "unreadable"]
+    assert (fault.finding.message, fault.position and fault.position.line) == ("sorces: unknown key", 5)
+
+
+def test_an_error_under_one_condition_names_it(tmp_path: Path) -> None:
+    two = f"Resources:\n  A: {CORE % 'a'}\n  B: {CORE % 'b'}\n"
+    text = two + "  G: {Type: AWS::Greengrass::Group, Properties: {CoreDefinitionVersionArn: !If [X, !Ref A, none]}}\n"
+    with pytest.raises(InvalidDefinitionError, match=r"no group says which of A, B \(where condition X is false\)"):
+        read(written(tmp_path, "t.yaml", text))
