@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -43,6 +45,41 @@ def test_a_failed_transaction_leaves_nothing_even_when_nested() -> None:
     with store.transaction():
         store.put("k", "later", {"v": 2})
     assert store.list("k") == [{"v": 1}, {"v": 2}]
+
+
+def test_a_nested_block_that_fails_is_undone_alone() -> None:
+    store, told = Store(), []
+    with store.transaction():
+        store.put("k", "outer", {"v": 1})
+        with contextlib.suppress(ValueError), store.transaction():
+            store.put("k", "inner", {"v": 2})
+            store.on_commit(lambda: told.append("inner"))
+            raise ValueError
+        store.on_commit(lambda: told.append("outer"))
+        assert told == []
+    assert store.list("k") == [{"v": 1}]
+    assert told == ["outer"]
+
+
+def test_nothing_more_is_written_once_sqlite_has_undone_the_transaction() -> None:
+    """As it may when the disk is full: what comes after would otherwise be stored without what came before."""
+    store, told = Store(), []
+
+    def write() -> None:
+        with store.transaction():
+            store.put("k", "before", {})
+            store.on_commit(lambda: told.append("stored"))
+            store._db.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.OperationalError), store.transaction():
+                store.put("k", "after", {})
+
+    with pytest.raises(sqlite3.OperationalError, match="undone by an earlier error"):
+        write()
+    assert store.list("k") == []
+    assert told == []
+    with store.transaction():
+        store.put("k", "later", {})
+    assert store.list("k") == [{}]
 
 
 def test_two_threads_never_lose_an_increment() -> None:
