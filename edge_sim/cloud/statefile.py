@@ -172,7 +172,7 @@ def _rewrite(path: Path, layout: int) -> None:
             )  # works the log in: beside another file it would be taken for its
             old.backup(new)
             if layout == migration.FIRST_LAYOUT:
-                migration.from_first_layout(new, _lay_out)
+                _migrate(path, new)
             else:
                 _lay_out(new)
         shutil.copymode(path, beside)
@@ -189,6 +189,16 @@ def _rewrite(path: Path, layout: int) -> None:
         os.close(folder)
 
 
+def _migrate(path: Path, copy: sqlite3.Connection) -> None:
+    try:
+        migration.from_first_layout(copy, _lay_out)
+    except (KeyError, TypeError, ValueError) as error:
+        text = (
+            f"cannot be brought to layout {LAYOUT}, as a document in it is damaged ({error!r}); it was left unchanged"
+        )
+        raise _unusable(path, text, details=repr(error)) from error
+
+
 def _lay_out(state: sqlite3.Connection) -> None:
     """Make the tables of LAYOUT in one transaction with the marks that say so."""
     marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT};"
@@ -199,5 +209,5 @@ def _open(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
-def _unusable(path: Path | None, why: str) -> UsageError:
-    return UsageError(f"{path}: {why}", hint=_HINT)
+def _unusable(path: Path | None, why: str, *, details: str | None = None) -> UsageError:
+    return UsageError(f"{path}: {why}", details=details, hint=_HINT)

@@ -213,6 +213,17 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     assert everything(Store(path)) == EXPECTED
 
 
+@pytest.mark.parametrize("body", ["{", "[]", "{}", "null"])
+def test_a_state_with_a_damaged_document_is_left_as_it_is(tmp_path: Path, body: str) -> None:
+    path = first_layout(tmp_path / "state.db")
+    sql(path, f"UPDATE documents SET body = '{body}' WHERE id = 'a/j'; PRAGMA journal_mode=DELETE")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"state\.db: cannot be brought to layout 2, as a document in it is damaged"):
+        Store(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
+    assert path.read_bytes() == before
+
+
 def sql(path: Path, script: str) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as state:
         state.executescript(script)
