@@ -204,7 +204,7 @@ def _client(client_id: str, arrived: Callable[[], None]) -> Any:
     client.arrived = arrived
     client.reconnect_delay_set(MIN_RECONNECT_S, MAX_RECONNECT_S)
     client.max_queued_messages_set(MAX_QUEUED)
-    client.max_inflight_messages_set(MAX_QUEUED)  # twenty would have answers wait for the broker
+    client.max_inflight_messages_set(0)  # no limit: with one, paho looks at all of them for each acknowledgement
     client.on_socket_open = _send_at_once
     return client
 

@@ -162,6 +162,16 @@ def test_messages_that_arrive_together_share_one_commit() -> None:
     assert things.broker.topics()[-20:] == [f"{name}/j/update/accepted" for name in names]
 
 
+def test_what_only_asks_writes_nothing(path: Path) -> None:
+    things = Things(path)
+    things.job("j", "a")
+    changes = things.store.changes
+    for call in ("get", "$next/get", "j/get"):
+        things.device.take([(f"$aws/things/a/jobs/{call}", b"")])
+    assert things.broker.topics()[-3:] == ["a/get/accepted", "a/$next/get/accepted", "a/j/get/accepted"]
+    assert things.store.changes == changes
+
+
 def test_one_that_is_refused_or_breaks_leaves_the_others_of_its_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     things = Things(None)
     things.job("j", "a", "b", "c", "d")

@@ -80,9 +80,11 @@ class DevicePlane:
         known = [(request, payload) for request, payload in asked if request is not None]
         try:
             with self.records.transaction():
-                self.outbox.tidy()
+                changes = self._store.changes
                 for request, payload in known:
                     self._answer(request, payload)
+                if self._store.changes > changes:  # what only asks is not to wait for the disk
+                    self.outbox.tidy()
         except Exception:
             for request, payload in known:
                 self._answer_alone(request, payload)
