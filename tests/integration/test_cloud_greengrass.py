@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.cloud import store
 from edge_sim.cloud.brokers.broker import start_embedded
 from edge_sim.cloud.server import Cloud
 from tests.integration.cloud_client import (
@@ -350,6 +351,26 @@ def test_a_cloud_that_starts_again_tells_a_core_that_stayed_connected_what_to_do
     assert sorted(before) == ["-gda/shadow/update/delta", "jobs/notify", "jobs/notify-next"]
     assert after["-gda/shadow/update/delta"]["state"]["deployment"]["DeploymentId"] == status["DeploymentId"]
     assert after["jobs/notify-next"]["execution"]["jobId"] == "j"
+
+
+def test_a_deployment_costs_the_same_however_many_there_were(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counting(text: str) -> dict[str, Any]:
+        read.append(text)
+        body: dict[str, Any] = json.loads(text)
+        return body
+
+    group_id, version = group(cloud, [])
+    with cloud.parts.store.transaction():
+        for number in range(500):
+            body = {"DeploymentId": f"d{number}", "DeploymentStatus": "Success", "DeploymentType": "NewDeployment"}
+            more = {"GroupId": group_id, "GroupVersionId": version, "ThingName": "core1"}
+            cloud.parts.store.put("deployments", f"{group_id}/{number}", body | more, parent=group_id)
+    with monkeypatch.context() as counted:
+        counted.setattr(store, "load", counting)
+        deploy(cloud, group_id, version)
+    assert 0 < len(read) < 100
 
 
 def test_redeployment_and_both_resets(cloud: Cloud, gg: Any) -> None:

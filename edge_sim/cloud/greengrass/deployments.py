@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -198,8 +198,8 @@ class Deployments:
 
         AWS's own text is not known.
         """
-        done = [d for d in self._store.list("deployments", parent=group_id) if d["DeploymentStatus"] != "Failure"]
-        if done and (done[-1]["DeploymentType"] not in _RESETS or done[-1]["DeploymentStatus"] in _RUNNING):
+        done = next((d for d in self._latest(group_id) if d["DeploymentStatus"] != "Failure"), None)
+        if done and (done["DeploymentType"] not in _RESETS or done["DeploymentStatus"] in _RUNNING):
             text = f"Group {group_id} is deployed: reset its deployments before you delete it."
             raise ApiError("BadRequestException", text)
 
@@ -233,27 +233,36 @@ class Deployments:
 
     def _to_reset(self, group_id: str, type_: str) -> Document:
         """Return the deployment that a reset undoes."""
-        done = [
-            d
-            for d in self._store.list("deployments", parent=group_id)
-            if d["DeploymentStatus"] == "Success" or (d["DeploymentStatus"] != "Building" and "Force" in type_)
-        ]
-        if not done or (done[-1]["DeploymentType"] in _RESETS and "Force" not in type_):
-            text = f"Group id: {group_id} has not been deployed or has already been reset."
-            raise ApiError("ResourceNotFoundException", text, 404)
-        return done[-1]
+        forced = "Force" in type_
+        for done in self._latest(group_id):
+            status = done["DeploymentStatus"]
+            if status == "Success" or (forced and status != "Building"):
+                if done["DeploymentType"] not in _RESETS or forced:
+                    return done
+                break
+        text = f"Group id: {group_id} has not been deployed or has already been reset."
+        raise ApiError("ResourceNotFoundException", text, 404)
+
+    def _latest(self, group_id: str) -> Iterator[Document]:
+        """Yield a group's deployments, the latest first; all but the latest have ended."""
+        position: int | None = 0
+        while position is not None:
+            documents, position = self._store.page(
+                "deployments", group_id, limit=10, position=position, newest_first=True
+            )
+            yield from documents
 
     def _refuse_concurrent(self, group_id: str, type_: str) -> None:
         """One deployment at a time. A forced reset ends one that no core finishes (ours: AWS names no way out)."""
-        for other in self._store.list("deployments", parent=group_id):
-            stuck = other["DeploymentStatus"] == "InProgress" and type_ == "ForceResetDeployment"
-            if stuck:
-                text = "A forced reset ended this deployment before the core reported on it."
-                news = {"DeploymentStatus": "Failure", "ErrorMessage": text, "UpdatedAt": timestamp()}
-                self._store.put("deployments", other["DeploymentId"], {**other, **news})
-            elif other["DeploymentStatus"] in _RUNNING:
-                text = f"Deployment {other['DeploymentId']} of this group is {other['DeploymentStatus']}."
-                raise ApiError("ConcurrentDeployment", text)
+        other = next(self._latest(group_id), None)
+        if other is None or other["DeploymentStatus"] not in _RUNNING:
+            return
+        if other["DeploymentStatus"] != "InProgress" or type_ != "ForceResetDeployment":
+            text = f"Deployment {other['DeploymentId']} of this group is {other['DeploymentStatus']}."
+            raise ApiError("ConcurrentDeployment", text)
+        text = "A forced reset ended this deployment before the core reported on it."
+        news = {"DeploymentStatus": "Failure", "ErrorMessage": text, "UpdatedAt": timestamp()}
+        self._store.put("deployments", other["DeploymentId"], {**other, **news})
 
     def _work(self) -> None:
         while (deployment_id := self._waiting.get()) is not None and not self._closing.is_set():
