@@ -82,6 +82,11 @@ def finish(things: int) -> float:
     return took
 
 
+def finish_pair() -> tuple[float, float]:
+    """Return what ``finish`` takes with many things, and with few: the mean of as many runs as take equally long."""
+    return finish(MANY), statistics.mean(finish(FEW) for _ in range(MANY // FEW))
+
+
 def kept(count: int) -> tuple[Store, Records]:
     """Return a store with that many documents below one parent, jobs, and executions of one job and one thing."""
     store = Store()
@@ -168,8 +173,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where the state's file is written")
     parser.add_argument("--format", choices=["text", "json"], default="text")
     args = parser.parse_args()
-    pairs = [(finish(MANY), finish(FEW)) for _ in range(args.runs)]
-    many_s, few_s = (min(times) for times in zip(*pairs, strict=True))
+    pairs = [finish_pair() for _ in range(args.runs)]
+    many_s, few_s = (statistics.median(times) for times in zip(*pairs, strict=True))
+    finish_ratio = statistics.median(many / few for many, few in pairs)
     lists = page_ratios(args.runs)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         mqtt = over_mqtt(args.runs, Path(folder))
@@ -179,7 +185,7 @@ def main() -> int:
         "finish_1000_s": round(many_s, 4),
         "mqtt": mqtt,
         "ratios": {
-            "1000 things finish / 100": round(many_s / few_s, 2),
+            "1000 things finish / 100": round(finish_ratio, 2),
             **{f"page of {name}, 100000 kept / 100": value for name, value in lists.items()},
             "updates over MQTT / bare paho": mqtt["rate_ratio"],
         },
@@ -190,7 +196,7 @@ def main() -> int:
             "rate_ratio": RATE_RATIO,
             "alone_p99_s": ALONE_P99_S,
         },
-        "ok": many_s / few_s <= FINISH_RATIO * FINISH_NOISE
+        "ok": finish_ratio <= FINISH_RATIO * FINISH_NOISE
         and many_s <= FINISH_S
         and max(lists.values()) <= PAGE_RATIO
         and mqtt["rate_ratio"] >= RATE_RATIO
