@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
+from edge_sim.jsonobject import JsonObject
 
 Verdict = Literal["true", "emulated", "not faithful"]
 VERDICTS: tuple[Verdict, ...] = ("true", "emulated", "not faithful")
@@ -50,30 +51,35 @@ class Claims:
     groups: Mapping[str, int]
 
     @classmethod
-    def from_json(cls, profile: Any) -> Claims:
+    def from_json(cls, profile: JsonObject) -> Claims:
         """Return the claims of a profile as ``edge-sim profiles show NAME --format json`` prints it.
 
         Raises UsageError when it is something else.
         """
         try:
+            users, groups, release = (profile.child(key) for key in ("users", "groups", "os_release"))
             return cls(
-                users={name: (int(user["uid"]), int(user["gid"])) for name, user in profile["users"].items()},
-                groups={name: int(gid) for name, gid in profile["groups"].items()},
-                os_release={str(key): str(value) for key, value in profile["os_release"].items()},
-                architecture=str(profile["architecture"]),
-                operating_system=str(profile["operating_system"]),
-                libc=str(profile["libc"]),
-                libc_version=str(profile["libc_version"]),
-                kernel=str(profile["kernel"]),
-                memory_kib=int(profile["memory_kib"]),
-                cpus=int(profile["cpus"]),
-                umask=int(profile["umask"]),
+                users={name: _ids(users.child(name)) for name in users},
+                groups={name: groups.number(name) for name in groups},
+                os_release={key: release.text(key) for key in release},
+                architecture=profile.text("architecture"),
+                operating_system=profile.text("operating_system"),
+                libc=profile.text("libc"),
+                libc_version=profile.text("libc_version"),
+                kernel=profile.text("kernel"),
+                memory_kib=profile.number("memory_kib"),
+                cpus=profile.number("cpus"),
+                umask=profile.number("umask"),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except ValueError as error:
             raise UsageError(
-                f"the expected board is not a device profile: {type(error).__name__} {error}",
+                f"the expected board is not a device profile: {error}",
                 hint="edge-sim profiles show NAME --format json prints one.",
             ) from error
+
+
+def _ids(user: JsonObject) -> tuple[int, int]:
+    return user.number("uid"), user.number("gid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +123,7 @@ class Observed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class CertificateRow:
     """One fact of the certificate. ``claimed`` is the profile's, or where a constant above says so, V1's."""
 
     fact: str
@@ -129,31 +135,42 @@ class Row:
     def as_json(self) -> dict[str, str]:
         return vars(self).copy()
 
+    @classmethod
+    def from_json(cls, row: JsonObject) -> CertificateRow:
+        """Return the row that ``as_json`` was made from; raises ValueError for anything else."""
+        return cls(
+            fact=row.text("fact"),
+            claimed=row.text("claimed"),
+            found=row.text("found"),
+            verdict=row.word("verdict", VERDICTS),
+            reason=row.text("reason"),
+        )
 
-def judge(claims: Claims, seen: Observed) -> list[Row]:
+
+def judge(claims: Claims, seen: Observed) -> list[CertificateRow]:
     """Return the certificate, always in the same order."""
     return [*_processor(claims, seen), *_programs(claims, seen), *_accounts(claims, seen), *_kernel(claims, seen)]
 
 
-def summary(rows: Iterable[Mapping[str, str]]) -> str:
-    """Return the certificate (rows as JSON) in one line: ``true: 8, emulated: 2, not faithful: libc, kernel``."""
+def summary(rows: Iterable[CertificateRow]) -> str:
+    """Return the certificate in one line: ``true: 8, emulated: 2, not faithful: libc, kernel``."""
     by_verdict: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
     for row in rows:
-        by_verdict[row["verdict"]].append(row["fact"])
+        by_verdict[row.verdict].append(row.fact)
     counts = [f"{verdict}: {len(by_verdict[verdict])}" for verdict in VERDICTS[:2]]
     return ", ".join([*counts, f"not faithful: {', '.join(by_verdict['not faithful']) or '0'}"])
 
 
-def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | None = None) -> Row:
+def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | None = None) -> CertificateRow:
     """Return the row of a fact that is right when it is the same; ``reason`` is for the other case."""
     if claimed != found:
-        return Row(fact=fact, claimed=claimed, found=found, verdict="not faithful", reason=reason)
+        return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="not faithful", reason=reason)
     if emulator:
-        return Row(fact=fact, claimed=claimed, found=found, verdict="emulated", reason=f"{emulator} says so")
-    return Row(fact=fact, claimed=claimed, found=found, verdict="true")
+        return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="emulated", reason=f"{emulator} says so")
+    return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="true")
 
 
-def _processor(claims: Claims, seen: Observed) -> Iterable[Row]:
+def _processor(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     ours = claims.architecture
     yield _row("uname -m", ours, seen.machine, "the programs are another processor's", emulator=seen.emulator)
     told, family = seen.cpuinfo, _family(seen.cpuinfo)
@@ -194,7 +211,7 @@ def _found_float(elf: Elf | None) -> str:
     return "hard" if elf.flags & _EF_ARM_ABI_FLOAT_HARD else "soft"
 
 
-def _programs(claims: Claims, seen: Observed) -> Iterable[Row]:
+def _programs(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     same = claims.libc == seen.libc
     yield _row("libc", claims.libc, seen.libc, f"{seen.libc} for {claims.libc}")
     if same:
@@ -214,27 +231,27 @@ def release(fields: Mapping[str, str]) -> str:
     return " ".join(filter(None, (fields.get("ID"), fields.get("VERSION_ID")))) or "unknown"
 
 
-def _accounts(claims: Claims, seen: Observed) -> Iterable[Row]:
+def _accounts(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     yield _table("groups", claims.groups, seen.groups)
     yield _table("users", claims.users, seen.users)
     found = {True: "honoured", False: "ignored", None: "not checked"}[seen.set_id]
     yield _row("set-id bits", "honoured", found, seen.set_id_reason)
 
 
-def _table(fact: str, claimed: Mapping[str, Any], found: Mapping[str, Any]) -> Row:
+def _table(fact: str, claimed: Mapping[str, object], found: Mapping[str, object]) -> CertificateRow:
     """Names that the board should not have count as well: a definition could use them."""
     wrong = sorted(name for name in {*claimed, *found} if claimed.get(name) != found.get(name))
     shown = f"{len(found)}, as claimed" if not wrong else f"{len(found)}, other: {_some(wrong)}"
     verdict: Verdict = "not faithful" if wrong else "true"
     reason = "missing, unknown to the profile, or with other ids" if wrong else ""
-    return Row(fact=fact, claimed=f"{len(claimed)}", found=shown, verdict=verdict, reason=reason)
+    return CertificateRow(fact=fact, claimed=f"{len(claimed)}", found=shown, verdict=verdict, reason=reason)
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _kernel(claims: Claims, seen: Observed) -> Iterable[Row]:
+def _kernel(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     for name in LINK_PROTECTION:
         yield _row(
             name,
@@ -249,22 +266,26 @@ def _kernel(claims: Claims, seen: Observed) -> Iterable[Row]:
     yield _cpus(claims, seen)
 
 
-def _memory(claims: Claims, seen: Observed) -> Row:
+def _memory(claims: Claims, seen: Observed) -> CertificateRow:
     claimed, total = f"{claims.memory_kib // 1024} MiB", f"{seen.memory_kib // 1024} MiB"
     if claims.memory_kib * (1 - _KERNELS_SHARE) <= seen.memory_kib <= claims.memory_kib:
-        return Row(fact="memory", claimed=claimed, found=total, verdict="true")
+        return CertificateRow(fact="memory", claimed=claimed, found=total, verdict="true")
     if seen.memory_limit_kib == claims.memory_kib:
         reason = f"a control group's limit; /proc/meminfo shows {total}"
-        return Row(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
+        return CertificateRow(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
     limit = seen.memory_limit_kib
     found = total if limit is None else f"{limit // 1024} MiB"
-    return Row(fact="memory", claimed=claimed, found=found, verdict="not faithful", reason="not the board's limit")
+    return CertificateRow(
+        fact="memory", claimed=claimed, found=found, verdict="not faithful", reason="not the board's limit"
+    )
 
 
-def _cpus(claims: Claims, seen: Observed) -> Row:
+def _cpus(claims: Claims, seen: Observed) -> CertificateRow:
     quota = seen.cpu_quota
     if quota == claims.cpus != seen.cpus:
         reason = f"a control group's quota; programs see {seen.cpus}"
-        return Row(fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason)
+        return CertificateRow(
+            fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason
+        )
     usable = seen.cpus if quota is None else min(float(seen.cpus), quota)
     return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine gives")

@@ -6,7 +6,6 @@ those of whoever asks, which on a real board and in a container is the same.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import struct
@@ -14,12 +13,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
 from edge_sim.certificate import LINK_PROTECTION, Claims, Elf, Observed
 from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.jsonobject import JsonObject
 from edge_sim.process import run
 
 _LIMIT_S = 20.0
@@ -30,9 +29,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def read_claims(text: str) -> Claims:
     """Return the claims in a profile's JSON; raises UsageError for anything else."""
     try:
-        profile: Any = json.loads(text)
+        profile = JsonObject.parse(text, "the profile")
     except ValueError as error:
-        raise UsageError(f"--expect is not JSON: {error}") from error
+        raise UsageError(f"--expect: {error}", hint="edge-sim profiles show NAME --format json prints one.") from error
     return Claims.from_json(profile)
 
 

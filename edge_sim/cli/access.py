@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,11 +26,32 @@ from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
+    from edge_sim.greengrass.blast import BlastRadius
+    from edge_sim.greengrass.rows import AccessRow
     from edge_sim.limits import Links
     from edge_sim.offline.given import Given
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Board:
+    """What is to be said about one board."""
+
+    target: str
+    access: Sequence[AccessRow]
+    blast_radius: BlastRadius
+    notes: Sequence[str]
+
+    def as_json(self) -> dict[str, object]:
+        rows = [row.as_json() for row in self.access]
+        return {
+            "target": self.target,
+            "access": rows,
+            "blast_radius": self.blast_radius.as_json(),
+            "notes": self.notes,
+        }
 
 
 @click.command("access")
@@ -85,7 +107,7 @@ def command(
 
     read = given(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
-    boards: list[dict[str, Any]] = []
+    boards: list[_Board] = []
     with packed_group(read) as packed:
         for board in _targets(read, names, root, greengrass_root):
             plan = planned(packed, board)
@@ -96,22 +118,22 @@ def command(
                 rows = reaching.of_path(plan, path, root and root.resolve())
             else:
                 rows = reaching.rows(plan, root and root.resolve(), closed)
-            shown = [row for row in rows if function_id in (None, row["function"])]
+            shown = [row for row in rows if function_id in (None, row.function)]
             blast = blast_radius(plan.group, board.facts)
             odd = [
                 f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words
             ]
-            stopped = dict.fromkeys(row["not_started"] for row in shown if row["not_started"])
+            stopped = dict.fromkeys(row.not_started for row in shown if row.not_started)
             unseen = [f"{place}: not looked into: only root may" for place in sorted(closed)]
             notes = [*plan.notes, *odd, *unseen, *(f"{why}: it can open nothing" for why in stopped)]
-            boards.append({"target": board.name, "access": shown, "blast_radius": blast, "notes": notes})
+            boards.append(_Board(target=board.name, access=shown, blast_radius=blast, notes=notes))
     if fmt == "json":
-        click.echo(json.dumps({"boards": boards, "notes": read.notes}, indent=2))
+        click.echo(json.dumps({"boards": [one.as_json() for one in boards], "notes": read.notes}, indent=2))
     else:
         for one in boards:
             _print(one, detailed=bool(function_id or path))
         _print_notes(read.notes)
-    sys.exit(_status([row for one in boards for row in one["access"]]))
+    sys.exit(_status([row for one in boards for row in one.access]))
 
 
 def _check(function_id: str | None, known: Sequence[str]) -> None:
@@ -133,22 +155,22 @@ def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_ro
     return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(chosen)]
 
 
-def _status(rows: Sequence[Mapping[str, Any]]) -> int:
-    if any(row["agree"] is False for row in rows):
+def _status(rows: Sequence[AccessRow]) -> int:
+    if any(row.agree is False for row in rows):
         return DISAGREEMENT
-    return NOT_AS_DEFINED if any(row["ok"] is False for row in rows) else 0
+    return NOT_AS_DEFINED if any(row.ok is False for row in rows) else 0
 
 
-def _print(board: Mapping[str, Any], *, detailed: bool) -> None:
+def _print(board: _Board, *, detailed: bool) -> None:
     from edge_sim.offline.show import printable
     from edge_sim.offline.showaccess import access_lines, blast_lines
 
-    click.echo(board["target"])
-    for line in access_lines(board["access"], detailed=detailed):
+    click.echo(board.target)
+    for line in access_lines(board.access, detailed=detailed):
         click.echo(f"  {printable(line)}")
-    for line in blast_lines(board["blast_radius"]):
+    for line in blast_lines(board.blast_radius):
         click.echo(f"  {line}")
-    _print_notes(board["notes"])
+    _print_notes(board.notes)
 
 
 def _print_notes(notes: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -90,9 +90,9 @@ def access(root: Path, greengrass_root: str, config: Path | None) -> None:
 
     group, facts, entries, _ = _deployed(root, greengrass_root, config)
     rows = matrix(group, root, facts, entries)
-    agree = all(row["agree"] is not False for row in rows)
-    as_defined = all(row["ok"] is not False for row in rows)
-    _answer({"access": rows}, status=0 if agree and as_defined else 4 if agree else 1)
+    agree = all(row.agree is not False for row in rows)
+    as_defined = all(row.ok is not False for row in rows)
+    _answer({"access": [row.as_json() for row in rows]}, status=0 if agree and as_defined else 4 if agree else 1)
 
 
 @command.command()
@@ -165,6 +165,6 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     return group, facts, plan(group, facts, record.contents(group, facts), record.code(group, facts)), record
 
 
-def _answer(value: dict[str, Any], *, status: int) -> None:
+def _answer(value: dict[str, object], *, status: int) -> None:
     click.echo(json.dumps(value))
     sys.exit(status)

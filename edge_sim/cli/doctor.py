@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.certificate import VERDICTS, summary
+from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli.options import FORMAT
 from edge_sim.errors import UnsupportedEnvironmentError
 
@@ -71,17 +71,17 @@ def table(checks: Sequence[Check]) -> Iterator[str]:
             yield from _wrapped(f"fix: {check.fix}", " " * (name + status), name + status)
 
 
-def certificate_table(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def certificate_table(rows: Sequence[CertificateRow]) -> Iterator[str]:
     """Yield the lines of a certificate, the verdicts one after the other, at most 80 columns wide."""
-    name = max(len(row["fact"]) for row in rows) + 2
+    name = max(len(row.fact) for row in rows) + 2
     for verdict in VERDICTS:
-        chosen = [row for row in rows if row["verdict"] == verdict]
+        chosen = [row for row in rows if row.verdict == verdict]
         if chosen:
             yield verdict
         for row in chosen:
-            told = row["found"] if row["found"] == row["claimed"] else f"{row['found']} for {row['claimed']}"
-            reason = f"  ({row['reason']})" if row["reason"] not in ("", told) else ""
-            yield from _wrapped(told + reason, f"  {row['fact']:<{name}}", name + 2)
+            told = row.found if row.found == row.claimed else f"{row.found} for {row.claimed}"
+            reason = f"  ({row.reason})" if row.reason not in ("", told) else ""
+            yield from _wrapped(told + reason, f"  {row.fact:<{name}}", name + 2)
 
 
 def _certificate(driver: Literal["local", "docker"], profile_name: str | None, board: str | None, fmt: str) -> None:
@@ -97,8 +97,14 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
         name, rows = profile.name, doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
     needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
-        told = {"profile": name, "board": board, "summary": summary(rows), "certificate": rows}
-        click.echo(json.dumps(told | {"requirements": [need.as_json for need in needs]}, indent=2))
+        told = {
+            "profile": name,
+            "board": board,
+            "summary": summary(rows),
+            "certificate": [row.as_json() for row in rows],
+            "requirements": [need.as_json for need in needs],
+        }
+        click.echo(json.dumps(told, indent=2))
         return
     click.echo("\n".join(certificate_table(rows)))
     click.echo("")

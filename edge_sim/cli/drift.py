@@ -99,7 +99,7 @@ def _board(
 
 
 def _as_json(found: Drift, name: str) -> dict[str, object]:
-    from edge_sim.offline.show import node
+    from edge_sim.greengrass.rows import node_json
 
     return {
         "target": name,
@@ -111,8 +111,8 @@ def _as_json(found: Drift, name: str) -> dict[str, object]:
                 "resource": one.resource,
                 "function": one.function,
                 "words": list(one.words),
-                "expected": node(one.wanted) if one.wanted else None,
-                "found": node(one.found) if one.found else None,
+                "expected": node_json(one.wanted) if one.wanted else None,
+                "found": node_json(one.found) if one.found else None,
             }
             for one in found.differences
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,10 +17,10 @@ from edge_sim.errors import UsageError
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.profiles import DeviceProfile
-    from edge_sim.runs.onboards import Outcome, Place
+    from edge_sim.runs.onboards import Place
     from edge_sim.scenario import Scenario
     from edge_sim.validation.cache import Cache
-    from edge_sim.validation.grid import Cell
+    from edge_sim.validation.grid import MatrixRow, Outcome
 
 
 @click.command("matrix")
@@ -70,22 +71,25 @@ def command(
     folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
     cells = _cells(scenario, profiles, versions, cache)
-    ended = _real(scenario, profiles, cells, driver, cache) if real else {}
-    status = _status(cells, ended, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
+    if real:
+        ended = _real(scenario, profiles, cells, driver, cache)
+        cells = [replace(cell, real=ended[cell.profile, cell.ggc]) for cell in cells]
+    status = _status(cells, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
     if fmt == "json":
-        rows = [{**cell.as_json(), "real": ended.get((cell.profile, cell.ggc))} for cell in cells]
+        rows = [cell.as_json() for cell in cells]
         click.echo(json.dumps({"ok": status == 0, "unknown": _unknown(cells), "cells": rows}, indent=2))
     else:
-        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells, ended), *_unknown_line(cells)]))
+        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells), *_unknown_line(cells)]))
     sys.exit(status)
 
 
 def _cells(
     scenario: Scenario, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
-) -> list[Cell]:
+) -> list[MatrixRow]:
     from edge_sim.cli.targets import boards
     from edge_sim.validation import grid
     from edge_sim.validation.cache import key, stable
+    from edge_sim.validation.grid import MatrixRow
     from edge_sim.versions import parse_version
 
     asked = {text: parse_version(text) for text in versions}
@@ -97,8 +101,8 @@ def _cells(
         for ggc, version in asked.items() or [(own, parse_version(own))]:
             board, fault = facts[profile.name], faults.get(profile.name)
             name = key("cell", scenario.digest, f"{definition.files} {fault}", stable(board), profile.name, ggc)
-            kept = cache.get(name) if cache else None
-            cell = grid.from_json(kept) or grid.cell(definition, profile.name, board, ggc, version, fault)
+            kept = MatrixRow.from_json(cache.get(name)) if cache else None
+            cell = kept or grid.cell(definition, profile.name, board, ggc, version, fault)
             if cache and not kept:
                 cache.put(name, cell.as_json())
             cells.append(cell)
@@ -108,7 +112,7 @@ def _cells(
 def _real(
     scenario: Scenario,
     profiles: Sequence[DeviceProfile],
-    cells: Sequence[Cell],
+    cells: Sequence[MatrixRow],
     driver: Literal["local", "docker"],
     cache: Cache | None,
 ) -> Mapping[Place, Outcome]:
@@ -125,38 +129,38 @@ def _real(
     return on_boards(scenario, places, driver, cache, progress)
 
 
-def _agrees(cell: Cell, outcome: Outcome) -> bool:
-    return cell.status == "unknown" or (cell.status == "pass") != outcome["refused"]
+def _agrees(cell: MatrixRow) -> bool:
+    """Return whether a run ended as the rules say: what they do not decide, and what was not run, contradicts none."""
+    undecided = cell.real is None or cell.status == "unknown"
+    return undecided or (cell.status == "pass") != (cell.real is not None and cell.real.refused)
 
 
-def _unknown(cells: Sequence[Cell]) -> int:
+def _unknown(cells: Sequence[MatrixRow]) -> int:
     return sum(cell.unknowns for cell in cells)
 
 
-def _unknown_line(cells: Sequence[Cell]) -> Iterator[str]:
+def _unknown_line(cells: Sequence[MatrixRow]) -> Iterator[str]:
     if _unknown(cells):
         yield ""
         yield f"{_unknown(cells)} unknown"
 
 
-def _status(cells: Sequence[Cell], ended: Mapping[Place, Outcome], named: set[str]) -> int:
-    if any(not _agrees(cell, ended[cell.profile, cell.ggc]) for cell in cells if ended):
+def _status(cells: Sequence[MatrixRow], named: set[str]) -> int:
+    if not all(map(_agrees, cells)):
         return 1
     good = [cell for cell in cells if cell.status in ("pass", "unknown")]
     bad = [cell for cell in cells if cell.status == "fail" or (cell not in good and cell.profile in named)]
     if bad or not good:
         return 3
-    passed = [ended[cell.profile, cell.ggc] for cell in good if ended]
-    return min((outcome["exit_status"] for outcome in passed if outcome["exit_status"]), default=0)
+    return min((cell.real.exit_status for cell in good if cell.real and cell.real.exit_status), default=0)
 
 
-def _real_lines(cells: Sequence[Cell], ended: Mapping[Place, Outcome]) -> Iterator[str]:
-    if not ended:
-        return
-    yield ""
-    yield "On simulated boards:"
+def _real_lines(cells: Sequence[MatrixRow]) -> Iterator[str]:
+    if any(cell.real for cell in cells):
+        yield ""
+        yield "On simulated boards:"
     for cell in cells:
-        outcome = ended[cell.profile, cell.ggc]
-        word = outcome["status"] if _agrees(cell, outcome) else f"{outcome['status']}, NOT as computed"
-        why = f": {outcome['message']}" if outcome["message"] else ""
-        yield f"  {cell.profile} ({cell.ggc})  {word}{why}"
+        if cell.real:
+            word = cell.real.status if _agrees(cell) else f"{cell.real.status}, NOT as computed"
+            why = f": {cell.real.message}" if cell.real.message else ""
+            yield f"  {cell.profile} ({cell.ggc})  {word}{why}"

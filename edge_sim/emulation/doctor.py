@@ -10,10 +10,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from edge_sim.certificate import CertificateRow
 from edge_sim.emulation import drivers
 from edge_sim.emulation.board import BoardSpec, Shell
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.jsonobject import JsonObject
 from edge_sim.profiles import DeviceProfile, load_profile
 
 LIMIT_S = 60.0
@@ -24,24 +26,24 @@ _KEYS = (
 )
 
 
-def certificate_for(board: Shell, profile: DeviceProfile) -> list[dict[str, str]]:
-    """Return the rows ``{fact, claimed, found, verdict, reason}`` of a running board, judged against its profile.
+def certificate_for(board: Shell, profile: DeviceProfile) -> list[CertificateRow]:
+    """Return the rows of a running board, judged against its profile.
 
     Raises UnsupportedEnvironmentError when the agent there does not answer.
     """
     argv = [*board.agent_command, "certificate", "--root", str(board.root), "--expect", _claims(profile)]
     done = board.exec(argv, LIMIT_S)
     try:
-        rows: list[dict[str, str]] = json.loads(done.stdout)["certificate"]
-    except (ValueError, KeyError, TypeError) as error:
+        rows = JsonObject.parse(done.stdout).children("certificate", CertificateRow.from_json)
+    except ValueError as error:
         raise UnsupportedEnvironmentError(
             f"{profile.name}: the board gave no certificate (status {done.returncode})",
             details=done.stderr.strip()[-2000:] or None,
         ) from error
-    return rows
+    return list(rows)
 
 
-def certificate(driver: DriverName, profile: DeviceProfile, progress: Progress) -> list[dict[str, str]]:
+def certificate(driver: DriverName, profile: DeviceProfile, progress: Progress) -> list[CertificateRow]:
     """Return the certificate of a board of ``profile``, made for it and gone afterwards.
 
     ``progress`` hears of an image that has to be built first. Raises UnsupportedEnvironmentError where the driver
@@ -56,7 +58,7 @@ def certificate(driver: DriverName, profile: DeviceProfile, progress: Progress) 
         return certificate_for(board, profile)
 
 
-def running_certificate(name: str, profile: DeviceProfile | None = None) -> tuple[str, list[dict[str, str]]]:
+def running_certificate(name: str, profile: DeviceProfile | None = None) -> tuple[str, list[CertificateRow]]:
     """Return the profile's name and the certificate of the board that ``edge-sim board up`` called ``name``.
 
     ``profile`` is what to judge it by, if not by its own. Raises UsageError when there is no such board or its

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.access import View, granted
@@ -35,15 +34,23 @@ class Reach:
     warnings: tuple[str, ...]
 
 
-def blast_radius(group: Group, facts: HostFacts) -> dict[str, Any]:
-    """Return ``groups`` (a Reach each), ``root_functions`` and ``shared`` (models that own one GID together)."""
-    reaches = list(_reaches(group, facts))
-    root = [function.id for function in group.functions if identity(group, function, facts).uid == 0]
-    return {
-        "groups": [asdict(reach) for reach in reaches],
-        "root_functions": root,
-        "shared": [{"gid": reach.gid, "models": list(reach.models)} for reach in reaches if len(reach.models) > 1],
-    }
+@dataclass(frozen=True, kw_only=True)
+class BlastRadius:
+    """Every GID that matters, and the functions that run as root."""
+
+    groups: tuple[Reach, ...]
+    root_functions: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the two, and ``shared``: models that are owned by one GID together."""
+        shared = [{"gid": reach.gid, "models": reach.models} for reach in self.groups if len(reach.models) > 1]
+        return {**asdict(self), "shared": shared}
+
+
+def blast_radius(group: Group, facts: HostFacts) -> BlastRadius:
+    """Return what the GIDs of a group's functions and models mean on a board."""
+    root = (function.id for function in group.functions if identity(group, function, facts).uid == 0)
+    return BlastRadius(groups=tuple(_reaches(group, facts)), root_functions=tuple(root))
 
 
 def _reaches(group: Group, facts: HostFacts) -> Iterator[Reach]:

@@ -10,9 +10,8 @@ A model that is not attached is asked for as well, at its place on the board: sh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal
 
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.access import RIGHTS, Access, Right, computed
@@ -21,6 +20,7 @@ from edge_sim.greengrass.plan import board_place, work_directory
 from edge_sim.greengrass.process import FunctionProcess, effective_permission
 from edge_sim.greengrass.remedy import Case, by, fix
 from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.rows import AccessRow, Answer, Expected, Probe
 
 MAX_PATHS = 200
 """How many paths of one resource are asked about; a larger one is sampled from the top, and ``paths`` says so."""
@@ -32,10 +32,9 @@ NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
 KEPT = "writing is not asked about: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
-Expected = Literal["ro", "rw", "none"]
 Tree = Callable[[str], Iterator[str]]
 """Yields "" for a place on the board and "/…" for the files and directories in it, top down, links left out."""
-Probed = Mapping[str, Mapping[str, Any]]
+Probed = Mapping[str, Probe]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +56,15 @@ class Question:
 class _Answer:
     path: str
     computed: Access
-    probed: Mapping[str, Any] | None
+    probed: Probe | None
 
     def real(self, right: Right) -> bool:
         """Return what is known best: the probed answer, else the computed one."""
-        return self.computed.grants(right) if self.probed is None else bool(self.probed[right])
+        return (self.probed or self.computed).grants(right)
 
     def as_computed(self, right: Right) -> bool:
         """Return whether the probe bears the computed answer out: whom the rights let in may still find no device."""
-        let_in = self.real(right) or bool(self.probed and self.probed["errors"].get(right) in NO_DEVICE)
+        let_in = self.real(right) or bool(self.probed and self.probed.errors.get(right) in NO_DEVICE)
         return self.computed.grants(right) == let_in
 
 
@@ -128,15 +127,11 @@ def row(
     probed: Probed | None = None,
     *,
     stopped: str | None = None,
-) -> dict[str, Any]:
-    """Return one row, as JSON has it; ``stopped`` is why the function does not start (``mounting``), if so.
+) -> AccessRow:
+    """Return one row; ``stopped`` is why the function does not start (``mounting``), if so.
 
-    ``function``, ``resource``, ``type``, ``path``, ``paths`` (how many were asked about), ``total``, ``expected``
-    (``ro``, ``rw`` or ``none``), for each right ``computed``, ``probed``, ``by`` and ``fix``, then ``agree``, ``ok``,
-    ``reasons`` and ``chain``: the way to the first path, or to the first that is not as it should be. A right that the
-    resource cannot have (listing a device) is None. ``agree`` is None when nothing was probed, ``ok`` when the
-    definition says nothing; so is what a probe cannot show here: writing to a read-only device. ``not_started`` is
-    ``stopped``: then nothing can be opened.
+    A right that the resource cannot have (listing a device) has no answer. ``agree`` is None when nothing was probed,
+    ``ok`` when the definition says nothing; so is what a probe cannot show here: writing to a read-only device.
     """
     case = Case(process=process, nodes=nodes, facts=facts, resource=question.resource, attached=question.attached)
     nothing = Access(reasons=(stopped,)) if stopped else None
@@ -149,33 +144,31 @@ def row(
         for path, _ in question.paths
     ]
     kept = process.isolation == "GreengrassContainer" and not question.attached
-    rights: dict[str, dict[str, Any]] = {
-        right: _right(case, question.expected, answers, right, kept=kept) for right in RIGHTS
-    }
+    rights = {right: _right(case, question.expected, answers, right, kept=kept) for right in RIGHTS}
     if stopped:
-        rights = {right: {**told, "fix": None} for right, told in rights.items()}
+        rights = {right: replace(answer, fix=None) for right, answer in rights.items()}
     excused = question.expected == "none" and process.identity.uid == 0
     wanted = _wanted(question.expected)
-    best = "computed" if probed is None else "probed"
+    best = {right: answer.computed if probed is None else answer.probed for right, answer in rights.items()}
     judged: tuple[Right, ...] = ("read", "write", "list")
-    as_wanted = all(rights[right][best] in (None, wanted[right]) for right in judged)
-    found = {
-        "function": process.function.id,
-        "resource": question.resource.id if question.resource else None,
-        "type": question.resource.data.kind.type_name if question.resource else None,
-        "path": question.paths[0][0],
-        "paths": len(answers),
-        "total": question.total,
-        "expected": question.expected,
+    as_wanted = all(best[right] in (None, wanted[right]) for right in judged)
+    found = AccessRow(
+        function=process.function.id,
+        resource=question.resource.id if question.resource else None,
+        type=question.resource.data.kind.type_name if question.resource else None,
+        path=question.paths[0][0],
+        paths=len(answers),
+        total=question.total,
+        expected=question.expected,
         **rights,
-        "agree": None if probed is None or not _known(answers) else _agree(answers, kept=kept),
-        "ok": excused or as_wanted if question.claimed else None,
-        "reasons": [stopped] if stopped else [*_reasons(question, answers, excused=excused), *([KEPT] if kept else [])],
-        "chain": list(_telling(question, answers).computed.chain),
-        "not_started": stopped,
-    }
-    unenforced = any(one.probed is not None and one.probed.get("enforced") is False for one in answers)
-    return _not_enforced(found) if unenforced and rights["read"][best] else found
+        agree=None if probed is None or not _known(answers) else _agree(answers, kept=kept),
+        ok=excused or as_wanted if question.claimed else None,
+        reasons=(stopped,) if stopped else (*_reasons(question, answers, excused=excused), *([KEPT] if kept else [])),
+        chain=_telling(question, answers).computed.chain,
+        not_started=stopped,
+    )
+    unenforced = any(one.probed is not None and not one.probed.enforced for one in answers)
+    return _not_enforced(found) if unenforced and best["read"] else found
 
 
 def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> str:
@@ -202,27 +195,27 @@ def _can(node: Node, right: Right) -> bool:
     return node.type == "directory" or (right == "execute" and node.type == "file" and bool(node.mode & 0o111))
 
 
-def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, kept: bool) -> dict[str, Any]:
+def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, kept: bool) -> Answer:
     """Sum up over the paths: what is granted must hold for all of them, what is not must not hold for any."""
     concerned = _concerned(answers, right)
     if not concerned:
-        return {"computed": None, "probed": None, "by": None, "fix": None}
+        return Answer()
     if right == "write" and kept:
         change = fix(case, Access(), right, concerned[0].path) if case.resource else None
-        return {"computed": False, "probed": None, "by": None, "fix": change}
+        return Answer(computed=False, fix=change)
     over = all if _wanted(expected)[right] else any
     told = over(one.computed.grants(right) for one in concerned)
-    real = None if concerned[0].probed is None else over(bool(one.probed and one.probed[right]) for one in concerned)
+    real = None if concerned[0].probed is None else over(one.real(right) for one in concerned)
     if not _known(concerned):
-        return {"computed": None, "probed": real, "by": None, "fix": None}
+        return Answer(probed=real)
     shown = next((one for one in concerned if one.computed.grants(right) == told), concerned[0])
     needed = told != _wanted(expected)[right] or not told
-    return {
-        "computed": told,
-        "probed": real,
-        "by": by(case, shown.path, right) if told else None,
-        "fix": fix(case, shown.computed, right, shown.path) if needed else None,
-    }
+    return Answer(
+        computed=told,
+        probed=real,
+        by=by(case, shown.path, right) if told else None,
+        fix=fix(case, shown.computed, right, shown.path) if needed else None,
+    )
 
 
 def _known(answers: Sequence[_Answer]) -> bool:
@@ -258,8 +251,7 @@ def _odd(one: _Answer, expected: Expected) -> str:
     told = f"{one.path}: computed {_word(one.computed.read, one.computed.write)}"
     if one.probed is not None:
         errors = (
-            ", ".join(f"{kind}: {error}" for kind, error in one.probed["errors"].items() if kind != "list")
-            or "no error"
+            ", ".join(f"{kind}: {error}" for kind, error in one.probed.errors.items() if kind != "list") or "no error"
         )
         told += f", probed {_word(one.real('read'), one.real('write'))} ({errors})"
     return f"{told}, the definition says {expected}"
@@ -269,7 +261,7 @@ def _word(read: bool, write: bool) -> str:
     return {(True, True): "rw", (True, False): "ro", (False, True): "write only"}.get((read, write), "none")
 
 
-def _not_enforced(found: Mapping[str, Any]) -> dict[str, Any]:
+def _not_enforced(found: AccessRow) -> AccessRow:
     """A read-only device that can be written here says nothing about a core, whose devices cgroup refuses it."""
-    write = {**found["write"], "probed": None}
-    return {**found, "write": write, "agree": None, "ok": None, "reasons": [found["reasons"][0], NO_LANDLOCK]}
+    write = replace(found.write, probed=None)
+    return replace(found, write=write, agree=None, ok=None, reasons=(found.reasons[0], NO_LANDLOCK))

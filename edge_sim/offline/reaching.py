@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from edge_sim.agent.functions import access
 from edge_sim.agent.functions.access import matrix, secret_rows
 from edge_sim.agent.probe import NodesBelow
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
-from edge_sim.greengrass.access import RIGHTS, computed
+from edge_sim.greengrass.access import computed
 from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.process import FunctionProcess, function_process
+from edge_sim.greengrass.rows import AccessRow, Answer
 from edge_sim.offline.planning import Planned
 
 
-def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = None) -> list[dict[str, Any]]:
+def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = None) -> list[AccessRow]:
     """Return a row for every function and every resource that has a path, on the board as it is after the plan.
 
     ``root`` is where the board lies: then what is in a volume is asked about as well, but for directories that only
@@ -39,7 +40,7 @@ def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = N
     return found
 
 
-def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[str, Any]]:
+def of_path(planned: Planned, path: str, root: Path | None = None) -> list[AccessRow]:
     """Return a row for every function and one path, as the function would name it.
 
     ``root`` is where the board lies; without one nothing is said of paths that neither plan nor profile knows.
@@ -58,20 +59,20 @@ def of_path(planned: Planned, path: str, root: Path | None = None) -> list[dict[
     return [_told(process, one, nodes, top) for process, one in found]
 
 
-def _told(process: FunctionProcess, found: dict[str, Any], nodes: Mapping[str, Node], top: str) -> dict[str, Any]:
+def _told(process: FunctionProcess, found: AccessRow, nodes: Mapping[str, Node], top: str) -> AccessRow:
     """Return a row without its answers where they would only say that a profile is no whole board."""
-    if found["not_started"]:
+    if found.not_started or found.path is None:
         return found
-    answer = computed(process, nodes, found["path"])
+    answer = computed(process, nodes, found.path)
     missing = answer.node is None and answer.reasons[-1].endswith(": does not exist")
     if not missing or answer.at.startswith(f"{top}/"):
         return found
-    nothing = {"computed": None, "probed": None, "by": None, "fix": None}
-    reasons = [f"{answer.at}: the profile does not say what is there"]
-    return {**found, **dict.fromkeys(map(str, RIGHTS), nothing), "reasons": reasons, "chain": []}
+    reasons = (f"{answer.at}: the profile does not say what is there",)
+    nothing = Answer()
+    return replace(found, read=nothing, write=nothing, list=nothing, execute=nothing, reasons=reasons, chain=())
 
 
-def probed(planned: Planned, root: Path, path: str | None = None) -> list[dict[str, Any]]:
+def probed(planned: Planned, root: Path, path: str | None = None) -> list[AccessRow]:
     """Return the rows with what real processes could do on the board below ``root``, or those of one path.
 
     Raises InvalidDefinitionError when something of the plan is not there at all; UnsupportedEnvironmentError when this

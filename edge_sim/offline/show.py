@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.changes import MARKS, Line
 from edge_sim.greengrass.plan import deployment_directory
+from edge_sim.greengrass.rows import node_json
 from edge_sim.offline.planning import Planned
 
 _LETTERS = {"directory": "d", "file": "-", "link": "l", "char": "c", "block": "b", "fifo": "p", "socket": "s"}
 
 
-def as_json(planned: Planned) -> dict[str, Any]:
+def as_json(planned: Planned) -> dict[str, object]:
     """Return the plan as ``edge-sim plan --format json`` prints it; modes are octal text, as ``chmod`` takes them."""
     return {
         "target": planned.target.name,
@@ -23,7 +23,7 @@ def as_json(planned: Planned) -> dict[str, Any]:
                 "path": use.path,
                 "resource": use.resource,
                 "reason": use.reason,
-                "found": node(use.node) if use.node else None,
+                "found": node_json(use.node) if use.node else None,
                 "unknown": use.doubt,
             }
             for use in planned.uses
@@ -33,18 +33,18 @@ def as_json(planned: Planned) -> dict[str, Any]:
     }
 
 
-def entry(line: Line) -> dict[str, Any]:
+def entry(line: Line) -> dict[str, object]:
     """Return one line: the node that is planned, whose it is and why, and ``change``, null where there is none."""
     planned = line.entry
     found = line.found
     return {
         "path": line.path,
-        **node(line.node),
+        **node_json(line.node),
         "resource": planned.resource if planned else None,
         "function": planned.function if planned else None,
         "rule": planned.rule if planned else None,
         "reason": planned.reason if planned else "no longer in the definition",
-        "change": {"kind": line.kind, "words": list(line.words), "found": node(found) if found else None}
+        "change": {"kind": line.kind, "words": list(line.words), "found": node_json(found) if found else None}
         if line.kind
         else None,
     }
@@ -128,17 +128,6 @@ def _line(line: Line, top: str, owners: _Names, width: int) -> str:
     if line.words:
         return f"{text}  ({', '.join(line.words)})"
     return text if planned else f"{text}  (no longer in the definition)"
-
-
-def node(one: Node) -> dict[str, Any]:
-    """Return a node as JSON; its mode is octal text, as ``chmod`` takes it."""
-    return {
-        "type": one.type,
-        "uid": one.uid,
-        "gid": one.gid,
-        "mode": f"{one.mode:04o}",
-        "target": one.target,
-    }
 
 
 def _counts(lines: Sequence[Line]) -> Mapping[str, int]:

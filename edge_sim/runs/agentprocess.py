@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from edge_sim.emulation.board import Board, Process
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.jsonobject import JsonObject
 
+_T = TypeVar("_T")
 _STOP_S = 8.0
 _ENDING_S = 1.0
 """How long after its last connection a dying agent may still be there."""
@@ -120,17 +122,17 @@ def agent_running(board: Board) -> Iterator[AgentProcess]:
         agent.stop()
 
 
-def ask(board: Board, verb: str, *options: str, timeout_s: float) -> dict[str, Any]:
-    """Run one of the agent's commands that print JSON (layout, access, invoke) and return what it says."""
+def ask(board: Board, verb: str, *options: str, read: Callable[[JsonObject], _T], timeout_s: float) -> _T:
+    """Run one of the agent's commands that print JSON (layout, access, invoke) and return what ``read`` makes of it.
+
+    ``read`` raises ValueError for an answer that is not of that command.
+    """
     argv = [*board.agent_command, verb, *options, "--root", str(board.root), "--config", board.agent_config]
     done = board.exec(argv, timeout_s)
     try:
-        answer = json.loads(done.stdout)
+        return read(JsonObject.parse(done.stdout))
     except ValueError as error:
-        told = done.stderr.strip()
+        details = "\n".join(filter(None, [done.stdout and str(error), done.stderr.strip()[-2000:]]))
         raise UnsupportedEnvironmentError(
-            f"agent {verb} ended with status {done.returncode} and no answer", details=told[-2000:] or None
+            f"agent {verb} ended with status {done.returncode} and no answer", details=details or None
         ) from error
-    if not isinstance(answer, dict):
-        raise UnsupportedEnvironmentError(f"agent {verb} answered with something else than an object")
-    return answer

@@ -10,6 +10,8 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +22,9 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.greengrass.tree import Tree
+from edge_sim.jsonobject import JsonObject
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
@@ -29,6 +33,7 @@ from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, Step, UpdateRow
 from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
@@ -172,14 +177,14 @@ class BoardRun:
         )
         failed = status["DeploymentStatus"] != "Success"
         advice = self.cloud.advice(deployment_id)
-        self.report.deployment = {
-            "id": deployment_id,
-            "group_id": group_id,
-            "status": status["DeploymentStatus"],
-            "error": status.get("ErrorMessage") if failed else None,
-            "cause": advice["cause"],
-            "hint": advice["hint"],
-        }
+        self.report.deployment = DeploymentRow(
+            id=deployment_id,
+            group_id=group_id,
+            status=status["DeploymentStatus"],
+            error=status.get("ErrorMessage") if failed else None,
+            cause=advice["cause"],
+            hint=advice["hint"],
+        )
         self._not_proven(advice["not_proven"])
         if failed:
             why = str(status.get("ErrorMessage") or "it failed without a reason")
@@ -191,22 +196,19 @@ class BoardRun:
 
     def _look(self, board: Board) -> None:
         self.progress("reading the layout")
-        layout = ask(board, "layout", timeout_s=COMMAND_S)
-        self.report.layout = layout["layout"]
-        self._not_proven(layout["not_proven"])
-        for difference in layout.get("differences", []):
+        self.report.layout, differences, not_proven = ask(board, "layout", read=_read_layout, timeout_s=COMMAND_S)
+        self._not_proven(not_proven)
+        for difference in differences:
             self._problem("access", *difference.split(": ", 1))
 
     def _probe(self, board: Board) -> None:
         self.progress("probing who may open what")
-        answer = ask(board, "access", timeout_s=COMMAND_S)
-        self.report.access = answer["access"]
+        self.report.access = ask(board, "access", read=_read_access, timeout_s=COMMAND_S)
         for row in self.report.access:
-            where = f"{row['function']} × {row['resource']}"
-            if row["agree"] is False:
-                self._problem("disagreement", where, _access_message(row))
-            elif row["ok"] is False:  # None: nothing to probe; the row's reasons say why
-                self._problem("access", where, _access_message(row))
+            if row.agree is False:
+                self._problem("disagreement", row.name, _access_message(row))
+            elif row.ok is False:  # None: nothing to probe; the row's reasons say why
+                self._problem("access", row.name, _access_message(row))
 
     def _invoke(self, board: Board) -> None:
         for invocation in self.scenario.invocations:
@@ -217,14 +219,15 @@ class BoardRun:
                 invocation.function_id,
                 "--event",
                 json.dumps(invocation.event),
+                read=partial(FunctionRow.from_json, invocation.function_id),
                 timeout_s=COMMAND_S,
             )
-            self._judge(invocation, {"function": invocation.function_id, **row})
+            self._judge(invocation, row)
 
-    def _judge(self, invocation: Invocation, row: dict[str, Any]) -> None:
-        found = differences(invocation.expect, row.get("result")) if row["ok"] else [str(row.get("error"))]
-        self.report.functions.append({**row, "ok": not found})
-        self.report.notes += [note for note in row.get("notes", []) if note not in self.report.notes]
+    def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
+        found = differences(invocation.expect, row.result) if row.ok else [str(row.error)]
+        self.report.functions.append(replace(row, ok=not found))
+        self.report.notes += [note for note in row.notes if note not in self.report.notes]
         for difference in found:
             self._problem("function", invocation.function_id, difference)
 
@@ -239,28 +242,23 @@ class BoardRun:
         execution = aws.wait_for_update(self.aws, job_id, self.thing, timeout_s=UPDATE_S, alive=self._alive(agent))
         agent.check()
         running = self._running(board)
-        details = execution.get("statusDetails", {}).get("detailsMap", {})
-        ends_as_said = execution["status"] == update.status and running == update.running
-        self.report.updates.append(
-            {
-                "job_id": job_id,
-                "job_status": aws.job_status(self.aws, job_id),
-                "from": before,
-                "to": version,
-                "status": execution["status"],
-                "reason": details.get("reason"),
-                "running": running,
-                "details": details,
-                "timeline": _timeline(agent.events, job_id),
-                "as_expected": ends_as_said,
-                "ok": ends_as_said,
-            }
+        row = UpdateRow(
+            job_id=job_id,
+            job_status=aws.job_status(self.aws, job_id),
+            before=before,
+            to=version,
+            status=execution["status"],
+            running=running,
+            details=execution.get("statusDetails", {}).get("detailsMap", {}),
+            timeline=_timeline(agent.events, job_id),
+            as_expected=execution["status"] == update.status and running == update.running,
         )
-        if not ends_as_said:
+        self.report.updates.append(row)
+        if not row.as_expected:
             self._problem(
                 "update",
-                f"{before} → {version}",
-                f"ended {execution['status']} ({details.get('reason')}) with {running} running; the scenario expects "
+                row.name,
+                f"ended {row.status} ({row.reason}) with {running} running; the scenario expects "
                 f"{update.status} with {update.running}",
             )
 
@@ -294,15 +292,25 @@ def _has_containers(scenario: Scenario) -> bool:
     return any(group.isolation_mode(function) == "GreengrassContainer" for function in group.functions)
 
 
-def _access_message(row: dict[str, Any]) -> str:
-    reasons = "; ".join(row["reasons"])
-    if row["agree"] is False:
+def _read_layout(answer: JsonObject) -> tuple[tuple[LayoutRow, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return what lies on the board, what differs from the plan, and what the board could not show."""
+    rows = answer.children("layout", LayoutRow.from_json)
+    return rows, answer.texts("differences"), answer.texts("not_proven")
+
+
+def _read_access(answer: JsonObject) -> tuple[AccessRow, ...]:
+    return answer.children("access", AccessRow.from_json)
+
+
+def _access_message(row: AccessRow) -> str:
+    reasons = "; ".join(row.reasons)
+    if row.agree is False:
         return f"computed and probed access differ, a fault of edge-sim, please report it: {reasons}"
-    return f"the definition says {row['expected']}: {reasons}"
+    return f"the definition says {row.expected}: {reasons}"
 
 
-def _timeline(events: Sequence[dict[str, Any]], job_id: str) -> list[dict[str, Any]]:
-    """Return the phases an update went through, with seconds since its first event."""
+def _timeline(events: Sequence[dict[str, Any]], job_id: str) -> tuple[Step, ...]:
+    """Return the phases an update went through."""
     steps = [e for e in events if e.get("event") == "update" and e.get("job") == job_id]
     start = steps[0]["at"] if steps else 0.0
-    return [{"phase": e.get("phase"), "detail": e.get("detail"), "seconds": round(e["at"] - start, 2)} for e in steps]
+    return tuple(Step(phase=e["phase"], detail=e.get("detail"), seconds=round(e["at"] - start, 2)) for e in steps)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 
-def differences(expect: Any, actual: Any, where: str = "result") -> list[str]:
+def differences(expect: object, actual: object, where: str = "result") -> list[str]:
     """Return what is missing or different in ``actual``; of an object, only the expected keys are looked at."""
     if isinstance(expect, Mapping):
         if not isinstance(actual, Mapping):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 from edge_sim.runs.results import BoardReport, RunReport
@@ -41,8 +41,8 @@ def to_junit(report: RunReport) -> str:
         if board.certificate:
             properties = ET.SubElement(suite, "properties")
             for fact in board.certificate:
-                value = f"{fact['verdict']}: {fact['found']} for {fact['claimed']}"
-                ET.SubElement(properties, "property", name=f"certificate.{fact['fact']}", value=value)
+                value = f"{fact.verdict}: {fact.found} for {fact.claimed}"
+                ET.SubElement(properties, "property", name=f"certificate.{fact.fact}", value=value)
         for case in cases:
             row = ET.SubElement(suite, "testcase", classname=f"{board.profile}.{case.kind}", name=case.name)
             if case.outcome != "passed":
@@ -52,37 +52,24 @@ def to_junit(report: RunReport) -> str:
 
 
 def _cases(board: BoardReport) -> Iterator[_Case]:
-    told = {(problem.kind, problem.where) for problem in board.problems}
     for problem in board.problems:
         hint = f"hint: {problem.hint}" if problem.hint else None
         yield _Case(kind=problem.kind, name=problem.where, outcome="failure", message=problem.message, text=hint)
-    if board.deployment.get("status") == "Success":
+    if board.deployment and board.deployment.status == "Success":
         yield _Case(kind="definition", name="deployment")
-    for kind, rows, name in (
-        ("access", board.access, _access_name),
-        ("function", board.functions, _function_name),
-        ("update", board.updates, _update_name),
-    ):
-        yield from (_row(kind, name(row), row) for row in rows if (kind, name(row)) not in told)
+    told = {(problem.kind, problem.where) for problem in board.problems}
+    yield from (case for case in _rows(board) if (case.kind, case.name) not in told)
     for claim in board.not_proven:
         yield _Case(kind="not-proven", name=claim, outcome="skipped", message="not proven here")
 
 
-def _row(kind: str, name: str, row: dict[str, Any]) -> _Case:
-    """Return the case of a row that no problem names: passed, or skipped where nothing could be checked."""
-    if row.get("ok", True) is None:
-        reasons = "; ".join(row.get("reasons", [])) or "not checked"
-        return _Case(kind=kind, name=name, outcome="skipped", message=reasons)
-    return _Case(kind=kind, name=name)
-
-
-def _access_name(row: dict[str, Any]) -> str:
-    return f"{row['function']} × {row['resource']}"
-
-
-def _function_name(row: dict[str, Any]) -> str:
-    return str(row["function"])
-
-
-def _update_name(row: dict[str, Any]) -> str:
-    return f"{row['from']} → {row['to']}"
+def _rows(board: BoardReport) -> Iterator[_Case]:
+    """Yield the case of each row: passed, or skipped where nothing could be checked. Problems tell what failed."""
+    for row in board.access:
+        if row.ok is None:
+            reasons = "; ".join(row.reasons) or "not checked"
+            yield _Case(kind="access", name=row.name, outcome="skipped", message=reasons)
+        else:
+            yield _Case(kind="access", name=row.name)
+    yield from (_Case(kind="function", name=row.function) for row in board.functions)
+    yield from (_Case(kind="update", name=row.name) for row in board.updates)

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypedDict
 
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError
@@ -19,20 +18,12 @@ from edge_sim.runs.results import BoardReport, exit_status
 from edge_sim.runs.runner import run
 from edge_sim.scenario import Scenario
 from edge_sim.validation.cache import Cache, key, stable, trees
+from edge_sim.validation.grid import Outcome
 
 LAST_PATCH = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
 """The core that stands for a release line; AWS's guide names these (what-is-gg.md, gg-core.md)."""
 Place = tuple[str, str]
 """A cell: the profile's name and the core's version as it was asked for."""
-
-
-class Outcome(TypedDict):
-    """How a board's part ended. ``refused``: the definition was, by the cloud or by the core; not what it points to."""
-
-    status: Literal["pass", "fail", "not proven"]
-    refused: bool
-    exit_status: int
-    message: str | None
 
 
 def on_boards(
@@ -54,7 +45,7 @@ def on_boards(
         version = LAST_PATCH.get(place[1], place[1])
         board = replace(profile, greengrass=replace(profile.greengrass, version=version))
         name = key("board", content, stable(board), driver, machine)
-        kept = cache.get(name) if cache else None
+        kept = Outcome.from_json(cache.get(name)) if cache else None
         if kept:
             told[place] = kept
         else:
@@ -64,7 +55,7 @@ def on_boards(
         for place, (board, name) in todo.items():
             told[place] = ended[board.name]
             if cache:
-                cache.put(name, told[place])
+                cache.put(name, told[place].as_json())
     return told
 
 
@@ -88,9 +79,10 @@ def _run(
 
 def _outcome(board: BoardReport) -> Outcome:
     told = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
+    packaged = board.deployment is not None and board.deployment.cause == "package"
     return Outcome(
         status="fail" if board.problems else "not proven" if board.not_proven else "pass",
-        refused=board.deployment.get("cause") != "package" and any(p.kind == "definition" for p in board.problems),
+        refused=not packaged and any(problem.kind == "definition" for problem in board.problems),
         exit_status=exit_status([board]),
         message=told[0] if told else None,
     )

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from edge_sim.certificate import CertificateRow
+from edge_sim.greengrass.rows import AccessRow, LayoutRow
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 
 Kind = Literal["disagreement", "definition", "access", "function", "update"]
 """``disagreement``: the computed and the probed access are not the same, so that one of the two is a bug."""
@@ -34,7 +38,7 @@ class Problem:
 
 @dataclass(kw_only=True)
 class BoardReport:
-    """One board's part of the run. The rows are the agent's own JSON."""
+    """One board's part of the run; ``deployment`` is None where it came to none."""
 
     profile: str
     architecture: str
@@ -44,13 +48,12 @@ class BoardReport:
     standing_in: str | None = None
     core: str = ""
     driver: str = "local"
-    certificate: list[dict[str, str]] = field(default_factory=list)
-    """``{fact, claimed, found, verdict, reason}``: what about the board is true, emulated, not faithful."""
-    deployment: dict[str, Any] = field(default_factory=dict)
-    layout: list[dict[str, Any]] = field(default_factory=list)
-    access: list[dict[str, Any]] = field(default_factory=list)
-    functions: list[dict[str, Any]] = field(default_factory=list)
-    updates: list[dict[str, Any]] = field(default_factory=list)
+    certificate: Sequence[CertificateRow] = ()
+    deployment: DeploymentRow | None = None
+    layout: Sequence[LayoutRow] = ()
+    access: Sequence[AccessRow] = ()
+    functions: list[FunctionRow] = field(default_factory=list)
+    updates: list[UpdateRow] = field(default_factory=list)
     not_proven: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -61,7 +64,7 @@ class BoardReport:
     def ok(self) -> bool:
         return not self.problems and not self.not_proven
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the board's entry of ``boards``."""
         return {
             "profile": self.profile,
@@ -71,12 +74,12 @@ class BoardReport:
             "operating_system": self.operating_system,
             "uname": self.machine,
             "standing_in": self.standing_in,
-            "certificate": self.certificate,
-            "deployment": self.deployment,
-            "layout": self.layout,
-            "access": self.access,
-            "functions": self.functions,
-            "updates": self.updates,
+            "certificate": [row.as_json() for row in self.certificate],
+            "deployment": self.deployment.as_json() if self.deployment else {},
+            "layout": [row.as_json() for row in self.layout],
+            "access": [row.as_json() for row in self.access],
+            "functions": [row.as_json() for row in self.functions],
+            "updates": [row.as_json() for row in self.updates],
             "not_proven": self.not_proven,
             "notes": self.notes,
             "problems": [vars(problem) for problem in self.problems],
@@ -100,7 +103,7 @@ class RunReport:
     def exit_status(self) -> int:
         return exit_status(self.boards)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "ok": self.ok,
             "exit_status": self.exit_status,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,7 +14,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from edge_sim.certificate import summary
+from edge_sim.greengrass.process import Identity
+from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.runs.results import BoardReport, Problem, RunReport
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 
 _MAX_CHILDREN = 8
 _TYPES = {
@@ -57,7 +59,7 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
     if board.access:
         yield _heading("Who may open what   (computed from the definition · probed by a real process)")
         yield _access(board.access)
-        if any("?" in _rights(row, answer) for row in board.access for answer in ("computed", "probed")):
+        if any(None in (a.computed, a.probed) for row in board.access for a in (row.read, row.write)):
             yield Text("?  not asked: see the reasons in --format json", style="dim")
     if board.functions:
         yield _heading("Functions")
@@ -84,18 +86,17 @@ def _heading(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def _deployment(deployment: Mapping[str, Any]) -> Text:
-    status = str(deployment.get("status"))
+def _deployment(deployment: DeploymentRow) -> Text:
     text = Text("Deployment ")
-    text.append(status, style="green" if status == "Success" else "red")
-    if deployment.get("error"):
-        text.append(f"  {deployment['error']}")
+    text.append(deployment.status, style="green" if deployment.status == "Success" else "red")
+    if deployment.error:
+        text.append(f"  {deployment.error}")
     return text
 
 
 def _layout(board: BoardReport) -> Tree:
     """Draw the paths as one tree; a directory with many entries shows the first ones and counts the rest."""
-    rows = {row["path"]: row for row in board.layout}
+    rows = {row.path: row for row in board.layout}
     children: dict[str, list[str]] = {}
     for path in rows:
         parent = _parent_in(path, rows)
@@ -105,14 +106,16 @@ def _layout(board: BoardReport) -> Tree:
     return tree
 
 
-def _parent_in(path: str, rows: Mapping[str, Any]) -> str:
+def _parent_in(path: str, rows: Mapping[str, LayoutRow]) -> str:
     parent = path.rsplit("/", 1)[0]
     while parent and parent not in rows:
         parent = parent.rsplit("/", 1)[0]
     return parent
 
 
-def _grow(tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, Any], board: BoardReport) -> None:
+def _grow(
+    tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, LayoutRow], board: BoardReport
+) -> None:
     below = children.get(at, [])
     for path in below[:_MAX_CHILDREN]:
         branch = tree.add(_line(rows[path], path[len(at) :].lstrip("/"), board))
@@ -121,75 +124,71 @@ def _grow(tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[
         tree.add(Text(f"… and {len(below) - _MAX_CHILDREN} more", style="dim"))
 
 
-def _line(row: Mapping[str, Any], name: str, board: BoardReport) -> Text:
-    mode = int(str(row["mode"]), 8)
-    text = Text(stat.filemode(_TYPES.get(str(row["type"]), 0) | mode), style="cyan")
-    user, group = board.user_names.get(row["uid"], row["uid"]), board.group_names.get(row["gid"], row["gid"])
+def _line(row: LayoutRow, name: str, board: BoardReport) -> Text:
+    node = row.node
+    text = Text(stat.filemode(_TYPES.get(node.type, 0) | node.mode), style="cyan")
+    user, group = board.user_names.get(node.uid, node.uid), board.group_names.get(node.gid, node.gid)
     text.append(f" {user}:{group} ", style="dim")
     text.append(name)
-    if row.get("target"):
-        text.append(f" → {row['target']}", style="magenta")
-    if row.get("resource"):
-        text.append(f"  [{row['resource']}]", style="green")
+    if node.target:
+        text.append(f" → {node.target}", style="magenta")
+    if row.resource:
+        text.append(f"  [{row.resource}]", style="green")
     return text
 
 
-def _access(rows: list[dict[str, Any]]) -> Table:
+def _access(rows: Sequence[AccessRow]) -> Table:
     table = _table("function", "resource", "expected", "computed", "probed", "")
     for row in rows:
         table.add_row(
-            row["function"],
-            row["resource"],
-            str(row.get("expected") or "none"),
-            _rights(row, "computed"),
-            _rights(row, "probed"),
+            row.function,
+            row.resource,
+            row.expected,
+            _letters(row.read.computed, row.write.computed),
+            _letters(row.read.probed, row.write.probed),
             _judged(row),
         )
     return table
 
 
-def _judged(row: Mapping[str, Any]) -> Text:
-    if row["agree"] is False:
+def _judged(row: AccessRow) -> Text:
+    if row.agree is False:
         return Text("not as computed", style="red")
-    if row["ok"] is None:
-        return Text(f"not proven: {'; '.join(row['reasons'])}", style="yellow")
-    return Text("ok", style="green") if row["ok"] else Text("not as defined", style="red")
+    if row.ok is None:
+        return Text(f"not proven: {'; '.join(row.reasons)}", style="yellow")
+    return Text("ok", style="green") if row.ok else Text("not as defined", style="red")
 
 
-def _rights(row: Mapping[str, Any], answer: str) -> str:
-    read, write = row["read"][answer], row["write"][answer]
+def _letters(read: bool | None, write: bool | None) -> str:
     if read is None and write is None:
         return "?"
     return "".join("?" if had is None else letter if had else "-" for had, letter in ((read, "r"), (write, "w")))
 
 
-def _function(row: dict[str, Any], board: BoardReport) -> Text:
-    ok = bool(row["ok"])
-    text = Text(f"{row['function']}  ")
-    text.append("ok" if ok else "failed", style="green" if ok else "red")
-    text.append(f"  {row['isolation']}, as {_who(row['identity'], board)}", style="dim")
-    told = str(row["error"]) if row["error"] else json.dumps(row["result"], ensure_ascii=False)
-    text.append(f"\n  {told}")
+def _function(row: FunctionRow, board: BoardReport) -> Text:
+    text = Text(f"{row.function}  ")
+    text.append("ok" if row.ok else "failed", style="green" if row.ok else "red")
+    text.append(f"  {row.isolation}, as {_who(row.identity, board)}", style="dim")
+    text.append(f"\n  {row.error or json.dumps(row.result, ensure_ascii=False)}")
     return text
 
 
-def _who(identity: Mapping[str, Any], board: BoardReport) -> str:
-    groups = [str(board.group_names.get(gid, gid)) for gid in (identity["gid"], *identity["groups"])]
-    return f"{board.user_names.get(identity['uid'], identity['uid'])}:{'+'.join(groups)}"
+def _who(who: Identity, board: BoardReport) -> str:
+    groups = [str(board.group_names.get(gid, gid)) for gid in (who.gid, *who.groups)]
+    return f"{board.user_names.get(who.uid, who.uid)}:{'+'.join(groups)}"
 
 
-def _update(row: Mapping[str, Any]) -> Group:
-    good = row["status"] == "SUCCEEDED"
-    head = Text(f"{row['from']} → {row['to']}  ")
-    head.append(str(row["status"]), style="green" if good else "red")
-    if row.get("as_expected"):
+def _update(row: UpdateRow) -> Group:
+    head = Text(f"{row.name}  ")
+    head.append(row.status, style="green" if row.status == "SUCCEEDED" else "red")
+    if row.as_expected:
         head.append("  (as expected)", style="dim")
-    head.append(f"  now running {row.get('running')}")
+    head.append(f"  now running {row.running}")
     lines = [head]
-    if row.get("reason"):
-        lines.append(Text(f"  reason: {row['reason']}"))
-    if row.get("timeline"):
-        lines.append(Text("  " + " → ".join(str(step["phase"]) for step in row["timeline"]), style="dim"))
+    if row.reason:
+        lines.append(Text(f"  reason: {row.reason}"))
+    if row.timeline:
+        lines.append(Text("  " + " → ".join(step.phase for step in row.timeline), style="dim"))
     return Group(*lines)
 
 
@@ -203,7 +202,7 @@ def _table(*columns: str) -> Table:
 def _verdict(report: RunReport) -> Text:
     if report.ok:
         boards = _count(len(report.boards), "board")
-        unchecked = sum(1 for board in report.boards for row in board.access if row["ok"] is None)
+        unchecked = sum(1 for board in report.boards for row in board.access if row.ok is None)
         rest = f", {_count(unchecked, 'claim')} not checked" if unchecked else ""
         return Text(f"ok: {boards}, everything checked is as the definition says{rest}", style="bold green")
     if report.exit_status == 6:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
+from edge_sim.jsonobject import JsonObject
 from edge_sim.report import Finding, one_line
 from edge_sim.validation.verdict import Located, judge
 from edge_sim.versions import Version
 
 Status = Literal["pass", "fail", "unsupported", "unknown"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+Ending = Literal["pass", "fail", "not proven"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +39,55 @@ class Cause:
     file: str | None = None
     line: int | None = None
 
+    @classmethod
+    def from_json(cls, row: JsonObject) -> Cause:
+        return cls(
+            id=row.text("id"),
+            message=row.text("message"),
+            aws_text=row.text_or_none("aws_text"),
+            source=row.text_or_none("source"),
+            path=row.text_or_none("path"),
+            file=row.text_or_none("file"),
+            line=None if row.get("line") is None else row.number("line"),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Outcome:
+    """How a run on a board ended.
+
+    ``refused``: the definition was, by the cloud or by the core; not what it points to.
+    """
+
+    status: Ending
+    refused: bool
+    exit_status: int
+    message: str | None
+
+    def as_json(self) -> dict[str, object]:
+        return vars(self).copy()
+
+    @classmethod
+    def from_json(cls, value: object) -> Outcome | None:
+        """Return the outcome that ``as_json`` was made from, or None for anything else."""
+        try:
+            row = JsonObject(value)
+            return cls(
+                status=row.word("status", ENDINGS),
+                refused=row.flag("refused"),
+                exit_status=row.number("exit_status"),
+                message=row.text_or_none("message"),
+            )
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixRow:
     """One board with one core version.
 
-    ``errors``, ``warnings`` and ``unknowns`` count findings; ``cause`` is the first error, else the first unknown.
+    ``errors``, ``warnings`` and ``unknowns`` count findings; ``cause`` is the first error, else the first unknown;
+    ``real`` is how a run on such a board ended, where there was one.
     """
 
     profile: str
@@ -50,22 +97,39 @@ class Cell:
     warnings: int = 0
     unknowns: int = 0
     cause: Cause | None = None
+    real: Outcome | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the cell as a plain object."""
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> MatrixRow | None:
+        """Return the row that ``as_json`` was made from, before it was run, or None for anything else."""
+        try:
+            row = JsonObject(value)
+            return cls(
+                profile=row.text("profile"),
+                ggc=row.text("ggc"),
+                status=row.word("status", STATUSES),
+                errors=row.number("errors"),
+                warnings=row.number("warnings"),
+                unknowns=row.number("unknowns"),
+                cause=None if row.get("cause") is None else Cause.from_json(row.child("cause")),
+            )
+        except ValueError:
+            return None
 
 
 def cell(
     definition: Definition, profile: str, facts: HostFacts, ggc: str, version: Version, fault: Finding | None = None
-) -> Cell:
+) -> MatrixRow:
     """Judge a definition for one board with one core version; ``fault`` is what keeps its scenario from being there."""
     verdict = judge(definition, {profile: facts}, version=version, faults={profile: fault} if fault else {})
     foreign = [one for one in verdict.errors if _unsupported(one)]
     first = next(iter((*foreign, *verdict.errors, *verdict.unknowns)), None)
     refused: Status = "unsupported" if foreign else "fail"
     status: Status = refused if verdict.errors else "unknown" if verdict.unknowns else "pass"
-    return Cell(
+    return MatrixRow(
         profile=profile,
         ggc=ggc,
         status=status,
@@ -74,15 +138,6 @@ def cell(
         unknowns=len(verdict.unknowns),
         cause=_cause(first) if first else None,
     )
-
-
-def from_json(told: Any) -> Cell | None:
-    """Return the cell that ``as_json`` was made from, or None for anything else."""
-    try:
-        cause = told["cause"]
-        return Cell(**{**told, "cause": Cause(**cause) if cause else None})
-    except (TypeError, KeyError):
-        return None
 
 
 def _unsupported(one: Located) -> bool:
@@ -103,7 +158,7 @@ def _cause(one: Located) -> Cause:
     )
 
 
-def lines(cells: Sequence[Cell]) -> list[str]:
+def lines(cells: Sequence[MatrixRow]) -> list[str]:
     """Return the grid as text, a row a board, then each cause once with the cells it is true of."""
     boards, versions = (list(dict.fromkeys(getattr(c, key) for c in cells)) for key in ("profile", "ggc"))
     by_place = {(c.profile, c.ggc): c.status for c in cells}
@@ -113,7 +168,7 @@ def lines(cells: Sequence[Cell]) -> list[str]:
         f"{name:<{first}}  " + "  ".join(f"{by_place.get((name, version), '-'):<11}" for version in versions)
         for name in boards
     ]
-    causes: dict[Cause, list[Cell]] = {}
+    causes: dict[Cause, list[MatrixRow]] = {}
     for one in cells:
         if one.cause:
             causes.setdefault(one.cause, []).append(one)
@@ -124,7 +179,7 @@ def lines(cells: Sequence[Cell]) -> list[str]:
     return [one_line(line.rstrip()) for line in told]
 
 
-def _places(cells: Sequence[Cell]) -> str:
+def _places(cells: Sequence[MatrixRow]) -> str:
     by_version: dict[str, list[str]] = {}
     for one in cells:
         by_version.setdefault(one.ggc, []).append(one.profile)

@@ -27,27 +27,27 @@ def test_a_board_says_what_about_it_is_true(client: Any, name: str) -> None:
     profile = load_profile(name)
     native = profile.architecture == platform.machine()
     ready(client, name)
-    rows = {row["fact"]: row for row in certificate("docker", profile, print)}
-    assert rows["uname -m"]["found"] == profile.architecture
-    assert rows["uname -m"]["verdict"] == ("true" if native else "emulated")
-    assert native or "qemu" in rows["uname -m"]["reason"]
+    rows = {row.fact: row for row in certificate("docker", profile, print)}
+    assert rows["uname -m"].found == profile.architecture
+    assert rows["uname -m"].verdict == ("true" if native else "emulated")
+    assert native or "qemu" in rows["uname -m"].reason
     for fact in ("ELF machine", "libc", "groups", "users", "umask"):
-        assert rows[fact]["verdict"] == "true", rows[fact]
+        assert rows[fact].verdict == "true", rows[fact]
     for fact in ("kernel", "user land", "set-id bits"):
-        assert rows[fact]["verdict"] == "not faithful", rows[fact]
-    assert rows["memory"]["verdict"] == "emulated", rows["memory"]
+        assert rows[fact].verdict == "not faithful", rows[fact]
+    assert rows["memory"].verdict == "emulated", rows["memory"]
     # sysconf is cut off to 32 bits under qemu-arm.
-    assert f"shows {psutil.virtual_memory().total // 2**20} MiB" in rows["memory"]["reason"]
+    assert f"shows {psutil.virtual_memory().total // 2**20} MiB" in rows["memory"].reason
     floats = {"armv6l": "not faithful", "armv7l": "true"}
-    assert rows.get("float ABI", {}).get("verdict") == floats.get(profile.architecture)
+    assert (rows["float ABI"].verdict if "float ABI" in rows else None) == floats.get(profile.architecture)
 
 
 def test_a_boards_umask_is_its_own_whatever_it_is_judged_by(board_of: Callable[..., DockerBoard]) -> None:
     board = board_of("generic-x86_64")
     name = board.container.removeprefix(boards.PREFIX)
     _, rows = running_certificate(name, replace(load_profile("generic-x86_64"), umask=0o002))
-    (row,) = [row for row in rows if row["fact"] == "umask"]
-    assert (row["found"], row["verdict"]) == ("0022", "not faithful")
+    (row,) = [row for row in rows if row.fact == "umask"]
+    assert (row.found, row.verdict) == ("0022", "not faithful")
 
 
 def test_what_is_started_on_a_board_has_its_umask(client: Any, cloud: dict[str, str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,9 +21,11 @@ import pytest
 from edge_sim.cloud.server import Cloud
 from edge_sim.emulation import drivers
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
+from edge_sim.greengrass.rows import AccessRow
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.profiles import load_profile
 from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
+from edge_sim.runs.rows import FunctionRow
 from tests import needs
 from tests.integration.cloud_client import ACCOUNT, CERTIFICATE, client, deploy
 
@@ -136,7 +139,12 @@ class World:
             self.agent._take(0.1)
 
     def invoke(self, name: str, event: object) -> dict[str, Any]:
-        return ask(self.board, "invoke", name, "--event", json.dumps(event), timeout_s=LIMIT_S)
+        read = partial(FunctionRow.from_json, name)
+        row = ask(self.board, "invoke", name, "--event", json.dumps(event), read=read, timeout_s=LIMIT_S)
+        return row.as_json()
+
+    def access(self) -> tuple[AccessRow, ...]:
+        return ask(self.board, "access", read=lambda a: a.children("access", AccessRow.from_json), timeout_s=LIMIT_S)
 
     @property
     def secrets(self) -> Path:
@@ -191,8 +199,8 @@ def test_a_secret_comes_with_its_resource_changes_with_it_and_goes_with_it(tmp_p
         assert done["status"] == "Success", done
         assert here.invoke("reader", [{}, {"VersionStage": "OLD"}])["result"] == [len(CANARY), len(CANARY) + 4]
         assert here.secrets.stat().st_mode & 0o777 == 0o600
-        rows = {row["resource"]: row for row in ask(here.board, "access", timeout_s=LIMIT_S)["access"]}
-        assert (rows["token"]["read"]["probed"], rows["token"]["ok"]) == (True, True)
+        rows = {row.resource: row for row in here.access()}
+        assert (rows["token"].read.probed, rows["token"].ok) == (True, True)
         before = here.secrets.read_bytes()
         again = here.deployed(version(here.cloud, reading, labels=()))
         assert again["status"] == "Success", again

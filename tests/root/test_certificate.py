@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge_sim.certificate import CertificateRow
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.doctor import certificate, certificate_for
 from edge_sim.emulation.local.board import LocalBoard
@@ -34,23 +35,23 @@ class _Wrapped:
         return self._board.exec([*self._wrapper, *argv], timeout)
 
 
-def rows(profile: DeviceProfile, *changes: Sequence[str]) -> dict[str, dict[str, str]]:
+def rows(profile: DeviceProfile, *changes: Sequence[str]) -> dict[str, CertificateRow]:
     with LocalBoard(BoardSpec(profile=profile)) as board:
         for argv in changes:
             done = board.exec(argv, cwd=str(board.root))
             assert done.returncode == 0, done.stderr
-        return {row["fact"]: row for row in certificate_for(board, profile)}
+        return {row.fact: row for row in certificate_for(board, profile)}
 
 
 def test_a_local_board_owns_up_to_this_machines_processor_and_programs() -> None:
-    found = {row["fact"]: row for row in certificate("local", ROUTER, print)}
-    assert (found["uname -m"]["claimed"], found["uname -m"]["found"]) == ("armv7l", platform.machine())
+    found = {row.fact: row for row in certificate("local", ROUTER, print)}
+    assert (found["uname -m"].claimed, found["uname -m"].found) == ("armv7l", platform.machine())
     for fact in ("uname -m", "kernel", "memory"):
-        assert found[fact]["verdict"] == "not faithful", found[fact]
+        assert found[fact].verdict == "not faithful", found[fact]
     if platform.libc_ver()[0] == "glibc":
-        assert (found["libc"]["verdict"], found["libc"]["reason"]) == ("not faithful", "glibc for musl")
+        assert (found["libc"].verdict, found["libc"].reason) == ("not faithful", "glibc for musl")
     for fact in ("groups", "users", "umask", "set-id bits"):
-        assert found[fact]["verdict"] == "true", found[fact]
+        assert found[fact].verdict == "true", found[fact]
 
 
 def test_what_was_changed_on_the_board_is_seen() -> None:
@@ -58,15 +59,15 @@ def test_what_was_changed_on_the_board_is_seen() -> None:
         replace(ZERO, umask=0o027),
         ["sh", "-c", "echo extra:x:4711: >>etc/group; sed -i s/pi:x:1000/pi:x:1001/ etc/passwd"],
     )
-    assert changed["umask"]["found"] == "0027"
-    assert (changed["groups"]["verdict"], changed["users"]["verdict"]) == ("not faithful", "not faithful")
-    assert "extra" in changed["groups"]["found"]
-    assert "pi" in changed["users"]["found"]
+    assert changed["umask"].found == "0027"
+    assert (changed["groups"].verdict, changed["users"].verdict) == ("not faithful", "not faithful")
+    assert "extra" in changed["groups"].found
+    assert "pi" in changed["users"].found
 
 
 def test_set_id_bits_are_tried_not_assumed() -> None:
     with LocalBoard(BoardSpec(profile=ZERO)) as board:
         found = certificate_for(_Wrapped(board, "setpriv", "--no-new-privs"), ZERO)
-    row = next(row for row in found if row["fact"] == "set-id bits")
-    assert (row["verdict"], row["found"]) == ("not faithful", "ignored")
-    assert "no-new-privileges" in row["reason"]
+    row = next(row for row in found if row.fact == "set-id bits")
+    assert (row.verdict, row.found) == ("not faithful", "ignored")
+    assert "no-new-privileges" in row.reason

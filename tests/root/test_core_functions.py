@@ -107,10 +107,8 @@ def holds(path: Path) -> bool:
 
 def test_access_to_secrets_is_probed_by_asking_for_them(here: Board) -> None:
     with_secrets(here)
-    rows = {
-        r["function"]: r for r in access.matrix(here.group, here.root, here.facts) if r["resource"] == "meter-token"
-    }
-    found = {name: (r["expected"], r["read"]["probed"], r["write"]["probed"], r["ok"]) for name, r in rows.items()}
+    rows = {r.function: r for r in access.matrix(here.group, here.root, here.facts) if r.resource == "meter-token"}
+    found = {name: (r.expected, r.read.probed, r.write.probed, r.ok) for name, r in rows.items()}
     assert found == {
         "read-digits": ("ro", True, False, True),
         "sort-wine": ("none", False, False, True),

@@ -13,7 +13,7 @@ import pytest
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node
-from edge_sim.greengrass.access import RIGHTS
+from edge_sim.greengrass.rows import AccessRow
 from edge_sim.offline import reaching, target
 from edge_sim.offline.applying import apply
 from edge_sim.offline.drifting import drift
@@ -173,12 +173,12 @@ def altered(dice: random.Random, root: Path, ours: Seen) -> Iterator[str]:
         yield path
 
 
-def opened(group: Path, root: Path) -> list[dict[str, Any]]:
+def opened(group: Path, root: Path) -> list[AccessRow]:
     """Return who may open what, computed and probed; the answers without a probe must be the same."""
     plan = on(group, root, planned)
     rows = reaching.probed(plan, root)
     for row, other in zip(rows, reaching.rows(plan, root), strict=True):
-        assert [row[right]["computed"] for right in RIGHTS] == [other[right]["computed"] for right in RIGHTS], row
+        assert [a.computed for a in row.answers.values()] == [a.computed for a in other.answers.values()], row
     return rows
 
 
@@ -194,8 +194,8 @@ def test_a_plan_is_what_apply_makes_and_drift_finds_what_was_altered(board: Path
         before = seen(root)
         assert {path: node for path, (node, _) in before.items()} == {e.path: e.node for e in plan.entries}
         rows = opened(first, root)
-        assert [row for row in rows if row["agree"] is False] == []
-        probed += sum(row["paths"] for row in rows)
+        assert [row for row in rows if row.agree is False] == []
+        probed += sum(row.paths for row in rows)
         theirs = {path: what for path, what in seen(root).items() if path not in before}  # mount points in what is rw
         theirs |= strangers(dice, root, [p for p, (node, _) in before.items() if node.type == "directory"])
         second, plan = accepted(dice, board / "second", root, paths)

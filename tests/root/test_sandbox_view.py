@@ -15,6 +15,7 @@ from edge_sim.agent.functions.calls import probe
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity, Mount
+from edge_sim.greengrass.rows import Probe
 from tests import needs
 from tests.root.functions_board import FACTS, private_mounts
 
@@ -50,8 +51,8 @@ def process(facts: HostFacts = FACTS, **changes: object) -> FunctionProcess:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def word(answer: dict[str, object]) -> str:
-    return ("r" if answer["read"] else "-") + ("w" if answer["write"] else "-")
+def word(answer: Probe) -> str:
+    return ("r" if answer.read else "-") + ("w" if answer.write else "-")
 
 
 def tree(top: Path) -> set[str]:
@@ -95,8 +96,8 @@ def test_what_a_container_sees_and_may_do(root: Path, kind: str) -> None:
     before = tree(root)
     answers = probe(process(mounts=MOUNTS), PATHS, root)
     assert dict(zip(PATHS, map(word, answers.values()), strict=True)) == dict(zip(PATHS, SEEN, strict=True))
-    assert answers["/greengrass"]["errors"]["read"] == "ENOENT", "hidden, not merely forbidden"
-    assert answers["/mnt/deep/data/rows.csv"]["errors"]["write"] == "EROFS"
+    assert answers["/greengrass"].errors["read"] == "ENOENT", "hidden, not merely forbidden"
+    assert answers["/mnt/deep/data/rows.csv"].errors["write"] == "EROFS"
     as_root = probe(process(mounts=MOUNTS, identity=Identity(uid=0, gid=0)), ["/srv"], root)
     assert word(as_root["/srv"]) == {"overlay": "rw", "binds": "r-"}[kind], "the stand-in for the overlay is read-only"
     assert tree(root) == before, f"{kind}: nothing is made in the board's tree"
@@ -119,7 +120,7 @@ def test_a_link_in_the_board_cannot_lead_a_mount_out_of_it(root: Path, tmp_path:
     (root / "escape").symlink_to(f"../../../../../../..{outside}")
     mount = Mount(source="/srv/data", destination="/escape/here", read_only=True)
     answers = probe(process(mounts=(mount,)), ["/escape/here/rows.csv"], root)
-    assert answers["/escape/here/rows.csv"]["read"] is True
+    assert answers["/escape/here/rows.csv"].read is True
     assert not list(outside.iterdir())
 
 

@@ -12,6 +12,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.profiles import load_profile
 from edge_sim.runs.boardrun import BoardRun, _access_message
 from edge_sim.scenario import Scenario, Update
+from tests.unit.greengrass.build import access
 
 
 class Cloud:
@@ -55,5 +56,5 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
 
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:
-    row = {"agree": None, "expected": "ro", "reasons": ["it may write"]}
+    row = access(agree=None, reasons=("it may write",))
     assert _access_message(row) == "the definition says ro: it may write"

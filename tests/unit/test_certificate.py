@@ -15,6 +15,7 @@ import pytest
 from edge_sim.agent.certificate import cgroup_version, elf_header, observe, read_claims
 from edge_sim.certificate import EM_ARM, Claims, Elf, Observed, judge, summary
 from edge_sim.errors import UsageError
+from edge_sim.jsonobject import JsonObject
 from edge_sim.profiles import list_profiles, load_profile
 
 SOFT, HARD = 0x5000200, 0x5000400  # of Debian's armel and armhf /usr/bin/python3.11
@@ -23,7 +24,7 @@ DEBIAN = {"ID": "debian", "VERSION_ID": "12"}
 
 
 def claims(name: str) -> Claims:
-    return Claims.from_json(asdict(load_profile(name)))
+    return Claims.from_json(JsonObject(asdict(load_profile(name))))
 
 
 def real(name: str, cpuinfo: dict[str, str], flags: int = HARD) -> Observed:
@@ -127,7 +128,7 @@ def test_soft_float_openwrt_claims_soft_float() -> None:
 
 
 def test_the_summary_counts_and_names() -> None:
-    rows = [row.as_json() for row in judge(claims("raspberry-pi-zero-w"), replace(IN_QEMU, kernel=ZERO.kernel))]
+    rows = judge(claims("raspberry-pi-zero-w"), replace(IN_QEMU, kernel=ZERO.kernel))
     told = "true: 9, emulated: 5, not faithful: cpuinfo, float ABI, libc version, user land, set-id bits"
     assert summary(rows) == told
     assert summary([]) == "true: 0, emulated: 0, not faithful: 0"

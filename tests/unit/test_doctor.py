@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.certificate import CertificateRow
 from edge_sim.cli.doctor import certificate_table, table
 from edge_sim.emulation import hostchecks
 from edge_sim.emulation.containers import engine
@@ -127,7 +128,7 @@ def test_tables_fit_80_columns_and_carry_everything() -> None:
         Check(check="a check", status="missing", found=long, needed_for="docker", fix=long),
         Check(check="another check here", status="ok", found="x", needed_for="local"),
     ]
-    rows = [{"fact": "libc", "claimed": "musl", "found": "glibc", "verdict": "not faithful", "reason": long}]
+    rows = [CertificateRow(fact="libc", claimed="musl", found="glibc", verdict="not faithful", reason=long)]
     for lines in (list(table(checks)), list(certificate_table(rows))):
         assert max(map(len, lines)) <= 80
         assert sum(line.count("word") for line in lines) == (80 if lines[0].startswith("check") else 40)

@@ -12,26 +12,16 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from edge_sim.certificate import CertificateRow
 from edge_sim.cli.run import command
+from edge_sim.greengrass.rows import Answer, LayoutRow
 from edge_sim.runs.junit import to_junit
 from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
+from edge_sim.runs.rows import DeploymentRow, UpdateRow
 from edge_sim.runs.text import print_report
+from tests.unit.greengrass.build import access, directory, file
 
 EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
-
-
-def access(**changes: Any) -> dict[str, Any]:
-    row = {
-        "function": "f",
-        "resource": "model",
-        "expected": "ro",
-        "read": {"computed": True, "probed": True},
-        "write": {"computed": False, "probed": False},
-        "agree": True,
-        "ok": True,
-        "reasons": ["because"],
-    }
-    return {**row, **changes}
 
 
 def board(*problems: tuple[Kind, str, str], **changes: Any) -> BoardReport:
@@ -39,17 +29,12 @@ def board(*problems: tuple[Kind, str, str], **changes: Any) -> BoardReport:
         "profile": "raspberry-pi-3",
         "architecture": "armv7l",
         "operating_system": "raspbian",
-        "deployment": {"id": "d", "status": "Success", "error": None},
+        "deployment": DeploymentRow(id="d", group_id="g", status="Success"),
         "access": [access()],
         "updates": [
-            {
-                "job_id": "j",
-                "from": "1.10.0",
-                "to": "1.11.6",
-                "status": "SUCCEEDED",
-                "reason": None,
-                "running": "1.11.6",
-            }
+            UpdateRow(
+                job_id="j", job_status="COMPLETED", before="1.10.0", to="1.11.6", status="SUCCEEDED", running="1.11.6"
+            )
         ],
         "problems": [Problem(kind=kind, where=where, message=message) for kind, where, message in problems],
     }
@@ -89,8 +74,8 @@ def test_a_fault_is_graver_than_what_was_not_proven() -> None:
 
 
 def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
-    nothing = {"computed": True, "probed": None}
-    secret = access(resource="secret", read=nothing, write=nothing, ok=None, agree=None, reasons=["no endpoint yet"])
+    nothing = Answer(computed=True)
+    secret = access(resource="secret", read=nothing, write=nothing, ok=None, agree=None, reasons=("no endpoint yet",))
     text = shown(board(access=[access(), secret]))
     assert "not proven: no endpoint yet" in text
     assert "1 claim not checked" in text
@@ -98,14 +83,14 @@ def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
 
 def test_a_question_mark_is_explained_where_there_is_one() -> None:
     assert "not asked" not in shown(board())
-    assert "?  not asked" in shown(board(access=[access(write={"computed": False, "probed": None})]))
+    assert "?  not asked" in shown(board(access=[access(write=Answer(computed=False))]))
 
 
 def test_a_hint_reaches_the_person_and_the_ci_system() -> None:
     problem = Problem(kind="definition", where="deployment", message="no group x", hint="addgroup x")
     failed = board(problems=[problem])
     assert "deployment: no group x\n    hint: addgroup x" in shown(failed)
-    assert report(failed).as_json()["boards"][0]["problems"][0]["hint"] == "addgroup x"
+    assert failed.as_json()["problems"] == [vars(problem)]
     (failure,) = ET.fromstring(to_junit(report(failed))).iter("failure")
     assert (failure.get("message"), failure.text) == ("no group x", "hint: addgroup x")
 
@@ -132,7 +117,7 @@ def test_junit_counts_claims_failures_and_what_was_not_proven() -> None:
 
 
 def test_junit_skips_what_was_not_checked_and_says_why() -> None:
-    secret = access(resource="secret", ok=None, agree=None, reasons=["no endpoint yet"])
+    secret = access(resource="secret", ok=None, agree=None, reasons=("no endpoint yet",))
     (suite,) = ET.fromstring(to_junit(report(board(access=[access(), secret]))))
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "0", "1")
     (skipped,) = [case for case in suite if case.find("skipped") is not None]
@@ -140,21 +125,25 @@ def test_junit_skips_what_was_not_checked_and_says_why() -> None:
 
 
 def test_junit_does_not_pass_a_deployment_that_failed_for_want_of_mounts() -> None:
-    failed = board(deployment={"status": "Failure"}, not_proven=["deployment: no device"], access=[], updates=[])
+    failed = board(
+        deployment=DeploymentRow(id="d", group_id="g", status="Failure"),
+        not_proven=["deployment: no device"],
+        access=[],
+        updates=[],
+    )
     (suite,) = ET.fromstring(to_junit(report(failed)))
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("1", "0", "1")
 
 
 def test_a_long_directory_is_cut_and_says_so() -> None:
-    row = {"type": "file", "uid": 0, "gid": 0, "mode": "0644", "target": None, "resource": None}
-    rows = [{**row, "path": "/d", "type": "directory"}, *({**row, "path": f"/d/f{i}"} for i in range(20))]
+    rows = [LayoutRow(path="/d", node=directory()), *(LayoutRow(path=f"/d/f{i}", node=file()) for i in range(20))]
     assert "… and 12 more" in shown(board(layout=rows))
 
 
 def test_every_report_says_what_about_the_board_is_true() -> None:
     rows = [
-        {"fact": "libc", "claimed": "musl", "found": "glibc", "verdict": "not faithful", "reason": ""},
-        {"fact": "umask", "claimed": "0022", "found": "0022", "verdict": "true", "reason": ""},
+        CertificateRow(fact="libc", claimed="musl", found="glibc", verdict="not faithful"),
+        CertificateRow(fact="umask", claimed="0022", found="0022", verdict="true"),
     ]
     certified = board(certificate=rows)
     assert "Certificate  true: 1, emulated: 0, not faithful: libc" in shown(certified)

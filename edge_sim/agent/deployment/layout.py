@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edge_sim.agent.rooted import inside, node_at
@@ -17,32 +17,10 @@ from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass.changes import compare
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, deployment_directory
+from edge_sim.greengrass.rows import LayoutRow
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One path on the disk."""
-
-    path: str
-    node: Node
-    resource: str | None = None
-    function: str | None = None
-
-    def as_json(self) -> dict[str, object]:
-        """Return the row as reports show it: ``mode`` as octal text."""
-        return {
-            "path": self.path,
-            "type": self.node.type,
-            "uid": self.node.uid,
-            "gid": self.node.gid,
-            "mode": f"{self.node.mode:04o}",
-            "target": self.node.target,
-            "resource": self.resource,
-            "function": self.function,
-        }
-
-
-def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Sequence[Entry] = ()) -> list[Row]:
+def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Sequence[Entry] = ()) -> list[LayoutRow]:
     """Return everything below the deployment directory, and the sources of the group's local resources.
 
     The order is that of the paths, component by component, so that children follow their parents.
@@ -53,11 +31,11 @@ def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Se
         source = resource.source_path
         node = None if source is None else node_at(inside(root, source, follow_last=False))
         if source is not None and node is not None:
-            rows.append(Row(path=source, node=node, resource=resource.id))
+            rows.append(LayoutRow(path=source, node=node, resource=resource.id))
     return sorted(rows, key=lambda row: (row.path.split("/"), row.resource or ""))
 
 
-def differences(entries: Sequence[Entry], rows: Sequence[Row], top: str, *, owners: bool = True) -> list[str]:
+def differences(entries: Sequence[Entry], rows: Sequence[LayoutRow], top: str, *, owners: bool = True) -> list[str]:
     """Return one sentence for each path below ``top`` where the disk is not as planned, as found → as planned.
 
     Without ``owners`` those are left out: a process that may not set owners has left its own.
@@ -119,8 +97,8 @@ def _listed(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
         return {}
 
 
-def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> Row:
+def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> LayoutRow:
     entry = planned.get(path)
     if entry is None:
-        return Row(path=path, node=node)
-    return Row(path=path, node=node, resource=entry.resource, function=entry.function)
+        return LayoutRow(path=path, node=node)
+    return LayoutRow(path=path, node=node, resource=entry.resource, function=entry.function)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from edge_sim.agent.functions import calls as functions
 from edge_sim.agent.probe import NodesBelow
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import AccessError
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.access import RIGHTS
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.matrix import about, questions, row
@@ -25,6 +24,7 @@ from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.rows import AccessRow, Answer, Probe
 
 NOT_STORED = "its value comes with a deployment; nobody has asked a core for it here"
 NOT_ATTACHED = "the core gives a secret out only to functions that it is attached to"
@@ -38,7 +38,7 @@ def matrix(
     *,
     every: bool = False,
     path: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[AccessRow]:
     """Return one row for every function and attached resource, and for every model not attached to it.
 
     ``entries`` is the plan; its nodes are what the computed answers believe, paths outside it are looked at. With
@@ -47,7 +47,7 @@ def matrix(
     ``agree`` and ``ok`` are None.
     """
     nodes = NodesBelow(root, {entry.path: entry.node for entry in entries})
-    rows: list[dict[str, Any]] = []
+    rows: list[AccessRow] = []
     with functions.asking(group, root, facts) as asker:
         for function in group.functions:
             process = function_process(group, function, facts)
@@ -63,18 +63,14 @@ def matrix(
     return rows
 
 
-def _probed(
-    process: FunctionProcess, paths: Sequence[str], root: Path, asker: functions.Asker
-) -> Mapping[str, Mapping[str, Any]]:
+def _probed(process: FunctionProcess, paths: Sequence[str], root: Path, asker: functions.Asker) -> Mapping[str, Probe]:
     """Return what a real process could do, by path and secret's ARN; when it cannot even be started, why."""
     if not paths and not asker.secrets:
         return {}
     try:
         return functions.probe(process, paths, root, secrets=asker.secrets, environment=asker.environment(process))
     except AccessError as error:
-        nothing: dict[str, Any] = {"errors": {"start": error.brief}}
-        nothing.update(dict.fromkeys(RIGHTS, False))
-        return dict.fromkeys((*paths, *asker.secrets), nothing)
+        return dict.fromkeys((*paths, *asker.secrets), Probe(errors={"start": error.brief}))
 
 
 def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str]:
@@ -103,10 +99,10 @@ def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str
 def secret_rows(
     group: Group,
     function: Function,
-    probed: Mapping[str, Mapping[str, Any]] | None = None,
+    probed: Mapping[str, Probe] | None = None,
     *,
     stopped: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[AccessRow]:
     """Return a row for each secret of the group; ``probed`` says by ARN what came of asking the core for it."""
     attached = {resource.id for resource, _ in group.attached(function)}
     secrets = [(r, r.secret) for r in group.resources if r.secret]
@@ -115,30 +111,32 @@ def secret_rows(
 
 
 def _secret(
-    function: Function, resource: Resource, attached: bool, probed: Mapping[str, Any] | None, stopped: str | None
-) -> dict[str, Any]:
+    function: Function, resource: Resource, attached: bool, probed: Probe | None, stopped: str | None
+) -> AccessRow:
     given = attached and not stopped
-    nothing = {"computed": False, "probed": None, "by": None, "fix": None}
-    read = {**nothing, "computed": given, "by": "attachment" if given else None}
-    reasons, agree = [stopped or (NOT_STORED if attached else NOT_ATTACHED)], None
+    read = Answer(computed=given, by="attachment" if given else None)
+    write = Answer(computed=False)
+    agree = None
+    reasons: tuple[str, ...] = (stopped or (NOT_STORED if attached else NOT_ATTACHED),)
     if probed is not None:
-        read["probed"], agree = probed["read"], probed["read"] == given
-        reasons = ["the core's local endpoint gave it out", *probed["errors"].values()][not probed["read"] :]
-    return {
-        "function": function.id,
-        "resource": resource.id,
-        "type": resource.data.kind.type_name,
-        "path": None,
-        "paths": 0,
-        "total": 0,
-        "expected": "ro" if attached else "none",
-        "read": read,
-        "write": nothing if probed is None else {**nothing, "probed": probed["write"]},
-        "list": {**nothing, "computed": None},
-        "execute": {**nothing, "computed": None},
-        "agree": agree,
-        "ok": False if attached and stopped else agree,
-        "reasons": reasons,
-        "chain": [],
-        "not_started": stopped,
-    }
+        read, write = replace(read, probed=probed.read), replace(write, probed=probed.write)
+        agree = probed.read == given
+        reasons = ("the core's local endpoint gave it out",) if probed.read else tuple(probed.errors.values())
+    return AccessRow(
+        function=function.id,
+        resource=resource.id,
+        type=resource.data.kind.type_name,
+        path=None,
+        paths=0,
+        total=0,
+        expected="ro" if attached else "none",
+        read=read,
+        write=write,
+        list=Answer(),
+        execute=Answer(),
+        agree=agree,
+        ok=False if attached and stopped else agree,
+        reasons=reasons,
+        chain=(),
+        not_started=stopped,
+    )

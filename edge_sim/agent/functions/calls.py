@@ -36,6 +36,7 @@ from edge_sim.errors import AccessError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import FunctionProcess
+from edge_sim.greengrass.rows import Probe
 
 __all__ = ["Asker", "Outcome", "asking", "invoke", "probe"]
 
@@ -108,12 +109,11 @@ def probe(
     *,
     secrets: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Probe]:
     """Have a process with ``process``'s identity and view open each path, and return what ``sandbox.probe`` says.
 
     ``secrets`` are ARNs that it asks the core for, which ``environment`` (``asking``) makes possible; their answers
-    stand under the ARN. ``enforced`` is False where the device is attached read-only and nothing here keeps the
-    function from writing. Raises UnsupportedEnvironmentError when this machine or account cannot make such a process,
+    stand under the ARN. Raises UnsupportedEnvironmentError when this machine or account cannot make such a process,
     AccessError when the board cannot: an attached source is not there.
     """
     with (
@@ -128,10 +128,9 @@ def probe(
             details = errors.read(MAX_ANSWER_BYTES).decode(errors="replace") or None
             kind = UnsupportedEnvironmentError if messages.get("forbidden") else AccessError
             raise kind(f"no process like that of function {process.function.id}: {why}", details=details)
-    for path in messages.get("unenforced", ()):
-        if path in answer:
-            answer[path]["enforced"] = False
-    return {**answer, **messages.get("secrets", {})}
+    unenforced = messages.get("unenforced", ())
+    found = {path: Probe(**told, enforced=path not in unenforced) for path, told in answer.items()}
+    return found | {arn: Probe(**told) for arn, told in messages.get("secrets", {}).items()}
 
 
 def _run(spec: Mapping[str, Any], errors: IO[bytes]) -> dict[str, Any]:

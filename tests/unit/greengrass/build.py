@@ -9,6 +9,7 @@ from edge_sim.facts import HostFacts, Node, User
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Artifact, Group
+from edge_sim.greengrass.rows import AccessRow, Answer
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
 
@@ -39,6 +40,29 @@ def board(**changes: Any) -> HostFacts:
         "paths": paths,
     }
     return HostFacts(**{**values, **changes})
+
+
+def access(**changes: Any) -> AccessRow:
+    """A row about a model that is as the definition says."""
+    values: dict[str, Any] = {
+        "function": "f",
+        "resource": "model",
+        "type": "machine-learning model",
+        "path": "/models/digits",
+        "paths": 1,
+        "total": 1,
+        "expected": "ro",
+        "read": Answer(computed=True, probed=True),
+        "write": Answer(computed=False, probed=False),
+        "list": Answer(),
+        "execute": Answer(),
+        "agree": True,
+        "ok": True,
+        "reasons": ("because",),
+        "chain": (),
+        "not_started": None,
+    }
+    return AccessRow(**{**values, **changes})
 
 
 def s3(rid: str = "model", *, owner: dict[str, object] | None = None, to: str = "/models/digits") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from edge_sim.agent.functions.access import secret_rows
 from edge_sim.facts import Node
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.process import function_process
+from edge_sim.greengrass.rows import Probe
 from tests.unit.greengrass.build import board, directory, file, function, group, secret, volume
 
 CODE = "/greengrass/ggc/deployment/lambda/arn:aws:lambda:eu-west-1:123456789012:function:f:1"
@@ -73,11 +74,11 @@ def test_the_boards_sys_is_the_containers_own_with_access_to_it() -> None:
 def test_who_does_not_start_asks_for_no_secret() -> None:
     made = group([secret()], [function("f", ("secret", "ro"), isolation="GreengrassContainer")])
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:greengrass-key-a1b2c3"
-    probed = {arn: {"read": False, "write": False, "errors": {"start": "no process"}}}
+    probed = {arn: Probe(errors={"start": "no process"})}
     for answers, agree in ((probed, True), (None, None)):
         (row,) = secret_rows(made, made.functions[0], answers, stopped="it does not start")
-        assert (row["read"]["computed"], row["agree"], row["ok"]) == (False, agree, False)
-        assert row["not_started"] == "it does not start"
+        assert (row.read.computed, row.agree, row.ok) == (False, agree, False)
+        assert row.not_started == "it does not start"
 
 
 def test_without_a_container_nothing_is_mounted() -> None:

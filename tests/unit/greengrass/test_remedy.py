@@ -297,16 +297,16 @@ def test_rows_say_what_each_right_comes_from() -> None:
         process = function_process(made, one, facts)
         for question in questions(made, process, facts, lambda place: iter(("", "/weights")), every=True):
             found[one.id, question.resource and question.resource.id] = row(process, question, facts, nodes)
-    assert [found["f", "model"][right]["by"] for right in RIGHTS] == ["attachment"] * 4
-    assert (found["f", "model"]["ok"], found["f", "other"]["ok"]) == (True, True)
+    assert [answer.by for answer in found["f", "model"].answers.values()] == ["attachment"] * 4
+    assert (found["f", "model"].ok, found["f", "other"].ok) == (True, True)
     shared = found["sharing", "model"]
-    assert (shared["ok"], shared["write"]["by"]) == (False, "shared gid")
+    assert (shared.ok, shared.write.by) == (False, "shared gid")
     change = f"attach {MODEL} to sharing, or give it a GroupOwner that sharing is not in"
-    assert shared["write"]["fix"] == change
-    assert shared["chain"][0] == "search: / is 0755 0:0; the process counts as others"
+    assert shared.write.fix == change
+    assert shared.chain[0] == "search: / is 0755 0:0; the process counts as others"
     process = function_process(made, made.functions[0], facts)
     free = row(process, about(made, process, facts, "/dev/ttyAMA0"), facts, nodes)
-    assert (free["ok"], free["list"]["computed"], free["read"]["computed"]) == (None, None, False)
+    assert (free.ok, free.list.computed, free.read.computed) == (None, None, False)
 
 
 def test_a_container_sees_only_what_is_attached() -> None:
@@ -327,37 +327,37 @@ def test_the_blast_radius_names_who_and_what_else() -> None:
     policies = [("model", None), ("second", None)]
     made = group(resources, [function("f", *policies), function("boss", run_as={"Uid": 0})])
     found = blast_radius(made, board(members={20: ("pi",)}))
-    dialout, own = found["groups"]
-    assert (dialout["gid"], dialout["names"], dialout["accounts"]) == (20, ("dialout",), ("pi",))
-    assert (dialout["models"], dialout["functions"], dialout["also"]) == (
+    dialout, own = found.groups
+    assert (dialout.gid, dialout.names, dialout.accounts) == (20, ("dialout",), ("pi",))
+    assert (dialout.models, dialout.functions, dialout.also) == (
         ("model", "second"),
         ("f",),
         ("/dev/ttyAMA0",),
     )
-    assert found["shared"] == [{"gid": 20, "models": ["model", "second"]}]
-    assert found["root_functions"] == ["boss"]
-    assert own["accounts"] == ("ggc_user",)
-    assert "GID 20 (dialout) lets pi open model, second" in dialout["warnings"]
+    assert found.as_json()["shared"] == [{"gid": 20, "models": ("model", "second")}]
+    assert found.root_functions == ("boss",)
+    assert own.accounts == ("ggc_user",)
+    assert "GID 20 (dialout) lets pi open model, second" in dialout.warnings
 
 
 def test_the_blast_radius_follows_run_as_and_ends_at_a_containers_devices() -> None:
     runs_as = function("f", run_as={"Gid": 20})
-    (dialout,) = blast_radius(group([], [runs_as, function("plain")]), board())["groups"]
-    assert (dialout["functions"], dialout["also"]) == (("f",), ("/dev/ttyAMA0",))
-    assert dialout["warnings"] == ("GID 20 (dialout) opens /dev/ttyAMA0 to its functions",)
+    (dialout,) = blast_radius(group([], [runs_as, function("plain")]), board()).groups
+    assert (dialout.functions, dialout.also) == (("f",), ("/dev/ttyAMA0",))
+    assert dialout.warnings == ("GID 20 (dialout) opens /dev/ttyAMA0 to its functions",)
     boxed = group([s3(owner=owner("20"))], [function("f", ("model", None), isolation=C)])
-    (dialout,) = blast_radius(boxed, board())["groups"]
-    assert (dialout["also"], dialout["warnings"]) == ((), ()), "its /dev holds only what is attached"
+    (dialout,) = blast_radius(boxed, board()).groups
+    assert (dialout.also, dialout.warnings) == ((), ()), "its /dev holds only what is attached"
     everybodys = board(paths={**board().paths, "/dev/ttyAMA0": char(0o666)})
-    (dialout,) = blast_radius(group([], [runs_as]), everybodys)["groups"]
-    assert dialout["also"] == (), "it takes no group to open it"
+    (dialout,) = blast_radius(group([], [runs_as]), everybodys).groups
+    assert dialout.also == (), "it takes no group to open it"
 
 
 def test_a_volume_of_the_whole_board_attaches_all_of_it() -> None:
     made = group([volume("all", source="/", to="/board")], [function("f", ("all", "rw"), run_as={"Gid": 20})])
     readings = board(paths={**board().paths, "/srv/readings": directory(0o750, gid=20)})
-    (dialout,) = blast_radius(made, readings)["groups"]
-    assert dialout["also"] == (), "nothing is beside what it is meant for"
+    (dialout,) = blast_radius(made, readings).groups
+    assert dialout.also == (), "nothing is beside what it is meant for"
 
 
 @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ def test_the_blast_radius_follows_acls(acl: tuple[AclEntry, ...], also: tuple[st
     """The group's bits of the mode are only their mask."""
     node = Node(type="char", uid=0, gid=0, mode=0o660, acl=acl)
     named = board(paths={**board().paths, "/dev/ttyAMA0": node})
-    (dialout,) = blast_radius(group([], [function("f", run_as={"Gid": 20})]), named)["groups"]
-    assert dialout["also"] == also
+    (dialout,) = blast_radius(group([], [function("f", run_as={"Gid": 20})]), named).groups
+    assert dialout.also == also
 
 
 def test_an_acl_that_decides_is_what_is_to_be_changed() -> None:

@@ -15,9 +15,11 @@ import pytest
 from edge_sim.profiles import list_profiles, load_profile
 from edge_sim.runs import onboards
 from edge_sim.runs.results import BoardReport, Problem, RunReport
+from edge_sim.runs.rows import DeploymentRow
 from edge_sim.scenario import load
 from edge_sim.validation import cache as caches
 from edge_sim.validation.cache import Cache, key, trees
+from edge_sim.validation.grid import Outcome
 
 pytestmark = pytest.mark.process
 
@@ -177,7 +179,8 @@ class Boards:
     def _report(self, profile: Any) -> BoardReport:
         report = BoardReport(profile=profile.name, architecture="x", operating_system="y")
         if profile.greengrass.version.startswith("1.9"):
-            report.deployment = {"cause": "package" if profile.name == "generic-x86_64" else None}
+            cause = "package" if profile.name == "generic-x86_64" else None
+            report.deployment = DeploymentRow(id="d", group_id="g", status="Failure", cause=cause)
             report.problems.append(Problem(kind="definition", where="deployment", message="too old"))
         return report
 
@@ -191,7 +194,7 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
     pi, pc = load_profile("raspberry-pi-3"), load_profile("generic-x86_64")
     places = {(p.name, ggc): p for ggc in ("1.9", "1.10.0") for p in (pi, pc)}
 
-    def ask() -> dict[tuple[str, str], onboards.Outcome]:
+    def ask() -> dict[tuple[str, str], Outcome]:
         return onboards.on_boards(scenario, places, "local", cache, lambda _: None)
 
     first = ask()
@@ -199,15 +202,12 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
         [("raspberry-pi-3", "1.9.4"), ("generic-x86_64", "1.9.4")],
         [("raspberry-pi-3", "1.10.0"), ("generic-x86_64", "1.10.0")],
     ]
-    assert first["raspberry-pi-3", "1.9"] == {
-        "status": "fail",
-        "refused": True,
-        "exit_status": 3,
-        "message": "deployment: too old",
-    }
+    assert first["raspberry-pi-3", "1.9"] == Outcome(
+        status="fail", refused=True, exit_status=3, message="deployment: too old"
+    )
     package = first["generic-x86_64", "1.9"]
-    assert (package["status"], package["refused"]) == ("fail", False), "the definition is not to blame for a package"
-    assert first["generic-x86_64", "1.10.0"]["status"] == "pass"
+    assert (package.status, package.refused) == ("fail", False), "the definition is not to blame for a package"
+    assert first["generic-x86_64", "1.10.0"].status == "pass"
     assert (ask(), len(boards.asked)) == (first, 2), "answered from the cache"
     weights = next((folder / "models").rglob("*.csv"))
     weights.write_text(weights.read_text() + "\n")

@@ -1,0 +1,103 @@
+"""Rows of a run's report beside those of ``greengrass.rows`` and ``certificate``; ``as_json`` is the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_sim.greengrass.process import Identity
+from edge_sim.jsonobject import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentRow:
+    """How a deployment ended. ``error`` is the service's message; ``cause`` and ``hint`` are ours."""
+
+    id: str
+    group_id: str
+    status: str
+    error: str | None = None
+    cause: str | None = None
+    hint: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        return vars(self).copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionRow:
+    """One invocation: ``result`` when the function returned one, else ``error``; ``ok`` when it is as expected."""
+
+    function: str
+    ok: bool
+    result: object
+    error: str | None
+    log: str
+    notes: tuple[str, ...]
+    isolation: str
+    identity: Identity
+
+    def as_json(self) -> dict[str, object]:
+        return {**vars(self), "identity": vars(self.identity)}
+
+    @classmethod
+    def from_json(cls, function: str, row: JsonObject) -> FunctionRow:
+        """Return what ``edge-sim agent invoke`` says of a call; raises ValueError for anything else."""
+        who = row.child("identity")
+        return cls(
+            function=function,
+            ok=row.flag("ok"),
+            result=row.get("result"),
+            error=row.text_or_none("error"),
+            log=row.text("log"),
+            notes=row.texts("notes"),
+            isolation=row.text("isolation"),
+            identity=Identity(uid=who.number("uid"), gid=who.number("gid"), groups=who.numbers("groups")),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A phase that an update went through; ``seconds`` since its first event."""
+
+    phase: str
+    detail: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateRow:
+    """One software update. ``running`` is the version that runs afterwards; ``details`` are the job execution's."""
+
+    job_id: str
+    job_status: str
+    before: str
+    to: str
+    status: str
+    running: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    timeline: tuple[Step, ...] = ()
+    as_expected: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.before} → {self.to}"
+
+    @property
+    def reason(self) -> str | None:
+        return self.details.get("reason")
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "job_id": self.job_id,
+            "job_status": self.job_status,
+            "from": self.before,
+            "to": self.to,
+            "status": self.status,
+            "reason": self.reason,
+            "running": self.running,
+            "details": self.details,
+            "timeline": [vars(step) for step in self.timeline],
+            "as_expected": self.as_expected,
+            "ok": self.as_expected,
+        }

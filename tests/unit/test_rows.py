@@ -1,0 +1,116 @@
+"""Rows and their JSON: what users' programs read stays as it is, byte for byte; and what is no row is told as such."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.certificate import CertificateRow
+from edge_sim.facts import Node
+from edge_sim.greengrass.rows import AccessRow, LayoutRow
+from edge_sim.jsonobject import JsonObject
+from edge_sim.runs.results import BoardReport, Problem
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, Step, UpdateRow
+from edge_sim.validation.grid import MatrixRow, Outcome
+from tests.small_group import answer, group_of
+from tests.unit.greengrass.build import access
+
+PINNED = Path(__file__).with_name("pinned")
+
+
+def read_board(text: str) -> BoardReport:
+    """A run's report of a board as the agent's answers make it."""
+    board: dict[str, Any] = json.loads(text)
+    rows = JsonObject(board)
+    (update,) = board["updates"]
+    (function,) = board["functions"]
+    return BoardReport(
+        profile=board["profile"],
+        driver=board["driver"],
+        core=board["core"],
+        architecture=board["architecture"],
+        operating_system=board["operating_system"],
+        machine=board["uname"],
+        standing_in=board["standing_in"],
+        certificate=rows.children("certificate", CertificateRow.from_json),
+        deployment=DeploymentRow(**board["deployment"]),
+        layout=rows.children("layout", LayoutRow.from_json),
+        access=rows.children("access", AccessRow.from_json),
+        functions=[FunctionRow.from_json(function["function"], JsonObject(function))],
+        updates=[
+            UpdateRow(
+                job_id=update["job_id"],
+                job_status=update["job_status"],
+                before=update["from"],
+                to=update["to"],
+                status=update["status"],
+                running=update["running"],
+                details=update["details"],
+                timeline=tuple(Step(**step) for step in update["timeline"]),
+                as_expected=update["as_expected"],
+            )
+        ],
+        not_proven=board["not_proven"],
+        notes=board["notes"],
+        problems=[Problem(**problem) for problem in board["problems"]],
+    )
+
+
+def test_a_boards_report_is_the_same_json_as_ever() -> None:
+    text = (PINNED / "board.json").read_text(encoding="utf-8")
+    assert json.dumps(read_board(text).as_json(), indent=2) + "\n" == text
+
+
+def test_a_matrix_is_the_same_json_as_ever() -> None:
+    text = (PINNED / "matrix.json").read_text(encoding="utf-8")
+    given = json.loads(text)
+    rows = [replace(_present(MatrixRow.from_json(row)), real=Outcome.from_json(row["real"])) for row in given]
+    assert json.dumps([row.as_json() for row in rows], indent=2) + "\n" == text
+
+
+def _present(row: MatrixRow | None) -> MatrixRow:
+    assert row is not None
+    return row
+
+
+def test_what_access_prints_is_made_of_rows(tmp_path: Path) -> None:
+    told = answer("access", group_of(tmp_path / "group", "net", gid="44"), "--profile", "raspberry-pi-3")
+    assert list(told) == ["boards", "notes"]
+    (board,) = told["boards"]
+    assert list(board) == ["target", "access", "blast_radius", "notes"]
+    assert list(board["blast_radius"]) == ["groups", "root_functions", "shared"]
+    assert board["access"]
+    for row in board["access"]:
+        assert json.dumps(AccessRow.from_json(JsonObject(row)).as_json()) == json.dumps(row)
+
+
+def test_a_row_survives_its_json() -> None:
+    row = access(path=None, resource=None, type=None, agree=None, ok=None)
+    assert AccessRow.from_json(JsonObject.parse(json.dumps(row.as_json()))) == row
+    link = LayoutRow(path="/x", node=Node(type="link", uid=1, gid=2, mode=0o777, target="y"), function="f")
+    assert LayoutRow.from_json(JsonObject.parse(json.dumps(link.as_json()))) == link
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"function": None}, "row.function must be a string"),
+        ({"paths": True}, "row.paths must be a whole number"),
+        ({"expected": "rx"}, "row.expected must be one of ro, rw, none"),
+        ({"read": None}, "row.read must be an object"),
+        ({"write": {"computed": "yes"}}, "row.write.computed must be true or false"),
+        ({"reasons": [1]}, "row.reasons: each item must be a string"),
+    ],
+)
+def test_what_is_no_row_is_told_by_its_member(change: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        AccessRow.from_json(JsonObject({**access().as_json(), **change, "chain": []}, "row"))
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {}, {"status": "pass"}, {"profile": "p", "ggc": "1.10"}])
+def test_what_was_kept_in_another_form_is_no_answer(value: object) -> None:
+    assert (MatrixRow.from_json(value), Outcome.from_json(value)) == (None, None)
