@@ -82,6 +82,12 @@ class UpdateError(EdgeSimError):
     exit_status = 5
 
 
+class UnknownFactError(EdgeSimError):
+    """What was asked depends on something that is not known of the board."""
+
+    exit_status = 6
+
+
 class UnsupportedEnvironmentError(EdgeSimError):
     """This machine cannot do what was asked (no broker, a port in use, no namespaces)."""
 

@@ -19,6 +19,8 @@ from edge_sim.cli.options import (
     LINKS,
     PROFILES,
     SOURCE,
+    STRICT,
+    UNKNOWN,
     absolute,
     template_choice,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from edge_sim.greengrass.rows import AccessRow
     from edge_sim.limits import Links
     from edge_sim.offline.given import Given
+    from edge_sim.offline.planning import Planned
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
@@ -37,12 +40,13 @@ DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 
 @dataclass(frozen=True, kw_only=True)
 class _Board:
-    """What is to be said about one board."""
+    """What is to be said about one board; ``unknown`` counts rows, and sources of local resources in no row."""
 
     target: str
     access: Sequence[AccessRow]
     blast_radius: BlastRadius
     notes: Sequence[str]
+    unknown: int
 
     def as_json(self) -> dict[str, object]:
         rows = [row.as_json() for row in self.access]
@@ -72,6 +76,7 @@ class _Board:
 @SOURCE
 @LINKS
 @LIMITS
+@STRICT
 @FORMAT
 @template_choice
 def command(
@@ -85,6 +90,7 @@ def command(
     sources: tuple[str, ...],
     links: Links | None,
     limits: tuple[str, ...],
+    strict: bool,
     fmt: str,
     choice: Choice,
 ) -> None:
@@ -92,48 +98,63 @@ def command(
 
     By attachment, by a shared gid only, by world bits, as its owner or as root. Where that is not what the definition
     says, or with --function or --path, the chain of reasons follows, and the change that would alter it. Then the blast
-    radius: what the GIDs mean on this board. Status 4: not as the definition says; 1: computed and probed disagree.
+    radius: what the GIDs mean on this board. What a profile does not list is unknown; the last line counts that. Status
+    4: not as the definition says; 1: computed and probed disagree.
 
     \b
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
     """
     if probe and root is None:
         raise UsageError("--probe needs --root DIR: a board that the group has been applied to")
-    from edge_sim.greengrass.blast import blast_radius
-    from edge_sim.offline import reaching
     from edge_sim.offline.given import given
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.planning import planned
 
     read = given(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
-    boards: list[_Board] = []
     with packed_group(read) as packed:
-        for board in _targets(read, names, root, greengrass_root):
-            plan = planned(packed, board)
-            closed: set[str] = set()
-            if probe and root:
-                rows = reaching.probed(plan, root.resolve(), path)
-            elif path:
-                rows = reaching.of_path(plan, path, root and root.resolve())
-            else:
-                rows = reaching.rows(plan, root and root.resolve(), closed)
-            shown = [row for row in rows if function_id in (None, row.function)]
-            blast = blast_radius(plan.group, board.facts)
-            odd = [
-                f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words
-            ]
-            stopped = dict.fromkeys(row.not_started for row in shown if row.not_started)
-            unseen = [f"{place}: not looked into: only root may" for place in sorted(closed)]
-            notes = [*plan.notes, *odd, *unseen, *(f"{why}: it can open nothing" for why in stopped)]
-            boards.append(_Board(target=board.name, access=shown, blast_radius=blast, notes=notes))
+        boards = [
+            _look(planned(packed, board), root and root.resolve(), path, function_id, probe=probe)
+            for board in _targets(read, names, root, greengrass_root)
+        ]
+    unknown = sum(board.unknown for board in boards)
     if fmt == "json":
-        click.echo(json.dumps({"boards": [one.as_json() for one in boards], "notes": read.notes}, indent=2))
+        told = {"boards": [board.as_json() for board in boards], "unknown": unknown, "notes": read.notes}
+        click.echo(json.dumps(told, indent=2))
     else:
-        for one in boards:
-            _print(one, detailed=bool(function_id or path))
+        for board in boards:
+            _print(board, detailed=bool(function_id or path))
         _print_notes(read.notes)
-    sys.exit(_status([row for one in boards for row in one.access]))
+        if unknown:
+            click.echo(f"{unknown} unknown")
+    sys.exit(_status([row for board in boards for row in board.access]) or (UNKNOWN if strict and unknown else 0))
+
+
+def _look(plan: Planned, root: Path | None, path: str | None, function_id: str | None, *, probe: bool) -> _Board:
+    """Answer for one board; ``root`` is where it lies on this machine."""
+    from edge_sim.greengrass.blast import blast_radius
+    from edge_sim.offline import reaching
+
+    closed: set[str] = set()
+    if probe and root:
+        rows = reaching.probed(plan, root, path)
+    elif path:
+        rows = reaching.of_path(plan, path, root)
+    else:
+        rows = reaching.rows(plan, root, closed)
+    shown = [row for row in rows if function_id in (None, row.function)]
+    asked_for_all = path is None and function_id is None
+    unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
+    odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words)
+    stopped = dict.fromkeys(row.not_started for row in shown if row.not_started)
+    unseen = (f"{place}: not looked into: only root may" for place in sorted(closed))
+    return _Board(
+        target=plan.target.name,
+        access=shown,
+        blast_radius=blast_radius(plan.group, plan.target.facts),
+        notes=[*plan.notes, *odd, *unseen, *(f"{why}: it can open nothing" for why in stopped)],
+        unknown=sum(row.unknown is not None for row in shown) + len(unasked),
+    )
 
 
 def _check(function_id: str | None, known: Sequence[str]) -> None:

@@ -10,11 +10,11 @@ owner's, where the board has ``fs.protected_symlinks`` set. In a container the w
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from edge_sim.facts import MAX_LINKS, Node, below, resolve, resolved
+from edge_sim.facts import MAX_LINKS, HostFacts, Node, below, resolve, resolved
 from edge_sim.greengrass.process import (
     STANDARD_DEVICES,
     FunctionProcess,
@@ -26,6 +26,8 @@ from edge_sim.greengrass.process import (
 
 Right = Literal["read", "write", "list", "execute"]
 RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
+WHOLLY_KNOWN = HostFacts(architecture="", operating_system="")
+"""A board whose nodes are all that it has."""
 _READ, _WRITE, _SEARCH = 4, 2, 1
 _ROOT_DIRECTORY = Node(type="directory", uid=0, gid=0, mode=0o755)
 _STANDARD_DEVICE = Node(type="char", uid=0, gid=0, mode=0o666)
@@ -39,8 +41,8 @@ class Access:
 
     Of a directory, reading is listing, writing is making entries, and executing is entering. ``reasons`` say what
     decided, ``chain`` every component on the way. ``at`` is where the way ended (the board's path), ``node`` what is
-    there; ``needs`` are the permission bits it did not grant on the way, 0 when it led to its end. Where ``known`` is
-    False there is no answer: the way led into what a container has from the kernel.
+    there; ``needs`` are the permission bits it did not grant on the way, 0 when it led to its end. ``doubt`` is why
+    there is no answer: the way led to what the board's facts leave open, or into what a container has from the kernel.
     """
 
     read: bool = False
@@ -52,33 +54,55 @@ class Access:
     at: str = "/"
     node: Node | None = None
     needs: int = 0
-    known: bool = True
+    doubt: str | None = None
 
     def grants(self, right: Right) -> bool:
         """Return the answer to one question."""
         return bool(getattr(self, right))
 
 
-def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str) -> Access:
+def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str, facts: HostFacts = WHOLLY_KNOWN) -> Access:
     """Return what ``process`` may do with ``path``, as the process itself would name it.
 
-    ``nodes`` holds what is on the board by board path, with parents and link targets; a path that is missing from
-    it does not exist.
+    ``nodes`` holds what is on the board by board path, with parents and link targets. A path that is missing from it
+    does not exist, unless ``facts`` leave that open.
     """
-    return _Walk(process, View(process, nodes)).to(path)
+    return View(process, nodes, facts).access(path)
 
 
 class View:
-    """What a process sees: the board, and in a container its mounts over it."""
+    """What a process sees: the board, and in a container its mounts over it. Each question is answered once."""
 
-    def __init__(self, process: FunctionProcess, nodes: Mapping[str, Node]) -> None:
-        self._nodes = nodes
+    def __init__(self, process: FunctionProcess, nodes: Mapping[str, Node], facts: HostFacts = WHOLLY_KNOWN) -> None:
+        self.process, self.nodes, self.facts = process, nodes, facts
         self._contained = process.isolation == "GreengrassContainer"
-        self._masked = process.masked
         self.sysfs = bool(process.function.access_sysfs)
         self._mounts: dict[str, Mount] = {}
+        self._above: set[str] = set()
         for mount in sorted(process.mounts, key=lambda mount: mounting_order(mount.destination)):
-            self._mounts[self.point(mount.destination)] = mount
+            point = self.point(mount.destination)
+            self._mounts[point] = mount
+            self._above.update(_upwards(point))
+        self._answers: dict[tuple[Identity, str], Access] = {}
+
+    def access(self, path: str, identity: Identity | None = None) -> Access:
+        """Return what the process may do with ``path``, as it would name it; or one like it of another ``identity``."""
+        question = identity or self.process.identity, path
+        if question not in self._answers:
+            found = _Walk(question[0], self).to(path)
+            self._answers[question] = found if identity or not self.process.doubts else self._doubted(found, path)
+        return self._answers[question]
+
+    def _doubted(self, found: Access, path: str) -> Access:
+        """Return an answer as unknown where a group that the process may be in would change it."""
+        who, node = self.process.identity, found.node
+        if node is None:
+            return found
+        member = self.access(path, replace(who, groups=(*who.groups, node.gid)))
+        if all(member.grants(right) == found.grants(right) for right in RIGHTS):
+            return found
+        doubt = f"{found.at} is open to group {node.gid}, and the function may be in it: {self.process.doubts[0]}"
+        return replace(found, doubt=doubt, reasons=(*found.reasons, doubt))
 
     def point(self, destination: str) -> str:
         """Return where a mount lies: the links that are seen lead there, but those of a board's /dev are not."""
@@ -90,32 +114,38 @@ class View:
         return None if top is None else self._mounts[top]
 
     def _top(self, path: str) -> str | None:
-        return max((top for top in self._mounts if below(path, top)), key=len, default=None)
+        return next((top for top in _upwards(path) if top in self._mounts), None) if self._mounts else None
 
     def board(self, path: str) -> str:
         """Return the board's path of what the process sees at ``path``, which leads through no link."""
         top = self._top(path)
         if top is None:
             return path
-        source = resolve(self._nodes, self._mounts[top].source).rstrip("/")  # a link may lead to /
-        return source + path[len(top) :] or "/"
+        source = resolve(self.nodes, self._mounts[top].source).rstrip("/")  # a link may lead to /
+        return source + path[len(top.rstrip("/")) :] or "/"
+
+    def doubt(self, path: str) -> str | None:
+        """Return why nobody knows whether something is at ``path``, where nothing is seen; None where that is known."""
+        if self.kernels(path):
+            return f"{path}: the container's own, from the kernel: ask it with --probe"
+        return None if self.hides(path) else self.facts.doubt(self.board(path))
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""
         if self.mount(path) is not None:
-            return self._nodes.get(self.board(path))
-        found = None if self.hides(path) else self._nodes.get(path)
+            return self.nodes.get(self.board(path))
+        found = None if self.hides(path) else self.nodes.get(path)
         if self._contained and path in _DEVICES and (found is None or found.type != "char"):
             return _STANDARD_DEVICE
-        if found is None and any(below(top, path) for top in self._mounts):  # a mount point's missing parents are made
+        if found is None and path in self._above:  # a mount point's missing parents are made
             return _ROOT_DIRECTORY
         return found
 
     def hides(self, path: str) -> str | None:
-        """Return why a path of the board that is not mounted cannot be there for a container, or None."""
-        if not self._contained:
+        """Return why a path of the board cannot be there for a container, or None."""
+        if not self._contained or self.mount(path) is not None:
             return None
-        if any(below(path, top) for top in self._masked):
+        if any(below(path, top) for top in self.process.masked):
             return "hidden from containers"
         if below(path, "/dev") and path != "/dev" and path not in _DEVICES:
             return "a container's /dev holds only what is attached"
@@ -131,9 +161,9 @@ class View:
 class _Walk:
     """One walk along a path, by one identity."""
 
-    def __init__(self, process: FunctionProcess, view: View) -> None:
-        self._identity = process.identity
-        self._protected = process.protected_links
+    def __init__(self, identity: Identity, view: View) -> None:
+        self._identity = identity
+        self._protected = view.process.protected_links
         self._view = view
         self._chain: list[str] = []
         self._links: list[str] = []
@@ -158,7 +188,7 @@ class _Walk:
                 continue
             child = posixpath.join(here, part)
             if self._view.kernels(child):
-                return self._stop(child, None, f"{child}: the container's own, from the kernel: ask it with --probe")
+                return self._stop(child, None, "")
             found = self._view.look(child)
             if found is None or found.type != "link":
                 here, node = child, found
@@ -183,12 +213,18 @@ class _Walk:
         return None
 
     def _stop(self, path: str, node: Node | None, reason: str, needs: int = 0) -> Access:
-        hidden = self._view.hides(path) if node is None and not self._view.kernels(path) else None
-        reason = f"{path}: {hidden}" if hidden else reason
-        reasons = (*self._links[:MAX_LINKS], reason)
-        at = self._view.board(path)
-        known = not self._view.kernels(path)
-        return Access(reasons=reasons, chain=(*self._chain, reason), at=at, node=node, needs=needs, known=known)
+        view, doubt = self._view, None
+        if node is None:
+            doubt, hidden = view.doubt(path), view.hides(path)
+            reason = doubt or (f"{path}: {hidden}" if hidden else reason)
+        return Access(
+            reasons=(*self._links[:MAX_LINKS], reason),
+            chain=(*self._chain, reason),
+            at=view.board(path),
+            node=node,
+            needs=needs,
+            doubt=doubt,
+        )
 
     def _end(self, path: str, node: Node | None) -> Access:
         if node is None:
@@ -214,6 +250,14 @@ class _Walk:
         counts = counts_as(self._identity, node)
         told = "its ACL decides" if counts == "acl" else f"the process counts as {counts}"
         return f"{path} is {node.mode:04o} {node.uid}:{node.gid}; {told}"
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path and all directories above it."""
+    yield path
+    while path != "/":
+        path = posixpath.dirname(path)
+        yield path
 
 
 def granted(identity: Identity, node: Node, need: int) -> bool:

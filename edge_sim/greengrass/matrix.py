@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from edge_sim.facts import HostFacts, Node
-from edge_sim.greengrass.access import RIGHTS, Access, Right, computed
+from edge_sim.greengrass.access import RIGHTS, Access, Right, View
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import board_place, work_directory
 from edge_sim.greengrass.process import FunctionProcess, effective_permission
@@ -119,26 +119,20 @@ def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -
     )
 
 
-def row(
-    process: FunctionProcess,
-    question: Question,
-    facts: HostFacts,
-    nodes: Mapping[str, Node],
-    probed: Probed | None = None,
-    *,
-    stopped: str | None = None,
-) -> AccessRow:
-    """Return one row; ``stopped`` is why the function does not start (``mounting``), if so.
+def row(view: View, question: Question, probed: Probed | None = None, *, stopped: str | None = None) -> AccessRow:
+    """Return what the function whose ``view`` it is may do; ``stopped`` is why it does not start (``mounting``), if so.
 
     A right that the resource cannot have (listing a device) has no answer. ``agree`` is None when nothing was probed,
-    ``ok`` when the definition says nothing; so is what a probe cannot show here: writing to a read-only device.
+    ``ok`` when the definition says nothing or the answer is unknown; so is what a probe cannot show here: writing to a
+    read-only device.
     """
-    case = Case(process=process, nodes=nodes, facts=facts, resource=question.resource, attached=question.attached)
+    process = view.process
+    case = Case(view=view, resource=question.resource, attached=question.attached)
     nothing = Access(reasons=(stopped,)) if stopped else None
     answers = [
         _Answer(
             path=path,
-            computed=nothing or computed(process, nodes, path),
+            computed=nothing or view.access(path),
             probed=probed[path] if probed is not None else None,
         )
         for path, _ in question.paths
@@ -152,6 +146,7 @@ def row(
     best = {right: answer.computed if probed is None else answer.probed for right, answer in rights.items()}
     judged: tuple[Right, ...] = ("read", "write", "list")
     as_wanted = all(best[right] in (None, wanted[right]) for right in judged)
+    unknown = None if probed is not None else next((one.computed.doubt for one in answers if one.computed.doubt), None)
     found = AccessRow(
         function=process.function.id,
         resource=question.resource.id if question.resource else None,
@@ -162,10 +157,11 @@ def row(
         expected=question.expected,
         **rights,
         agree=None if probed is None or not _known(answers) else _agree(answers, kept=kept),
-        ok=excused or as_wanted if question.claimed else None,
+        ok=None if unknown or not question.claimed else excused or as_wanted,
         reasons=(stopped,) if stopped else (*_reasons(question, answers, excused=excused), *([KEPT] if kept else [])),
         chain=_telling(question, answers).computed.chain,
         not_started=stopped,
+        unknown=unknown,
     )
     unenforced = any(one.probed is not None and not one.probed.enforced for one in answers)
     return _not_enforced(found) if unenforced and best["read"] else found
@@ -219,7 +215,7 @@ def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Ri
 
 
 def _known(answers: Sequence[_Answer]) -> bool:
-    return all(one.computed.known for one in answers)
+    return all(one.computed.doubt is None for one in answers)
 
 
 def _agree(answers: Sequence[_Answer], *, kept: bool) -> bool:
@@ -234,7 +230,8 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
     wanted = _wanted(question.expected)
     if question.claimed:
-        odd = (a for a in answers if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
+        known = (a for a in answers if a.probed is not None or a.computed.doubt is None)
+        odd = (a for a in known if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
         reasons += (_odd(one, question.expected) for one in islice(odd, MAX_REASONS))
     return reasons
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from edge_sim.errors import InvalidDefinitionError, assert_never
+from edge_sim.errors import InvalidDefinitionError, UnknownFactError, assert_never
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Artifact, Group
@@ -175,6 +175,12 @@ def _with_parents(path: str) -> Iterable[PurePosixPath]:
 
 def _owner_gid(facts: HostFacts, resource: Resource, owner: OwnerSetting) -> int:
     gid = facts.gid(owner.group_owner or "")
+    doubt = facts.group_doubt(owner.group_owner or "")
+    if gid is None and doubt:
+        raise UnknownFactError(
+            f"resource {resource.id}: {doubt}, so that nobody knows who owns the model there",
+            hint="Look at the board, and list its groups in a device profile of your own (a YAML file).",
+        )
     if gid is None:
         raise InvalidDefinitionError(
             f"resource {resource.id}: group {owner.group_owner!r} does not exist on this board",

@@ -77,6 +77,8 @@ class FunctionProcess:
     working_directory: str
     code_directory: str
     protected_links: bool = True
+    doubts: tuple[str, ...] = ()
+    """Why the identity may have more groups than are known: sentences on what lends it groups."""
 
 
 def function_process(group: Group, function: Function, facts: HostFacts) -> FunctionProcess:
@@ -97,6 +99,7 @@ def function_process(group: Group, function: Function, facts: HostFacts) -> Func
         working_directory="/lambda" if contained else work_directory(facts, function),
         code_directory=code,
         protected_links=facts.protected_links,
+        doubts=tuple(_doubts(group, function, facts)) if contained else (),
     )
 
 
@@ -190,6 +193,18 @@ def _lent(data: Local, facts: HostFacts) -> int | None:
     if setting.auto_add_group_owner:
         return _owner_of(facts, data.source_path)
     return facts.groups.get(setting.group_owner) if setting.group_owner else None
+
+
+def _doubts(group: Group, function: Function, facts: HostFacts) -> Iterator[str]:
+    """Yield why it is not known which group a local resource lends."""
+    for data in (resource.local for resource, _ in group.attached(function)):
+        if data and data.group_owner.auto_add_group_owner:
+            doubt = facts.doubt(data.source_path)
+        else:
+            name = data.group_owner.group_owner if data else None
+            doubt = facts.group_doubt(name) if name else None
+        if doubt:
+            yield doubt
 
 
 def _owner_of(facts: HostFacts, path: str) -> int | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from edge_sim.facts import HostFacts, Node, resolve
-from edge_sim.greengrass.access import Access, Right, computed, counts_as
+from edge_sim.facts import HostFacts, resolve
+from edge_sim.greengrass.access import Access, Right, View, counts_as
 from edge_sim.greengrass.process import NOBODY, FunctionProcess
 from edge_sim.greengrass.resources import GroupOwnerSetting, Resource
 
@@ -19,13 +18,15 @@ _CLASSES = {"owner": "u", "group": "g", "others": "o"}
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One function and one resource (None: a path of no resource). ``attached`` as the definition has it."""
+    """What one function sees, and one resource (None: a path of no resource); ``attached`` as the definition has it."""
 
-    process: FunctionProcess
-    nodes: Mapping[str, Node]
-    facts: HostFacts
+    view: View
     resource: Resource | None
     attached: bool
+
+    @property
+    def process(self) -> FunctionProcess:
+        return self.view.process
 
 
 def by(case: Case, path: str, right: Right) -> By:
@@ -33,7 +34,7 @@ def by(case: Case, path: str, right: Right) -> By:
 
     def without(**changes: object) -> bool:
         identity = replace(case.process.identity, **changes)  # type: ignore[arg-type]
-        return computed(replace(case.process, identity=identity), case.nodes, path).grants(right)
+        return case.view.access(path, identity).grants(right)
 
     who = case.process.identity
     if who.uid == 0 and not without(uid=NOBODY):
@@ -123,18 +124,17 @@ def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str
     """Return which group or which bits would grant ``need`` where the way ended."""
     node, at = answer.node, answer.at
     assert node is not None  # noqa: S101 - what is missing has been answered
-    counts = counts_as(case.process.identity, node)
+    counts, nodes, facts = counts_as(case.process.identity, node), case.view.nodes, case.view.facts
     local = case.resource.local if case.resource else None
     if counts == "others" and (node.mode >> 3) & need == need and node.gid != 0:
         if local:
-            source = case.nodes.get(resolve(case.nodes, local.source_path))
+            source = nodes.get(resolve(nodes, local.source_path))
             if source is not None and source.gid == node.gid:
                 return f"AutoAddGroupOwner: true in the GroupOwnerSetting of {_name(case)}"
-            if node.gid in case.facts.groups.values() and local.group_owner == GroupOwnerSetting():
-                return f"GroupOwner: {_group(case.facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
-        member = replace(case.process, identity=replace(case.process.identity, gid=node.gid))
-        if computed(member, case.nodes, path).grants(right):
-            return f"RunAs with Gid {node.gid} ({_group(case.facts, node.gid)}) for {case.process.function.id}"
+            if node.gid in facts.groups.values() and local.group_owner == GroupOwnerSetting():
+                return f"GroupOwner: {_group(facts, node.gid)} in the GroupOwnerSetting of {_name(case)}"
+        if case.view.access(path, replace(case.process.identity, gid=node.gid)).grants(right):
+            return f"RunAs with Gid {node.gid} ({_group(facts, node.gid)}) for {case.process.function.id}"
     letters = "".join(name for bit, name in _LETTERS.items() if need & bit)
     if counts == "acl":
         return f"setfacl -m u:{case.process.identity.uid}:{letters} {at}"

@@ -70,7 +70,8 @@ class AccessRow:
     ``path`` is as the function names it, None for a secret; ``paths`` are so many of ``total`` in it that were asked
     about. ``agree``: the probe bears the computed answer out; ``ok``: the access is as the definition says; each None
     where that cannot be said. ``chain`` is the way to the first path, or to the first that is not as it should be.
-    ``not_started`` is why the function does not start, so that it can open nothing.
+    ``not_started`` is why the function does not start, so that it can open nothing; ``unknown`` is why the answers that
+    are None are not known.
     """
 
     function: str
@@ -89,6 +90,7 @@ class AccessRow:
     reasons: tuple[str, ...]
     chain: tuple[str, ...]
     not_started: str | None
+    unknown: str | None = None
 
     @property
     def answers(self) -> Mapping[Right, Answer]:
@@ -120,6 +122,7 @@ class AccessRow:
             reasons=row.texts("reasons"),
             chain=row.texts("chain"),
             not_started=row.text_or_none("not_started"),
+            unknown=row.text_or_none("unknown"),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from edge_sim.agent.functions import access
@@ -11,12 +10,12 @@ from edge_sim.agent.functions.access import matrix, secret_rows
 from edge_sim.agent.probe import NodesBelow
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
-from edge_sim.greengrass.access import computed
+from edge_sim.greengrass.access import View
 from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
-from edge_sim.greengrass.process import FunctionProcess, function_process
-from edge_sim.greengrass.rows import AccessRow, Answer
+from edge_sim.greengrass.process import function_process
+from edge_sim.greengrass.rows import AccessRow
 from edge_sim.offline.planning import Planned
 
 
@@ -34,42 +33,21 @@ def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = N
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
         asked = list(questions(planned.group, process, facts, tree, every=True))
-        stopped = not_started(process, nodes)
-        found += [row(process, question, facts, nodes, stopped=stopped) for question in asked]
+        view, stopped = View(process, nodes, facts), not_started(process, nodes)
+        found += [row(view, question, stopped=stopped) for question in asked]
         found += secret_rows(planned.group, function, stopped=stopped)
     return found
 
 
 def of_path(planned: Planned, path: str, root: Path | None = None) -> list[AccessRow]:
-    """Return a row for every function and one path, as the function would name it.
-
-    ``root`` is where the board lies; without one nothing is said of paths that neither plan nor profile knows.
-    """
+    """Return a row for every function and one path, as the function would name it; ``root`` is where the board lies."""
     facts, known = planned.target.facts, after(planned)
     nodes = known if root is None else NodesBelow(root, known, _gone(planned))
     processes = [function_process(planned.group, function, facts) for function in planned.group.functions]
-    asked = [(process, about(planned.group, process, facts, path)) for process in processes]
-    found = [
-        (process, row(process, question, facts, nodes, stopped=not_started(process, nodes)))
-        for process, question in asked
+    asked = ((process, about(planned.group, process, facts, path)) for process in processes)
+    return [
+        row(View(process, nodes, facts), question, stopped=not_started(process, nodes)) for process, question in asked
     ]
-    if root is not None:
-        return [one for _, one in found]
-    top = deployment_directory(facts)
-    return [_told(process, one, nodes, top) for process, one in found]
-
-
-def _told(process: FunctionProcess, found: AccessRow, nodes: Mapping[str, Node], top: str) -> AccessRow:
-    """Return a row without its answers where they would only say that a profile is no whole board."""
-    if found.not_started or found.path is None:
-        return found
-    answer = computed(process, nodes, found.path)
-    missing = answer.node is None and answer.reasons[-1].endswith(": does not exist")
-    if not missing or answer.at.startswith(f"{top}/"):
-        return found
-    reasons = (f"{answer.at}: the profile does not say what is there",)
-    nothing = Answer()
-    return replace(found, read=nothing, write=nothing, list=nothing, execute=nothing, reasons=reasons, chain=())
 
 
 def probed(planned: Planned, root: Path, path: str | None = None) -> list[AccessRow]:

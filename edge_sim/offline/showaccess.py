@@ -14,10 +14,10 @@ def access_lines(rows: Sequence[AccessRow], *, detailed: bool) -> Iterator[str]:
     head = ("function", "resource", "expected", *RIGHTS, "")
     table = [head, *(_cells(row) for row in rows)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(head))]
-    for number, cells in enumerate(table):
+    for row, cells in zip((None, *rows), table, strict=True):
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        if number and (detailed or rows[number - 1].ok is False or rows[number - 1].agree is False):
-            yield from _details(rows[number - 1])
+        if row and (detailed or row.unknown or row.ok is False or row.agree is False):
+            yield from _details(row)
     agreed = [row.agree for row in rows]
     if True in agreed or False in agreed:
         counts = f"{agreed.count(True)} rows agree, {agreed.count(False)} disagree, {agreed.count(None)} not probed"
@@ -38,11 +38,13 @@ def blast_lines(blast: BlastRadius) -> Iterator[str]:
 
 
 def _cells(row: AccessRow) -> tuple[str, ...]:
-    rights = map(_right, row.answers.values())
+    rights = (_right(answer, unknown=row.unknown is not None) for answer in row.answers.values())
     return (row.function, row.resource or row.path or "", row.expected, *rights, _verdict(row))
 
 
-def _right(answer: Answer) -> str:
+def _right(answer: Answer, *, unknown: bool) -> str:
+    if answer.computed is None and unknown:
+        return "unknown"
     if answer.computed is None:
         return {None: "·", True: "probed yes", False: "probed no"}[answer.probed]
     told = f"yes ({answer.by})" if answer.computed else "no"
@@ -54,7 +56,7 @@ def _verdict(row: AccessRow) -> str:
     if row.agree is False:
         return "computed and probed disagree"
     if row.ok is None:
-        return ""
+        return "unknown" if row.unknown else ""
     return "ok" if row.ok else "not as defined"
 
 

@@ -79,7 +79,7 @@ def _present(row: MatrixRow | None) -> MatrixRow:
 
 def test_what_access_prints_is_made_of_rows(tmp_path: Path) -> None:
     told = answer("access", group_of(tmp_path / "group", "net", gid="44"), "--profile", "raspberry-pi-3")
-    assert list(told) == ["boards", "notes"]
+    assert list(told) == ["boards", "unknown", "notes"]
     (board,) = told["boards"]
     assert list(board) == ["target", "access", "blast_radius", "notes"]
     assert list(board["blast_radius"]) == ["groups", "root_functions", "shared"]

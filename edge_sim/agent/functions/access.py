@@ -17,6 +17,7 @@ from edge_sim.agent.probe import NodesBelow
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import AccessError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.access import View
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.matrix import about, questions, row
@@ -57,8 +58,8 @@ def matrix(
                 else list(questions(group, process, facts, partial(tree, root), every=every))
             )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
-            stopped = not_started(process, nodes)
-            rows += [row(process, question, facts, nodes, probed, stopped=stopped) for question in asked]
+            view, stopped = View(process, nodes, facts), not_started(process, nodes)
+            rows += [row(view, question, probed, stopped=stopped) for question in asked]
             rows += [] if path else secret_rows(group, function, probed, stopped=stopped)
     return rows
 

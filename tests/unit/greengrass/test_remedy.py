@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_sim.facts import AclEntry, Node
-from edge_sim.greengrass.access import RIGHTS, Right, computed
+from edge_sim.greengrass.access import RIGHTS, Right, View, computed
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
@@ -34,7 +34,7 @@ def case(made: Group, function_id: str, resource_id: str, **nodes: Node) -> Case
     there = {**facts.paths, **planned, **{f"/{path.replace('__', '/')}": node for path, node in nodes.items()}}
     attached = any(r.id == resource_id for r, _ in made.attached(chosen))
     process = function_process(made, chosen, facts)
-    return Case(process=process, nodes=there, facts=facts, resource=made.resource(resource_id), attached=attached)
+    return Case(view=View(process, there, facts), resource=made.resource(resource_id), attached=attached)
 
 
 def model_at(made: Group, resource_id: str) -> str:
@@ -44,7 +44,7 @@ def model_at(made: Group, resource_id: str) -> str:
 
 
 def told(one: Case, path: str, right: Right) -> str | None:
-    return fix(one, computed(one.process, one.nodes, path), right, path)
+    return fix(one, computed(one.process, one.view.nodes, path), right, path)
 
 
 def models(*functions: dict[str, Any], permission: str = "ro", gid: object = "video") -> Group:
@@ -62,7 +62,7 @@ def test_by_attachment_by_a_shared_gid_and_as_root() -> None:
     assert by(case(made, "attached", "model"), path, "read") == "attachment"
     assert by(case(made, "sharing", "model"), path, "read") == "shared gid"
     assert by(case(made, "root", "model"), path, "read") == "root"
-    assert not computed(case(made, "stranger", "model").process, case(made, "stranger", "model").nodes, path).read
+    assert not computed(case(made, "stranger", "model").process, case(made, "stranger", "model").view.nodes, path).read
 
 
 def test_by_world_bits_and_as_owner() -> None:
@@ -151,7 +151,7 @@ def test_a_definition_changed_as_told_is_one_that_v1_takes(
             assert not refused, definition
             here = case(made, "f", "model")
             inside = "/models/digits/weights" if here.attached and isolation == C else model_at(made, "model")
-            answer = computed(here.process, here.nodes, inside)
+            answer = computed(here.process, here.view.nodes, inside)
             if answer.grants(right):
                 tried += 1
                 break
@@ -276,7 +276,7 @@ def test_following_the_changes_leads_to_access() -> None:
             now, steps = dict(nodes), 0
             one = process
             while not computed(one, now, path).grants(right):
-                where = Case(process=one, nodes=now, facts=board(), resource=None, attached=False)
+                where = Case(view=View(one, now, board()), resource=None, attached=False)
                 change = told(where, path, right)
                 if change is None:  # listing a file
                     assert (right, now[path].type) == ("list", "file")
@@ -296,7 +296,7 @@ def test_rows_say_what_each_right_comes_from() -> None:
     for one in made.functions:
         process = function_process(made, one, facts)
         for question in questions(made, process, facts, lambda place: iter(("", "/weights")), every=True):
-            found[one.id, question.resource and question.resource.id] = row(process, question, facts, nodes)
+            found[one.id, question.resource and question.resource.id] = row(View(process, nodes, facts), question)
     assert [answer.by for answer in found["f", "model"].answers.values()] == ["attachment"] * 4
     assert (found["f", "model"].ok, found["f", "other"].ok) == (True, True)
     shared = found["sharing", "model"]
@@ -305,17 +305,17 @@ def test_rows_say_what_each_right_comes_from() -> None:
     assert shared.write.fix == change
     assert shared.chain[0] == "search: / is 0755 0:0; the process counts as others"
     process = function_process(made, made.functions[0], facts)
-    free = row(process, about(made, process, facts, "/dev/ttyAMA0"), facts, nodes)
+    free = row(View(process, nodes, facts), about(made, process, facts, "/dev/ttyAMA0"))
     assert (free.ok, free.list.computed, free.read.computed) == (None, None, False)
 
 
 def test_a_container_sees_only_what_is_attached() -> None:
     made = group([device("serial"), volume(source="/srv/x")], [function("f", isolation=C)])
     one = case(made, "f", "serial", dev__ttyAMA0=char(0o666), srv__x=file(0o666), sys=directory(), sys__k=file(0o444))
-    answer = computed(one.process, one.nodes, "/dev/ttyAMA0")
+    answer = computed(one.process, one.view.nodes, "/dev/ttyAMA0")
     assert (answer.read, answer.reasons) == (False, ("/dev/ttyAMA0: a container's /dev holds only what is attached",))
-    assert not computed(one.process, one.nodes, "/sys/k").read
-    assert computed(one.process, one.nodes, "/srv/x").read, "V1's overlay shows the whole board"
+    assert not computed(one.process, one.view.nodes, "/sys/k").read
+    assert computed(one.process, one.view.nodes, "/srv/x").read, "V1's overlay shows the whole board"
 
 
 def test_the_blast_radius_names_who_and_what_else() -> None:
@@ -381,6 +381,6 @@ def test_an_acl_that_decides_is_what_is_to_be_changed() -> None:
     node = Node(type="file", uid=0, gid=0, mode=0o660, acl=acl)
     made = group([volume("v", "/srv/x", "/x")], [function("f", ("v", "ro"), isolation=C)])
     one = case(made, "f", "v", srv__x=node)
-    answer = computed(one.process, one.nodes, "/x")
+    answer = computed(one.process, one.view.nodes, "/x")
     assert (answer.read, answer.reasons[0]) == (False, "/x is 0660 0:0; its ACL decides")
     assert fix(one, answer, "read", "/x") == "setfacl -m u:995:r /srv/x"

@@ -10,13 +10,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass.access import RIGHTS, View
+from edge_sim.greengrass.process import function_process
 from edge_sim.profiles import profile_folder
-from tests.small_group import C, answer, edge, make_root, write_group
+from tests.small_group import C, answer, edge, group_of, make_root, write_group
+from tests.unit.greengrass import build
 from tests.unit.greengrass.build import device, function, volume
 
 PI = ("--profile", "raspberry-pi-3")
 LISTED, UNLISTED, SLIP = "/dev/gpiomem", "/dev/vcsm", "/dev/gpiomen"
-COMMANDS = ("validate", "matrix", "plan")
+COMMANDS = ("validate", "matrix", "plan", "access")
 
 
 def group(tmp_path: Path, *sources: str) -> Path:
@@ -95,6 +98,53 @@ def test_json_says_unknown(tmp_path: Path) -> None:
         (LISTED, False, True),
         (UNLISTED, True, False),
     ]
+
+
+def test_access_has_a_word_for_what_is_unknown(tmp_path: Path) -> None:
+    made = group(tmp_path, LISTED, UNLISTED)
+    (board,) = answer("access", made, *PI)["boards"]
+    known, unknown = board["access"]
+    assert (known["unknown"], known["ok"], known["read"]["computed"]) == (None, True, True)
+    assert UNLISTED in unknown["unknown"]
+    assert (unknown["ok"], {unknown[right]["computed"] for right in RIGHTS}) == (None, {None})
+    lines = edge("access", made, *PI).stdout.splitlines()
+    (line,) = [line.split() for line in lines if line.split()[:2] == ["look", "r1"]]
+    assert line[3:] == ["unknown"] * 5
+
+
+def test_access_to_one_path_tells_unknown_from_absent(tmp_path: Path) -> None:
+    made = group(tmp_path, LISTED)
+    for path, reason in (
+        ("/opt/x", "the profile does not say whether /opt/x exists on the board"),
+        ("/dev/vcsm", "a container's /dev holds only what is attached"),
+        ("/etc/../dev/null/x", "/dev/null: not a directory"),
+    ):
+        told = answer("access", made, *PI, "--path", path)
+        (row,) = told["boards"][0]["access"]
+        assert any(reason in text for text in row["reasons"])
+        assert (told["unknown"], row["unknown"] is not None) == (("opt" in path), "opt" in path)
+
+
+def test_what_a_group_would_open_is_unknown_while_nobody_knows_the_group() -> None:
+    """A device that no profile lists lends its group, whichever that is."""
+    resources = [device("r", UNLISTED, AutoAddGroupOwner=True), volume("v", to="/in")]
+    made = build.group(resources, [function("f", ("r", "rw"), ("v", "rw"), isolation=C)])
+    for mode, unknown in ((0o750, True), (0o755, False), (0o700, False)):
+        paths = {**build.board().paths, "/srv/readings": build.directory(mode, gid=44)}
+        facts = build.board(paths=paths, whole=frozenset())
+        view = View(function_process(made, made.functions[0], facts), paths, facts)
+        assert (view.access("/in").doubt is not None) == unknown, oct(mode)
+
+
+def test_a_models_group_that_is_not_known_has_no_plan(tmp_path: Path) -> None:
+    text = (profile_folder() / "raspberry-pi-3.yaml").read_text(encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("whole: [users, groups]", "whole: [users]").replace("1.10.0", "1.11.6"))
+    made = group_of(tmp_path / "group", "net", gid="birds")
+    assert "unknown" in last_line("validate", made, "--profile", own)
+    for command in ("plan", "access"):
+        done = edge(command, made, "--profile", own, status=6)
+        assert "does not say whether the board has a group 'birds'" in str(done.exception)
 
 
 def test_junit_skips_and_sarif_notes_what_is_unknown(tmp_path: Path) -> None:
