@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Literal, get_args
 
@@ -139,11 +140,17 @@ class HostFacts:
 
     def doubt(self, path: str) -> str | None:
         """Return in a sentence why nobody knows whether something is at ``path``; None where that is known."""
-        if self.presence(path) != "unknown":
-            return None
-        near = self.near_path(path)
-        meant = f"; did you mean {near}?" if near else ""
-        return f"the profile does not say whether {path} exists on the board{meant}"
+        if path not in self._doubts:
+            near = self.near_path(path)
+            meant = f"; did you mean {near}?" if near else ""
+            told = f"the profile does not say whether {path} exists on the board{meant}"
+            self._doubts[path] = told if self.presence(path) == "unknown" else None
+        return self._doubts[path]
+
+    @cached_property
+    def _doubts(self) -> dict[str, str | None]:
+        """The paths that were asked about: 200 functions ask about the same 200 volumes."""
+        return {}
 
     def near_path(self, path: str) -> str | None:
         """Return the path beside ``path`` that may be meant where ``path`` is not listed, None when there is none."""

@@ -187,10 +187,8 @@ def _print(board: _Board, *, detailed: bool) -> None:
     from edge_sim.offline.showaccess import access_lines, blast_lines
 
     click.echo(board.target)
-    for line in access_lines(board.access, detailed=detailed):
-        click.echo(f"  {printable(line)}")
-    for line in blast_lines(board.blast_radius):
-        click.echo(f"  {line}")
+    lines = (*access_lines(board.access, detailed=detailed), *blast_lines(board.blast_radius, whole=detailed))
+    click.echo("\n".join(f"  {printable(line)}" for line in lines))
     _print_notes(board.notes)
 
 

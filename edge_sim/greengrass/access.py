@@ -73,8 +73,17 @@ def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str, fac
 class View:
     """What a process sees: the board, and in a container its mounts over it. Each question is answered once."""
 
-    def __init__(self, process: FunctionProcess, nodes: Mapping[str, Node], facts: HostFacts = WHOLLY_KNOWN) -> None:
+    def __init__(
+        self,
+        process: FunctionProcess,
+        nodes: Mapping[str, Node],
+        facts: HostFacts = WHOLLY_KNOWN,
+        shared: dict[object, Access] | None = None,
+    ) -> None:
+        """``shared`` keeps what views of one board have in common: answers about paths that no mount touches."""
         self.process, self.nodes, self.facts = process, nodes, facts
+        self._shared = {} if shared is None else shared
+        self._kind = process.isolation, process.masked, process.function.access_sysfs, process.protected_links
         self._contained = process.isolation == "GreengrassContainer"
         self.sysfs = bool(process.function.access_sysfs)
         self._mounts: dict[str, Mount] = {}
@@ -89,9 +98,19 @@ class View:
         """Return what the process may do with ``path``, as it would name it; or one like it of another ``identity``."""
         question = identity or self.process.identity, path
         if question not in self._answers:
-            found = _Walk(question[0], self).to(path)
+            found = self._walked(*question)
             self._answers[question] = found if identity or not self.process.doubts else self._doubted(found, path)
         return self._answers[question]
+
+    def _walked(self, identity: Identity, path: str) -> Access:
+        key = self._kind, identity, path
+        mounted = self._top(path) != ""
+        found = None if mounted else self._shared.get(key)
+        if found is None or (found.node is None and found.at in self._above):
+            found = _Walk(identity, self).to(path)
+            if not mounted and below(path, found.at):  # it led through no link and no mount
+                self._shared[key] = found
+        return found
 
     def _doubted(self, found: Access, path: str) -> Access:
         """Return an answer as unknown where a group that the process may be in would change it."""
@@ -110,16 +129,20 @@ class View:
 
     def mount(self, path: str) -> Mount | None:
         """Return the mount that ``path``, which leads through no link, lies in."""
-        top = self._top(path)
-        return None if top is None else self._mounts[top]
+        return self._mounts.get(self._top(path))
 
-    def _top(self, path: str) -> str | None:
-        return next((top for top in _upwards(path) if top in self._mounts), None) if self._mounts else None
+    def _top(self, path: str) -> str:
+        """Return the mount point that ``path`` lies at or below, "" when there is none."""
+        while path not in self._mounts:
+            if path in ("/", ""):
+                return ""
+            path = path.rpartition("/")[0] or "/"
+        return path
 
     def board(self, path: str) -> str:
         """Return the board's path of what the process sees at ``path``, which leads through no link."""
         top = self._top(path)
-        if top is None:
+        if not top:
             return path
         source = resolve(self.nodes, self._mounts[top].source).rstrip("/")  # a link may lead to /
         return source + path[len(top.rstrip("/")) :] or "/"
@@ -132,9 +155,9 @@ class View:
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""
-        if self.mount(path) is not None:
+        if self._top(path):
             return self.nodes.get(self.board(path))
-        found = None if self.hides(path) else self.nodes.get(path)
+        found = None if self._contained and self._masks(path) else self.nodes.get(path)
         if self._contained and path in _DEVICES and (found is None or found.type != "char"):
             return _STANDARD_DEVICE
         if found is None and path in self._above:  # a mount point's missing parents are made
@@ -143,19 +166,20 @@ class View:
 
     def hides(self, path: str) -> str | None:
         """Return why a path of the board cannot be there for a container, or None."""
-        if not self._contained or self.mount(path) is not None:
-            return None
+        return self._masks(path) if self._contained and not self._top(path) else None
+
+    def _masks(self, path: str) -> str | None:
+        """Return what hides a path that is not mounted from a container, if anything does."""
         if any(below(path, top) for top in self.process.masked):
             return "hidden from containers"
-        if below(path, "/dev") and path != "/dev" and path not in _DEVICES:
+        if path.startswith("/dev/") and path not in _DEVICES:
             return "a container's /dev holds only what is attached"
-        return "AccessSysfs is not set" if below(path, "/sys") and path != "/sys" and not self.sysfs else None
+        return "AccessSysfs is not set" if path.startswith("/sys/") and not self.sysfs else None
 
     def kernels(self, path: str) -> bool:
         """Tell whether what a container sees at ``path`` is its own, made by the kernel when it starts."""
-        if not self._contained or self.mount(path) is not None:
-            return False
-        return path in _OPEN_FILES or kernels_own(path, sysfs=self.sysfs) not in (None, path)
+        own = path in _OPEN_FILES or kernels_own(path, sysfs=self.sysfs) not in (None, path)
+        return own and self._contained and not self._top(path)
 
 
 class _Walk:

@@ -9,8 +9,9 @@ A model that is not attached is asked for as well, at its place on the board: sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 
 from edge_sim.facts import HostFacts, Node
@@ -32,7 +33,12 @@ NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
 KEPT = "writing is not asked about: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
-Tree = Callable[[str], Iterator[str]]
+_WANTED: Mapping[Expected, Mapping[Right, bool]] = {
+    "ro": {"read": True, "write": False, "list": True, "execute": True},
+    "rw": {"read": True, "write": True, "list": True, "execute": True},
+    "none": {"read": False, "write": False, "list": False, "execute": False},
+}
+Tree = Callable[[str], Iterable[str]]
 """Yields "" for a place on the board and "/…" for the files and directories in it, top down, links left out."""
 Probed = Mapping[str, Probe]
 
@@ -68,6 +74,11 @@ class _Answer:
         return self.computed.grants(right) == let_in
 
 
+def remembered(tree: Tree) -> Tree:
+    """Return a tree that looks at each place once: many functions ask about the same one."""
+    return cache(lambda place: tuple(islice(tree(place), MAX_COUNTED)))
+
+
 def questions(
     group: Group, process: FunctionProcess, facts: HostFacts, tree: Tree, *, every: bool = False
 ) -> Iterator[Question]:
@@ -81,7 +92,7 @@ def questions(
         place = board_place(group, resource, facts)
         if place is None or (policy is None and not resource.model and not every):
             continue
-        everything = list(islice(tree(place), MAX_COUNTED))
+        everything = tuple(islice(tree(place), MAX_COUNTED))
         seen_at = _place(resource, process, facts) if policy else place
         yield Question(
             resource=resource,
@@ -142,7 +153,7 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
     if stopped:
         rights = {right: replace(answer, fix=None) for right, answer in rights.items()}
     excused = question.expected == "none" and process.identity.uid == 0
-    wanted = _wanted(question.expected)
+    wanted = _WANTED[question.expected]
     best = {right: answer.computed if probed is None else answer.probed for right, answer in rights.items()}
     judged: tuple[Right, ...] = ("read", "write", "list")
     as_wanted = all(best[right] in (None, wanted[right]) for right in judged)
@@ -175,11 +186,6 @@ def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> st
     return f"{work_directory(facts, process.function)}/{destination.lstrip('/')}"
 
 
-def _wanted(expected: Expected) -> dict[Right, bool]:
-    reading = expected != "none"
-    return {"read": reading, "write": expected == "rw", "list": reading, "execute": reading}
-
-
 def _concerned(answers: Sequence[_Answer], right: Right) -> list[_Answer]:
     """Return the answers that a right makes sense for: directories are listed, and they and programs executed."""
     if right in ("read", "write"):
@@ -199,13 +205,13 @@ def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Ri
     if right == "write" and kept:
         change = fix(case, Access(), right, concerned[0].path) if case.resource else None
         return Answer(computed=False, fix=change)
-    over = all if _wanted(expected)[right] else any
+    over = all if _WANTED[expected][right] else any
     told = over(one.computed.grants(right) for one in concerned)
     real = None if concerned[0].probed is None else over(one.real(right) for one in concerned)
     if not _known(concerned):
         return Answer(probed=real)
     shown = next((one for one in concerned if one.computed.grants(right) == told), concerned[0])
-    needed = told != _wanted(expected)[right] or not told
+    needed = told != _WANTED[expected][right] or not told
     return Answer(
         computed=told,
         probed=real,
@@ -228,7 +234,7 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
     reasons = list(answers[0].computed.reasons)
     if excused:
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
-    wanted = _wanted(question.expected)
+    wanted = _WANTED[question.expected]
     if question.claimed:
         known = (a for a in answers if a.probed is not None or a.computed.doubt is None)
         odd = (a for a in known if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
@@ -238,7 +244,7 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
 
 def _telling(question: Question, answers: Sequence[_Answer]) -> _Answer:
     """Return the answer whose way is worth showing: the first that is not as it should be, else the first."""
-    wanted = _wanted(question.expected)
+    wanted = _WANTED[question.expected]
     judged: tuple[Right, ...] = ("read", "write")
     odd = (one for one in answers if any(one.real(right) != wanted[right] for right in judged))
     return next(odd, answers[0]) if question.claimed else answers[0]

@@ -7,12 +7,13 @@ from typing import Literal
 
 from edge_sim.facts import HostFacts, resolve
 from edge_sim.greengrass.access import Access, Right, View, counts_as
-from edge_sim.greengrass.process import NOBODY, FunctionProcess
+from edge_sim.greengrass.process import NOBODY, FunctionProcess, Identity
 from edge_sim.greengrass.resources import GroupOwnerSetting, Resource
 
 By = Literal["attachment", "shared gid", "world bits", "owner", "root"]
 _BITS: dict[Right, int] = {"read": 4, "list": 4, "write": 2, "execute": 1}
 _LETTERS = {4: "r", 2: "w", 1: "x"}
+_ANYBODY = Identity(uid=NOBODY, gid=NOBODY)
 _CLASSES = {"owner": "u", "group": "g", "others": "o"}
 
 
@@ -31,19 +32,14 @@ class Case:
 
 def by(case: Case, path: str, right: Right) -> By:
     """Return what gives a right that ``computed`` says is there."""
-
-    def without(**changes: object) -> bool:
-        identity = replace(case.process.identity, **changes)  # type: ignore[arg-type]
-        return case.view.access(path, identity).grants(right)
-
-    who = case.process.identity
-    if who.uid == 0 and not without(uid=NOBODY):
+    who, view = case.process.identity, case.view
+    if who.uid == 0 and not view.access(path, replace(who, uid=NOBODY)).grants(right):
         return "root"
     if case.attached:
         return "attachment"
-    if without(uid=NOBODY, gid=NOBODY, groups=()):
+    if view.access(path, _ANYBODY).grants(right):
         return "world bits"
-    return "owner" if without(gid=NOBODY, groups=()) else "shared gid"
+    return "owner" if view.access(path, Identity(uid=who.uid, gid=NOBODY)).grants(right) else "shared gid"
 
 
 def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:

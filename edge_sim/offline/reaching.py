@@ -10,8 +10,8 @@ from edge_sim.agent.functions.access import matrix, secret_rows
 from edge_sim.agent.probe import NodesBelow
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
-from edge_sim.greengrass.access import View
-from edge_sim.greengrass.matrix import about, questions, row
+from edge_sim.greengrass.access import Access, View
+from edge_sim.greengrass.matrix import about, questions, remembered, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.process import function_process
@@ -27,13 +27,14 @@ def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = N
     """
     facts, top = planned.target.facts, deployment_directory(planned.target.facts)
     known = after(planned)
-    tree = _tree(known) if root is None else _tree_below(root, top, _tree(known), closed)
+    tree = remembered(_tree(known) if root is None else _tree_below(root, top, _tree(known), closed))
     nodes = known if root is None else NodesBelow(root, known, _gone(planned))
+    shared: dict[object, Access] = {}
     found = []
     for function in planned.group.functions:
         process = function_process(planned.group, function, facts)
         asked = list(questions(planned.group, process, facts, tree, every=True))
-        view, stopped = View(process, nodes, facts), not_started(process, nodes)
+        view, stopped = View(process, nodes, facts, shared), not_started(process, nodes)
         found += [row(view, question, stopped=stopped) for question in asked]
         found += secret_rows(planned.group, function, stopped=stopped)
     return found

@@ -96,6 +96,8 @@ def symbolic(node: Node) -> str:
 
 def printable(line: str) -> str:
     """Return a line that stays one and moves no cursor: names on a board may hold anything."""
+    if line.isprintable():
+        return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 

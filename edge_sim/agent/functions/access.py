@@ -20,7 +20,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import View
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.matrix import about, questions, row
+from edge_sim.greengrass.matrix import about, questions, remembered, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
@@ -48,6 +48,7 @@ def matrix(
     ``agree`` and ``ok`` are None.
     """
     nodes = NodesBelow(root, {entry.path: entry.node for entry in entries})
+    places = remembered(partial(tree, root))
     rows: list[AccessRow] = []
     with functions.asking(group, root, facts) as asker:
         for function in group.functions:
@@ -55,7 +56,7 @@ def matrix(
             asked = (
                 [about(group, process, facts, path)]
                 if path
-                else list(questions(group, process, facts, partial(tree, root), every=every))
+                else list(questions(group, process, facts, places, every=every))
             )
             probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
             view, stopped = View(process, nodes, facts), not_started(process, nodes)

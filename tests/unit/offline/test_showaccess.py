@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.small_group import edge
+from pathlib import Path
+
+from edge_sim.greengrass.access import Access, View
+from edge_sim.greengrass.process import function_process
+from edge_sim.offline.showaccess import MANY
+from tests.small_group import C, edge, write_group
+from tests.unit.greengrass import build
+from tests.unit.greengrass.build import function, volume
 
 EXAMPLE = "examples/no-container-ml"
 
@@ -14,3 +21,37 @@ def test_reasons_stand_below_a_path_where_there_is_one() -> None:
     assert "the core gives a secret out only to functions that it is attached to" in lines
     assert "None" not in lines
     assert "writing is not asked about: what a function in a container writes there stays in its own overlay" in lines
+
+
+def test_many_rows_that_say_the_same_are_one_line_unless_one_function_is_asked_about(tmp_path: Path) -> None:
+    made = [volume(f"v{n}", f"/srv/v{n}", f"/in{n}") for n in range(30)]
+    functions = [function(f"f{n}", *((f"v{n + k}", "ro") for k in range(10)), isolation=C) for n in range(20)]
+    group = write_group(tmp_path / "group", made, functions)
+    lines = [line.split() for line in edge("access", group, "--profile", "raspberry-pi-3").stdout.splitlines()]
+    first = [line for line in lines if line[:1] == ["f0"]]
+    assert [line[1:5] for line in first] == [["v0", "and", "9", "more"], ["v10", "and", "19", "more"]]
+    assert len([line for line in lines if line and line[0].startswith("f")]) <= 20 * 3
+    whole = edge("access", group, "--profile", "raspberry-pi-3", "--function", "f0").stdout
+    assert all(f" v{n} " in whole for n in range(30))
+
+
+def test_a_few_rows_are_shown_one_by_one(tmp_path: Path) -> None:
+    made = [volume(f"v{n}", f"/srv/v{n}", f"/in{n}") for n in range(MANY)]
+    group = write_group(tmp_path / "group", made, [function("f", *((one["Id"], "ro") for one in made), isolation=C)])
+    assert "more" not in edge("access", group, "--profile", "raspberry-pi-3").stdout
+
+
+def test_views_of_one_board_share_only_what_no_mount_touches() -> None:
+    """A function that has the volume mounted over a path of the board sees another thing there."""
+    shared: dict[object, Access] = {}
+    made = build.group(
+        [volume("v", "/srv/readings", "/srv/other")],
+        [function("without", isolation=C), function("with", ("v", "ro"), isolation=C)],
+    )
+    paths = {**build.board().paths, "/srv/other": build.directory(0o700)}
+    facts = build.board(paths=paths)
+    for name, reads in (("without", False), ("with", True), ("without", False)):
+        chosen = next(f for f in made.functions if f.id == name)
+        view = View(function_process(made, chosen, facts), paths, facts, shared)
+        assert view.access("/srv/other").read == reads
+        assert view.access("/srv/../srv/other").read == reads
