@@ -22,6 +22,8 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.greengrass.tree import Tree
 from edge_sim.jsonobject import JsonObject
@@ -188,7 +190,10 @@ class BoardRun:
         self._not_proven(advice["not_proven"])
         if failed:
             why = str(status.get("ErrorMessage") or "it failed without a reason")
-            if board.proves.mounts:
+            doubt = undecided(self.scenario.definition.group, self.profile.facts(), why)
+            if doubt:
+                self._not_proven([f"deployment: {doubt}; this simulated board does not have it"])
+            elif board.proves.mounts:
                 self._problem("definition", "deployment", why, hint=advice["hint"])
             else:
                 self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
@@ -290,6 +295,15 @@ class BoardRun:
 def _has_containers(scenario: Scenario) -> bool:
     group = scenario.definition.group
     return any(group.isolation_mode(function) == "GreengrassContainer" for function in group.functions)
+
+
+def undecided(group: Group, facts: HostFacts, why: str) -> str | None:
+    """Return what the profile leaves open of a source that a deployment failed for; None where it is known.
+
+    A simulated board has what its profile lists. That the real one lacks the rest is not proven by that.
+    """
+    sources = (resource.source_path for resource in group.resources)
+    return next((doubt for path in sources if path and path in why and (doubt := facts.doubt(path))), None)
 
 
 def _read_layout(answer: JsonObject) -> tuple[tuple[LayoutRow, ...], tuple[str, ...], tuple[str, ...]]:
