@@ -185,7 +185,7 @@ class Place:
             self.fail("must be true or false")
         return value
 
-    def value(self) -> Any:
+    def value(self) -> object:
         """Return whatever is there, as JSON would hold it."""
         return _guarded(self.file, lambda: _plain(self.node))
 
@@ -204,7 +204,7 @@ def _loader() -> type[yaml.SafeLoader]:
             node: yaml.Node | None = super().compose_node(parent, index)
             return node
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
             seen: set[str] = set()
             for key, _ in node.value:
                 if str(key.value) in seen:
@@ -234,7 +234,7 @@ def _compose(path: Path, text: str) -> yaml.Node:
     return node
 
 
-def _plain(node: yaml.Node) -> Any:
+def _plain(node: yaml.Node) -> object:
     loader = _loader()("")
     try:
         value = loader.construct_document(node)
@@ -244,7 +244,7 @@ def _plain(node: yaml.Node) -> Any:
         loader.dispose()
 
 
-def _guarded(path: Path, step: Callable[[], Any]) -> Any:
+def _guarded(path: Path, step: Callable[[], object]) -> Any:
     import yaml
 
     try:

@@ -43,7 +43,7 @@ def figures() -> list[Figure]:
     cycle = _import_cycle()
     longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
     return [
-        Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=15),
+        Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=11),
         Figure("files that ask for a kind of resource", len(asking), limit=15),
         Figure("lines of the longest function", lengths[longest_function], limit=60, where=longest_function),
         Figure("lines of the longest module", lines[longest_module], limit=350, where=longest_module),

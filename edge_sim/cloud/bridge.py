@@ -27,7 +27,7 @@ from edge_sim.jobs import shadow, topics
 
 _log = logging.getLogger(__name__)
 
-Deployment = Mapping[str, Any]
+Deployment = Mapping[str, object]
 PendingDeployment = Callable[[str], Deployment | None]
 """Core thing name → the deployment it has to do, or None."""
 
@@ -121,7 +121,7 @@ class Bridge:
     def _unusable(self, reason: str) -> UnsupportedEnvironmentError:
         return UnsupportedEnvironmentError(f"the MQTT broker at {self._url} cannot be used: {reason}")
 
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, code: Any, *more: Any) -> None:
+    def _on_connect(self, client: Any, userdata: object, flags: object, code: object, *more: object) -> None:
         if _number(code) != 0:
             self._refused = f"it refuses our connection ({code})"
             self._settled.set()
@@ -129,13 +129,13 @@ class Bridge:
         filters = (*topics.REQUEST_FILTERS, topics.DEPLOYMENT_GET_FILTER)
         client.subscribe([(topic, QOS) for topic in filters])
 
-    def _on_subscribe(self, client: Any, userdata: Any, mid: Any, codes: Any, *more: Any) -> None:
+    def _on_subscribe(self, client: object, userdata: object, mid: object, codes: Any, *more: object) -> None:
         if any(_number(code) >= _REFUSED_FILTER for code in codes):
             self._refused = "it refuses our subscriptions to $aws/things/+/…"
         self.connected = self._refused is None
         self._settled.set()
 
-    def _on_disconnect(self, *args: Any) -> None:
+    def _on_disconnect(self, *args: object) -> None:
         self.connected = False
         _log.info("the connection to %s is lost", self._url)
 

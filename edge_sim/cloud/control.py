@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -28,7 +27,7 @@ from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.shapes import dump
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
-LoadSources = Callable[[Sequence[Mapping[str, Any]]], None]
+LoadSources = Callable[[Sequence[Mapping[str, object]]], None]
 
 
 class Control:
@@ -40,8 +39,8 @@ class Control:
         load_sources: LoadSources,
         functions: FunctionCodes,
         updates: Updates,
-        advice: Callable[[str], dict[str, Any]],
-        health: Callable[[], dict[str, Any]],
+        advice: Callable[[str], dict[str, object]],
+        health: Callable[[], dict[str, object]],
     ) -> None:
         self._load_sources = load_sources
         self._functions = functions
@@ -89,12 +88,12 @@ class Control:
         return _json(asdict(build))
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> object:
     try:
         return strict_json.loads(body)
     except ValueError as error:
         raise InvalidDefinitionError(f"the request cannot be read: {error}") from error
 
 
-def _json(value: Mapping[str, Any], status: int = 200) -> Response:
+def _json(value: Mapping[str, object], status: int = 200) -> Response:
     return Response(dump(value), status, media_type="application/json")

@@ -43,17 +43,17 @@ def from_first_layout(state: sqlite3.Connection, lay_out: Callable[[sqlite3.Conn
     state.execute("COMMIT")
 
 
-def _earlier(state: sqlite3.Connection, kind: str) -> list[dict[str, Any]]:
+def _earlier(state: sqlite3.Connection, kind: str) -> list[dict[str, object]]:
     rows = state.execute("SELECT body FROM earlier WHERE kind = ? ORDER BY position", (kind,))
     return [json.loads(body) for (body,) in rows.fetchall()]
 
 
-def _groups(state: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
+def _groups(state: sqlite3.Connection) -> list[tuple[str, dict[str, object]]]:
     rows = state.execute("SELECT id, body FROM earlier WHERE kind = 'thing-group' ORDER BY position")
     return [(name, json.loads(body)) for name, body in rows.fetchall()]
 
 
-def _insert_job(state: sqlite3.Connection, job: Mapping[str, Any]) -> None:
+def _insert_job(state: sqlite3.Connection, job: Mapping[str, object]) -> None:
     body = {name: value for name, value in job.items() if name not in ("job_id", "status", "things")}
     row = (job["job_id"], job["status"], _text(body))
     state.execute("INSERT INTO jobs (job, status, body) VALUES (?, ?, ?)", row)
@@ -92,7 +92,7 @@ def _insert_build_file(state: sqlite3.Connection, build: Mapping[str, Any]) -> N
 
 
 def _insert_document(
-    state: sqlite3.Connection, kind: str, id_: str, body: Mapping[str, Any], parent: str | None
+    state: sqlite3.Connection, kind: str, id_: str, body: Mapping[str, object], parent: str | None
 ) -> None:
     state.execute(
         "INSERT INTO documents (kind, id, parent, body) VALUES (?, ?, ?, ?) "
@@ -101,5 +101,5 @@ def _insert_document(
     )
 
 
-def _text(value: Mapping[str, Any]) -> str:
+def _text(value: Mapping[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -51,7 +51,7 @@ class SourceServer:
         """Say whether the server has been started. Takes no lock, so that it may be asked inside a transaction."""
         return self._server is not None
 
-    def load(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def load(self, entries: Sequence[Mapping[str, object]]) -> None:
         """Add sources: ``{"uri", "path", "format"?}`` or ``{"uri", "secret"}``; one that is there is replaced.
 
         ``secret`` is ``{"SecretString": text, "Stages"?: {label: text}}``. Raises InvalidDefinitionError naming the
@@ -115,7 +115,7 @@ class SourceServer:
         elif match := _S3.fullmatch(uri):
             self._upload(match[1], match[2], entry)
 
-    def _upload(self, bucket: str, key: str, entry: Mapping[str, Any]) -> None:
+    def _upload(self, bucket: str, key: str, entry: Mapping[str, object]) -> None:
         s3 = self._client("s3")
         if bucket not in {found["Name"] for found in s3.list_buckets()["Buckets"]}:
             outside = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
@@ -123,7 +123,7 @@ class SourceServer:
         with _as_file(entry) as path:
             s3.upload_file(str(path), bucket, key)
 
-    def _load_training_job(self, name: str, entry: Mapping[str, Any]) -> None:
+    def _load_training_job(self, name: str, entry: Mapping[str, object]) -> None:
         from moto.sagemaker.models import sagemaker_backends
 
         bucket, form = f"sagemaker-{self._region}-{self._account}", _format(entry)

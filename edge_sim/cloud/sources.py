@@ -111,7 +111,7 @@ class Sources:
             raise InvalidDefinitionError(text)
         return tuple(dict.fromkeys(labels[label] for label in ("AWSCURRENT", *data.staging_labels)))
 
-    def secret_value(self, arn: str, versions: Sequence[str]) -> dict[str, Any]:
+    def secret_value(self, arn: str, versions: Sequence[str]) -> dict[str, object]:
         """Return ``{"ARN", "Name", "Versions"}`` with the values of some versions, as the core stores them.
 
         Raises InvalidDefinitionError when one of them is not there any more.
@@ -199,9 +199,9 @@ def make_client(service: str, region: str, url: str | None) -> Any:
     return clients.make_client(service, endpoint_url=url, region=region, config=_CONFIG)
 
 
-def _version(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _version(answer: Mapping[str, Any]) -> dict[str, object]:
     """Return one version of a secret as the Core SDK gets it: the date in milliseconds, bytes in base64."""
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "VersionId": answer["VersionId"],
         "VersionStages": answer["VersionStages"],
         "CreatedDate": int(answer["CreatedDate"].timestamp() * 1000),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import NoReturn
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53
 """Integers beyond this are not the same in every JSON reader."""
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes) -> object:
     """Return the value of a UTF-8 JSON text; ValueError says in a few words what is wrong with it."""
     try:
         value = json.loads(
@@ -35,8 +35,8 @@ def loads(data: bytes) -> Any:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
             raise ValueError(f"the key {json.dumps(key)} is there twice")
@@ -61,11 +61,11 @@ def _exact(text: str) -> int:
     return int(text)
 
 
-def _check(value: Any) -> None:
+def _check(value: object) -> None:
     """Depth and surrogates, without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
+        below: list[object] = []
         for item in level:
             if isinstance(item, str):
                 _check_text(item)

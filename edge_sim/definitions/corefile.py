@@ -7,7 +7,6 @@ the file's own words.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.tree import Array, Note, Object, like, listed
@@ -16,7 +15,7 @@ from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import Shape
 
 FRAME = "GroupDefinitions"
-_Make = Callable[[Object, int], Mapping[str, Any]]
+_Make = Callable[[Object, int], Mapping[str, object]]
 
 
 def core_file(top: Object) -> Part:
@@ -66,20 +65,20 @@ def _section(part: Part, name: str, holder: Object, key: str, make: _Make) -> No
     part.sections[name] = version
 
 
-def _subscription(entry: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _subscription(entry: Mapping[str, object], index: int) -> dict[str, object]:
     return {"Id": f"subscription-{index + 1}", **entry}
 
 
-def _device(entry: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _device(entry: Mapping[str, object], index: int) -> dict[str, object]:
     return {**groupfile.api_core(entry), "Id": f"device-{index + 1}"}
 
 
-def _placed(value: Mapping[str, Any], origin: Object) -> Object:
+def _placed(value: Mapping[str, object], origin: Object) -> Object:
     """Give the objects that were made here the place of the entry they were made from."""
     return like(origin, {k: _placed(v, origin) if type(v) is dict else v for k, v in value.items()})
 
 
-def _pruned(value: Any, shape: Shape) -> Any:
+def _pruned(value: object, shape: Shape) -> object:
     """Return only what the API has a member for; group.json also holds what the build added, and nulls."""
     if isinstance(shape, Mapping) and isinstance(value, Object):
         return like(value, {k: _pruned(v, shape[k]) for k, v in value.items() if k in shape and v is not None})

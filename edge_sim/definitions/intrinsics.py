@@ -30,12 +30,12 @@ class Resolver:
     conditions: Conditions
     parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def resolve(self, value: object) -> Any:
+    def resolve(self, value: object) -> object:
         """Return a value without intrinsic functions; what is ``AWS::NoValue`` is left out, as a whole it is None."""
         found = self._resolve(value)
         return None if found is _NOTHING else found
 
-    def _resolve(self, value: object) -> Any:
+    def _resolve(self, value: object) -> object:
         if isinstance(value, Object):
             name = next(iter(value), "")
             if len(value) == 1 and _FUNCTION.fullmatch(name):
@@ -47,7 +47,7 @@ class Resolver:
             return listed(value, {index: item for index, item in resolved.items() if item is not _NOTHING})
         return value
 
-    def _intrinsic(self, holder: Object, name: str, given: Any) -> Any:
+    def _intrinsic(self, holder: Object, name: str, given: object) -> object:
         if name == "Ref" and given == "AWS::NoValue":
             return _NOTHING
         if name == "Ref" and isinstance(given, str) and given in self.parameters:

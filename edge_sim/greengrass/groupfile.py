@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass import parse
@@ -81,13 +80,13 @@ def built(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict
     return code, {str(r.get("Id")): _artifact(r) for r in resources if r.get("ArtifactArn")}
 
 
-def api_core(entry: Mapping[str, Any], number: int = 1) -> dict[str, object]:
+def api_core(entry: Mapping[str, object], number: int = 1) -> dict[str, object]:
     """Return an entry of ``Cores`` or ``Devices`` as the API's core or device; group.json has no Id for it."""
     found = {"Id": "core" if number == 1 else f"core-{number}"}
     return {**found, "ThingArn": entry.get("thingArn"), "CertificateArn": entry.get("certArn")}
 
 
-def api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
+def api_resource(entry: Mapping[str, object]) -> dict[str, object]:
     """Return a resource's entry as the API's resource; an unknown ``Type`` leaves an empty container.
 
     The real file of GGC 1.3-1.5 has no Name.
@@ -99,7 +98,7 @@ def api_resource(entry: Mapping[str, Any]) -> dict[str, object]:
     return {"Id": entry.get("Id"), "Name": entry.get("Name") or entry.get("Id"), "ResourceDataContainer": container}
 
 
-def api_function(entry: Mapping[str, Any]) -> dict[str, object]:
+def api_function(entry: Mapping[str, object]) -> dict[str, object]:
     """Return a function's entry as the API's function; the real file of GGC 1.3-1.5 has no Id."""
     return {
         "Id": entry.get("Id") or entry.get("FunctionArn"),
@@ -181,7 +180,7 @@ def _lambda(group: Group, function: Function) -> dict[str, object]:
     return entry
 
 
-def _code(entry: Mapping[str, Any]) -> FunctionCode:
+def _code(entry: Mapping[str, object]) -> FunctionCode:
     config = _object(entry, "DeploymentConfiguration")
     return FunctionCode(
         artifact_arn=str(entry["ArtifactArn"]),
@@ -192,7 +191,7 @@ def _code(entry: Mapping[str, Any]) -> FunctionCode:
     )
 
 
-def _artifact(entry: Mapping[str, Any]) -> Artifact:
+def _artifact(entry: Mapping[str, object]) -> Artifact:
     artifact = _object(entry, "Artifact")
     return Artifact(
         arn=str(entry["ArtifactArn"]),
@@ -202,7 +201,7 @@ def _artifact(entry: Mapping[str, Any]) -> Artifact:
     )
 
 
-def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _object(parent: Mapping[str, object], key: str) -> Mapping[str, object]:
     value = parent.get(key)
     if value is None:
         return {}
@@ -211,12 +210,12 @@ def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _list(parent: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def _list(parent: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
     value = parent.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         raise InvalidDefinitionError(f"group.json: {key} must be a list of objects")
     return value
 
 
-def _content(definitions: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def _content(definitions: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
     return _list(_object(definitions, key), "Content")

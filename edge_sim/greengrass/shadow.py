@@ -82,7 +82,7 @@ def delete(thing: str, document: Document | None, now: int) -> Outcome:
     return Outcome(document={"version": document["version"]}, answer=answer, messages={"delete/accepted": answer})
 
 
-def delta(state: Mapping[str, Any]) -> Document:
+def delta(state: Mapping[str, object]) -> Document:
     """Return what is desired and not reported."""
     return _difference(state.get("desired", {}), state.get("reported", {}))
 
@@ -145,7 +145,7 @@ def _depth(value: object) -> int:
     return 0
 
 
-def _merged(old: Any, new: Document, *, emptied: Document | None = None) -> Document:
+def _merged(old: object, new: Document, *, emptied: Document | None = None) -> Document:
     """Return ``old`` with ``new`` laid over it; null removes a key. ``emptied`` names the keys when ``new`` has not."""
     found = dict(old) if isinstance(old, dict) else {}
     for key, value in (emptied or {}).items():
@@ -162,7 +162,7 @@ def _merged(old: Any, new: Document, *, emptied: Document | None = None) -> Docu
     return found
 
 
-def _stamps(value: Any, now: int) -> Any:
+def _stamps(value: object, now: int) -> object:
     """Return metadata of the same shape: a timestamp for each value that is set."""
     if isinstance(value, dict):
         return {key: _stamps(one, now) for key, one in value.items() if one is not None}

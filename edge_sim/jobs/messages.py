@@ -40,7 +40,7 @@ class JobExecutionData:
     started_at: int | None = None
     status_details: Mapping[str, str] | None = None
     seconds_left: int | None = None
-    document: Mapping[str, Any] | None = None
+    document: Mapping[str, object] | None = None
     """The job document with its presigned URLs filled in; None when it was not asked for."""
 
 
@@ -78,7 +78,7 @@ class UpdateReply:
 
     timestamp: int
     state: ExecutionState | None = None
-    document: Mapping[str, Any] | None = None
+    document: Mapping[str, object] | None = None
     client_token: str | None = None
 
 
@@ -103,7 +103,7 @@ class Rejected:
 
 Message = PendingReply | ExecutionReply | UpdateReply | ExecutionsChanged | Rejected
 
-_Table = dict[str, tuple[str, Callable[[Mapping[str, Any], str], Any]]]
+_Table = dict[str, tuple[str, Callable[[Mapping[str, object], str], object]]]
 """Of one class: attribute → its member on the wire, and what reads that."""
 
 _SUMMARY: _Table = {
@@ -158,7 +158,7 @@ def fields_of(message: Message) -> dict[str, Any]:
     return _members(message)
 
 
-def state_fields(state: ExecutionState) -> dict[str, Any]:
+def state_fields(state: ExecutionState) -> dict[str, object]:
     """Return an execution state's members as on the wire."""
     return _members(state)
 
@@ -183,13 +183,13 @@ def decode_rejected(payload: bytes) -> Rejected:
     return Rejected(**_values(Rejected, wire.decode(payload)))
 
 
-def _members(value: object) -> dict[str, Any]:
+def _members(value: object) -> dict[str, object]:
     """Return the members that ``value`` has on the wire; what is None is left out."""
     found = {name: getattr(value, attribute) for attribute, (name, _) in _TABLES[type(value)].items()}
     return {name: _plain(item) for name, item in found.items() if item is not None}
 
 
-def _plain(item: Any) -> Any:
+def _plain(item: object) -> object:
     if isinstance(item, Mapping):
         return dict(item)
     if isinstance(item, tuple):
@@ -197,21 +197,21 @@ def _plain(item: Any) -> Any:
     return _members(item) if type(item) in _TABLES else item
 
 
-def _values(kind: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _values(kind: type, fields: Mapping[str, object]) -> dict[str, Any]:
     return {attribute: read(fields, name) for attribute, (name, read) in _TABLES[kind].items()}
 
 
-def _summaries(fields: Mapping[str, Any], name: str) -> tuple[Summary, ...]:
+def _summaries(fields: Mapping[str, object], name: str) -> tuple[Summary, ...]:
     return tuple(Summary(**_values(Summary, item)) for item in wire.objects(fields, name))
 
 
-def _execution(fields: Mapping[str, Any], name: str) -> JobExecutionData | None:
+def _execution(fields: Mapping[str, object], name: str) -> JobExecutionData | None:
     # An idle notify-next or $next is a bare timestamp; an empty object has been seen to mean the same.
     found = wire.mapping(fields, name)
     return JobExecutionData(**_values(JobExecutionData, found)) if found else None
 
 
-def _state(fields: Mapping[str, Any], name: str) -> ExecutionState | None:
+def _state(fields: Mapping[str, object], name: str) -> ExecutionState | None:
     found = wire.mapping(fields, name)
     return None if found is None else ExecutionState(**_values(ExecutionState, found))
 

@@ -81,7 +81,7 @@ Body = GetPending | StartNext | Describe | Update
 
 def encode(body: Body) -> bytes:
     """Return the body of a request as a device publishes it."""
-    fields: dict[str, Any] = {"clientToken": body.client_token}
+    fields: dict[str, object] = {"clientToken": body.client_token}
     if isinstance(body, Describe):
         fields |= {"executionNumber": body.execution_number, "includeJobDocument": body.include_document}
     if isinstance(body, (StartNext, Update)):
@@ -109,7 +109,7 @@ def decode(call: Call, payload: bytes) -> Body:
         raise
 
 
-def from_fields(call: Call, fields: Mapping[str, Any]) -> Body:
+def from_fields(call: Call, fields: Mapping[str, object]) -> Body:
     """Return what the members of a body, or of an HTTP call, ask; unknown members are ignored.
 
     Raises JobsError, InvalidRequest.
@@ -160,12 +160,12 @@ def details_of(value: Mapping[str, Any]) -> dict[str, str]:
     return dict(value)
 
 
-def _details(fields: Mapping[str, Any]) -> dict[str, str] | None:
+def _details(fields: Mapping[str, object]) -> dict[str, str] | None:
     value = wire.mapping(fields, "statusDetails")
     return None if value is None else details_of(value)
 
 
-def _status(fields: Mapping[str, Any]) -> str:
+def _status(fields: Mapping[str, object]) -> str:
     status = wire.needed_text(fields, "status")
     if status not in STATUSES:
         raise JobsError(
@@ -175,7 +175,7 @@ def _status(fields: Mapping[str, Any]) -> str:
     return status
 
 
-def _step_timeout(fields: Mapping[str, Any], *, discard: bool) -> int | None:
+def _step_timeout(fields: Mapping[str, object], *, discard: bool) -> int | None:
     minutes = wire.whole(fields, "stepTimeoutInMinutes")
     if minutes is None or 1 <= minutes <= MAX_TIMEOUT_MINUTES or (discard and minutes == DISCARD_STEP_TIMER):
         return minutes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from edge_sim.errors import EdgeSimError
 
@@ -43,20 +43,20 @@ class JobsError(EdgeSimError):
 
     exit_status = 5
 
-    def __init__(self, code: Code, message: str, *, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: Code, message: str, *, state: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.state = state
         self.client_token: str | None = None
 
 
-def encode(value: Mapping[str, Any]) -> bytes:
+def encode(value: Mapping[str, object]) -> bytes:
     """Return ``value`` as compact JSON in ASCII; members that are None are left out (top level only)."""
     present = {key: item for key, item in value.items() if item is not None}
     return json.dumps(present, allow_nan=False, separators=(",", ":")).encode()
 
 
-def decode(payload: bytes) -> dict[str, Any]:
+def decode(payload: bytes) -> dict[str, object]:
     """Return the object that ``payload`` holds.
 
     Raises JobsError: InvalidJson when it is no JSON object in UTF-8, InvalidRequest when it is too large, too
@@ -77,7 +77,7 @@ def decode(payload: bytes) -> dict[str, Any]:
     return value
 
 
-def text(fields: Mapping[str, Any], name: str) -> str | None:
+def text(fields: Mapping[str, object], name: str) -> str | None:
     """Return a string member, or None when it is missing or null."""
     value = fields.get(name)
     if value is None or isinstance(value, str):
@@ -85,7 +85,7 @@ def text(fields: Mapping[str, Any], name: str) -> str | None:
     raise JobsError("InvalidRequest", f"Value at '{name}' must be a string.")
 
 
-def flag(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
+def flag(fields: Mapping[str, object], name: str, *, default: bool) -> bool:
     """Return a boolean member, or ``default`` when it is missing or null."""
     value = fields.get(name)
     if value is None:
@@ -95,7 +95,7 @@ def flag(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
     raise JobsError("InvalidRequest", f"Value at '{name}' must be true or false.")
 
 
-def whole(fields: Mapping[str, Any], name: str) -> int | None:
+def whole(fields: Mapping[str, object], name: str) -> int | None:
     """Return a whole number, given as a number or as a string of digits, or None when it is missing or null."""
     value = fields.get(name)
     if value is None:
@@ -107,7 +107,7 @@ def whole(fields: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
-def needed_whole(fields: Mapping[str, Any], name: str) -> int:
+def needed_whole(fields: Mapping[str, object], name: str) -> int:
     """Like ``whole``; a missing member is an InvalidRequest."""
     value = whole(fields, name)
     if value is None:
@@ -115,7 +115,7 @@ def needed_whole(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def needed_text(fields: Mapping[str, Any], name: str) -> str:
+def needed_text(fields: Mapping[str, object], name: str) -> str:
     """Like ``text``; a missing member is an InvalidRequest."""
     value = text(fields, name)
     if value is None:
@@ -123,7 +123,7 @@ def needed_text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def mapping(fields: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+def mapping(fields: Mapping[str, object], name: str) -> Mapping[str, object] | None:
     """Return an object member, or None when it is missing or null."""
     value = fields.get(name)
     if value is None or isinstance(value, dict):
@@ -131,7 +131,7 @@ def mapping(fields: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     raise JobsError("InvalidRequest", f"Value at '{name}' must be an object.")
 
 
-def objects(fields: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+def objects(fields: Mapping[str, object], name: str) -> tuple[Mapping[str, object], ...]:
     """Return a member that is a list of objects; missing means none."""
     value = fields.get(name)
     if value is None:
@@ -146,18 +146,18 @@ def _missing(name: str) -> JobsError:
     return JobsError("InvalidRequest", f"Value null at '{name}' failed to satisfy constraint: Member must not be null")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise JobsError("InvalidRequest", "The message names a member twice.")
     return found
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     deepest, todo = 0, [(value, 1)]
     while todo:
         item, depth = todo.pop()

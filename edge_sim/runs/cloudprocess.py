@@ -57,7 +57,7 @@ class CloudProcess:
         self._argv += ["--bind", bind] if bind else []
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = contextlib.ExitStack()
-        self.about: dict[str, Any] = {}
+        self.about: dict[str, object] = {}
         self.offering = threading.Lock()
         """Held from ``load_build`` until the job is made that takes the newest build: boards may run at once."""
 
@@ -121,11 +121,11 @@ class CloudProcess:
                 self._process.wait(_ENDING_S)
         self.check()
 
-    def load_sources(self, sources: Sequence[Mapping[str, Any]]) -> None:
+    def load_sources(self, sources: Sequence[Mapping[str, object]]) -> None:
         """Make the scenario's models and secrets available where ``S3Uri`` and the like point to."""
         self._control("PUT", "/edge-sim/sources", list(sources))
 
-    def load_functions(self, functions: Mapping[str, Mapping[str, Any]]) -> None:
+    def load_functions(self, functions: Mapping[str, Mapping[str, object]]) -> None:
         """Register function code by ARN; AWS Lambda is not resolved (simulator-defined)."""
         self._control("PUT", "/edge-sim/functions", functions)
 
@@ -136,7 +136,7 @@ class CloudProcess:
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
         """Return ``cause``, ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""
-        found: dict[str, Any] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
+        found: dict[str, object] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
         return found
 
     def _control(self, method: str, path: str, body: object) -> bytes:
@@ -157,7 +157,7 @@ class CloudProcess:
             self.explain()
             raise UnsupportedEnvironmentError(f"the local cloud at {self.http} does not answer: {error}") from error
 
-    def _ready_line(self) -> dict[str, Any]:
+    def _ready_line(self) -> dict[str, object]:
         assert self._process is not None  # noqa: S101 - set by __enter__
         assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
         deadline = time.monotonic() + _READY_S
@@ -167,7 +167,7 @@ class CloudProcess:
                 line = self._process.stdout.readline()
                 if not line:
                     break
-                about: dict[str, Any] = json.loads(line)
+                about: dict[str, object] = json.loads(line)
                 return about
         self._process.terminate()
         raise UnsupportedEnvironmentError("the local cloud did not start", details=self._last_words())

@@ -26,8 +26,8 @@ def to_sarif(verdict: Verdict) -> dict[str, Any]:
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _rule(rule: Rule) -> dict[str, object]:
+    told: dict[str, object] = {
         "id": rule.id,
         "shortDescription": {"text": rule.what},
         "defaultConfiguration": {"level": rule.severity},
@@ -38,11 +38,11 @@ def _rule(rule: Rule) -> dict[str, Any]:
     return told
 
 
-def _result(one: Located) -> dict[str, Any]:
+def _result(one: Located) -> dict[str, object]:
     finding = one.finding
     parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
     unknown = finding.severity == "unknown"
-    told: dict[str, Any] = {
+    told: dict[str, object] = {
         "ruleId": finding.id,
         "level": "note" if unknown else finding.severity,
         "message": {"text": "\n".join(part for part in parts if part)},
@@ -61,7 +61,7 @@ def _result(one: Located) -> dict[str, Any]:
     return told
 
 
-def _location(one: Located) -> dict[str, Any]:
+def _location(one: Located) -> dict[str, object]:
     where = one.position
     assert where is not None  # noqa: S101 - asked before
     name = shown(where.file)

@@ -31,11 +31,11 @@ MAX_BYTES = 4 * 1024 * 1024
 CURRENT = "AWSCURRENT"
 _VERSION = 1
 
-FetchSecret = Callable[[str], Mapping[str, Any]]
+FetchSecret = Callable[[str], Mapping[str, object]]
 """Brings ``{"ARN", "Name", "Versions": [{"VersionId", "VersionStages", "CreatedDate", "SecretString" | …}]}``."""
 
 
-def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, Any]:
+def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, object]:
     """Get a secret from its presigned URL. Raises HttpError."""
     body = http.message("GET", url, most=MAX_BYTES, patience=patience)
     try:
@@ -48,7 +48,7 @@ def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, 
 
 
 def sealed(
-    group: Group, document: Mapping[str, Any], root: Path, greengrass_root: str, fetch_secret: FetchSecret
+    group: Group, document: Mapping[str, object], root: Path, greengrass_root: str, fetch_secret: FetchSecret
 ) -> bytes | None:
     """Return the content of the file for ``group``'s secrets, None when it has none.
 
@@ -84,7 +84,7 @@ def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
         durable.write(changeover.replace(BELOW.secrets), _file({**file, "secrets": kept}))
 
 
-def _read(place: Path) -> Mapping[str, Any]:
+def _read(place: Path) -> Mapping[str, object]:
     """Return what the file holds; nothing where it cannot be read: a later deployment brings a new one."""
     try:
         found = json.loads(file_bytes(place))
@@ -118,7 +118,7 @@ def stored(root: Path, greengrass_root: str) -> frozenset[str]:
 
 def value(
     root: Path, greengrass_root: str, allowed: Sequence[str], secret_id: str, stage: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what ``get_secret_value`` answers for a function that has the secrets ``allowed`` (ARNs) attached.
 
     ``secret_id`` is an ARN or a name. Raises LookupError with a sentence for the function; EdgeSimError when what
@@ -153,7 +153,7 @@ def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[st
         raise EdgeSimError(f"{path}: the secrets cannot be read", hint="Deploy again.") from error
 
 
-def _url(document: Mapping[str, Any], resource: Resource) -> str:
+def _url(document: Mapping[str, object], resource: Resource) -> str:
     known = document.get("Secrets")
     entry = known.get(resource.id) if isinstance(known, Mapping) else None
     if not isinstance(entry, Mapping) or not isinstance(entry.get("Url"), str):
@@ -163,7 +163,7 @@ def _url(document: Mapping[str, Any], resource: Resource) -> str:
     return str(entry["Url"])
 
 
-def _check(resource_id: str, named: Secret, secret: Mapping[str, Any]) -> None:
+def _check(resource_id: str, named: Secret, secret: Mapping[str, object]) -> None:
     """Raise InvalidDefinitionError unless what came is the secret that the resource names, with all its labels."""
     versions = secret.get("Versions")
     same = secret.get("ARN") == named.arn
@@ -179,7 +179,7 @@ def _is_version(version: object) -> bool:
     return isinstance(version, Mapping) and isinstance(version.get("VersionStages"), list)
 
 
-def _file(content: Mapping[str, Any]) -> bytes:
+def _file(content: Mapping[str, object]) -> bytes:
     return json.dumps(content, indent=1).encode() + b"\n"
 
 

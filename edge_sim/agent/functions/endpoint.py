@@ -87,7 +87,7 @@ class Core(Protocol):
 
     def health(self) -> list[WorkerHealth]: ...
 
-    def call(self, token: str, function_id: str, payload: bytes) -> Mapping[str, Any]: ...
+    def call(self, token: str, function_id: str, payload: bytes) -> Mapping[str, object]: ...
 
 
 class Endpoint:
@@ -135,13 +135,13 @@ class _Server(ThreadingHTTPServer):
         self._open: dict[threading.Thread, socket.socket] = {}
         super().__init__(*arguments)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def process_request(self, request: Any, client_address: object) -> None:
         if len(self._open) < MAX_CONNECTIONS:
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def process_request_thread(self, request: Any, client_address: object) -> None:
         self._open[threading.current_thread()] = request
         try:
             super().process_request_thread(request, client_address)
@@ -155,7 +155,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(CLOSE_LIMIT_S)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """A caller that went away is no fault."""
 
 
@@ -286,7 +286,7 @@ class _Request(BaseHTTPRequestHandler):
         while rest > 0 and (read := self.rfile.read(min(rest, 1 << 16))):
             rest -= len(read)
 
-    def _json(self) -> dict[str, Any]:
+    def _json(self) -> dict[str, object]:
         try:
             found = json.loads(self._body())
         except (ValueError, RecursionError):
@@ -303,5 +303,5 @@ class _Request(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass

@@ -62,7 +62,7 @@ def _say(message: Mapping[str, object]) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def _in_namespaces(spec: Mapping[str, Any]) -> int:
+def _in_namespaces(spec: Mapping[str, object]) -> int:
     """Fork the first process of new namespaces and wait for it; this process keeps the board's view."""
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
     child = os.fork()
@@ -165,7 +165,7 @@ def probe(path: str) -> dict[str, Any]:
     return answer
 
 
-def ask_for_secret(arn: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def ask_for_secret(arn: str, environment: Mapping[str, str]) -> dict[str, object]:
     """Ask the core for a secret as the Core SDK does, and return whether it came; its value is looked at no further."""
     import http.client
 

@@ -11,7 +11,6 @@ import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.events import Log
@@ -59,23 +58,23 @@ class System:
             raise Refusal(500, error.brief) from error
         return invocation
 
-    def _publish(self, invocation: Invocation, caller: Function, custom: Mapping[str, Any]) -> None:
+    def _publish(self, invocation: Invocation, caller: Function, custom: Mapping[str, object]) -> None:
         lost = self.router.publish(caller.arn, str(custom.get("subject", "")), invocation.payload)
         if lost and custom.get("queueFullPolicy") == "AllOrError":
             raise Refusal(503, "; ".join(lost))
         invocation.notes = tuple(lost)
         invocation.end(b"")
 
-    def _shadow(self, invocation: Invocation, caller: Function, custom: Mapping[str, Any]) -> None:
+    def _shadow(self, invocation: Invocation, caller: Function, custom: Mapping[str, object]) -> None:
         invocation.end(self._shadows.request(str(custom.get("subject", "")), invocation.payload))
 
-    def _secret(self, invocation: Invocation, caller: Function, custom: Mapping[str, Any]) -> None:
+    def _secret(self, invocation: Invocation, caller: Function, custom: Mapping[str, object]) -> None:
         asked = json.loads(invocation.payload)
         if not isinstance(asked, dict) or not isinstance(asked.get("SecretId"), str):
             raise ValueError('the request must be {"SecretId": name or ARN, "VersionStage"?: label}')
         attached = self._group.attached(caller)
         allowed = [resource.secret.arn for resource, _ in attached if resource.secret]
-        answer: dict[str, Any]
+        answer: dict[str, object]
         try:
             answer = secrets.value(self._root, self._gg, allowed, asked["SecretId"], asked.get("VersionStage"))
         except LookupError as error:
@@ -88,7 +87,7 @@ class System:
             self.router.publish(SHADOW_SERVICE, topic, message)
 
 
-def _custom(client_context: str) -> Mapping[str, Any]:
+def _custom(client_context: str) -> Mapping[str, object]:
     """Return the ``custom`` part of a client context. Raises ValueError."""
     if not client_context:
         return {}

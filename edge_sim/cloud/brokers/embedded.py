@@ -42,7 +42,7 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
 
     max_payload = 131072
 
-    async def stream_connected(self, reader: Any, writer: Any, listener_name: str) -> None:
+    async def stream_connected(self, reader: object, writer: Any, listener_name: str) -> None:
         try:
             await super().stream_connected(reader, writer, listener_name)
         except Exception as error:
@@ -50,7 +50,7 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
         finally:
             writer.close()
 
-    async def _initialize_client_session(self, *connection: Any) -> Any:
+    async def _initialize_client_session(self, *connection: Any) -> object:
         try:
             return await asyncio.wait_for(super()._initialize_client_session(*connection), CONNECT_LIMIT_S)
         except Exception as error:

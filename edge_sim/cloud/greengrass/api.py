@@ -76,21 +76,21 @@ class GreengrassApi:
         }
         return {name: self._once(name, handler) for name, handler in handlers.items()}
 
-    def _delete_group(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _delete_group(self, params: dict[str, Any]) -> dict[str, object]:
         self._deployments.refuse_deployed(params["GroupId"])
         return self._definitions.delete(GROUP, params)
 
     def _once(self, name: str, handler: Handler) -> Handler:
         """Return a handler that does all or nothing, and carries out one client token's request once."""
 
-        def handle(params: dict[str, Any]) -> dict[str, Any]:
+        def handle(params: dict[str, object]) -> dict[str, object]:
             token = params.pop("AmznClientToken", None)
             with self._store.transaction():
                 return handler(params) if token is None else self._repeated(f"{name}/{token}", handler, params)
 
         return handle
 
-    def _repeated(self, id_: str, handler: Handler, params: dict[str, Any]) -> dict[str, Any]:
+    def _repeated(self, id_: str, handler: Handler, params: dict[str, object]) -> dict[str, object]:
         """Return the answer that was given to a token's request, or carry it out and keep the answer."""
         digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
         kept = self._store.get("client-tokens", id_)
@@ -99,5 +99,5 @@ class GreengrassApi:
             self._store.put("client-tokens", id_, kept)
         if kept["request"] != digest:
             raise ApiError("BadRequestException", "The client token was used before with a different request.")
-        answer: dict[str, Any] = kept["answer"]
+        answer: dict[str, object] = kept["answer"]
         return answer

@@ -63,8 +63,8 @@ class Built:
     """
 
     group: dict[str, object]
-    files: dict[str, dict[str, Any]]
-    secrets: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, object]]
+    secrets: dict[str, dict[str, object]]
     not_proven: list[str] = field(default_factory=list)
 
 
@@ -95,7 +95,7 @@ class Builder:
         base = self._namespace.greengrass(f"groups/{version['Id']}/deployments/{deployment_id}/artifacts")
         artifacts: dict[str, Artifact] = {}
         code: dict[str, FunctionCode] = {}
-        secrets: dict[str, dict[str, Any]] = {}
+        secrets: dict[str, dict[str, object]] = {}
         for resource in group.resources:
             problems += self._resolve(resource, base, artifacts, secrets)
         for function in group.functions:
@@ -116,7 +116,7 @@ class Builder:
             ],
         )
 
-    def secret_value(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def secret_value(self, wanted: Mapping[str, Any]) -> dict[str, object]:
         """Return the values of one of ``Built.secrets``; raises ApiError when they are gone."""
         try:
             return self._sources.secret_value(wanted["arn"], wanted["versions"])
@@ -144,7 +144,7 @@ class Builder:
         return {word: content for word, content in found.items() if content is not None}, missing
 
     def _resolve(
-        self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, Any]]
+        self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, object]]
     ) -> Iterator[Problem]:
         data = resource.data
         try:

@@ -27,7 +27,7 @@ from edge_sim.cloud.store import Document, Store
 
 _log = logging.getLogger(__name__)
 
-Announce = Callable[[str, dict[str, Any]], None]
+Announce = Callable[[str, dict[str, object]], None]
 """(thing name, deployment as the core sees it)"""
 SignUrl = Callable[[str, str, int], str]
 """(method, path, seconds) → presigned URL"""
@@ -82,7 +82,7 @@ class Deployments:
         self._waiting.put(None)
         self._worker.join(CLOSE_LIMIT_S)
 
-    def create(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def create(self, params: Mapping[str, Any]) -> dict[str, object]:
         """CreateDeployment. Call it inside a transaction of the store: the build starts when that ends."""
         type_, group_id = params["DeploymentType"], params["GroupId"]
         if type_ not in _TYPES:
@@ -111,7 +111,7 @@ class Deployments:
         self._waiting.put(id_)
         return {"DeploymentArn": body["DeploymentArn"], "DeploymentId": id_}
 
-    def status(self, group_id: str, deployment_id: str) -> dict[str, Any]:
+    def status(self, group_id: str, deployment_id: str) -> dict[str, object]:
         """GetDeploymentStatus."""
         found = self._store.get("deployments", deployment_id)
         if found is None or found["GroupId"] != group_id:
@@ -143,7 +143,7 @@ class Deployments:
             "StatusUrl": self._sign_url("PUT", f"{base}/status", URL_LIFE_S),
         }
 
-    def document(self, deployment_id: str) -> dict[str, Any] | None:
+    def document(self, deployment_id: str) -> dict[str, object] | None:
         """Return what the core downloads, with fresh artifact URLs; None when there is no such deployment."""
         built = self._store.get("deployment-documents", deployment_id)
         if built is None:
@@ -163,7 +163,7 @@ class Deployments:
         }
         return {"Group": built["group"], "Artifacts": artifacts, "Secrets": secrets}
 
-    def secret(self, deployment_id: str, number: int) -> dict[str, Any] | None:
+    def secret(self, deployment_id: str, number: int) -> dict[str, object] | None:
         """Return the secret that the document names as its ``number``-th, while the core carries the deployment out.
 
         None otherwise. Raises ApiError when the secret has gone meanwhile.
@@ -175,7 +175,7 @@ class Deployments:
         wanted = list(built.get("secrets", {}).values())[number : number + 1]
         return self._builder.secret_value(wanted[0]) if wanted else None
 
-    def report(self, deployment_id: str, body: Mapping[str, Any]) -> None:
+    def report(self, deployment_id: str, body: Mapping[str, object]) -> None:
         """Take the core's word on a deployment (the PUT to StatusUrl); the same word twice is fine."""
         news = _checked(body)
         with self._store.transaction():
@@ -327,7 +327,7 @@ def _missing_parameter(name: str) -> ApiError:
     return ApiError("InvalidInputException", text)
 
 
-def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(body: Mapping[str, Any]) -> dict[str, object]:
     """Return a status report; raises ApiError when it is none."""
     if body.get("DeploymentStatus") not in _STATUSES:
         raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_STATUSES)}.")

@@ -32,7 +32,7 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
 
     ``endpoints``: endpoint type (``iot:Data-ATS``, ``iot:Jobs``, …) → address, here with a port, as it is local.
     """
-    plain: dict[str, Callable[[JobsService, dict[str, Any]], dict[str, Any]]] = {
+    plain: dict[str, Callable[[JobsService, dict[str, object]], dict[str, object]]] = {
         "CreateThing": _create_thing,
         "DescribeThing": _describe_thing,
         "CreateThingGroup": _create_thing_group,
@@ -51,7 +51,7 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
     }
     known = dict(endpoints or {})
 
-    def describe_endpoint(params: dict[str, Any]) -> dict[str, Any]:
+    def describe_endpoint(params: dict[str, object]) -> dict[str, object]:
         wanted = params.get("endpointType") or "iot:Data"
         if wanted not in known:
             raise invalid(f"edge-sim has no endpoint of type {wanted}; it has {', '.join(known) or 'none'}.")
@@ -73,7 +73,7 @@ def jobs_data_handlers(service: JobsService) -> dict[str, Handler]:
 
 
 def _data_handler(service: JobsService, call: topics.Call) -> Handler:
-    def handle(params: dict[str, Any]) -> dict[str, Any]:
+    def handle(params: dict[str, Any]) -> dict[str, object]:
         request = topics.Request(thing=params["thingName"], call=call, job_id=params.get("jobId"))
         try:
             reply = service.device.call(request, requests.from_fields(call, params))
@@ -86,7 +86,7 @@ def _data_handler(service: JobsService, call: topics.Call) -> Handler:
     return handle
 
 
-def _over_http(reply: messages.Message, thing: str) -> dict[str, Any]:
+def _over_http(reply: messages.Message, thing: str) -> dict[str, object]:
     fields = messages.fields_of(reply)
     del fields["timestamp"]  # MQTT's alone
     if "execution" in fields:
@@ -94,20 +94,20 @@ def _over_http(reply: messages.Message, thing: str) -> dict[str, Any]:
     return _text_document(fields)
 
 
-def _text_document(fields: dict[str, Any]) -> dict[str, Any]:
+def _text_document(fields: dict[str, object]) -> dict[str, object]:
     if "jobDocument" not in fields:
         return fields
     return {**fields, "jobDocument": json.dumps(fields["jobDocument"], separators=(",", ":"))}
 
 
-def _create_thing(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def _create_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("thingTypeName", "billingGroupName"))
     attributes = (params.get("attributePayload") or {}).get("attributes")
     thing = service.create_thing(params["thingName"], attributes)
     return {"thingName": thing.name, "thingArn": thing.arn, "thingId": thing.id}
 
 
-def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     thing = service.describe_thing(params["thingName"])
     return {
         "defaultClientId": thing.name,
@@ -119,13 +119,13 @@ def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, A
     }
 
 
-def _create_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def _create_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("parentGroupName", "thingGroupProperties", "tags"))
     arn, group_id = service.create_thing_group(params["thingGroupName"])
     return {"thingGroupName": params["thingGroupName"], "thingGroupArn": arn, "thingGroupId": group_id}
 
 
-def _add_thing_to_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def _add_thing_to_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     group = params.get("thingGroupName") or (params.get("thingGroupArn") or "").rpartition("/")[2]
     thing = params.get("thingName") or (params.get("thingArn") or "").rpartition("/")[2]
     if not group or not thing:
@@ -134,7 +134,7 @@ def _add_thing_to_thing_group(service: JobsService, params: dict[str, Any]) -> d
     return {}
 
 
-def _list_things_in_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def _list_things_in_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     limit, position = place(params)
     things, more = service.group_members_page(params["thingGroupName"], limit=limit, position=position)
     return page("things", things, more)

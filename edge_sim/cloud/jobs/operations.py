@@ -39,7 +39,7 @@ _COUNTS = {
 }
 
 
-def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, NOT_SIMULATED)
     if params.get("targetSelection", "SNAPSHOT") != "SNAPSHOT":
         raise invalid("edge-sim does not simulate CONTINUOUS jobs.")
@@ -61,7 +61,7 @@ def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
     return {"jobArn": arn, "jobId": params["jobId"], "description": params.get("description")}
 
 
-def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     job = service.job(params["jobId"])
     counts = service.counts(job)
     presigned = {"roleArn": job.role_arn, "expiresInSec": job.expires_s} if job.role_arn else {}
@@ -83,11 +83,11 @@ def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]
     return {"job": described}
 
 
-def get_job_document(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def get_job_document(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     return {"document": service.job(params["jobId"]).document}
 
 
-def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("thingGroupName", "thingGroupId", "namespaceId"))
     if params.get("targetSelection") == "CONTINUOUS":
         return page("jobs", (), None)
@@ -96,18 +96,18 @@ def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
     return page("jobs", jobs, more, _job_summary)
 
 
-def list_executions_for_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def list_executions_for_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     limit, position = place(params)
     found, more = service.executions_of_job(params["jobId"], params.get("status"), limit=limit, position=position)
 
-    def shown(execution: JobExecution) -> dict[str, Any]:
+    def shown(execution: JobExecution) -> dict[str, object]:
         arn = service.thing_arn(execution.thing_name)
         return {"thingArn": arn, "jobExecutionSummary": _execution_summary(execution)}
 
     return page("executionSummaries", found, more, shown)
 
 
-def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("namespaceId",))
     limit, position = place(params)
     found, more = service.executions_of_thing(
@@ -120,7 +120,7 @@ def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> d
     return page("executionSummaries", found, more, shown)
 
 
-def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     found = service.execution(params["thingName"], params["jobId"], params.get("executionNumber"))
     described = {
         **_execution_summary(found),
@@ -134,7 +134,7 @@ def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str
     return {"execution": described}
 
 
-def cancel_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def cancel_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     job = service.cancel_job(
         params["jobId"],
         force=bool(params.get("force")),
@@ -144,7 +144,7 @@ def cancel_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
     return {"jobArn": job.arn, "jobId": job.job_id, "description": job.description}
 
 
-def cancel_execution(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def cancel_execution(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     try:
         details = requests.details_of(params["statusDetails"]) if params.get("statusDetails") else None
     except JobsError as error:
@@ -159,13 +159,13 @@ def cancel_execution(service: JobsService, params: dict[str, Any]) -> dict[str, 
     return {}
 
 
-def delete_job(service: JobsService, params: dict[str, Any]) -> dict[str, Any]:
+def delete_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("namespaceId",))
     service.delete_job(params["jobId"], force=bool(params.get("force")))
     return {}
 
 
-def _job_summary(job: Job) -> dict[str, Any]:
+def _job_summary(job: Job) -> dict[str, object]:
     return {
         "jobArn": job.arn,
         "jobId": job.job_id,
@@ -178,7 +178,7 @@ def _job_summary(job: Job) -> dict[str, Any]:
     }
 
 
-def _execution_summary(execution: JobExecution) -> dict[str, Any]:
+def _execution_summary(execution: JobExecution) -> dict[str, object]:
     return {
         "status": execution.status,
         "queuedAt": execution.queued_at,

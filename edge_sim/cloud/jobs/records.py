@@ -186,7 +186,7 @@ class Records:
             self._store.execute(f"DELETE FROM {table} WHERE job = ?", (job_id,))  # noqa: S608 - our own names
 
 
-def handed_out(job: Job, presign: Presign) -> dict[str, Any]:
+def handed_out(job: Job, presign: Presign) -> dict[str, object]:
     """Return the job's document as one delivery carries it: every placeholder replaced by a fresh presigned URL.
 
     A URL that cannot be presigned stays a placeholder, so that the device never leaves this machine for it and can
@@ -200,14 +200,14 @@ def handed_out(job: Job, presign: Presign) -> dict[str, Any]:
             _log.warning("job %s: %s is not presigned: %s", job.job_id, found[1], error)
             return found[0]
 
-    def replaced(value: Any) -> Any:
+    def replaced(value: object) -> Any:
         if isinstance(value, str):
             return PLACEHOLDER.sub(presigned, value)
         if isinstance(value, dict):
             return {key: replaced(item) for key, item in value.items()}
         return [replaced(item) for item in value] if isinstance(value, list) else value
 
-    document: dict[str, Any] = replaced(strict_json.loads(job.document.encode()))
+    document: dict[str, object] = replaced(strict_json.loads(job.document.encode()))
     return document
 
 

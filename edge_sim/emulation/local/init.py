@@ -54,7 +54,7 @@ class Line:
         line = self._reader.readline()
         if not line:
             raise Ended
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, object] = json.loads(line)
         return message
 
     def send(self, event: str, **values: object) -> None:

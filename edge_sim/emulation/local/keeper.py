@@ -118,7 +118,7 @@ class Keeper:
             raise RefusedError(f"{error.brief}: {error.details or ''}".rstrip(": ")) from error
         self._send({"mapped": True})
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, object]) -> None:
         try:
             self._ours.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
@@ -135,7 +135,7 @@ class Keeper:
                 return {}
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, object] = json.loads(line)
         return message
 
 

@@ -21,7 +21,7 @@ import os
 import sys
 import time
 from types import FrameType, SimpleNamespace
-from typing import Any, Callable, NoReturn  # noqa: UP035 - Python 3.7
+from typing import Callable, NoReturn  # noqa: UP035 - Python 3.7
 
 from greengrass_common import env_vars
 from greengrass_common.function_arn_fields import FunctionArnFields
@@ -93,7 +93,7 @@ def _end() -> NoReturn:
     os._exit(1)
 
 
-def _load(name: str) -> Callable[[Any, Any], Any]:
+def _load(name: str) -> Callable[[object, object], object]:
     try:
         module, _, attribute = name.rpartition(".")
         handler = getattr(importlib.import_module(module.replace("/", ".")), attribute)
@@ -117,7 +117,7 @@ def _refuse_newer_sdk() -> None:
         raise ImportError(text)
 
 
-def _do(core: IPCClient, work: WorkItem, handler: Callable[[Any, Any], Any]) -> None:
+def _do(core: IPCClient, work: WorkItem, handler: Callable[[object, object], object]) -> None:
     binary = env_vars.ENCODING_TYPE == "binary"
     try:
         event = work.payload if binary else json.loads(work.payload or b"{}")
