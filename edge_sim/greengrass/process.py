@@ -99,7 +99,7 @@ def function_process(group: Group, function: Function, facts: HostFacts) -> Func
         working_directory="/lambda" if contained else work_directory(facts, function),
         code_directory=code,
         protected_links=facts.protected_links,
-        doubts=tuple(_doubts(group, function, facts)) if contained else (),
+        doubts=tuple(group_doubts(group, function, facts)) if contained else (),
     )
 
 
@@ -195,7 +195,7 @@ def _lent(data: Local, facts: HostFacts) -> int | None:
     return facts.groups.get(setting.group_owner) if setting.group_owner else None
 
 
-def _doubts(group: Group, function: Function, facts: HostFacts) -> Iterator[str]:
+def group_doubts(group: Group, function: Function, facts: HostFacts) -> Iterator[str]:
     """Yield why it is not known which group a local resource lends."""
     for data in (resource.local for resource, _ in group.attached(function)):
         if data and data.group_owner.auto_add_group_owner:

@@ -6,11 +6,19 @@ Texts: aws-greengrass-provisioner issue 160 (a log of a real core) and access-ml
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import Access, computed
 from edge_sim.greengrass.functions import Function
-from edge_sim.greengrass.process import FunctionProcess, Identity, Mount, containers_own, effective_permission
+from edge_sim.greengrass.process import (
+    FunctionProcess,
+    Identity,
+    Mount,
+    containers_own,
+    effective_permission,
+    group_doubts,
+)
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
@@ -30,7 +38,10 @@ _ANY_BOARD = HostFacts(architecture="", operating_system="")
     source="aws-greengrass-provisioner issue 160; access-local-resources.md",
 )
 def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A function's user and groups really have the asked access to a local resource's source."""
+    """A function's user and groups really have the asked access to a local resource's source.
+
+    Unknown where a source that no profile lists may lend the group that is missing.
+    """
     answers: dict[tuple[Identity, Mount], Access] = {}
     for a in case.local:
         who = case.identities[a.number]
@@ -41,6 +52,10 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
             answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)
         answer = answers[who, mount]
         if not answer.read or not (answer.write or mount.read_only):
+            doubts = tuple(group_doubts(case.group, a.function, facts))
+            if doubts:
+                process = replace(_process(a, who, mount), doubts=doubts)
+                answer = computed(process, facts.paths, mount.destination, facts)
             yield _denied(a, who, mount, answer)
 
 
@@ -150,9 +165,11 @@ def _process(a: Attachment, who: Identity, mount: Mount) -> FunctionProcess:
 
 def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault:
     wanted = "ro" if mount.read_only else "rw"
+    verdict = "may not have" if answer.doubt else "does not have"
     return Fault(
         path=a.path,
-        message=f"function {a.function.id} does not have {wanted} on {mount.source}: {'; '.join(answer.reasons)}",
+        message=f"function {a.function.id} {verdict} {wanted} on {mount.source}: {'; '.join(answer.reasons)}",
+        unknown=answer.doubt is not None,
         resource=a.resource.id,
         function=a.function.id,
         values={

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass import rules
 from edge_sim.greengrass.access import RIGHTS, View
 from edge_sim.greengrass.process import function_process
 from edge_sim.profiles import profile_folder
@@ -134,6 +135,15 @@ def test_what_a_group_would_open_is_unknown_while_nobody_knows_the_group() -> No
         facts = build.board(paths=paths, whole=frozenset())
         view = View(function_process(made, made.functions[0], facts), paths, facts)
         assert (view.access("/in").doubt is not None) == unknown, oct(mode)
+
+
+def test_access_that_a_group_nobody_knows_may_give_is_no_error() -> None:
+    resources = [device("r", UNLISTED, AutoAddGroupOwner=True), device("known", "/dev/ttyAMA0")]
+    paths = {**build.board().paths, "/dev/ttyAMA0": build.char(0o660, gid=44)}
+    for policies, severity in (((("r", "rw"), ("known", "rw")), "unknown"), ((("known", "rw"),), "error")):
+        made = build.group(resources, [function("f", *policies, isolation=C)])
+        found = rules.check(made, build.board(paths=paths, whole=frozenset()))
+        assert [f.severity for f in found if f.id == "local-access"] == [severity]
 
 
 def test_a_models_group_that_is_not_known_has_no_plan(tmp_path: Path) -> None:
