@@ -45,8 +45,9 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     answers: dict[tuple[Identity, Mount], Access] = {}
     for a in case.local:
         who = case.identities[a.number]
-        if not isinstance(who, Identity) or not case.contained(a.function) or a.resource.source_path not in facts.paths:
-            continue
+        source = a.resource.source_path or ""
+        if not isinstance(who, Identity) or not case.contained(a.function) or facts.at(source) is None:
+            continue  # of a source that is not there "source-exists" says so
         mount = _mount(a)
         if (who, mount) not in answers:
             answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)
