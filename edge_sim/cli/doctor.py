@@ -90,11 +90,13 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     from edge_sim.profiles import load_profile
 
     profile = load_profile(profile_name) if profile_name else None
+    notes: tuple[str, ...] | None = None
     if board:
         name, rows = doctor.running_certificate(board, profile)
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
-        name, rows = profile.name, doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
+        name = profile.name
+        rows, notes = doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
     needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
         told = {
@@ -103,12 +105,15 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
             "summary": summary(rows),
             "certificate": [row.as_json() for row in rows],
             "requirements": [need.as_json for need in needs],
+            "notes": notes,  # null: only the command that made the board has heard them
         }
         click.echo(json.dumps(told, indent=2))
         return
     click.echo("\n".join(certificate_table(rows)))
     click.echo("")
     click.echo("\n".join(_wrapped(summary(rows), "", 2)))
+    for note in notes or ():
+        click.echo("\n".join(_wrapped(note, "• ", 2)))
     click.echo("")
     click.echo("\n".join(requirements_table(needs)))
 

@@ -43,8 +43,10 @@ def certificate_for(board: Shell, profile: DeviceProfile) -> list[CertificateRow
     return list(rows)
 
 
-def certificate(driver: DriverName, profile: DeviceProfile, progress: Progress) -> list[CertificateRow]:
-    """Return the certificate of a board of ``profile``, made for it and gone afterwards.
+def certificate(
+    driver: DriverName, profile: DeviceProfile, progress: Progress
+) -> tuple[list[CertificateRow], tuple[str, ...]]:
+    """Return the certificate of a board of ``profile``, made for it and gone afterwards, and the board's notes.
 
     ``progress`` hears of an image that has to be built first. Raises UnsupportedEnvironmentError where the driver
     cannot make a board.
@@ -55,7 +57,7 @@ def certificate(driver: DriverName, profile: DeviceProfile, progress: Progress) 
         else drivers.docker([profile.architecture], progress=progress, purpose="doctor")
     )
     with opened as boards, boards.board(BoardSpec(profile=profile)) as board:
-        return certificate_for(board, profile)
+        return certificate_for(board, profile), board.notes
 
 
 def running_certificate(name: str, profile: DeviceProfile | None = None) -> tuple[str, list[CertificateRow]]:

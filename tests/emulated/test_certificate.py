@@ -27,7 +27,9 @@ def test_a_board_says_what_about_it_is_true(client: Any, name: str) -> None:
     profile = load_profile(name)
     native = profile.architecture == platform.machine()
     ready(client, name)
-    rows = {row.fact: row for row in certificate("docker", profile, print)}
+    found, notes = certificate("docker", profile, print)
+    rows = {row.fact: row for row in found}
+    assert any(note.startswith("capabilities: ") for note in notes)
     assert rows["uname -m"].found == profile.architecture
     assert rows["uname -m"].verdict == ("true" if native else "emulated")
     assert native or "qemu" in rows["uname -m"].reason
