@@ -24,6 +24,7 @@ from edge_sim.cli.options import (
     absolute,
     template_choice,
 )
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
+_EMPTY: dict[str, object] = {"boards": [], "notes": []}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class _Board:
         }
 
 
-@click.command("access")
+@click.command("access", cls=Report, empty=_EMPTY)
 @GROUP
 @click.option("--function", "function_id", metavar="F", help="Only this function, with the chain of reasons.")
 @click.option(

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE, template_choice
+from edge_sim.cli.report import Report
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Links
+_EMPTY: dict[str, object] = {"changed": False, "entries": [], "notes": []}
 
 
-@click.command("apply")
+@click.command("apply", cls=Report, empty=_EMPTY)
 @GROUP
 @ROOT
 @GREENGRASS_ROOT

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 DIFFERS, INCOMPLETE = 7, 6
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "not_compared": [], "notes": []}
 
 
-@click.command("drift")
+@click.command("drift", cls=Report, empty=_EMPTY)
 @GROUP
 @click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."

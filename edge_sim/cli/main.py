@@ -6,7 +6,6 @@ help therefore stands here.
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib
 import io
@@ -17,7 +16,7 @@ import sys
 import click
 
 from edge_sim import __version__, interrupts
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
+from edge_sim.cli.faults import fault
 
 _COMMANDS = {
     "access": "Which function may open what, why, and what would change it.",
@@ -37,11 +36,6 @@ _COMMANDS = {
     "snapshot-script": "The script that lists a real board, for drift.",
     "validate": "What V1 would have refused of a definition, with file and line.",
 }
-
-_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
-_NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
-"""What the system says when the machine, or a name that was given, is at fault and not this program."""
-_LONG = 300
 
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
@@ -90,46 +84,22 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = edge_sim.main(standalone_mode=False)
-    except EdgeSimError as error:
-        click.echo(error.explained(), err=True)
-        status = error.exit_status
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("edge_sim"):
-            raise
-        missing = _missing(error)
-        click.echo(missing.explained(), err=True)
-        status = missing.exit_status
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
-    except OSError as error:  # of a reader that went away click has made status 1
-        if error.errno not in (*_MACHINE, *_NAMES):
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except Exception as error:
+        told = fault(error)  # of a reader that went away click has made status 1
+        if told is None:
             raise
-        if sys.stdout is not None:  # the interpreter's last flush must not fail again
+        if isinstance(error, OSError) and sys.stdout is not None:  # the interpreter's last flush must not fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        told = _explained(error)
         click.echo(told.explained(), err=True)
         status = told.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
-    hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
-    return UnsupportedEnvironmentError(
-        f"this command needs the package {error.name}, which is not installed", hint=hint
-    )
-
-
-def _explained(error: OSError) -> EdgeSimError:
-    what = str(error.filename or "the output, or a file that was being made")
-    text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
-    if error.errno in _NAMES:
-        return UsageError(text)
-    return UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.")
 
 
 if __name__ == "__main__":

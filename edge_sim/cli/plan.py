@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Links
+_EMPTY: dict[str, object] = {
+    "target": None,
+    "entries": [],
+    "uses": [],
+    "unknown": [],
+    "changes": {"create": 0, "change": 0, "remove": 0},
+    "notes": [],
+}
 
 
-@click.command("plan")
+@click.command("plan", cls=Report, empty=_EMPTY)
 @GROUP
 @click.option("--profile", "profile_name", metavar="NAME", help="A fresh board of this profile.")
 @click.option(

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, template_choice
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
+_EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards": []}
 
 
-@click.command("run")
+@click.command("run", cls=Report, empty=_EMPTY)
 @click.argument("scenario", type=click.Path(path_type=Path))
 @PROFILES
 @click.option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError, Position
 
 if TYPE_CHECKING:
@@ -18,9 +19,18 @@ if TYPE_CHECKING:
     from edge_sim.validation.verdict import Verdict
 
 FORMATS = ("text", "json", "sarif", "junit", "github")
+_EMPTY: dict[str, object] = {
+    "ok": False,
+    "unknown": 0,
+    "form": "unreadable",
+    "profiles": [],
+    "findings": [],
+    "ignored": [],
+    "notes": [],
+}
 
 
-@click.command("validate")
+@click.command("validate", cls=Report, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
 @PROFILES
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")

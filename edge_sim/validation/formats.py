@@ -60,6 +60,11 @@ def github(verdict: Verdict) -> Iterator[str]:
         yield f"::{_COMMANDS[finding.severity]} {told}::{_data(text)}"
 
 
+def github_error(text: str) -> str:
+    """Return the workflow command for what is in no file."""
+    return f"::error title=edge-sim::{_data(text)}"
+
+
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 

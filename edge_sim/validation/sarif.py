@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,12 +18,23 @@ _INDEX = {rule.id: number for number, rule in enumerate(RULES)}
 
 def to_sarif(verdict: Verdict) -> dict[str, Any]:
     """Return the SARIF log."""
-    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(one) for one in (*verdict.findings, *verdict.ignored)],
+    return _log([_result(one) for one in (*verdict.findings, *verdict.ignored)])
+
+
+def not_judged(message: str, exit_status: int) -> dict[str, Any]:
+    """Return the SARIF log of a run that came to no verdict, and why: no result in it is not a good one."""
+    notification = {"level": "error", "message": {"text": message}}
+    invocation = {
+        "executionSuccessful": False,
+        "exitCode": exit_status,
+        "toolExecutionNotifications": [notification],
     }
+    return _log([], invocations=[invocation])
+
+
+def _log(results: Sequence[Mapping[str, Any]], **more: object) -> dict[str, Any]:
+    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", **more, "results": list(results)}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 

@@ -1,0 +1,42 @@
+"""What went wrong, as one of our errors: what the terminal and every format tell is the same."""
+
+from __future__ import annotations
+
+import errno
+
+import click
+
+from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
+
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
+"""What the system says when the machine, or a name that was given, is at fault and not this program."""
+_LONG = 300
+
+
+def fault(error: Exception) -> EdgeSimError | None:
+    """Return the error to explain, or None for a bug."""
+    if isinstance(error, EdgeSimError):
+        return error
+    if isinstance(error, click.UsageError):
+        return UsageError(error.format_message())
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edge_sim"):
+        return _missing(error)
+    if isinstance(error, OSError) and error.errno in (*_MACHINE, *_NAMES):
+        return _explained(error)
+    return None
+
+
+def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
+    hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
+    return UnsupportedEnvironmentError(
+        f"this command needs the package {error.name}, which is not installed", hint=hint
+    )
+
+
+def _explained(error: OSError) -> EdgeSimError:
+    what = str(error.filename or "the output, or a file that was being made")
+    text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
+    if error.errno in _NAMES:
+        return UsageError(text)
+    return UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.")

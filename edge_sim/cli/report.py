@@ -1,0 +1,99 @@
+"""A command whose machine-readable output is a whole document even when the command could not do its work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import click
+
+from edge_sim.cli.faults import fault
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.report import one_line
+
+
+class Report(click.Command):
+    """A command with ``--format``; ``empty`` is its JSON document with nothing in it.
+
+    An error is written in the format that was asked for, and then raised on: what standard error and the exit status
+    say of it stays the same.
+    """
+
+    def __init__(self, *args: Any, empty: Mapping[str, object], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._empty = empty
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with self._written(_format(args)):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._written(ctx.params.get("fmt")):
+            return super().invoke(ctx)
+
+    @contextlib.contextmanager
+    def _written(self, fmt: str | None) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            told = fault(error)
+            if told is not None:
+                with contextlib.suppress(OSError):  # it may be the output itself that cannot be written
+                    click.echo(self._document(fmt, told), nl=False)
+            raise
+
+    def _document(self, fmt: str | None, error: EdgeSimError) -> str:
+        if fmt == "json":
+            status = error.exit_status
+            return json.dumps({**self._empty, "exit_status": status, "error": _as_json(error)}, indent=2) + "\n"
+        if fmt == "junit":
+            return _as_junit(f"edge-sim {self.name}", error)
+        if fmt == "sarif":
+            from edge_sim.validation.sarif import not_judged
+
+            return json.dumps(not_judged(_text(error), error.exit_status), indent=2) + "\n"
+        if fmt == "github":
+            from edge_sim.validation.formats import github_error
+
+            return github_error(_text(error)) + "\n"
+        return ""
+
+
+def _format(args: Sequence[str]) -> str | None:
+    """Return the value of --format among arguments that could not be read."""
+    joined = [text.removeprefix("--format=") for text in args if text.startswith("--format=")]
+    apart = [value for option, value in pairwise(args) if option == "--format"]
+    return next(iter((*joined, *apart)), None)
+
+
+def _as_json(error: EdgeSimError) -> dict[str, object]:
+    place = error.place if isinstance(error, InvalidDefinitionError) else None
+    return {
+        "message": error.problem if isinstance(error, InvalidDefinitionError) else error.brief,
+        "details": error.details,
+        "hint": error.hint,
+        "file": str(place.file) if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+    }
+
+
+def _as_junit(name: str, error: EdgeSimError) -> str:
+    from xml.etree import ElementTree as ET
+
+    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
+    suites = ET.Element("testsuites", {"name": name, **counts})
+    suite = ET.SubElement(suites, "testsuite", {"name": name, **counts})
+    case = ET.SubElement(suite, "testcase", classname="edge-sim", name=name)
+    ET.SubElement(case, "error", message=one_line(error.brief), type=f"status {error.exit_status}").text = _text(error)
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _text(error: EdgeSimError) -> str:
+    return "\n".join(map(one_line, error.explained().splitlines()))
