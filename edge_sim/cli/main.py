@@ -6,12 +6,16 @@ help therefore stands here.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import io
 import keyword
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -40,11 +44,23 @@ _COMMANDS = {
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
 to · 4 access, or a function's result, is not what definition and scenario say · 5 an update did not end as expected ·
-6 this environment cannot do it · 7 differs from the plan · 130 interrupted"""
+6 this environment cannot do it · 7 differs from the plan · 130 interrupted · 141 whoever read its output went away"""
+_READER_GONE = 128 + signal.SIGPIPE
+"""What a shell makes of a program that SIGPIPE ended."""
 
 
 class LazyGroup(click.Group):
     """A group whose commands live in ``edge_sim.cli.<name>``, with ``_`` for ``-``, and are imported when called."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _no_bug():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _no_bug():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -91,15 +107,33 @@ def main() -> None:
         error.show()
         status = error.exit_code
     except Exception as error:
-        told = fault(error)  # of a reader that went away click has made status 1
+        told = fault(error)
         if told is None:
             raise
-        if isinstance(error, OSError) and sys.stdout is not None:  # the interpreter's last flush must not fail again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, OSError):
+            _discard_output()
         click.echo(told.explained(), err=True)
         status = told.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextlib.contextmanager
+def _no_bug() -> Iterator[None]:
+    """End with a status of its own for a reader that went away, of which click and rich make 1, as of a bug."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as end:
+        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _discard_output()
+        raise click.exceptions.Exit(_READER_GONE) from end
+
+
+def _discard_output() -> None:
+    """Have what is still to be written go nowhere: the interpreter's last flush must not fail again."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

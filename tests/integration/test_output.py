@@ -18,12 +18,34 @@ def rules(stdout: int, **environment: str) -> subprocess.CompletedProcess[bytes]
     return subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False, env=env)
 
 
-def test_a_reader_that_went_away_is_no_success() -> None:
+def test_a_reader_that_went_away_is_neither_success_nor_bug() -> None:
     read, write = os.pipe()
     os.close(read)
     done = rules(write)
     os.close(write)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_report_whose_reader_went_away_is_no_bug() -> None:
+    program = (
+        "import sys\n"
+        "from rich.console import Console\n"
+        "from edge_sim.cli import main\n"
+        "main.edge_sim.add_command(main.click.Command('x', callback=lambda: report()))\n"
+        "main.LazyGroup.get_command = main.click.Group.get_command\n"
+        "def report():\n"
+        "    from edge_sim.runs.results import RunReport\n"
+        "    from edge_sim.runs.text import print_report\n"
+        "    print_report(RunReport(scenario='x'), Console())\n"
+        "sys.argv[1:] = ['x']\n"
+        "main.main()\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_full_disk_is_said() -> None:
