@@ -19,6 +19,7 @@ from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
+    from edge_sim.runs.results import RunReport
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards": []}
 
 
@@ -56,6 +57,10 @@ def command(
     """
     if broker_cafile and not broker:
         raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
+    if broker:
+        from edge_sim.cloud.brokers.broker import tls_context
+
+        tls_context(broker, broker_cafile)  # before anything is started
     from rich.console import Console
 
     from edge_sim.profiles import load_profiles
@@ -84,17 +89,23 @@ def command(
                 keep=kept,
                 progress=progress,
             )
-        if fmt == "json":
-            click.echo(json.dumps(report.as_json(), indent=2))
-        elif fmt == "junit":
-            from edge_sim.runs.junit import to_junit
-
-            click.echo(to_junit(report), nl=False)
-        else:
-            from edge_sim.runs.text import print_report
-
-            print_report(report, Console())
+        _print(report, fmt)
     sys.exit(report.exit_status)
+
+
+def _print(report: RunReport, fmt: str) -> None:
+    if fmt == "json":
+        click.echo(json.dumps(report.as_json(), indent=2))
+    elif fmt == "junit":
+        from edge_sim.runs.junit import to_junit
+
+        click.echo(to_junit(report), nl=False)
+    else:
+        from rich.console import Console
+
+        from edge_sim.runs.text import print_report
+
+        print_report(report, Console())
 
 
 @contextlib.contextmanager

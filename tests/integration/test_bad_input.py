@@ -139,9 +139,11 @@ def test_no_broker() -> None:
 
 
 def test_keep_leaves_no_empty_folder(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "edge_sim.cli.main", "run", str(EXAMPLE), "--keep", "--broker", "localhost"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    with port_of_nobody() as port:
+        url = f"mqtt://127.0.0.1:{port}"
+        argv = [sys.executable, "-m", "edge_sim.cli.main", "run", str(EXAMPLE), "--keep", "--broker", url]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 6
     assert "kept:" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -149,6 +151,16 @@ def test_keep_leaves_no_empty_folder(tmp_path: Path) -> None:
 
 def test_a_broker_that_is_no_url() -> None:
     refused(edge_sim("cloud", "serve", "--broker", "localhost"), 2, "localhost", "mqtt://")
+    done = edge_sim("run", str(EXAMPLE), "--broker", "banana")
+    refused(done, 2, "--broker banana", "mqtt://")
+    assert "…" not in done.stderr, "nothing was started"
+
+
+def test_certificates_that_cannot_be_read_are_refused_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    done = edge_sim("run", str(EXAMPLE), "--broker", "mqtts://localhost", "--broker-cafile", str(tmp_path / "ca.pem"))
+    refused(done, 2, "ca.pem", "cannot be read as CA certificates")
+    assert "…" not in done.stderr
 
 
 def test_sources_that_are_no_url() -> None:
