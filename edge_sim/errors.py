@@ -6,9 +6,13 @@ not one of these is a bug and ends with exit status 1.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import errno
 
 import click
 
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import NO_ROOM, EdgeSimError, UnsupportedEnvironmentError, UsageError
 
-_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+_MACHINE = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
 """What the system says when the machine, or a name that was given, is at fault and not this program."""
 _LONG = 300

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -120,14 +120,26 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _no_bug() -> Iterator[None]:
-    """End with a status of its own for a reader that went away, of which click and rich make 1, as of a bug."""
+    """Have two ends told as what they are: a reader that went away (click and rich make status 1), an interruption."""
     try:
         yield
-    except (BrokenPipeError, SystemExit) as end:
-        if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
+    except Exception as error:
+        if isinstance(
+            error.__cause__, KeyboardInterrupt | SystemExit
+        ):  # Python 3.11's RuntimeError from a class's body
+            raise error.__cause__ from None
+        if not isinstance(error, BrokenPipeError):
             raise
-        _discard_output()
-        raise click.exceptions.Exit(_READER_GONE) from end
+        _end_unread(error)
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _end_unread(end)
+
+
+def _end_unread(error: BaseException) -> NoReturn:
+    _discard_output()
+    raise click.exceptions.Exit(_READER_GONE) from error
 
 
 def _discard_output() -> None:

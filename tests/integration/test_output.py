@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,46 @@ def test_a_locale_without_our_characters_is_no_error() -> None:
     done = rules(subprocess.PIPE, PYTHONIOENCODING="latin-1")
     assert done.returncode == 0, done.stderr
     assert "…".encode("ascii", "backslashreplace") in done.stdout
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_file_that_may_not_grow_is_said(command: str, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "edge_sim", command, "examples/no-container-ml", "--profile", "raspberry-pi-3"]
+    small = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *program]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(small, capture_output=True, timeout=60, check=False, env=env)
+    assert done.returncode == 6, done.stderr
+    assert b"File too large" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "edge_sim.cli.validate"])
+def test_an_interruption_while_modules_are_imported_is_no_traceback(module: str) -> None:
+    program = (
+        "import signal, sys, runpy\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['edge-sim', 'validate', 'examples/no-container-ml']\n"
+        "runpy.run_module('edge_sim', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert b"Traceback" not in done.stderr
+
+
+def test_an_interruption_that_python_wraps_is_one() -> None:
+    program = (
+        "from edge_sim.cli import main\n"
+        "import sys\n"
+        "def wrapped(*_):\n"
+        "    raise RuntimeError('Error calling __set_name__') from KeyboardInterrupt()\n"
+        "main.LazyGroup.get_command = wrapped\n"
+        "sys.argv[1:] = ['validate']\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 130, done.stderr
+    assert b"Traceback" not in done.stderr
