@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
 
 def main() -> None:
@@ -10,10 +12,22 @@ def main() -> None:
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # a shell may have it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _start_in_utf8()
     from edge_sim.cli import main as command_line
 
     signal.signal(signal.SIGINT, before)
     command_line.main()
+
+
+def _start_in_utf8() -> None:
+    """Begin anew in UTF-8 mode where the locale has ASCII alone and Python was told to keep to it.
+
+    Names of files would be text that JSON has no way to write, and those in a scenario could not be opened.
+    https://docs.python.org/3/library/os.html#utf8-mode
+    """
+    if not sys.flags.utf8_mode and sys.getfilesystemencoding() == "ascii":
+        os.environ["PYTHONUTF8"] = "1"  # for the programs that a run starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this program itself
 
 
 if __name__ == "__main__":

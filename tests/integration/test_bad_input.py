@@ -163,6 +163,21 @@ def test_certificates_that_cannot_be_read_are_refused_before_anything_is_started
     assert "…" not in done.stderr
 
 
+@pytest.mark.root
+@needs.mounts
+def test_an_umlaut_in_a_path_where_the_locale_has_ascii_alone(scenario: Path, tmp_path: Path) -> None:
+    place = tmp_path / "mödel"
+    scenario.rename(place)
+    (place / "models" / "digits").rename(place / "models" / "zähler")
+    file = place / "edge-sim.yaml"
+    file.write_text(file.read_text("utf-8").replace("folder: models/digits", "folder: models/zähler"), "utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    argv = [sys.executable, "-m", "edge_sim", "run", str(place), "--profile", "raspberry-pi-3"]
+    done = subprocess.run(argv, capture_output=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "→".encode() in done.stdout
+
+
 def test_sources_that_are_no_url() -> None:
     refused(edge_sim("cloud", "serve", "--sources", "localhost:5000"), 2, "localhost:5000", "aws")
 
