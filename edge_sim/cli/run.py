@@ -78,7 +78,7 @@ def command(
             def progress(text: str) -> None:
                 status.update(text)
                 if not told.is_terminal:
-                    told.print(f"… {text}", highlight=False, markup=False)
+                    told.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
 
             report = run(
                 loaded,
@@ -101,11 +101,9 @@ def _print(report: RunReport, fmt: str) -> None:
 
         click.echo(to_junit(report), nl=False)
     else:
-        from rich.console import Console
+        from edge_sim.runs.text import output, print_report
 
-        from edge_sim.runs.text import print_report
-
-        print_report(report, Console())
+        print_report(report, output())
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
@@ -20,6 +21,8 @@ from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 
 _MAX_CHILDREN = 8
+_NO_END = 100_000
+"""Columns. Whoever reads or searches a file finds a sentence in one piece."""
 _TYPES = {
     "directory": stat.S_IFDIR,
     "file": stat.S_IFREG,
@@ -29,11 +32,19 @@ _TYPES = {
 }
 
 
+def output() -> Console:
+    """Return standard output: as wide as the terminal, or without an end to its lines in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _NO_END)
+
+
 def print_report(report: RunReport, console: Console) -> None:
     """Print the whole report; one screen a board."""
     for board in report.boards:
         console.print()
-        console.rule(f"[bold]{escape(board.profile)}[/]", align="left")
+        if console.width < _NO_END:
+            console.rule(f"[bold]{escape(board.profile)}[/]", align="left")
+        else:
+            console.print(escape(board.profile))
         console.print(_about(board))
         for part in _parts(board):
             console.print(part)

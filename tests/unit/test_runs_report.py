@@ -18,7 +18,7 @@ from edge_sim.greengrass.rows import Answer, LayoutRow
 from edge_sim.runs.junit import to_junit
 from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
 from edge_sim.runs.rows import DeploymentRow, UpdateRow
-from edge_sim.runs.text import print_report
+from edge_sim.runs.text import output, print_report
 from tests.unit.greengrass.build import access, directory, file
 
 EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
@@ -49,6 +49,15 @@ def shown(*boards: BoardReport) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
     print_report(report(*boards), console)
     return console.export_text()
+
+
+def test_a_report_in_a_file_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "the group refers to a resource with a nonexistent S3 object, as " + "its address says: " * 20
+    failed = board(("definition", "deployment", sentence), notes=[sentence], not_proven=[sentence])
+    print_report(report(failed), output())
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(sentence.strip() in line for line in lines) == 3
+    assert max(map(len, lines)) < 2 * len(sentence)
 
 
 @pytest.mark.parametrize(
