@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
-_EMPTY: dict[str, object] = {"boards": [], "notes": []}
+_EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
 
 
 @dataclass(frozen=True, kw_only=True)

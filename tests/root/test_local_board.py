@@ -155,7 +155,7 @@ def test_the_board_has_its_own_processes_and_name(board: LocalBoard) -> None:
 
 
 def test_a_gps_answers_at_the_serial_port(board: LocalBoard) -> None:
-    code = "f = open('/dev/ttyAMA0', 'rb'); print(f.readline().decode(), f.readline().decode())"
+    code = "f = open('/dev/ttyS0', 'rb'); print(f.readline().decode(), f.readline().decode())"
     result = board.exec([*as_user(110, 996, 20), sys.executable, "-c", code], inside=True)
     assert "$GPGGA,0000" in result.stdout
     assert "$GPRMC,0000" in result.stdout

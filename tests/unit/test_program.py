@@ -18,7 +18,7 @@ def test_a_group_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     config = tmp_path / "agent.json"
     config.write_text('{"thing": "core", "broker": "mqtt://127.0.0.1", "architecture": "armv7l"}')
     given: list[Callable[[dict[str, Any], Client], object]] = []
-    monkeypatch.setattr(loop, "run", lambda settings, root, carry_out, *_, **more: given.append(carry_out))
+    monkeypatch.setattr(loop, "run", lambda configuration, root, carry_out, *_, **more: given.append(carry_out))
     program.run(tmp_path, config)
     with pytest.raises(InvalidDefinitionError, match="has no Group"):
         given[0]({"Group": group}, Client())
