@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -17,6 +20,20 @@ def below(folder: Path) -> list[Path]:
 
     found = [Path(at, name) for at, folders, files in os.walk(folder, onerror=fail) for name in (*folders, *files)]
     return sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def mentioned(folder: Path, patterns: Mapping[str, re.Pattern[bytes]]) -> frozenset[str]:
+    """Return the names of the patterns that some file below ``folder`` matches; links are not followed.
+
+    ``__pycache__`` is left out, as it is of packages. Raises OSError for what cannot be read.
+    """
+    names: set[str] = set()
+    for path in below(folder):
+        if path.is_symlink() or not path.is_file() or "__pycache__" in path.parts or not path.stat().st_size:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            names |= {name for name, pattern in patterns.items() if name not in names and pattern.search(content)}
+    return frozenset(names)
 
 
 def user_cache() -> Path | None:

@@ -7,21 +7,25 @@ file, line and column. The keys are explained in examples/no-container-ml/edge-s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edge_sim import scenariofile
+from edge_sim import folders, scenariofile
 from edge_sim.definitions import reader
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.documents import Place, read_text
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.greengrass import prefix
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
+from edge_sim.greengrass.group import Group
 from edge_sim.limits import Limits
 from edge_sim.report import Finding
 from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Software, Source, Update
@@ -96,11 +100,13 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     if "group" not in entries:
         top.mapping(_REQUIRED, _OPTIONAL)
     definition = _definition(entries["group"], choice)
-    digest = hashlib.sha256(f"{text}\0{definition.digest}".encode()).hexdigest()
     try:
-        return replace(_scenario(top, definition), digest=digest)
+        scenario = _scenario(top, definition)
     except InvalidDefinitionError as error:
-        return Scenario(name=file.parent.name, definition=_with_fault(definition, error), digest=digest, file=file)
+        scenario = Scenario(name=file.parent.name, definition=_with_fault(definition, error), file=file)
+    mentions = {function: sorted(names) for function, names in scenario.definition.mentions.items()}
+    content = f"{text}\0{definition.digest}\0{mentions}"
+    return replace(scenario, digest=hashlib.sha256(content.encode()).hexdigest())
 
 
 def fault(error: InvalidDefinitionError) -> Finding:
@@ -174,14 +180,16 @@ def _with_fault(definition: Definition, error: InvalidDefinitionError) -> Defini
 
 
 def _with_code(definition: Definition, code: Iterable[Code]) -> Definition:
-    by_arn = {
-        one.function_arn: FunctionCode(artifact_arn="", handler=one.handler, runtime=one.runtime, sha256="", size=0)
-        for one in code
-    }
+    by_arn = {one.function_arn: one for one in code}
 
     def coded(one: Definition) -> Definition:
-        known = {function.id: by_arn[function.arn] for function in one.group.functions if function.arn in by_arn}
-        return replace(one, group=replace(one.group, code={**one.group.code, **known}))
+        known = {
+            function.id: FunctionCode(artifact_arn="", handler=code.handler, runtime=code.runtime, sha256="", size=0)
+            for function in one.group.functions
+            if (code := by_arn.get(function.arn))
+        }
+        group = replace(one.group, code={**one.group.code, **known})
+        return replace(one, group=group, mentions=_mentions(group, by_arn))
 
     return _in_all(definition, coded)
 
@@ -190,6 +198,19 @@ def _in_all(definition: Definition, change: Callable[[Definition], Definition]) 
     """Return a definition that is changed, and so in each of its variants."""
     variants = {words: change(variant) for words, variant in definition.variants.items()}
     return replace(change(definition), variants=variants)
+
+
+def _mentions(group: Group, code: Mapping[str, Code]) -> dict[str, frozenset[str]]:
+    """Return what the code of No-container functions mentions: paths of their models, and where these really are."""
+    found = {}
+    for function in group.functions:
+        paths = prefix.model_paths(group, function)
+        if paths and function.arn in code:
+            patterns = {path: prefix.pattern(path) for path in paths} | {prefix.VARIABLE: prefix.VARIABLE}
+            compiled = {name: re.compile(pattern.encode()) for name, pattern in patterns.items()}
+            with contextlib.suppress(OSError):  # what cannot be read is told by whoever packs it
+                found[function.id] = folders.mentioned(code[function.arn].folder, compiled)
+    return found
 
 
 def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:

@@ -48,7 +48,8 @@ class Definition:
 
     ``findings``: what could not be read, or the API would not take. ``notes``: what the files do not say (a
     placeholder, a value only the cloud knew). ``sections`` holds the …DefinitionVersion objects by the bundle's words
-    (``core``, ``resources``, …), as they are written. ``digest`` is the SHA-256 of what was read.
+    (``core``, ``resources``, …), as they are written. ``digest`` is the SHA-256 of what was read. ``mentions``:
+    what the functions' code mentions, as the rules take it (``Case``), where a scenario has the code.
     """
 
     group: Group
@@ -61,6 +62,7 @@ class Definition:
     variants: Mapping[str, Definition] = field(default_factory=dict, repr=False)
     """The group as it is where a template's undecided condition is false, by words that say so."""
     name: str = ""
+    mentions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sections: Mapping[str, Object] = field(default_factory=dict, repr=False)
     marks: Mapping[str, Position] = field(default_factory=dict, repr=False)
     """Places of findings about what is no longer in ``sections``, such as a doubled key."""

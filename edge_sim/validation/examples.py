@@ -27,7 +27,8 @@ _PATHS = {
 class Example:
     """A definition as text (…DefinitionVersion objects in one), and what it is judged with.
 
-    ``board`` changes the example board of ``facts``; None: the definition alone is judged.
+    ``board`` changes the example board of ``facts``; None: the definition alone is judged. ``mentions`` are those
+    of the functions' code (``Definition.mentions``).
     """
 
     text: str
@@ -35,6 +36,7 @@ class Example:
     ggc: str | None
     limits: tuple[str, ...]
     gid_only: bool
+    mentions: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ def _example(entry: Mapping[str, Any], which: str) -> Example:
         ggc=entry.get(f"{which}_ggc"),
         limits=tuple(entry.get("limits", ())),
         gid_only=bool(entry.get("gid_only")),
+        mentions={name: frozenset(words) for name, words in entry.get(f"{which}_mentions", {}).items()},
     )
 
 

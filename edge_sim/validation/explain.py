@@ -137,6 +137,7 @@ def _with(example: Example) -> str:
         given.append(f"core {example.ggc}")
     if example.board:
         given.append("a board with " + "; ".join(f"{key}: {value}" for key, value in example.board.items()))
+    given += [f"code of {name} that mentions {' and '.join(sorted(words))}" for name, words in example.mentions.items()]
     given += [f"--limit {text}" for text in example.limits]
     given += ["--gid-only"] if example.gid_only else []
     return f" ({', '.join(given)})" if given else ""
@@ -149,4 +150,5 @@ def _example_json(example: Example) -> dict[str, Any]:
         "ggc": example.ggc,
         "limits": list(example.limits),
         "gid_only": example.gid_only,
+        "mentions": {name: sorted(words) for name, words in example.mentions.items()},
     }

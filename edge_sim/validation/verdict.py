@@ -105,7 +105,13 @@ def _located(
     partial = definition.form not in _WHOLE and "resources" not in definition.sections
     for name, facts in boards.items() or [("", None)]:
         for finding in rules.check(
-            definition.group, facts, version=version, settings=settings, others=others, partial=partial
+            definition.group,
+            facts,
+            version=version,
+            settings=settings,
+            others=others,
+            partial=partial,
+            mentions=definition.mentions,
         ):
             if not known.covers(finding):
                 found[finding] = (*found.get(finding, ()), *([name] if name else ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def test_parents_come_first_and_links_are_not_followed(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         folders.below(tmp_path / "missing")
+
+
+def test_what_files_mention_is_searched_for_in_all_of_them_but_links_and_compiled_files(tmp_path: Path) -> None:
+    (tmp_path / "package/inner/__pycache__").mkdir(parents=True)
+    (tmp_path / "package/empty.py").touch()
+    (tmp_path / "package/inner/a.py").write_bytes(b"\xff one")
+    (tmp_path / "package/inner/__pycache__/a.pyc").write_text("two")
+    (tmp_path / "outside").write_text("three")
+    (tmp_path / "package/link").symlink_to(tmp_path / "outside")
+    patterns = {word: re.compile(word.encode()) for word in ("one", "two", "three")}
+    assert folders.mentioned(tmp_path / "package", patterns) == {"one"}
 
 
 def test_the_users_cache_is_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

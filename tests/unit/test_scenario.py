@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge_sim import scenario
 from edge_sim.definitions.writer import dump, versions
 from edge_sim.documents import MAX_BYTES
 from edge_sim.errors import EdgeSimError, UsageError
@@ -288,3 +290,19 @@ def test_a_core_s_own_functions_have_no_code(folder: Path) -> None:
     functions["Functions"].append({"Id": "ip", "FunctionArn": arn, "FunctionConfiguration": {"Timeout": 3}})
     (folder / "functions.json").write_text(json.dumps(functions))
     assert load(folder).definition.findings == ()
+
+
+def test_code_without_the_prefix_is_another_scenario_and_holds_for_every_variant_of_a_template(folder: Path) -> None:
+    before = load(folder)
+    assert {name: sorted(words) for name, words in before.definition.mentions.items()} == {
+        "read-digits": ["/models/digits", "AWS_GG_RESOURCE_PREFIX"],
+        "sort-wine": ["/models/wine", "AWS_GG_RESOURCE_PREFIX"],
+    }
+    handler = folder / "functions/read_digits/read_digits.py"
+    handler.write_text(handler.read_text().replace("AWS_GG_RESOURCE_PREFIX", "PREFIX"))
+    after = load(folder)
+    assert after.definition.mentions["read-digits"] == {"/models/digits"}
+    assert after.digest != before.digest
+    variants = replace(before.definition, variants={"where A is false": before.definition}, mentions={})
+    made = scenario._with_code(variants, after.code)
+    assert made.variants["where A is false"].mentions == made.mentions == after.definition.mentions

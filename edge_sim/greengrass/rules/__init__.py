@@ -69,15 +69,25 @@ def check(
     settings: Settings = DEFAULT,
     others: Mapping[str, object] | None = None,
     partial: bool = False,
+    mentions: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Finding]:
     """Return what every rule says about ``group``, and with ``facts`` also what the rules about a board say.
 
     ``version`` is the core's; without it the board's counts, without both the newest. ``others`` are the lists of the
     group's other definitions, such as ``Subscriptions``. ``partial``: the resource definition was not given.
+    ``mentions``: what the functions' code mentions, as a ``Case`` has it.
     """
     if version is None:
         version = core_version(facts.greengrass.version) if facts else LATEST
-    case = Case(group=group, facts=facts, version=version, settings=settings, partial=partial, sections=others or {})
+    case = Case(
+        group=group,
+        facts=facts,
+        version=version,
+        settings=settings,
+        partial=partial,
+        sections=others or {},
+        mentions=mentions or {},
+    )
     return [finding for rule in RULES for finding in rule.findings(case)]
 
 

@@ -55,7 +55,9 @@ class Case:
     """One group to be judged. ``facts`` is None when no board is known; ``version`` is then what was asked for.
 
     ``partial``: the group's resource definition was not given, and may be elsewhere. ``sections`` holds the lists of a
-    group's other definitions (``Devices``, ``Subscriptions``) as the API has them.
+    group's other definitions (``Devices``, ``Subscriptions``) as the API has them. ``mentions`` says by function Id
+    which of its models' paths, and whether AWS_GG_RESOURCE_PREFIX, the files of its code mention; a function is missing
+    where its code is not at hand.
     """
 
     group: Group
@@ -64,6 +66,7 @@ class Case:
     settings: Settings = DEFAULT
     partial: bool = False
     sections: Mapping[str, object] = field(default_factory=dict)
+    mentions: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def contained(self, function: Function) -> bool:
         """Return whether a function runs in a container."""

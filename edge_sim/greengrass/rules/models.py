@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_sim.greengrass import prefix
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import OwnerSetting, Resource
 from edge_sim.greengrass.rules.case import Case
@@ -218,6 +219,40 @@ def shared_owner(case: Case) -> Iterator[Fault]:
                 )
 
 
+@rule(
+    "model-prefix",
+    condition="inferred",
+    timing="inferred",
+    severity="warning",
+    phase="run",
+    source=f"{ML} (the code opens AWS_GG_RESOURCE_PREFIX + DestinationPath); that code which mentions only the path "
+    "does not is inferred",
+    since="1.10",
+    hint=f"The handler opens os.environ['{prefix.VARIABLE}'] + DestinationPath.",
+)
+def prefix_is_used(case: Case) -> Iterator[Fault]:
+    """Code that runs without container and names a model's DestinationPath mentions AWS_GG_RESOURCE_PREFIX as well.
+
+    Looked for in a scenario's code folders, and in Variables.
+    """
+    for a in case.models:
+        mentions, paths = case.mentions.get(a.function.id), prefix.model_paths(case.group, a.function)
+        path = (a.resource.destination_path or "").rstrip("/")
+        if mentions is None or path not in paths or prefix.VARIABLE in mentions:
+            continue
+        holds = [f"its variable {name}" for name, text in a.function.variables.items() if prefix.names(text, path)]
+        where = [*(["its code"] if path in mentions else []), *holds]
+        if where:
+            yield Fault(
+                path=a.path,
+                message=f"function {a.function.id} runs without container; {' and '.join(where)} "
+                f"{'names' if len(where) == 1 else 'name'} {path}, and its code mentions no {prefix.VARIABLE}",
+                resource=a.resource.id,
+                function=a.function.id,
+                hint=prefix.advice(path),
+            )
+
+
 def _owned(case: Case) -> Iterator[tuple[Resource, OwnerSetting]]:
     return ((resource, resource.owner) for resource in case.group.resources if resource.owner)
 
@@ -242,4 +277,5 @@ RULES: tuple[Rule, ...] = (
     permission_somewhere,
     permission_within_owner,
     shared_owner,
+    prefix_is_used,
 )

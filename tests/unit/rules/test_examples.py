@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def verdict(example: Example, folder: Path) -> tuple[Verdict, Definition | None]
         definition = read(path)
     except InvalidDefinitionError as error:
         return unreadable(Position(file=path), error.problem, error.hint), None
+    definition = replace(definition, mentions=example.mentions)
     boards = {} if example.board is None else {"board": facts(example.board)}
     settings = Settings(limits=limits(example.limits), gid_only=example.gid_only)
     version = parse_version(example.ggc) if example.ggc else None

@@ -615,3 +615,34 @@ def test_a_group_that_a_device_lends_is_a_warning_and_refuses_nothing() -> None:
     told = [(f.id, f.severity, f.function) for f in rules.check(made, full_board())]
     assert told == [("shared-local-group", "warning", "c")]
     assert rules.refusals(made, full_board()) == []
+
+
+P = "AWS_GG_RESOURCE_PREFIX"
+
+
+@pytest.mark.parametrize(
+    ("isolation", "mentions", "variables", "where"),
+    [
+        (N, {"f": {"/models/digits"}}, {}, "its code names /models/digits"),
+        (N, {"f": set()}, {"MODEL": "/models/digits/weights.csv"}, "its variable MODEL names /models/digits"),
+        (N, {"f": {"/models/digits"}}, {"MODEL": "/models/digits"}, "its code and its variable MODEL name /models"),
+        (N, {"f": {"/models/digits", P}}, {}, None),
+        (N, {"f": {P}}, {"MODEL": "/models/digits"}, None),
+        (N, {"f": set()}, {"MODEL": "models/digits", "BESIDE": "/models/digits2", "BELOW": "/srv/models/digits"}, None),
+        (N, {}, {"MODEL": "/models/digits"}, None),
+        (C, {"f": {"/models/digits"}}, {}, None),
+    ],
+)
+def test_code_without_container_that_names_a_model_s_path_needs_the_prefix(
+    isolation: str, mentions: dict[str, set[str]], variables: dict[str, str], where: str | None
+) -> None:
+    made = of(group([s3(owner=owner(GID))], [function("f", ("model", None), isolation=isolation, variables=variables)]))
+    seen = {name: frozenset(words) for name, words in mentions.items()}
+    found = rules.check(made, mentions=seen)
+    assert ids(found) == (["model-prefix"] if where else [])
+    for one in found:
+        assert (one.severity, one.phase) == ("warning", "run")
+        assert where is not None
+        assert where in one.message
+        assert "os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits'" in str(one.hint)
+    assert "model-prefix" not in ids(rules.check(made, mentions=seen, version=parse_version("1.9")))

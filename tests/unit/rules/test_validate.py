@@ -435,3 +435,17 @@ def test_a_parameter_decides_a_condition_and_without_it_the_finding_names_it(tmp
     assert "where" not in findings("t.yaml", "--parameter", "Gpu=no", cwd=tmp_path)["findings"][0]["message"]
     refused = validate("t.yaml", "--parameter", "Gpu", cwd=tmp_path)
     assert (refused.returncode, "expected NAME=VALUE" in refused.stderr) == (2, True)
+
+
+def test_code_that_opens_a_model_without_the_prefix_is_warned_of(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+    handler = folder / "functions/read_digits/read_digits.py"
+    assert [one["id"] for one in findings(folder, cwd=tmp_path)["findings"] if one["id"] == "model-prefix"] == []
+    handler.write_text(handler.read_text().replace('os.environ["AWS_GG_RESOURCE_PREFIX"] + ', ""))
+    told = findings(folder, cwd=tmp_path)
+    (one,) = [one for one in told["findings"] if one["id"] == "model-prefix"]
+    assert told["ok"]
+    assert (one["severity"], one["function"], one["resource"]) == ("warning", "read-digits", "digits-model")
+    assert one["file"].endswith("functions.json")
+    assert one["line"]
+    assert "os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits'" in one["hint"]
