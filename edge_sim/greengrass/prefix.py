@@ -32,17 +32,13 @@ def names(text: str, path: str) -> bool:
     return re.search(pattern(path), text) is not None
 
 
-def bare(text: str, group: Group, function: Function) -> str | None:
-    """Return the path of a model of a No-container function, as ``text`` names it without the prefix, or None."""
-    matches = (re.search(pattern(path), text) for path in model_paths(group, function))
-    return next((match[1] for match in matches if match), None)
+def hint(error: str, group: Group, function: Function) -> str | None:
+    """Return what to do when the error of a No-container function names a path of its models; else None."""
+    matches = (re.search(pattern(path), error) for path in model_paths(group, function))
+    return next((advice(match[1]) for match in matches if match), None)
 
 
 def advice(path: str) -> str:
-    """Return what to do where code opens the DestinationPath ``path`` itself."""
-    return f"Without a container the model is below a directory of the function's own: {opening(path)}."
-
-
-def opening(path: str) -> str:
-    """Return how a handler opens ``path``, as a clause."""
-    return f"open os.environ['{VARIABLE}'] + '{path}'"
+    """Return what to do where code opens ``path``, a DestinationPath or what is below it, as it is."""
+    opening = f"open os.environ['{VARIABLE}'] + '{path}'"
+    return f"Without a container the model is below a directory of the function's own: {opening}."

@@ -234,7 +234,7 @@ class BoardRun:
         self.report.functions.append(replace(row, ok=not found))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
         for difference in found:
-            self._problem("function", invocation.function_id, difference)
+            self._problem("function", invocation.function_id, difference, hint=row.hint)
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
         self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")

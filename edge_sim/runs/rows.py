@@ -26,7 +26,10 @@ class DeploymentRow:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionRow:
-    """One invocation: ``result`` when the function returned one, else ``error``; ``ok`` when it is as expected."""
+    """One invocation: ``result`` when the function returned one, else ``error``; ``ok`` when it is as expected.
+
+    ``hint`` is what to do about the error, where that is known.
+    """
 
     function: str
     ok: bool
@@ -36,6 +39,7 @@ class FunctionRow:
     notes: tuple[str, ...]
     isolation: str
     identity: Identity
+    hint: str | None = None
 
     def as_json(self) -> dict[str, object]:
         return {**vars(self), "identity": vars(self.identity)}
@@ -53,6 +57,7 @@ class FunctionRow:
             notes=row.texts("notes"),
             isolation=row.text("isolation"),
             identity=Identity(uid=who.number("uid"), gid=who.number("gid"), groups=who.numbers("groups")),
+            hint=row.text_or_none("hint"),
         )
 
 

@@ -45,7 +45,7 @@ def run(
     stay behind. Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does
     not start or dies, a driver that this machine does not have.
     """
-    check_definition(scenario.definition)
+    warnings = check_definition(scenario.definition)
     report = RunReport(scenario=scenario.name)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
@@ -61,6 +61,8 @@ def run(
         cafile = broker.cafile if broker else None
         specs = [board_spec(scenario, one, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for one in profiles]
         parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
+        for part in parts:
+            part.report.notes += warnings
         report.boards += _all(parts, opened.at_once)
     return report
 
@@ -105,13 +107,15 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
             raise
 
 
-def check_definition(definition: Definition) -> None:
-    """Raise InvalidDefinitionError with everything that is wrong with a definition itself."""
+def check_definition(definition: Definition) -> list[str]:
+    """Return the warnings about a definition; raise InvalidDefinitionError with everything that is wrong with it."""
     verdict = judge(replace(definition, variants={}), {})  # what is deployed is one of them
     definition.refuse(one.finding for one in (*verdict.errors, *verdict.ignored) if one.finding.severity == "error")
     if definition.group.core is None:
         problem = "a run needs the group's core: its certificate stands for it"
         raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Name its file below group: core.")
+    warnings = (one.finding for one in verdict.findings if one.finding.severity == "warning")
+    return [f"{finding.id}: {finding.message}" + (f". {finding.hint}" if finding.hint else "") for finding in warnings]
 
 
 def _source(source: Source) -> dict[str, Any]:

@@ -131,6 +131,25 @@ def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> No
 
 @needs.mounts
 @pytest.mark.root
+def test_a_handler_that_leaves_the_prefix_out_is_warned_of_and_its_failure_says_what_to_open(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+    text = (folder / "edge-sim.yaml").read_text()
+    (folder / "edge-sim.yaml").write_text(text[: text.index("updates:")])
+    handler = folder / "functions/read_digits/read_digits.py"
+    handler.write_text(handler.read_text().replace('os.environ["AWS_GG_RESOURCE_PREFIX"] + ', ""))
+    done = edge_sim("run", str(folder), "--profile", "raspberry-pi-3", "--format", "json")
+    assert done.returncode == 4, done.stderr
+    (board,) = json.loads(done.stdout)["boards"]
+    (note,) = [note for note in board["notes"] if note.startswith("model-prefix: function read-digits ")]
+    assert "open os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits'" in note
+    (problem,) = board["problems"]
+    assert (problem["kind"], problem["where"]) == ("function", "read-digits")
+    assert "No such file or directory: '/models/digits/" in problem["message"]
+    assert "open os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits/" in problem["hint"]
+
+
+@needs.mounts
+@pytest.mark.root
 def test_updates_are_not_proven_where_this_machine_lacks_the_room(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
     text = (folder / "edge-sim.yaml").read_text()

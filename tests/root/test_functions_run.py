@@ -153,6 +153,19 @@ def test_faults_are_told_in_one_sentence(here: Board, code: str, error: str) -> 
     assert "\n" not in str(outcome.error)
 
 
+@pytest.mark.parametrize(
+    ("path", "hinted"),
+    [("/models/digits/weights.csv", True), ("/models/digits", True), ("/models/wine/x", False), ("/models", False)],
+)
+def test_a_model_that_is_opened_without_the_prefix_is_hinted_at(here: Board, path: str, hinted: bool) -> None:
+    replace_code(here, "read-digits", f"def function_handler(e, c):\n    return open('{path}').read()\n")
+    outcome = call(here, "read-digits")
+    assert path in str(outcome.error)
+    told = f"open os.environ['AWS_GG_RESOURCE_PREFIX'] + '{path}'" in str(outcome.hint)
+    assert told is hinted
+    assert (outcome.hint is None) is not hinted
+
+
 def test_the_log_has_v1s_lines_and_belongs_to_root(here: Board) -> None:
     replace_code(
         here,

@@ -153,10 +153,19 @@ def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment(here: Boar
         # On a slow machine the next attempt, a second later, may have begun.
         states = {row.state for row in core.health() if row.arn.split(":")[6] == "read-digits"}
     assert why is not None
-    assert "failed to initialize: read-digits: ModuleNotFoundError: No module named 'nowhere'" in why
+    assert "failed to initialize: read-digits: ModuleNotFoundError: No module named 'nowhere'" in why.brief
     assert states in ({"NotStarted"}, {"Starting"}, {"FailedInitialization"})
     log = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012/read-digits.log").read_text()
     assert "[FATAL]-lambda_runtime.py:" in log
+
+
+def test_a_pinned_function_that_opens_a_model_without_the_prefix_is_told_where_it_is(here: Board) -> None:
+    with_code(here, "read-digits", "weights = open('/models/digits/weights.csv').read()\n")
+    with daemon(here.with_function("read-digits", pinned=True)) as core:
+        why = core.start_pinned(30)
+    assert why is not None
+    assert "No such file or directory: '/models/digits/weights.csv'" in why.brief
+    assert "open os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits/weights.csv'" in str(why.hint)
 
 
 def test_a_pinned_function_may_loop_while_it_is_loaded(here: Board) -> None:

@@ -31,8 +31,9 @@ from edge_sim.agent.functions.userlog import UserLog
 from edge_sim.agent.functions.worker import Site, Worker
 from edge_sim.agent.functions.workers import Workers
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UsageError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass import prefix
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import function_process
@@ -41,6 +42,7 @@ from edge_sim.greengrass.tree import Tree
 
 MAX_UNFETCHED = 1024
 """How many results may wait to be fetched; the oldest is dropped then."""
+_LOGGED = "The function's log in ggc/var/log/user says more."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +112,13 @@ class Daemon:
             raise Refusal(503, "the core's endpoint is closed")
         return self._endpoint.port
 
-    def start_pinned(self, limit_s: float) -> str | None:
+    def start_pinned(self, limit_s: float) -> InvalidDefinitionError | None:
         """Start the pinned functions; return V1's sentence when one of them cannot be initialized within the limit."""
         self._workers.keep_running()
         for worker, reason in self._workers.wait_for_pinned(limit_s).values():
-            return f"worker with {worker.id} failed to initialize: {worker.process.function.id}: {reason}"
+            function = worker.process.function
+            failed = f"worker with {worker.id} failed to initialize: {function.id}: {reason}"
+            return InvalidDefinitionError(failed, hint=prefix.hint(reason, self.group, function) or _LOGGED)
         return None
 
     def run(self, function_id: str, payload: bytes) -> Outcome:
@@ -132,7 +136,7 @@ class Daemon:
         if not self._workers.submit(invocation):
             return Outcome(ok=False, error=f"{function_id}: too many calls are waiting already (maxWorkItemCount)")
         self._workers.wait(invocation)
-        return outcome(function, invocation)
+        return outcome(self.group, function, invocation)
 
     def environment_of(self, function: Function) -> dict[str, str]:
         """Return what the core adds to the environment of a process that asks in ``function``'s name, and a token."""

@@ -96,15 +96,15 @@ class DeployedFunctions:
                 failed = self._start(document)
             self._running = deployed  # what could not be started for another reason is tried again
             if failed is not None:
-                self._log.write("ERROR", "A pinned function could not be initialized.", errorString=failed)
-                raise InvalidDefinitionError(failed, hint="The function's log in ggc/var/log/user says more.")
+                self._log.write("ERROR", "A pinned function could not be initialized.", errorString=failed.brief)
+                raise failed
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             self._stop()
 
-    def _start(self, document: dict[str, Any]) -> str | None:
+    def _start(self, document: dict[str, Any]) -> InvalidDefinitionError | None:
         """Start everything; return V1's sentence when a pinned function cannot be initialized."""
         from edge_sim.agent.functions.daemon import Daemon
         from edge_sim.greengrass import groupfile

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.greengrass import prefix
 from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.group import Group
 
 FunctionError = Literal["", "Handled", "Unhandled"]
 """V1's ``X-Amz-Function-Error``: the handler raised, or the core found that something is wrong."""
@@ -43,16 +45,20 @@ class Invocation:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one call ended: ``result`` when ``ok``, else ``error`` in one sentence; ``log`` is this call's part."""
+    """How one call ended: ``result`` when ``ok``, else ``error`` in one sentence, and perhaps a ``hint`` what to do.
+
+    ``log`` is this call's part.
+    """
 
     ok: bool
     result: Any = None
     error: str | None = None
     log: str = ""
     notes: tuple[str, ...] = ()
+    hint: str | None = None
 
 
-def outcome(function: Function, invocation: Invocation) -> Outcome:
+def outcome(group: Group, function: Function, invocation: Invocation) -> Outcome:
     """Return how a call that has ended went. Raises UnsupportedEnvironmentError when no process could be made."""
     if not invocation.error:
         result = _result(function, invocation.result)
@@ -62,7 +68,8 @@ def outcome(function: Function, invocation: Invocation) -> Outcome:
     if invocation.forbidden:
         hint = "Run as root, or where user namespaces with subordinate ids are allowed."
         raise UnsupportedEnvironmentError(error, hint=hint)
-    return Outcome(ok=False, error=error, log=invocation.log, notes=invocation.notes)
+    advice = prefix.hint(cause, group, function)
+    return Outcome(ok=False, error=error, log=invocation.log, notes=invocation.notes, hint=advice)
 
 
 def _result(function: Function, payload: bytes) -> Any:
