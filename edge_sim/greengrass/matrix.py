@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 
-from edge_sim.facts import HostFacts, Node
+from edge_sim.facts import HostFacts, Node, below
+from edge_sim.greengrass import prefix
 from edge_sim.greengrass.access import RIGHTS, Access, Right, View
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import board_place, work_directory
@@ -48,6 +49,7 @@ class Question:
     """One cell of the matrix: the paths as the function would name them, and as the board names them.
 
     ``claimed``: the definition says something about it. Of a local resource that is not attached it says nothing.
+    ``reminder``: why the path is not the one that was asked for.
     """
 
     resource: Resource | None
@@ -56,6 +58,7 @@ class Question:
     paths: tuple[tuple[str, str], ...]
     total: int
     claimed: bool = True
+    reminder: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,12 @@ def questions(
 def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -> Question:
     """Return the question for one path, as ``process`` would name it, whatever the definition says of it.
 
-    Where it lies in an attached resource, it is by the attachment that it may be opened.
+    Where it lies in an attached resource, it is by the attachment that it may be opened. A DestinationPath that a
+    No-container function has to put AWS_GG_RESOURCE_PREFIX before is asked about with the prefix.
     """
+    reminder = None
+    if any(below(path, top) for top in prefix.model_paths(group, process.function)):
+        path, reminder = work_directory(facts, process.function) + path, prefix.advice(path)
     contained = process.isolation == "GreengrassContainer"
     ways: list[tuple[str, str, Resource]] = []
     for resource, _ in group.attached(process.function):
@@ -127,6 +134,7 @@ def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -
         paths=((path, place),),
         total=1,
         claimed=False,
+        reminder=reminder,
     )
 
 
@@ -231,7 +239,7 @@ def _agree(answers: Sequence[_Answer], *, kept: bool) -> bool:
 
 def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -> list[str]:
     """Return the reasons for the first path, and for the first few that are not as they should be."""
-    reasons = list(answers[0].computed.reasons)
+    reasons = [*([question.reminder] if question.reminder else []), *answers[0].computed.reasons]
     if excused:
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
     wanted = _WANTED[question.expected]

@@ -404,6 +404,39 @@ def test_a_path_in_what_is_attached_is_open_by_the_attachment(root: Path, tmp_pa
         assert row["write"]["fix"].startswith("take ")
 
 
+@needs.mounts
+@pytest.mark.parametrize("more", [(), ("--probe",)], ids=["computed", "probed"])
+def test_a_models_path_is_answered_for_as_each_function_opens_it(
+    root: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    group = applied(tmp_path, root)
+    found = answer("access", group, "--root", root, *more, "--path", "/models/ro")
+    rows_ = {row["function"]: row for row in found["boards"][0]["access"]}
+    plain, boxed, stranger = rows_["plain"], rows_["boxed"], rows_["stranger"]
+    assert (plain["path"], plain["resource"], plain["read"]["computed"]) == (
+        f"{TOP}/workdir/plain/models/ro",
+        "ro",
+        True,
+    )
+    assert "open os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/ro'" in plain["reasons"][0]
+    assert (boxed["path"], boxed["read"]["computed"]) == ("/models/ro", True)
+    assert (stranger["path"], stranger["read"]["computed"]) == ("/models/ro", False)
+    assert {row["agree"] for row in (plain, boxed, stranger)} == ({True} if more else {None})
+    assert not any("AWS_GG_RESOURCE_PREFIX" in reason for row in (boxed, stranger) for reason in row["reasons"])
+
+
+def test_without_a_board_a_models_path_is_answered_for_with_the_prefix(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m", "video")], [function("f", ("m", None)), function("other")])
+    for path, place, known in (
+        ("/models/m", f"{TOP}/workdir/f/models/m", True),
+        ("/models/mine", "/models/mine", None),
+        ("/models", "/models", None),
+    ):
+        with_model, without = answer("access", group, "--path", path)["boards"][0]["access"]
+        assert (with_model["path"], with_model["read"]["computed"]) == (place, known)
+        assert (without["path"], without["read"]["computed"]) == (path, None)
+
+
 def test_of_what_a_profile_does_not_tell_nothing_is_said(tmp_path: Path) -> None:
     group = write_group(
         tmp_path / "group", [ml("m", "video")], [function("f", ("m", None)), function("boxed", isolation=C)]
