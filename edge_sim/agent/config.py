@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_sim import strictjson
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
 from edge_sim.jobs.topics import is_thing_name
@@ -56,11 +56,11 @@ def read_config(path: Path) -> AgentConfig:
     """Read the configuration file. Raises UsageError naming the file and the key that is wrong."""
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(MAX_BYTES))
+            found = strictjson.loads(file.read(MAX_BYTES + 1), max_bytes=MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path}: not a JSON object")
     unknown = sorted(found.keys() - _KEYS)

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge_sim.cloud import strict_json
+from edge_sim import strictjson
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
 from edge_sim.cloud.greengrass.updates import Updates
 from edge_sim.cloud.http_body import blocking_chunks, read_json
@@ -90,7 +90,7 @@ class Control:
 
 def _parsed(body: bytes) -> object:
     try:
-        return strict_json.loads(body)
+        return strictjson.loads(body)
     except ValueError as error:
         raise InvalidDefinitionError(f"the request cannot be read: {error}") from error
 

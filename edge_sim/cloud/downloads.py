@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from edge_sim.cloud import strict_json
+from edge_sim import strictjson
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner
 from edge_sim.cloud.greengrass.deployments import Deployments
 from edge_sim.cloud.http_body import read_json
@@ -63,7 +63,7 @@ class Downloads:
 
     def _report(self, deployment_id: str, body: bytes) -> None:
         try:
-            value = strict_json.loads(body)
+            value = strictjson.loads(body)
         except ValueError as error:
             raise ApiError("BadRequestException", f"Invalid request body: {error}.") from error
         if not isinstance(value, Mapping):

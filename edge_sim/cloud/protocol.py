@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from edge_sim.cloud import strict_json
+from edge_sim import strictjson
 from edge_sim.cloud.shapes import Reader, Shape, body_name, dump, to_json
 
 _log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class Service:
         if len(request.body) > MAX_BODY:
             raise too_large()
         try:
-            value = strict_json.loads(request.body) if request.body.strip() else {}
+            value = strictjson.loads(request.body) if request.body.strip() else {}
         except ValueError as error:
             raise ApiError(self._bad_request, f"Invalid request body: {error}.") from error
         payload = shape.serialization.get("payload")

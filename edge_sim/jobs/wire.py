@@ -1,8 +1,8 @@
 """Strict JSON for everything that travels on the jobs topics, and readers for its fields.
 
-A body is one JSON object in UTF-8; no bytes at all mean ``{}`` (AWS's own mosquitto demo does that). Duplicate
-keys, NaN and Infinity are refused. Numbers may come as strings: AWSIoTPythonSDK and the embedded Jobs library
-send them so. Codes are those of AWS IoT Jobs, ``jobs-mqtt-api``, "Error responses".
+A body is one JSON object in UTF-8; no bytes at all mean ``{}`` (AWS's own mosquitto demo does that). What readers of
+JSON disagree about is refused (``strictjson``). Numbers may come as strings: AWSIoTPythonSDK and the embedded Jobs
+library send them so. Codes are those of AWS IoT Jobs, ``jobs-mqtt-api``, "Error responses".
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from edge_sim import strictjson
 from edge_sim.errors import EdgeSimError
 
 MAX_PAYLOAD = 131072
 """Bytes of one MQTT message on AWS (128 KB)."""
-MAX_DEPTH = 32
-MAX_NUMBER = 2**53
 
 Code = Literal[
     "InvalidTopic",
@@ -59,21 +58,19 @@ def encode(value: Mapping[str, object]) -> bytes:
 def decode(payload: bytes) -> dict[str, object]:
     """Return the object that ``payload`` holds.
 
-    Raises JobsError: InvalidJson when it is no JSON object in UTF-8, InvalidRequest when it is too large, too
-    deep or names a member twice.
+    Raises JobsError: InvalidJson when it is no JSON object in UTF-8, InvalidRequest when it is too large, or JSON that
+    readers disagree about (``strictjson``).
     """
-    if len(payload) > MAX_PAYLOAD:
-        raise JobsError("InvalidRequest", f"The message has {len(payload)} bytes, the limit is {MAX_PAYLOAD}.")
     if not payload:
         return {}
     try:
-        value = json.loads(payload.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = strictjson.loads(payload, max_bytes=MAX_PAYLOAD)
+    except strictjson.NotJsonError as error:
         raise JobsError("InvalidJson", "The message is not valid UTF-8-encoded JSON.") from error
+    except ValueError as error:
+        raise JobsError("InvalidRequest", f"The message cannot be accepted: {error}.") from error
     if not isinstance(value, dict):
         raise JobsError("InvalidJson", "The message is not a JSON object.")
-    if _depth(value) > MAX_DEPTH:
-        raise JobsError("InvalidRequest", f"The message is nested more than {MAX_DEPTH} deep.")
     return value
 
 
@@ -102,7 +99,7 @@ def whole(fields: Mapping[str, object], name: str) -> int | None:
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_NUMBER:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > strictjson.MAX_INTEGER:
         raise JobsError("InvalidRequest", f"Value at '{name}' must be a whole number.")
     return value
 
@@ -144,24 +141,3 @@ def objects(fields: Mapping[str, object], name: str) -> tuple[Mapping[str, objec
 def _missing(name: str) -> JobsError:
     # The wording of a real answer (aws-iot-device-sdk-cpp-v2#95).
     return JobsError("InvalidRequest", f"Value null at '{name}' failed to satisfy constraint: Member must not be null")
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise JobsError("InvalidRequest", "The message names a member twice.")
-    return found
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(name)
-
-
-def _depth(value: object) -> int:
-    deepest, todo = 0, [(value, 1)]
-    while todo:
-        item, depth = todo.pop()
-        children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        deepest = max(deepest, depth) if isinstance(item, (dict, list)) else deepest
-        todo.extend((child, depth + 1) for child in children)
-    return deepest

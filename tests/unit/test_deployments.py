@@ -61,7 +61,7 @@ def raising(error: Exception) -> Deploy:
         (lambda *_: (), b"{}", None),
         (raising(InvalidDefinitionError("refused")), b"{}", "refused"),
         (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be laid out: .*Permission denied"),
-        (lambda *_: (), b"{", "the deployment document is not JSON"),
+        (lambda *_: (), b"{", "the deployment document cannot be read: not JSON"),
         (lambda *_: (), b"[]", "the deployment document is not a JSON object"),
     ],
 )

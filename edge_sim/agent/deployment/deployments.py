@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edge_sim import strictjson
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.http import Client
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
@@ -119,9 +120,9 @@ class Deployments:
 
 def _decoded(answer: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise InvalidDefinitionError("the deployment document is not JSON") from error
+        document = strictjson.loads(answer)
+    except ValueError as error:
+        raise InvalidDefinitionError(f"the deployment document cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise InvalidDefinitionError("the deployment document is not a JSON object")
     return document

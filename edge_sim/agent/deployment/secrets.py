@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_sim import strictjson
 from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
@@ -39,8 +40,8 @@ def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, 
     """Get a secret from its presigned URL. Raises HttpError."""
     body = http.message("GET", url, most=MAX_BYTES, patience=patience)
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):  # it holds what came, which no error may
+        found = strictjson.loads(body)
+    except ValueError:  # it holds what came, which no error may
         raise HttpError(f"{shown(url)}: the response is not JSON") from None
     if not isinstance(found, Mapping):
         raise HttpError(f"{shown(url)}: the response holds no secret")

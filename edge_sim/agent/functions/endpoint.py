@@ -24,6 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from edge_sim import strictjson
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.invocations import Invocation
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -288,8 +289,8 @@ class _Request(BaseHTTPRequestHandler):
 
     def _json(self) -> dict[str, object]:
         try:
-            found = json.loads(self._body())
-        except (ValueError, RecursionError):
+            found = strictjson.loads(self._body())
+        except ValueError:
             found = None
         if not isinstance(found, dict):
             raise Refusal(400, "the body is not a JSON object")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge_sim.cloud import strict_json
+from edge_sim import strictjson
 from edge_sim.cloud.store import Store, cut, dump, load
 from edge_sim.errors import EdgeSimError
 from edge_sim.jobs.execution import PENDING, JobExecution
@@ -207,7 +207,7 @@ def handed_out(job: Job, presign: Presign) -> dict[str, object]:
             return {key: replaced(item) for key, item in value.items()}
         return [replaced(item) for item in value] if isinstance(value, list) else value
 
-    document: dict[str, object] = replaced(strict_json.loads(job.document.encode()))
+    document: dict[str, object] = replaced(strictjson.loads(job.document.encode()))
     return document
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from edge_sim.cloud import strict_json
+from edge_sim import strictjson
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.params import invalid
 from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
@@ -275,7 +275,7 @@ def _check_document(document: str, *, presigned: bool) -> None:
     if len(document) > MAX_DOCUMENT_CHARS:
         raise invalid(f"The job document has more than {MAX_DOCUMENT_CHARS} characters.")
     try:
-        content = strict_json.loads(document.encode())
+        content = strictjson.loads(document.encode())
     except (ValueError, UnicodeEncodeError) as error:
         raise invalid("The job document is not valid JSON.") from error
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""JSON from the network, read strictly.
+"""JSON that another program wrote, read strictly: what devices, clients, functions, the cloud and users send.
 
 What Python's reader lets pass and other readers do not (NaN, duplicate keys, huge numbers, lone surrogates) is refused,
 so that two readers of one body can never disagree about it. The limits are ours.
@@ -13,10 +13,20 @@ from typing import NoReturn
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53
 """Integers beyond this are not the same in every JSON reader."""
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
-def loads(data: bytes) -> object:
-    """Return the value of a UTF-8 JSON text; ValueError says in a few words what is wrong with it."""
+class NotJsonError(ValueError):
+    """What cannot be read as JSON at all."""
+
+
+def loads(data: bytes, *, max_bytes: int | None = None) -> object:
+    """Return the value of a UTF-8 JSON text of at most ``max_bytes``.
+
+    Raises ValueError, which says in a few words what is wrong with it; NotJsonError where no reader would take it.
+    """
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ValueError(f"longer than {max_bytes} bytes")
     try:
         value = json.loads(
             data.decode("utf-8", errors="strict"),
@@ -26,11 +36,11 @@ def loads(data: bytes) -> object:
             parse_int=_exact,
         )
     except UnicodeDecodeError as error:
-        raise ValueError("the body is not UTF-8") from error
+        raise NotJsonError("not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
+        raise NotJsonError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
-        raise ValueError(f"the body is nested deeper than {MAX_DEPTH} levels") from error
+        raise NotJsonError(_TOO_DEEP) from error
     _check(value)
     return value
 
@@ -39,13 +49,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {json.dumps(key)} is there twice")
+            raise ValueError(f"the key {json.dumps(key)} is repeated")
         found[key] = value
     return found
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    raise NotJsonError(f"{text} is not JSON")
 
 
 def _finite(text: str) -> float:
@@ -77,7 +87,7 @@ def _check(value: object) -> None:
         if not below:
             return
         level = below
-    raise ValueError(f"the body is nested deeper than {MAX_DEPTH} levels")
+    raise ValueError(_TOO_DEEP)
 
 
 def _check_text(text: str) -> None:
