@@ -79,3 +79,9 @@ class FunctionCode:
     runtime: str
     sha256: str
     size: int
+
+
+def log_name(function: Function) -> str:
+    """Return where a function's log is among those of the user's: ``<region>/<account>/<function name>.log``."""
+    part = dict(enumerate(function.arn.split(":")))
+    return f"{part.get(3) or 'none'}/{part.get(4) or 'none'}/{part.get(6) or function.id}.log"

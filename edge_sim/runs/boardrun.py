@@ -23,6 +23,7 @@ from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.greengrass.tree import Tree
@@ -42,6 +43,9 @@ CONNECT_S = 30.0
 DEPLOY_S = 120.0
 UPDATE_S = 180.0
 COMMAND_S = 120.0
+_LOG_LINES = "20"
+_LOG_LINE = 500
+"""Characters of a line of a function's log that are in a report."""
 
 _CLAIMS = {
     "owners": "owners of the files",
@@ -194,7 +198,7 @@ class BoardRun:
             if doubt:
                 self._not_proven([f"deployment: {doubt}; this simulated board does not have it"])
             elif board.proves.mounts:
-                self._problem("definition", "deployment", why, hint=advice["hint"])
+                self._problem("definition", "deployment", why, hint=advice["hint"], log=self._log(board, why))
             else:
                 self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
         return not failed
@@ -227,14 +231,28 @@ class BoardRun:
                 read=partial(FunctionRow.from_json, invocation.function_id),
                 timeout_s=COMMAND_S,
             )
-            self._judge(invocation, row)
+            self._judge(board, invocation, row)
 
-    def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
+    def _judge(self, board: Board, invocation: Invocation, row: FunctionRow) -> None:
         found = differences(invocation.expect, row.result) if row.ok else [str(row.error)]
         self.report.functions.append(replace(row, ok=not found))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
-        for difference in found:
-            self._problem("function", invocation.function_id, difference, hint=row.hint)
+        for number, difference in enumerate(found):
+            log = () if number else self._log(board, invocation.function_id)
+            self._problem("function", invocation.function_id, difference, hint=row.hint, log=log)
+
+    def _log(self, board: Board, why: str) -> list[str]:
+        """Return the last lines of the logs of the functions that ``why`` names."""
+        logs = PurePosixPath(board.root) / Tree(self.profile.greengrass.root).user_logs.lstrip("/")
+        words = {word.strip(":.,") for word in why.split()}
+        named = [function for function in self.scenario.definition.group.functions if function.id in words]
+        files = [str(logs / log_name(function)) for function in named]
+        lines = (
+            line
+            for file in files
+            for line in board.exec(["tail", "-n", _LOG_LINES, file], COMMAND_S).stdout.splitlines()
+        )
+        return [line[:_LOG_LINE] for line in lines]
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
         self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
@@ -288,8 +306,10 @@ class BoardRun:
     def _not_proven(self, sentences: Sequence[str]) -> None:
         self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]
 
-    def _problem(self, kind: Kind, where: str, message: str, *, hint: str | None = None) -> None:
-        self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint))
+    def _problem(
+        self, kind: Kind, where: str, message: str, *, hint: str | None = None, log: Sequence[str] = ()
+    ) -> None:
+        self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log))
 
 
 def _has_containers(scenario: Scenario) -> bool:

@@ -28,12 +28,16 @@ _STATUS: dict[Kind, int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that is not as the definition or the scenario says; ``where`` names a resource, function or job."""
+    """Something that is not as the definition or the scenario says; ``where`` names a resource, function or job.
+
+    ``log``: the last lines of the function's log, which is gone with the board.
+    """
 
     kind: Kind
     where: str
     message: str
     hint: str | None = None
+    log: Sequence[str] = ()
 
 
 @dataclass(kw_only=True)

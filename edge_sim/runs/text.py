@@ -17,6 +17,7 @@ from rich.tree import Tree
 from edge_sim.certificate import summary
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
+from edge_sim.report import one_line
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 
@@ -90,7 +91,12 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
 
 def _problem(problem: Problem) -> str:
     hint = f"\n    hint: {problem.hint}" if problem.hint else ""
-    return f"{problem.where}: {problem.message}{hint}"
+    log = (
+        "".join(f"\n    {one_line(line)}" for line in ("the last lines of its log:", *problem.log))
+        if problem.log
+        else ""
+    )
+    return f"{problem.where}: {problem.message}{hint}{log}"
 
 
 def _heading(text: str) -> Text:

@@ -170,6 +170,25 @@ def test_updates_are_not_proven_where_this_machine_lacks_the_room(tmp_path: Path
 
 @needs.mounts
 @pytest.mark.root
+def test_the_log_of_a_function_that_fails_is_in_the_report(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "scenario"))
+    scenario = folder / "edge-sim.yaml"
+    scenario.write_text(scenario.read_text().split("updates:")[0])
+    code = folder / "functions" / "read_digits" / "read_digits.py"
+    code.write_text(
+        code.read_text()
+        + "\n\ndef function_handler(event, context):\n    print('asked for', event)\n    raise KeyError('nothing')\n"
+    )
+    done = edge_sim("run", str(folder), "--profile", "raspberry-pi-3", "--format", "json")
+    assert done.returncode == 4, done.stdout + done.stderr
+    (problem,) = json.loads(done.stdout)["boards"][0]["problems"]
+    assert problem["where"] == "read-digits"
+    assert any("asked for" in line for line in problem["log"]), problem["log"]
+    assert "KeyError: 'nothing'" in "\n".join(problem["log"])
+
+
+@needs.mounts
+@pytest.mark.root
 def test_junit_has_a_case_for_every_claim() -> None:
     done = edge_sim("run", EXAMPLE, "--profile", "generic-x86_64", "--format", "junit")
     assert done.returncode == 0, done.stderr

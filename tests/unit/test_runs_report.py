@@ -51,6 +51,16 @@ def shown(*boards: BoardReport) -> str:
     return console.export_text()
 
 
+def test_the_log_of_a_failed_function_is_in_every_format() -> None:
+    failed = board()
+    log = ["[DEBUG]-reader.py:3,about to \x1b[2Jread", "[FATAL]-no such file"]
+    failed.problems.append(Problem(kind="function", where="reader", message="it failed", log=log))
+    assert failed.problems[-1].log == log
+    for text in (shown(failed), to_junit(report(failed))):
+        assert "about to \\x1b[2Jread" in text
+        assert "[FATAL]-no such file" in text
+
+
 def test_a_report_in_a_file_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     sentence = "the group refers to a resource with a nonexistent S3 object, as " + "its address says: " * 20
     failed = board(("definition", "deployment", sentence), notes=[sentence], not_proven=[sentence])

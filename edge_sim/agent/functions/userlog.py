@@ -13,17 +13,15 @@ from edge_sim.agent.events import LOG_SPACE
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.functions import Function, log_name
 from edge_sim.greengrass.tree import Tree
 
 
 class UserLog:
-    """``user/<region>/<account>/<function name>.log``; one older file is kept (ours), as ``.log.1``."""
+    """The log of one function; one older file is kept (ours), as ``.log.1``."""
 
     def __init__(self, function: Function, root: Path, facts: HostFacts, *, space: int = LOG_SPACE) -> None:
-        part = dict(enumerate(function.arn.split(":")))
-        name = f"{part.get(3) or 'none'}/{part.get(4) or 'none'}/{part.get(6) or function.id}.log"
-        self._path = inside(root, f"{Tree(facts.greengrass.root).user_logs}/{name}")
+        self._path = inside(root, f"{Tree(facts.greengrass.root).user_logs}/{log_name(function)}")
         self._space = space
         self._whole = True
         self._lock = threading.Lock()
