@@ -1,11 +1,15 @@
-"""What a folder holds, and the folder in which this user keeps what can be made again."""
+"""What a folder holds, a folder for as long as a program runs, and the one of what can be made again."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import mmap
 import os
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -46,3 +50,42 @@ def user_cache() -> Path | None:
         return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
     except RuntimeError:  # a uid that passwd does not know, as containers have it
         return None
+
+
+@contextlib.contextmanager
+def while_in_use(prefix: str) -> Iterator[tuple[Path, int]]:
+    """Yield a new folder in TMPDIR, removed at the end, and the descriptor that holds its lock.
+
+    What a killed program left under the same ``prefix`` goes first. A folder is in use as long as a process has the
+    descriptor: one that is to outlive this one inherits it.
+    """
+    _sweep(prefix)
+    place, lock = _made(prefix)
+    try:
+        yield place, lock
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def _made(prefix: str) -> tuple[Path, int]:
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=prefix))
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            with contextlib.suppress(OSError):  # a file system without locks: a sweep gets none either
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            if place.is_dir():  # else a sweep came between
+                return place, lock
+            os.close(lock)
+
+
+def _sweep(prefix: str) -> None:
+    """Remove this user's folders that no process has locked."""
+    for place in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            stack.callback(os.close, lock)
+            if os.fstat(lock).st_uid == os.geteuid():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(place, ignore_errors=True)

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import logging
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.http_connection import Connection
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.folders import while_in_use
 
 _log = logging.getLogger(__name__)
 
@@ -145,9 +145,7 @@ class Cloud:
 
     def _folder(self) -> Path:
         if self.state is None:
-            temporary = tempfile.TemporaryDirectory(prefix="edge-sim-cloud-")
-            self._stack.callback(temporary.cleanup)
-            return Path(temporary.name)
+            return self._stack.enter_context(while_in_use("edge-sim-serve-"))[0]
         statefile.look(self.state)  # nothing is made beside a file that is somebody else's
         folder = self.state.with_name(f"{self.state.name}.d")
         try:

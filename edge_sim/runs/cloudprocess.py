@@ -10,7 +10,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -25,6 +24,7 @@ from urllib.parse import quote
 
 from edge_sim import interrupts
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.folders import while_in_use
 
 _READY_S = 120.0
 """An emulated processor takes over a minute to import boto3 and moto; a cloud that ends early is noticed at once."""
@@ -64,15 +64,17 @@ class CloudProcess:
     def __enter__(self) -> CloudProcess:
         with contextlib.ExitStack() as stack:
             with interrupts.held():
-                # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed.
-                place = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-sim-cloud-"))
+                # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed; and where both
+                # of us are, the next run sweeps it.
+                place, lock = stack.enter_context(while_in_use("edge-sim-run-"))
                 stack.callback(self._stop)
                 self._process = subprocess.Popen(
                     self._argv,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    env={**os.environ, "TMPDIR": place},
+                    env={**os.environ, "TMPDIR": str(place)},
+                    pass_fds=(lock,),
                     start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
                     preexec_fn=_die_with_parent,
                 )

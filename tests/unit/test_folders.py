@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -49,3 +53,56 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     assert folders.user_cache() is None
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.process
+def test_what_a_killed_program_left_is_swept(temporary: Path) -> None:
+    program = (
+        "import os, signal\n"
+        "from edge_sim.folders import while_in_use\n"
+        "with while_in_use('edge-sim-x-') as (place, lock):\n"
+        "    (place / 'file').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    subprocess.run([sys.executable, "-c", program], check=False, env=env)
+    (left,) = temporary.iterdir()
+    with folders.while_in_use("edge-sim-x-") as (place, _):
+        assert list(temporary.iterdir()) == [place] != [left]
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_is_in_use_or_something_else_stays(temporary: Path) -> None:
+    other = temporary / "edge-sim-xylophone"
+    other.mkdir()
+    link = temporary / "edge-sim-x-link"
+    link.symlink_to(other)
+    with folders.while_in_use("edge-sim-x-") as (first, _), folders.while_in_use("edge-sim-x-") as (second, _):
+        assert {*temporary.iterdir()} == {first, second, other, link}
+
+
+@pytest.mark.process
+def test_a_folder_is_in_use_while_a_child_has_its_lock(temporary: Path) -> None:
+    with folders.while_in_use("edge-sim-x-") as (place, lock):
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(lock,))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), lock)  # as if this process had been killed
+        with folders.while_in_use("edge-sim-x-"):
+            assert place.is_dir()
+        child.communicate()
+        with folders.while_in_use("edge-sim-x-"):
+            assert not place.exists()
+
+
+@pytest.mark.root
+def test_another_users_folder_stays(temporary: Path) -> None:
+    theirs = temporary / "edge-sim-x-theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    with folders.while_in_use("edge-sim-x-"):
+        assert theirs.is_dir()
