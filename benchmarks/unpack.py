@@ -199,7 +199,7 @@ def main() -> int:
         print(f"{name:<20} ratio {one['ratio']:.2f} ({one['ours_s']} s against {one['usual_s']} s)", end="")
         print(f", processor time {one['cpu_ratio']:.2f} ({one['ours_cpu_s']} s against {one['usual_cpu_s']} s)")
     if "fast" not in engines:
-        print('not measured: the accelerated inflate, pip install "edge-sim[fast]"')
+        print('not measured: the accelerated inflate, pip install ".[fast]"')
     return 0 if ok else 1
 
 

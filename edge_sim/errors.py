@@ -14,6 +14,9 @@ from typing import NoReturn
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""
 
+INSTALL = "in a checkout of edge-sim, python3 -m pip install '.[sim]'"
+"""How the packages come that a board does not need. No index has a package of this name that is ours."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Position:

@@ -6,7 +6,7 @@ import errno
 
 import click
 
-from edge_sim.errors import NO_ROOM, EdgeSimError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import INSTALL, NO_ROOM, EdgeSimError, UnsupportedEnvironmentError, UsageError
 
 _MACHINE = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
@@ -28,7 +28,7 @@ def fault(error: Exception) -> EdgeSimError | None:
 
 
 def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
-    hint = 'A board needs only edge-sim itself; everything else: pip install "edge-sim[sim]"'
+    hint = f"A board needs only edge-sim itself; everything else: {INSTALL}"
     return UnsupportedEnvironmentError(
         f"this command needs the package {error.name}, which is not installed", hint=hint
     )

@@ -71,12 +71,21 @@ def modes() -> tuple[Mode, ...]:
 
 def id_map() -> IdMap | None:
     """Return the map for this user's board, or None without newuidmap or enough subordinate ids."""
-    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+    if lacking_ids():
         return None
     uids, gids = (subordinate_ids(file) for file in SUBORDINATE)
-    if sum(count for _, count in uids) < IDS or sum(count for _, count in gids) < IDS:
-        return None
     return IdMap(uids=_triples(os.geteuid(), uids), gids=_triples(os.getegid(), gids))
+
+
+def lacking_ids(files: Sequence[Path] = SUBORDINATE) -> tuple[str, str] | None:
+    """Return what keeps this user's boards from having many ids, and what helps: exactly what is missing."""
+    lacks = []
+    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        lacks.append(("newuidmap is not installed", "apt-get install uidmap (Fedora: shadow-utils)"))
+    if any(sum(count for _, count in subordinate_ids(file)) < IDS for file in files):
+        name = _user_name()
+        lacks.append((f"{name} has fewer than {IDS} subordinate ids", f"As root: {add_subordinate_ids(name, files)}"))
+    return ("; ".join(why for why, _ in lacks), "; ".join(helps for _, helps in lacks)) if lacks else None
 
 
 def subordinate_ids(file: Path) -> list[tuple[int, int]]:
@@ -143,14 +152,8 @@ def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]
             f"the kernel refuses it here ({failures['single']}), as it does in every chroot and in many containers",
             "Run as root, or outside of the chroot or container. (uidmap does not help there.)",
         )
-    if not (shutil.which("newuidmap") and shutil.which("newgidmap")):
-        return "newuidmap is not installed", "apt-get install uidmap (Fedora: shadow-utils)"
-    if id_map() is None:
-        name = _user_name()
-        return (
-            f"{name} has fewer than {IDS} subordinate ids",
-            f"As root: {add_subordinate_ids(name)}",
-        )
+    if lacks := lacking_ids():
+        return lacks
     return f"this machine refuses it ({tried or 'no reason given'})", "Run as root, or in a virtual machine."
 
 

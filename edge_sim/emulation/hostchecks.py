@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import pwd
 import re
 import shutil
 import sys
@@ -25,7 +24,7 @@ from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import engine
 from edge_sim.emulation.drivers import DriverName
 from edge_sim.emulation.local.board import LocalBoard
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.errors import INSTALL, EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.process import run
 from edge_sim.profiles import load_profile
 
@@ -112,14 +111,11 @@ def subordinate_ids() -> Check:
     """Return whether this user's boards can have many ids."""
     if os.geteuid() == 0:
         return _row("subordinate ids", "ok", "root needs none", "local")
-    if capabilities.id_map():
+    lacks = capabilities.lacking_ids()
+    if lacks is None:
         return _row("subordinate ids", "ok", f"{capabilities.IDS} or more", "local")
-    try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        user = str(os.geteuid())
-    fix = f"apt-get install uidmap; {capabilities.add_subordinate_ids(user)}"
-    return _row("subordinate ids", "missing", "too few, or no newuidmap", "local", f"As root: {fix}")
+    why, fix = lacks
+    return _row("subordinate ids", "missing", why, "local", fix)
 
 
 def local_boards() -> Check:
@@ -221,7 +217,7 @@ def packages() -> Check:
     if names and not absent:
         return _row("Python packages", "ok", f"{len(names)} of {len(names)}", BOTH)
     found = f"without {', '.join(absent) or 'edge-sim itself'}"
-    return _row("Python packages", "missing", found, BOTH, f'{sys.executable} -m pip install "edge-sim[sim]"')
+    return _row("Python packages", "missing", found, BOTH, f"For {sys.executable}: {INSTALL}")
 
 
 def _installed(name: str) -> bool:

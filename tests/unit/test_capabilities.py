@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,25 @@ def test_the_words_of_a_refused_namespace_are_those_of_the_boards_process() -> N
     from edge_sim.emulation.local import init
 
     assert capabilities._NO_NAMESPACE.removesuffix(": ") in init._new_user_namespace.__code__.co_consts
+
+
+def test_only_what_is_missing_for_many_ids_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enough, none = tmp_path / "subuid", tmp_path / "subgid"
+    enough.write_text(f"{os.geteuid()}:100000:{capabilities.IDS}\n")
+    none.write_text("")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    alone = capabilities.lacking_ids([enough, enough])
+    assert alone is not None
+    assert "newuidmap" in alone[0]
+    assert "usermod" not in alone[1]
+    both = capabilities.lacking_ids([enough, none])
+    assert both is not None
+    assert "uidmap" in both[1]
+    assert "usermod" in both[1]
+    for name in ("newuidmap", "newgidmap"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    ids = capabilities.lacking_ids([enough, none])
+    assert ids is not None
+    assert ids[1].startswith("As root: usermod")
+    assert capabilities.lacking_ids([enough, enough]) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_sim.cli.faults import fault
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import EdgeSimError
 
@@ -127,3 +129,12 @@ def test_github_names_what_is_in_no_file() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_text_is_for_standard_error_alone(command: str) -> None:
     assert call(command, Path("nowhere.yaml"), *COMMANDS[command]).stdout == ""
+
+
+def test_no_hint_names_a_package_that_anyone_could_register() -> None:
+    told = fault(ModuleNotFoundError("No module named 'boto3'", name="boto3"))
+    assert told is not None
+    assert "pip install '.[sim]'" in str(told.hint)
+    for file in (Path("edge_sim"), Path("benchmarks"), Path("docs")):
+        for path in (one for one in file.rglob("*") if one.suffix in (".py", ".md", ".yaml")):
+            assert not re.search(r"pip install [^\n]*\bedge[-_]sim\b", path.read_text("utf-8")), path

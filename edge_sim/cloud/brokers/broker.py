@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
-from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError
 
 Kind = Literal["external", "mosquitto", "embedded"]
 Died = Callable[[str], None]
@@ -114,7 +114,7 @@ def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:
     except ImportError as error:
         raise UnsupportedEnvironmentError(
             "no MQTT broker: mosquitto is not on the PATH and amqtt is not installed",
-            hint="apt-get install mosquitto, pip install 'edge-sim[sim]', or name one with --broker",
+            hint=f"apt-get install mosquitto; or {INSTALL}; or name one with --broker",
         ) from error
     engine = Embedded(host, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
     return Broker(f"mqtt://{host}:{engine.port}", "embedded", engine, died)

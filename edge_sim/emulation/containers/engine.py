@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import INSTALL, UnsupportedEnvironmentError
 from edge_sim.process import run
 
 OLDEST_API = (1, 41)
@@ -57,7 +57,7 @@ def connect() -> Any:
         from docker.errors import DockerException
     except ImportError as error:
         raise UnsupportedEnvironmentError(
-            "Python's docker package is not installed", hint="pip install 'edge-sim[sim]'"
+            "Python's docker package is not installed", hint=f"Install it: {INSTALL}"
         ) from error
     try:
         client = docker.from_env(timeout=_SLOW_ANSWER_S)  # it asks for the version
