@@ -14,13 +14,13 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.sim: requirements/sim.txt pyproject.toml $(VENV)/.made
-	@echo "Installing the packages of $< in $(VENV)"
+	@echo "Installing the packages of $< in $(VENV); pip says nothing until it is done, after a minute or more"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.sim
-	@echo "Installing the packages of $< in $(VENV)"
+	@echo "Installing the packages of $< in $(VENV); pip says nothing until it is done, after a minute or more"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 

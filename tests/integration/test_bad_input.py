@@ -66,6 +66,13 @@ def test_a_name_that_no_file_can_have() -> None:
     refused(edge_sim("run", str(EXAMPLE), "--profile", "x/" * 5000), 2, "too long")
 
 
+def test_a_mistyped_command_and_what_was_meant() -> None:
+    refused(edge_sim("validat", str(EXAMPLE)), 2, "No such command 'validat'. Did you mean validate?")
+    done = edge_sim("xyzzy")
+    refused(done, 2, "No such command 'xyzzy'.")
+    assert "mean" not in done.stderr
+
+
 def test_an_unknown_profile_and_what_was_meant() -> None:
     done = edge_sim("run", str(EXAMPLE), "--profile", "raspbery-pi-3")
     refused(done, 2, "raspbery-pi-3")
