@@ -53,7 +53,7 @@ class Limits:
             if name not in NAMES:
                 raise UsageError(f"no limit is called {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
             if not (value.isascii() and value.isdigit() and len(value) <= 18):
-                raise UsageError(f"the limit {name} is {value!r}, not a whole number")
+                raise UsageError(f"limit {name}: expected a whole number, not {value!r}")
             numbers[name] = int(value)
         return replace(self, links=links or self.links, **numbers)
 

@@ -33,7 +33,7 @@ def run(
     except FileNotFoundError as error:
         raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error
     except subprocess.TimeoutExpired as error:
-        raise UnsupportedEnvironmentError(f"{argv[0]}: no end after {timeout:g} s") from error
+        raise UnsupportedEnvironmentError(f"{argv[0]} timed out after {timeout:g} s") from error
     if check and done.returncode:
         raise UnsupportedEnvironmentError(
             f"{argv[0]} ended with status {done.returncode}",

@@ -96,7 +96,7 @@ def command(
     fmt: str,
     choice: Choice,
 ) -> None:
-    """Print for every function and resource whether it may be read, written, listed and executed, and by what.
+    """For each function and resource, show whether it can be read, written, listed or executed, and why.
 
     By attachment, by a shared gid only, by world bits, as its owner or as root. Where that is not what the definition
     says, or with --function or --path, the chain of reasons follows, and the change that would alter it. Then the blast

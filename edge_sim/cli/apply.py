@@ -36,7 +36,7 @@ def command(
     fmt: str,
     choice: Choice,
 ) -> None:
-    """Make what "edge-sim plan GROUP --root DIR" shows: everything, or on a failure nothing.
+    """Apply the plan shown by "edge-sim plan GROUP --root DIR". If anything fails, nothing is changed.
 
     What the definition no longer has is removed; what no deployment made stays. Accounts and groups are the board's
     own, from its /etc. To set owners, root is needed, or a user namespace (unshare --map-auto --map-root-user).

@@ -76,7 +76,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     "--broker-cafile",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the board's; our images have none.",
+    help="CA file (PEM) used to verify an mqtts:// broker; default: the board's own CAs (our images have none).",
 )
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on the board.")
 @click.option(

@@ -61,7 +61,7 @@ def serve(
 
     There is no TLS and no authentication: bind to an address that only your own boards reach.
 
-    A restart with the same --state forgets nothing of Greengrass, IoT and /edge-sim/, but for the values of secrets.
+    A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values.
     What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
 
     Example: edge-sim cloud serve --state cloud.sqlite

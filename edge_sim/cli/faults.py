@@ -35,7 +35,7 @@ def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
 
 
 def _explained(error: OSError) -> EdgeSimError:
-    what = str(error.filename or "the output, or a file that was being made")
+    what = str(error.filename or "could not write the output or a temporary file")
     text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
     if error.errno in _NAMES:
         return UsageError(text)

@@ -65,7 +65,7 @@ def _write(output: Path | None, text: str) -> None:
         click.echo(text, nl=False)
         return
     if output.exists() and not output.is_file():
-        raise UsageError(f"{output}: not a file that can be written anew")
+        raise UsageError(f"{output}: not a regular file, so it cannot be overwritten")
     draft = output.with_name(f".{output.name}.part")
     try:
         draft.write_text(text, encoding="utf-8")

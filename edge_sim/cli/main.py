@@ -24,27 +24,27 @@ from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
 
 _COMMANDS = {
-    "access": "Which function may open what, why, and what would change it.",
-    "agent": "What runs on the board: deployments, functions, updates.",
-    "apply": "Lay a group out on a board's root directory, all of it or none.",
-    "board": "Boards in containers, of four architectures.",
-    "check-archive": "Whether a model package would be unpacked, and why not.",
-    "cloud": "The local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
-    "doctor": "What works on this machine, and what about a simulated board is true.",
-    "drift": "Where a board is not as a group's plan says.",
-    "import": "Any form of a definition → one canonical YAML file.",
-    "matrix": "One definition on many boards and core versions: pass, fail, unsupported.",
-    "plan": "What a deployment would make on a board, path by path.",
-    "profiles": "The boards that edge-sim knows.",
-    "rules": "What V1 refused or warned of: all rules, or one explained.",
-    "run": "Deploy a scenario to boards, run its functions and updates, report.",
-    "snapshot-script": "The script that lists a real board, for drift.",
-    "validate": "What V1 would have refused of a definition, with file and line.",
+    "access": "Show which function may open what, why, and what would change it.",
+    "agent": "Run the board's part: deployments, functions, updates.",
+    "apply": "Apply a group's plan to a board's root directory, all of it or nothing.",
+    "board": "Manage boards in containers, of four architectures.",
+    "check-archive": "Check whether a model package would be unpacked, and why not.",
+    "cloud": "Serve the local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
+    "doctor": "Check this machine, and show how faithful a simulated board is.",
+    "drift": "Show where a board differs from its group's plan.",
+    "import": "Convert any form of a definition to one canonical YAML file.",
+    "matrix": "Judge one definition on many boards and core versions.",
+    "plan": "Show what a deployment would make on a board, path by path.",
+    "profiles": "List the device profiles, or show one.",
+    "rules": "List what V1 refused or warned of, or explain one rule.",
+    "run": "Deploy a scenario to boards, run its functions and updates, and report.",
+    "snapshot-script": "Print the script that lists a real board, for drift.",
+    "validate": "Show what V1 would have refused of a definition, with file and line.",
 }
 
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
-to · 4 access, or a function's result, is not what definition and scenario say · 5 an update did not end as expected ·
+to · 4 access or a function's result is not as expected · 5 an update did not end as expected ·
 6 this environment cannot do it · 7 differs from the plan · 130 interrupted · 141 whoever read its output went away"""
 _READER_GONE = 128 + signal.SIGPIPE
 """What a shell makes of a program that SIGPIPE ended."""

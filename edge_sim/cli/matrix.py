@@ -56,7 +56,7 @@ def command(
 
     Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
     a cell fails, when a board that was named (not by "all") is unsupported, or when nothing passes; 1 when a simulated
-    board and the rules do not agree about the definition; else what the worst board of --real says.
+    board and the rules do not agree about the definition; otherwise the worst exit status of the --real boards.
 
     \b
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11

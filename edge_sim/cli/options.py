@@ -90,8 +90,7 @@ GREENGRASS_ROOT = click.option(
 LINKS = click.option(
     "--links",
     type=click.Choice(_LINKS),
-    help="What becomes of a link to a file in the package: refused (the default), or a copy of that file. Wins over a "
-    "scenario's.",
+    help="How to handle links inside the package: refuse them (default) or copy their target. Overrides the scenario.",
 )
 LIMITS = click.option(
     "--limit",
@@ -114,5 +113,5 @@ BROKER_CAFILE = click.option(
     "--broker-cafile",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="CA certificates (PEM) an mqtts:// broker is checked with; default: the system's.",
+    help="CA file (PEM) used to verify an mqtts:// broker; default: the system's CAs.",
 )

@@ -26,6 +26,15 @@ from edge_sim.greengrass.process import (
 
 Right = Literal["read", "write", "list", "execute"]
 RIGHTS: tuple[Right, ...] = ("read", "write", "list", "execute")
+Class = Literal["root", "owner", "acl", "group", "others"]
+"""Whose permission bits a process uses."""
+_DECIDES: Mapping[Class, str] = {
+    "root": "the process is root",
+    "owner": "the process uses the owner permission bits",
+    "acl": "its ACL decides",
+    "group": "the process uses the group permission bits",
+    "others": "the process uses the other permission bits",
+}
 WHOLLY_KNOWN = HostFacts(architecture="", operating_system="")
 """A board whose nodes are all that it has."""
 _READ, _WRITE, _SEARCH = 4, 2, 1
@@ -272,8 +281,7 @@ class _Walk:
 
     def _describe(self, node: Node, path: str) -> str:
         counts = counts_as(self._identity, node)
-        told = "its ACL decides" if counts == "acl" else f"the process counts as {counts}"
-        return f"{path} is {node.mode:04o} {node.uid}:{node.gid}; {told}"
+        return f"{path} is {node.mode:04o} {node.uid}:{node.gid}; {_DECIDES[counts]}"
 
 
 def _upwards(path: str) -> Iterator[str]:
@@ -294,7 +302,7 @@ def granted(identity: Identity, node: Node, need: int) -> bool:
     return (node.mode >> _SHIFTS[counts]) & need == need
 
 
-def counts_as(identity: Identity, node: Node) -> Literal["root", "owner", "acl", "group", "others"]:
+def counts_as(identity: Identity, node: Node) -> Class:
     """Return which of a node's permission bits count for ``identity``."""
     if identity.uid == 0:
         return "root"

@@ -60,7 +60,7 @@ def probed(planned: Planned, root: Path, path: str | None = None) -> list[Access
     missing = [line.path for line in planned.changes if line.kind == "create"]
     if missing:
         hint = "edge-sim apply GROUP --root DIR"
-        raise InvalidDefinitionError(f"{missing[0]}: is not there, so that a probe shows nothing", hint=hint)
+        raise InvalidDefinitionError(f"{missing[0]}: does not exist on the board: nothing to probe", hint=hint)
     return matrix(planned.group, root, planned.target.facts, planned.entries, every=True, path=path)
 
 

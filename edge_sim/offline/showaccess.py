@@ -49,7 +49,7 @@ def blast_lines(blast: BlastRadius, *, whole: bool) -> Iterator[str]:
     """Yield what the group's GIDs mean on the board, and who runs as root; long lists are cut unless ``whole``."""
     yield "blast radius"
     for reach in blast.groups:
-        names = "/".join(reach.names) or "no name"
+        names = "/".join(reach.names) or "no such group on this board"
         members = (("models", reach.models), ("functions", reach.functions))
         whose = [f"{kind} {_list(ids, whole=whole)}" for kind, ids in members if ids]
         yield f"  gid {reach.gid} = {names}: {'; '.join(whose)}"

@@ -49,7 +49,7 @@ class AgentProcess:
                 thread.join(timeout=1)
             self._drain()
             raise UnsupportedEnvironmentError(
-                f"the agent ended in mid-run with status {self._process.returncode}",
+                f"the agent exited during the run (status {self._process.returncode})",
                 details="\n".join(self._errors[-10:]) or None,
             )
 

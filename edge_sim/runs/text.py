@@ -82,7 +82,7 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
     for title, lines, style in (
         ("Not proven here", board.not_proven, "yellow"),
         ("Notes", board.notes, "dim"),
-        ("Not as it should be", [_problem(problem) for problem in board.problems], "red"),
+        ("Problems", [_problem(problem) for problem in board.problems], "red"),
     ):
         if lines:
             yield _heading(title)

@@ -62,7 +62,7 @@ def test_what_is_no_file_is_never_replaced_by_one(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     done = edge_sim("import", FOUND / "group.json", "-o", pipe)
     assert done.returncode == 2
-    assert "not a file that can be written anew" in done.stderr
+    assert "not a regular file, so it cannot be overwritten" in done.stderr
     assert pipe.is_fifo()
 
 

@@ -53,7 +53,7 @@ def test_a_full_disk_is_said() -> None:
     with Path("/dev/full").open("wb") as full:
         done = rules(full.fileno())
     assert done.returncode == 6
-    assert b"error: the output, or a file that was being made: No space left on device" in done.stderr
+    assert b"error: could not write the output or a temporary file: No space left on device" in done.stderr
     assert b"Traceback" not in done.stderr
 
 

@@ -281,7 +281,7 @@ def test_one_boards_end_ends_the_other_too(running: Callable[..., subprocess.Pop
     of_command(process, "agent", "run").kill()
     status, errors = finish(process)
     assert status == 6
-    assert "error: the agent ended in mid-run" in errors
+    assert "error: the agent exited during the run" in errors
     assert "Traceback" not in errors
     assert nothing_left(everything)
     assert not list(tmp_path.iterdir())
@@ -294,7 +294,7 @@ def test_killing_the_agent_ends_the_run_with_a_sentence(running: Callable[[str],
     of_command(process, "agent", "run").kill()
     status, errors = finish(process)
     assert status == 6
-    assert "error: the agent ended in mid-run" in errors
+    assert "error: the agent exited during the run" in errors
     assert "Traceback" not in errors
 
 

@@ -481,7 +481,7 @@ def test_off_the_board_what_the_core_lets_pass_is_not_as_defined(tmp_path: Path)
     row = rows(found)["boxed", "readings"]
     assert (row["ok"], row["read"]["computed"]) == (False, False)
     assert row["read"]["fix"] == "chmod o+r /srv/data/closed"
-    assert row["chain"][-2].startswith("/readings/closed is 0700 0:0; the process counts as others")
+    assert row["chain"][-2].startswith("/readings/closed is 0700 0:0; the process uses the other permission bits")
     text = edge("access", group, status=4).output
     assert "not as defined" in text
     assert "to allow read, list: chmod o+r /srv/data/closed" in text

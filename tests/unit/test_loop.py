@@ -336,7 +336,10 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"thing": "b", "broker": "x", "packages": []}', "not an object of limits"),
         ('{"thing": "b", "broker": "x", "packages": {"links": "keep"}}', "packages.links is 'keep'"),
         ('{"thing": "b", "broker": "x", "packages": {"bytes": 1}}', "no limit is called 'bytes'"),
-        ('{"thing": "b", "broker": "x", "packages": {"entries": true}}', "the limit entries is 'True'"),
+        (
+            '{"thing": "b", "broker": "x", "packages": {"entries": true}}',
+            "limit entries: expected a whole number, not 'True'",
+        ),
     ],
 )
 def test_a_wrong_configuration_names_the_file_and_the_key(tmp_path: Path, text: str, message: str) -> None:

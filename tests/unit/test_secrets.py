@@ -112,11 +112,11 @@ def test_a_board_without_a_key_says_so_before_anything_is_fetched(board: Path) -
 @pytest.mark.parametrize(
     ("got", "text"),
     [
-        (answer(ARN="arn:other"), "what came is not the secret"),
+        (answer(ARN="arn:other"), "the response is for another secret"),
         (answer(Versions=answer()["Versions"][:1]), "no version of its secret is labelled OLD"),
-        (answer(Versions=None), "what came is not the secret"),
-        (answer(Versions=["1"]), "what came is not the secret"),
-        (answer(Versions=[{"VersionStages": None}]), "what came is not the secret"),
+        (answer(Versions=None), "the response is for another secret"),
+        (answer(Versions=["1"]), "the response is for another secret"),
+        (answer(Versions=[{"VersionStages": None}]), "the response is for another secret"),
     ],
 )
 def test_what_does_not_fit_the_resource_is_refused(board: Path, got: dict[str, Any], text: str) -> None:

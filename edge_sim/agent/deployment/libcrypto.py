@@ -75,7 +75,7 @@ def _cipher(what: str, key: bytes, nonce: bytes, about: bytes) -> Iterator[tuple
 
     try:
         if len(key) != KEY_BYTES or len(nonce) != _NONCE_BYTES:
-            raise CryptoError("the encrypted text is cut off, or its key is")
+            raise CryptoError("the ciphertext or its key is truncated")
         _check(start(context, ctypes.c_void_p(library.EVP_aes_256_gcm()), None, key, nonce))
         _check(update(context, None, ctypes.byref(ctypes.c_int()), about, len(about)))
         yield context, run
@@ -116,7 +116,7 @@ def _rsa(pem: bytes, what: str) -> Iterator[_Run]:
 
 def _check(result: int) -> None:
     if result != 1:
-        raise CryptoError("the secret cannot be decrypted: it, or the core's key, is not what it was")
+        raise CryptoError("cannot decrypt the secret: the stored file or the core's key has changed")
 
 
 @functools.cache

@@ -169,7 +169,7 @@ def _check(resource_id: str, named: Secret, secret: Mapping[str, object]) -> Non
     versions = secret.get("Versions")
     same = secret.get("ARN") == named.arn
     if not (same and isinstance(versions, list) and all(map(_is_version, versions))):
-        raise InvalidDefinitionError(f"resource {resource_id}: what came is not the secret {named.arn}")
+        raise InvalidDefinitionError(f"resource {resource_id}: the response is for another secret than {named.arn}")
     there = {label for version in versions for label in version["VersionStages"]}
     missing = [label for label in (CURRENT, *named.staging_labels) if label not in there]
     if missing:

@@ -127,7 +127,7 @@ def probe(
             errors.seek(0)
             details = errors.read(MAX_ANSWER_BYTES).decode(errors="replace") or None
             kind = UnsupportedEnvironmentError if messages.get("forbidden") else AccessError
-            raise kind(f"no process like that of function {process.function.id}: {why}", details=details)
+            raise kind(f"cannot start a probe process for function {process.function.id}: {why}", details=details)
     unenforced = messages.get("unenforced", ())
     found = {path: Probe(**told, enforced=path not in unenforced) for path, told in answer.items()}
     return found | {arn: Probe(**told) for arn, told in messages.get("secrets", {}).items()}

@@ -134,7 +134,7 @@ class DeployedFunctions:
             daemon.close()
 
     def _deployed(self) -> tuple[bytes, str | None]:
-        """Return what a change of means that the functions start anew: group.json and the core's version."""
+        """Return the key that decides whether the functions must be restarted: group.json and the core's version."""
         path = self._gg / BELOW.group_file
         return path.read_bytes() if path.is_file() else b"{}", self._releases.current()
 

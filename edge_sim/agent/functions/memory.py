@@ -5,7 +5,7 @@ wherever that is allowed: by root, or where it is delegated. The kernel then end
 one the processes' memory is looked at several times a second and they are killed when it is too much; a short peak may
 pass. Under an emulator neither is done: the emulator's own memory cannot be told from the function's.
 
-Counted when watching: what is resident and not shared with files, as a cgroup counts it at least.
+Counted when watching: RSS minus shared pages, a lower bound of what a cgroup would charge.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def limit(size_kb: int, name: str) -> MemoryLimit:
             note = f"{told} is enforced by a memory cgroup ({version})"
             return Cgroup(note=note, version=version, directory=made[0], lock=made[1])
     return Watch(
-        note=f"{told} is watched: no memory cgroup can be made here, so a short peak may pass", size_kb=size_kb
+        note=f"{told} is only sampled, because no memory cgroup could be created; short peaks may be missed",
+        size_kb=size_kb,
     )
 
 

@@ -195,7 +195,7 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(KILL_LIMIT_S)
-        raise CoreError(f"{' '.join(command)}: no end after {limit_s:g} s")
+        raise CoreError(f"{' '.join(command)} timed out after {limit_s:g} s")
 
     def _processes(self) -> list[psutil.Process]:
         """Return the live processes that were started from one of this board's versions, oldest first."""

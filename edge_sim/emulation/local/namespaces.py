@@ -229,7 +229,7 @@ def _become(settings: dict[str, object], argv: list[str]) -> None:
 
 
 def _end_like(status: int) -> None:
-    """End this process as the program ended, by the same signal if it was one."""
+    """Exit with the program's status, or with the signal that killed it."""
     if status < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None

@@ -129,7 +129,8 @@ def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     timing="ours",
     severity="warning",
     source="botocore greengrass 2017-06-07: 'an existing Linux OS group name or GID'; what V1 did is not known",
-    hint="Another image of the same board may give this GID to a group that you do not mean.",
+    hint="Use a GID that exists on the board, or create the group. On another image this number may belong to an "
+    "unrelated group.",
 )
 def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A model's GroupOwner given as a number is the GID of a group on the board."""

@@ -18,7 +18,7 @@ MAX_THING_NAME_BYTES = 124
     severity="note",
     source="moto greengrass models (copied from the service): MissingCoreException",
     aws_text="You need a Greengrass Core in this Group before you can deploy.",
-    hint="Nothing is wrong with definitions that are read without their group's core.",
+    hint="You can ignore this when checking definitions without a core.",
 )
 def missing(case: Case) -> Iterator[Fault]:
     """A group without a core cannot be deployed."""

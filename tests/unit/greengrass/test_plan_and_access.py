@@ -159,7 +159,9 @@ def test_reasons_name_the_component_that_blocks() -> None:
     made = example("ro", owned=False)
     stranger = function_process(made, made.functions[-1], board())
     answer = computed(stranger, nodes(made), f"{TOP}/mlmodel/uuid-model/digits")
-    assert answer.reasons == (f"no search permission: {TOP}/mlmodel is 0700 0:0; the process counts as others",)
+    assert answer.reasons == (
+        f"no search permission: {TOP}/mlmodel is 0700 0:0; the process uses the other permission bits",
+    )
 
 
 def test_the_owner_is_judged_by_the_owners_bits_alone() -> None:

@@ -303,7 +303,7 @@ def test_rows_say_what_each_right_comes_from() -> None:
     assert (shared.ok, shared.write.by) == (False, "shared gid")
     change = f"attach {MODEL} to sharing, or give it a GroupOwner that sharing is not in"
     assert shared.write.fix == change
-    assert shared.chain[0] == "search: / is 0755 0:0; the process counts as others"
+    assert shared.chain[0] == "search: / is 0755 0:0; the process uses the other permission bits"
     process = function_process(made, made.functions[0], facts)
     free = row(View(process, nodes, facts), about(made, process, facts, "/dev/ttyAMA0"))
     assert (free.ok, free.list.computed, free.read.computed) == (None, None, False)

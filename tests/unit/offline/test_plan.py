@@ -152,7 +152,7 @@ def test_a_link_is_planned_as_the_copy_that_it_becomes(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("--limit", "size=1"), "no limit is called 'size'"),
-        (("--limit", "entries"), "the limit entries is '', not a whole number"),
+        (("--limit", "entries"), "limit entries: expected a whole number, not ''"),
         (("--limit", "links=copy"), "no limit is called 'links'"),
         (("--links", "keep"), "'keep' is not one of"),
     ],
