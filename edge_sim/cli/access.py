@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from edge_sim.greengrass.blast import BlastRadius
     from edge_sim.greengrass.rows import AccessRow
     from edge_sim.limits import Links
-    from edge_sim.offline.given import Given
-    from edge_sim.offline.planning import Planned
+    from edge_sim.offline.inputs import Inputs
+    from edge_sim.offline.plan import Planned
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
@@ -108,11 +108,11 @@ def command(
     """
     if probe and root is None:
         raise UsageError("--probe needs --root DIR: a board that the group has been applied to")
-    from edge_sim.offline.given import given
+    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
-    from edge_sim.offline.planning import planned
+    from edge_sim.offline.plan import planned
 
-    read = given(group, sources, limits, links, choice)
+    read = read_inputs(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
     with packed_group(read) as packed:
         boards = [
@@ -135,15 +135,15 @@ def command(
 def _look(plan: Planned, root: Path | None, path: str | None, function_id: str | None, *, probe: bool) -> _Board:
     """Answer for one board; ``root`` is where it lies on this machine."""
     from edge_sim.greengrass.blast import blast_radius
-    from edge_sim.offline import reaching
+    from edge_sim.offline import access
 
     closed: set[str] = set()
     if probe and root:
-        rows = reaching.probed(plan, root, path)
+        rows = access.probed(plan, root, path)
     elif path:
-        rows = reaching.of_path(plan, path, root)
+        rows = access.of_path(plan, path, root)
     else:
-        rows = reaching.rows(plan, root, closed)
+        rows = access.rows(plan, root, closed)
     shown = [row for row in rows if function_id in (None, row.function)]
     asked_for_all = path is None and function_id is None
     unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
@@ -164,7 +164,7 @@ def _check(function_id: str | None, known: Sequence[str]) -> None:
         raise UsageError(f"the group has no function {function_id}", hint=f"Functions: {', '.join(known) or 'none'}.")
 
 
-def _targets(read: Given, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
+def _targets(read: Inputs, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
     from edge_sim.offline import target
     from edge_sim.profiles import load_profiles
 
@@ -185,8 +185,8 @@ def _status(rows: Sequence[AccessRow]) -> int:
 
 
 def _print(board: _Board, *, detailed: bool) -> None:
-    from edge_sim.offline.show import printable
-    from edge_sim.offline.showaccess import access_lines, blast_lines
+    from edge_sim.offline.accesstext import access_lines, blast_lines
+    from edge_sim.offline.plantext import printable
 
     click.echo(board.target)
     lines = (*access_lines(board.access, detailed=detailed), *blast_lines(board.blast_radius, whole=detailed))
@@ -195,7 +195,7 @@ def _print(board: _Board, *, detailed: bool) -> None:
 
 
 def _print_notes(notes: Sequence[str]) -> None:
-    from edge_sim.offline.show import printable
+    from edge_sim.offline.plantext import printable
 
     for note in notes:
         click.echo(printable(f"note: {note}"), err=True)

@@ -44,22 +44,22 @@ def command(
     \b
     Example: edge-sim apply examples/no-container-ml --root /srv/boards/pi
     """
-    from edge_sim.offline import show, target
-    from edge_sim.offline.applying import apply
-    from edge_sim.offline.given import given
+    from edge_sim.offline import plantext, target
+    from edge_sim.offline.apply import apply
+    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources, limits, links, choice)
+    read = read_inputs(group, sources, limits, links, choice)
     board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read, listed=False) as packed:
         applied = apply(packed, root, board)
     notes = [*read.notes, *applied.notes]
     if fmt == "json":
-        changes = [show.entry(line) for line in applied.lines if line.kind]
+        changes = [plantext.entry(line) for line in applied.lines if line.kind]
         click.echo(json.dumps({"changed": applied.changed, "entries": changes, "notes": notes}, indent=2))
         return
-    for line in show.lines(applied.lines, board.facts, changes_only=True):
+    for line in plantext.lines(applied.lines, board.facts, changes_only=True):
         click.echo(line)
-    click.echo(show.summary(applied.lines))
+    click.echo(plantext.summary(applied.lines))
     for note in notes:
-        click.echo(show.printable(f"note: {note}"), err=True)
+        click.echo(plantext.printable(f"note: {note}"), err=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.greengrass.group import Group
     from edge_sim.limits import Links
-    from edge_sim.offline.drifting import Drift
+    from edge_sim.offline.drift import Drift
     from edge_sim.offline.target import Target
 
 DIFFERS, INCOMPLETE = 7, 6
@@ -64,11 +64,11 @@ def command(
     """
     if sum(one is not None for one in (root, snapshot, tar_file, image)) != 1:
         raise UsageError("drift needs exactly one of --root, --snapshot, --tar and --image")
-    from edge_sim.offline.drifting import drift
-    from edge_sim.offline.given import given
+    from edge_sim.offline.drift import drift
+    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
 
-    read = given(group, sources, limits, links, choice)
+    read = read_inputs(group, sources, limits, links, choice)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
         found = drift(packed, board)
     notes = [*read.notes, *found.notes]
@@ -123,7 +123,7 @@ def _as_json(found: Drift, name: str) -> dict[str, object]:
 
 
 def _print(found: Drift, name: str, notes: Sequence[str]) -> None:
-    from edge_sim.offline.show import printable
+    from edge_sim.offline.plantext import printable
 
     for one in found.differences:
         whose = one.resource or one.function

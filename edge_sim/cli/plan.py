@@ -61,13 +61,13 @@ def command(
     """
     if (profile_name is None) == (root is None):
         raise UsageError("plan needs either --profile NAME or --root DIR", hint="See: edge-sim profiles list")
-    from edge_sim.offline import show, target
-    from edge_sim.offline.given import given
+    from edge_sim.offline import plantext, target
+    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
-    from edge_sim.offline.planning import planned
+    from edge_sim.offline.plan import planned
     from edge_sim.profiles import load_profile
 
-    read = given(group, sources, limits, links, choice)
+    read = read_inputs(group, sources, limits, links, choice)
     if profile_name:
         board = target.of_profile(load_profile(profile_name), read.scenario.files)
     else:
@@ -77,9 +77,9 @@ def command(
         found = planned(packed, board)
     notes = [*read.notes, *found.notes]
     if fmt == "json":
-        click.echo(json.dumps({**show.as_json(found), "notes": notes}, indent=2))
+        click.echo(json.dumps({**plantext.as_json(found), "notes": notes}, indent=2))
     else:
-        click.echo("\n".join(show.tree(found)))
+        click.echo("\n".join(plantext.tree(found)))
         for note in notes:
-            click.echo(show.printable(f"note: {note}"), err=True)
+            click.echo(plantext.printable(f"note: {note}"), err=True)
     sys.exit(UNKNOWN if strict and found.unknowns else 0)

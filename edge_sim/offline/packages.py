@@ -20,7 +20,7 @@ from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
-from edge_sim.offline.given import Given, Package, address
+from edge_sim.offline.inputs import Inputs, Package, address
 
 _ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
 
@@ -70,24 +70,26 @@ class Packed:
 
 
 @contextmanager
-def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
-    """Pack what ``given`` names; the archives live as long as the context. ``listed`` looks into them as well.
+def packed_group(inputs: Inputs, *, listed: bool = True) -> Iterator[Packed]:
+    """Pack what ``inputs`` names; the archives live as long as the context. ``listed`` looks into them as well.
 
     Raises UsageError for a package that cannot be read, InvalidDefinitionError for one that the core would refuse.
     """
     with ExitStack() as stack:
-        wanted = list(_wanted(given))
+        wanted = list(_wanted(inputs))
         ready = {one: _archive(one, one.package, stack) for one in wanted if one.package}
-        insides = {one: _listed(one, archive, given.limits) for one, archive in ready.items()} if listed else {}
+        insides = {one: _listed(one, archive, inputs.limits) for one, archive in ready.items()} if listed else {}
         group = replace(
-            given.group,
-            artifacts={one.id: _artifact(one, ready.get(one), given.group) for one in wanted if one.kind == "resource"},
+            inputs.group,
+            artifacts={
+                one.id: _artifact(one, ready.get(one), inputs.group) for one in wanted if one.kind == "resource"
+            },
             code={one.id: _code(one, ready.get(one)) for one in wanted if one.kind == "function"},
         )
         yield Packed(
-            definition=given.scenario.definition,
+            definition=inputs.scenario.definition,
             group=group,
-            limits=given.limits,
+            limits=inputs.limits,
             archives={_arn(one, archive): archive for one, archive in ready.items()},
             contents={one.id: inside for one, inside in insides.items() if one.kind == "resource"},
             code={one.id: inside for one, inside in insides.items() if one.kind == "function"},
@@ -95,14 +97,14 @@ def packed_group(given: Given, *, listed: bool = True) -> Iterator[Packed]:
         )
 
 
-def _wanted(given: Given) -> Iterator[Wanted]:
-    for resource in given.group.resources:
+def _wanted(inputs: Inputs) -> Iterator[Wanted]:
+    for resource in inputs.group.resources:
         where = address(resource)
         if where is not None:
-            yield Wanted(kind="resource", id=resource.id, address=where, package=given.packages.get(where))
-    for function in given.group.functions:
+            yield Wanted(kind="resource", id=resource.id, address=where, package=inputs.packages.get(where))
+    for function in inputs.group.functions:
         if not is_system_function(function.arn):
-            package = given.packages.get(function.arn)
+            package = inputs.packages.get(function.arn)
             yield Wanted(kind="function", id=function.id, address=function.arn, package=package)
 
 

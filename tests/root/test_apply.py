@@ -26,8 +26,8 @@ from edge_sim.agent.rooted import ACL, ACL_TO_COME
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.offline import target
-from edge_sim.offline.applying import Applied, apply
-from edge_sim.offline.given import given
+from edge_sim.offline.apply import Applied, apply
+from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
 from tests.deployments import picture
 from tests.root.functions_board import private_mounts
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def laid(group: Path, root: Path, **more: Any) -> Applied:
-    read = given(group)
+    read = read_inputs(group)
     with packed_group(read, listed=False) as packed:
         return apply(packed, root, target.of_root(root, read.group), **more)
 
@@ -347,7 +347,7 @@ def test_a_failure_at_any_step_leaves_the_board_old_or_new(
 ) -> None:
     group = prepared(folder, root)
     before = below(root)
-    read = given(group)
+    read = read_inputs(group)
     hit: dict[str, int] = {}
     stood = 0
     with packed_group(read, listed=False) as packed:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.offline.drifting import UNREAD_GROUP
+from edge_sim.offline.drift import UNREAD_GROUP
 from tests.small_group import CODE, FUNCTION, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function, volume
 

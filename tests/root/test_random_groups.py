@@ -14,12 +14,12 @@ from edge_sim.agent.deployment.layout import walk
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.offline import reaching, target
-from edge_sim.offline.applying import apply
-from edge_sim.offline.drifting import drift
-from edge_sim.offline.given import given
+from edge_sim.offline import access, target
+from edge_sim.offline.apply import apply
+from edge_sim.offline.drift import drift
+from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
-from edge_sim.offline.planning import Planned, planned
+from edge_sim.offline.plan import Planned, planned
 from tests.small_group import TOP, C, Files, make_root, ml, write_group
 from tests.unit.greengrass.build import device, function, volume
 
@@ -117,7 +117,7 @@ def _function(dice: random.Random, number: int, resources: Sequence[dict[str, An
 
 
 def on(group: Path, root: Path, work: Callable[..., Any]) -> Any:
-    read = given(group)
+    read = read_inputs(group)
     with packed_group(read) as packed:
         return work(packed, target.of_root(root, read.group))
 
@@ -176,8 +176,8 @@ def altered(dice: random.Random, root: Path, ours: Seen) -> Iterator[str]:
 def opened(group: Path, root: Path) -> list[AccessRow]:
     """Return who may open what, computed and probed; the answers without a probe must be the same."""
     plan = on(group, root, planned)
-    rows = reaching.probed(plan, root)
-    for row, other in zip(rows, reaching.rows(plan, root), strict=True):
+    rows = access.probed(plan, root)
+    for row, other in zip(rows, access.rows(plan, root), strict=True):
         assert [a.computed for a in row.answers.values()] == [a.computed for a in other.answers.values()], row
     return rows
 

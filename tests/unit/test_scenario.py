@@ -16,7 +16,7 @@ from edge_sim.definitions.writer import dump, versions
 from edge_sim.documents import MAX_BYTES
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.limits import Limits
-from edge_sim.offline.given import given
+from edge_sim.offline.inputs import read_inputs
 from edge_sim.runs.aws import create_definitions
 from edge_sim.runs.expected import differences
 from edge_sim.scenario import BoardFile, DeviceBacking, load
@@ -42,7 +42,7 @@ def edit(folder: Path, old: str, new: str) -> int:
 
 def fault(path: Path) -> EdgeSimError:
     with pytest.raises(EdgeSimError) as caught:
-        given(path)
+        read_inputs(path)
     assert "\n" not in caught.value.brief
     return caught.value
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge_sim.errors import EdgeSimError
 from edge_sim.limits import LINKS_COPIED
-from edge_sim.offline.given import given
+from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
 from tests.archive_build import entry, tgz
 from tests.deployments import picture
@@ -226,7 +226,7 @@ def test_a_greengrass_root_is_written_one_way_and_is_a_directory(tmp_path: Path)
 def test_the_same_content_has_the_same_place_whoever_packs_it(tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
-        with packed_group(given(group_of(tmp_path / name, "m1"))) as packed:
+        with packed_group(read_inputs(group_of(tmp_path / name, "m1"))) as packed:
             made.append((packed.group.artifacts, packed.contents, packed.code))
     assert made[0] == made[1]
     assert {content.path for content in made[0][1]["m1"]} == {"net", *WEIGHTS}

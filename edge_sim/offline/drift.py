@@ -17,7 +17,7 @@ from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import unread_files
 from edge_sim.offline.matching import aligned, renamed
 from edge_sim.offline.packages import Packed
-from edge_sim.offline.planning import UNKNOWN, adopt, group_json, refuse, rewritten_files
+from edge_sim.offline.plan import UNKNOWN, adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
 Kind = Literal["missing", "different", "extra"]

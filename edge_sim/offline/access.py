@@ -16,7 +16,7 @@ from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.process import function_process
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.offline.planning import Planned
+from edge_sim.offline.plan import Planned
 
 
 def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = None) -> list[AccessRow]:

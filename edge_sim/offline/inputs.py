@@ -29,7 +29,7 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class Inputs:
     """A scenario and what the command line adds to it. ``packages``: by S3 URI, training job ARN or function ARN.
 
     ``limits`` are those of each package.
@@ -64,13 +64,13 @@ def address(resource: Resource) -> str | None:
             return assert_never(data)
 
 
-def given(
+def read_inputs(
     path: Path,
     sources: Sequence[str] = (),
     limits: Sequence[str] = (),
     links: Links | None = None,
     choice: Choice = NO_CHOICE,
-) -> Given:
+) -> Inputs:
     """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and what becomes of links.
 
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
@@ -81,7 +81,7 @@ def given(
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
     packages = {**_of_scenario(scenario), **dict(_pair(text, known) for text in sources)}
-    return Given(scenario=scenario, packages=packages, limits=scenario.packages.changed(limits, links))
+    return Inputs(scenario=scenario, packages=packages, limits=scenario.packages.changed(limits, links))
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, Package]:

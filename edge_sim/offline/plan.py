@@ -13,7 +13,7 @@ from edge_sim.greengrass.group import Artifact, Group
 from edge_sim.greengrass.plan import Content, Entry, function_directory, model_directory, plan
 from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import changed_files
-from edge_sim.offline.given import address
+from edge_sim.offline.inputs import address
 from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
 

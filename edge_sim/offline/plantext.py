@@ -8,7 +8,7 @@ from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.changes import MARKS, Line
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.rows import node_json
-from edge_sim.offline.planning import Planned
+from edge_sim.offline.plan import Planned
 
 _LETTERS = {"directory": "d", "file": "-", "link": "l", "char": "c", "block": "b", "fifo": "p", "socket": "s"}
 
@@ -63,10 +63,10 @@ def tree(planned: Planned) -> Iterator[str]:
     yield summary(planned.lines) + (f", {planned.unknowns} unknown" if planned.unknowns else "")
 
 
-def lines(given: Sequence[Line], facts: HostFacts, *, changes_only: bool = False) -> Iterator[str]:
+def lines(plan: Sequence[Line], facts: HostFacts, *, changes_only: bool = False) -> Iterator[str]:
     """Yield one line of text a path; its rule and reason follow where they are not those of the line before."""
     owners = _Names(facts)
-    shown = [line for line in given if line.kind or not changes_only]
+    shown = [line for line in plan if line.kind or not changes_only]
     width = max((len(owners.of(line.node)) for line in shown), default=0)
     before = None
     for line in shown:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge_sim.greengrass.access import Access, View
 from edge_sim.greengrass.process import function_process
-from edge_sim.offline.showaccess import MANY
+from edge_sim.offline.accesstext import MANY
 from tests.small_group import C, edge, write_group
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import function, volume

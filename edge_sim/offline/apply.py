@@ -16,7 +16,7 @@ from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.content import fixed_packages
 from edge_sim.offline.packages import Packed
-from edge_sim.offline.planning import adopt, group_json, refuse, rewritten_files
+from edge_sim.offline.plan import adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
 
