@@ -187,13 +187,21 @@ def profile_path(name: str) -> Path:
         return Path(name)
     known = list_profiles()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, known, n=1) or [
+            profile for profile in known if _abbreviates(name, profile)
+        ]
         raise UsageError(
             f"{name}: there is no such device profile",
-            hint=(f"Did you mean {near[0]}? " if near else "")
+            hint=(f"Did you mean {' or '.join(near)}? " if near else "")
             + f"Known: {', '.join(known)}. The path of a YAML file works as well.",
         )
     return profile_folder() / f"{name}.yaml"
+
+
+def _abbreviates(short: str, name: str) -> bool:
+    """Return whether the letters and digits of ``short`` stand in ``name`` in this order: ``rpi3``, raspberry-pi-3."""
+    rest = iter(name)
+    return name[:1] == short[:1] and all(letter in rest for letter in short if letter.isalnum())
 
 
 def load_profiles(names: Iterable[str]) -> list[DeviceProfile]:

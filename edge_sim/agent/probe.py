@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, GreengrassInstall, HostFacts, Node, User, near_miss
+from edge_sim.facts import MAX_LINKS, CgroupVersion, GreengrassInstall, HostFacts, Node, User, near_miss
+from edge_sim.greengrass.requirements import PROGRAMS, SUBSYSTEMS
 from edge_sim.greengrass.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -52,6 +54,8 @@ def probe(
     Raises InvalidDefinitionError when the core's config.json is there and cannot be read.
     """
     facts = describe(_below(root), paths, greengrass_root=greengrass_root, stand_in=stand_in)
+    if root == Path("/") and (stand_in is None or stand_in == StandIn()):
+        facts = _with_its_kernel(facts)
     return replace(
         facts,
         architecture=facts.architecture or platform.machine(),
@@ -105,6 +109,36 @@ class NodesBelow(Mapping[str, Node]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _with_its_kernel(facts: HostFacts) -> HostFacts:
+    """Return a real board's facts with what only the running system tells; a simulated board runs another's kernel."""
+    cgroups, subsystems = cgroup_mounts(Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace"))
+    mask = os.umask(0o022)
+    os.umask(mask)
+    disk = os.statvfs(facts.greengrass.root if Path(facts.greengrass.root).is_dir() else "/")
+    return replace(
+        facts,
+        kernel=platform.release(),
+        libc_version=platform.libc_ver()[1],
+        umask=mask,
+        storage_kib=disk.f_blocks * disk.f_frsize // 1024,
+        cgroups=cgroups,
+        cgroup_subsystems=subsystems,
+        programs={name: shutil.which(name) is not None for name in PROGRAMS},
+    )
+
+
+def cgroup_mounts(mounts: str) -> tuple[CgroupVersion | None, frozenset[str] | None]:
+    """Return the version of control groups that a ``/proc/self/mounts`` shows, and which of V1's subsystems are there.
+
+    Where both versions are mounted, as systemd's hybrid mode does, version 1 counts: V1 looks for its subsystems.
+    """
+    rows = [fields for line in mounts.splitlines() if len(fields := line.split()) > 3]
+    options = {option for _, _, kind, text, *_ in rows if kind == "cgroup" for option in text.split(",")}
+    if any(kind == "cgroup" for _, _, kind, *_ in rows):
+        return "v1", frozenset(SUBSYSTEMS) & options
+    return ("v2", None) if any(kind == "cgroup2" for _, _, kind, *_ in rows) else (None, None)
 
 
 def _protected_links() -> bool:

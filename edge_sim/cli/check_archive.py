@@ -115,6 +115,9 @@ def _lines(file: Path, verdict: Verdict) -> Iterator[str]:
 
 
 def _wrapped(head: str, text: str) -> list[str]:
+    """Return a row as lines: wrapped on a terminal, one line in a file or a pipe."""
+    if not sys.stdout.isatty():
+        return [f"{head}{text}"]
     return textwrap.wrap(
         text,
         _WIDTH,

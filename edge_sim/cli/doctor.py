@@ -131,6 +131,9 @@ def requirements_table(needs: Sequence[Requirement]) -> Iterator[str]:
 
 
 def _wrapped(text: str, head: str, indent: int) -> list[str]:
+    """Return a row as lines: wrapped on a terminal, one line in a file or a pipe."""
+    if not sys.stdout.isatty():
+        return [f"{head}{text}".rstrip()]
     return textwrap.wrap(
         text, _WIDTH, initial_indent=head, subsequent_indent=" " * indent, drop_whitespace=True, break_on_hyphens=False
     )

@@ -28,7 +28,10 @@ _MIB = 1024
 _MB_KIB = 1000 * 1000 / 1024
 _MEMORY_KIB, _STREAM_MEMORY_KIB = round(128 * _MB_KIB), round(198 * _MB_KIB)
 _DISK_KIB, _UPDATE_DISK_KIB = round(128 * _MB_KIB), round(400 * _MB_KIB)
-_SUBSYSTEMS = ("devices", "memory")
+SUBSYSTEMS = ("devices", "memory")
+"""Of cgroups version 1, those that containers need."""
+PROGRAMS = ("python2.7", "python3.7", "python3.8", "nodejs12.x", "java8")
+"""The interpreters that V1 looks for on PATH, by their exact names (lambda-functions.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +167,10 @@ def _features(facts: HostFacts) -> Iterator[Requirement]:
 def missing_subsystems(facts: HostFacts) -> tuple[str, ...] | None:
     """Return the cgroup subsystems of version 1 that containers need and the board has not mounted; None: not known."""
     if facts.cgroups == "v2":
-        return _SUBSYSTEMS
+        return SUBSYSTEMS
     if facts.cgroups is None or facts.cgroup_subsystems is None:
         return None
-    return tuple(name for name in _SUBSYSTEMS if name not in facts.cgroup_subsystems)
+    return tuple(name for name in SUBSYSTEMS if name not in facts.cgroup_subsystems)
 
 
 def _size(fact: str, subject: Subject, kib: int, least: int, needs: str, consequence: str) -> Requirement:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import stat
 from pathlib import Path
 
 import pytest
 
 from edge_sim.agent.functions.sandbox import probe as open_for_real
-from edge_sim.agent.probe import NodesBelow, StandIn, probe
+from edge_sim.agent.probe import NodesBelow, StandIn, cgroup_mounts, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import Node
@@ -157,3 +158,26 @@ def test_a_path_that_leads_round_in_a_circle_is_not_there(root: Path) -> None:
         "/srv/latest": True,
         "/srv": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("mounts", "version", "subsystems"),
+    [
+        ("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n", "v2", None),
+        ("cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n", "v1", {"memory"}),
+        ("c /sys/fs/cgroup/devices cgroup rw,devices 0 0\nc /a/unified cgroup2 rw 0 0\n", "v1", {"devices"}),
+        ("cgroup /sys/fs/cgroup cgroup rw,cpu,memory,devices 0 0\n", "v1", {"memory", "devices"}),
+        ("proc /proc proc rw 0 0\nodd\n", None, None),
+    ],
+)
+def test_cgroups_are_told_by_what_is_mounted(mounts: str, version: str | None, subsystems: set[str] | None) -> None:
+    assert cgroup_mounts(mounts) == (version, subsystems)
+
+
+def test_the_running_kernel_is_a_real_boards_and_no_simulated_ones(tmp_path: Path) -> None:
+    here = probe(Path("/"))
+    assert (here.kernel, here.storage_kib > 0, here.umask is None) == (platform.release(), True, False)
+    assert here.programs.keys() == {"python2.7", "python3.7", "python3.8", "nodejs12.x", "java8"}
+    simulated = probe(Path("/"), stand_in=StandIn(architecture="armv7l", operating_system="raspbian"))
+    assert (simulated.kernel, simulated.cgroups, dict(simulated.programs)) == ("", None, {})
+    assert probe(tmp_path).kernel == ""

@@ -172,3 +172,10 @@ def test_the_readme_explains_every_key() -> None:
 
 def text(name: str = "raspberry-pi-zero-w") -> str:
     return (profile_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("raspbery-pi-3", "raspberry-pi-3"), ("rpi3", "raspberry-pi-3 or")])
+def test_a_slip_or_a_short_form_is_met_with_what_may_be_meant(slip: str, meant: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        load_profile(slip)
+    assert f"Did you mean {meant}" in str(raised.value.hint)
