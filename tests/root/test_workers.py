@@ -217,7 +217,7 @@ def test_memory_is_enforced_and_its_end_told_in_v1s_words(
     with daemon(made) as core:
         small = core.run("meter-log", b"8")
         assert (small.ok, small.result) == (True, 8), small.error
-        enforced = {"cgroup": "is enforced by a memory cgroup", "watch": "is watched"}[how]
+        enforced = {"cgroup": "is enforced by a memory cgroup", "watch": "is only sampled"}[how]
         if how == "cgroup" and not any(enforced in note for note in small.notes):
             pytest.skip(f"{NO_CGROUP}: {small.notes}")
         assert any(note.startswith(f"MemorySize 65536 KB {enforced}") for note in small.notes)
