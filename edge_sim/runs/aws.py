@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.scenario import Software
 
+UPDATE_S = 180.0
 _POLL_S = 0.1
 CREATED = {"resources": "resource", "functions": "function", "subscriptions": "subscription"}
 """The sections whose definitions are made once for all boards, and the API's words for them."""
@@ -152,9 +154,12 @@ def create_update(
 
 
 def wait_for_update(
-    aws: Aws, job_id: str, thing: str, *, timeout_s: float, alive: Callable[[], None]
+    aws: Aws, job_id: str, thing: str, *, stable_s: float | None = None, alive: Callable[[], None]
 ) -> dict[str, Any]:
-    """Poll the job execution until it is terminal and return it as the ``iot`` client shows it."""
+    """Poll the job execution until it is terminal and return it as the ``iot`` client shows it.
+
+    ``stable_s`` is the board's stable window, which the update takes beside its own time; None: the agent's default.
+    """
 
     def ask() -> dict[str, Any] | None:
         execution: dict[str, Any] = aws.call(aws.iot, "describe_job_execution", jobId=job_id, thingName=thing)[
@@ -162,7 +167,8 @@ def wait_for_update(
         ]
         return None if execution["status"] in ("QUEUED", "IN_PROGRESS") else execution
 
-    return _until(ask, f"job {job_id}", timeout_s, alive)
+    window_s = STABLE_WINDOW_S if stable_s is None else stable_s
+    return _until(ask, f"job {job_id}", UPDATE_S + window_s, alive)
 
 
 def job_status(aws: Aws, job_id: str) -> str:

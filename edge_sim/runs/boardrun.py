@@ -41,7 +41,6 @@ from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
 DEPLOY_S = 120.0
-UPDATE_S = 180.0
 COMMAND_S = 120.0
 _LOG_LINES = "20"
 _LOG_LINE = 500
@@ -262,7 +261,8 @@ class BoardRun:
         with self.cloud.offering:
             self.cloud.load_build(update.software, *where, update.version, build)
             job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)
-        execution = aws.wait_for_update(self.aws, job_id, self.thing, timeout_s=UPDATE_S, alive=self._alive(agent))
+        stable_s = self.scenario.stable_window_s
+        execution = aws.wait_for_update(self.aws, job_id, self.thing, stable_s=stable_s, alive=self._alive(agent))
         agent.check()
         running = self._running(board)
         row = UpdateRow(

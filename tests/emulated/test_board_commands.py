@@ -170,7 +170,7 @@ def _update(cloud: dict[str, str], thing: str, profile_name: str) -> None:
     clients = aws.Aws(cloud["http"], cloud["region"], lambda: None)
     arn = aws.create_thing(clients, thing)
     job, _ = aws.create_update(clients, arn, where[1], where[0])
-    ended = aws.wait_for_update(clients, job, thing, timeout_s=60, alive=lambda: None)
+    ended = aws.wait_for_update(clients, job, thing, alive=lambda: None)
     assert ended["status"] == "SUCCEEDED", ended
 
 
