@@ -112,16 +112,16 @@ class NodesBelow(Mapping[str, Node]):
 
 
 def _with_its_kernel(facts: HostFacts) -> HostFacts:
-    """Return a real board's facts with what only the running system tells; a simulated board runs another's kernel."""
+    """Return a real board's facts with what only the running system tells; a simulated board runs another's kernel.
+
+    The umask stays unknown: this process has its caller's, which need not be the core's.
+    """
     cgroups, subsystems = cgroup_mounts(Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace"))
-    mask = os.umask(0o022)
-    os.umask(mask)
     disk = os.statvfs(facts.greengrass.root if Path(facts.greengrass.root).is_dir() else "/")
     return replace(
         facts,
         kernel=platform.release(),
         libc_version=platform.libc_ver()[1],
-        umask=mask,
         storage_kib=disk.f_blocks * disk.f_frsize // 1024,
         cgroups=cgroups,
         cgroup_subsystems=subsystems,
