@@ -43,6 +43,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house
+	$(BIN)/python -m tests.collection
 
 # Resolve the newest packages that pyproject.toml allows, for every supported Python at once.
 LOCK = $(BIN)/uv --quiet pip compile --upgrade --universal --python-version 3.10 --generate-hashes \

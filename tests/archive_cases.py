@@ -364,9 +364,9 @@ def _gzip() -> Iterator[Case]:
         )
     ):
         yield made("E06", str(number), packed[:10] + bad + packed[-8:], "DAMAGED", "TRUNCATED")
-    bomb = gzip.compress(header("x", size=70 << 20) + bytes(70 << 20) + END, compresslevel=1)
+    bomb = gzip.compress(header("x", size=70 << 20) + bytes(70 << 20) + END, compresslevel=1, mtime=0)
     yield made("E07", "ratio", bomb, "LIMIT_RATIO")
-    yield made("E08", "gz-in-gz", gzip.compress(gzip.compress(good)), "TYPE")
+    yield made("E08", "gz-in-gz", gzip.compress(gzip.compress(good, mtime=0), mtime=0), "TYPE")
     zip_file = ordinary_zip({"x": b"data"})
     others = {
         "tar": good,
@@ -377,8 +377,8 @@ def _gzip() -> Iterator[Case]:
     }
     for label, data in others.items():
         yield made("E09", f"targz-is-{label}", data, "TYPE")
-    yield made("E09", "zip-is-targz", gzip.compress(good), "TYPE", file_name=ZIP)
-    yield made("E10", "zip-after-gzip", gzip.compress(good) + zip_file, "TYPE", "TRAILING")
+    yield made("E09", "zip-is-targz", gzip.compress(good, mtime=0), "TYPE", file_name=ZIP)
+    yield made("E10", "zip-after-gzip", gzip.compress(good, mtime=0) + zip_file, "TYPE", "TRAILING")
     inside = b"\0" * 4 + zipped(Zipped(name=b"x"))[:-2]
     rest = gz_member(good)[10:]
     fields = struct.pack("<H", len(inside) + 2) + inside + struct.pack("<H", len(rest))
@@ -386,7 +386,7 @@ def _gzip() -> Iterator[Case]:
     yield made("E10", "tar-then-zip", good + zip_file, "TYPE", file_name=ZIP)
     yield made("E11", "empty", b"", "TYPE")
     yield made("E11", "html", b"<html><body>403</body></html>", "TYPE")
-    yield made("E11", "part", gzip.compress(good), "TYPE", file_name="model.tar.gz.part")
+    yield made("E11", "part", gzip.compress(good, mtime=0), "TYPE", file_name="model.tar.gz.part")
 
 
 def _zip() -> Iterator[Case]:

@@ -133,7 +133,7 @@ def damaged_tar(dice: random.Random) -> bytes:
     packed = bytearray(gzip.compress(tar, mtime=0))
     if dice.random() < 0.1:
         packed[dice.randrange(len(packed))] ^= 1 << dice.randrange(8)
-    return bytes(packed + dice.choice((b"", b"", b"", b"", bytes(8), gzip.compress(b""))))
+    return bytes(packed + dice.choice((b"", b"", b"", b"", bytes(8), gzip.compress(b"", mtime=0))))
 
 
 def damaged_zip(dice: random.Random) -> bytes:

@@ -20,8 +20,8 @@ NFD = unicodedata.normalize("NFD", "é").encode()
 @pytest.mark.parametrize(
     ("name", "data", "brief", "hint"),
     [
-        (TAR, gzip.compress(b"text"), "it is gzip-compressed data that is not a tar archive", "repack it"),
-        (TAR, gzip.compress(gzip.compress(b"")), "not a tar archive but gzip", "repack it"),
+        (TAR, gzip.compress(b"text", mtime=0), "it is gzip-compressed data that is not a tar archive", "repack it"),
+        (TAR, gzip.compress(gzip.compress(b"", mtime=0), mtime=0), "not a tar archive but gzip", "repack it"),
         (TAR, entry("x") + END, "its name says tar.gz, but its content is tar", "compress it: gzip model.tar"),
         (ZIP, tgz(entry("x")), "its name says zip, but its content is gzip", "name it .tar.gz"),
         (TAR, b"<html>", "its content is a web page or XML (an error page?)", "download it again"),
