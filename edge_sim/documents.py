@@ -134,7 +134,7 @@ class Place:
             if allowed and key not in allowed:
                 replace(self, node=key_node, name=name).fail("unknown key", allowed=allowed, given=key)
             if key in found:
-                replace(self, node=key_node, name=name).fail(f"is here twice, first in line {lines[key]}")
+                replace(self, node=key_node, name=name).fail(f"is already set in line {lines[key]}")
             found[key], lines[key] = replace(self, node=value, name=name), key_node.start_mark.line + 1
         return found
 
@@ -208,7 +208,7 @@ def _loader() -> type[yaml.SafeLoader]:
             seen: set[str] = set()
             for key, _ in node.value:
                 if str(key.value) in seen:
-                    problem = f"the key {key.value!r} is there twice"
+                    problem = f"the key {key.value!r} is repeated"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
                 seen.add(str(key.value))
             return super().construct_mapping(node, deep=True)

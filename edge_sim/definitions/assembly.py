@@ -89,8 +89,10 @@ def _placeholders(found: Sequence[Source]) -> Iterator[Note]:
         inner: list[tuple[Object | Array, bool]] = []
         for key, value in holder.items() if isinstance(holder, Object) else enumerate(holder):
             if isinstance(value, str):
+                if "${" not in value:
+                    continue
                 form = _PLACEHOLDER if free or key in _FREE_TEXT else _ANY_PLACEHOLDER
-                for name in form.findall(value) if "${" in value else ():
+                for name in form.findall(value):
                     if holder.file not in filled_in or name in holder.file.text:
                         places.setdefault(name, holder.position(key))  # type: ignore[arg-type]  # its own key
             elif isinstance(value, Object | Array):

@@ -82,7 +82,6 @@ class Object(dict[str, Any]):
     __slots__ = ("at", "file", "marks")
 
     def __init__(self, file: TextFile, at: int) -> None:
-        super().__init__()
         self.file = file
         self.at = at
         self.marks: dict[str, int] = {}
@@ -103,7 +102,6 @@ class Array(list[Any]):
     __slots__ = ("at", "file", "marks")
 
     def __init__(self, file: TextFile, at: int) -> None:
-        super().__init__()
         self.file = file
         self.at = at
         self.marks: list[int] = []

@@ -144,7 +144,7 @@ class _Builder:
         holder = current.value
         if key in holder and not current.merging:
             first = self.file.position(holder.marks[key]).line if isinstance(holder, Object) else 0
-            problem = f"the key {key!r} is there twice in one object, first in line {first}"
+            problem = f"the key {key!r} is already set in line {first}"
             self.file.note("duplicate-key", problem, at, holder, key)
 
     def _put(self, value: object, at: int, size: int = 1, height: int = 0) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from edge_sim.definitions.jsontext import MAX_INTEGER
+from edge_sim.strictjson import MAX_INTEGER
 
 Fault = tuple[str, str]
 """A rule's id and what is wrong."""

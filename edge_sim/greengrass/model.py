@@ -30,9 +30,9 @@ def truth(value: object) -> bool | None:
 
 def text(value: object) -> str | None:
     """Return a string; a whole number is taken as its digits (``GroupOwner: 999``); None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else None
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def is_open(value: object) -> bool:

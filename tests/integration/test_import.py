@@ -52,7 +52,7 @@ def test_what_has_two_readings_is_refused_and_nothing_is_written(tmp_path: Path)
     target = tmp_path / "group.yaml"
     done = edge_sim("import", FOUND / "greengo-twice.yaml", "-o", target)
     assert done.returncode == 3
-    assert "greengo-twice.yaml:21:9: the key 'Variables' is there twice" in done.stderr
+    assert "greengo-twice.yaml:21:9: the key 'Variables' is already set in line" in done.stderr
     assert "Traceback" not in done.stderr
     assert not target.exists()
 

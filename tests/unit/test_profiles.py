@@ -132,7 +132,7 @@ def test_the_line_is_the_one_of_the_mistake(tmp_path: Path) -> None:
 def test_a_key_written_twice_names_both_lines(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("cpus: 1\n" + text(), encoding="utf-8")
-    with pytest.raises(InvalidDefinitionError, match=r"cpus: is here twice, first in line 1"):
+    with pytest.raises(InvalidDefinitionError, match=r"cpus: is already set in line 1"):
         load_profile(str(mine))
 
 

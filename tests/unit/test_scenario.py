@@ -81,7 +81,7 @@ def test_modes_of_files_and_directories() -> None:
         ('mode: "0640"', "mode: rw", "three octal digits", None),
         ("function: sort-wine", "function: sort-whine", "no function has the id 'sort-whine'", "sort-wine"),
         ("function:sort-wine:3", "function:sort-wine:4", "there is no code for function sort-wine", None),
-        ("name: no-container-ml", "name: a\nname: b", "name: is here twice, first in line", None),
+        ("name: no-container-ml", "name: a\nname: b", "name: is already set in line", None),
         ("boards:", "packages: copy\nboards:", "packages: must be a mapping of keys to values", "links"),
         ("boards:", "packages:\nboards:", "packages: must be a mapping of keys to values", "file_bytes"),
         ("boards:", "packages: {file_byte: 1}\nboards:", "packages.file_byte: unknown key", "Did you mean file_bytes?"),
@@ -92,7 +92,7 @@ def test_modes_of_files_and_directories() -> None:
         ("boards:", "packages: {ratio: 1.5}\nboards:", "packages.ratio: must be a whole number", None),
         ("boards:", "packages: {file_bytes: 3 GiB}\nboards:", "packages.file_bytes: must be a whole number", None),
         ("boards:", "packages: {depth: }\nboards:", "packages.depth: must be a whole number", None),
-        ("boards:", "packages: {depth: 1, depth: 2}\nboards:", "packages.depth: is here twice, first in line", None),
+        ("boards:", "packages: {depth: 1, depth: 2}\nboards:", "packages.depth: is already set in line", None),
     ],
 )
 def test_faults_name_file_and_line(folder: Path, old: str, new: str, message: str, hint: str | None) -> None:
@@ -194,7 +194,7 @@ def test_a_folder_without_a_scenario_is_a_usage_error(tmp_path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n\xff", "not a text file"),
         (b'{"Resources": \0}', "it holds zero bytes"),
         (b'{"Resources": [\n  {"Id": }\n]}', "resources.json:2:10: not valid JSON: expected a value"),
-        (b'{"Resources": [], "Resources": []}', "'Resources' is there twice"),
+        (b'{"Resources": [], "Resources": []}', "'Resources' is already set"),
         (b"[]", "not a Greengrass V1 definition"),
         (b'{"Functions": []}', "not a resource definition version: it has no list 'Resources'"),
         (b'{"a":' * 100_000, "nested deeper than 64 levels"),

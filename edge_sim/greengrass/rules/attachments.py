@@ -23,9 +23,11 @@ _OWN_MOUNTS = ("/dev", "/lambda", "/proc", "/runtime", "/sys")
 @rule("unknown-resource", condition="inferred", timing="inferred", source="inferred: V1's text is not known")
 def known_resources(case: Case) -> Iterator[Fault]:
     """Every attached resource exists in the group's resource definition."""
-    for function in case.group.functions:
-        for index, policy in enumerate(function.policies):
-            if case.group.resource(policy.resource_id) is None and not (case.partial or is_open(policy.resource_id)):
+    known = {resource.id for resource in case.group.resources}
+    for number, function in enumerate(case.group.functions):
+        unknown = case.attached_ids[number] - known
+        for index, policy in enumerate(function.policies if unknown else ()):
+            if policy.resource_id in unknown and not (case.partial or is_open(policy.resource_id)):
                 yield Fault(
                     path=f"{policy_path(function, index)}.ResourceId",
                     message=f"function {function.id} refers to resource {policy.resource_id!r}, which the group does "
@@ -121,7 +123,7 @@ def resource_count_disputed(case: Case) -> Iterator[Fault]:
 def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
     """Devices and volumes cannot be attached to a No-container function."""
     for a in case.local:
-        if not case.contained(a.function):
+        if not a.contained:
             values = {"function-arn": a.function.arn, "resource-type": a.resource.data.kind.type_name}
             message = f"function {a.function.id} runs without container; {a.resource.label} needs one"
             yield _fault(a, message, values=values)
@@ -191,7 +193,7 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
     """Two resources at one place of a container: one hides the other."""
     taken: dict[tuple[int, str], Resource] = {}
     for a in case.attachments:
-        if a.resource.destination_path is None or not case.contained(a.function):
+        if a.resource.destination_path is None or not a.contained:
             continue
         place = a.resource.destination_path.rstrip("/")
         before = taken.setdefault((a.number, place), a.resource)

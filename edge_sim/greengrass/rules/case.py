@@ -26,13 +26,17 @@ EXECUTABLE = re.compile(r"arn:aws[a-z-]*:greengrass:::runtime/function/executabl
 
 
 class Attachment(NamedTuple):
-    """A resource attached to a function by the policy at ``at``; ``number`` is the function's place in the group."""
+    """A resource attached to a function by the policy at ``at``.
+
+    ``number`` is the function's place in the group; ``contained``: it runs in a container.
+    """
 
     function: Function
     resource: Resource
     policy: ResourceAccessPolicy
     at: int
     number: int
+    contained: bool
 
     @property
     def path(self) -> str:
@@ -125,10 +129,11 @@ class Case:
 
     def _attachments(self) -> Iterator[Attachment]:
         for number, function in enumerate(self.group.functions):
+            contained = self.contained(function)
             for at, policy in enumerate(function.policies):
                 resource = self.group.resource(policy.resource_id)
                 if resource is not None:
-                    yield Attachment(function, resource, policy, at, number)
+                    yield Attachment(function, resource, policy, at, number, contained)
 
     def _identity(self, function: Function) -> Identity | InvalidDefinitionError | None:
         if self.facts is None:

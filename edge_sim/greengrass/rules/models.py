@@ -122,7 +122,7 @@ def owner_disputed(case: Case) -> Iterator[Fault]:
 def no_container_permission(case: Case) -> Iterator[Fault]:
     """A No-container function inherits the owner's permission and may not state its own."""
     for a in case.models:
-        if a.policy.permission and not case.contained(a.function):
+        if a.policy.permission and not a.contained:
             yield Fault(
                 path=f"{a.path}.Permission",
                 message=f"function {a.function.id} runs without container and may not state Permission "
@@ -150,8 +150,8 @@ def no_container_permission(case: Case) -> Iterator[Fault]:
 def permission_somewhere(case: Case) -> Iterator[Fault]:
     """The permission comes from the function or from the owner; a No-container function needs the owner's."""
     for a in case.models:
-        if not a.resource.owner and not (a.policy.permission and case.contained(a.function)):
-            where = "its policy or" if case.contained(a.function) else "(it runs without container)"
+        if not a.resource.owner and not (a.policy.permission and a.contained):
+            where = "its policy or" if a.contained else "(it runs without container)"
             yield Fault(
                 path=a.path,
                 message=f"function {a.function.id} needs a permission for model {a.resource.id}: {where} OwnerSetting",

@@ -118,7 +118,7 @@ def nested_destinations(case: Case) -> Iterator[Fault]:
     """Models of one No-container function may not have the same or nested destinations."""
     attached: dict[int, list[tuple[str, Resource]]] = {}
     for a in case.models:
-        if not case.contained(a.function):
+        if not a.contained:
             attached.setdefault(a.number, []).append(((a.resource.destination_path or "").rstrip("/"), a.resource))
     for number, places in attached.items():
         function = case.group.functions[number]

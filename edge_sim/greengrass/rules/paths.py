@@ -68,7 +68,7 @@ def too_long(case: Case) -> Iterator[Fault]:
                 yield _fault(resource, key, message)
     for attached in case.models:
         destination = attached.resource.destination_path or ""
-        if not case.contained(attached.function):
+        if not attached.contained:
             whole = f"{work_directory(_CORE, attached.function)}/{destination.lstrip('/')}"
             if _bytes(destination) <= _PATH_MAX < _bytes(whole):
                 message = (

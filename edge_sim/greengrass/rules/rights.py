@@ -43,11 +43,11 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     Unknown where a source that no profile lists may lend the group that is missing.
     """
     answers: dict[tuple[Identity, Mount], Access] = {}
+    absent = {r.source_path for r in case.group.resources if r.source_path and facts.at(r.source_path) is None}
     for a in case.local:
         who = case.identities[a.number]
-        source = a.resource.source_path or ""
-        if not isinstance(who, Identity) or not case.contained(a.function) or facts.at(source) is None:
-            continue  # of a source that is not there "source-exists" says so
+        if not isinstance(who, Identity) or not a.contained or a.resource.source_path in absent:
+            continue  # "source-exists" reports an absent source
         mount = _mount(a)
         if (who, mount) not in answers:
             answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)

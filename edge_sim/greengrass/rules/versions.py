@@ -169,7 +169,7 @@ def runtimes(case: Case) -> Iterator[Fault]:
 def models_without_container(case: Case) -> Iterator[Fault]:
     """Machine-learning resources of functions without container need GGC 1.10."""
     for a in case.models:
-        if not case.contained(a.function):
+        if not a.contained:
             kind = a.resource.data.kind.type_name
             yield Fault(
                 path=a.path,
@@ -192,7 +192,7 @@ def models_without_container(case: Case) -> Iterator[Fault]:
 def permission_required(case: Case) -> Iterator[Fault]:
     """Up to GGC 1.9 a containerised function states its permission for each model."""
     for a in case.models:
-        if case.contained(a.function) and not a.policy.permission:
+        if a.contained and not a.policy.permission:
             message = f"function {a.function.id} states no Permission for model {a.resource.id}"
             yield Fault(path=a.path, message=message, resource=a.resource.id, function=a.function.id)
 
