@@ -55,8 +55,8 @@ def command(
     """Judge GROUP for many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
 
     Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
-    a cell fails, when a board that was named (not by "all") is unsupported, or when nothing passes; 1 when a simulated
-    board and the rules do not agree about the definition; otherwise the worst exit status of the --real boards.
+    GROUP cannot be read, a cell fails, a board that was named (not by "all") is unsupported, or nothing passes; 1 when
+    a simulated board and the rules disagree about the definition; otherwise the worst exit status of the --real boards.
 
     \b
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11
@@ -70,6 +70,7 @@ def command(
     profiles = load_profiles(names)
     versions = tuple(dict.fromkeys(part.strip() for part in ggc.split(","))) if ggc else ()
     scenario = read(*paths, choice=choice)
+    scenario.definition.refuse(scenario.definition.errors)
     folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
     cells = _cells(scenario, profiles, versions, cache)
