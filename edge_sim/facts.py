@@ -27,6 +27,16 @@ Listing = Literal["users", "groups", "devices", "paths"]
 LISTINGS: tuple[Listing, ...] = get_args(Listing)
 Presence = Literal["present", "absent", "unknown"]
 CgroupVersion = Literal["v1", "v2"]
+SUBSYSTEMS = ("devices", "memory")
+"""The cgroups of version 1 that V1's containers need (what-is-gg.md)."""
+INTERPRETERS = ("python2.7", "python3.7", "python3.8", "nodejs12.x", "java8")
+"""Those that V1 looks for on PATH, by their exact names (what-is-gg.md, lambda-functions.md)."""
+UPDATE_TOOLS = (
+    *("wget", "realpath", "tar", "readlink", "basename", "dirname", "pidof", "df", "grep", "umount", "mv", "gzip"),
+    *("mkdir", "rm", "ln", "cut", "cat", "bash"),
+)
+"""What the OTA update agent calls: not BusyBox's, and bash as /bin/bash (what-is-gg.md)."""
+PROGRAMS = (*INTERPRETERS, *UPDATE_TOOLS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,8 @@ class GreengrassInstall:
     user: str = "ggc_user"
     group: str = "ggc_group"
     allow_functions_to_run_as_root: bool = False
+    network_proxy: bool | None = None
+    """Whether config.json has the core connect through one; None where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +110,7 @@ class HostFacts:
     cgroup_subsystems: frozenset[str] | None = None
     """Which of version 1 are mounted; None where that is not known."""
     programs: Mapping[str, bool] = field(default_factory=dict)
-    """Whether an interpreter is on PATH under a name that V1 looks for, such as ``python3.7``, where that is known."""
+    """Whether a program that V1 calls is on PATH (``python3.7``, a ``tar`` that is not BusyBox's), where known."""
     users: Mapping[str, User] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
     members: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -112,7 +124,7 @@ class HostFacts:
     whole: frozenset[Listing] = frozenset(LISTINGS)
 
     def has_program(self, name: str) -> bool | None:
-        """Return whether an interpreter is on the board's PATH; None where that is not known."""
+        """Return whether a program is on the board's PATH; None where that is not known."""
         return self.programs.get(name)
 
     def at(self, path: str) -> Node | None:

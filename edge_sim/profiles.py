@@ -15,7 +15,18 @@ from typing import Literal, TypeVar
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.documents import Place
 from edge_sim.errors import UsageError
-from edge_sim.facts import LISTINGS, CgroupVersion, GreengrassInstall, HostFacts, Listing, Node, User
+from edge_sim.facts import (
+    LISTINGS,
+    PROGRAMS,
+    SUBSYSTEMS,
+    UPDATE_TOOLS,
+    CgroupVersion,
+    GreengrassInstall,
+    HostFacts,
+    Listing,
+    Node,
+    User,
+)
 from edge_sim.versions import parse_version
 
 _Word = TypeVar("_Word", bound=str)
@@ -31,9 +42,9 @@ _STANDARD_NODES = {
 """What every board has, as the drivers make it."""
 FEATURES = ("ml-inference", "stream-manager", "docker", "containers", "local-resources")
 CGROUP_VERSIONS: tuple[CgroupVersion, ...] = ("v1", "v2")
-SUBSYSTEMS = ("devices", "memory")
 _LISTS = LISTINGS[:3]
 """What a profile can hold a whole list of; it has no list of other paths."""
+UPDATE_TOOLS_KINDS = ("gnu", "busybox")
 LIBCS = ("glibc", "musl")
 INITS = ("systemd", "sysvinit", "procd", "upstart")
 
@@ -41,7 +52,7 @@ _REQUIRED = (
     *("description", "architecture", "operating_system", "hostname", "os_release", "libc", "init", "kernel", "memory"),
     *("cpus", "storage", "umask", "users", "groups", "greengrass"),
 )
-_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole", "cgroups", "programs")
+_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole", "cgroups", "programs", "update_tools")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +112,7 @@ class DeviceProfile:
     cgroup_subsystems: frozenset[str] | None = None
     """Which of version 1 are mounted; None where that is not known."""
     programs: Mapping[str, bool] = field(default_factory=dict)
-    """Whether an interpreter is on PATH under a name that V1 looks for; what is not listed is not known."""
+    """Whether a program that V1 calls is on PATH; what is not listed is not known."""
 
     def facts(self) -> HostFacts:
         """Return the board as rules and plans see it: its accounts, devices and standard directories."""
@@ -246,12 +257,19 @@ def load_profile(name: str) -> DeviceProfile:
         whole=frozenset(_words(top, "whole", _LISTS)),
         cgroups=cgroups["version"].choice(CGROUP_VERSIONS) if cgroups else None,
         cgroup_subsystems=frozenset(_words(cgroups, "subsystems", SUBSYSTEMS)) if "subsystems" in cgroups else None,
-        programs=_programs(top["programs"]) if "programs" in top else {},
+        programs=_update_tools(top) | _programs(top),
     )
 
 
-def _programs(place: Place) -> dict[str, bool]:
-    return {name: value.choice(("true", "false")) == "true" for name, value in place.entries().items()}
+def _programs(top: Mapping[str, Place]) -> dict[str, bool]:
+    entries = top["programs"].mapping((), PROGRAMS) if "programs" in top else {}
+    return {name: value.flag() for name, value in entries.items()}
+
+
+def _update_tools(top: Mapping[str, Place]) -> dict[str, bool]:
+    if "update_tools" not in top:
+        return {}
+    return dict.fromkeys(UPDATE_TOOLS, top["update_tools"].choice(UPDATE_TOOLS_KINDS) == "gnu")
 
 
 def _target(top: Mapping[str, Place]) -> tuple[str, str]:
@@ -319,12 +337,13 @@ def _device(place: Place, groups: Mapping[str, int]) -> Device:
 
 
 def _greengrass(place: Place, users: Mapping[str, Account], groups: Mapping[str, int]) -> GreengrassInstall:
-    got = place.mapping(("root", "version", "user", "group"))
+    got = place.mapping(("root", "version", "user", "group"), ("network_proxy",))
     return GreengrassInstall(
         root=got["root"].path(),
         version=_version(got["version"]),
         user=got["user"].choice(users),
         group=got["group"].choice(groups),
+        network_proxy=got["network_proxy"].flag() if "network_proxy" in got else None,
     )
 
 

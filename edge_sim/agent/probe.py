@@ -17,8 +17,18 @@ from typing import Any
 
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.facts import MAX_LINKS, CgroupVersion, GreengrassInstall, HostFacts, Node, User, near_miss
-from edge_sim.greengrass.requirements import PROGRAMS, SUBSYSTEMS
+from edge_sim.facts import (
+    INTERPRETERS,
+    MAX_LINKS,
+    SUBSYSTEMS,
+    UPDATE_TOOLS,
+    CgroupVersion,
+    GreengrassInstall,
+    HostFacts,
+    Node,
+    User,
+    near_miss,
+)
 from edge_sim.greengrass.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -125,8 +135,20 @@ def _with_its_kernel(facts: HostFacts) -> HostFacts:
         storage_kib=disk.f_blocks * disk.f_frsize // 1024,
         cgroups=cgroups,
         cgroup_subsystems=subsystems,
-        programs={name: shutil.which(name) is not None for name in PROGRAMS},
+        programs={name: _is_on_path(name) for name in INTERPRETERS}
+        | {name: _is_on_path(name) and not _is_busybox(name) for name in UPDATE_TOOLS[:-1]}
+        | {"bash": Path("/bin/bash").exists()},
     )
+
+
+def _is_on_path(name: str) -> bool:
+    return shutil.which(name) is not None
+
+
+def _is_busybox(name: str) -> bool:
+    """Return whether a program is a link, symbolic or hard, to BusyBox."""
+    program, busybox = shutil.which(name), shutil.which("busybox")
+    return bool(program and busybox and Path(program).samefile(busybox))
 
 
 def cgroup_mounts(mounts: str) -> tuple[CgroupVersion | None, frozenset[str] | None]:
@@ -259,12 +281,14 @@ def _greengrass(files: Files, greengrass_root: str) -> GreengrassInstall:
     config = _config(files.text(tree.config), tree.config)
     runtime = config.get("runtime")
     as_root = runtime.get("allowFunctionsToRunAsRoot") if isinstance(runtime, Mapping) else None
+    thing = config.get("coreThing")
     core = files.look(tree.core)
     version = (core.target or "").rstrip("/").rpartition("/")[2] if core else ""
     return GreengrassInstall(
         root=greengrass_root,
         version=version or GreengrassInstall.version,
         allow_functions_to_run_as_root=as_root == "yes",
+        network_proxy="networkProxy" in thing if isinstance(thing, Mapping) else None,
     )
 
 

@@ -6,13 +6,14 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli.options import FORMAT
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.hostchecks import Check
@@ -31,16 +32,30 @@ _WIDTH = 80
 )
 @click.option("--profile", metavar="NAME", help="Make a board of this profile and say what about it is true.")
 @click.option("--board", metavar="NAME", help="Say what is true about a board that runs (edge-sim board ls).")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Say what a V1 core needs of the board below DIR, / for this machine.",
+)
 @FORMAT
-def command(driver: Literal["local", "docker"], profile: str | None, board: str | None, fmt: str) -> None:
-    """Say what works on this machine, or (--profile, --board) which facts of a board are true.
+def command(
+    driver: Literal["local", "docker"], profile: str | None, board: str | None, root: Path | None, fmt: str
+) -> None:
+    """Say what works on this machine, which facts of a board are true (--profile, --board), or what it lacks (--root).
 
     Ends with status 6 when the driver that was asked for cannot work here.
 
     \b
     Example: edge-sim doctor --driver docker
              edge-sim doctor --driver docker --profile raspberry-pi-3
+             edge-sim doctor --root /
     """
+    if root and (profile or board):
+        raise UsageError("--root judges a board of its own, so it cannot be combined with --profile or --board")
+    if root:
+        _requirements(root, fmt)
+        return
     if profile or board:
         _certificate(driver, profile, board, fmt)
         return
@@ -82,6 +97,17 @@ def certificate_table(rows: Sequence[CertificateRow]) -> Iterator[str]:
             told = row.found if row.found == row.claimed else f"{row.found} for {row.claimed}"
             reason = f"  ({row.reason})" if row.reason not in ("", told) else ""
             yield from _wrapped(told + reason, f"  {row.fact:<{name}}", name + 2)
+
+
+def _requirements(root: Path, fmt: str) -> None:
+    from edge_sim.agent.probe import probe
+    from edge_sim.greengrass.requirements import requirements
+
+    needs = requirements(probe(root))
+    if fmt == "json":
+        click.echo(json.dumps({"root": str(root), "requirements": [need.as_json for need in needs]}, indent=2))
+    else:
+        click.echo("\n".join(requirements_table(needs)))
 
 
 def _certificate(driver: Literal["local", "docker"], profile_name: str | None, board: str | None, fmt: str) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
-from edge_sim.facts import HostFacts
+from edge_sim.facts import INTERPRETERS, SUBSYSTEMS, UPDATE_TOOLS, HostFacts
 
-Subject = Literal["core", "containers", "stream manager", "updates"]
-"""What does not work where a requirement is unmet: the whole core, functions in containers, one feature."""
+Subject = Literal["core", "containers", "functions", "stream manager", "updates"]
+"""What does not work where a requirement is unmet: the whole core, functions in containers, one runtime or feature."""
 State = Literal["met", "unmet", "unknown"]
 
 GUIDE = "what-is-gg.md (requirements)"
@@ -28,15 +29,11 @@ _MIB = 1024
 _MB_KIB = 1000 * 1000 / 1024
 _MEMORY_KIB, _STREAM_MEMORY_KIB = round(128 * _MB_KIB), round(198 * _MB_KIB)
 _DISK_KIB, _UPDATE_DISK_KIB = round(128 * _MB_KIB), round(400 * _MB_KIB)
-SUBSYSTEMS = ("devices", "memory")
-"""Of cgroups version 1, those that containers need."""
-PROGRAMS = ("python2.7", "python3.7", "python3.8", "nodejs12.x", "java8")
-"""The interpreters that V1 looks for on PATH, by their exact names (lambda-functions.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """One requirement on one board: what the board has, what V1 needs, and what does without it not work.
+    """One requirement on one board: what the board has, what V1 needs, and what happens without it.
 
     ``aws_text`` is what a core printed, where that is known.
     """
@@ -153,14 +150,50 @@ def _features(facts: HostFacts) -> Iterator[Requirement]:
         source="stream-manager.md; gg-troubleshooting.md",
         aws_text="Unable to find java or java8 executables" if java is False else None,
     )
+    yield from map(partial(_interpreter, facts), INTERPRETERS)
+    yield from _updates(facts)
+
+
+def _interpreter(facts: HostFacts, name: str) -> Requirement:
+    has = facts.has_program(name)
+    return Requirement(
+        fact=name,
+        subject="functions",
+        has={True: name, False: f"no {name}", None: "not known"}[has],
+        needs=f"{name} on PATH",
+        state="unknown" if has is None else _state(has),
+        consequence="functions with this runtime do not start",
+        source=f"{GUIDE}; lambda-functions.md",
+    )
+
+
+def _updates(facts: HostFacts) -> Iterator[Requirement]:
     yield _size("storage for updates", "updates", facts.storage_kib, _UPDATE_DISK_KIB, "400 MB", "OTA updates fail")
+    missing = [name for name in UPDATE_TOOLS if facts.has_program(name) is False]
+    open_ = [name for name in UPDATE_TOOLS if facts.has_program(name) is None]
+    if missing:
+        has, state = f"missing or BusyBox's: {', '.join(missing)}", _state(met=False)
+    elif open_:
+        has, state = f"not known: {', '.join(open_)}" if len(open_) < len(UPDATE_TOOLS) else "not known", "unknown"
+    else:
+        has, state = "all of them", "met"
     yield Requirement(
         fact="tools for updates",
         subject="updates",
-        has="BusyBox's" if facts.operating_system == "openwrt" else "not known",
-        needs="wget, tar, readlink and others that are not BusyBox's, and /bin/bash",
-        state="unknown",
-        consequence="the OTA agent needs them; OpenWrt's image has BusyBox's until packages replace them",
+        has=has,
+        needs="shell commands (wget, tar, readlink and others) that are not BusyBox's, and /bin/bash",
+        state=state,
+        consequence="the OTA update agent does not work",
+    )
+    proxy = facts.greengrass.network_proxy
+    yield Requirement(
+        fact="network proxy",
+        subject="updates",
+        has={True: "coreThing.networkProxy in config.json", False: "none", None: "not known"}[proxy],
+        needs="none",
+        state="unknown" if proxy is None else _state(not proxy),
+        consequence="OTA updates are not supported",
+        source="core-ota-update.md (requirements); gg-core.md (network proxy)",
     )
 
 

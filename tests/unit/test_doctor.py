@@ -150,3 +150,13 @@ def test_a_boards_certificate_needs_an_engine() -> None:
     done = doctor("--board", "x", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert (done.returncode, "Traceback" in done.stderr) == (6, False)
     assert "hint:" in done.stderr
+
+
+@pytest.mark.process
+def test_this_machine_is_held_against_what_a_core_needs() -> None:
+    done = doctor("--root", "/", "--format", "json")
+    needs = {row["fact"]: row for row in json.loads(done.stdout)["requirements"]}
+    assert done.returncode == 0, done.stderr
+    assert needs["kernel"]["has"] == platform.release()
+    assert {"cgroups", "accounts", "python3.8", "tools for updates", "network proxy"} <= needs.keys()
+    assert doctor("--root", "/", "--profile", "raspberry-pi-3").returncode == 2

@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edge_sim.agent.functions.sandbox import probe as open_for_real
 from edge_sim.agent.probe import NodesBelow, StandIn, cgroup_mounts, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.facts import Node
+from edge_sim.facts import PROGRAMS, Node
 
 
 @pytest.fixture
@@ -178,7 +179,29 @@ def test_the_running_kernel_is_a_real_boards_and_no_simulated_ones(tmp_path: Pat
     here = probe(Path("/"))
     assert (here.kernel, here.storage_kib > 0) == (platform.release(), True)
     assert here.umask is None, "the caller's umask is not the core's"
-    assert here.programs.keys() == {"python2.7", "python3.7", "python3.8", "nodejs12.x", "java8"}
+    assert here.programs.keys() == set(PROGRAMS)
     simulated = probe(Path("/"), stand_in=StandIn(architecture="armv7l", operating_system="raspbian"))
     assert (simulated.kernel, simulated.cgroups, dict(simulated.programs)) == ("", None, {})
     assert probe(tmp_path).kernel == ""
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_busyboxs_tools_are_not_the_update_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: Callable[[Path, Path], None]
+) -> None:
+    for name in ("busybox", "tar"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    link(tmp_path / "cut", tmp_path / "busybox")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    programs = probe(Path("/")).programs
+    assert [programs[name] for name in ("tar", "cut", "wget")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("thing", "proxy"),
+    [('"coreThing": {}', False), ('"coreThing": {"networkProxy": {}}', True), ('"runtime": {}', None)],
+)
+def test_a_cores_network_proxy_is_read_from_its_configuration(root: Path, thing: str, proxy: bool | None) -> None:
+    (root / "greengrass/config/config.json").write_text(f"{{{thing}}}")
+    assert probe(root).greengrass.network_proxy is proxy

@@ -89,6 +89,8 @@ def test_a_path_is_a_profiles_name_as_well(tmp_path: Path) -> None:
         ("cpus: 1", "cpus: one", ["cpus: must be a whole number, 0 or more, not 'one'"]),
         ("memory: 512 MiB", "memory: 512 MB", ["memory:", "512 MiB"]),
         ('umask: "0022"', 'umask: "0082"', ["umask:", "octal"]),
+        ("programs: {", "programs: {pyton3.8: true, ", ["programs.pyton3.8: unknown key", "Did you mean python3.8?"]),
+        ("update_tools: gnu", "update_tools: some", ["update_tools: 'some' is not allowed", "gnu, busybox"]),
         ("init: systemd", "init: [systemd]", ["init:", "single value"]),
         ("init: systemd", "init:", ["init: '' is not allowed", "Allowed: systemd, sysvinit"]),
         ("hostname: raspberrypi", "hostname:", ["hostname: must be text"]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.facts import HostFacts
+from edge_sim.facts import INTERPRETERS, UPDATE_TOOLS, HostFacts
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.requirements import requirements
 from edge_sim.profiles import list_profiles, load_profile
@@ -43,14 +43,18 @@ def ids(facts: HostFacts, isolation: str | None = None) -> set[str]:
         ({"cgroup_subsystems": frozenset({"devices"})}, {"cgroups"}, "board-cgroups"),
         ({"storage_kib": 100 * 1024}, {"storage", "storage for updates"}, "board-storage"),
         ({"memory_kib": 64 * 1024}, {"memory", "memory for stream manager"}, "board-memory"),
+        ({"programs": {**PI.programs, "java8": False}}, set(), None),
+        ({"programs": {**PI.programs, "python3.7": False}}, {"python3.7"}, None),
+        ({"programs": {**PI.programs, "tar": False}}, {"tools for updates"}, None),
+        ({"greengrass": replace(PI.greengrass, network_proxy=True)}, {"network proxy"}, None),
     ],
 )
 def test_one_change_makes_a_good_board_one_that_a_core_has_no_use_for(
-    change: dict[str, Any], fact: set[str], rule: str
+    change: dict[str, Any], fact: set[str], rule: str | None
 ) -> None:
     always = unmet(PI)
     assert unmet(replace(PI, **change)) - always == fact
-    assert rule in ids(replace(PI, **change))
+    assert rule is None or rule in ids(replace(PI, **change))
     assert ids(PI) == set()
 
 
@@ -73,5 +77,28 @@ def test_what_is_not_known_is_neither_met_nor_unmet() -> None:
 
 
 def test_every_profile_states_what_its_core_needs_or_leaves_it_open() -> None:
-    lacking = {name: unmet(load_profile(name).facts()) - {"Java"} for name in list_profiles()}
-    assert {name: facts for name, facts in lacking.items() if facts} == {"openwrt-armv7": {"storage for updates"}}
+    lacking = {name: unmet(load_profile(name).facts()) - {"Java", *INTERPRETERS} for name in list_profiles()}
+    assert {name: facts for name, facts in lacking.items() if facts} == {
+        "openwrt-aarch64": {"tools for updates"},
+        "openwrt-armv7": {"tools for updates", "storage for updates"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("programs", "state", "has"),
+    [
+        (dict.fromkeys(UPDATE_TOOLS, True), "met", "all of them"),
+        (dict.fromkeys(UPDATE_TOOLS, True) | {"tar": False, "cut": False}, "unmet", "missing or BusyBox's: tar, cut"),
+        (dict.fromkeys(UPDATE_TOOLS[:-1], True), "unknown", "not known: bash"),
+        ({}, "unknown", "not known"),
+    ],
+)
+def test_the_update_agents_tools_are_judged_by_name(programs: dict[str, bool], state: str, has: str) -> None:
+    needs = {need.fact: need for need in requirements(replace(PI, programs=programs))}
+    assert (needs["tools for updates"].state, needs["tools for updates"].has) == (state, has)
+
+
+@pytest.mark.parametrize(("proxy", "state"), [(None, "unknown"), (True, "unmet"), (False, "met")])
+def test_updates_do_not_go_through_a_network_proxy(proxy: bool | None, state: str) -> None:
+    facts = replace(PI, greengrass=replace(PI.greengrass, network_proxy=proxy))
+    assert {need.fact: need.state for need in requirements(facts)}["network proxy"] == state
