@@ -7,12 +7,13 @@ the drivers in ``emulation`` build boards from it. ``device_profiles/README.md``
 from __future__ import annotations
 
 import difflib
+import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
+from edge_sim.deviceprofile import Account, Backing, Device, DeviceProfile, Peer
 from edge_sim.documents import Place
 from edge_sim.errors import UsageError
 from edge_sim.facts import (
@@ -22,28 +23,20 @@ from edge_sim.facts import (
     UPDATE_TOOLS,
     CgroupVersion,
     GreengrassInstall,
-    HostFacts,
-    Listing,
     Node,
-    User,
+    below,
 )
 from edge_sim.versions import parse_version
 
 _Word = TypeVar("_Word", bound=str)
-Backing = Literal["null", "zero", "random", "pty", "none"]
 BACKINGS: tuple[Backing, ...] = ("null", "zero", "random", "pty", "none")
-Peer = Literal["silent", "nmea"]
 PEERS: tuple[Peer, ...] = ("silent", "nmea")
+_PATH_TYPES: tuple[Literal["directory", "file", "link"], ...] = ("directory", "file", "link")
+_KERNELS = ("/dev", "/proc", "/sys")
+_DEVICES = "Device nodes are listed under devices."
 _TYPES: tuple[Literal["char", "block"], ...] = ("char", "block")
-_STANDARD_NODES = {
-    f"/dev/{name}": Node(type="char", uid=0, gid=0, mode=0o666)
-    for name in ("full", "null", "random", "tty", "urandom", "zero")
-} | {"/dev/shm": Node(type="directory", uid=0, gid=0, mode=0o1777)}
-"""What every board has, as the drivers make it."""
 FEATURES = ("ml-inference", "stream-manager", "docker", "containers", "local-resources")
 CGROUP_VERSIONS: tuple[CgroupVersion, ...] = ("v1", "v2")
-_LISTS = LISTINGS[:3]
-"""What a profile can hold a whole list of; it has no list of other paths."""
 UPDATE_TOOLS_KINDS = ("gnu", "busybox")
 LIBCS = ("glibc", "musl")
 INITS = ("systemd", "sysvinit", "procd", "upstart")
@@ -52,127 +45,7 @@ _REQUIRED = (
     *("description", "architecture", "operating_system", "hostname", "os_release", "libc", "init", "kernel", "memory"),
     *("cpus", "storage", "umask", "users", "groups", "greengrass"),
 )
-_OPTIONAL = ("openwrt_release", "devices", "unsupported", "whole", "cgroups", "programs", "update_tools")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """One line of the board's passwd file, and the groups that list the account as a member."""
-
-    uid: int
-    gid: int
-    home: str
-    shell: str
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """A node below ``/dev``, owned by root. ``backing`` is what answers in a simulated board.
-
-    ``none``: the node belongs to the real board, and no simulated one has it.
-    """
-
-    path: str
-    type: Literal["char", "block"]
-    group: str
-    mode: int
-    backing: Backing
-    peer: Peer = "silent"
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceProfile:
-    """A board as its profile describes it. Sizes are in KiB."""
-
-    name: str
-    description: str
-    architecture: str
-    operating_system: str
-    hostname: str
-    os_release: Mapping[str, str]
-    openwrt_release: Mapping[str, str]
-    libc: str
-    libc_version: str
-    init: str
-    kernel: str
-    memory_kib: int
-    cpus: int
-    storage_kib: int
-    umask: int
-    users: Mapping[str, Account]
-    groups: Mapping[str, int]
-    devices: tuple[Device, ...]
-    greengrass: GreengrassInstall
-    unsupported: frozenset[str]
-    whole: frozenset[Listing] = frozenset()
-    """The lists that are complete: what they lack does not exist on the board."""
-    cgroups: CgroupVersion | None = None
-    cgroup_subsystems: frozenset[str] | None = None
-    """Which of version 1 are mounted; None where that is not known."""
-    programs: Mapping[str, bool] = field(default_factory=dict)
-    """Whether a program that V1 calls is on PATH; what is not listed is not known."""
-
-    def facts(self) -> HostFacts:
-        """Return the board as rules and plans see it: its accounts, devices and standard directories."""
-        return HostFacts(
-            architecture=self.architecture,
-            operating_system=self.operating_system,
-            libc=self.libc,
-            libc_version=self.libc_version,
-            init=self.init,
-            kernel=self.kernel,
-            memory_kib=self.memory_kib,
-            storage_kib=self.storage_kib,
-            umask=self.umask,
-            cgroups=self.cgroups,
-            cgroup_subsystems=self.cgroup_subsystems,
-            programs=self.programs,
-            cpus=self.cpus,
-            users={name: User(uid=a.uid, gid=a.gid) for name, a in self.users.items()},
-            groups=dict(self.groups),
-            members={
-                gid: names
-                for group, gid in self.groups.items()
-                if (names := tuple(name for name, account in self.users.items() if group in account.groups))
-            },
-            greengrass=self.greengrass,
-            paths={**self.directories(), **_STANDARD_NODES, **{d.path: self.node(d) for d in self.devices}},
-            unsupported=self.unsupported,
-            whole=self.whole,
-        )
-
-    def node(self, device: Device) -> Node:
-        """Return a device node as ``lstat`` on the board shows it."""
-        return Node(type=device.type, uid=0, gid=self.groups[device.group], mode=device.mode)
-
-    def directories(self) -> dict[str, Node]:
-        """Return the standard directories and links, parents before children.
-
-        Links are relative, where some systems have absolute ones (Debian's ``/var/run -> /run``), so that a
-        program that looks below a board's root from outside stays below it.
-        """
-        modes = dict.fromkeys(("/", "/dev", "/etc", "/home", "/mnt", "/opt", "/run", "/srv", "/usr"), 0o755)
-        modes |= {"/proc": 0o555, "/root": 0o700, "/sys": 0o555, "/tmp": 0o1777}
-        links: dict[str, str] = {}
-        if self.operating_system == "openwrt":
-            # OpenWrt's base-files: /var is /tmp, which is in memory.
-            del modes["/home"], modes["/srv"], modes["/run"]
-            modes |= {"/root": 0o755, "/tmp/log": 0o755, "/tmp/run": 0o755, "/tmp/lib": 0o755}
-            links = {"/var": "tmp", "/run": "tmp/run"}
-        else:
-            modes |= {"/var": 0o755, "/var/lib": 0o755, "/var/log": 0o755, "/var/tmp": 0o1777}
-            links = {"/var/run": "../run"}
-        root = self.greengrass.root
-        above = [f"/{'/'.join(root.split('/')[1:n])}" for n in range(2, root.count("/") + 2)]
-        modes = dict.fromkeys(above, 0o755) | modes
-        nodes = {path: Node(type="directory", uid=0, gid=0, mode=mode) for path, mode in modes.items()}
-        nodes |= {path: Node(type="link", uid=0, gid=0, mode=0o777, target=to) for path, to in links.items()}
-        for account in self.users.values():
-            if account.home.startswith("/home/"):
-                nodes[account.home] = Node(type="directory", uid=account.uid, gid=account.gid, mode=0o755)
-        return dict(sorted(nodes.items()))
+_OPTIONAL = ("openwrt_release", "devices", "paths", "unsupported", "whole", "cgroups", "programs", "update_tools")
 
 
 def profile_folder() -> Path:
@@ -252,9 +125,10 @@ def load_profile(name: str) -> DeviceProfile:
         users=users,
         groups=groups,
         devices=tuple(_device(entry, groups) for entry in top["devices"].items()) if "devices" in top else (),
+        paths=dict(_path(entry, users, groups) for entry in top["paths"].items()) if "paths" in top else {},
         greengrass=_greengrass(top["greengrass"], users, groups),
         unsupported=frozenset(_words(top, "unsupported", FEATURES)),
-        whole=frozenset(_words(top, "whole", _LISTS)),
+        whole=frozenset(_words(top, "whole", LISTINGS)),
         cgroups=cgroups["version"].choice(CGROUP_VERSIONS) if cgroups else None,
         cgroup_subsystems=frozenset(_words(cgroups, "subsystems", SUBSYSTEMS)) if "subsystems" in cgroups else None,
         programs=_update_tools(top) | _programs(top),
@@ -334,6 +208,27 @@ def _device(place: Place, groups: Mapping[str, int]) -> Device:
         peer=entry["peer"].choice(peers) if "peer" in entry else "silent",
         note=entry["note"].text(r"(?s).*") if "note" in entry else "",
     )
+
+
+def _path(place: Place, users: Mapping[str, Account], groups: Mapping[str, int]) -> tuple[str, Node]:
+    kind = place.entries()["type"].choice(_PATH_TYPES) if "type" in place.entries() else "directory"
+    own = ("target",) if kind == "link" else ("mode",)
+    entry = place.mapping(("path", "type", *own), ("user", "group"))
+    path = entry["path"].path()
+    if any(below(path, top) for top in _KERNELS):
+        entry["path"].fail(f"{path!r} is below {', '.join(_KERNELS)}, which the kernel fills", hint=_DEVICES)
+    return path, Node(
+        type=kind,
+        uid=users[entry["user"].choice(users)].uid if "user" in entry else 0,
+        gid=groups[entry["group"].choice(groups)] if "group" in entry else 0,
+        mode=entry["mode"].mode() if "mode" in entry else 0o777,
+        target=_relative(entry["target"].text(), path) if kind == "link" else None,
+    )
+
+
+def _relative(target: str, path: str) -> str:
+    """Return a link's text as one that leads to the same place, seen from outside of the board's root as well."""
+    return posixpath.relpath(target, posixpath.dirname(path)) if target.startswith("/") else target
 
 
 def _greengrass(place: Place, users: Mapping[str, Account], groups: Mapping[str, int]) -> GreengrassInstall:

@@ -17,7 +17,7 @@ from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
-    from edge_sim.profiles import DeviceProfile
+    from edge_sim.deviceprofile import DeviceProfile
     from edge_sim.runs.onboards import Place
     from edge_sim.scenario import Scenario
     from edge_sim.validation.cache import Cache

@@ -9,8 +9,9 @@ from dataclasses import asdict
 import click
 
 from edge_sim.cli.options import FORMAT
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
-from edge_sim.profiles import DeviceProfile, list_profiles, load_profile, profile_path
+from edge_sim.profiles import list_profiles, load_profile, profile_path
 
 
 @click.group("profiles")

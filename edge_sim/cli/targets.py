@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from edge_sim.errors import InvalidDefinitionError
 
 if TYPE_CHECKING:
+    from edge_sim.deviceprofile import DeviceProfile
     from edge_sim.facts import HostFacts
-    from edge_sim.profiles import DeviceProfile
     from edge_sim.report import Finding
     from edge_sim.scenario import Scenario
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.capabilities import Proves
 from edge_sim.limits import Limits
-from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
     from edge_sim.scenario import BoardFile, DeviceBacking

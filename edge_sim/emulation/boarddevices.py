@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from edge_sim.deviceprofile import Device, DeviceProfile
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.profiles import Device, DeviceProfile
 
 if TYPE_CHECKING:
     from edge_sim.scenario import DeviceBacking

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from edge_sim import folders
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import boarddevices, corebuild
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.boarditems import Bind, BoardPlan, Item, sorted_items
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.facts import HostFacts
-from edge_sim.profiles import DeviceProfile
 
 if TYPE_CHECKING:
     from edge_sim.scenario import BoardFile
@@ -123,8 +123,10 @@ def is_below(path: str, *tops: str) -> bool:
 
 
 def _system(profile: DeviceProfile) -> Iterator[Item]:
-    for path, node in profile.directories().items():
-        kind: Literal["directory", "link"] = "link" if node.type == "link" else "directory"
+    for path, node in profile.tree().items():
+        kind: Literal["directory", "file", "link"] = "directory"
+        if node.type in ("file", "link"):
+            kind = node.type
         yield Item(path=path, type=kind, uid=node.uid, gid=node.gid, mode=node.mode, target=node.target)
     texts = {
         "/etc/passwd": passwd(profile),

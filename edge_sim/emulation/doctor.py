@@ -11,12 +11,13 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_sim.certificate import CertificateRow
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import drivers
 from edge_sim.emulation.board import BoardSpec, Shell
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.jsonobject import JsonObject
-from edge_sim.profiles import DeviceProfile, load_profile
+from edge_sim.profiles import load_profile
 
 LIMIT_S = 60.0
 """For the agent's start and its look around: seconds under QEMU."""

@@ -16,6 +16,7 @@ from edge_sim.offline.content import changed_files
 from edge_sim.offline.inputs import address
 from edge_sim.offline.packages import Packed, Wanted
 from edge_sim.offline.target import Target
+from edge_sim.report import Finding
 
 UNKNOWN = "contents unknown until the source is given"
 _SHARED = ("deployment-directory", "group-json")
@@ -39,20 +40,24 @@ class Use:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A group on a board. ``lines`` are in the order of the paths; ``notes`` say what could not be known."""
+    """A group on a board. ``lines`` are in the order of the paths; ``notes`` say what could not be known.
+
+    ``undecided`` is what the rules cannot tell of this board, ``unknown`` whose package was not given.
+    """
 
     target: Target
     group: Group
     entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
     uses: tuple[Use, ...]
+    undecided: tuple[Finding, ...]
     unknown: tuple[Wanted, ...]
     notes: tuple[str, ...]
 
     @property
     def unknowns(self) -> int:
-        """Return how many sources are unknown: of local resources on this board, and of packages."""
-        return len(self.unknown) + sum(use.doubt is not None for use in self.uses)
+        """Return how much is unknown: what the rules leave undecided on this board, and packages nobody gave."""
+        return len(self.undecided) + len(self.unknown)
 
     @property
     def changes(self) -> tuple[Line, ...]:
@@ -63,7 +68,7 @@ class Planned:
 def planned(packed: Packed, target: Target) -> Planned:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     refuse(packed, target.facts)
-    undecided = (finding for finding in rules.check(packed.group, target.facts) if finding.severity == "unknown")
+    undecided = tuple(one for one in rules.check(packed.group, target.facts) if one.severity == "unknown")
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -76,6 +81,7 @@ def planned(packed: Packed, target: Target) -> Planned:
         entries=tuple(entries),
         lines=tuple(line for line in lines if not target.hides(line.path)),
         uses=tuple(_uses(packed.group, target.facts)),
+        undecided=undecided,
         unknown=packed.unknown,
         notes=(
             *(finding.message for finding in undecided),

@@ -19,13 +19,13 @@ from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.boardplan import laid
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.greengrass.tree import Tree
-from edge_sim.profiles import DeviceProfile
 from edge_sim.scenario import BoardFile
 
 

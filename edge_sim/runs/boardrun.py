@@ -17,6 +17,7 @@ from typing import Any
 
 from edge_sim.agent.functions import memory
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
@@ -29,7 +30,6 @@ from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.greengrass.tree import Tree
 from edge_sim.jsonobject import JsonObject
 from edge_sim.limits import LINKS_COPIED
-from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
 from edge_sim.runs.aws import Aws

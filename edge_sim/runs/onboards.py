@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError
-from edge_sim.profiles import DeviceProfile
 from edge_sim.runs.results import BoardReport, exit_status
 from edge_sim.runs.runner import run
 from edge_sim.scenario import Scenario

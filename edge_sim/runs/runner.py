@@ -16,10 +16,10 @@ from typing import Any
 from edge_sim import interrupts
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.writer import versions
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import drivers
 from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.profiles import DeviceProfile
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.boardrun import BoardRun, board_spec

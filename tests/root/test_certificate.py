@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from edge_sim.certificate import CertificateRow
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.doctor import certificate, certificate_for
 from edge_sim.emulation.local.board import LocalBoard
-from edge_sim.profiles import DeviceProfile, load_profile
+from edge_sim.profiles import load_profile
 from tests import needs
 
 pytestmark = [pytest.mark.root, needs.whole_board]

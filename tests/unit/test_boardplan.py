@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import boardplan, capabilities, corebuild
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.boarditems import Bind, BoardPlan, Item, with_parents
 from edge_sim.emulation.local import machine
 from edge_sim.emulation.peripherals import nmea
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.profiles import DeviceProfile, load_profile
+from edge_sim.profiles import load_profile
 from edge_sim.scenario import BoardFile, DeviceBacking
 
 PI = load_profile("raspberry-pi-zero-w")

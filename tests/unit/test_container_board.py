@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.boardplan import plan as plan_of
@@ -24,7 +25,7 @@ from edge_sim.emulation.boardplan import with_key
 from edge_sim.emulation.containers import boards, init, options, tree
 from edge_sim.emulation.containers.options import Wanted
 from edge_sim.emulation.containers.program import ContainerProgram
-from edge_sim.profiles import DeviceProfile, load_profile
+from edge_sim.profiles import load_profile
 from edge_sim.scenario import BoardFile, DeviceBacking
 
 ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "raspberry-pi-3", "openwrt-armv7"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.emulation import boardplan
+from edge_sim.emulation.board import BoardSpec
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.profiles import list_profiles, load_profile, profile_folder
 
@@ -62,7 +64,7 @@ def test_a_device_shows_the_profiles_group_and_mode() -> None:
 
 def test_links_stay_below_a_boards_root() -> None:
     for name in list_profiles():
-        for path, node in load_profile(name).directories().items():
+        for path, node in load_profile(name).tree().items():
             assert node.target is None or not node.target.startswith("/"), path
 
 
@@ -102,6 +104,12 @@ def test_a_path_is_a_profiles_name_as_well(tmp_path: Path) -> None:
         ("backing: zero", "backing: loop", ["devices[0].backing:", "null, zero, random, pty, none"]),
         ("    peer: nmea", "    peer: gps", ["devices[5].peer: 'gps' is not allowed", "Allowed: silent, nmea"]),
         ("unsupported: []", "unsupported: [ml]", ["unsupported[0]:", "Allowed: ml-inference, stream-manager, docker"]),
+        (
+            "unsupported: []",
+            "paths: [{path: /dev/x, type: file, mode: '0644'}]",
+            ["paths[0].path:", "under devices"],
+        ),
+        ("unsupported: []", "paths: [{path: /srv/x, type: link, mode: '0644'}]", ["paths[0]", "target"]),
         ("unsupported: []", "unsupported: {}", ["unsupported: must be a list"]),
         ("  user: ggc_user", "  user: nobody2", ["greengrass.user:", "'nobody2' is not allowed"]),
         ("  version: 1.10.0", "  version: 1.11.99", ["greengrass.version: '1.11.99' is not", "the last 1.11 was"]),
@@ -181,3 +189,24 @@ def test_a_slip_or_a_short_form_is_met_with_what_may_be_meant(slip: str, meant: 
     with pytest.raises(UsageError) as raised:
         load_profile(slip)
     assert f"Did you mean {meant}" in str(raised.value.hint)
+
+
+def test_a_profiles_own_paths_lie_on_the_board_and_links_stay_below_its_root(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    paths = """paths:
+  - {path: /srv/data/in, type: directory, user: pi, group: gpio, mode: "0750"}
+  - {path: /srv/note, type: file, mode: "0640"}
+  - {path: /srv/link, type: link, target: /srv/data/in}
+"""
+    mine.write_text(text() + paths, encoding="utf-8")
+    profile = load_profile(str(mine))
+    tree = profile.tree()
+    assert (tree["/srv/data/in"].uid, tree["/srv/data/in"].gid, tree["/srv/data/in"].mode) == (1000, 997, 0o750)
+    assert (tree["/srv/data"].type, tree["/srv/note"].type, tree["/srv/link"].target) == (
+        "directory",
+        "file",
+        "data/in",
+    )
+    assert profile.facts().presence("/srv/link") == "present"
+    laid = {item.path: item.node for item in boardplan.plan(BoardSpec(profile=profile)).items}
+    assert {path: laid[path] for path in ("/srv/data/in", "/srv/note", "/srv/link")} == profile.paths

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.containers import devices
-from edge_sim.profiles import DeviceProfile
 
 INIT = "/usr/lib/edge-sim/init.pyc"
 """``init`` in the image, compiled when that was built."""

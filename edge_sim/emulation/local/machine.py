@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import edge_sim
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.boarditems import Bind, BoardPlan, Item, with_parents
 from edge_sim.emulation.boardplan import ELSEWHERE, is_below
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
-from edge_sim.profiles import DeviceProfile
 
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("alternatives", "ld.so.cache")
@@ -70,7 +70,7 @@ def _mount_point(bind: Bind) -> Item:
 
 
 def _refuse_files(plan: BoardPlan, profile: DeviceProfile, places: Sequence[str]) -> None:
-    own = profile.directories()
+    own = profile.tree()
     for item in plan.items:
         for place in places:
             if is_below(item.path, place) and not (item.path == place and item.node == own.get(place)):

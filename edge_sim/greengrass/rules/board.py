@@ -182,9 +182,17 @@ def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """AWS's console tutorial wants a volume's destination to exist on the board as well."""
     for resource, data in case.of_kind(LocalVolume):
-        if facts.presence(data.destination_path) == "absent" and not is_open(data.destination_path):
-            message = f"resource {resource.id}: destination {data.destination_path} does not exist on the board"
-            yield Fault(path=f"{resource.data_path}.DestinationPath", message=message, resource=resource.id)
+        path = data.destination_path
+        if facts.presence(path) == "present" or is_open(path):
+            continue
+        doubt = facts.doubt(path)
+        yield Fault(
+            path=f"{resource.data_path}.DestinationPath",
+            message=f"resource {resource.id}: {doubt or f'destination {path} does not exist on the board'}",
+            resource=resource.id,
+            hint=_LOOK if doubt else None,
+            unknown=doubt is not None,
+        )
 
 
 @board_rule(

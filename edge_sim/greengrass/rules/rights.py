@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import Access, computed
@@ -24,6 +25,8 @@ from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
 
+_By = Literal["identity", "loan", "unknown loan"]
+"""Whose a group is: the function's own, a device's or volume's, or one that nobody knows."""
 _ANY_BOARD = HostFacts(architecture="", operating_system="")
 """What is true of every board: digits are a GID, and no name is known."""
 
@@ -75,12 +78,13 @@ def shared_group(case: Case) -> Iterator[Fault]:
 
     The GID of ggc_group, and of any other name, takes a board (--profile).
     """
-    for function, resource, gid in _reached(case, case.facts or _ANY_BOARD, by_local_resource=False):
-        yield _unattached(
-            function,
-            resource,
-            f"function {function.id} reaches model {resource.id} by its group {gid}, without being attached to it",
-        )
+    for function, resource, gid, by in _reached(case, case.facts or _ANY_BOARD):
+        if by == "identity":
+            yield _unattached(
+                function,
+                resource,
+                f"function {function.id} reaches model {resource.id} by its group {gid}, without being attached to it",
+            )
 
 
 @board_rule(
@@ -94,18 +98,23 @@ def shared_group(case: Case) -> Iterator[Fault]:
     hint="Attach the resource, or give it a group of its own.",
 )
 def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A function reaches a model by the group that a device or volume lends it (AutoAddGroupOwner, GroupOwner)."""
-    for function, resource, gid in _reached(case, facts, by_local_resource=True):
-        yield _unattached(
-            function,
-            resource,
-            f"function {function.id} reaches model {resource.id}, which is not attached to it, by the group {gid} that "
-            "a device or volume lends it",
-        )
+    """A function reaches a model by the group that a device or volume lends it (AutoAddGroupOwner, GroupOwner).
+
+    Unknown where nobody knows which group that is.
+    """
+    for function, resource, gid, by in _reached(case, facts):
+        model = f"model {resource.id}, which is not attached to it"
+        if by == "loan":
+            told = f"function {function.id} reaches {model}, by the group {gid} that a device or volume lends it"
+            yield _unattached(function, resource, told)
+        elif by == "unknown loan":
+            doubt = next(group_doubts(case.group, function, facts))
+            told = f"function {function.id} may reach {model}, by the group that a device or volume lends it: {doubt}"
+            yield replace(_unattached(function, resource, told), unknown=True)
 
 
-def _reached(case: Case, facts: HostFacts, *, by_local_resource: bool) -> Iterator[tuple[Function, Resource, int]]:
-    """Yield each function with the models that it reaches by a group alone, and the GID."""
+def _reached(case: Case, facts: HostFacts) -> Iterator[tuple[Function, Resource, int, _By]]:
+    """Yield each function with the models that it reaches, or may reach, by a group alone, the GID and whose it is."""
     owners = [(r, r.owner, facts.gid(r.owner.group_owner or "")) for r in case.group.resources if r.owner]
     for number, function in enumerate(case.group.functions):
         attached = case.attached_ids[number]
@@ -113,11 +122,15 @@ def _reached(case: Case, facts: HostFacts, *, by_local_resource: bool) -> Iterat
         if uid == 0:
             continue
         named = {owner.group for resource, owner, _ in owners if resource.id in attached}
-        reached = lent if by_local_resource else gids
+        doubtful = any(group_doubts(case.group, function, facts))
         for resource, owner, gid in owners:
             # A group shared with an attached model is the business of model-shared-owner.
-            if gid is not None and gid in reached and resource.id not in attached and owner.group not in named:
-                yield function, resource, gid
+            if gid is None or resource.id in attached or owner.group in named:
+                continue
+            if gid in gids:
+                yield function, resource, gid, "identity"
+            elif gid in lent or doubtful:
+                yield function, resource, gid, "loan" if gid in lent else "unknown loan"
 
 
 def _unattached(function: Function, resource: Resource, message: str) -> Fault:

@@ -41,11 +41,14 @@ def last_line(*words: object, status: int = 0) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("source", [UNLISTED, "/home/pi/input"])
-def test_what_a_profile_does_not_list_is_unknown_in_every_command(tmp_path: Path, command: str, source: str) -> None:
+@pytest.mark.parametrize(("source", "count"), [(UNLISTED, 1), ("/home/pi/input", 2)])
+def test_what_a_profile_does_not_list_is_unknown_in_every_command(
+    tmp_path: Path, command: str, source: str, count: int
+) -> None:
     made = group(tmp_path, source)
-    assert "1 unknown" in last_line(command, made, *PI)
-    assert "1 unknown" in last_line(command, made, *PI, "--strict", status=6)
+    count = 1 if command == "access" else count  # of a volume both source and destination
+    assert f"{count} unknown" in last_line(command, made, *PI)
+    assert f"{count} unknown" in last_line(command, made, *PI, "--strict", status=6)
     everything = edge(command, made, *PI).output
     assert f"the profile does not say whether {source} exists on the board" in everything
     assert "does not exist" not in everything
@@ -71,6 +74,34 @@ def test_what_a_whole_list_lacks_is_absent_in_every_command(tmp_path: Path, comm
     told = done.output + str(getattr(done.exception, "brief", ""))
     assert f"file doesn't exist: {UNLISTED}" in told
     assert "unknown" not in told.splitlines()[-1]
+
+
+def test_a_profile_can_list_paths_outside_of_dev(tmp_path: Path) -> None:
+    text = (profile_folder() / "raspberry-pi-3.yaml").read_text(encoding="utf-8")
+    paths = """paths:
+  - {path: /srv/readings, type: directory, user: pi, group: video, mode: "0770"}
+  - {path: /in0, type: directory, mode: "0755"}
+"""
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("whole: [users, groups]", "whole: [users, groups, paths]") + paths)
+    known = group(tmp_path, "/srv/readings")
+    for command in COMMANDS:
+        assert "unknown" not in edge(command, known, "--profile", own, "--strict").output
+    (board,) = answer("access", known, "--profile", own)["boards"]
+    assert board["access"][0]["read"]["computed"] is True
+    for command in COMMANDS:
+        done = edge(command, group(tmp_path, "/srv/reading"), "--profile", own, status=3)
+        told = done.output + str(getattr(done.exception, "brief", "")) + str(getattr(done.exception, "hint", ""))
+        assert "file doesn't exist: /srv/reading" in told
+        assert command == "matrix" or "Did you mean /srv/readings?" in told
+
+
+def test_a_group_that_nobody_knows_may_reach_a_model() -> None:
+    models = [build.s3("m", owner=build.owner("44"))]
+    for lender, severity in ((device("r", UNLISTED, AutoAddGroupOwner=True), "unknown"), (device("r", LISTED), None)):
+        made = build.group([lender, *models], [function("f", ("r", "rw"), isolation=C)])
+        found = rules.check(made, build.board(whole=frozenset()))
+        assert [f.severity for f in found if f.id == "shared-local-group"] == ([severity] if severity else [])
 
 
 def test_a_board_that_is_looked_at_knows(tmp_path: Path) -> None:

@@ -123,7 +123,8 @@ def test_settings_reach_the_rules(tmp_path: Path) -> None:
 
 
 def test_what_a_template_leaves_open_is_not_judged(tmp_path: Path) -> None:
-    text = BAD.replace("Id: class", 'Id: "${Ref:Prefix}_class"').replace("/sys/class", '"${Ref:Folder}"')
+    text = BAD.replace("Id: class", 'Id: "${Ref:Prefix}_class"')
+    text = text.replace("/sys/class", '"${Ref:Folder}"').replace("/host-class", '"${Ref:Place}"')
     (tmp_path / "g.yaml").write_text(text.replace("ResourceId: class", 'ResourceId: "${Ref:Prefix}_class"'))
     told = findings("g.yaml", "--profile", "raspberry-pi-3", cwd=tmp_path)
     assert {f["id"] for f in told["findings"] if f["resource"] and "Ref" in f["resource"]} == set()
