@@ -62,6 +62,8 @@ def _finding(one: Located, verdict: Verdict) -> Iterator[str]:
     yield f"{place(one.position)}  {finding.severity} {finding.id}: {finding.message}{some}"
     if finding.aws_text and finding.aws_text != finding.message:
         yield f"    AWS: {finding.aws_text}"
+    if finding.id.endswith("-disputed"):  # two of AWS's pages disagree: both are named
+        yield f"    source: {finding.source}"
     if finding.hint:
         yield f"    hint: {finding.hint}"
 

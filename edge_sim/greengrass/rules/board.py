@@ -170,8 +170,8 @@ def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A device resource's source is a character or block device."""
     for resource, data in case.of_kind(LocalDevice):
-        node = facts.paths.get(data.source_path)
-        if node is not None and node.type not in ("char", "block", "link", "directory"):
+        node = facts.at(data.source_path)
+        if node is not None and node.type not in ("char", "block", "directory"):
             message = f"resource {resource.id}: {data.source_path} is a {node.type}, not a character or block device"
             yield Fault(path=f"{resource.data_path}.SourcePath", message=message, resource=resource.id)
 
