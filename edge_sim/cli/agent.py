@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import GREENGRASS_ROOT
 from edge_sim.errors import UsageError
 
@@ -37,7 +38,7 @@ _BOARD = click.option(
 )
 
 
-@click.group("agent")
+@click.group("agent", cls=Commands)
 def command() -> None:
     """What runs on the board: deployments, functions, updates."""
 

@@ -19,7 +19,9 @@ import click
 
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
+from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
+from edge_sim.cli.report import Report
 from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -34,7 +36,7 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 """A profile of each architecture: armv6l, armv7l, aarch64, x86_64."""
 
 
-@click.group("board")
+@click.group("board", cls=Commands)
 def command() -> None:
     """Boards in containers, of four architectures."""
 
@@ -42,7 +44,7 @@ def command() -> None:
 command.add_command(exec_)
 
 
-@command.command()
+@command.command(cls=Report)
 @click.option("--profile", "names", multiple=True, metavar="NAME", help="Whose architecture's image; repeat it.")
 @click.option("--all", "every", is_flag=True, help="The images of all four architectures.")
 @click.option(
@@ -67,7 +69,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     click.echo(json.dumps(tags) if fmt == "json" else "\n".join(tags.values()))
 
 
-@command.command()
+@command.command(cls=Report)
 @click.option("--profile", "profile_name", required=True, metavar="NAME", help="Which board.")
 @click.option("--name", metavar="NAME", help="What to call it; default: the profile's name.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
@@ -148,7 +150,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
             boards.remove_network(engine, networks.SHARED)
 
 
-@command.command("ls")
+@command.command("ls", cls=Report)
 @FORMAT
 def list_(fmt: str) -> None:
     """List the boards. Example: edge-sim board ls --format json"""

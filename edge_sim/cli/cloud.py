@@ -15,18 +15,20 @@ from typing import Any
 
 import click
 
+from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
+from edge_sim.cli.report import Report, printed
 from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.interrupts import awaited
 
 
-@click.group("cloud")
+@click.group("cloud", cls=Commands)
 def command() -> None:
     """The local cloud: Greengrass V1 API, IoT Jobs over a real MQTT broker, artifact URLs."""
 
 
-@command.command()
+@command.command(cls=Report)
 @click.option("--state", type=click.Path(path_type=Path), help="SQLite file for all that is made here.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port; 0 takes a free one.")
 @click.option(
@@ -97,12 +99,13 @@ def serve(
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
             print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
+            printed()
             why = awaited(ends)
     if why:
         raise UnsupportedEnvironmentError(why, hint="Start the cloud again.")
 
 
-@command.command()
+@command.command(cls=Report)
 @FORMAT
 def env(fmt: str) -> None:
     """Print the exports of the cloud that is running; of several, those of the first. Example:

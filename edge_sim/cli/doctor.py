@@ -13,6 +13,7 @@ import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli.options import FORMAT
+from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Report)
 @click.option(
     "--driver",
     type=click.Choice(["local", "docker"]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import template_choice
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edge_sim.report import Finding
 
 
-@click.command("import")
+@click.command("import", cls=Report, empty={"form": None, "bundle": None, "notes": [], "findings": []})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
@@ -29,6 +30,7 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
     Get… answers, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and what this command writes.
 
     JSON: {"form", "bundle", "notes", "findings": [{"id", "severity", "path", "file", "line", "column", "message"}]}.
+    Where nothing can be written, YAML is empty and JSON tells the error.
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """

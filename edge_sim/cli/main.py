@@ -7,7 +7,6 @@ help therefore stands here.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import gc
 import importlib
 import io
@@ -22,6 +21,7 @@ import click
 
 from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
+from edge_sim.cli.groups import Commands
 
 _COMMANDS = {
     "access": "Show which function may open what, why, and what would change it.",
@@ -50,7 +50,7 @@ _READER_GONE = 128 + signal.SIGPIPE
 """What a shell makes of a program that SIGPIPE ended."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Commands):
     """A group whose commands live in ``edge_sim.cli.<name>``, with ``_`` for ``-``, and are imported when called."""
 
     def make_context(
@@ -74,14 +74,6 @@ class LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own modules
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        near = [] if args[0] in _COMMANDS else difflib.get_close_matches(args[0], _COMMANDS, n=1)
-        if near:
-            ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

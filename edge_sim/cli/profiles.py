@@ -8,18 +8,20 @@ from dataclasses import asdict
 
 import click
 
+from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
+from edge_sim.cli.report import Report
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.profiles import list_profiles, load_profile, profile_path
 
 
-@click.group("profiles")
+@click.group("profiles", cls=Commands)
 def command() -> None:
     """The boards that edge-sim knows."""
 
 
-@command.command("list")
+@command.command("list", cls=Report)
 @FORMAT
 def list_(fmt: str) -> None:
     """List the device profiles; one that cannot be used fails the command. Example: edge-sim profiles list"""
@@ -29,15 +31,15 @@ def list_(fmt: str) -> None:
             profiles.append(load_profile(name))
         except EdgeSimError as error:
             faults.append(error.brief)
-    if fmt == "json":
-        click.echo(json.dumps([_summary(p) for p in profiles], indent=2))
-    else:
+    if fmt == "text":
         _print(profiles)
+    elif not faults:
+        click.echo(json.dumps([_summary(p) for p in profiles], indent=2))
     if faults:
         raise InvalidDefinitionError("some device profiles cannot be used", details="\n".join(faults))
 
 
-@command.command()
+@command.command(cls=Report)
 @click.argument("name")
 @FORMAT
 def show(name: str, fmt: str) -> None:

@@ -14,17 +14,24 @@ from edge_sim.cli.faults import fault
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.report import one_line
 
+_PRINTED = "edge_sim.document_printed"
+
+
+def printed() -> None:
+    """Say that this command's document has been written: an error from now on adds no second one."""
+    click.get_current_context().meta[_PRINTED] = True
+
 
 class Report(click.Command):
-    """A command with ``--format``; ``empty`` is its JSON document with nothing in it.
+    """A command with ``--format``; ``empty`` is its JSON document with nothing in it, where that is an object.
 
     An error is written in the format that was asked for, and then raised on: what standard error and the exit status
     say of it stays the same.
     """
 
-    def __init__(self, *args: Any, empty: Mapping[str, object], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, empty: Mapping[str, object] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._empty = empty
+        self._empty = empty or {}
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -33,16 +40,16 @@ class Report(click.Command):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with self._written(ctx.params.get("fmt")):
+        with self._written(ctx.params.get("fmt"), ctx):
             return super().invoke(ctx)
 
     @contextlib.contextmanager
-    def _written(self, fmt: str | None) -> Iterator[None]:
+    def _written(self, fmt: str | None, ctx: click.Context | None = None) -> Iterator[None]:
         try:
             yield
         except Exception as error:
             told = fault(error)
-            if told is not None:
+            if told is not None and not (ctx and ctx.meta.get(_PRINTED)):
                 with contextlib.suppress(OSError):  # it may be the output itself that cannot be written
                     click.echo(self._document(fmt, told), nl=False)
             raise
@@ -66,9 +73,12 @@ class Report(click.Command):
 
 def _format(args: Sequence[str]) -> str | None:
     """Return the value of --format among arguments that could not be read."""
-    joined = [text.removeprefix("--format=") for text in args if text.startswith("--format=")]
-    apart = [value for option, value in pairwise(args) if option == "--format"]
-    return next(iter((*joined, *apart)), None)
+    given = [
+        after if text == "--format" else text.removeprefix("--format=")
+        for text, after in pairwise((*args, ""))
+        if text == "--format" or text.startswith("--format=")
+    ]
+    return given[-1] if given else None
 
 
 def _as_json(error: EdgeSimError) -> dict[str, object]:

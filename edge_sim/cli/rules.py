@@ -6,10 +6,11 @@ import json
 
 import click
 
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 
-@click.command("rules")
+@click.command("rules", cls=Report)
 @click.argument("rule_id", required=False, metavar="[ID]")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 def command(rule_id: str | None, fmt: str) -> None:
