@@ -2,7 +2,8 @@
 
     network thread   puts messages and connection changes into the inbox, nothing else
     main thread      reads the inbox: hands replies to whoever waits for them, turns the rest into tasks; signals too
-    work thread      starts the core, connects, then does one task after the other: deployments, updates, asking
+    work thread      starts the core, has another thread connect, then does one task after the other: deployments,
+                     updates, asking
 
 At every (re)connect both questions are asked again, ``$next`` and the deployment shadow, so that nothing that was
 missed stays missed.
@@ -17,7 +18,8 @@ import random
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
@@ -130,24 +133,26 @@ class _Agent:
         http = Client(tls=mqtt.tls_context(config.cafile) if config.cafile else None, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
-        installation = Installation(supervisor, http_fetch(http), settings, sleep=self._stop.wait)
-        self._updater = Updater(
-            installation,
-            self._jobs,
-            Journal(supervisor.gg / BELOW.state, on_trouble=lambda text: ota_log.write("ERROR", text)),
-            board,
-            hold=self._hold_core,
-            emit=emit,
-            log=ota_log,
-            stop=self._stop,
-        )
+        installation = Installation(supervisor, http_fetch(http), settings)
+        releases = installation.releases
+        journal = Journal(supervisor.gg / BELOW.state, on_trouble=lambda text: ota_log.write("ERROR", text))
         self._guard = Guard(
             supervisor,
-            installation.releases,
-            self._updater.candidates,
+            releases,
+            partial(candidates, releases, journal),
             emit=emit,
             log=self._log,
             stable_s=settings.stable_s,
+        )
+        self._updater = Updater(
+            installation,
+            self._jobs,
+            journal,
+            board,
+            guard=self._guard,
+            emit=emit,
+            log=ota_log,
+            stop=self._stop,
         )
         self._deployments = Deployments(deploy, http, emit=emit, log=self._log, stop=self._stop)
 
@@ -218,22 +223,38 @@ class _Agent:
     def _work_thread(self) -> None:
         try:
             if self._updater.switching():
+                network = self._connection()  # a stable window may take minutes, and a cancellation is heard in it
                 self._resolve()
                 self._guard.start()
             else:  # the core first, from whatever the disk still says
                 self._guard.start()
                 self._resolve()
-            self._connect()  # what it brings waits in the queue until the core runs
+                network = self._connection()
+            network.join()  # what it brings waits in the queue until the core runs
             self._guard.wait()
             self._refresh()
             self._do_tasks()
         except StoppingError:
             pass
-        except BaseException as error:  # raised again in the main thread
-            self.inbox.put(Stopped(error=error))
+        except BaseException as error:
+            self._give_up(error)
 
-    def _hold_core(self) -> AbstractContextManager[None]:
-        return self._guard.held()
+    def _give_up(self, error: BaseException) -> None:
+        """Have ``error`` raised again in the main thread."""
+        self.inbox.put(Stopped(error=error))
+
+    def _connection(self) -> threading.Thread:
+        """Connect in a thread of its own; return it."""
+
+        def connect() -> None:
+            try:
+                self._connect()
+            except BaseException as error:
+                self._give_up(error)
+
+        thread = threading.Thread(target=connect, name="connect", daemon=True)
+        thread.start()
+        return thread
 
     def _resolve(self) -> None:
         """Finish what a restart cut off; what the disk does not let be written now is tried again with every task."""

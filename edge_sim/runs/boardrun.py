@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.functions import memory
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.deviceprofile import DeviceProfile
@@ -36,7 +36,8 @@ from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
-from edge_sim.runs.rows import DeploymentRow, FunctionRow, Step, UpdateRow
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
+from edge_sim.runs.updateevents import core_events, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
@@ -255,13 +256,14 @@ class BoardRun:
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
         self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
-        before = self._running(board)
+        before, heard = self._running(board), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
         build = core_build(update.version, starts=update.starts)
         with self.cloud.offering:
             self.cloud.load_build(update.software, *where, update.version, build)
             job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)
-        stable_s = self.scenario.stable_window_s
+        window_s = self.scenario.stable_window_s
+        stable_s = STABLE_WINDOW_S if window_s is None else window_s
         execution = aws.wait_for_update(self.aws, job_id, self.thing, stable_s=stable_s, alive=self._alive(agent))
         agent.check()
         running = self._running(board)
@@ -273,7 +275,9 @@ class BoardRun:
             status=execution["status"],
             running=running,
             details=execution.get("statusDetails", {}).get("detailsMap", {}),
-            timeline=_timeline(agent.events, job_id),
+            timeline=timeline(agent.events, job_id),
+            stable_window_s=stable_s,
+            core=core_events(agent.events[heard:], job_id),
             as_expected=execution["status"] == update.status and running == update.running,
         )
         self.report.updates.append(row)
@@ -341,10 +345,3 @@ def _access_message(row: AccessRow) -> str:
     if row.agree is False:
         return f"computed and probed access differ, a fault of edge-sim, please report it: {reasons}"
     return f"the definition says {row.expected}: {reasons}"
-
-
-def _timeline(events: Sequence[dict[str, Any]], job_id: str) -> tuple[Step, ...]:
-    """Return the phases an update went through."""
-    steps = [e for e in events if e.get("event") == "update" and e.get("job") == job_id]
-    start = steps[0]["at"] if steps else 0.0
-    return tuple(Step(phase=e["phase"], detail=e.get("detail"), seconds=round(e["at"] - start, 2)) for e in steps)

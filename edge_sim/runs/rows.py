@@ -71,8 +71,27 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoreEvent:
+    """What the board's guard saw of its core, or did: running, died, failed, missing.
+
+    ``seconds`` since the update's first event, negative before it; ``next_try_s``: after which pause it is started
+    again.
+    """
+
+    status: str
+    version: str | None
+    error: str | None
+    next_try_s: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class UpdateRow:
-    """One software update. ``running`` is the version that runs afterwards; ``details`` are the job execution's."""
+    """One software update. ``running`` is the version that runs afterwards; ``details`` are the job execution's.
+
+    ``stable_window_s``: how long the new version had to run; ``core``: the guard's events from the job's start to its
+    end.
+    """
 
     job_id: str
     job_status: str
@@ -82,6 +101,8 @@ class UpdateRow:
     running: str
     details: Mapping[str, str] = field(default_factory=dict)
     timeline: tuple[Step, ...] = ()
+    stable_window_s: float = 0.0
+    core: tuple[CoreEvent, ...] = ()
     as_expected: bool = True
 
     @property
@@ -103,6 +124,8 @@ class UpdateRow:
             "running": self.running,
             "details": self.details,
             "timeline": [vars(step) for step in self.timeline],
+            "stable_window_s": self.stable_window_s,
+            "core": [vars(event) for event in self.core],
             "as_expected": self.as_expected,
             "ok": self.as_expected,
         }

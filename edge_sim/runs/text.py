@@ -19,7 +19,7 @@ from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.report import one_line
 from edge_sim.runs.results import BoardReport, Problem, RunReport
-from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
+from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, UpdateRow
 
 _MAX_CHILDREN = 8
 _NO_END = 100_000
@@ -206,7 +206,17 @@ def _update(row: UpdateRow) -> Group:
         lines.append(Text(f"  reason: {row.reason}"))
     if row.timeline:
         lines.append(Text("  " + " → ".join(step.phase for step in row.timeline), style="dim"))
+    events = [f"{_core_event(event)} at {event.seconds:g} s" for event in row.core]
+    lines.append(
+        Text(f"  stable window {row.stable_window_s:g} s; core: {'; '.join(events) or 'no event'}", style="dim")
+    )
     return Group(*lines)
+
+
+def _core_event(event: CoreEvent) -> str:
+    error = f" ({one_line(event.error)})" if event.error else ""
+    pause = f", next try in {event.next_try_s:g} s" if event.next_try_s is not None else ""
+    return f"{event.version or 'none'} {event.status}{error}{pause}"
 
 
 def _table(*columns: str) -> Table:

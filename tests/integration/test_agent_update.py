@@ -106,6 +106,24 @@ def test_a_build_that_dies_within_its_stable_window_is_rolled_back(here: World) 
         assert agent.phases(job)[-2:] == ["ROLL_BACK", "FAILED"]
 
 
+def test_an_agent_that_comes_back_within_the_stable_window_is_connected_in_it(here: World) -> None:
+    """It heard neither a cancellation nor anything else until the window was over."""
+    settings = json.loads(here.config.read_text())
+    here.config.write_text(json.dumps({**settings, "stableWindow": 600}))
+    with here.agent() as agent:
+        job = here.cloud.update_job("cut", good())
+        agent.wait_for(event="update", job=job, phase="CONFIRM")
+        agent.process.kill()
+        agent.process.wait(LIMIT_S)
+    with here.agent() as agent:
+        agent.wait_for(event="update", job=job, phase="CONFIRM")
+        agent.wait_for(event="connected")
+        assert here.cloud.jobs.execution(THING, job).status == "IN_PROGRESS"
+        here.cloud.jobs.cancel_job(job, force=True)
+        agent.wait_for(event="update", job=job, phase="CANCELED")
+        assert agent.core()["version"] == OLD
+
+
 def dying(after_s: int) -> bytes:
     """A good build whose daemon ends by itself."""
     changed = io.BytesIO()

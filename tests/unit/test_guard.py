@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.events import Log
-from edge_sim.agent.update.guard import LONGEST_PAUSE_S, LOOK_EVERY_S, Guard
+from edge_sim.agent.update.guard import EVENTS_KEPT, LONGEST_PAUSE_S, LOOK_EVERY_S, Guard
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Running, Supervisor
+from edge_sim.errors import UpdateError
 from tests.factory import install_core
 
 OLD, NEW = "1.10.0", "1.11.6"
@@ -57,7 +58,13 @@ class Board:
             log=Log(root / "log"),
             stable_s=60,
             now=lambda: self.seconds,
+            sleep=self._sleep,
         )
+        self.pauses: list[float] = []
+
+    def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.seconds += seconds
 
     def pass_time(self, seconds: float) -> list[float]:
         """Let time pass, with a look whenever the guard wants one; return when it started a core."""
@@ -134,7 +141,7 @@ def test_nothing_is_started_while_an_update_has_the_core_in_hand(board: Board) -
     board.cores.broken = set()
     with board.guard.held():
         board.cores.start(NEW)
-    board.versions = [NEW]
+        board.versions = [NEW]
     before = list(board.cores.started)
     board.pass_time(100)
     assert board.cores.started == before
@@ -157,5 +164,50 @@ def test_an_update_that_ends_in_an_error_gives_the_core_back(board: Board) -> No
     board.pass_time(10)
     with pytest.raises(CoreError):
         fail()
-    now = board.seconds
-    assert board.pass_time(1) == [now]
+    assert board.cores.up is not None, "without a gap until the next look"
+    assert board.pass_time(100) == []
+
+
+def test_a_roll_back_tries_the_old_version_then_the_last_good_one_with_growing_pauses(board: Board) -> None:
+    install_core(board.cores.root, "/greengrass", NEW)
+    board.cores.broken = {NEW}
+    board.guard.forget_events()
+    with board.guard.held():
+        assert board.guard.bring_up([NEW, OLD], lambda _: None) == OLD
+    assert board.cores.started == [NEW] * 3 + [OLD]
+    assert board.pauses == [1, 2, 4]
+    assert board.guard.events == (
+        f"{NEW} failed (greengrassd start: no space left on device), next try in 1 s; "
+        f"{NEW} failed (greengrassd start: no space left on device), next try in 2 s; "
+        f"{NEW} failed (greengrassd start: no space left on device), next try in 4 s; {OLD} running"
+    )
+    assert board.releases.current() == OLD
+
+
+def test_a_version_that_starts_and_is_not_well_is_no_end_of_a_roll_back(board: Board) -> None:
+    wrong = iter(["the core is not running", None])
+    with board.guard.held():
+        assert board.guard.bring_up([OLD], lambda _: next(wrong)) == OLD
+    assert [event["status"] for event in board.events] == ["running", "died", "running"]
+
+
+def test_a_roll_back_that_gave_up_goes_on_with_the_guards_pauses(board: Board) -> None:
+    board.cores.broken = {OLD}
+    with board.guard.held(), pytest.raises(UpdateError, match="no space left on device"):
+        board.guard.bring_up([OLD], lambda _: None)
+    assert board.pauses == [1, 2]
+    starts = board.pass_time(10_000)
+    assert starts[0] == 7, "4 s after the third start"
+    pauses = [after - before for before, after in itertools.pairwise(starts)]
+    assert pauses == sorted(pauses)
+    board.cores.broken = set()
+    board.pass_time(LONGEST_PAUSE_S + LOOK_EVERY_S)
+    assert board.cores.up is not None
+
+
+def test_the_last_events_are_kept_and_no_more(board: Board) -> None:
+    board.cores.broken = {OLD}
+    board.pass_time(100_000)
+    assert board.guard.events.count("failed") == EVENTS_KEPT
+    board.guard.forget_events()
+    assert board.guard.events == ""

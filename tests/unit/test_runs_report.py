@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from edge_sim.cli.run import command
 from edge_sim.greengrass.rows import Answer, LayoutRow
 from edge_sim.runs.junit import to_junit
 from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
-from edge_sim.runs.rows import DeploymentRow, UpdateRow
+from edge_sim.runs.rows import CoreEvent, DeploymentRow, UpdateRow
 from edge_sim.runs.text import output, print_report
 from tests.unit.greengrass.build import access, directory, file
 
@@ -190,3 +191,16 @@ def test_who_keeps_a_board_is_told_how_to_remove_it(
     (kept,) = tmp_path.iterdir()
     assert f"kept: {kept}\n" in output
     assert (f"unshare --map-auto --map-root-user rm -r {kept}\n" in output) == told
+
+
+def test_an_update_shows_its_stable_window_and_what_became_of_the_core() -> None:
+    died = CoreEvent(status="died", version="1.11.6", error="not running\n", next_try_s=None, seconds=1.5)
+    failed = CoreEvent(status="failed", version="1.10.0", error="disk full", next_try_s=4.0, seconds=2)
+    row = UpdateRow(
+        job_id="j", job_status="COMPLETED", before="1.10.0", to="1.11.6", status="FAILED", running="1.10.0",
+        stable_window_s=3, core=(died, failed),
+    )  # fmt: skip
+    text = shown(board(updates=[row]))
+    failure = "1.10.0 failed (disk full), next try in 4 s at 2 s"
+    assert f"stable window 3 s; core: 1.11.6 died (not running\\n) at 1.5 s; {failure}" in text
+    assert "stable window 3 s; core: no event" in shown(board(updates=[replace(row, core=())]))

@@ -20,6 +20,7 @@ from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.update import MAX_STARTS, Phase
 from tests.factory import install_core
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -352,6 +353,71 @@ def test_a_roll_back_that_fails_says_so(boards: list[UpdateBoard], tmp_path: Pat
     reason = board.jobs.get(JOB)["details"]["reason"]
     assert "broken on purpose" in reason
     assert "ROLLBACK_FAILED: the build holds no file" in reason
+
+
+def test_a_roll_back_whose_version_does_not_start_brings_up_the_last_good_one(
+    boards: list[UpdateBoard], tmp_path: Path
+) -> None:
+    older = "1.9.4"
+    board = new_board(boards, tmp_path, BROKEN)
+    install_core(board.root, "/greengrass", older)
+    board.releases.remember_good(older)
+    board.releases.switch(OLD)
+    board.jobs.queue(JOB, document(BROKEN))
+    board.start()
+    daemon = board.gg / f"ggc/packages/{OLD}/bin/daemon"
+    with crashpoints.armed(
+        lambda name: daemon.write_text("#!/bin/sh\nexit 1\n") if name == "P17 old-stopped" else None
+    ):
+        board.updater.work()
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running(), board.releases.current()) == ("FAILED", older, older)
+    assert job["details"]["reason"].endswith(f"ROLLBACK_FAILED: {OLD} does not start, {older} runs instead")
+    assert f"{OLD} failed (" in job["details"]["core"]
+    assert job["details"]["core"].endswith(f"{older} running")
+    board.guard.look()
+    assert board.running() == older
+
+
+def test_a_disk_that_turns_read_only_in_an_update_keeps_no_core_from_running(
+    boards: list[UpdateBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the link nor the journal can be moved back: the old version runs all the same, and stays."""
+    board = new_board(boards, tmp_path, GOOD)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def turn(name: str) -> None:
+        if name == "P21 new-started":
+            monkeypatch.setattr(durable, "write", refuse)
+            monkeypatch.setattr(board.releases, "switch", refuse)
+            monkeypatch.setattr(board.releases, "sweep", refuse)
+
+    with crashpoints.armed(turn), pytest.raises(UpdateError, match="Read-only"):
+        board.updater.work()
+    assert (board.running(), board.releases.current()) == (OLD, NEW)
+    for _ in range(3):
+        board.guard.look()
+    assert board.running() == OLD
+
+
+def test_what_befell_the_core_while_a_job_ran_is_in_its_details(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+
+    def kill(name: str) -> None:
+        if name == "P09 download-fsync":
+            board.supervisor.kill()
+            until(lambda: board.guard.look() and board.running())
+
+    with crashpoints.armed(kill):
+        board.updater.work()
+    core = board.jobs.get(JOB)["details"]["core"]
+    assert core == f"{OLD} died (the core is not running); {OLD} running; {NEW} running"
 
 
 def test_a_broken_core_link_is_repaired_from_the_last_good_version(boards: list[UpdateBoard], tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import crashpoints
 from edge_sim.agent.events import Log
+from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
 from edge_sim.agent.update.journal import Journal
@@ -66,19 +68,26 @@ class UpdateBoard:
             free_bytes_needed=free_bytes_needed, health_checks=checks, health_interval_s=1, stable_s=checks - 1
         )
         log = Log(directory / "ggc_ota.txt")
-        installation = Installation(self.supervisor, self._fetch, settings, sleep=lambda _: None)
-        self.releases = installation.releases
+        installation = Installation(self.supervisor, self._fetch, settings)
+        self.releases = releases = installation.releases
+        self.guard = Guard(
+            self.supervisor,
+            releases,
+            partial(candidates, releases, self.journal),
+            emit=self._emit,
+            log=log,
+            sleep=lambda _: None,
+        )
         self.updater = Updater(
             installation,
             self.jobs,
             self.journal,
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),
-            hold=lambda: self.guard.held(),
+            guard=self.guard,
             emit=self._emit,
             log=log,
             stop=self.stop,
         )
-        self.guard = Guard(self.supervisor, self.releases, self.updater.candidates, emit=self._emit, log=log)
 
     def start(self) -> None:
         """What the agent does at its start, without a cloud."""

@@ -2,20 +2,22 @@
 
 It looks at the core again and again and starts it when it does not run: at once after a good while, else with a
 back-off that ends at one try in ten minutes and never gives up. While an update stops and starts the core itself it
-holds the guard. AWS never said what watched V1's daemon; all of this is ours.
+holds the guard, and its roll-back has the guard bring a version up. AWS never said what watched V1's daemon; all of
+this is ours.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import Supervisor
-from edge_sim.errors import EdgeSimError
+from edge_sim.errors import EdgeSimError, UpdateError
 
 LOOK_EVERY_S = 2.0
 STABLE_S = 60.0
@@ -23,6 +25,7 @@ STABLE_S = 60.0
 LONGEST_PAUSE_S = 600.0
 STARTS_OF_ONE_VERSION = 3
 """How often a version is started before the next candidate has its turn."""
+EVENTS_KEPT = 8
 
 
 class Guard:
@@ -38,6 +41,7 @@ class Guard:
         log: Log,
         stable_s: float = STABLE_S,
         now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._releases = releases
@@ -46,6 +50,8 @@ class Guard:
         self._log = log
         self._stable_s = stable_s
         self._now = now
+        self._sleep = sleep or supervisor.stopping.wait
+        self._events: deque[str] = deque(maxlen=EVENTS_KEPT)
         self._hold = threading.RLock()
         self._first_look = threading.Event()
         self._starts = 0
@@ -56,14 +62,47 @@ class Guard:
         self._chosen: str | None = None
         """The version that was started last: it stays, also where the link cannot be made to lead to it."""
 
+    @property
+    def events(self) -> str:
+        """The last things that happened to the core since ``forget_events``, for the job's statusDetails."""
+        return "; ".join(self._events)
+
+    def forget_events(self) -> None:
+        """Begin a new list of events: a job begins."""
+        self._events.clear()
+
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Leave the core to the caller while the block lasts."""
+        """Leave the core to the caller while the block lasts; look after it at once when it is over."""
         with self._hold:
+            self._up_since = self._chosen = None
             try:
                 yield
             finally:
-                self._starts, self._next_start, self._up_since, self._chosen = 0, 0.0, None, None
+                if self._supervisor.running() is not None:
+                    self._starts, self._next_start = 0, 0.0
+                self._look_safely()
+
+    def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
+        """Start ``versions``, the best one first, a few times each until one runs well, and return that one.
+
+        ``unhealthy`` says what is wrong with one that was started. The pauses are those of the guard, which goes on
+        with them where this gives up. Raises UpdateError with what was wrong the last time.
+        """
+        with self._hold:
+            self._starts, trouble = 0, "no version is installed that could be started"
+            for number in range(STARTS_OF_ONE_VERSION * len(versions)):
+                if number:
+                    self._sleep(max(0.0, self._next_start - self._now()))
+                version = _turn(versions, number)
+                wrong = self._start(version)
+                if wrong is None:
+                    wrong = unhealthy(version)
+                    if wrong is None:
+                        return version
+                    self._note_down(version, wrong)
+                trouble = f"{version}: {wrong}"
+            raise UpdateError(trouble)
 
     def start(self) -> None:
         """Watch in a thread of its own from now on, and return when it has the core in hand."""
@@ -95,7 +134,7 @@ class Guard:
                 self._note_down(version, trouble)
             if now < self._next_start:
                 return min(LOOK_EVERY_S, self._next_start - now)
-            self._start(versions[self._starts // STARTS_OF_ONE_VERSION % len(versions)])
+            self._start(_turn(versions, self._starts))
             return LOOK_EVERY_S
 
     def _watch(self, in_hand: threading.Event) -> None:
@@ -118,34 +157,41 @@ class Guard:
     def _note_up(self, version: str, now: float) -> None:
         if self._up_since is None:
             self._up_since = now
-            self._emit("core", status="running", version=version, chrooted=self._supervisor.chrooted)
+            self._tell("running", version, chrooted=self._supervisor.chrooted)
         elif now - self._up_since >= self._stable_s:
             self._starts, self._next_start = 0, 0.0
 
     def _note_down(self, version: str, trouble: str) -> None:
         self._up_since = self._chosen = None
-        self._emit("core", status="died", version=version, error=trouble)
+        self._tell("died", version, error=trouble)
         self._log.write("ERROR", "The core does not run any more.", version=version, error=trouble)
 
-    def _start(self, version: str) -> None:
-        """Start ``version``, and have the link lead to it when it runs."""
+    def _start(self, version: str) -> str | None:
+        """Start ``version``, and have the link lead to it when it runs; return why it does not."""
         self._starts += 1
         pause = min(LONGEST_PAUSE_S, 2.0 ** min(self._starts - 1, 16))
         try:
             self._supervisor.stop()
             self._supervisor.start(version)
         except (EdgeSimError, OSError) as error:
-            if self._supervisor.stopping.is_set():
-                return
             text = error.brief if isinstance(error, EdgeSimError) else str(error)
+            if self._supervisor.stopping.is_set():
+                return text
             self._next_start = self._now() + pause
-            self._emit("core", status="failed", version=version, error=text, next_try_s=pause)
+            self._tell("failed", version, error=text, next_try_s=pause)
             self._log.write("ERROR", "The core did not start.", version=version, error=text, nextTryS=pause)
-            return
+            return text
         self._next_start = self._now() + pause
         self._chosen = version
         self._repair_link(version)
         self._note_up(version, self._now())
+        return None
+
+    def _tell(self, status: str, version: str, **more: object) -> None:
+        self._emit("core", status=status, version=version, **more)
+        error = f" ({more['error']})" if "error" in more else ""
+        pause = f", next try in {more['next_try_s']:g} s" if "next_try_s" in more else ""
+        self._events.append(f"{version} {status}{error}{pause}")
 
     def _repair_link(self, version: str) -> None:
         if self._releases.current() == version:
@@ -161,3 +207,8 @@ class Guard:
         if not self._missing:
             self._missing = True
             self._emit("core", status="missing")
+
+
+def _turn(versions: Sequence[str], starts: int) -> str:
+    """Return the version whose turn it is after ``starts`` starts."""
+    return versions[starts // STARTS_OF_ONE_VERSION % len(versions)]

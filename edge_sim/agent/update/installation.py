@@ -7,8 +7,8 @@ OSError whose text becomes the reason in the report.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,16 +19,18 @@ from edge_sim.agent.http import Client, HttpError
 from edge_sim.agent.update.guard import STABLE_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.update.releases import Releases
-from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, CoreError, Supervisor
+from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, Supervisor
 from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import UpdateDocument
 
-ROLL_BACK_STARTS = 3
-"""How often the old version is started before a roll-back counts as failed."""
 FORBIDDEN = 403
 BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
 """How much a build may hold."""
+
+
+BringUp = Callable[[Callable[[str], str | None]], str]
+"""Starts an older version and returns it; calls what it is given to hear what is wrong with one that it started."""
 
 
 class ExpiredError(UpdateError):
@@ -84,13 +86,10 @@ class Installation:
         supervisor: Supervisor,
         fetch: Fetch,
         settings: Settings,
-        *,
-        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._supervisor = supervisor
         self._fetch = fetch
         self._settings = settings
-        self._sleep = sleep
         self.gg = supervisor.gg
         self.software = supervisor.software
         self.releases = Releases(supervisor.root, supervisor.gg, supervisor.software)
@@ -134,40 +133,45 @@ class Installation:
         if wrong is not None:
             raise UpdateError(wrong)
 
-    def roll_back(self, version: str | None) -> None:
-        """Have the old ``version`` running again. Raises UpdateError when it does not run well."""
-        if version is None:
-            raise UpdateError("there is no older version to go back to")
-        self.releases.sweep()
-        if self.releases.current() != version or self._supervisor.trouble(version) is not None:
-            self._supervisor.stop()
-            point("R03 new-stopped")
-            self.releases.switch(version)
-            point("R04 link-back")
-            self._start_old(version)
-            point("R06 old-started")
-        wrong = self.unhealthy(version)
-        if wrong is not None:
-            raise UpdateError(wrong)
+    def roll_back(self, version: str | None, bring_up: BringUp) -> str:
+        """Have an older version running again, ``version`` if it can be, and return which one does.
+
+        A disk that cannot be written keeps no version from running. Raises UpdateError or OSError when none runs well,
+        or when the link could not be moved back.
+        """
+        with suppress(OSError):
+            self.releases.sweep()
+        if version is not None and self.releases.current() == version and self.unhealthy(version) is None:
+            return version
+        self._supervisor.stop()
+        point("R03 new-stopped")
+        trouble: Exception | None = None
+        try:
+            if version is not None:
+                self.releases.switch(version)
+        except (UpdateError, OSError) as error:
+            trouble = error
+        point("R04 link-back")
+        try:
+            running = bring_up(self._unhealthy_old)
+        except UpdateError as error:
+            raise trouble or error from error
+        if trouble is not None and self.releases.current() != running:
+            raise trouble
         point("R07 old-healthy")
+        return running
 
     def unhealthy(self, version: str) -> str | None:
         """Return what is wrong with the core that should be running, or None."""
         return self._watch(version, self._settings.health_checks, lambda: None)
 
+    def _unhealthy_old(self, version: str) -> str | None:
+        point("R06 old-started")
+        return self.unhealthy(version)
+
     @property
     def _build(self) -> Path:
         return self.releases.staging / "build.tar.gz"
-
-    def _start_old(self, version: str) -> None:
-        for attempt in range(ROLL_BACK_STARTS):
-            try:
-                self._supervisor.start(version)
-                return
-            except CoreError:
-                if attempt + 1 == ROLL_BACK_STARTS:
-                    raise
-                self._sleep(self._settings.health_interval_s)
 
     def _watch(self, version: str, checks: int, on_pass: Callable[[], None]) -> str | None:
         return self._supervisor.unhealthy(

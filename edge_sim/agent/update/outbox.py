@@ -6,6 +6,7 @@ report is sent, with the same client token, until ``update/accepted`` comes, or 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
@@ -20,12 +21,22 @@ from edge_sim.jobs.update import Phase
 
 
 class Outbox:
-    """Tells how updates go and how they end."""
+    """Tells how updates go and how they end. ``core_events`` is what happened to the core since the job began."""
 
-    def __init__(self, jobs: Jobs, journal: Journal, releases: Releases, *, emit: Emit, log: Log) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        journal: Journal,
+        releases: Releases,
+        core_events: Callable[[], str],
+        *,
+        emit: Emit,
+        log: Log,
+    ) -> None:
         self._jobs = jobs
         self._journal = journal
         self._releases = releases
+        self._core_events = core_events
         self._emit = emit
         self._log = log
 
@@ -41,13 +52,19 @@ class Outbox:
     def put(self, record: Record, end: Phase, reason: str | None = None) -> None:
         """Queue the report of an update that is over. Raises UpdateError when it cannot be written down."""
         more = {"reason": reason} if reason else {}
-        report = Report(status=end.name, details=details(record, **more))
+        report = Report(status=end.name, details=self.details(record, **more))
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
                 self._releases.remember_good(record.new)
         self._journal.write(replace(record, report=report, token=uuid4().hex))
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
+
+    def details(self, record: Record, **more: str) -> dict[str, str]:
+        """Return statusDetails (the keys are ours): phase, from and to which version, the core's events, and more."""
+        versions = {"from": record.old or "none", "to": record.new or "unknown"}
+        events = self._core_events()
+        return {"phase": record.phase.name, **versions, **({"core": events} if events else {}), **more}
 
     def send(self) -> None:
         """Send what is queued and close the journal. Raises OfflineError when the cloud does not answer."""
@@ -89,8 +106,3 @@ class Outbox:
         self._releases.prune((record.old or "",))
         point("P27 old-pruned")
         self._journal.close()
-
-
-def details(record: Record, **more: str) -> dict[str, str]:
-    """statusDetails (the keys are ours): phase, from which version to which, and more."""
-    return {"phase": record.phase.name, "from": record.old or "none", "to": record.new or "unknown", **more}

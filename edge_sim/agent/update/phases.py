@@ -9,16 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.update.candidates import after_roll_back
+from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation
 from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record
-from edge_sim.agent.update.outbox import Outbox, details
+from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
@@ -28,9 +31,6 @@ FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
 PROGRESS_EVERY_S = 5.0
 """How often the cloud is told how far a download or a stable window is, and so whether the job was cancelled."""
-
-Hold = Callable[[], AbstractContextManager[None]]
-"""Keeps everybody else from starting and stopping the software while its block lasts."""
 
 
 class StoppingError(Exception):
@@ -67,8 +67,8 @@ class Phases:
         journal: Journal,
         board: BoardIdentity,
         outbox: Outbox,
+        guard: Guard,
         *,
-        hold: Hold,
         log: Log,
         stop: threading.Event,
     ) -> None:
@@ -77,7 +77,7 @@ class Phases:
         self._journal = journal
         self._board = board
         self._outbox = outbox
-        self._hold = hold
+        self._guard = guard
         self._log = log
         self._stop = stop
         self._steps: dict[Phase, Callable[[Task], None]] = {
@@ -99,7 +99,7 @@ class Phases:
             held = False
             while phase in PHASES:
                 if PHASES[phase].reach is Reach.RUNNING and not held:
-                    stack.enter_context(self._hold())
+                    stack.enter_context(self._guard.held())
                     held = True
                 phase = PHASES[phase].ways[self._pass(task, phase)]
         return phase
@@ -210,7 +210,10 @@ class Phases:
 
     def _roll_back(self, task: Task) -> None:
         point("R02 recorded")
-        self._installation.roll_back(task.record.old)
+        versions = after_roll_back(self._installation.releases, task.record)
+        running = self._installation.roll_back(task.record.old, partial(self._guard.bring_up, versions))
+        if running != task.record.old:
+            raise UpdateError(f"{task.record.old} does not start, {running} runs instead")
 
     def _progress(self, task: Task, text: str) -> None:
         """Tell the cloud how far it is. No answer is no reason to stop; a cancelled job is (JobEndedError)."""
@@ -221,7 +224,7 @@ class Phases:
 
     def _report(self, task: Task, progress: str, *, attempts: int = ATTEMPTS) -> None:
         record = task.record
-        told = details(record, progress=progress)
+        told = self._outbox.details(record, progress=progress)
         change = Update(status="IN_PROGRESS", status_details=told, expected_version=record.version_number)
         task.record = replace(record, version_number=self._jobs.update(record.job, change, attempts=attempts))
 

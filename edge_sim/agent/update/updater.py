@@ -12,11 +12,12 @@ import threading
 from dataclasses import replace
 
 from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation
 from edge_sim.agent.update.jobclient import Jobs
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.phases import Hold, Phases, Task
+from edge_sim.agent.update.phases import Phases, Task
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
@@ -33,7 +34,7 @@ class Updater:
         journal: Journal,
         board: BoardIdentity,
         *,
-        hold: Hold,
+        guard: Guard,
         emit: Emit,
         log: Log,
         stop: threading.Event,
@@ -44,8 +45,9 @@ class Updater:
         self._journal = journal
         self._log = log
         self._stop = stop
-        self._outbox = Outbox(jobs, journal, self._releases, emit=emit, log=log)
-        self._phases = Phases(installation, jobs, journal, board, self._outbox, hold=hold, log=log, stop=stop)
+        self._guard = guard
+        self._outbox = Outbox(jobs, journal, self._releases, lambda: guard.events, emit=emit, log=log)
+        self._phases = Phases(installation, jobs, journal, board, self._outbox, guard, log=log, stop=stop)
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
@@ -77,25 +79,6 @@ class Updater:
             return False
         under_way = record is not None and record.report is None and not record.confirmed
         return under_way and record is not None and PHASES[record.phase].reach is Reach.RUNNING
-
-    def candidates(self) -> list[str]:
-        """Return the versions that this board may run, the best one first, whatever its disk has lost.
-
-        The link decides; where it leads nowhere or its version does not start, what the journal says, then the last
-        one that was healthy, then the only one there is.
-        """
-        wanted = [self._releases.current()]
-        try:
-            record = self._journal.read()
-        except UpdateError:
-            record = None
-        if record is not None:
-            wanted.append(record.new if record.confirmed else record.old)
-        wanted.append(self._releases.last_known_good())
-        installed = self._releases.installed()
-        if len(installed) == 1:
-            wanted += installed
-        return [version for version in dict.fromkeys(wanted) if version is not None and self._releases.whole(version)]
 
     def work(self) -> None:
         """Send what is unreported, then carry out software updates until none is pending.
@@ -131,6 +114,7 @@ class Updater:
             self._outbox.put(record, _refusal(started=started), error.brief)
             return
         self._log.threshold = update.log_level
+        self._guard.forget_events()
         record = replace(record, software=update.software, new=update.version)
         if update.software == self._installation.software.name and update.version == record.old:
             self._already_there(record)
