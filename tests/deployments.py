@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.http import HttpError
+from edge_sim.agent.http_error import HttpError
 from edge_sim.facts import GreengrassInstall, HostFacts, User
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.functions import Function, FunctionCode, IsolationMode, ResourceAccessPolicy

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import durable
-from edge_sim.agent.http import CHUNK, Answer, Client, HttpError, Patience, shown
+from edge_sim.agent.http import CHUNK, Answer, Client, Patience
+from edge_sim.agent.http_error import HttpError, shown
 
 
 class _Part:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from edge_sim.errors import EdgeSimError
+from edge_sim.agent.http_error import HttpError, UnreachableError, in_words, shown
 
 CHUNK = 64 * 1024
 TICK_S = 0.5
@@ -30,19 +30,6 @@ _RETRYABLE = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _XML_FIELD = re.compile(r"<(Code|Message)>([^<]{1,200})</")
 _T = TypeVar("_T")
-
-
-class HttpError(EdgeSimError):
-    """An exchange failed. ``status`` is the HTTP status, if there was one; ``retryable``: may go away by itself."""
-
-    exit_status = 3
-
-    def __init__(
-        self, brief: str, *, status: int | None = None, retryable: bool = False, hint: str | None = None
-    ) -> None:
-        super().__init__(brief, hint=hint)
-        self.status = status
-        self.retryable = retryable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +165,8 @@ class Client:
         """
         target = url
         for _ in range(patience.redirects + 1):
-            with _in_words(target, patience), closing(self._connection(target, patience)) as connection:
-                connection.connect()
+            with in_words(target, patience.timeout_s), closing(self._connection(target, patience)) as connection:
+                _connect(connection, target, patience)
                 wire = _Wire(connection.sock, shown(target), patience, deadline, self._now, self._stop, on_wait)
                 with closing(wire.socket):
                     connection.sock = wire
@@ -274,17 +261,6 @@ class _Wire(io.RawIOBase):
             self._window_start, self._window_bytes = now, 0
 
 
-def shown(url: str) -> str:
-    """Return ``url`` as it may appear in a message: without query, fragment, user and password."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "an unreadable URL"
-    text = f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
-
-
 def _address(url: str) -> tuple[SplitResult, int | None]:
     """Return the parts of a URL that can be fetched, and its port. Raises HttpError."""
     try:
@@ -312,6 +288,16 @@ def _ask(
     return Answer(shown(url), connection.getresponse())
 
 
+def _connect(connection: http.client.HTTPConnection, url: str, patience: Patience) -> None:
+    try:
+        with in_words(url, patience.timeout_s):
+            connection.connect()
+    except HttpError as error:
+        if error.retryable:
+            raise UnreachableError(error.brief, retryable=True) from error
+        raise
+
+
 def _redirection(url: str, answer: Answer) -> str:
     target = urljoin(url, answer.header("Location") or "")
     before, after = urlsplit(url), urlsplit(target)
@@ -319,22 +305,3 @@ def _redirection(url: str, answer: Answer) -> str:
     if not same or after.scheme not in (before.scheme, "https"):
         raise HttpError(f"{shown(url)}: redirected to another place, {shown(target)}", status=answer.status)
     return target
-
-
-@contextmanager
-def _in_words(url: str, patience: Patience) -> Iterator[None]:
-    """Turn what sockets, TLS and HTTP raise while ``url`` is fetched into HttpError."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise HttpError(f"{shown(url)}: nothing came for {patience.timeout_s:g} s", retryable=True) from error
-    except ssl.SSLCertVerificationError as error:
-        why = error.verify_message
-        raise HttpError(f"{shown(url)}: the server's certificate is not trusted: {why}") from error
-    except socket.gaierror as error:
-        raise HttpError(f"{shown(url)}: the host name is not known", retryable=True) from error
-    except (http.client.InvalidURL, UnicodeError) as error:
-        raise HttpError(f"{shown(url)}: not a URL that can be fetched") from error
-    except (http.client.HTTPException, OSError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise HttpError(f"{shown(url)}: the connection broke ({why})", retryable=True) from error

@@ -2,11 +2,11 @@
 
     network thread   puts messages and connection changes into the inbox, nothing else
     main thread      reads the inbox: hands replies to whoever waits for them, turns the rest into tasks; signals too
-    work thread      starts the core, has another thread connect, then does one task after the other: deployments,
-                     updates, asking
+    work thread      starts the core, then does one task after the other: deployments, updates, asking
 
-At every (re)connect both questions are asked again, ``$next`` and the deployment shadow, so that nothing that was
-missed stays missed.
+Core and functions wait for no broker: the connection is made when there is one, however long that takes. At every
+(re)connect both questions are asked again, ``$next`` and the deployment shadow, so that nothing that was missed stays
+missed.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ def run(
     *,
     functions: Functions | None = None,
     settings: Settings = Settings(),  # noqa: B008 - a frozen value
-    connect_limit_s: float = mqtt.CONNECT_LIMIT_S,
 ) -> None:
     """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
 
-    ``deploy`` carries out deployment documents, ``functions`` are what is deployed. Raises UnsupportedEnvironmentError
-    when another agent runs on this board or no broker is found at the start.
+    ``deploy`` carries out deployment documents, ``functions`` are what is deployed. Raises UsageError for an address or
+    CA certificates that cannot be read, and UnsupportedEnvironmentError when another agent runs on this board.
     """
+    mqtt.address(config.broker)
     supervisor = Supervisor(root, config.greengrass_root)
     with _only_one(supervisor.gg):
-        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, connect_limit_s, functions)
+        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, functions)
         with signals(agent.inbox):
             agent.run()
 
@@ -117,7 +117,6 @@ class _Agent:
         supervisor: Supervisor,
         emit: Emit,
         settings: Settings,
-        connect_limit_s: float,
         functions: Functions | None = None,
     ) -> None:
         self.inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
@@ -125,7 +124,10 @@ class _Agent:
         self._emit = emit
         self._supervisor = supervisor
         self._functions = functions
-        self._connect_limit_s = connect_limit_s
+        self._online = False
+        """Whether the cloud can be asked, as far as was said."""
+        self._failures: dict[str, str] = {}
+        """What went wrong last with a kind of task, so that it is said once."""
         self._channel: mqtt.Channel | None = None
         self._work = Work()
         self._stop = supervisor.stopping
@@ -175,11 +177,14 @@ class _Agent:
             if isinstance(entry, Stopped):
                 return entry.error
             if isinstance(entry, Connected):
-                self._emit("connected")
-                self._log.write("INFO", "Connected.", clientId=self._config.thing)
+                if not self._online:
+                    self._emit("connected")
+                    self._log.write("INFO", "Connected.", clientId=self._config.thing)
+                self._online = True
                 self._work.ask("deployment")
                 self._work.ask("jobs")
             elif isinstance(entry, Disconnected):
+                self._online = False
                 self._emit("disconnected", reason=entry.reason)
                 self._log.write("WARN", "Disconnected.", reason=entry.reason)
             else:
@@ -223,38 +228,20 @@ class _Agent:
     def _work_thread(self) -> None:
         try:
             if self._updater.switching():
-                network = self._connection()  # a stable window may take minutes, and a cancellation is heard in it
+                self._connect()  # a stable window may take minutes, and a cancellation is heard in it
                 self._resolve()
                 self._guard.start()
             else:  # the core first, from whatever the disk still says
                 self._guard.start()
                 self._resolve()
-                network = self._connection()
-            network.join()  # what it brings waits in the queue until the core runs
+                self._connect()  # what it brings waits in the queue until the core runs
             self._guard.wait()
             self._refresh()
             self._do_tasks()
         except StoppingError:
             pass
-        except BaseException as error:
-            self._give_up(error)
-
-    def _give_up(self, error: BaseException) -> None:
-        """Have ``error`` raised again in the main thread."""
-        self.inbox.put(Stopped(error=error))
-
-    def _connection(self) -> threading.Thread:
-        """Connect in a thread of its own; return it."""
-
-        def connect() -> None:
-            try:
-                self._connect()
-            except BaseException as error:
-                self._give_up(error)
-
-        thread = threading.Thread(target=connect, name="connect", daemon=True)
-        thread.start()
-        return thread
+        except BaseException as error:  # raised again in the main thread
+            self.inbox.put(Stopped(error=error))
 
     def _resolve(self) -> None:
         """Finish what a restart cut off; what the disk does not let be written now is tried again with every task."""
@@ -264,31 +251,29 @@ class _Agent:
             self._tell_failure("jobs", error)
 
     def _connect(self) -> None:
-        self._channel = channel = mqtt.connect(
-            self._config.broker,
-            self._config.thing,
-            self._config.keep_alive_s,
-            cafile=self._config.cafile,
-            on_connect=lambda: self.inbox.put(Connected()),
-            on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),
-            limit_s=self._connect_limit_s,
-            stop=self._stop,
-        )
-        self._jobs.attach(channel)
         thing = self._config.thing
-        for topic in (
+        filters = (
             *self._jobs.reply_filters,
             topics.notify(thing),
             topics.notify_next(thing),
             topics.deployment_delta(thing),
             topics.deployment_get_accepted(thing),
-        ):
-            channel.subscribe(topic, lambda name, data: self.inbox.put(Message(topic=name, payload=data)))
+        )
+        self._channel = channel = mqtt.connect(
+            self._config.broker,
+            thing,
+            self._config.keep_alive_s,
+            cafile=self._config.cafile,
+            subscriptions=dict.fromkeys(filters, self._take_message),
+            on_connect=lambda: self.inbox.put(Connected()),
+            on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),
+        )
+        self._jobs.attach(channel)
         if self._functions is not None:
             self._functions.attach(channel)
-        # What was asked at the first connect may have been answered before the subscriptions were there.
-        self._work.ask("deployment")
-        self._work.ask("jobs")
+
+    def _take_message(self, topic: str, payload: bytes) -> None:
+        self.inbox.put(Message(topic=topic, payload=payload))
 
     def _do_tasks(self) -> None:
         failures = 0
@@ -297,11 +282,15 @@ class _Agent:
             try:
                 task = self._work.tasks.get(timeout=wait)
             except queue.Empty:
+                if not self._online:
+                    self._resolve()
+                    continue  # the next connection asks
                 task = "jobs"
                 self._work.ask("deployment")
             try:
                 self._do(task)
                 failures = 0
+                self._failures.pop(_kind(task), None)
             except (EdgeSimError, OSError) as error:
                 failures += 1
                 self._tell_failure(task, error)
@@ -330,10 +319,17 @@ class _Agent:
             self._functions.refresh()
 
     def _tell_failure(self, task: Task | None, error: EdgeSimError | OSError) -> None:
-        brief = error.brief if isinstance(error, EdgeSimError) else str(error)
-        what = task if isinstance(task, str) else "deployment"
+        """Say what went wrong; the same again and again is said once."""
+        brief, what = error.brief if isinstance(error, EdgeSimError) else str(error), _kind(task)
+        if self._failures.get(what) == brief:
+            return
+        self._failures[what] = brief
         if isinstance(error, mqtt.OfflineError):
             self._log.write("WARN", "The cloud did not answer.", task=what, error=brief)
             return
         self._emit("error", task=what, error=brief)
         self._log.write("ERROR", "A task failed.", task=what, error=brief)
+
+
+def _kind(task: Task | None) -> str:
+    return task if isinstance(task, str) else "deployment"

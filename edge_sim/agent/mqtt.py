@@ -1,8 +1,9 @@
 """The agent's MQTT connection. The one file that knows paho (1.6 and 2.x alike).
 
-``connect`` makes a channel that stays: after a lost connection it comes back by itself, waiting a little longer and
-with some chance in it each time, and subscribes again before it says so. Everything is QoS 1; the session is clean,
-because what was missed is asked for again (``$next/get``, shadow get) at every connect.
+``connect`` makes a channel that keeps trying for as long as it lives: to connect at first and after a lost connection,
+waiting a little longer and with some chance in it each time, and it subscribes before it says that it is there. Why it
+cannot connect is said once, not at every try. Everything is QoS 1; the session is clean, because what was missed is
+asked for again (``$next/get``, shadow get) at every connect.
 
 Handlers and the two callbacks run in the network thread: they may only put what they got into a queue.
 """
@@ -14,7 +15,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -25,16 +26,18 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 Handler = Callable[[str, bytes], None]
 
-CONNECT_LIMIT_S = 30.0
-"""How long a start waits for its first connection: AWS's update agent gave up after 30 s (OTA page of 2018)."""
+ANSWER_LIMIT_S = 10.0
+"""How long a server that has taken the connection may leave the CONNECT packet unanswered."""
 OPERATION_LIMIT_S = 5.0
 """How long a PUBACK or SUBACK may take: config.json's ``mqttOperationTimeout``, default and minimum 5."""
 RETRY_FIRST_S = 1.0
-STABLE_S = 60.0
-"""A connection that lasted this long was a good one; a shorter one does not make the next wait short again (two
-clients with one id would push each other out for ever)."""
 RETRY_MOST_S = 60.0
 """Longest wait between two attempts: config.json's ``mqttMaxConnectionRetryInterval``, default 60."""
+STABLE_S = 2 * RETRY_MOST_S
+"""A connection that lasted this long was a good one; a shorter one does not make the next wait short again. Two clients
+with one id push each other out: each of their connections lasts as long as the other one waits."""
+PUSHED_OUT = 3
+"""After so many short connections in a row another client with our id is the likely reason."""
 SUBSCRIPTIONS_PER_REQUEST = 8
 """AWS IoT's limit for one SUBSCRIBE packet."""
 REFUSED = 0x80
@@ -68,24 +71,21 @@ def connect(
     client_id: str,
     keep_alive_s: int,
     *,
+    subscriptions: Mapping[str, Handler],
     on_connect: Callable[[], None],
     on_disconnect: Callable[[str], None],
     cafile: str | None = None,
-    limit_s: float = CONNECT_LIMIT_S,
     retry_most_s: float = RETRY_MOST_S,
-    stop: threading.Event | None = None,
 ) -> Channel:
-    """Connect to ``mqtt://host:port`` or ``mqtts://host:port`` and return the channel.
+    """Return a channel to ``mqtt://host:port`` or ``mqtts://host:port``, which connects by itself from now on.
 
-    ``on_connect`` is called whenever the connection is up and every subscription is back; ``on_disconnect`` with the
-    reason when it is lost. Raises UsageError for an address it cannot read and UnsupportedEnvironmentError when there
-    is no connection within ``limit_s`` seconds (or ``stop`` is set before).
+    ``on_connect`` is called whenever the connection is up and every subscription is there, ``on_disconnect`` when it is
+    lost or cannot be made; each reason is said once until the next good connection. Raises UsageError for an address or
+    CA certificates that cannot be read.
     """
-    host, port, secure = _address(url)
-    channel = _PahoChannel(client_id, on_connect, on_disconnect, retry_most_s)
-    if secure:
-        channel.use_tls(tls_context(cafile))
-    channel.open(host, port, keep_alive_s, limit_s, stop or threading.Event())
+    host, port, secure = address(url)
+    channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, retry_most_s)
+    channel.open(host, port, keep_alive_s, tls_context(cafile) if secure else None)
     return channel
 
 
@@ -102,7 +102,8 @@ def tls_context(cafile: str | None) -> ssl.SSLContext:
     return context
 
 
-def _address(url: str) -> tuple[str, int, bool]:
+def address(url: str) -> tuple[str, int, bool]:
+    """Return host, port, and whether it is TLS, of a broker's URL. Raises UsageError."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -120,58 +121,44 @@ class _PahoChannel:
     def __init__(
         self,
         client_id: str,
+        subscriptions: Mapping[str, Handler],
         on_connect: Callable[[], None],
         on_disconnect: Callable[[str], None],
         retry_most_s: float,
     ) -> None:
+        self._id = client_id
         self._tell_connected = on_connect
         self._tell_disconnected = on_disconnect
         self._retry_most_s = retry_most_s
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, Handler] = dict(subscriptions)
         self._granted: dict[int, int] = {}
         self._awaited: set[int] = set()
         self._changed = threading.Condition()
         self._failures = 0
-        self._connected_at = 0.0
-        self._refusal = ""
+        self._short = 0
+        self._connected_at: float | None = None
+        self._told: set[str] = set()
+        self._where = ""
         self._closing = False
-        self._client = _client(client_id)
+        self._client = _client(client_id, self._on_failure)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
-    def use_tls(self, context: ssl.SSLContext) -> None:
-        self._client.tls_set_context(context)
-
-    def open(self, host: str, port: int, keep_alive_s: int, limit_s: float, stop: threading.Event) -> None:
-        deadline = time.monotonic() + limit_s
-        where = f"no MQTT broker at {host}:{port}"
-        hint = "start the local cloud first (edge-sim cloud serve), or name the right broker"
-        attempt = 0
-        while True:
-            try:
-                self._client.connect(host, port, keep_alive_s)
-                break
-            except ssl.SSLError as error:
-                raise UnsupportedEnvironmentError(
-                    f"{where}: TLS failed: {error}",
-                    hint="name its CA certificates in the agent's configuration: cafile",
-                ) from error
-            except OSError as error:
-                wait = backoff(attempt, most=4)
-                if time.monotonic() + wait > deadline or stop.wait(wait):
-                    raise UnsupportedEnvironmentError(f"{where}: {error}", hint=hint) from error
-            attempt += 1
+    def open(self, host: str, port: int, keep_alive_s: int, tls: ssl.SSLContext | None) -> None:
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        self._where = f"no MQTT broker at {host}:{port}"
+        self._schedule_retry()
+        self._failures = 0
+        self._client.connect_async(host, port, keep_alive_s)
         self._client.loop_start()
-        if not self._wait(self._client.is_connected, max(1.0, deadline - time.monotonic())):
-            self.close()
-            reason = self._refusal or "it does not answer"
-            raise UnsupportedEnvironmentError(f"{where}: {reason}", hint=hint)
 
     def subscribe(self, topic_filter: str, handler: Handler, /) -> None:
         self._handlers[topic_filter] = handler
+        if not self._client.is_connected():  # then it is in the next connection's subscriptions
+            return
         result, mid = self._client.subscribe(topic_filter, 1)
         if result != paho.MQTT_ERR_SUCCESS or not self._wait(lambda: mid in self._granted, OPERATION_LIMIT_S):
             raise OfflineError(f"subscription to {topic_filter}: the broker did not answer")
@@ -204,19 +191,17 @@ class _PahoChannel:
 
     def _on_connect(self, client: Any, _userdata: Any, _flags: Any, reason: Any, *_rest: Any) -> None:
         if reason != 0:
-            self._refusal = f"it refused the connection ({reason})"
+            self._tell(f"{self._where}: it refused the connection ({reason})")
             return
         self._connected_at = time.monotonic()
         filters = [(name, 1) for name in self._handlers]
         step = SUBSCRIPTIONS_PER_REQUEST
         requests = [filters[start : start + step] for start in range(0, len(filters), step)]
         self._awaited = {client.subscribe(request)[1] for request in requests}
-        with self._changed:
-            self._changed.notify_all()
         if not self._awaited:
-            self._tell_connected()
+            self._up()
 
-    def _on_subscribe(self, _client: Any, _userdata: Any, mid: int, codes: Any, *_rest: Any) -> None:
+    def _on_subscribe(self, client: Any, _userdata: Any, mid: int, codes: Any, *_rest: Any) -> None:
         worst = max((int(getattr(code, "value", code)) for code in codes), default=0)
         if mid not in self._awaited:
             with self._changed:
@@ -225,25 +210,52 @@ class _PahoChannel:
             return
         self._awaited.discard(mid)
         if worst >= REFUSED:
-            self._tell_disconnected("the broker refused a subscription that it allowed before")
+            self._connected_at = None
+            self._schedule_retry()
+            self._tell("the broker refused a subscription: its rules do not let this client hear its topics")
+            client.given_up = True
         elif not self._awaited:
-            self._tell_connected()
+            self._up()
+
+    def _up(self) -> None:
+        if self._short < PUSHED_OUT:  # then the next loss is no news
+            self._told.clear()
+        self._tell_connected()
 
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
-        if time.monotonic() - self._connected_at > STABLE_S:
-            self._failures = 0
+        since, self._connected_at = self._connected_at, None
+        if since is not None and time.monotonic() - since > STABLE_S:
+            self._failures = self._short = 0
+            self._told.clear()
+        elif since is not None:
+            self._short += 1
         self._schedule_retry()
-        if not self._closing and not self._refusal:
-            self._tell_disconnected(str(reason))
+        if since is None:
+            return  # refused, and said so
+        self._tell(self._pushed_out() if self._short >= PUSHED_OUT else str(reason))
 
-    def _on_connect_fail(self, *_arguments: Any) -> None:
+    def _pushed_out(self) -> str:
+        return (
+            f"the broker closed the connection {PUSHED_OUT} times soon after it was made: another client is connected "
+            f"as {self._id!r} (a broker keeps one client of an id), or the broker's rules forbid what this one does; "
+            "stop the other board, or give it a thing of its own"
+        )
+
+    def _on_failure(self, reason: str) -> None:
         self._schedule_retry()
+        self._tell(f"{self._where}: {reason}")
 
     def _on_message(self, _client: Any, _userdata: Any, message: Any) -> None:
         for topic_filter, handler in list(self._handlers.items()):
             if paho.topic_matches_sub(topic_filter, message.topic):
                 handler(message.topic, message.payload)
+
+    def _tell(self, reason: str) -> None:
+        """Say why there is no connection, unless that is known already."""
+        if not self._closing and reason not in self._told:
+            self._told.add(reason)
+            self._tell_disconnected(reason)
 
     def _schedule_retry(self) -> None:
         """Set the next wait. With its two limits equal, paho waits just that long; alone it has no jitter."""
@@ -252,11 +264,47 @@ class _PahoChannel:
         self._client.reconnect_delay_set(min_delay=wait, max_delay=wait)
 
 
-def _client(client_id: str) -> Any:
+class _Client(paho.Client):
+    """paho's client, which says why it could not connect, and does not wait for ever for a server that is silent."""
+
+    on_failure: Callable[[str], None]
+    given_up = False
+    """Whether this connection is to be closed and made anew."""
+    opened_at = 0.0
+
+    def reconnect(self) -> Any:
+        self.given_up = False
+        self.opened_at = time.monotonic()
+        try:
+            result = super().reconnect()
+        except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+            self.on_failure(_in_words(error))
+            raise OSError(str(error)) from error
+        self.opened_at = time.monotonic()
+        return result
+
+    def loop_misc(self) -> Any:
+        waits = self.socket() is not None and not self.is_connected()
+        if waits and not self.given_up and time.monotonic() - self.opened_at > ANSWER_LIMIT_S:
+            self.given_up = True
+            self.on_failure(f"it did not answer for {ANSWER_LIMIT_S:g} s")
+        return paho.MQTT_ERR_CONN_LOST if self.given_up else super().loop_misc()
+
+
+def _in_words(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); cafile in the configuration names its CA"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _client(client_id: str, on_failure: Callable[[str], None]) -> Any:
     """Make a paho client, whichever paho this is."""
     versions = getattr(paho, "CallbackAPIVersion", None)
     options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}
-    client = paho.Client(versions.VERSION2, **options) if versions else paho.Client(**options)
+    client: Any = _Client(versions.VERSION2, **options) if versions else _Client(**options)
+    client.on_failure = on_failure
     client.on_socket_open = _send_at_once
     return client
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import Host, LinuxHost
-from edge_sim.agent.http import HttpError
+from edge_sim.agent.http_error import HttpError
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group

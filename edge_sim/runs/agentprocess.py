@@ -69,7 +69,10 @@ class AgentProcess:
             self.check()
             alive()
             self._take(0.1)
-        raise UnsupportedEnvironmentError(f"the agent did not say {event!r} within {timeout_s:g} s")
+        reasons = (e["reason"] for e in reversed(self.events) if e.get("event") == "disconnected")
+        raise UnsupportedEnvironmentError(
+            f"the agent did not say {event!r} within {timeout_s:g} s", details=next(reasons, None)
+        )
 
     def stop(self) -> None:
         """Ask the agent to end, and make it end."""

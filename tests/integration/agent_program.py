@@ -1,6 +1,6 @@
 """The agent as a process of its own, with a deployer that only looks at the document.
 
-``… CONFIG ROOT SECONDS``: how long it may take to connect.
+``… CONFIG ROOT``
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     stable_s = 0.2 if config.stable_window_s == STABLE_WINDOW_S else config.stable_window_s
     settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05, stable_s=stable_s)
     try:
-        run(config, Path(sys.argv[2]), deploy, board, settings=settings, connect_limit_s=float(sys.argv[3]))
+        run(config, Path(sys.argv[2]), deploy, board, settings=settings)
     except EdgeSimError as error:
         sys.stderr.write(error.brief)
         sys.exit(error.exit_status)

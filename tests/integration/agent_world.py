@@ -127,13 +127,13 @@ class Cloud:
 class Agent:
     """An agent process on the board below ``root``."""
 
-    def __init__(self, root: Path, config: Path, connect_limit_s: float) -> None:
+    def __init__(self, root: Path, config: Path) -> None:
         self.root = root
         self.gg = root / "greengrass"
         self.events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root), str(connect_limit_s)],
+            [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
@@ -196,8 +196,8 @@ class World:
         self.config.write_text(json.dumps(settings))
 
     @contextmanager
-    def agent(self, connect_limit_s: float = LIMIT_S) -> Iterator[Agent]:
-        agent = Agent(self.root, self.config, connect_limit_s)
+    def agent(self) -> Iterator[Agent]:
+        agent = Agent(self.root, self.config)
         try:
             yield agent
         finally:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.integration.agent_world import LIMIT_S, NEW, OLD, THING, World, broken, good, world
-from tests.ports import port_of_nobody
+from tests.relay import Relay
 from tests.waiting import until
 
 pytestmark = pytest.mark.network
@@ -303,12 +303,20 @@ def test_sigterm_in_a_stalled_download_ends_the_agent_and_the_next_one_finishes_
         assert here.cloud.end_of(job)[0] == "SUCCEEDED"
 
 
-def test_no_broker_at_the_start_ends_with_the_documented_status(here: World) -> None:
+def test_a_core_runs_without_a_broker_and_its_agent_connects_when_there_is_one(here: World) -> None:
+    """It ended with status 6 after 30 s, and the core with it."""
     config = json.loads(here.config.read_text())
-    with port_of_nobody() as port:
-        address = f"127.0.0.1:{port}"
-        here.config.write_text(json.dumps(config | {"broker": f"mqtt://{address}"}))
-        with here.agent(connect_limit_s=1) as agent:
-            assert agent.process.wait(LIMIT_S) == 6
-    assert agent.errors.startswith(f"no MQTT broker at {address}")
+    broker = int(config["broker"].rsplit(":", 1)[1])
+    relay = Relay(broker)
+    relay.cut()
+    here.config.write_text(json.dumps(config | {"broker": f"mqtt://127.0.0.1:{relay.port}"}))
+    with here.agent() as agent:
+        agent.wait_for(event="disconnected", reason=f"no MQTT broker at 127.0.0.1:{relay.port}: Connection refused")
+        agent.wait_for(event="core", status="running")
+        assert agent.core()["version"] == OLD
+        relay.start()
+        agent.wait_for(event="connected")
+        assert [e["event"] for e in agent.events].count("disconnected") == 1
+        assert here.cloud.end_of(here.cloud.update_job("good", good()))[0] == "SUCCEEDED"
+    relay.cut()
     assert cores(here.root) == []

@@ -14,7 +14,7 @@ import pytest
 from edge_sim.agent.crashpoints import armed
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.deployer import deploy
-from edge_sim.agent.http import HttpError
+from edge_sim.agent.http_error import HttpError
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import groupfile

@@ -17,7 +17,7 @@ from edge_sim.agent.deployment import changeover, state
 from edge_sim.agent.deployment.deployer import Result, deploy
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError
-from edge_sim.agent.http import HttpError
+from edge_sim.agent.http_error import HttpError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.tree import BELOW

@@ -15,6 +15,7 @@ from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import Log
 from edge_sim.agent.http import MESSAGE, Client, Patience
+from edge_sim.agent.http_error import UnreachableError
 from edge_sim.errors import InvalidDefinitionError
 
 MESSAGE_BODY = {"DeploymentId": "d", "DocumentUrl": "http://h/document", "StatusUrl": "http://h/status"}
@@ -26,11 +27,15 @@ class Web(Client):
     def __init__(self, answer: bytes) -> None:
         super().__init__()
         self.answer = answer
+        self.missing = 0
         self.statuses: list[dict[str, Any]] = []
 
     def message(
         self, method: str, url: str, body: bytes | None = None, *, most: int, patience: Patience = MESSAGE
     ) -> bytes:
+        if self.missing:
+            self.missing -= 1
+            raise UnreachableError("http://h: the connection broke (Connection refused)", retryable=True)
         if method == "PUT":
             self.statuses.append(json.loads(body or b""))
         return self.answer
@@ -42,7 +47,7 @@ class Told(Deployments):
     def __init__(self, tmp_path: Path, deploy: Deploy, answer: bytes = b"{}") -> None:
         self.events: list[dict[str, Any]] = []
         self.stop = threading.Event()
-        web = Web(answer)
+        self.web = web = Web(answer)
         self.statuses = web.statuses
         emit = lambda *_, **fields: self.events.append(fields)  # noqa: E731
         super().__init__(deploy, web, emit=emit, log=Log(tmp_path / "log"), stop=self.stop)
@@ -72,6 +77,18 @@ def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, er
     assert len(told.statuses) == 2, "the same deployment is carried out once and reported as often as it is asked for"
     assert told.statuses[0]["DeploymentStatus"] == ("Failure" if error else "Success")
     assert re.search(error or "^$", told.statuses[0].get("ErrorMessage", ""))
+
+
+def test_a_server_that_is_not_there_is_asked_again_and_the_deployment_begins_once(tmp_path: Path) -> None:
+    """With the cloud's server down the deployment had failed for good."""
+    told = Told(tmp_path, lambda *_: ())
+    told.web.missing = 2
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            told.carry_out(MESSAGE_BODY)
+    told.carry_out(MESSAGE_BODY)
+    assert [event["status"] for event in told.events] == ["InProgress", "Success"]
+    assert [status["DeploymentStatus"] for status in told.statuses] == ["Success"]
 
 
 def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.download import download
-from edge_sim.agent.http import Client, HttpError, Patience, shown
+from edge_sim.agent.http import Client, Patience
+from edge_sim.agent.http_error import HttpError, shown
 from tests.ports import port_of_nobody
 from tests.scripted_server import SECRET, Server, ok
 

@@ -13,7 +13,8 @@ import pytest
 
 from edge_sim.agent.deployment.deployments import Deployments
 from edge_sim.agent.events import Log
-from edge_sim.agent.http import MESSAGE, Client, HttpError, Patience
+from edge_sim.agent.http import MESSAGE, Client, Patience
+from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.mqtt import tls_context
 from tests.certificates import certificate_authority, server_certificate
 from tests.scripted_server import SECRET, Server, ok

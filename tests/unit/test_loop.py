@@ -7,7 +7,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -153,30 +153,40 @@ def test_details_fit_the_limits_and_hold_no_presigned_query() -> None:
 class Running:
     """An agent without a core, on a loopback channel, its main loop in a thread."""
 
-    def __init__(self, tmp_path: Path, channel: LoopbackChannel, *, ask_every_s: int = 86_400) -> None:
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ask_every_s: int = 86_400) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.asked: queue.Queue[str] = queue.Queue()
-        self.channel = channel
+        self.channel = channel = LoopbackChannel()
         channel.service = self._answer
+        monkeypatch.setattr(mqtt, "connect", self._connect)
         config = AgentConfig(thing="board", broker="mqtt://127.0.0.1:1", ask_every_s=ask_every_s)
         board = BoardIdentity(architecture="armv7l", operating_system="raspbian")
-        self.agent = loop._Agent(
-            config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, Settings(), connect_limit_s=1
-        )
+        self.agent = loop._Agent(config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, Settings())
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
         self.expect("core")
 
     def expect(self, event: str) -> dict[str, Any]:
-        while True:
-            found = self.events.get(timeout=LIMIT_S)
-            if found["event"] == event:
-                return found
+        """Return the next such event; the others wait to be expected."""
+        passed = []
+        while (found := self.events.get(timeout=LIMIT_S))["event"] != event:
+            passed.append(found)
+        for each in passed:
+            self.events.put(each)
+        return found
 
     def stop(self) -> None:
         self.agent.inbox.put(inbox.Stopped())
         self.thread.join(LIMIT_S)
         assert not self.thread.is_alive()
+
+    def _connect(
+        self, *_: object, subscriptions: dict[str, mqtt.Handler], on_connect: Callable[[], None], **__: object
+    ) -> LoopbackChannel:
+        for topic, handler in subscriptions.items():
+            self.channel.subscribe(topic, handler)
+        on_connect()
+        return self.channel
 
     def _emit(self, event: str, /, **fields: object) -> None:
         self.events.put({"event": event, **fields})
@@ -195,9 +205,7 @@ def _no_deployment(_: Any, __: Any) -> tuple[str, ...]:
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    channel = LoopbackChannel()
-    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
-    found = Running(tmp_path, channel)
+    found = Running(tmp_path, monkeypatch)
     yield found
     found.stop()
 
@@ -222,9 +230,7 @@ def test_every_notice_of_a_job_makes_the_agent_ask(running: Running, notice: str
 
 
 def test_a_quiet_agent_asks_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    channel = LoopbackChannel()
-    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
-    quiet = Running(tmp_path, channel, ask_every_s=1)
+    quiet = Running(tmp_path, monkeypatch, ask_every_s=1)
     both = {f"{JOBS}/$next/get", topics.deployment_get("board")}
     for _ in range(2):
         assert {quiet.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
@@ -239,7 +245,9 @@ def test_messages_that_cannot_be_read_do_no_harm(running: Running) -> None:
     ):
         for payload in (b"", b"{", b"[]", b'{"state": 1}', b"\xff", b'{"state": {"deployment": {}}}'):
             running.channel.receive(topic, payload)
+    running.agent.inbox.put(inbox.Disconnected(reason="cut"))
     running.agent.inbox.put(inbox.Connected())
+    running.expect("disconnected")
     running.expect("connected")
 
 
@@ -296,9 +304,7 @@ def test_a_journal_that_cannot_be_read_stops_neither_the_core_nor_the_agent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "greengrass/ggc/var/state/update-journal.json").mkdir(parents=True)  # EISDIR for EIO
-    channel = LoopbackChannel()
-    monkeypatch.setattr(mqtt, "connect", lambda *_, **__: channel)
-    agent = Running(tmp_path, channel)
+    agent = Running(tmp_path, monkeypatch)
     assert "the update journal cannot be read" in agent.expect("error")["error"]
     assert agent.asked.get(timeout=LIMIT_S) == topics.deployment_get("board")
     agent.stop()

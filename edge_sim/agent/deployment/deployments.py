@@ -15,6 +15,7 @@ from typing import Any, Literal
 from edge_sim import strictjson
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.http import Client
+from edge_sim.agent.http_error import UnreachableError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
 
 Deploy = Callable[[Mapping[str, Any], Client], Sequence[str]]
@@ -78,10 +79,14 @@ class Deployments:
         self._emit = emit
         self._log = log
         self._stop = stop
+        self._begun = ""
         self._last: tuple[str, Outcome] | None = None
 
     def carry_out(self, deployment: Mapping[str, Any]) -> None:
-        """Carry out what a shadow message brought. Raises HttpError when the status is not taken."""
+        """Carry out what a shadow message brought.
+
+        Raises HttpError when the cloud's server is not there or does not take the status: it is to be asked again.
+        """
         try:
             id_, document_url, status_url = (
                 str(deployment[key]) for key in ("DeploymentId", "DocumentUrl", "StatusUrl")
@@ -90,8 +95,10 @@ class Deployments:
             self._log.write("ERROR", "A deployment without a member was ignored.", member=str(error))
             return
         if self._last is None or self._last[0] != id_:
-            self._emit("deployment", id=id_, status="InProgress")
-            self._log.write("INFO", "Deployment started.", deploymentId=id_)
+            if self._begun != id_:
+                self._begun = id_
+                self._emit("deployment", id=id_, status="InProgress")
+                self._log.write("INFO", "Deployment started.", deploymentId=id_)
             outcome = self._outcome(document_url)
             if outcome.error is not None and self._stop.is_set():
                 return  # cut off, not failed: the next start carries it out
@@ -102,6 +109,11 @@ class Deployments:
     def _outcome(self, document_url: str) -> Outcome:
         try:
             document = _decoded(self._http.message("GET", document_url, most=MAX_DOCUMENT_BYTES))
+        except UnreachableError:
+            raise
+        except EdgeSimError as problem:
+            return Outcome(error=problem.brief, hint=problem.hint)
+        try:
             return Outcome(not_proven=tuple(self._deploy(document, self._http)))
         except EdgeSimError as problem:
             cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.errors import v1_text
-from edge_sim.agent.http import HttpError
+from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.rooted import node_at
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node

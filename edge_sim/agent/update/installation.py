@@ -15,7 +15,8 @@ from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import download
-from edge_sim.agent.http import Client, HttpError
+from edge_sim.agent.http import Client
+from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.update.guard import STABLE_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
 from edge_sim.agent.update.releases import Releases
