@@ -149,13 +149,13 @@ def _shapes() -> Iterator[Row]:
     yield Row(
         right="a key that is there twice outside of the group's members is a warning with its place",
         argv=("validate", "key-twice.yaml"),
-        says=("key-twice.yaml:3:1  warning duplicate-key", "first in line 2"),
+        says=("key-twice.yaml:3:1  warning duplicate-key", "already set in line 2"),
     )
     yield Row(
         right="within a definition it is an error",
         argv=("validate", "key-twice-inside.yaml"),
         status=3,
-        says=("key-twice-inside.yaml:12:13", "duplicate-key", "'Name' is there twice"),
+        says=("key-twice-inside.yaml:12:13", "duplicate-key", "'Name' is already set in line 11"),
     )
     yield Row(
         right="a parameter's default decides a condition: the other branch is not there",
