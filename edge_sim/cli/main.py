@@ -34,6 +34,7 @@ _COMMANDS = {
     "drift": "Show where a board differs from its group's plan.",
     "import": "Convert any form of a definition to one canonical YAML file.",
     "matrix": "Judge one definition on many boards and core versions.",
+    "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
     "plan": "Show what a deployment would make on a board, path by path.",
     "profiles": "List the device profiles, or show one.",
     "rules": "List what V1 refused or warned of, or explain one rule.",

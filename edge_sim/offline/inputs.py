@@ -70,14 +70,19 @@ def read_inputs(
     limits: Sequence[str] = (),
     links: Links | None = None,
     choice: Choice = NO_CHOICE,
+    *,
+    faulty: bool = False,
 ) -> Inputs:
     """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and what becomes of links.
+
+    ``faulty``: take a definition with faults as far as it could be read.
 
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
     definition that cannot be read.
     """
     scenario = read(path, choice=choice)
-    scenario.definition.refuse(scenario.definition.errors)
+    if not faulty:
+        scenario.definition.refuse(scenario.definition.errors)
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
     packages = {**_of_scenario(scenario), **dict(_pair(text, known) for text in sources)}

@@ -13,12 +13,12 @@ from edge_sim.validation.text import shown
 from edge_sim.validation.verdict import Located, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_INDEX = {rule.id: number for number, rule in enumerate(RULES)}
 
 
-def to_sarif(verdict: Verdict) -> dict[str, Any]:
-    """Return the SARIF log."""
-    return _log([_result(one) for one in (*verdict.findings, *verdict.ignored)])
+def to_sarif(verdict: Verdict, rules: Sequence[Rule] = RULES) -> dict[str, Any]:
+    """Return the SARIF log; ``rules`` are those that were asked."""
+    index = {rule.id: number for number, rule in enumerate(rules)}
+    return _log([_result(one, index) for one in (*verdict.findings, *verdict.ignored)], rules)
 
 
 def not_judged(message: str, exit_status: int) -> dict[str, Any]:
@@ -29,11 +29,11 @@ def not_judged(message: str, exit_status: int) -> dict[str, Any]:
         "exitCode": exit_status,
         "toolExecutionNotifications": [notification],
     }
-    return _log([], invocations=[invocation])
+    return _log([], RULES, invocations=[invocation])
 
 
-def _log(results: Sequence[Mapping[str, Any]], **more: object) -> dict[str, Any]:
-    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
+def _log(results: Sequence[Mapping[str, Any]], rules: Sequence[Rule], **more: object) -> dict[str, Any]:
+    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in rules]}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", **more, "results": list(results)}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -50,7 +50,7 @@ def _rule(rule: Rule) -> dict[str, object]:
     return told
 
 
-def _result(one: Located) -> dict[str, object]:
+def _result(one: Located, index: Mapping[str, int]) -> dict[str, object]:
     finding = one.finding
     parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
     unknown = finding.severity == "unknown"
@@ -66,8 +66,8 @@ def _result(one: Located) -> dict[str, object]:
             "unknown": unknown,
         },
     }
-    if finding.id in _INDEX:
-        told["ruleIndex"] = _INDEX[finding.id]
+    if finding.id in index:
+        told["ruleIndex"] = index[finding.id]
     if one.ignored:
         told["suppressions"] = [{"kind": "inSource", "justification": one.ignored.reason}]
     return told

@@ -7,7 +7,7 @@ nothing about what could not be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -24,6 +24,10 @@ _WHOLE = ("bundle", "greengo", "group.json", "scenario")
 """Forms that hold a whole group: what is not in them is nowhere else."""
 NO_FAULTS: Mapping[str, Finding] = MappingProxyType({})
 _RULES_HINT = "See: edge-sim rules"
+MIGRATION = "v2-"
+"""What the ids of the checks of a migration begin with: those are judged by ``edge-sim migrate`` alone."""
+Look = Callable[[Definition, HostFacts | None], Iterable[Finding]]
+"""Says what some rules say about a definition on one board, or about the definition alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +76,40 @@ def judge(
 
     ``version`` is the core's, in place of the boards' own. ``faults``: what keeps a scenario from being on a board.
     """
-    located = [*_located(definition, boards, version, settings, faults)]
+
+    def look(one: Definition, facts: HostFacts | None) -> list[Finding]:
+        return rules.check(
+            one.group,
+            facts,
+            version=version,
+            settings=settings,
+            others=others(one),
+            partial=one.form not in _WHOLE and "resources" not in one.sections,
+            mentions=one.mentions,
+        )
+
+    return judged(definition, boards, look, faults=faults)
+
+
+def judged(
+    definition: Definition,
+    boards: Mapping[str, HostFacts],
+    look: Look,
+    *,
+    faults: Mapping[str, Finding] = NO_FAULTS,
+    migration: bool = False,
+) -> Verdict:
+    """Return the verdict on a definition, with what ``look`` says of it on every board and in every variant.
+
+    ``migration``: it is the checks of a migration that look, so that only ignores of theirs can be unused.
+    """
+    located = [*_located(definition, boards, look, faults)]
     if definition.variants:
-        others = {
-            words: [*_located(one, boards, version, settings, faults)] for words, one in definition.variants.items()
-        }
-        located = [*_conditional(located, others)]
+        variants = {words: [*_located(one, boards, look, faults)] for words, one in definition.variants.items()}
+        located = [*_conditional(located, variants)]
     told = [one for one in located if one.ignored is None]
     silenced = [one for one in located if one.ignored is not None]
-    told += _unused(definition, silenced)
+    told += _unused(definition, silenced, migration=migration)
     return Verdict(
         form=definition.form,
         boards=tuple(boards),
@@ -90,29 +119,20 @@ def judge(
     )
 
 
+def others(definition: Definition) -> dict[str, object]:
+    """Return the lists of a group's definitions as the API has them, by name: ``Subscriptions``."""
+    return {key: value for section in definition.sections.values() for key, value in section.items()}
+
+
 def _located(
-    definition: Definition,
-    boards: Mapping[str, HostFacts],
-    version: Version | None,
-    settings: Settings,
-    faults: Mapping[str, Finding],
+    definition: Definition, boards: Mapping[str, HostFacts], look: Look, faults: Mapping[str, Finding]
 ) -> Iterator[Located]:
     """Yield what the reader found and what the rules say, without the variants of a template."""
     found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
     found |= {finding: (name,) for name, finding in faults.items()}
     known = _Unread(definition)
-    others = {key: value for section in definition.sections.values() for key, value in section.items()}
-    partial = definition.form not in _WHOLE and "resources" not in definition.sections
     for name, facts in boards.items() or [("", None)]:
-        for finding in rules.check(
-            definition.group,
-            facts,
-            version=version,
-            settings=settings,
-            others=others,
-            partial=partial,
-            mentions=definition.mentions,
-        ):
+        for finding in look(definition, facts):
             if not known.covers(finding):
                 found[finding] = (*found.get(finding, ()), *([name] if name else ()))
     for finding, on in found.items():
@@ -174,10 +194,10 @@ class _Unread:
         return finding.id == "unknown-resource" and finding.resource in self._resources
 
 
-def _unused(definition: Definition, silenced: Sequence[Located]) -> Iterator[Located]:
+def _unused(definition: Definition, silenced: Sequence[Located], *, migration: bool) -> Iterator[Located]:
     used = {one.ignored for one in silenced}
     for entry in definition.ignored:
-        if entry not in used:
+        if entry not in used and entry.rule.startswith(MIGRATION) == migration:
             known = rules.by_id(entry.rule) is not None
             message = f"the ignore of {entry.rule!r} silences nothing" + ("" if known else ": there is no such rule")
             finding = _ours("ignore-unused", path=entry.path, message=message, hint=None if known else _RULES_HINT)

@@ -1,0 +1,153 @@
+"""``edge-sim migrate``: what becomes of a group on Greengrass V2, and the files to go there with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.report import Report
+from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
+    from edge_sim.limits import Links
+    from edge_sim.offline.migration.moves import Migration, Target
+BLOCKED = 3
+_EMPTY: dict[str, object] = {
+    "ok": False,
+    "unknown": 0,
+    "name": None,
+    "from": None,
+    "to": [],
+    "nucleus": None,
+    "chosen": None,
+    "functions": [],
+    "models": [],
+    "findings": [],
+    "ignored": [],
+    "notes": [],
+}
+
+
+@click.command("migrate", cls=Report, empty=_EMPTY)
+@GROUP
+@click.option(
+    "--target",
+    type=click.Choice(["classic", "lite", "auto"]),
+    default="auto",
+    show_default=True,
+    help="The nucleus; auto takes the one on which less blocks.",
+)
+@click.option("--from-profile", "from_name", required=True, metavar="NAME", help="The board that the group leaves.")
+@click.option(
+    "--to-profile",
+    "to_names",
+    multiple=True,
+    metavar="NAME",
+    help="A board that it goes to; repeat it. Default: the board that it leaves.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Write the report and the files."
+)
+@click.option("--bucket", metavar="NAME", help="The S3 bucket that artifacts go to; default: that of the models.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The core's config.json, for its settings.",
+)
+@SOURCE
+@LINKS
+@LIMITS
+@STRICT
+@click.option("--format", "fmt", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@template_choice
+def command(
+    group: Path,
+    target: Target,
+    from_name: str,
+    to_names: tuple[str, ...],
+    output: Path | None,
+    bucket: str | None,
+    config_file: Path | None,
+    sources: tuple[str, ...],
+    links: Links | None,
+    limits: tuple[str, ...],
+    strict: bool,
+    fmt: str,
+    choice: Choice,
+) -> None:
+    """Show what becomes of GROUP on Greengrass V2: what blocks, what changes without an error, what to know.
+
+    GROUP is a scenario's folder or a definition. The board that it leaves and those that it goes to are judged apart.
+    Nothing is sent anywhere. Exit status 3 when something blocks.
+
+    \b
+    Example: edge-sim migrate examples/no-container-ml --from-profile raspberry-pi-3 --to-profile raspberry-pi-4
+    """
+    from edge_sim.cli.targets import boards
+    from edge_sim.offline.inputs import read_inputs
+    from edge_sim.offline.migration.materials import materials
+    from edge_sim.offline.migration.moves import migration
+    from edge_sim.profiles import load_profiles
+
+    leaving, *_ = load_profiles([from_name])
+    going = load_profiles(to_names or [from_name])
+    inputs = read_inputs(group, sources, limits, links, choice, faulty=True)
+    with materials(inputs) as made:
+        found = migration(
+            inputs,
+            made,
+            target=target,
+            leaving=(leaving.name, boards(inputs.scenario, [leaving])[0][leaving.name]),
+            boards={profile.name: profile.facts() for profile in going},
+            config=_config(config_file),
+            bucket=bucket,
+        )
+        if output:
+            _write(found, output)
+    _print(found, fmt)
+    unknown = UNKNOWN if strict and found.judgement.unknowns else 0
+    sys.exit(unknown if found.judgement.ok else BLOCKED)
+
+
+def _config(file: Path | None) -> Mapping[str, object]:
+    """Return the core's configuration; nothing where it was not given."""
+    if file is None:
+        return {}
+    from edge_sim.errors import InvalidDefinitionError, Position
+    from edge_sim.strictjson import loads
+
+    try:
+        found = loads(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise InvalidDefinitionError(f"not a config.json: {error}", place=Position(file=file)) from error
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{file}: not a config.json: no object")
+    return found
+
+
+def _write(found: Migration, output: Path) -> None:
+    from edge_sim.offline.migration.folder import whole_folder
+    from edge_sim.offline.migration.report import as_json, as_sarif, lines
+
+    with whole_folder(output) as folder:
+        (folder / "report.txt").write_text("\n".join(lines(found)) + "\n", encoding="utf-8")
+        (folder / "report.json").write_text(json.dumps(as_json(found), indent=2) + "\n", encoding="utf-8")
+        (folder / "report.sarif").write_text(json.dumps(as_sarif(found), indent=2) + "\n", encoding="utf-8")
+
+
+def _print(found: Migration, fmt: str) -> None:
+    from edge_sim.offline.migration import report
+
+    if fmt == "text":
+        click.echo("\n".join(report.lines(found)))
+    else:
+        click.echo(json.dumps(report.as_json(found) if fmt == "json" else report.as_sarif(found), indent=2))

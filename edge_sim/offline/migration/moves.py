@@ -1,0 +1,103 @@
+"""Which moves there are: one for each board that a group goes to, on the nucleus that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from edge_sim.definitions.definition import Definition
+from edge_sim.facts import HostFacts
+from edge_sim.greengrass.functions import Function
+from edge_sim.offline.inputs import Inputs
+from edge_sim.offline.migration.materials import Materials
+from edge_sim.v2.checks import check
+from edge_sim.v2.move import Move
+from edge_sim.v2.nucleus import BY_NAME, NUCLEI, NucleusName
+from edge_sim.v2.verdicts import Verdict, verdict
+from edge_sim.validation.verdict import Verdict as Judgement
+from edge_sim.validation.verdict import judged, others
+
+Target = Literal["classic", "lite", "auto"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """A group on its way to one or more boards. ``moves`` are by the names of the boards, on the chosen nucleus.
+
+    ``judgement`` is what the checks say. ``chosen`` says why the nucleus is the one that it is.
+    """
+
+    name: str
+    from_board: str
+    nucleus: NucleusName
+    chosen: str
+    moves: Mapping[str, Move]
+    judgement: Judgement
+    verdicts: Mapping[str, Mapping[NucleusName, Mapping[str, Verdict]]] = field(default_factory=dict)
+    """By function Id, nucleus and board."""
+
+    @property
+    def strictest(self) -> Move:
+        """The move that the files are made for: the one on which most functions cannot stay as they are."""
+        return max(
+            self.moves.values(), key=lambda move: sum(verdict(move, f).becomes != "lambda" for f in move.own_functions)
+        )
+
+
+def migration(
+    inputs: Inputs,
+    made: Materials,
+    *,
+    target: Target,
+    leaving: tuple[str, HostFacts],
+    boards: Mapping[str, HostFacts],
+    config: Mapping[str, object],
+    bucket: str | None,
+) -> Migration:
+    """Judge a group for every board that it goes to. ``leaving`` is the board that it comes from, with its name."""
+
+    def on(nucleus: NucleusName, one: Definition, to: HostFacts | None) -> Move:
+        return Move(
+            group=one.group,
+            facts=leaving[1],
+            sections=others(one),
+            mentions=one.mentions,
+            nucleus=BY_NAME[nucleus],
+            to=to,
+            models_known={name: material.package for name, material in made.models.items()},
+            code_known={name: material.package for name, material in made.code.items()},
+            uses=made.uses,
+            config=config,
+            bucket=bucket,
+        )
+
+    definition = inputs.scenario.definition
+    judgements = {
+        name: judged(definition, boards, lambda one, to, name=name: check(on(name, one, to)), migration=True)  # type: ignore[misc]
+        for name in (NUCLEI if target == "auto" else (target,))
+    }
+    nucleus = min(judgements, key=lambda name: len(judgements[name].errors))
+    chosen = "asked for" if target != "auto" else _chosen(judgements)
+    moves = {name: on(nucleus, definition, to) for name, to in boards.items()}
+    return Migration(
+        name=inputs.scenario.name,
+        from_board=leaving[0],
+        nucleus=nucleus,
+        chosen=chosen,
+        moves=moves,
+        judgement=judgements[nucleus],
+        verdicts={f.id: _verdicts(moves, f) for f in next(iter(moves.values())).own_functions},
+    )
+
+
+def _chosen(judgements: Mapping[NucleusName, Judgement]) -> str:
+    counts: Sequence[str] = [f"{len(one.errors)} on {name}" for name, one in judgements.items()]
+    return f"less blocks there ({', '.join(counts)}); where equal, classic"
+
+
+def _verdicts(moves: Mapping[str, Move], function: Function) -> Mapping[NucleusName, Mapping[str, Verdict]]:
+    return {
+        name: {board: verdict(replace(move, nucleus=BY_NAME[name]), function) for board, move in moves.items()}
+        for name in NUCLEI
+    }

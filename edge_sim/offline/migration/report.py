@@ -1,0 +1,148 @@
+"""The report of a migration: as text, JSON and SARIF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from edge_sim.greengrass.rules import by_id
+from edge_sim.greengrass.rules.rule import Labels, Rule
+from edge_sim.offline.migration.moves import Migration
+from edge_sim.report import Severity, one_line
+from edge_sim.v2.checks import CHECKS
+from edge_sim.v2.designs import Placement, placements
+from edge_sim.v2.names import component_names
+from edge_sim.v2.verdicts import Verdict
+from edge_sim.validation.formats import finding_json
+from edge_sim.validation.sarif import to_sarif
+from edge_sim.validation.text import place
+from edge_sim.validation.verdict import Located
+
+TITLES: Mapping[Severity, str] = {
+    "error": "Blocks",
+    "warning": "Changes without an error",
+    "unknown": "Not known",
+    "note": "Worth knowing",
+}
+_BY_ID: Mapping[str, Rule] = {rule.id: rule for rule in CHECKS}
+LABELS = "sourced: a page or a source text says so; inferred: they fit together only so; ours: nobody says"
+
+
+def lines(migration: Migration) -> Iterator[str]:
+    """Yield the lines of the report: what becomes of each function, what blocks, what changes, what to know."""
+    return map(one_line, _lines(migration))
+
+
+def as_json(migration: Migration) -> dict[str, Any]:
+    """Return the report as an object: the contract of ``edge-sim migrate --format json``."""
+    judgement = migration.judgement
+    return {
+        "ok": judgement.ok,
+        "unknown": len(judgement.unknowns),
+        "name": migration.name,
+        "from": migration.from_board,
+        "to": list(migration.moves),
+        "nucleus": migration.nucleus,
+        "chosen": migration.chosen,
+        "functions": [
+            {"id": id_, **{nucleus: {b: _verdict_json(v) for b, v in boards.items()} for nucleus, boards in by.items()}}
+            for id_, by in migration.verdicts.items()
+        ],
+        "models": [_placement_json(one) for one in placements(migration.strictest)],
+        "findings": [{**finding_json(one), "labels": _labels_json(one)} for one in judgement.findings],
+        "ignored": [
+            {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in judgement.ignored
+        ],
+        "notes": list(judgement.notes),
+    }
+
+
+def as_sarif(migration: Migration) -> dict[str, Any]:
+    """Return the findings as a SARIF log."""
+    return to_sarif(migration.judgement, CHECKS)
+
+
+def _lines(migration: Migration) -> Iterator[str]:
+    to = ", ".join(migration.moves)
+    yield f"{migration.name}: from {migration.from_board} to {to}, nucleus {migration.nucleus} ({migration.chosen})"
+    yield from _functions(migration)
+    yield from _models(migration)
+    ordered = sorted(migration.judgement.findings, key=lambda one: [*TITLES].index(one.finding.severity))
+    for severity, found in groupby(ordered, key=lambda one: one.finding.severity):
+        told = list(found)
+        yield from ("", f"{TITLES[severity]} ({len(told)})")
+        for one in told:
+            yield from _finding(one, migration)
+    for one in migration.judgement.ignored:
+        reason = (one.ignored.reason if one.ignored else "") or "no reason given"
+        yield f"{place(one.position)}  ignored {one.finding.id}: {reason}"
+    yield from (f"note: {note}" for note in migration.judgement.notes)
+    yield from ("", _summary(migration), LABELS)
+
+
+def _summary(migration: Migration) -> str:
+    counts = [sum(one.finding.severity == s for one in migration.judgement.findings) for s in TITLES]
+    blocked = "blocked" if counts[0] else "nothing blocks"
+    return f"{blocked}: {counts[0]} block, {counts[1]} change without an error, {counts[2]} unknown, {counts[3]} notes"
+
+
+def _functions(migration: Migration) -> Iterator[str]:
+    yield from ("", "Functions")
+    names = component_names(migration.strictest)
+    for id_, by in migration.verdicts.items():
+        yield f"  {id_} (component {names[id_]})"
+        for nucleus, boards in by.items():
+            for words, same in groupby(boards.items(), key=lambda pair: _said(pair[1])):
+                on = [board for board, _ in same]
+                where = f" on {', '.join(on)}" if len(on) < len(boards) else ""
+                yield f"    {nucleus}{where}: {words}"
+
+
+def _said(verdict: Verdict) -> str:
+    doubt = f"; not known: {verdict.doubt}" if verdict.doubt else ""
+    return f"{verdict.words} [{verdict.label}]: {verdict.reason}{doubt}"
+
+
+def _models(migration: Migration) -> Iterator[str]:
+    found = placements(migration.strictest)
+    if found:
+        yield from ("", "Models")
+    for one in found:
+        yield f"  {one.function.id} × {one.resource.id}: way {one.way}, opened at {one.seen} [ours]"
+
+
+def _finding(one: Located, migration: Migration) -> Iterator[str]:
+    finding, rule = one.finding, _BY_ID.get(one.finding.id) or by_id(one.finding.id)
+    some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != migration.judgement.boards else ""
+    yield f"{place(one.position)}  {finding.id}: {finding.message}{some}"
+    if finding.hint:
+        yield f"    hint: {finding.hint}"
+    label = f" [{rule.labels.condition}]" if rule else ""
+    yield f"    source: {finding.source}{label}"
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, object]:
+    told = {"becomes": verdict.becomes, "reason": verdict.reason, "label": verdict.label, "doubt": verdict.doubt}
+    return {**told, "words": verdict.words}
+
+
+def _placement_json(one: Placement) -> dict[str, object]:
+    return {
+        "function": one.function.id,
+        "resource": one.resource.id,
+        "way": one.way,
+        "component": one.component,
+        "version": one.version,
+        "archive": one.archive,
+        "path": one.path,
+        "seen": one.seen,
+        "label": "ours",
+    }
+
+
+def _labels_json(one: Located) -> dict[str, object] | None:
+    rule = _BY_ID.get(one.finding.id) or by_id(one.finding.id)
+    labels: Labels | None = rule.labels if rule else None
+    return asdict(labels) if labels else None

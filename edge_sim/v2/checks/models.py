@@ -1,0 +1,263 @@
+"""Checks of models: V2 has no machine-learning resources, only artifacts of components.
+
+Sources: COM is aws-greengrass-component-common, NUC aws-greengrass-nucleus at a28341c, LITE aws-greengrass-lite at
+326e992; what was measured was LITE's own unpacker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.facts import below
+from edge_sim.greengrass.process import effective_permission
+from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.rules.rule import Fault
+from edge_sim.v2.checks.check import MoveRule, check, of
+from edge_sim.v2.designs import inside, placements, way
+from edge_sim.v2.move import Move, Package
+
+ARTIFACTS = "COM (Unarchive: NONE or ZIP), NUC ArtifactDownloaderFactory (s3://bucket/key)"
+MODES = "NUC Permissions and RunWithPathOwnershipHandler, LITE's table of modes"
+_S3 = re.compile(r"s3://[^/]+/.+")
+
+
+def _at(resource: Resource, message: str, key: str = "", hint: str | None = None, *, unknown: bool = False) -> Fault:
+    """Return a fault at a member of a model's data."""
+    container = f"{resource.path}.ResourceDataContainer.{resource.data.kind.container_key}"
+    path = f"{container}.{key}" if key else container
+    return Fault(
+        path=path, message=f"resource {resource.id}: {message}", resource=resource.id, hint=hint, unknown=unknown
+    )
+
+
+def _models(move: Move) -> Iterator[tuple[Resource, Package | None]]:
+    """Yield the models that a function has, each with what is known of its package."""
+    for resource in move.group.resources:
+        if resource.model and move.users_of(resource):
+            yield resource, move.models_known.get(resource.id)
+
+
+def _address(resource: Resource) -> tuple[str, str]:
+    """Return where a model comes from, and the member that says so."""
+    data = resource.model
+    if data is None:
+        return "", ""
+    key = next(name for name in data.kind.shape if name in ("S3Uri", "SageMakerJobArn"))
+    return str(data.members()[key]), key
+
+
+@check("model-missing", "error", condition="ours", timing="ours", phase="deploy", source=f"ours; {ARTIFACTS}")
+def missing(move: Move) -> Iterator[Fault]:
+    """The package of a model is at hand, so that a zip can be made of it."""
+    for resource, package in _models(move):
+        if package is None:
+            address, key = _address(resource)
+            hint = f"--source {address}=PATH; on a board it lies unpacked below /greengrass/ggc/deployment."
+            yield _at(resource, "nobody gave its package: no zip was made of it", key, hint)
+
+
+@check("model-format", "warning", phase="deploy", source=ARTIFACTS)
+def repacked(move: Move) -> Iterator[Fault]:
+    """V2 unpacks zip files only: another package must be packed anew, or it lies there as it is."""
+    for resource, package in _models(move):
+        address, key = _address(resource)
+        name = package.file_name if package else address
+        if not name.lower().endswith(".zip"):
+            yield _at(
+                resource, f"{name.rpartition('/')[2]} is no zip: V2 would never unpack it; upload the zip beside", key
+            )
+
+
+@check(
+    "model-unpackable",
+    "error",
+    phase="deploy",
+    condition="ours",
+    timing="ours",
+    source="ours: the reader of packages; ZipFile and LITE make plain files of links",
+    hint="Repair the package: edge-sim check-archive PACKAGE shows everything that is wrong with it.",
+)
+def unpackable(move: Move) -> Iterator[Fault]:
+    """A model's package can be read, and holds nothing that a zip or V2 cannot carry: links, devices, odd names."""
+    for resource, package in _models(move):
+        if package and package.problem:
+            yield _at(resource, f"it cannot be packed as a zip: {package.problem}")
+
+
+@check(
+    "model-links", "warning", condition="sourced", phase="deploy", source="NUC (ZipFile copies bytes), LITE measured"
+)
+def links(move: Move) -> Iterator[Fault]:
+    """V2 makes plain files of links: our zip holds copies of what they lead to."""
+    for resource, package in _models(move):
+        if package and package.links:
+            yield _at(resource, f"links became copies in the zip: {', '.join(package.links)}")
+
+
+@check("model-dots", "error", source="LITE measured: every name with ../ in it is skipped", nuclei=("lite",))
+def dots(move: Move) -> Iterator[Fault]:
+    """Nucleus lite skips every file whose name holds ../, an honest folder v1.. as well."""
+    for resource, package in _models(move):
+        for one in package.contents if package else ():
+            if "../" in one.path:
+                yield _at(resource, f"nucleus lite leaves out {one.path}: rename the folder")
+
+
+@check("model-source", "error", phase="deploy", source=ARTIFACTS)
+def source(move: Move) -> Iterator[Fault]:
+    """An artifact's address is s3://bucket/key: neither http nor a training job."""
+    for resource, _ in _models(move):
+        address, key = _address(resource)
+        if not _S3.fullmatch(address) and not move.bucket:
+            hint = "Choose the bucket that the zip goes to: --bucket NAME"
+            yield _at(resource, f"{address} is no address of an artifact: where will the zip be?", key, hint)
+
+
+@check("model-owner", "warning", source=MODES)
+def owner(move: Move) -> Iterator[Fault]:
+    """The group that owns a model (OwnerSetting) is lost: files belong to the component's account."""
+    for resource, _ in _models(move):
+        setting = resource.owner
+        if setting:
+            hint = "The access table says who gains and who loses; usermod -aG or runWith restores it."
+            yield _at(resource, f"group {setting.group_owner} no longer owns its files", "OwnerSetting", hint)
+
+
+@check("model-writable", "warning", condition="inferred", source=f"{MODES}: there is no write permission")
+def writable(move: Move) -> Iterator[Fault]:
+    """A model that functions write to is read-only in V2: its user can replace files, and write none in place."""
+    for found in move.models:
+        if effective_permission(found.resource, found.policy) == "rw":
+            hint = f"Have it write to its working folder: {move.nucleus.work('COMPONENT')}"
+            message = f"function {found.function.id}: it may write to {found.resource.id} in V1, not in V2"
+            yield Fault(
+                path=found.path, message=message, resource=found.resource.id, function=found.function.id, hint=hint
+            )
+
+
+@check("model-root-only", "warning", condition="inferred", source=f"{MODES}; V1: access-ml-resources.md")
+def root_only(move: Move) -> Iterator[Fault]:
+    """A model without OwnerSetting was root's outside of containers; now the component's user and group read it."""
+    for resource, _ in _models(move):
+        if resource.owner is None:
+            yield _at(resource, "only root could read it on the board; now its component's user and group can")
+
+
+@check("model-listing", "warning", source=f"{MODES}: folders are 0755")
+def listing(move: Move) -> Iterator[Fault]:
+    """Every account of the board can list a model's folders."""
+    for resource, _ in _models(move):
+        yield _at(resource, "every account can list the names of its files")
+
+
+@check("executable-bits", "warning", source="NUC Permissions (0440 by default), KYO's recipe (Execute NONE)")
+def executable(move: Move) -> Iterator[Fault]:
+    """Executable bits inside packages are lost: a program that is run from there cannot be started."""
+    for resource, package in _models(move):
+        if package and package.executables:
+            yield _at(resource, f"no longer executable: {', '.join(package.executables[:5])}")
+    for function in move.own_functions:
+        code = move.code_known.get(function.id)
+        if code and code.executables and "programs" in move.uses.get(function.id, ()):
+            names = ", ".join(code.executables[:5])
+            yield of(function, "", f"no longer executable in its package, and its code starts programs: {names}")
+
+
+@check("model-owners", "warning", source=f"{MODES}: a component has one owner")
+def owners(move: Move) -> Iterator[Fault]:
+    """A component has one owner: models of different groups in one function all belong to it."""
+    for function in move.own_functions:
+        groups = {r.owner.group if r.owner else "" for r in move.models_of(function)}
+        if len(groups) > 1:
+            named = ", ".join(sorted(group or "root only" for group in groups))
+            yield of(function, "", f"its models belong to {named} in V1, to one account in V2")
+
+
+@check("model-nested", "error", condition="inferred", phase="deploy", source="one folder for each artifact; ours")
+def nested(move: Move) -> Iterator[Fault]:
+    """The DestinationPaths of a function's models neither nest nor are equal."""
+    for function in move.own_functions:
+        for first, second in combinations(move.models_of(function), 2):
+            one, other = _destination(first), _destination(second)
+            if one and other and (below(f"/{one}", f"/{other}") or below(f"/{other}", f"/{one}")):
+                yield of(function, "", f"models {first.id} and {second.id} lie in one another: /{one} and /{other}")
+
+
+@check("model-destination", "error", condition="ours", timing="ours", source="ours: a zip's folder")
+def destination(move: Move) -> Iterator[Fault]:
+    """A model's DestinationPath is a folder that a zip can hold."""
+    for resource, _ in _models(move):
+        if _destination(resource) is None:
+            yield _at(resource, f"{resource.destination_path!r} names no folder", "DestinationPath")
+
+
+@check("model-prefix", "warning", condition="inferred", source="access-ml-resources.md; designs A and B are ours")
+def prefix(move: Move) -> Iterator[Fault]:
+    """Nothing is mounted for a generic component: its code finds a model by AWS_GG_RESOURCE_PREFIX, which we set."""
+    for function in move.own_functions:
+        chosen = way(move, function)
+        if chosen not in ("A", "B"):
+            continue
+        where = next(one for one in placements(move) if one.function.id == function.id)
+        uses = move.uses.get(function.id)
+        if uses is None:
+            yield of(function, "", "nobody knows whether its code opens models by AWS_GG_RESOURCE_PREFIX", unknown=True)
+        elif "prefix" in uses:
+            yield of(function, "", f"its recipe sets AWS_GG_RESOURCE_PREFIX to {where.top} (way {chosen})")
+        else:
+            hint = "Have it open os.environ['AWS_GG_RESOURCE_PREFIX'] + path, which works in V1 too."
+            yield of(function, "", f"its code does not use AWS_GG_RESOURCE_PREFIX: the model is at {where.path}", hint)
+
+
+@check("model-versioned-path", "note", condition="inferred", source="NUC (artifacts-unarchived/NAME/VERSION); ours")
+def versioned(move: Move) -> Iterator[Fault]:
+    """A volume that mounts a model's component holds its version: a new model needs a new version of the function."""
+    for one in placements(move):
+        if one.way == "C":
+            yield of(one.function, "", f"its volume for {one.resource.id} is {one.path}, with the version in it")
+
+
+@check(
+    "model-in-place", "note", source="NUC: an archive is unpacked again only when the size differs", nuclei=("classic",)
+)
+def in_place(move: Move) -> Iterator[Fault]:
+    """A model altered in place stays altered: classic unpacks anew only what is missing or of another size."""
+    for found in move.models:
+        if effective_permission(found.resource, found.policy) == "rw":
+            message = (
+                f"function {found.function.id}: a file of {found.resource.id} replaced in equal size stays as it is"
+            )
+            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+
+
+@check("model-zip64", "warning", condition="inferred", source="not tested with either nucleus", phase="deploy")
+def zip64(move: Move) -> Iterator[Fault]:
+    """A zip of 4 GiB or 65535 entries needs zip64, of which nobody knows whether V2 reads it."""
+    for resource, package in _models(move):
+        if package and (package.unpacked >= 2**32 - 1 or len(package.contents) >= 2**16 - 1):
+            yield _at(resource, "its zip is a zip64, which nobody has tried with V2")
+
+
+@check("tar-advice", "note", source="greengrass-agent-context-pack; COM, LITE and the recipe schema refuse it")
+def tar_advice(move: Move) -> Iterator[Fault]:
+    """AWS's agent pack says Unarchive: TAR, which both nuclei and AWS's own schema refuse."""
+    for resource, package in _models(move):
+        name = package.file_name if package else _address(resource)[0]
+        if name.endswith((".tar.gz", ".tgz")):
+            yield _at(resource, "do not write Unarchive: TAR, whatever AWS's agent pack says: no nucleus takes it")
+
+
+def _destination(resource: Resource) -> str | None:
+    try:
+        return inside(resource.model) if resource.model else None
+    except InvalidDefinitionError:
+        return None
+
+
+CHECKS: tuple[MoveRule, ...] = (
+    *(missing, repacked, unpackable, links, dots, source, owner, writable, root_only, listing, executable, owners),
+    *(nested, destination, prefix, versioned, in_place, zip64, tar_advice),
+)

@@ -1,0 +1,177 @@
+"""Checks of devices, volumes, secrets and connectors.
+
+Pages of the V2 guide: import-lambda-function-cli.md, secret-manager-component.md, set-up-v2-test-device.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from edge_sim.greengrass.rules.connectors import instances
+from edge_sim.greengrass.rules.rule import Fault
+from edge_sim.v2.checks.check import IMPORT, MoveRule, check
+from edge_sim.v2.move import Move
+from edge_sim.v2.verdicts import stays_contained
+
+CONNECTORS = "V2 guide, set-up-v2-test-device.md and the page of each component"
+_ARN_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
+SUCCESSORS: Mapping[str, tuple[str, bool]] = {
+    "CloudWatchMetrics": ("aws.greengrass.Cloudwatch", False),
+    "DeviceDefender": ("aws.greengrass.DeviceDefender", False),
+    "KinesisFirehose": ("aws.greengrass.KinesisFirehose", True),
+    "ModbusRTUProtocolAdapter": ("aws.greengrass.Modbus", True),
+    "SNS": ("aws.greengrass.SNS", True),
+}
+"""The component that takes a connector's place, and whether it is a Lambda, which needs the router and not lite."""
+PARTLY: Mapping[str, str] = {
+    "IoTSiteWise": "the SiteWise components (collector, publisher, processor) do its work together",
+    "DockerApplicationDeployment": "DockerApplicationManager only fetches images: a component of yours starts them",
+    "ImageClassificationAarch64JTX2": "the DLR and TensorFlow Lite components are samples of inference",
+    "ImageClassificationx86-64": "the DLR and TensorFlow Lite components are samples of inference",
+    "ImageClassificationARMv7": "the DLR and TensorFlow Lite components are samples of inference",
+    "ObjectDetectionAarch64JTX2": "the DLR and TensorFlow Lite components are samples of inference",
+    "ObjectDetectionx86-64": "the DLR and TensorFlow Lite components are samples of inference",
+    "ObjectDetectionARMv7": "the DLR and TensorFlow Lite components are samples of inference",
+}
+
+
+@check(
+    "auto-group-owner",
+    "warning",
+    condition="inferred",
+    source=f"{IMPORT}; the guide speaks of the component's group as an owner of the file, V1's of the file's group",
+    hint="Prove it on a device, or add the account to the file's group: see board.sh.",
+)
+def auto_owner(move: Move) -> Iterator[Fault]:
+    """AutoAddGroupOwner becomes addGroupOwner, whose text says something else than V1's."""
+    for found in move.local:
+        data = found.resource.local
+        if data and data.group_owner.auto_add_group_owner:
+            where = "may mean something else" if stays_contained(move, found.function) else "is lost with the container"
+            message = f"function {found.function.id}: AutoAddGroupOwner of {found.resource.id} {where}"
+            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+
+
+@check("group-owner", "warning", source=f"{IMPORT} (no such parameter)")
+def named_owner(move: Move) -> Iterator[Fault]:
+    """A group that a local resource names (GroupOwner) is lost."""
+    for found in move.local:
+        data = found.resource.local
+        if data and data.group_owner.group_owner and not data.group_owner.auto_add_group_owner:
+            group = data.group_owner.group_owner
+            message = f"function {found.function.id}: group {group}, which {found.resource.id} lends it, is lost"
+            hint = f"On the board: usermod -aG {group} {move.nucleus.user}; or runWith of the deployment."
+            yield Fault(
+                path=f"{found.resource.path}.ResourceDataContainer.{data.kind.container_key}.GroupOwnerSetting",
+                message=message,
+                resource=found.resource.id,
+                function=found.function.id,
+                hint=hint,
+            )
+
+
+@check("volume-shared", "warning", source=IMPORT, nuclei=("classic",))
+def shared_volume(move: Move) -> Iterator[Fault]:
+    """A volume or device of several functions is written once for each of them: a change has to be made everywhere."""
+    for resource in move.group.resources:
+        users = [f for f in move.users_of(resource) if stays_contained(move, f)]
+        if resource.local and len(users) > 1:
+            names = ", ".join(function.id for function in users)
+            message = f"resource {resource.id}: written in each of {len(users)} components ({names})"
+            yield Fault(path=f"{resource.path}.Id", message=message, resource=resource.id)
+
+
+@check("source-path", "note", condition="ours", timing="ours", source="ours: the new board's facts")
+def source_paths(move: Move) -> Iterator[Fault]:
+    """What functions open on the board is on the new one as well."""
+    for resource in move.group.resources:
+        path = resource.source_path
+        if path is None or move.to is None or not move.users_of(resource):
+            continue
+        presence = move.to.presence(path)
+        if presence != "present":
+            known = f"{path} is not on the new board" if presence == "absent" else f"nobody knows whether it has {path}"
+            fault_path = f"{resource.path}.ResourceDataContainer"
+            message = f"resource {resource.id}: {known}"
+            yield Fault(path=fault_path, message=message, resource=resource.id, unknown=presence == "unknown")
+
+
+@check("local-without-container", "warning", condition="sourced", source="V2 guide, choose-runtime.md")
+def without_container(move: Move) -> Iterator[Fault]:
+    """A volume or device of a function that leaves its container is opened at its path on the board."""
+    for found in move.local:
+        if not stays_contained(move, found.function):
+            there, seen = found.resource.source_path, found.resource.container_path
+            moved = f", which is {there} then" if seen != there else ""
+            message = (
+                f"function {found.function.id}: it opens {seen} of {found.resource.id}{moved}, with its user's rights"
+            )
+            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+
+
+@check(
+    "secret-policy",
+    "warning",
+    source="aws-greengrass-secret-manager, SecretManagerService.getSecret: 403 at run time, no error at the deployment",
+    nuclei=("classic",),
+    hint="Our components name each secret in accessControl; a deployment's merge must not drop it.",
+)
+def secret_policy(move: Move) -> Iterator[Fault]:
+    """A function reads a secret only if its component's accessControl names it."""
+    for found in move.secrets:
+        message = f"function {found.function.id}: secret {found.resource.id} needs an accessControl policy"
+        yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+
+
+@check("secret-arn", "warning", condition="inferred", source="secret-manager-component.md (cloudSecrets: arn)")
+def secret_arn(move: Move) -> Iterator[Fault]:
+    """A secret's ARN ends in its six random characters: policies compare the whole ARN."""
+    for resource in move.group.resources:
+        if resource.secret and not _ARN_SUFFIX.search(resource.secret.arn) and move.users_of(resource):
+            message = f"resource {resource.id}: its ARN lacks the suffix of six characters"
+            path = f"{resource.path}.ResourceDataContainer.SecretsManagerSecretResourceData.ARN"
+            yield Fault(path=path, message=message, resource=resource.id)
+
+
+@check("connector-none", "error", phase="deploy", source=CONNECTORS)
+def no_successor(move: Move) -> Iterator[Fault]:
+    """A connector has a successor in V2, and the nucleus takes it."""
+    for found in instances(move):
+        if found.name in SUCCESSORS:
+            component, is_lambda = SUCCESSORS[found.name]
+            if not is_lambda or move.nucleus.lambdas:
+                continue
+            message, hint = f"its successor {component} is a Lambda, which nucleus lite does not take", None
+        else:
+            message, hint = (
+                "V2 has no successor for it",
+                PARTLY.get(found.name, "Write a component that does its work."),
+            )
+        yield Fault(
+            path=f"{found.path}.ConnectorArn", message=f"connector {found.id} ({found.name}): {message}", hint=hint
+        )
+
+
+@check("connector-successor", "warning", phase="deploy", source=CONNECTORS)
+def successor(move: Move) -> Iterator[Fault]:
+    """A connector's successor has a configuration of its own: parameters do not carry over by themselves."""
+    for found in instances(move):
+        if found.name in SUCCESSORS and (move.nucleus.lambdas or not SUCCESSORS[found.name][1]):
+            names = ", ".join(found.parameters) or "none"
+            component = SUCCESSORS[found.name][0]
+            message = f"connector {found.id} ({found.name}) becomes {component}; set there what it had: {names}"
+            yield Fault(path=f"{found.path}.ConnectorArn", message=message)
+
+
+CHECKS: tuple[MoveRule, ...] = (
+    auto_owner,
+    named_owner,
+    shared_volume,
+    source_paths,
+    without_container,
+    secret_policy,
+    secret_arn,
+    no_successor,
+    successor,
+)

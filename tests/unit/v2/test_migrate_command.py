@@ -1,0 +1,112 @@
+"""``edge-sim migrate`` on files: places in the user's lines, formats, statuses, bad input."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.cli.main import edge_sim
+from tests.small_group import edge, group_of, ml, write_group
+from tests.unit.greengrass.build import ARN, function
+
+BOARDS = ("--from-profile", "raspberry-pi-3", "--to-profile", "raspberry-pi-4")
+
+
+def report(*words: object, status: int = 3) -> Any:
+    return json.loads(edge("migrate", *words, *BOARDS, "--format", "json", status=status).stdout)
+
+
+def test_every_line_has_a_place_a_label_and_a_source(tmp_path: Path) -> None:
+    found = report(group_of(tmp_path / "group", "m"))
+    assert found["nucleus"] == "classic"
+    assert not found["ok"]
+    for one in found["findings"]:
+        assert one["source"]
+        assert one["labels"]["condition"] in ("sourced", "inferred", "ours")
+        assert one["file"]
+        assert one["line"]
+    by_id = {one["id"]: one for one in found["findings"]}
+    line = (tmp_path / "group/resources.json").read_text().splitlines()[by_id["v2-model-owner"]["line"] - 1]
+    assert line[by_id["v2-model-owner"]["column"] - 1 :].startswith('"OwnerSetting"')
+    becomes = found["functions"][0]
+    assert becomes["classic"]["raspberry-pi-4"]["words"] == "must become a generic component"
+    assert becomes["lite"]["raspberry-pi-4"]["words"] == "must become a generic component"
+
+
+def test_the_text_tells_first_what_blocks(tmp_path: Path) -> None:
+    text = edge("migrate", group_of(tmp_path / "group", "m"), *BOARDS, status=3).stdout
+    order = [
+        text.index(title) for title in ("\nFunctions", "\nBlocks (", "\nChanges without an error (", "\nWorth know")
+    ]
+    assert order == sorted(order)
+
+
+def test_sarif_names_the_checks_and_a_board_is_judged_apart(tmp_path: Path) -> None:
+    group = group_of(tmp_path / "group", "m")
+    log = json.loads(edge("migrate", group, *BOARDS, "--format", "sarif", status=3).stdout)
+    run = log["runs"][0]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[one["ruleIndex"]]["id"] == one["ruleId"] for one in run["results"])
+    words = (
+        "--from-profile",
+        "raspberry-pi-3",
+        "--to-profile",
+        "raspberry-pi-4",
+        "--to-profile",
+        "raspberry-pi-zero-w",
+    )
+    found = json.loads(edge("migrate", group, *words, "--format", "json", status=3).stdout)
+    only = [one for one in found["findings"] if one["id"] == "v2-board-architecture"]
+    assert [one["profiles"] for one in only] == [["raspberry-pi-zero-w"]]
+
+
+def test_nothing_blocks_a_plain_function_on_classic(tmp_path: Path) -> None:
+    found = report(write_group(tmp_path / "group", [], [function("f", Pinned=True, Timeout=3)]), status=0)
+    assert found["ok"]
+
+
+def test_the_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    group, out = group_of(tmp_path / "group", "m"), tmp_path / "out"
+    edge("migrate", group, *BOARDS, "-o", out, status=3)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    assert {"report.txt", "report.json", "report.sarif"} <= {path.name for path in out.iterdir()}
+    edge("migrate", group, *BOARDS, "-o", out, status=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["group", "out"]
+
+
+def test_an_ignore_of_a_check_silences_it_and_is_none_of_validates_business(tmp_path: Path) -> None:
+    file = tmp_path / "group.yaml"
+    file.write_text(
+        f"Functions:\n- Id: f\n  FunctionArn: {ARN}f:live  # edge-sim: ignore v2-lambda-version aliases are resolved\n"
+        "  FunctionConfiguration: {MemorySize: 1, Environment: {Execution: {IsolationMode: GreengrassContainer}}}\n"
+    )
+    found = report(file, "--target", "classic", status=0)
+    assert [one["id"] for one in found["ignored"]] == ["v2-lambda-version"]
+    validated = json.loads(edge("validate", file, "--format", "json", status=None).stdout)
+    assert "ignore-unused" not in {one["id"] for one in validated["findings"]}
+
+
+@pytest.mark.parametrize("broken", ["package", "missing", "member"])
+def test_what_is_broken_is_one_sentence_and_the_rest_is_there(tmp_path: Path, broken: str) -> None:
+    group = write_group(tmp_path / "group", [ml("m"), ml("n")], [function("f", ("m", None), ("n", None))])
+    if broken == "package":
+        (group / "m" / "up").symlink_to("..")
+    elif broken == "missing":
+        text = (group / "edge-sim.yaml").read_text()
+        (group / "edge-sim.yaml").write_text(text.replace("- s3: s3://greengrass-models/m.tar.gz\n  folder: m\n", ""))
+    else:
+        text = (group / "resources.json").read_text()
+        (group / "resources.json").write_text(text.replace('"GroupOwner"', '"GroupOwnr"', 1))
+    found = report(group)
+    ids = {one["id"] for one in found["findings"]}
+    assert {"package": "v2-model-unpackable", "missing": "v2-model-missing", "member": "unknown-key"}[broken] in ids
+    assert "v2-model-owner" in ids
+    assert all("\n" not in one["message"] for one in found["findings"])
+
+
+def test_the_command_is_listed() -> None:
+    assert "migrate" in edge_sim.list_commands(None)  # type: ignore[arg-type]
