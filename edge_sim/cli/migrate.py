@@ -13,10 +13,12 @@ import click
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.report import one_line
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
-    from edge_sim.limits import Links
+    from edge_sim.limits import Limits, Links
+    from edge_sim.offline.migration.materials import Materials
     from edge_sim.offline.migration.moves import Migration, Target
 BLOCKED = 3
 _EMPTY: dict[str, object] = {
@@ -63,6 +65,7 @@ _EMPTY: dict[str, object] = {
     metavar="FILE",
     help="The core's config.json, for its settings.",
 )
+@click.option("--include-values", is_flag=True, help="Write values of variables that seem to be secrets as they are.")
 @SOURCE
 @LINKS
 @LIMITS
@@ -77,6 +80,7 @@ def command(
     output: Path | None,
     bucket: str | None,
     config_file: Path | None,
+    include_values: bool,
     sources: tuple[str, ...],
     links: Links | None,
     limits: tuple[str, ...],
@@ -110,10 +114,12 @@ def command(
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
             bucket=bucket,
+            include_values=include_values,
         )
-        if output:
-            _write(found, output)
+        notes = _write(found, made, inputs.limits, output) if output else []
     _print(found, fmt)
+    for note in notes:
+        click.echo(one_line(f"note: {note}"), err=True)
     unknown = UNKNOWN if strict and found.judgement.unknowns else 0
     sys.exit(unknown if found.judgement.ok else BLOCKED)
 
@@ -134,14 +140,19 @@ def _config(file: Path | None) -> Mapping[str, object]:
     return found
 
 
-def _write(found: Migration, output: Path) -> None:
+def _write(found: Migration, made: Materials, limits: Limits, output: Path) -> list[str]:
+    """Write the folder, and return notes on what is missing in it."""
+    from edge_sim.offline.migration.files import write_files
     from edge_sim.offline.migration.folder import whole_folder
     from edge_sim.offline.migration.report import as_json, as_sarif, lines
 
     with whole_folder(output) as folder:
-        (folder / "report.txt").write_text("\n".join(lines(found)) + "\n", encoding="utf-8")
+        notes = write_files(folder, found.strictest, made, limits, blocking=len(found.judgement.errors))
+        text = "\n".join([*lines(found), *(one_line(f"note: {note}") for note in notes)]) + "\n"
+        (folder / "report.txt").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(as_json(found), indent=2) + "\n", encoding="utf-8")
         (folder / "report.sarif").write_text(json.dumps(as_sarif(found), indent=2) + "\n", encoding="utf-8")
+    return notes
 
 
 def _print(found: Migration, fmt: str) -> None:

@@ -80,6 +80,8 @@ class Move(Case):
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
     bucket: str | None = None
+    include_values: bool = False
+    """Write values that seem to be secrets."""
 
     @cached_property
     def own_functions(self) -> tuple[Function, ...]:

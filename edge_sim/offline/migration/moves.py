@@ -54,6 +54,7 @@ def migration(
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
     bucket: str | None,
+    include_values: bool = False,
 ) -> Migration:
     """Judge a group for every board that it goes to. ``leaving`` is the board that it comes from, with its name."""
 
@@ -70,6 +71,7 @@ def migration(
             uses=made.uses,
             config=config,
             bucket=bucket,
+            include_values=include_values,
         )
 
     definition = inputs.scenario.definition

@@ -142,6 +142,16 @@ def bridge(move: Move) -> Iterator[Fault]:
             yield _fault(route, f"our deployment has a bridge entry for {route.subject}")
 
 
+@check("device-publish-wildcard", "warning", phase="deploy", source=f"{AUTH} (May 2023)", nuclei=("classic",))
+def device_wildcards(move: Move) -> Iterator[Fault]:
+    """A policy that lets a device publish took no wildcards in 2023."""
+    for route in move.routes:
+        if route.source_kind == "device" and {"+", "#"} & {*route.subject}:
+            yield _fault(
+                route, f"{route.subject} may be refused in deviceGroups: name each topic that the device publishes"
+            )
+
+
 @check("shadow-sync", "warning", source=SHADOWS, nuclei=("classic",))
 def sync(move: Move) -> Iterator[Fault]:
     """Nothing is synchronised unless the shadow manager is told to: SyncShadow does not carry over by itself."""
@@ -178,5 +188,5 @@ def _things(move: Move) -> set[object]:
 
 CHECKS: tuple[MoveRule, ...] = (
     *(to_device, devices_on_lite, shadow_routes, shadow_calls, any_publisher, router, unrouted, wildcards, strangers),
-    *(loops, between_devices, bridge, sync),
+    *(loops, between_devices, bridge, device_wildcards, sync),
 )

@@ -132,12 +132,12 @@ def secret_variables(move: Move) -> Iterator[Fault]:
 
 @check("environment-braces", "note", source="recipe reference: one level of interpolation only", condition="inferred")
 def braces(move: Move) -> Iterator[Fault]:
-    """A value with braces is a recipe variable nowhere in an imported function's environment."""
+    """A value that looks like a recipe variable stays text in an imported function, and is resolved in a recipe."""
     for function in move.own_functions:
         for name, value in function.variables.items():
             if re.search(r"\{[\w.]+:[^{}]+\}", value) and not is_open(value):
-                message = f"variable {name} holds {value!r}, which V2 does not resolve here"
-                yield in_environment(function, f"Variables.{name}", message)
+                becomes = "stays as it is" if becomes_lambda(move, function) else "is resolved as a recipe's variable"
+                yield in_environment(function, f"Variables.{name}", f"variable {name} holds {value!r}, which {becomes}")
 
 
 @check("worker-counts", "warning", source=f"{IMPORT} (maxInstancesCount 100, maxQueueSize 1000)", nuclei=("classic",))

@@ -234,6 +234,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bridge-loop": ({"subscriptions": [A_TO_B, B_TO_A]}, {"subscriptions": [A_TO_B, ELSEWHERE]}),
     "device-to-device": (between(PHONE, PHONE), between(PHONE, "cloud")),
     "device-bridge": (between(PHONE, "cloud"), between(PHONE, PHONE)),
+    "device-publish-wildcard": (between(PHONE, "cloud", "a/#"), between("cloud", PHONE, "a/#")),
     "shadow-sync": ({"core": [thing("c", SyncShadow=True)]}, {"core": [thing("c", SyncShadow=False)]}),
     "board-architecture": (to(architecture="armv6l"), to(architecture="armv7l")),
     "board-libc": (to(libc="musl"), to(libc_version="2.25")),

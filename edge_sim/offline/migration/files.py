@@ -1,0 +1,116 @@
+"""The folder of a migration: components with their artifacts, the deployment, the template, the script, the steps."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from edge_sim.errors import InvalidDefinitionError, InvalidPackageError
+from edge_sim.limits import Limits
+from edge_sim.offline.migration.materials import Materials
+from edge_sim.offline.migration.zips import write_zip
+from edge_sim.v2 import boardscript, iam, recipes, steps
+from edge_sim.v2.cloudformation import placeholders, template
+from edge_sim.v2.components import CODE_ARCHIVE, ENTRY_POINT, Component, components
+from edge_sim.v2.deployment import deployment
+from edge_sim.v2.designs import OWN_ARCHIVE, inside, placements
+from edge_sim.v2.move import Move
+
+_ENTRY_POINT = Path(__file__).with_name("entry_point.py")
+
+
+def write_files(folder: Path, move: Move, made: Materials, limits: Limits, *, blocking: int) -> list[str]:
+    """Write everything but the report, and return notes on what could not be written.
+
+    Raises InvalidDefinitionError where a recipe of ours breaks a rule of recipes: that would be a fault of ours, or of
+    a name that nothing can be made of.
+    """
+    found = [*_sound(components(move))]
+    notes: list[str] = []
+    texts: dict[str, str] = {}
+    for one in found:
+        place = folder / "components" / one.name
+        place.mkdir(parents=True)
+        texts[one.name] = _recipe(one)
+        if texts[one.name]:
+            _write(place / "recipe.yaml", texts[one.name])
+            request: Mapping[str, object] = {"inlineRecipe": base64.b64encode(texts[one.name].encode()).decode()}
+        else:
+            request = one.request or {}
+        _write(place / "create-component-version.json", _json(request))
+        notes += _artifacts(place / "artifacts", one, move, made, limits)
+    plan = deployment(move)
+    told = placeholders([[one.request for one in found], texts, plan])
+    _write(folder / "deployment.json", _json(plan))
+    _write(folder / "template.json", _json(template([(one, texts[one.name]) for one in found], plan)))
+    _write(folder / "board.sh", boardscript.script(move))
+    (folder / "iam").mkdir()
+    _write(folder / "iam" / "token-exchange-policy.draft.json", _json(iam.policy(move)))
+    _write(folder / "README.md", steps.readme(move, found, told, blocking))
+    return notes
+
+
+def _sound(found: tuple[Component, ...]) -> Iterator[Component]:
+    """Yield the components with names of their own; the checks tell of the others."""
+    seen: set[str] = set()
+    for one in found:
+        if one.name not in seen and one.name not in (".", "..") and len(one.name) <= 128:
+            seen.add(one.name)
+            yield one
+
+
+def _recipe(one: Component) -> str:
+    if one.recipe is None:
+        return ""
+    text = yaml.safe_dump(one.recipe, sort_keys=False, allow_unicode=False, width=10**6)
+    for problem in recipes.problems(one.recipe, text.encode()):
+        raise InvalidDefinitionError(f"component {one.name}: {problem}")
+    return text
+
+
+def _artifacts(place: Path, one: Component, move: Move, made: Materials, limits: Limits) -> Iterator[str]:
+    """Write a component's artifacts, and yield a note for each that could not be made."""
+    if one.function and one.recipe and not move.native(one.function):
+        place.mkdir(exist_ok=True)
+        (place / ENTRY_POINT).write_bytes(_ENTRY_POINT.read_bytes())
+    for archive in one.archives:
+        parts, lacking = _parts(one, archive, move, made)
+        if lacking:
+            yield f"components/{one.name}/artifacts/{archive}: not written: {', '.join(lacking)}"
+            continue
+        try:
+            write_zip(place / archive, parts, limits)
+        except InvalidPackageError as error:
+            yield f"components/{one.name}/artifacts/{error.brief}"
+
+
+def _parts(one: Component, archive: str, move: Move, made: Materials) -> tuple[dict[str, Path], list[str]]:
+    """Return the folders that a zip is made of, and what of them is not at hand."""
+    if archive == CODE_ARCHIVE and one.function:
+        code = made.code.get(one.function.id)
+        folder = code.folder if code else None
+        return ({"": folder}, []) if folder else ({}, [f"no code of function {one.function.id}"])
+    parts: dict[str, Path] = {}
+    lacking = []
+    for placed in placements(move):
+        own = placed.function == one.function and archive == OWN_ARCHIVE
+        if not (own or placed.resource == one.resource) or placed.resource.model is None:
+            continue
+        material = made.models.get(placed.resource.id)
+        if material and material.folder:
+            parts[inside(placed.resource.model)] = material.folder
+        elif (missing := f"no readable package of model {placed.resource.id}") not in lacking:
+            lacking.append(missing)
+    return parts, lacking
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"

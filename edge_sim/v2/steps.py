@@ -1,0 +1,71 @@
+"""README.md of the folder: what to do with the files, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edge_sim.report import one_line
+from edge_sim.v2.components import CODE_ARCHIVE, ENTRY_POINT, Component, bucket
+from edge_sim.v2.deployment import configurations
+from edge_sim.v2.move import Move
+from edge_sim.v2.names import component_names
+from edge_sim.v2.verdicts import verdict
+
+
+def readme(move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int) -> str:
+    """Return the text. ``placeholders`` stand in the files, ``blocking`` checks are not met."""
+    return "\n".join(_lines(move, components, placeholders, blocking)) + "\n"
+
+
+def _lines(move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int) -> Iterator[str]:
+    yield f"# From Greengrass V1 to nucleus {move.nucleus.name}"
+    yield ""
+    yield "Written by `edge-sim migrate`, offline, from the group's definition. Nothing was sent to AWS or tried on a"
+    yield "nucleus; `report.txt` says of every line whether it is sourced, inferred or ours."
+    yield ""
+    if blocking:
+        yield f"**{blocking} checks block this move.** Read *Blocks* in `report.txt` first."
+        yield ""
+    steps = [*_steps(move, components, placeholders)]
+    yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
+    left = [(f.id, verdict(move, f).reason) for f in move.own_functions if verdict(move, f).becomes == "nothing"]
+    if left:
+        yield from ("", "## What cannot be moved", "")
+        yield from (f"* {one_line(f'function {name}: {reason}')}" for name, reason in left)
+
+
+def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[str]) -> Iterator[str]:
+    if placeholders:
+        yield "Replace these placeholders in every file: " + ", ".join(f"`{name}`" for name in placeholders) + "."
+    generic = [one.name for one in components if one.function and one.recipe]
+    if generic:
+        yield (
+            f"Read the entry point of {_names(generic)} (`artifacts/{ENTRY_POINT}`, ours): it calls the handler, and "
+            "gives it a stand-in for `greengrasssdk` over the Greengrass IPC. It needs `awsiotsdk` on the board."
+        )
+    yield "Read `board.sh`, then run it on the new board as root. It makes accounts, groups and folders."
+    artifacts = [one for one in components if one.archives]
+    if artifacts:
+        yield (
+            f"Upload the artifacts to `s3://{bucket(move)}/COMPONENT/VERSION/FILE`: for each component "
+            "`aws s3 cp --recursive components/COMPONENT/artifacts s3://BUCKET/COMPONENT/VERSION`."
+        )
+    yield "Make the token exchange role; `iam/token-exchange-policy.draft.json` is a draft of what it needs besides."
+    yield (
+        "Create the components, models first: "
+        "`aws greengrassv2 create-component-version --cli-input-json file://components/COMPONENT/create-component-version.json`."
+    )
+    yield (
+        "Deploy: `aws greengrassv2 create-deployment --cli-input-json file://deployment.json`. "
+        "Or do this and the step before with `template.json`, in CloudFormation."
+    )
+    yield "Compare what each function may open with the access table in `report.txt`, and prove it on one board."
+    yield f"AWS's components in the deployment, each with a version to name: {_names([*configurations(move)])}."
+    names = component_names(move)
+    code = [names[f.id] for f in move.own_functions if f.id not in move.code_known]
+    if code:
+        yield f"`{CODE_ARCHIVE}` is missing where nobody gave the code: {_names(code)}."
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{one_line(name)}`" for name in names)
