@@ -31,6 +31,7 @@ _EMPTY: dict[str, object] = {
     "chosen": None,
     "functions": [],
     "models": [],
+    "access": {},
     "findings": [],
     "ignored": [],
     "notes": [],
@@ -100,6 +101,7 @@ def command(
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
+    from edge_sim.offline.target import Target as Board
     from edge_sim.profiles import load_profiles
 
     leaving, *_ = load_profiles([from_name])
@@ -110,7 +112,7 @@ def command(
             inputs,
             made,
             target=target,
-            leaving=(leaving.name, boards(inputs.scenario, [leaving])[0][leaving.name]),
+            leaving=Board(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
             bucket=bucket,

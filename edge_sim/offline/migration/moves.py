@@ -10,7 +10,10 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function
 from edge_sim.offline.inputs import Inputs
+from edge_sim.offline.migration.differences import before, differences
 from edge_sim.offline.migration.materials import Materials
+from edge_sim.offline.target import Target as Board
+from edge_sim.v2.access import Difference
 from edge_sim.v2.checks import check
 from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI, NucleusName
@@ -36,6 +39,9 @@ class Migration:
     judgement: Judgement
     verdicts: Mapping[str, Mapping[NucleusName, Mapping[str, Verdict]]] = field(default_factory=dict)
     """By function Id, nucleus and board."""
+    access: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    """By board."""
+    notes: tuple[str, ...] = ()
 
     @property
     def strictest(self) -> Move:
@@ -50,18 +56,18 @@ def migration(
     made: Materials,
     *,
     target: Target,
-    leaving: tuple[str, HostFacts],
+    leaving: Board,
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
     bucket: str | None,
     include_values: bool = False,
 ) -> Migration:
-    """Judge a group for every board that it goes to. ``leaving`` is the board that it comes from, with its name."""
+    """Judge a group for every board that it goes to. ``leaving`` is the board that it comes from."""
 
     def on(nucleus: NucleusName, one: Definition, to: HostFacts | None) -> Move:
         return Move(
             group=one.group,
-            facts=leaving[1],
+            facts=leaving.facts,
             sections=others(one),
             mentions=one.mentions,
             nucleus=BY_NAME[nucleus],
@@ -82,14 +88,17 @@ def migration(
     nucleus = min(judgements, key=lambda name: len(judgements[name].errors))
     chosen = "asked for" if target != "auto" else _chosen(judgements)
     moves = {name: on(nucleus, definition, to) for name, to in boards.items()}
+    rows, why = before(inputs, leaving)
     return Migration(
         name=inputs.scenario.name,
-        from_board=leaving[0],
+        from_board=leaving.name,
         nucleus=nucleus,
         chosen=chosen,
         moves=moves,
         judgement=judgements[nucleus],
         verdicts={f.id: _verdicts(moves, f) for f in next(iter(moves.values())).own_functions},
+        access={name: differences(move, rows) for name, move in moves.items()},
+        notes=(why,) if why else (),
     )
 
 

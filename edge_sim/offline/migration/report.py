@@ -11,6 +11,7 @@ from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.rules.rule import Labels, Rule
 from edge_sim.offline.migration.moves import Migration
 from edge_sim.report import Severity, one_line
+from edge_sim.v2.access import WHY, Cell, Difference
 from edge_sim.v2.checks import CHECKS
 from edge_sim.v2.designs import Placement, placements
 from edge_sim.v2.names import component_names
@@ -51,11 +52,12 @@ def as_json(migration: Migration) -> dict[str, Any]:
             for id_, by in migration.verdicts.items()
         ],
         "models": [_placement_json(one) for one in placements(migration.strictest)],
+        "access": {board: [_difference_json(one) for one in rows] for board, rows in migration.access.items()},
         "findings": [{**finding_json(one), "labels": _labels_json(one)} for one in judgement.findings],
         "ignored": [
             {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in judgement.ignored
         ],
-        "notes": list(judgement.notes),
+        "notes": [*judgement.notes, *migration.notes],
     }
 
 
@@ -78,7 +80,8 @@ def _lines(migration: Migration) -> Iterator[str]:
     for one in migration.judgement.ignored:
         reason = (one.ignored.reason if one.ignored else "") or "no reason given"
         yield f"{place(one.position)}  ignored {one.finding.id}: {reason}"
-    yield from (f"note: {note}" for note in migration.judgement.notes)
+    yield from _access(migration)
+    yield from (f"note: {note}" for note in (*migration.judgement.notes, *migration.notes))
     yield from ("", _summary(migration), LABELS)
 
 
@@ -111,6 +114,46 @@ def _models(migration: Migration) -> Iterator[str]:
         yield from ("", "Models")
     for one in found:
         yield f"  {one.function.id} × {one.resource.id}: way {one.way}, opened at {one.seen} [ours]"
+
+
+def _access(migration: Migration) -> Iterator[str]:
+    """Yield what each function could and can open, where that differs."""
+    for board, rows in migration.access.items():
+        changed = [one for one in rows if one.changed]
+        yield from ("", f"Access on {board}: {len(changed)} of {len(rows)} rows differ")
+        for one in changed:
+            attached = "" if one.attached else ", not attached"
+            yield f"  {one.function} × {one.resource}{attached}: could {_rights(one.before)} (V1)"
+            for nucleus, cell in one.cells.items():
+                why, label = WHY[cell.reason]
+                yield f"    can {_rights(cell.rights)} ({nucleus}): {cell.doubt or why} [{label}]"
+                if cell.restores:
+                    yield f"      restore: {cell.restores}"
+
+
+def _rights(rights: tuple[str, ...] | None) -> str:
+    return "?" if rights is None else ", ".join(rights) or "nothing"
+
+
+def _difference_json(one: Difference) -> dict[str, object]:
+    return {
+        "function": one.function,
+        "resource": one.resource,
+        "attached": one.attached,
+        "v1": None if one.before is None else list(one.before),
+        **{nucleus: _cell_json(cell) for nucleus, cell in one.cells.items()},
+    }
+
+
+def _cell_json(cell: Cell) -> dict[str, object]:
+    return {
+        "rights": None if cell.rights is None else list(cell.rights),
+        "path": cell.path,
+        "reason": cell.reason,
+        "label": WHY[cell.reason][1],
+        "doubt": cell.doubt,
+        "restores": cell.restores,
+    }
 
 
 def _finding(one: Located, migration: Migration) -> Iterator[str]:

@@ -1,0 +1,167 @@
+"""What lies on a V2 board after the deployment: every path of models and working folders, with owner and mode.
+
+Sources: NUC (``Permissions``, ``NucleusPaths``, ``RunWithPathOwnershipHandler``), LITE (its table of modes, measured
+with its own unpacker). An artifact's Permission decides the files' mode, the component's account owns them; folders
+are 0755 whatever it says. Accounts that the board does not list get ids that nobody has there, as an installer chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from edge_sim.facts import HostFacts, Node
+from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.plan import Content
+from edge_sim.v2.components import Component, components
+from edge_sim.v2.designs import Placement, inside, placements
+from edge_sim.v2.move import Move
+
+MODES: Mapping[tuple[str, str], int] = {
+    ("NONE", "NONE"): 0o400,
+    ("NONE", "OWNER"): 0o550,
+    ("NONE", "ALL"): 0o555,
+    ("OWNER", "NONE"): 0o440,
+    ("OWNER", "OWNER"): 0o550,
+    ("OWNER", "ALL"): 0o555,
+    ("ALL", "NONE"): 0o444,
+    ("ALL", "OWNER"): 0o554,
+    ("ALL", "ALL"): 0o555,
+}
+"""A file's mode by what an artifact's Permission says of reading and executing, the same on both nuclei."""
+_LAST_SYSTEM_ID = 999
+"""Where ``useradd --system`` begins to look for a free id on Debian, downwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    """Whose something is on the new board. ``known``: the board lists the account."""
+
+    uid: int
+    gid: int
+    known: bool = True
+
+
+def ids(move: Move, function: Function | None = None) -> Ids:
+    """Return the account of a function's component; without one the default account of components."""
+    facts = move.to or HostFacts(architecture="", operating_system="", whole=frozenset())
+    default = _account(facts, move.nucleus.user, move.nucleus.group)
+    run_as = move.group.default_config.run_as
+    uid = default.uid if run_as.uid is None else run_as.uid
+    gid = default.gid if run_as.gid is None else run_as.gid
+    if function is None or not move.nucleus.lambdas:
+        return Ids(uid=uid, gid=gid, known=default.known or run_as.uid is not None)
+    own = function.run_as
+    if own.uid is None and own.gid is None:
+        return Ids(uid=uid, gid=gid, known=default.known or run_as.uid is not None)
+    user = uid if own.uid is None else own.uid
+    primary = next((account.gid for account in facts.users.values() if account.uid == user), gid)
+    return Ids(uid=user, gid=primary if own.gid is None else own.gid)
+
+
+def supplementary(move: Move, who: Ids) -> tuple[int, ...]:
+    """Return the groups that the board's group file gives an account, as sudo and systemd do, and its primary group."""
+    facts = move.to
+    names = [name for name, user in facts.users.items() if user.uid == who.uid] if facts else []
+    if not facts or not names:
+        return ()
+    listed = {gid for gid, members in facts.members.items() if names[0] in members}
+    return tuple(sorted((listed | {facts.users[names[0]].gid}) - {who.gid}))
+
+
+def tree(move: Move) -> dict[str, Node]:
+    """Return the nodes of models and working folders, with all their parents, on top of the board's own."""
+    nodes = dict(move.to.paths) if move.to else {}
+    owner = _owner(move)
+    for top in PurePosixPath(move.nucleus.root).parents:
+        nodes.setdefault(str(top), _directory(0, 0))
+    for name in ("", "/work", "/packages", "/packages/artifacts-unarchived"):
+        nodes[f"{move.nucleus.root}{name}"] = _directory(owner.uid, owner.gid)
+    placed = placements(move)
+    for one in components(move):
+        nodes |= _working_folder(move, one)
+        for path, node in _unpacked(move, one, placed, owner):
+            nodes[path] = node
+    return nodes
+
+
+def unpacked(one: Placement, contents: tuple[Content, ...]) -> tuple[tuple[str, str], ...]:
+    """Return what a function sees of a model and where it lies on the board: the folder first, then what is in it."""
+    inner = ["", *(f"/{content.path}" for content in contents)]
+    return tuple((one.seen + path, one.path + path) for path in inner)
+
+
+def _working_folder(move: Move, one: Component) -> dict[str, Node]:
+    who = ids(move, one.function)
+    work = move.nucleus.work(one.name)
+    return {work: Node(type="directory", uid=who.uid, gid=who.gid, mode=0o700)}
+
+
+def _unpacked(move: Move, one: Component, placed: tuple[Placement, ...], owner: Ids) -> Iterator[tuple[str, Node]]:
+    """Yield the unpacked folders and files of the models in a component."""
+    held = [p for p in placed if p.component == one.name]
+    if not held:
+        return
+    who, group = component_owner(move, one)
+    base = f"{move.nucleus.root}/packages/artifacts-unarchived/{one.name}"
+    yield base, _directory(owner.uid, owner.gid)
+    yield f"{base}/{held[0].version}", _directory(owner.uid, owner.gid)
+    mode = file_mode(one, held[0].archive)
+    for place in held:
+        yield place.top, _directory(who, group)
+        model = place.resource.model
+        steps = inside(model).split("/") if model else []
+        for count in range(1, len(steps) + 1):
+            yield f"{place.top}/{'/'.join(steps[:count])}", _directory(who, group)
+        package = move.models_known.get(place.resource.id)
+        for content in package.contents if package else ():
+            for parent in list(PurePosixPath(content.path).parents)[:-1]:
+                yield f"{place.path}/{parent}", _directory(who, group)
+            node = _directory(who, group) if content.type == "directory" else None
+            yield f"{place.path}/{content.path}", node or Node(type="file", uid=who, gid=group, mode=mode)
+
+
+def component_owner(move: Move, one: Component) -> tuple[int, int]:
+    """Return the user and group that own a component's files; of a model that its users agree on."""
+    if one.function:
+        who = ids(move, one.function)
+    else:
+        users = {ids(move, f) for f in move.own_functions if one.resource in move.models_of(f)}
+        who = users.pop() if len(users) == 1 else ids(move)
+    return who.uid, who.gid if move.nucleus.lambdas else _owner(move).gid
+
+
+def file_mode(one: Component, archive: str) -> int:
+    """Return the mode of the files of one of a component's archives."""
+    manifests = (one.recipe or {}).get("Manifests")
+    for manifest in manifests if isinstance(manifests, list) else []:
+        for artifact in manifest["Artifacts"]:
+            if artifact["Uri"].endswith(f"/{archive}"):
+                return MODES[artifact["Permission"]["Read"], artifact["Permission"]["Execute"]]
+    return MODES["OWNER", "NONE"]
+
+
+def _owner(move: Move) -> Ids:
+    """Return whose a nucleus's own folders are."""
+    if move.nucleus.owner == "root":
+        return Ids(uid=0, gid=0)
+    facts = move.to or HostFacts(architecture="", operating_system="", whole=frozenset())
+    taken = _account(facts, move.nucleus.user, move.nucleus.group)
+    return _account(facts, move.nucleus.owner, move.nucleus.owner, above=(taken.uid, taken.gid))
+
+
+def _account(facts: HostFacts, user: str, group: str, above: tuple[int, ...] = ()) -> Ids:
+    found, gid = facts.users.get(user), facts.groups.get(group)
+    used = {one.uid for one in facts.users.values()} | {one.gid for one in facts.users.values()}
+    used |= {*facts.groups.values(), *above}
+    free = next(number for number in range(_LAST_SYSTEM_ID, 0, -1) if number not in used)
+    return Ids(
+        uid=found.uid if found else free,
+        gid=gid if gid is not None else free,
+        known=found is not None and gid is not None,
+    )
+
+
+def _directory(uid: int, gid: int) -> Node:
+    return Node(type="directory", uid=uid, gid=gid, mode=0o755)
