@@ -37,6 +37,7 @@ _COMMANDS = {
     "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
     "plan": "Show what a deployment would make on a board, path by path.",
     "profiles": "List the device profiles, or show one.",
+    "rescue": "Get a group, its models and code back from a board's disk.",
     "rules": "List what V1 refused or warned of, or explain one rule.",
     "run": "Deploy a scenario to boards, run its functions and updates, and report.",
     "snapshot-script": "Print the script that lists a real board, for drift.",

@@ -28,7 +28,12 @@ _WIDTH = 120
 
 def dump(definition: Definition) -> str:
     """Return the canonical bundle as YAML."""
-    return yaml.dump(canonical(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return bundle_text(canonical(definition))
+
+
+def bundle_text(bundle: Mapping[str, Any]) -> str:
+    """Return a canonical bundle as YAML."""
+    return yaml.dump(dict(bundle), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def canonical(definition: Definition) -> dict[str, Any]:

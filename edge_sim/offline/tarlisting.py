@@ -89,7 +89,7 @@ def _container(client: Any, name: str) -> Any:
 def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
     entries = _Entries(name, greengrass_root)
     try:
-        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Strict) as archive:
+        with decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=StrictEntry) as archive:
             for entry in archive:
                 entries.take(archive, entry)
             left = MAX_BYTES - archive.offset
@@ -122,13 +122,13 @@ class _Entries:
             raise InvalidDefinitionError(
                 f"{self._name}: more than {MAX_ENTRIES} entries or {MAX_BYTES >> 30} GiB: not a board's"
             )
-        path = _path(entry.name)
+        path = entry_path(entry.name)
         if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
             if len(self._notes) < _MOST_NOTES:
                 self._notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
             return
-        self._nodes[path] = _node(entry, self._nodes)
-        first = _path(entry.linkname) if entry.type == tarfile.LNKTYPE else None
+        self._nodes[path] = entry_node(entry, self._nodes)
+        first = entry_path(entry.linkname) if entry.type == tarfile.LNKTYPE else None
         for known in (self._texts, self._digests):
             if first in known:
                 known[path] = known[first]
@@ -153,7 +153,7 @@ class _Entries:
 
 
 @contextmanager
-def _decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+def decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """Yield what a compressed file holds, or the file itself. The standard modules' own stream mode checks no sum."""
     buffered = io.BufferedReader(cast(io.RawIOBase, file)) if not isinstance(file, io.BufferedReader) else file
     head = buffered.peek(6)
@@ -165,11 +165,11 @@ def _decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
     yield buffered
 
 
-class _Strict(tarfile.TarInfo):
+class StrictEntry(tarfile.TarInfo):
     """An entry whose damage is an error: tarfile itself takes a damaged header, or the lack of an end, for the end."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _Strict:
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> StrictEntry:
         try:
             return super().fromtarfile(tarfile_)
         except tarfile.HeaderError as error:
@@ -178,14 +178,16 @@ class _Strict(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from error
 
 
-def _path(name: str) -> str | None:
+def entry_path(name: str) -> str | None:
+    """Return the board's path of an entry's name; None for one that leads up."""
     path = posixpath.normpath(f"/{name}")
     return None if ".." in name.split("/") else "/" + path.lstrip("/")
 
 
-def _node(entry: tarfile.TarInfo, nodes: dict[str, Node]) -> Node:
+def entry_node(entry: tarfile.TarInfo, nodes: dict[str, Node]) -> Node:
+    """Return what an entry's header says; a hard link's is that of the file in ``nodes``."""
     if entry.type == tarfile.LNKTYPE:
-        known = nodes.get(_path(entry.linkname) or "")
+        known = nodes.get(entry_path(entry.linkname) or "")
         if known:
             return known
     target = entry.linkname if entry.type == tarfile.SYMTYPE else None

@@ -1,0 +1,84 @@
+"""``edge-sim rescue``: a group, its models and its code back from a board's disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT
+from edge_sim.cli.report import Report
+from edge_sim.errors import UsageError
+from edge_sim.report import one_line
+
+_EMPTY: dict[str, object] = {
+    "name": None,
+    "functions": 0,
+    "models": 0,
+    "certificates": [],
+    "lost": [],
+    "guessed": [],
+    "notes": [],
+    "never": [],
+}
+
+
+@click.command("rescue", cls=Report, empty=_EMPTY)
+@click.option(
+    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+)
+@click.option(
+    "--tar",
+    "tar_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A board, or its Greengrass directory from / on, as a tar file.",
+)
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder that AWS's exporter (export_ggv1.sh) wrote.",
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Write here.")
+@click.option("--profile", metavar="NAME", help="The board of the scenario; default: the profile most like it.")
+@GREENGRASS_ROOT
+@FORMAT
+def command(
+    root: Path | None,
+    tar_file: Path | None,
+    export: Path | None,
+    output: Path,
+    profile: str | None,
+    greengrass_root: str,
+    fmt: str,
+) -> None:
+    """Write what a board's disk still holds of its group: definition, models, code, settings, and a scenario that runs.
+
+    Nothing is written to the board, and no link leads out of it. Private keys, passwords and PINs stay there; the
+    report says what cannot be had again, and what was guessed. FOLDER is open to its owner only.
+
+    \b
+    Example: edge-sim rescue --root / -o rescued && edge-sim run rescued
+    """
+    if sum(one is not None for one in (root, tar_file, export)) != 1:
+        raise UsageError("rescue needs exactly one of --root, --tar and --export")
+    from edge_sim.offline.migration.folder import whole_folder
+    from edge_sim.offline.rescue import disk
+    from edge_sim.offline.rescue.rescue import of_export, rescue
+    from edge_sim.profiles import load_profile
+
+    if profile:
+        load_profile(profile)
+    with whole_folder(output) as folder:
+        if export:
+            found = of_export(export, folder)
+        else:
+            opened = disk.of_root(root, greengrass_root) if root else disk.of_tar(Path(str(tar_file)), greengrass_root)
+            with opened as board:
+                found = rescue(board, folder, profile)
+    if fmt == "json":
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        click.echo("\n".join(map(one_line, found.lines())))

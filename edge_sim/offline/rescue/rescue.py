@@ -1,0 +1,242 @@
+"""A board's disk, or what AWS's exporter wrote, into a folder with a group, its packages and a scenario that runs."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.definitions import reader, writer
+from edge_sim.definitions.definition import Definition
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.greengrass.group import Group
+from edge_sim.offline.rescue.contents import Code, Model, Told, code, models, safe
+from edge_sim.offline.rescue.disk import Disk
+from edge_sim.offline.rescue.settings import certificates, settings
+from edge_sim.profiles import list_profiles, load_profile
+from edge_sim.scenario import SCENARIO
+
+GROUP_FILE, SETTINGS_FILE, REPORT_FILE, EMPTY_FILE = "group.yaml", "config.json", "RESCUED.txt", "empty"
+NOT_RESCUED = "not-rescued"
+NEVER = (
+    "secret values, and the files of volumes",
+    "private keys, and what is in certificates: both stay on the board",
+    "the group role, the service role, and every policy",
+    "things, certificates and shadows in the cloud; Lambda functions and their aliases; buckets",
+    "names of definitions and their versions; deployments' history",
+)
+"""What no board's disk holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescued:
+    """What came of it. ``lost`` cannot be had again from there, ``guessed`` was not said by anything on the disk."""
+
+    name: str
+    functions: int
+    models: int
+    certificates: tuple[str, ...]
+    lost: tuple[str, ...]
+    guessed: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {**vars(self), "never": list(NEVER)}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report."""
+        yield f"{self.name}: {self.functions} functions, {self.models} models"
+        groups = (("Lost", self.lost), ("Guessed", self.guessed), ("Certificates and keys, by name", self.certificates))
+        for title, entries in (*groups, ("Never on a board's disk", NEVER), ("Notes", self.notes)):
+            if entries:
+                yield from ("", title)
+                yield from (f"  {entry}" for entry in entries)
+
+
+def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
+    """Write everything to an existing empty ``folder``. ``profile`` is the board of the scenario; None: a guess.
+
+    Raises InvalidDefinitionError where the board has no group.json, or one that cannot be read at all.
+    """
+    told = Told(lost=[], guessed=[], notes=[*disk.notes])
+    definition = _definition(disk, told)
+    group = definition.group
+    (folder / "models").mkdir()
+    (folder / "functions").mkdir()
+    found, coded = models(disk, group, folder, told), code(disk, group, folder, told)
+    bundle = _owned(writer.canonical(definition), found, told)
+    _write(folder / GROUP_FILE, writer.bundle_text(bundle))
+    config, left = settings(disk)
+    told.notes += left
+    if config is not None:
+        _write(folder / SETTINGS_FILE, json.dumps(config, indent=2) + "\n")
+    _write(folder / EMPTY_FILE, "")
+    board = profile or _guessed_profile(disk, told)
+    _write(folder / SCENARIO, scenario_text(group, board, found, coded, _volumes(disk, group, told)))
+    told.lost += (f"secret {r.id}: its value; the scenario says {NOT_RESCUED}" for r in group.resources if r.secret)
+    return _finish(folder, disk.name, group, found, certificates(disk), told)
+
+
+def of_export(export: Path, folder: Path) -> Rescued:
+    """Read what AWS's exporter (export_ggv1.sh) wrote: functions, subscriptions, code; it has nothing else."""
+    told = Told(lost=[], guessed=[], notes=[])
+    files = [export / name for name in ("functions.json", "subscriptions.json") if (export / name).is_file()]
+    if not files:
+        raise InvalidDefinitionError(
+            f"{export}: neither functions.json nor subscriptions.json: not an exporter's folder"
+        )
+    definition = reader.read(*files)
+    told.notes += map(str, definition.notes)
+    told.lost += (
+        f"{what}: AWS's exporter leaves them out" for what in ("resources with their owner settings", "cores")
+    )
+    told.lost += (f"{what}: AWS's exporter leaves them out" for what in ("connectors", "loggers", "devices"))
+    for name in ("models", "functions"):
+        (folder / name).mkdir()
+    disk = Disk(name=str(export), root=export.resolve(), greengrass_root="/greengrass")
+    for function in definition.group.functions:
+        part = function.arn.split(":")
+        name = part[6] if len(part) > 6 else function.id
+        target = f"functions/{safe(function.id)}"
+        if "/" in name or disk.look(f"/lambda-code/{name}") is None:
+            told.lost.append(f"code of function {function.id}: no lambda-code/{name} in the folder")
+            continue
+        told.notes += (
+            f"function {function.id}: left out {one}" for one in disk.copy(f"/lambda-code/{name}", folder / target)
+        )
+    _write(folder / GROUP_FILE, writer.dump(definition))
+    told.notes.append(f"{GROUP_FILE} has no core and no resources: add them before a scenario can be made of it")
+    return _finish(folder, str(export), definition.group, [], iter(()), told)
+
+
+def scenario_text(
+    group: Group, board: str, found: Sequence[Model], coded: Sequence[Code], volumes: Sequence[Mapping[str, object]]
+) -> str:
+    """Return the scenario: the group, and what stands behind each of its addresses."""
+    sources: list[dict[str, object]] = []
+    for model in found:
+        data = model.resource.model
+        members = data.members() if data else {}
+        if "S3Uri" in members:
+            sources.append({"s3": members["S3Uri"], "file": model.file})
+        else:
+            name = Path(model.file).name
+            output = f"s3://{NOT_RESCUED}/{name.replace('%', '-')}"
+            sources.append({"trainingJob": members.get("SageMakerJobArn"), "output": output, "file": model.file})
+    sources += [{"secret": r.secret.arn, "value": NOT_RESCUED} for r in group.resources if r.secret]
+    document: dict[str, object] = {
+        "edgeSim": 1,
+        "name": "rescued",
+        "boards": [board],
+        "group": GROUP_FILE,
+        "sources": sources,
+        "code": [
+            {"function": one.function.arn, "folder": one.folder, "handler": one.handler, "runtime": one.runtime}
+            for one in coded
+        ],
+        "files": [*volumes],
+    }
+    kept = {key: value for key, value in document.items() if value not in ([], None)}
+    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+def _definition(disk: Disk, told: Told) -> Definition:
+    path = disk.tree.group_file
+    text = disk.text(path)
+    if text is None:
+        hint = f"A core has it at {path}; name another place with --greengrass-root."
+        raise InvalidDefinitionError(f"{disk.name}: no {path}: the group cannot be had from here", hint=hint)
+    with tempfile.TemporaryDirectory(prefix="edge-sim-group-") as place:
+        file = Path(place) / "group.json"
+        file.write_bytes(text)
+        try:
+            definition = reader.read(file)
+        except EdgeSimError as error:
+            problem = getattr(error, "problem", error.brief)
+            raise InvalidDefinitionError(f"{disk.name}: {path}: {problem}", hint=error.hint) from error
+    told.notes += (note.message for note in definition.notes)
+    told.notes += (f"group.json, kept as it is: {finding.path}: {finding.message}" for finding in definition.findings)
+    return definition
+
+
+def _owned(bundle: dict[str, Any], found: Sequence[Model], told: Told) -> dict[str, Any]:
+    """Return the bundle with owner settings from the disk, where group.json has none and the disk shows an owner."""
+    by_id = {
+        model.resource.id: model for model in found if "mlmodel_public" in model.directory and not model.resource.owner
+    }
+    for resource in (bundle.get("resources") or {}).get("Resources") or []:
+        model = by_id.get(str(resource.get("Id")))
+        if model:
+            permission = "rw" if model.node.mode & 0o020 else "ro"
+            setting = {"GroupOwner": str(model.node.gid), "GroupPermission": permission}
+            next(iter(resource["ResourceDataContainer"].values()))["OwnerSetting"] = setting
+            told.guessed.append(
+                f"model {model.resource.id}: OwnerSetting {model.node.gid}:{permission}, from {model.directory}"
+            )
+    return bundle
+
+
+def _volumes(disk: Disk, group: Group, told: Told) -> list[dict[str, object]]:
+    """Return stand-ins for the sources of volumes, so that the scenario can be deployed; their files stay there."""
+    made: list[dict[str, object]] = []
+    seen: set[str] = set()
+    for resource in group.resources:
+        path = resource.source_path
+        if not resource.volume or not path or path in seen or ".." in path.split("/"):
+            continue
+        seen.add(path)
+        node = disk.look(path)
+        is_file = node is not None and node.type == "file"
+        made.append({"path": path, **({"copy": EMPTY_FILE} if is_file else {"directory": True})})
+        told.notes.append(f"volume {resource.id}: {path} is empty in the scenario; its files stay on the board")
+    return made
+
+
+def _guessed_profile(disk: Disk, told: Told) -> str:
+    """Return the profile that is most like the board: the same system, then the same architecture."""
+    release = dict(
+        line.split("=", 1)
+        for line in (disk.text("/etc/os-release") or b"").decode(errors="replace").splitlines()
+        if "=" in line
+    )
+    system, version = release.get("ID", "").strip('"'), release.get("VERSION_ID", "").strip('"')
+    machine = int.from_bytes((disk.text("/bin/sh") or b"")[18:20], "little")
+
+    def likeness(name: str) -> tuple[bool, bool, bool]:
+        profile = load_profile(name)
+        known = profile.os_release
+        return (
+            known.get("ID") == system,
+            known.get("VERSION_ID", "").strip('"') == version,
+            ARCHITECTURES[profile.architecture].elf_machine == machine,
+        )
+
+    best = max(list_profiles(), key=lambda name: (likeness(name), name == "raspberry-pi-3"))
+    told.guessed.append(
+        f"the board's profile: {best}, from /etc/os-release ({system or '?'} {version or '?'}) and /bin/sh"
+    )
+    return best
+
+
+def _finish(folder: Path, name: str, group: Group, found: Sequence[Model], names: Iterator[str], told: Told) -> Rescued:
+    done = Rescued(
+        name=name,
+        functions=len(group.functions),
+        models=len(found),
+        certificates=tuple(names),
+        lost=tuple(told.lost),
+        guessed=tuple(told.guessed),
+        notes=tuple(told.notes),
+    )
+    _write(folder / REPORT_FILE, "\n".join(done.lines()) + "\n")
+    return done
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

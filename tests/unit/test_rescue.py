@@ -1,0 +1,204 @@
+"""Rescue from real cores' files, half a tree, trees made to lead astray, and the folder of AWS's exporter."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import stat
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.small_group import answer, edge
+
+FOUND = Path(__file__).parent / "definitions/found"
+GG = "greengrass/ggc/deployment"
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f:1"
+PI = ("--profile", "raspberry-pi-3")
+KEY = "-----BEGIN RSA PRIVATE KEY-----"
+CONFIG = {
+    "coreThing": {
+        "thingArn": "arn:aws:iot:eu-west-1:123456789012:thing/core",
+        "iotMqttPort": 443,
+        "networkProxy": {"proxy": {"url": "https://me:hunter2@proxy:3128", "username": "me", "password": "hunter2"}},
+    },
+    "crypto": {
+        "PKCS11": {"slotLabel": "gg", "slotUserPin": "4711"},
+        "principals": {"IoTCertificate": {"privateKeyPath": "pkcs11:object=core;pin-value=4711;type=private"}},
+    },
+}
+
+
+def board(folder: Path, group: object, **files: str) -> Path:
+    """A core's tree with a group.json, keys, a config.json, and the files that are named from the root on."""
+    texts = {
+        f"{GG}/group/group.json": group if isinstance(group, str) else json.dumps(group),
+        "greengrass/certs/core.private.key": KEY,
+        "greengrass/config/config.json": json.dumps(CONFIG),
+        "etc/os-release": 'ID=raspbian\nVERSION_ID="10"\n',
+        **files,
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def group_json(*resources: dict[str, Any], **function: Any) -> dict[str, Any]:
+    entry = {
+        "FunctionArn": ARN,
+        "DeploymentConfiguration": {"MemorySize": 16384, "Handler": "main.handler"},
+        **function,
+    }
+    definitions = {"Resources": {"ref": None, "Content": [*resources]}, "Lambdas": {"ref": None, "Content": [entry]}}
+    return {"Arn": "a", "Cores": [], "Devices": [], "GroupDefinitions": definitions, "Region": "eu-west-1"}
+
+
+def model(rid: str, artifact: str | None = None) -> dict[str, Any]:
+    data = {"S3Uri": f"s3://models/{rid}.zip", "DestinationPath": f"/models/{rid}"}
+    kind = "S3MachineLearningModelResourceData"
+    entry = {"Id": rid, "Type": "S3_MACHINE_LEARNING_MODEL", "Data": {"type": kind, **data}}
+    return {**entry, **({"ArtifactArn": f"arn:x/{artifact}"} if artifact else {})}
+
+
+def every_byte(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@pytest.mark.parametrize("name", ["group.json", "group-empty.json"])
+def test_a_real_cores_group_json_comes_back(tmp_path: Path, name: str) -> None:
+    root = board(tmp_path / "root", (FOUND / name).read_text())
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out")
+    judged = answer("validate", tmp_path / "out", status=None)
+    assert "unreadable" not in {one["id"] for one in judged["findings"]}
+    assert told["never"]
+    assert any("raspberry-pi-3" in line for line in told["guessed"])
+    scenario = yaml.safe_load((tmp_path / "out/edge-sim.yaml").read_text())
+    assert scenario["boards"] == ["raspberry-pi-3"]
+    known = json.loads((FOUND / name).read_text())["GroupDefinitions"]["Lambdas"]["Content"]
+    assert told["functions"] == len(known)
+    assert len([line for line in told["lost"] if line.startswith("code of function")]) == len(known)
+
+
+def test_what_is_secret_stays_on_the_board(tmp_path: Path) -> None:
+    root = board(tmp_path / "root", group_json())
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    kept = every_byte(tmp_path / "out")
+    assert not any(word in kept for word in (b"hunter2", b"4711", KEY.encode()))
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert config["coreThing"]["iotMqttPort"] == 443
+    assert config["coreThing"]["networkProxy"]["proxy"] == {"url": "https://proxy:3128"}
+    assert config["crypto"]["PKCS11"] == {"slotLabel": "gg"}
+    assert told["certificates"] == ["core.private.key"]
+    assert sum("left on the board" in note for note in told["notes"]) == 5
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+def test_links_lead_neither_out_of_the_board_nor_to_its_keys(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "theirs").write_text("not the board's")
+    root = board(tmp_path / "root", group_json(model("m", "certs"), model("n", "n")))
+    (root / GG / "mlmodel").mkdir()
+    (root / GG / "mlmodel/certs").symlink_to("/greengrass/certs")
+    (root / GG / "mlmodel/n").mkdir()
+    (root / GG / "mlmodel/n/w.bin").write_text("w")
+    (root / GG / "mlmodel/n/out").symlink_to(outside)
+    (root / GG / "lambda").symlink_to(outside)
+    (outside / ARN).mkdir()
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    kept = every_byte(tmp_path / "out")
+    assert KEY.encode() not in kept
+    assert b"not the board's" not in kept
+    assert any("model m" in line and "link" in line for line in told["lost"])
+    assert any("code of function" in line and "link" in line for line in told["lost"])
+    assert any("left out out" in line for line in told["notes"])
+    assert (tmp_path / "out/models/n.zip").is_file()
+
+
+def test_a_tar_made_to_write_elsewhere_writes_nowhere(tmp_path: Path) -> None:
+    tar = tmp_path / "board.tar"
+    with tarfile.open(tar, "w") as archive:
+        for name, target in (("greengrass/ggc/deployment/lambda", str(tmp_path)), ("tmp", str(tmp_path))):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+        texts = {
+            f"{GG}/group/group.json": json.dumps(group_json()),
+            "../up": "x",
+            "tmp/evil": "x",
+            f"{GG}/lambda/evil": "x",
+            "/abs": "x",
+        }
+        for name, text in texts.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+        device = tarfile.TarInfo(f"{GG}/mlmodel/null")
+        device.type = tarfile.CHRTYPE
+        archive.addfile(device)
+    told = answer("rescue", "--tar", tar, "-o", tmp_path / "out", *PI)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["board.tar", "out"]
+    assert told["functions"] == 1
+
+
+def test_half_a_tree_is_told_and_the_rest_is_there(tmp_path: Path) -> None:
+    group = group_json(model("m", "m"), model("n", "n"))
+    root = board(
+        tmp_path / "root", group, **{f"{GG}/mlmodel_public/m/w.bin": "w", f"{GG}/lambda/{ARN}/main.py": "x = 1\n"}
+    )
+    (root / "greengrass/config/config.json").write_text("{")
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert (told["functions"], told["models"]) == (1, 1)
+    assert any(line.startswith("model n: not on the board") for line in told["lost"])
+    assert any("config.json: cannot be read" in line for line in told["notes"])
+    assert any("runtime python3.7" in line for line in told["guessed"])
+    assert (tmp_path / "out/functions" / "f").parent.is_dir()
+    assert any(path.name == "main.py" for path in (tmp_path / "out/functions").rglob("*"))
+
+
+def test_a_model_without_an_artifact_is_guessed_only_where_there_is_one(tmp_path: Path) -> None:
+    root = board(tmp_path / "one", group_json(model("m")), **{f"{GG}/mlmodel/uuid/w.bin": "w"})
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert told["models"] == 1
+    assert any(line.startswith("model m:") for line in told["guessed"])
+    root = board(tmp_path / "two", group_json(model("m")), **{f"{GG}/mlmodel/{n}/w.bin": "w" for n in ("u1", "u2")})
+    told = answer("rescue", "--root", root, "-o", tmp_path / "other", *PI)
+    assert told["models"] == 0
+    assert len(told["lost"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "not JSON"), ("{]", "not JSON"), ('{"Definitions": 1}', "group"), ("\ufeff\x00", "JSON")]
+)
+def test_a_foreign_group_json_is_one_sentence_and_leaves_nothing(tmp_path: Path, text: str, words: str) -> None:
+    root = board(tmp_path / "root", text)
+    done = edge("rescue", "--root", root, "-o", tmp_path / "out", status=3)
+    assert "group.json" in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root"]
+    shutil.rmtree(root / GG)
+    edge("rescue", "--root", root, "-o", tmp_path / "out", status=3)
+    assert words
+
+
+def test_what_awss_exporter_wrote_is_read_and_what_it_lacks_is_told(tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    (export / "lambda-code/f").mkdir(parents=True)
+    (export / "lambda-code/f/main.py").write_text("x = 1\n")
+    function = {"Id": "f", "FunctionArn": ARN, "FunctionConfiguration": {"MemorySize": 16384}}
+    lost = {"Id": "g", "FunctionArn": ARN.replace(":f:", ":g:"), "FunctionConfiguration": {"MemorySize": 16384}}
+    (export / "functions.json").write_text(json.dumps({"Definition": {"Functions": [function, lost]}, "Id": "x"}))
+    route = {"Id": "s", "Source": ARN, "Subject": "a", "Target": "cloud"}
+    (export / "subscriptions.json").write_text(json.dumps({"Definition": {"Subscriptions": [route]}, "Id": "y"}))
+    (export / "group.json").write_text(json.dumps({"Definition": {"CoreDefinitionVersionArn": "arn:x"}, "Id": "z"}))
+    told = answer("rescue", "--export", export, "-o", tmp_path / "out")
+    assert (tmp_path / "out/functions/f/main.py").is_file()
+    assert sum("exporter leaves them out" in line for line in told["lost"]) == 5
+    assert any("code of function g" in line for line in told["lost"])
+    words = ("--from-profile", "raspberry-pi-3")
+    assert answer("migrate", tmp_path / "out/group.yaml", *words, status=0)["ok"]
