@@ -48,6 +48,7 @@ class FileJobs:
             queued_at=1,
             last_updated_at=1,
             version_number=found["version"],
+            status_details=found["details"],
             execution_number=1,
             document=found["document"],
         )

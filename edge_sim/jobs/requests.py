@@ -30,14 +30,17 @@ MAX_DETAILS = 10
 MAX_DETAIL_CHARS = 1024
 MAX_TIMEOUT_MINUTES = 10080
 DISCARD_STEP_TIMER = -1
+SKIP = "edgeSimSkip"
+"""A member of ours: AWS IoT lists ten pending executions and has no second page."""
 
 _DETAIL_KEY = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class GetPending:
-    """GetPendingJobExecutions."""
+    """GetPendingJobExecutions. ``skip``: how many of the pending ones not to show (ours; AWS shows the first ten)."""
 
+    skip: int = 0
     client_token: str | None = None
 
 
@@ -82,6 +85,8 @@ Body = GetPending | StartNext | Describe | Update
 def encode(body: Body) -> bytes:
     """Return the body of a request as a device publishes it."""
     fields: dict[str, object] = {"clientToken": body.client_token}
+    if isinstance(body, GetPending) and body.skip:
+        fields |= {SKIP: body.skip}
     if isinstance(body, Describe):
         fields |= {"executionNumber": body.execution_number, "includeJobDocument": body.include_document}
     if isinstance(body, (StartNext, Update)):
@@ -116,7 +121,7 @@ def from_fields(call: Call, fields: Mapping[str, object]) -> Body:
     """
     token = wire.text(fields, "clientToken")
     if call == "get-pending":
-        return GetPending(client_token=token)
+        return GetPending(skip=max(0, wire.whole(fields, SKIP) or 0), client_token=token)
     if call == "start-next":
         return StartNext(
             status_details=_details(fields),

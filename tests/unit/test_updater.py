@@ -17,6 +17,7 @@ from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.errors import EdgeSimError, UpdateError
+from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase
 from tests.factory import install_core
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
@@ -96,6 +97,19 @@ def test_what_the_board_cannot_take_is_rejected(
     assert job["status"] == "REJECTED"
     assert reason in job["details"]["reason"]
     assert job["history"] == ["REJECTED"]
+
+
+def test_a_job_that_another_board_of_this_name_has_is_left_alone(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.jobs.update(JOB, Update(status="IN_PROGRESS", status_details={"holder": "the other one"}))
+    board.start()
+    for _ in range(2):
+        board.updater.work()
+    job = board.jobs.get(JOB)
+    assert (job["status"], job["history"], board.running()) == ("IN_PROGRESS", ["IN_PROGRESS"], OLD)
+    errors = [event["error"] for event in board.events if event["event"] == "error"]
+    assert errors == [f"job {JOB} is carried out by another board with this thing's name"]
 
 
 def test_what_was_started_already_is_failed_not_rejected(boards: list[UpdateBoard], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 from uuid import uuid4
@@ -18,6 +18,7 @@ from edge_sim.agent.events import redact
 from edge_sim.agent.mqtt import Channel, OfflineError, backoff
 from edge_sim.errors import UpdateError
 from edge_sim.jobs import messages, requests, topics, wire
+from edge_sim.jobs.execution import MAX_PENDING_SHOWN
 from edge_sim.jobs.messages import JobExecutionData, Rejected
 from edge_sim.jobs.update import JOB_ID_PREFIX, is_software_update
 
@@ -27,6 +28,8 @@ ATTEMPTS = 3
 LATER = frozenset({"RequestThrottled", "InternalError"})
 ENDED = frozenset({"InvalidStateTransition", "ResourceNotFound", "TerminalStateReached"})
 NOT_TERMINAL = frozenset({"QUEUED", "IN_PROGRESS"})
+HOLDER = "holder"
+"""In statusDetails: which board has the job (ours). Two boards with one thing's name see the same jobs."""
 
 
 class JobEndedError(UpdateError):
@@ -37,6 +40,14 @@ class JobEndedError(UpdateError):
         self.status = status
 
 
+class JobTakenError(JobEndedError):
+    """Another board that goes by this thing's name has the job."""
+
+    def __init__(self, job: str) -> None:
+        UpdateError.__init__(self, f"job {job} is carried out by another board with this thing's name")
+        self.status = "IN_PROGRESS"
+
+
 class RefusedError(UpdateError):
     """The cloud will never take this request as it is (a bug here or there); asking again is useless."""
 
@@ -45,7 +56,9 @@ class Jobs(Protocol):
     """What an update needs of AWS IoT Jobs."""
 
     def next(self) -> JobExecutionData | None:
-        """Return the first pending software update, its document freshly presigned; jobs of others are passed over.
+        """Return the first pending software update, its document freshly presigned.
+
+        Jobs of others are passed over, however many there are.
 
         Raises OfflineError, RefusedError.
         """
@@ -53,7 +66,8 @@ class Jobs(Protocol):
     def update(self, job: str, change: requests.Update, *, attempts: int = ATTEMPTS) -> int:
         """Report ``change`` and return the execution's new version; a client token is made up when it has none.
 
-        Raises JobEndedError when the execution is over, OfflineError when no answer came, RefusedError.
+        Raises JobEndedError when the execution is over or another board's, OfflineError when no answer came,
+        RefusedError.
         """
 
 
@@ -120,10 +134,27 @@ class JobClient:
             raise RefusedError(f"job {job} cannot be asked for: {answer.code}: {answer.message}")
         return messages.decode_execution(answer).execution
 
-    def _pending(self) -> list[str]:
+    def _pending(self) -> Iterator[str]:
+        """Yield the ids of the pending jobs, in order.
+
+        AWS IoT lists the first ten; what is behind them comes into the list when they end. Our cloud goes on where it
+        is asked to skip some; AWS has no such member, and its answer brings nothing new.
+        """
+        known: set[str] = set()
+        while True:
+            page = self._pending_page(len(known))
+            new = [job for job in page if job not in known]
+            yield from new
+            known.update(new)
+            if not new or len(page) < MAX_PENDING_SHOWN:
+                return
+
+    def _pending_page(self, skip: int) -> list[str]:
         token = self._new_token()
-        answer = self._ask("get-pending", None, requests.GetPending(client_token=token), token)
+        answer = self._ask("get-pending", None, requests.GetPending(skip=skip, client_token=token), token)
         if isinstance(answer, Rejected):
+            if skip:
+                return []
             raise RefusedError(f"the pending jobs cannot be asked for: {answer.code}: {answer.message}")
         pending = messages.decode_pending(answer)
         return [summary.job_id for summary in (*pending.in_progress, *pending.queued)]
@@ -135,11 +166,14 @@ class JobClient:
             include_state=True,
             client_token=change.client_token or self._new_token(),
         )
+        holder = (body.status_details or {}).get(HOLDER)
         answer = self._send_update(job, body, attempts)
         state = answer.state if isinstance(answer, Rejected) else None
         if isinstance(answer, Rejected) and answer.code == "VersionMismatch" and state is not None:
             if state.status not in NOT_TERMINAL:
                 raise JobEndedError(job, state.status)
+            if (state.status_details or {}).get(HOLDER, holder) != holder:
+                raise JobTakenError(job)
             answer = self._send_update(job, replace(body, expected_version=state.version_number), attempts)
         if not isinstance(answer, Rejected):
             return answer

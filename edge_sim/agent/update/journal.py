@@ -36,8 +36,10 @@ class Report:
 class Record:
     """Where an update stands. ``confirmed`` is the commit point: set, the new version stays whatever happens.
 
-    ``software`` is the one that is updated, by its name in the job; ``starts`` counts how often its new version was
-    (about to be) started. ``token`` is the client token of the final report, the same at every attempt.
+    ``holder`` is what this board calls itself as the one that has the job: after a restart it goes on, and another
+    board of the same name does not begin. ``software`` is the one that is updated, by its name in the job; ``starts``
+    counts how often its new version was (about to be) started. ``token`` is the client token of the final report, the
+    same at every attempt.
     """
 
     job: str
@@ -52,6 +54,7 @@ class Record:
     reason: str | None = None
     report: Report | None = None
     token: str | None = None
+    holder: str = ""
 
 
 class Journal:

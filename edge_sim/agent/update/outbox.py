@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.update.jobclient import JobEndedError, Jobs, RefusedError
+from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.update.releases import Releases
 from edge_sim.jobs.requests import Update
@@ -64,7 +64,8 @@ class Outbox:
         """Return statusDetails (the keys are ours): phase, from and to which version, the core's events, and more."""
         versions = {"from": record.old or "none", "to": record.new or "unknown"}
         events = self._core_events()
-        return {"phase": record.phase.name, **versions, **({"core": events} if events else {}), **more}
+        found = {"phase": record.phase.name, **versions, "core": events, HOLDER: record.holder, **more}
+        return {name: value for name, value in found.items() if value}
 
     def send(self) -> None:
         """Send what is queued and close the journal. Raises OfflineError when the cloud does not answer."""
@@ -82,7 +83,7 @@ class Outbox:
             self._jobs.update(record.job, end)
         except JobEndedError as error:
             if error.status != status:  # it ended otherwise meanwhile; the board stays as it is
-                self._conflict(record, f"the cloud says {error.status}")
+                self._conflict(record, f"the cloud says {error.status}: {error.brief}")
         except RefusedError as error:
             self._conflict(record, error.brief)
         point("P26 report-acked")

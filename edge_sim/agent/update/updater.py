@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from uuid import uuid4
 
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation
-from edge_sim.agent.update.jobclient import Jobs
+from edge_sim.agent.update.jobclient import HOLDER, Jobs, JobTakenError
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.phases import Phases, Task
@@ -46,6 +47,8 @@ class Updater:
         self._log = log
         self._stop = stop
         self._guard = guard
+        self._emit = emit
+        self._left: tuple[str, str] | None = None
         self._outbox = Outbox(jobs, journal, self._releases, lambda: guard.events, emit=emit, log=log)
         self._phases = Phases(installation, jobs, journal, board, self._outbox, guard, log=log, stop=stop)
 
@@ -58,9 +61,9 @@ class Updater:
             self._outbox.put(record, Phase.SUCCEEDED)
             return
         phase = self._resumed_at(record) if record is not None else Phase.PREFLIGHT
+        if record is None:
+            self._forget()
         if record is None or phase is Phase.PREFLIGHT:  # the cloud hands the job over again
-            self._releases.sweep()
-            self._journal.close()
             return
         reason = record.reason
         if phase is Phase.ROLL_BACK and reason is None:
@@ -92,13 +95,28 @@ class Updater:
             self._outbox.send()
             execution = self._jobs.next()
             if execution is None or not is_software_update(execution.job_id, execution.document):
+                self._forget()
                 return
             if (execution.job_id, execution.execution_number) == done:
                 return  # over, but handed out again: not in a circle without a pause
             self._carry_out(execution)
             done = (execution.job_id, execution.execution_number)
 
+    def _forget(self) -> None:
+        """Remove what is left of an update that the cloud does not ask for any more."""
+        self._releases.sweep()
+        self._journal.close()
+
     def _carry_out(self, execution: JobExecutionData) -> None:
+        begun = self._journal.read()
+        if begun is None or (begun.job, begun.execution) != (execution.job_id, execution.execution_number):
+            self._forget()
+            begun = None
+        holder = begun.holder if begun else ""
+        other = (execution.status_details or {}).get(HOLDER, holder)
+        if execution.status == "IN_PROGRESS" and other != holder:
+            self._leave(execution.job_id, other)
+            return
         record = Record(
             job=execution.job_id,
             execution=execution.execution_number,
@@ -106,6 +124,7 @@ class Updater:
             phase=Phase.PREFLIGHT,
             old=self._releases.current(),
             new="",
+            holder=holder or uuid4().hex[:12],
         )
         started = execution.status == "IN_PROGRESS"
         try:
@@ -120,6 +139,15 @@ class Updater:
             self._already_there(record)
         else:
             self._drive(Task(record=record, document=update, started=started))
+
+    def _leave(self, job: str, other: str) -> None:
+        """Leave a job to the other board that has it, and say so once."""
+        self._forget()
+        if self._left != (job, other):
+            self._left = (job, other)
+            text = JobTakenError(job).brief
+            self._emit("error", task="jobs", job=job, error=text)
+            self._log.write("ERROR", "A job is left alone.", job=job, reason=text, holder=other)
 
     def _already_there(self, record: Record) -> None:
         wrong = self._installation.unhealthy(record.new)

@@ -199,7 +199,7 @@ class DevicePlane:
             return self._update(request, body, queue)
         if isinstance(body, Describe):
             return self._describe(request, body, queue), None
-        shown = queue[: rules.MAX_PENDING_SHOWN]
+        shown = queue[body.skip :][: rules.MAX_PENDING_SHOWN]
         reply = PendingReply(
             timestamp=int(self.now()),
             in_progress=_summaries(shown, "IN_PROGRESS"),
