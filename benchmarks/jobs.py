@@ -60,7 +60,7 @@ class Sent:
 def finish(things: int) -> float:
     """Return what it takes the service to hear from each of its things that the one job is done."""
     store = Store()
-    device = DevicePlane(store, presign=lambda url, _: url, publish=lambda *_: Sent())
+    device = DevicePlane(store, presign=lambda url, *_: url, publish=lambda *_: Sent())
     service = JobsService(device, region="us-east-1", account="123456789012")
     names = [f"thing-{n}" for n in range(things)]
     service.create_thing_group("all")

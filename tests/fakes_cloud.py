@@ -26,7 +26,7 @@ class MemoryCloud:
     """One thing, ``board``, and its jobs."""
 
     def __init__(self) -> None:
-        self.device = DevicePlane(Store(), presign=lambda url, _: url, publish=self._publish)
+        self.device = DevicePlane(Store(), presign=lambda url, *_: url, publish=self._publish)
         self.jobs = JobsService(self.device, region="eu-west-1", account="123456789012")
         self.jobs.create_thing(THING)
         self._channels: list[LoopbackChannel] = []

@@ -60,7 +60,7 @@ class Things:
         self.store = Store(path)
         self.broker = broker or Broker()
         self.device = DevicePlane(
-            self.store, presign=lambda url, s: url, publish=self.broker.publish, now=lambda: 1000.0
+            self.store, presign=lambda url, *_: url, publish=self.broker.publish, now=lambda: 1000.0
         )
         self.service = JobsService(self.device, region="us-east-1", account="123456789012")
 

@@ -11,7 +11,7 @@ import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,11 @@ from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.interrupts import awaited
 
+if TYPE_CHECKING:
+    from edge_sim.cloud.server import Tls
+
+PORT = click.IntRange(0, 65535)
+
 
 @click.group("cloud", cls=Commands)
 def command() -> None:
@@ -30,7 +35,7 @@ def command() -> None:
 
 @command.command(cls=Report)
 @click.option("--state", type=click.Path(path_type=Path), help="SQLite file for all that is made here.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="HTTP port; 0 takes a free one.")
+@click.option("--port", type=PORT, help="HTTP port; 0 takes a free one. Default: 0, with --tls 8443.")
 @click.option(
     "--bind",
     metavar="ADDRESS",
@@ -47,29 +52,43 @@ def command() -> None:
     help="Where models and secrets are: real AWS, or a server that speaks S3, SageMaker and Secrets Manager. "
     "Default: moto's, in this process.",
 )
+@click.option("--tls", is_flag=True, help="Serve HTTPS and MQTT over TLS with certificates on both sides.")
+@click.option("--mqtt-port", type=PORT, help="MQTT port with --tls; 0 takes a free one. Default: 8883.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="With --tls: a further host name or address that boards use for this machine. Repeatable.",
+)
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
 def serve(
     state: Path | None,
-    port: int,
+    port: int | None,
     bind: str,
     broker: str | None,
     broker_cafile: Path | None,
     sources: str,
+    tls: bool,
+    mqtt_port: int | None,
+    names: tuple[str, ...],
     private: bool,
     fmt: str,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
 
-    There is no TLS and no authentication: bind to an address that only your own boards reach.
+    Without --tls nobody is authenticated, so it listens on loopback or on the network of boards in containers only.
+    With --tls things show a certificate (edge-sim cloud certs) and API calls are signed with this state's own key.
 
     A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values.
     What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
 
-    Example: edge-sim cloud serve --state cloud.sqlite
+    Example: edge-sim cloud serve --state cloud.sqlite --tls --bind 192.168.1.10
     """
     if sources not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", sources):
         raise UsageError(f"--sources {sources}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
+    secured = _tls(tls, mqtt_port, names, broker)
     from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
 
     ends: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -77,15 +96,16 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(""))
     with (
-        _address(bind) as address,
+        _address(bind, open_=tls or private) as address,
         Cloud(
             state=state,
-            port=port,
+            port=port if port is not None else 8443 if tls else 0,
             address=address,
             broker=broker,
             broker_cafile=broker_cafile,
             sources=sources,
             died=ends.put,
+            tls=secured,
         ) as cloud,
     ):
         about = {
@@ -95,6 +115,7 @@ def serve(
             "region": REGION,
             "account": ACCOUNT,
             "state": str(state) if state else None,
+            "cafile": str(cloud.cafile) if cloud.cafile else None,
         }
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
@@ -133,10 +154,13 @@ def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _address(bind: str) -> Iterator[str]:
-    """Yield the address to listen on; for ``docker`` the boards' network is there as long as somebody uses it."""
+def _address(bind: str, *, open_: bool) -> Iterator[str]:
+    """Yield the address to listen on; for ``docker`` the boards' network is there as long as somebody uses it.
+
+    ``open_``: it may be any address of this machine.
+    """
     if bind != "docker":
-        _check_address(bind)
+        _check_address(bind, open_=open_)
         yield bind
         return
     from edge_sim.emulation.containers import boards, engine, networks
@@ -148,7 +172,23 @@ def _address(bind: str) -> Iterator[str]:
             networks.remove_unused(client, networks.SHARED)
 
 
-def _check_address(text: str) -> None:
+def _tls(wanted: bool, mqtt_port: int | None, names: tuple[str, ...], broker: str | None) -> Tls | None:
+    """Return how TLS is to be served, None without."""
+    if not wanted:
+        if mqtt_port is not None or names:
+            raise UsageError(f"{'--name' if names else '--mqtt-port'} goes with --tls")
+        return None
+    if broker:
+        raise UsageError("--tls and --broker exclude each other", hint="A named broker has listeners of its own.")
+    from edge_sim.cloud.server import Tls
+
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", name):
+            raise UsageError(f"--name {name!r}: neither a host name nor an IPv4 address")
+    return Tls(mqtt_port=8883 if mqtt_port is None else mqtt_port, names=names)
+
+
+def _check_address(text: str, *, open_: bool) -> None:
     """Raise UsageError unless clients can use ``text`` as it stands, for it is part of every URL."""
     try:
         address = ipaddress.IPv4Address(text)
@@ -156,6 +196,11 @@ def _check_address(text: str) -> None:
         raise UsageError(f"--bind {text}: neither an IPv4 address nor docker") from error
     if address.is_unspecified:
         raise UsageError(f"--bind {text}: not an address that a board can connect to", hint="Name one of this machine.")
+    if not open_ and not address.is_loopback:
+        raise UsageError(
+            f"--bind {text}: other machines could reach a cloud that asks nobody who they are",
+            hint='Add --tls, or name a loopback address, or "docker" for boards in containers.',
+        )
 
 
 def _exports(values: dict[str, str]) -> str:

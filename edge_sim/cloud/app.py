@@ -1,8 +1,8 @@
 """The HTTP side in one ASGI application: AWS's services, the device's downloads, the control API.
 
 Three services share one port. ``iot`` and ``iot-jobs-data`` even share paths, so a request goes to the service its
-SigV4 credential scope names; an unsigned one is a device's (the data plane) or Greengrass's. The signature itself is
-not verified: the port is a loopback one.
+SigV4 credential scope names; an unsigned one is a device's (the data plane) or Greengrass's. Without TLS the signature
+itself is not verified: the port is a loopback one. With TLS a ``Door`` verifies it, and asks things for a certificate.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from edge_sim.cloud import protocol
 from edge_sim.cloud.control import Control
+from edge_sim.cloud.door import Door
 from edge_sim.cloud.downloads import Downloads, error_answer
 from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.http_body import read_json
@@ -41,11 +42,13 @@ class App:
         downloads: Downloads,
         control: Control,
         region: str,
+        door: Door | None = None,
     ) -> None:
         self._services = services
         self._downloads = downloads
         self._control = control
         self._region = region
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -56,12 +59,14 @@ class App:
         path = request.scope["raw_path"].decode("latin-1")
         query = request.scope["query_string"].decode("latin-1")
         try:
-            _refuse_web_page(request)
+            _refuse_web_page(request, self._door.names if self._door else frozenset())
             if "content-length" in request.headers and "transfer-encoding" in request.headers:
                 raise ApiError("BadRequestException", "The request has two lengths.", 400)  # h11 lets it pass
             if path.startswith("/artifacts/"):
                 return await self._downloads.answer(request, path, query)
             if path.startswith("/edge-sim/"):
+                if self._door is not None:
+                    self._door.refuse_strangers(request)
                 return await self._control.answer(request)
             return await self._call(request, path, query)
         except ApiError as error:
@@ -84,6 +89,11 @@ class App:
             return _response(service.refusal(error))
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = protocol.Request(method=request.method, path=path, query=query, headers=headers, body=body)
+        if self._door is not None:
+            try:
+                await run_in_threadpool(_refuse, self._door, request, service, call)
+            except ApiError as error:
+                return _response(service.refusal(error))
         return _response(await run_in_threadpool(service.answer, call))
 
     def _service(self, request: Request, path: str) -> Service:
@@ -104,12 +114,24 @@ class App:
         return self._services[name]
 
 
-def _refuse_web_page(request: Request) -> None:
-    """Raise ApiError for what only a browser sends: no page that is open on this machine can drive the cloud."""
+def _refuse(door: Door, request: Request, service: Service, call: protocol.Request) -> None:
+    """Raise ApiError unless a device calls for itself, or the call is signed."""
+    if "authorization" in call.headers or service.model.service_name != _DATA_PLANE:
+        return door.refuse_unsigned(call)
+    operation, uri = service.find(call.method, call.path) or (None, {})
+    name = operation.name if operation is not None else "none"
+    return door.refuse_others(request, uri.get("thingName", ""), f"iotjobsdata:{name}")
+
+
+def _refuse_web_page(request: Request, names: frozenset[str]) -> None:
+    """Raise ApiError for what only a browser sends: no page that is open on this machine can drive the cloud.
+
+    ``names`` are the host names that the cloud has besides its local ones.
+    """
     if request.headers.get("origin") is not None:
         raise ApiError("AccessDeniedException", "edge-sim does not answer web pages.", 403)
     host = request.headers.get("host")
-    if host is not None and not is_local(host):
+    if host is not None and not is_local(host) and host.rpartition(":")[0].lower() not in names:
         text = f"edge-sim does not answer for the host {host[:100]}: use its address, or localhost."
         raise ApiError("AccessDeniedException", text, 403)
 

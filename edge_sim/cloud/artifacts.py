@@ -137,6 +137,11 @@ class UrlSigner:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()
 
 
+def artifact_path(sha256: str, thing: str) -> str:
+    """Return the path of a file of the store as ``thing`` is to fetch it."""
+    return f"/artifacts/{sha256}/{thing}"
+
+
 def signing_key(store: Store) -> bytes:
     """Return the state's key for presigned URLs; made at random the first time, so that a restart keeps URLs good."""
     with store.transaction():

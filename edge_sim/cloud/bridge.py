@@ -45,14 +45,21 @@ _REFUSED_FILTER = 0x80
 class Bridge:
     """Connects ``device`` and deployments to the broker at ``url``.
 
-    ``pending`` tells the deployment in progress for a core; ``cafile`` is what an mqtts:// broker is checked with.
+    ``pending`` tells the deployment in progress for a core; ``cafile`` is what an mqtts:// broker is checked with, and
+    ``login`` the user and password that it takes.
     After a lost connection it comes back by itself, with its subscriptions; what is published meanwhile waits (at most
     MAX_QUEUED messages here, the others in the outbox). Raises UnsupportedEnvironmentError when the broker cannot be
     used.
     """
 
     def __init__(
-        self, url: str, device: DevicePlane, pending: PendingDeployment, *, cafile: Path | None = None
+        self,
+        url: str,
+        device: DevicePlane,
+        pending: PendingDeployment,
+        *,
+        cafile: Path | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         self._url, self._device, self._pending = url, device, pending
         self._versions = itertools.count(1)
@@ -66,6 +73,8 @@ class Bridge:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
+        if login is not None:
+            self._client.username_pw_set(*login)
         self._connect(cafile)
         device.outbox.publish = self.publish
 

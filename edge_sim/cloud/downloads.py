@@ -1,9 +1,10 @@
 """``/artifacts/``: what a device gets and puts with presigned URLs.
 
-``GET /artifacts/<sha256>`` a file, with Range, ETag (the digest) and Content-Length · ``GET
+``GET /artifacts/<sha256>/<thing>`` a file, with Range, ETag (the digest) and Content-Length · ``GET
 /artifacts/deployments/<id>/document`` a deployment · ``GET …/<id>/secrets/<n>`` one of its secrets, until it has
 ended · ``PUT …/<id>/status`` the core's report.
-Whatever has no good signature gets S3's 403, before anything else is said.
+Whatever has no good signature gets S3's 403, before anything else is said. With TLS the client's certificate has to
+be that of the thing besides, so that a URL that became known is of no use to another one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,6 +20,7 @@ from starlette.responses import FileResponse, Response
 
 from edge_sim import strictjson
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner
+from edge_sim.cloud.door import Door
 from edge_sim.cloud.greengrass.deployments import Deployments
 from edge_sim.cloud.http_body import read_json
 from edge_sim.cloud.protocol import ApiError
@@ -25,23 +28,34 @@ from edge_sim.cloud.shapes import dump
 
 _DEPLOYMENT = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/(document|status)")
 _SECRET = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/secrets/([0-9]{1,4})", re.ASCII)
-_FILE = re.compile(r"/artifacts/([0-9a-f]{64})")
+_FILE = re.compile(r"/artifacts/([0-9a-f]{64})/([a-zA-Z0-9:_-]{1,128})")
+_ACTIONS = {
+    "document": "greengrass:GetDeployment",
+    "secrets": "greengrass:GetDeploymentArtifacts",
+    "status": "greengrass:UpdateCoreDeploymentStatus",
+}
+"""What a policy has to allow (V1 developer guide, "device-auth"); that secrets count as artifacts is ours."""
 _RANGE = re.compile(r"bytes=(\d*-\d*)", re.ASCII)
 
 
 class Downloads:
     """Answers requests below ``/artifacts/``."""
 
-    def __init__(self, artifacts: ArtifactStore, signer: UrlSigner, deployments: Deployments) -> None:
+    def __init__(
+        self, artifacts: ArtifactStore, signer: UrlSigner, deployments: Deployments, door: Door | None = None
+    ) -> None:
         self._artifacts = artifacts
         self._signer = signer
         self._deployments = deployments
+        self._door = door
 
     async def answer(self, request: Request, path: str, query: str) -> Response:
         """Return the answer to one request; ``path`` and ``query`` are as they came."""
         denied = self._signer.check(method=request.method, host=request.headers.get("host", ""), path=path, query=query)
         if denied is not None:
             return Response(denied.xml, 403, media_type="application/xml")
+        if self._door is not None:
+            await run_in_threadpool(self._refuse_others, self._door, request, path)
         if match := _DEPLOYMENT.fullmatch(path):
             return await self._deployment(request, match[1], match[2])
         if match := _SECRET.fullmatch(path):
@@ -50,6 +64,17 @@ class Downloads:
             return Response(dump(secret), media_type="application/json", headers=headers) if secret else _no_such_key()
         match = _FILE.fullmatch(path)
         return self._file(request, match[1] if match else "")
+
+    def _refuse_others(self, door: Door, request: Request, path: str) -> None:
+        """Raise ApiError unless the client is the thing that a path is meant for."""
+        if match := _DEPLOYMENT.fullmatch(path) or _SECRET.fullmatch(path):
+            what = match[2] if match[2] in _ACTIONS else "secrets"
+            arn, thing = door.deployment(match[1]) or ("", "")
+            resource = f"{arn}/cores/{quote(door.rules.thing_arn(thing), safe='')}" if what == "status" else arn
+            door.refuse_others(request, thing, _ACTIONS[what], resource)
+        else:
+            match = _FILE.fullmatch(path)
+            door.refuse_others(request, match[2] if match else "")
 
     async def _deployment(self, request: Request, deployment_id: str, what: str) -> Response:
         if what == "status":

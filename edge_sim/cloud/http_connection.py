@@ -7,6 +7,7 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge_sim.cloud.peers import common_name
 from edge_sim.cloud.shapes import dump
 
 HEAD_LIMIT_S = 10.0
@@ -20,6 +21,8 @@ class Connection(H11Protocol):
     _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        certificate = transport.get_extra_info("peercert")
+        self.app_state = {**self.app_state, "certificate": common_name(certificate)}  # a request's scope has it
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             self._refuse(503, "ServiceUnavailableException", f"More than {MAX_CONNECTIONS} connections are open.")
@@ -37,6 +40,13 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._watch()
+
+    def shutdown(self) -> None:
+        """End the connection when its answer has left; over TLS without waiting for the client's farewell."""
+        super().shutdown()
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""

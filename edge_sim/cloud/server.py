@@ -1,8 +1,9 @@
 """The local cloud as a whole: one HTTP server and one MQTT broker on loopback ports, in a thread of their own.
 
 ``with Cloud() as cloud:`` runs everything until the block ends; ``cloud.exports()`` are the variables with which boto3
-and the AWS CLI talk to it unchanged. SigV4 signatures are not verified. State lies in one SQLite file and the folder
-``FILE.d`` beside it; without a file, in a temporary folder that is removed at the end.
+and the AWS CLI talk to it unchanged. SigV4 signatures are not verified, unless there is TLS: then things show their
+certificates, calls are signed with a key of this state, and the ports may be reached from other machines. State lies in
+one SQLite file and the folder ``FILE.d`` beside it; without a file, in a temporary folder that is removed at the end.
 """
 
 from __future__ import annotations
@@ -10,25 +11,34 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import ipaddress
 import logging
+import secrets
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from edge_sim.cloud import statefile
 from edge_sim.cloud.app import App
-from edge_sim.cloud.brokers.broker import start_broker
+from edge_sim.cloud.brokers.broker import Broker, start_broker, start_private
+from edge_sim.cloud.brokers.front import ALPN_MQTT, Front
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.http_connection import Connection
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
+
+if TYPE_CHECKING:  # cryptography is imported with the first certificate
+    from edge_sim.cloud.ca import CertificateAuthority
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +50,17 @@ STOP_LIMIT_S = 15.0
 LOOPBACK = "127.0.0.1"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """TLS with certificates on both sides. ``names``: further host names and addresses that the cloud is reached by.
+
+    ``mqtt_port`` 0 takes a free one.
+    """
+
+    mqtt_port: int = 0
+    names: tuple[str, ...] = ()
+
+
 class Cloud:
     """The local cloud, as a context manager.
 
@@ -47,7 +68,7 @@ class Cloud:
     and a broker of its own; it also stands in every URL that is handed out. ``broker``: None for one of its own, or the
     URL of a running one; ``broker_cafile`` is what an mqtts:// one is checked with. ``sources``: "moto" (in this
     process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``died`` is told, from
-    another thread, when the broker ends on its own.
+    another thread, when the broker ends on its own. ``tls`` None serves without.
 
     Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
     """
@@ -62,6 +83,7 @@ class Cloud:
         broker_cafile: Path | None = None,
         sources: str = "moto",
         died: Callable[[str], None] | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.state = state
         self.http_url = ""
@@ -74,6 +96,11 @@ class Cloud:
         self._broker_cafile = broker_cafile
         self._sources = sources
         self._died = died
+        self._tls = tls
+        self._key = (TEST_ACCESS_KEY, TEST_ACCESS_KEY)
+        self._front: Front | None = None
+        self.cafile: Path | None = None
+        """The CA certificate of a cloud with TLS."""
         self._stack = ExitStack()
         self._parts: Parts | None = None
 
@@ -109,9 +136,11 @@ class Cloud:
             "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": self.http_url,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,  # what the CLI's second version and other SDKs ask first
-            "AWS_ACCESS_KEY_ID": TEST_ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": TEST_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": self._key[0],
+            "AWS_SECRET_ACCESS_KEY": self._key[1],
         }
+        if self.cafile is not None:
+            found["AWS_CA_BUNDLE"] = str(self.cafile)
         if self.parts.source_server is not None:
             url = self.parts.source_server.url()
             found |= {f"AWS_ENDPOINT_URL_{name}": url for name in ("S3", "SAGEMAKER", "SECRETS_MANAGER")}
@@ -119,29 +148,78 @@ class Cloud:
 
     def _start(self) -> None:
         folder = self._folder()
-        listener = bind(self._port, self._address)
-        self._stack.callback(listener.close)
-        self.http_url = f"http://{self._address}:{listener.getsockname()[1]}"
-        started = self._stack.enter_context(
-            start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile)
-        )
-        self.mqtt_url, self.broker_kind = started.url, started.kind
+
+        @cache
+        def authority() -> CertificateAuthority:
+            from edge_sim.cloud.ca import CertificateAuthority  # with cryptography
+
+            return CertificateAuthority(folder / "ca")
+
+        listener = self._listener(self._port)
+        login = ("edge-sim", secrets.token_urlsafe(24)) if self._tls else None
+        broker = self._stack.enter_context(self._start_broker(login))
+        self.broker_kind = broker.kind
+        scheme, port = ("https" if self._tls else "http"), listener.getsockname()[1]
+        self.http_url, self.mqtt_url = f"{scheme}://{self._address}:{port}", broker.url
+        door: socket.socket | None = None
+        if self._tls is not None:
+            door = self._listener(self._tls.mqtt_port)
+            self.mqtt_url = f"mqtts://{self._address}:{door.getsockname()[1]}"
+            self.cafile, self._key = authority().cafile.resolve(), (TEST_ACCESS_KEY, authority().access_key())
         settings = Settings(
             state=self.state,
             folder=folder,
             http_url=self.http_url,
             mqtt_url=self.mqtt_url,
+            broker_url=broker.url,
             broker_cafile=self._broker_cafile,
+            broker_login=login,
+            authority=authority,
+            key=self._key if self._tls else None,
+            names=frozenset(self._names()),
             region=REGION,
             account=ACCOUNT,
             sources=self._sources,
         )
-        parts = wire(settings, self._stack)
-        http = _HttpThread(parts.app, listener)
+        parts = wire(settings, self._stack, self._review)
+        context = authority().server_context(self._names(), required=False) if self._tls else None
+        http = _HttpThread(parts.app, listener, context)
         self._stack.callback(http.stop)
         http.start()
+        if door is not None and login is not None:
+            self._front = self._open_front(door, authority(), parts, int(broker.url.rpartition(":")[2]), login)
         parts.deployments.resume()
         self._parts = parts
+
+    def _start_broker(self, login: tuple[str, str] | None) -> Broker:
+        if login is not None:
+            return start_private(login, self._died)
+        return start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile)
+
+    def _open_front(
+        self, listener: socket.socket, authority: CertificateAuthority, parts: Parts, inner: int, login: tuple[str, str]
+    ) -> Front:
+        context = authority.server_context(self._names(), required=True, alpn=[ALPN_MQTT])
+        front = Front(listener, context, parts.gate, inner=inner, login=login)
+        self._stack.callback(front.stop)
+        return front
+
+    def _review(self) -> None:
+        """Cut off whoever has lost a right."""
+        if self._front is not None:
+            self._front.review()
+
+    def _listener(self, port: int) -> socket.socket:
+        listener = bind(port, self._address)
+        self._stack.callback(listener.close)
+        return listener
+
+    def _names(self) -> list[str]:
+        """Return the addresses and host names that a cloud with TLS is reached by."""
+        if self._tls is None:
+            return []
+        own = "localhost" if ipaddress.ip_address(self._address).is_loopback else socket.gethostname().lower()
+        return [self._address, own, *self._tls.names]
 
     def _folder(self) -> Path:
         if self.state is None:
@@ -164,9 +242,10 @@ class Cloud:
 class _HttpThread:
     """The asyncio loop that serves HTTP, in its own thread."""
 
-    def __init__(self, app: App, listener: socket.socket) -> None:
+    def __init__(self, app: App, listener: socket.socket, context: ssl.SSLContext | None) -> None:
         self._app = app
         self._listener = listener
+        self._context = context
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -198,12 +277,19 @@ class _HttpThread:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self._app, self._listener, self._stop, self._ready.set)
+        await serve(self._app, self._listener, self._stop, self._ready.set, self._context)
 
 
-async def serve(app: App, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+async def serve(
+    app: App,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    context: ssl.SSLContext | None = None,
+) -> None:
     """Serve an ASGI application on a bound socket until ``stop`` is set; ``ready()`` is called when it answers.
 
+    ``context``: of TLS, None for plain HTTP.
     h11 is the parser: strict, and the same code on every machine.
     """
     config = uvicorn.Config(
@@ -219,6 +305,8 @@ async def serve(app: App, listener: socket.socket, stop: asyncio.Event, ready: C
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=64 * 1024,
     )
+    config.load()
+    config.ssl = context
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listener]))  # outside the main thread it leaves signals alone
     stopping = asyncio.create_task(stop.wait())

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_sim.cloud.app import App
-from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, signing_key
+from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, artifact_path, signing_key
 from edge_sim.cloud.bridge import Bridge
 from edge_sim.cloud.control import Control
+from edge_sim.cloud.door import Door
 from edge_sim.cloud.downloads import Downloads
+from edge_sim.cloud.greengrass import cores
 from edge_sim.cloud.greengrass.api import GreengrassApi
 from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.building import Builder
@@ -20,6 +23,10 @@ from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.deployments import Deployments, SignUrl
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
 from edge_sim.cloud.greengrass.updates import Updates, build_digest
+from edge_sim.cloud.iot.api import IotApi
+from edge_sim.cloud.iot.certificates import Certificates
+from edge_sim.cloud.iot.gate import Gate
+from edge_sim.cloud.iot.policies import Policies
 from edge_sim.cloud.jobs.api import iot_handlers, jobs_data_handlers
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.records import Presign
@@ -30,16 +37,29 @@ from edge_sim.cloud.sources import Sources
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
+if TYPE_CHECKING:  # cryptography is imported with the first certificate
+    from edge_sim.cloud.ca import CertificateAuthority
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a cloud is started with. ``sources`` is "moto", "aws" or a URL."""
+    """What a cloud is started with. ``sources`` is "moto", "aws" or a URL.
+
+    ``mqtt_url`` is where devices find the broker; the cloud itself finds it at ``broker_url``, with the CA certificates
+    of ``broker_cafile`` and the user and password of ``broker_login``. ``authority`` returns the CA. ``key`` are the
+    access key id and the secret of the API's clients when there is TLS, ``names`` the names of its server.
+    """
 
     state: Path | None
     folder: Path
     http_url: str
     mqtt_url: str
+    broker_url: str
     broker_cafile: Path | None
+    broker_login: tuple[str, str] | None
+    authority: Callable[[], CertificateAuthority]
+    key: tuple[str, str] | None = None
+    names: frozenset[str] = frozenset()
     region: str
     account: str
     sources: str
@@ -57,10 +77,14 @@ class Parts:
     jobs: JobsService
     source_server: SourceServer | None
     sign_url: SignUrl
+    gate: Gate
 
 
-def wire(settings: Settings, stack: ExitStack) -> Parts:
-    """Make all parts and connect them to the broker; whatever has to be closed is put on ``stack``."""
+def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> Parts:
+    """Make all parts and connect them to the broker; whatever has to be closed is put on ``stack``.
+
+    ``changed`` is called when somebody has gained or lost a right.
+    """
     store = Store(settings.state)
     stack.callback(store.close)
     namespace = Namespace(region=settings.region, account=settings.account)
@@ -70,41 +94,40 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
     def sign_url(method: str, path: str, expires_s: int) -> str:
         return signer.sign(settings.http_url, path, expires_s=expires_s, method=method)
 
-    server = None
-    if settings.sources == "moto":
-        server = SourceServer(store, region=settings.region, account=settings.account)
-        stack.callback(server.close)
+    server = _source_server(settings, store, stack)
     sources = _sources(settings, artifacts, store, server)
     device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
     jobs = JobsService(device, region=settings.region, account=settings.account)
     updates = Updates(store, artifacts, namespace, jobs.create_job)
-    functions = FunctionCodes(store, artifacts)
-    definitions = Definitions(store, namespace)
-    deployments = Deployments(
-        store,
-        namespace,
-        definitions,
-        Builder(definitions, sources, functions, namespace),
-        sign_url=sign_url,
-        announce=lambda thing, deployment: bridge.announce(thing, deployment),
-    )
-    bridge = Bridge(settings.mqtt_url, device, deployments.desired, cafile=settings.broker_cafile)
+    functions, definitions = FunctionCodes(store, artifacts), Definitions(store, namespace)
+    builder = Builder(definitions, sources, functions, namespace)
+
+    def announce(thing: str, deployment: dict[str, object]) -> None:
+        changed()  # the group's subscriptions are rights of its core
+        bridge.announce(thing, deployment)
+
+    deployments = Deployments(store, namespace, definitions, builder, sign_url=sign_url, announce=announce)
+    cafile, login = settings.broker_cafile, settings.broker_login
+    bridge = Bridge(settings.broker_url, device, deployments.desired, cafile=cafile, login=login)
     stack.callback(bridge.stop)
     device.start()
     stack.callback(device.stop)
     stack.callback(deployments.close)
-    greengrass = GreengrassApi(store, definitions=definitions, deployments=deployments, updates=updates)
+    api = GreengrassApi(store, definitions=definitions, deployments=deployments, updates=updates)
+    gate, door, registry = _registry(settings, store, jobs, changed)
+    control = Control(
+        load_sources=lambda entries: load_sources(server, entries),
+        functions=functions,
+        updates=updates,
+        advice=deployments.advice,
+        health=lambda: _health(settings, bridge),
+    )
     app = App(
-        {"greengrass": greengrass.service(), **_iot(settings, jobs)},
-        downloads=Downloads(artifacts, signer, deployments),
-        control=Control(
-            load_sources=lambda entries: load_sources(server, entries),
-            functions=functions,
-            updates=updates,
-            advice=deployments.advice,
-            health=lambda: _health(settings, bridge),
-        ),
+        {"greengrass": api.service(), **_iot(settings, jobs, registry)},
+        downloads=Downloads(artifacts, signer, deployments, door),
+        control=control,
         region=settings.region,
+        door=door,
     )
     return Parts(
         app=app,
@@ -115,7 +138,28 @@ def wire(settings: Settings, stack: ExitStack) -> Parts:
         jobs=jobs,
         source_server=server,
         sign_url=sign_url,
+        gate=gate,
     )
+
+
+def _registry(
+    settings: Settings, store: Store, jobs: JobsService, changed: Callable[[], None]
+) -> tuple[Gate, Door | None, IotApi]:
+    """Return who may do what, over MQTT and over HTTPS, and the operations that say so."""
+    region, account = settings.region, settings.account
+    certificates = Certificates(store, settings.authority, region=region, account=account)
+    policies = Policies(store, region=region, account=account)
+    gate = Gate(
+        certificates,
+        policies,
+        attributes=jobs.attributes,
+        table=partial(cores.subscriptions, store),
+        region=region,
+        account=account,
+    )
+    api = IotApi(store, certificates, policies, known=jobs.describe_thing, account=settings.account, changed=changed)
+    door = Door(gate, settings.key, partial(cores.deployment, store), settings.names) if settings.key else None
+    return gate, door, api
 
 
 def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -124,6 +168,14 @@ def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any
         hint = "Upload them there yourself, or leave out the endpoint."
         raise InvalidDefinitionError("sources are loaded only into the built-in server", hint=hint)
     server.load(entries)
+
+
+def _source_server(settings: Settings, store: Store, stack: ExitStack) -> SourceServer | None:
+    if settings.sources != "moto":
+        return None
+    server = SourceServer(store, region=settings.region, account=settings.account)
+    stack.callback(server.close)
+    return server
 
 
 def _sources(settings: Settings, artifacts: ArtifactStore, store: Store, server: SourceServer | None) -> Sources:
@@ -138,10 +190,10 @@ def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_u
     It is called inside the store's transaction, so it must not start moto: that waits for the store in turn.
     """
 
-    def presign(url: str, expires_s: int) -> str:
+    def presign(url: str, expires_s: int, thing: str) -> str:
         digest = build_digest(store, url)
         if digest is not None:
-            return sign_url("GET", f"/artifacts/{digest}", expires_s)
+            return sign_url("GET", artifact_path(digest, thing), expires_s)
         empty = server is not None and not server.running
         found = None if empty else sources.presigned(url, expires_s)
         if found is None:
@@ -151,11 +203,11 @@ def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_u
     return presign
 
 
-def _iot(settings: Settings, jobs: JobsService) -> dict[str, Service]:
+def _iot(settings: Settings, jobs: JobsService, registry: IotApi) -> dict[str, Service]:
     mqtt, http = (url.partition("://")[2] for url in (settings.mqtt_url, settings.http_url))
     endpoints = {"iot:Data": mqtt, "iot:Data-ATS": mqtt, "iot:Jobs": http}
     return {
-        "iot": Service("iot", iot_handlers(jobs, endpoints)),
+        "iot": Service("iot", {**iot_handlers(jobs, endpoints), **registry.handlers()}),
         "iot-jobs-data": Service("iot-jobs-data", jobs_data_handlers(jobs)),
     }
 

@@ -14,6 +14,7 @@ import pytest
 
 from edge_sim import folders
 from edge_sim.cloud import http_connection
+from edge_sim.cloud.artifacts import artifact_path
 from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests.integration.cloud_client import client, message, register_code, send
@@ -222,7 +223,7 @@ def _artifact(cloud: Cloud) -> str:
     """Return a presigned URL of the ten bytes 0123456789."""
     parts = cloud.parts
     build = parts.updates.register("core", "openwrt", "armv7l", "1.11.6", [b"0123456789"])
-    return parts.sign_url("GET", f"/artifacts/{build.sha256}", 60)
+    return parts.sign_url("GET", artifact_path(build.sha256, "core"), 60)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class World:
 def shared(request: pytest.FixtureRequest) -> Iterator[World]:
     presigns = itertools.count(1)
 
-    def presign(url: str, expires_s: int) -> str:
+    def presign(url: str, expires_s: int, _thing: str) -> str:
         if "missing" in url:
             raise EdgeSimError("no such object")
         return f"http://127.0.0.1:1/{url.rpartition('/')[2]}?n={next(presigns)}&expires={expires_s}"
@@ -369,7 +369,7 @@ def test_a_job_is_completed_by_its_last_execution(world: World, device: Device) 
 def test_the_sweeper_times_out_by_itself(tmp_path: Any) -> None:
     """With the real clock's thread: a deadline that a restart finds in the store still counts."""
     clock, store = Clock(), Store(tmp_path / "state.db")
-    first = DevicePlane(store, presign=lambda url, s: url, now=clock)
+    first = DevicePlane(store, presign=lambda url, *_: url, now=clock)
     service = JobsService(first, region=REGION, account=ACCOUNT)
     service.create_thing("t")
     service.create_job("j", [service.thing_arn("t")], "{}", timeout_minutes=1)
@@ -383,7 +383,7 @@ def test_the_sweeper_times_out_by_itself(tmp_path: Any) -> None:
             told.set()
         return Sent()
 
-    second = DevicePlane(store, presign=lambda url, s: url, now=clock, publish=publish)
+    second = DevicePlane(store, presign=lambda url, *_: url, now=clock, publish=publish)
     second.start()
     try:
         assert told.wait(LIMIT_S)
@@ -412,7 +412,7 @@ def test_a_core_hears_of_its_deployment_and_may_ask_again(world: World, device: 
 
 def test_the_bridge_comes_back_after_the_broker_did(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broker goes and another takes its port: the bridge subscribes again, and what it had to say is said."""
-    device = DevicePlane(Store(), presign=lambda url, s: url)
+    device = DevicePlane(Store(), presign=lambda url, *_: url)
     service = JobsService(device, region=REGION, account=ACCOUNT)
     service.create_thing("t")
     with start_embedded() as first:
@@ -435,7 +435,7 @@ def test_no_broker_is_a_clear_failure() -> None:
     with start_embedded() as broker:
         url = broker.url
     with pytest.raises(UnsupportedEnvironmentError, match="cannot be used"):
-        Bridge(url, DevicePlane(Store(), presign=lambda u, s: u), lambda thing: None)
+        Bridge(url, DevicePlane(Store(), presign=lambda url, *_: url), lambda thing: None)
 
 
 def test_owner_and_device_at_once_neither_block_nor_lose_anything(world: World, device: Device) -> None:

@@ -182,7 +182,7 @@ def test_both_ends_send_small_messages_at_once(broker: Broker) -> None:
     client = Client(broker.url, "prompt")
     channel = client.channel
     assert client.change() == "connected"
-    cloud = Bridge(broker.url, DevicePlane(Store(), presign=lambda url, _: url), lambda _: None)
+    cloud = Bridge(broker.url, DevicePlane(Store(), presign=lambda url, *_: url), lambda _: None)
     try:
         for end in (channel._client, cloud._client):  # type: ignore[attr-defined]
             assert end.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -107,6 +107,23 @@ def start_broker(
     return Broker(f"mqtt://{host}:{engine.port}", "mosquitto", engine, died)
 
 
+def start_private(login: tuple[str, str], died: Died | None = None) -> Broker:
+    """Return a mosquitto on loopback that takes only ``login``: the broker behind ``front``.
+
+    Raises UnsupportedEnvironmentError when there is none: the embedded broker knows no passwords.
+    """
+    program = shutil.which("mosquitto")
+    if program is None:
+        raise UnsupportedEnvironmentError(
+            "--tls needs mosquitto, which is not on the PATH: the embedded broker stays on plain loopback",
+            hint="apt-get install mosquitto",
+        )
+    engine = Mosquitto(
+        program, HOST, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S, login=login
+    )
+    return Broker(f"mqtt://{HOST}:{engine.port}", "mosquitto", engine, died)
+
+
 def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:
     """Return the broker that needs nothing but pip: amqtt in a thread of this process."""
     try:

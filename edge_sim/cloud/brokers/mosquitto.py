@@ -6,15 +6,19 @@ read below a private TMPDIR.
 
 from __future__ import annotations
 
+import base64
 import ctypes
+import hashlib
 import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import IO, Any
 
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -24,11 +28,13 @@ CONNECT_LIMIT_S = 5.0
 MAX_KEEP_ALIVE_S = 1200
 MAX_LOG_BYTES = 16 * 1024
 _PR_SET_PDEATHSIG = 1
+_ITERATIONS = 101
+"""mosquitto_passwd's own; the password is random, so that more would only cost time at each connection."""
 
 _CONFIG = """\
 # Written by edge-sim for one run.
 listener {port} {host}
-allow_anonymous true
+{login}
 max_qos 1
 message_size_limit {max_payload}
 max_keepalive {max_keep_alive}
@@ -36,6 +42,7 @@ max_inflight_messages 100
 max_queued_messages 1000
 max_connections 200
 persistence false
+max_topic_alias 0
 set_tcp_nodelay true
 persistent_client_expiration 1h
 log_dest stderr
@@ -49,10 +56,21 @@ user root
 class Mosquitto:
     """A mosquitto process on a free port of ``host``. It never outlives the thread that made it.
 
+    ``login`` is the one user and password that it takes, None for clients without.
     Raises UnsupportedEnvironmentError, with what mosquitto said last, when it does not start.
     """
 
-    def __init__(self, program: str, host: str, *, max_payload: int, start_limit_s: float, stop_limit_s: float) -> None:
+    def __init__(
+        self,
+        program: str,
+        host: str,
+        *,
+        max_payload: int,
+        start_limit_s: float,
+        stop_limit_s: float,
+        login: tuple[str, str] | None = None,
+    ) -> None:
+        self._login = login
         self._program, self._host, self._max_payload = program, host, max_payload
         self._start_limit_s, self._stop_limit_s = start_limit_s, stop_limit_s
         with tempfile.TemporaryFile() as log:
@@ -95,18 +113,27 @@ class Mosquitto:
         )
 
     def _spawn(self, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        text = _CONFIG.format(
-            port=port, host=self._host, max_payload=self._max_payload, max_keep_alive=MAX_KEEP_ALIVE_S
-        )
-        with os.fdopen(os.memfd_create("mosquitto.conf"), "wb") as config:
-            config.write(text.encode())
-            config.flush()
+        with ExitStack() as stack:
+            login, passed = "allow_anonymous true", []
+            if self._login is not None:
+                passwords = stack.enter_context(_in_memory("passwords", _password_line(*self._login)))
+                passed.append(passwords.fileno())
+                login = f"allow_anonymous false\npassword_file /proc/self/fd/{passwords.fileno()}"
+            text = _CONFIG.format(
+                port=port,
+                host=self._host,
+                login=login,
+                max_payload=self._max_payload,
+                max_keep_alive=MAX_KEEP_ALIVE_S,
+            )
+            config = stack.enter_context(_in_memory("mosquitto.conf", text))
             try:
                 return subprocess.Popen(
                     [self._program, "-c", "/proc/self/fd/0"],
                     stdin=config,
                     stdout=log,
                     stderr=log,
+                    pass_fds=passed,
                     preexec_fn=_die_with(os.getpid()),
                     start_new_session=True,  # Ctrl-C is ours to handle; we then stop it
                     **_account(),
@@ -130,6 +157,22 @@ class Mosquitto:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(self._stop_limit_s)
+
+
+def _in_memory(name: str, text: str) -> IO[bytes]:
+    """Return a file that only this process and its children can open."""
+    file = os.fdopen(os.memfd_create(name), "wb")
+    file.write(text.encode())
+    file.flush()
+    return file
+
+
+def _password_line(user: str, password: str) -> str:
+    """Return a line of a password file, as mosquitto_passwd writes it (PBKDF2 with SHA-512)."""
+    salt = secrets.token_bytes(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+    shown = "$".join(base64.b64encode(part).decode() for part in (salt, digest))
+    return f"{user}:$7${_ITERATIONS}${shown}\n"
 
 
 def _account() -> dict[str, Any]:

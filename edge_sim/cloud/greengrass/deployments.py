@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from edge_sim.cloud.artifacts import artifact_path
 from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.building import Builder, BuildError, Built
 from edge_sim.cloud.greengrass.clock import timestamp
+from edge_sim.cloud.greengrass.cores import DESIRED, RUNNING
 from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.kinds import GROUP
 from edge_sim.cloud.protocol import ApiError
@@ -73,7 +75,7 @@ class Deployments:
         for deployment in self._store.list("deployments"):
             if deployment["DeploymentStatus"] == "Building":
                 self._waiting.put(deployment["DeploymentId"])
-        for pointer in self._store.list("core-desired"):
+        for pointer in self._store.list(DESIRED):
             self._tell(self._store.get("deployments", pointer["DeploymentId"]) or {})
 
     def close(self) -> None:
@@ -132,7 +134,7 @@ class Deployments:
 
     def desired(self, thing_name: str) -> dict[str, Any] | None:
         """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
-        pointer = self._store.get("core-desired", thing_name)
+        pointer = self._store.get(DESIRED, thing_name)
         found = self._store.get("deployments", pointer["DeploymentId"]) if pointer else None
         if found is None:
             return None
@@ -145,12 +147,13 @@ class Deployments:
 
     def document(self, deployment_id: str) -> dict[str, object] | None:
         """Return what the core downloads, with fresh artifact URLs; None when there is no such deployment."""
-        built = self._store.get("deployment-documents", deployment_id)
-        if built is None:
+        built, deployment = (self._store.get(kind, deployment_id) for kind in ("deployment-documents", "deployments"))
+        if built is None or deployment is None:
             return None
+        thing = deployment["ThingName"]
         artifacts = {
             arn: {
-                "Url": self._sign_url("GET", f"/artifacts/{file['sha256']}", URL_LIFE_S),
+                "Url": self._sign_url("GET", artifact_path(file["sha256"], thing), URL_LIFE_S),
                 "Sha256": file["sha256"],
                 "Size": file["size"],
             }
@@ -189,9 +192,11 @@ class Deployments:
                 raise ApiError("ConflictException", text, 409)
             if not ended:
                 self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
-            pointer = self._store.get("core-desired", found["ThingName"])
+            if news["DeploymentStatus"] == "Success":
+                self._store.put(RUNNING, found["ThingName"], {"DeploymentId": deployment_id})
+            pointer = self._store.get(DESIRED, found["ThingName"])
             if news["DeploymentStatus"] != "InProgress" and pointer == {"DeploymentId": deployment_id}:
-                self._store.delete("core-desired", found["ThingName"])
+                self._store.delete(DESIRED, found["ThingName"])
 
     def refuse_deployed(self, group_id: str) -> None:
         """Raise ApiError while a group is deployed: it is reset before it is deleted (reset-deployments-scenario.md).
@@ -300,7 +305,7 @@ class Deployments:
         with self._store.transaction():
             self._store.put("deployment-documents", id_, asdict(built))
             self._store.put("deployments", id_, {**deployment, **news})
-            self._store.put("core-desired", thing, {"DeploymentId": id_})
+            self._store.put(DESIRED, thing, {"DeploymentId": id_})
         self._tell(deployment)
 
     def _tell(self, deployment: Document) -> None:

@@ -242,7 +242,7 @@ class DevicePlane:
         reply = UpdateReply(
             timestamp=int(now),
             state=updated.state if body.include_state else None,
-            document=handed_out(job, self._presign) if job else None,
+            document=handed_out(job, request.thing, self._presign) if job else None,
             client_token=body.client_token,
         )
         return reply, updated
@@ -260,7 +260,7 @@ class DevicePlane:
         if execution is None:
             return ExecutionReply(timestamp=int(now), client_token=token)
         job = self.records.job(execution.job_id) if document else None
-        content = handed_out(job, self._presign) if job else None
+        content = handed_out(job, execution.thing_name, self._presign) if job else None
         told = rules.data(execution, content, now)
         return ExecutionReply(timestamp=int(now), execution=told, client_token=token)
 

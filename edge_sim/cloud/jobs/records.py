@@ -20,8 +20,9 @@ from edge_sim.jobs.execution import PENDING, JobExecution
 
 _log = logging.getLogger(__name__)
 
-Presign = Callable[[str, int], str]
-"""(S3 URL, seconds it is good for) → URL that a device can fetch. Raises EdgeSimError when there is no such object."""
+Presign = Callable[[str, int, str], str]
+"""(S3 URL, seconds it is good for, thing) → URL that the thing can fetch. Raises EdgeSimError when there is no such
+object."""
 
 PLACEHOLDER = re.compile(r"\$\{aws:iot:s3-presigned-url:(https://[^{}\s]{1,2048})\}")
 DEFAULT_EXPIRES_S = 3600
@@ -186,8 +187,8 @@ class Records:
             self._store.execute(f"DELETE FROM {table} WHERE job = ?", (job_id,))  # noqa: S608 - our own names
 
 
-def handed_out(job: Job, presign: Presign) -> dict[str, object]:
-    """Return the job's document as one delivery carries it: every placeholder replaced by a fresh presigned URL.
+def handed_out(job: Job, thing: str, presign: Presign) -> dict[str, object]:
+    """Return the job's document as one delivery to ``thing`` carries it: a fresh presigned URL for each placeholder.
 
     A URL that cannot be presigned stays a placeholder, so that the device never leaves this machine for it and can
     say what is wrong.
@@ -195,7 +196,7 @@ def handed_out(job: Job, presign: Presign) -> dict[str, object]:
 
     def presigned(found: re.Match[str]) -> str:
         try:
-            return presign(found[1], job.expires_s)
+            return presign(found[1], job.expires_s, thing)
         except EdgeSimError as error:
             _log.warning("job %s: %s is not presigned: %s", job.job_id, found[1], error)
             return found[0]

@@ -67,6 +67,11 @@ class JobsService:
             raise _missing(f"Thing {name} not found.")
         return found
 
+    def attributes(self, name: str) -> Mapping[str, str] | None:
+        """Return the attributes of a thing, or None when there is no such thing."""
+        found = self._records.thing(name)
+        return None if found is None else found.attributes
+
     def create_thing_group(self, name: str) -> tuple[str, str]:
         """Make a static thing group; return its ARN and id."""
         arn = f"{self._arn}thinggroup/{name}"

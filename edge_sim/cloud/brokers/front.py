@@ -1,0 +1,291 @@
+"""The door of a broker with mutual TLS: who is there, and what of it passes.
+
+mosquitto knows a client by its certificate's CN, but its dynamic-security plugin is then not asked at CONNECT (tried
+with 2.0.11): neither the client id nor a disabled client is looked at, so a thing could take another's session over.
+So TLS ends here. A ``Gate`` is asked about every CONNECT, PUBLISH and SUBSCRIBE and about every message to a client;
+mosquitto, which only this process has the password of, does the rest. As at AWS, what is not allowed ends the
+connection; what is no longer allowed after a change does so at once (``review``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.brokers.packets import MalformedError
+from edge_sim.cloud.peers import common_name
+from edge_sim.errors import UnsupportedEnvironmentError
+
+_log = logging.getLogger(__name__)
+
+ALPN_MQTT = "x-amzn-mqtt-ca"
+"""What a client offers that speaks MQTT with a certificate on port 443 (IoT developer guide, "Device communication
+protocols"); taken on any port."""
+HANDSHAKE_LIMIT_S = 10.0
+CONNECT_LIMIT_S = 10.0
+START_LIMIT_S = 10.0
+STOP_LIMIT_S = 5.0
+MAX_CONNECTIONS = 200
+MAX_PAYLOAD = 131072
+MAX_PACKET = MAX_PAYLOAD + 16 * 1024
+"""Room for topic and properties besides."""
+MAX_TOPIC_BYTES, MAX_SLASHES, MAX_FILTERS, MAX_CLIENT_ID = 256, 7, 8, 128
+"""AWS IoT's limits of a topic, a SUBSCRIBE packet and a client id (General Reference, "AWS IoT Core quotas")."""
+
+
+class Permit(Protocol):
+    """What one connection may do, as things stand now."""
+
+    def publish(self, topic: str, retain: bool, /) -> bool: ...
+
+    def subscribe(self, topic_filter: str, /) -> bool: ...
+
+    def receive(self, topic: str, /) -> bool: ...
+
+
+class Gate(Protocol):
+    """Who may do what. Called in the front's thread."""
+
+    def admit(self, certificate_id: str, client_id: str, /) -> Permit | str:
+        """Return what a client may do that shows this certificate, or why it may not connect."""
+
+
+@dataclass(eq=False)
+class _Session:
+    certificate: str
+    client_id: str
+    version: int
+    permit: Permit
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    inner_reader: asyncio.StreamReader
+    inner_writer: asyncio.StreamWriter
+
+    def end(self, why: str) -> None:
+        """Say why in the log, and hang up."""
+        _log.warning("MQTT client %.128r: %s; its connection is closed", self.client_id, why)
+        if not self.writer.is_closing():
+            self.writer.write(packets.farewell(self.version))
+        self.close()
+
+    def close(self) -> None:
+        for writer in (self.inner_writer, self.writer):
+            writer.close()
+
+
+class Front:
+    """Serves MQTT over TLS on a bound socket, for the broker at ``inner`` (a loopback port).
+
+    ``login`` is the user and password that the broker takes. Raises UnsupportedEnvironmentError when it cannot start.
+    """
+
+    def __init__(
+        self, listener: socket.socket, context: ssl.SSLContext, gate: Gate, *, inner: int, login: tuple[str, str]
+    ) -> None:
+        self._listener, self._context, self._gate, self._inner, self._login = listener, context, gate, inner, login
+        self._sessions: set[_Session] = set()
+        self._count = 0
+        self._stopping: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="mqtt-front", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S) or self._error is not None:
+            raise UnsupportedEnvironmentError(f"MQTT over TLS cannot be served: {self._error or 'it does not start'}")
+
+    def review(self) -> None:
+        """Ask again about every connection, and close those that are no longer allowed; returns when that is done."""
+        self._call(self._review)
+
+    def stop(self) -> None:
+        """Close every connection and stop."""
+        self._call(lambda: self._stopping.set() if self._stopping else None)
+        self._thread.join(STOP_LIMIT_S)
+
+    def _call(self, work: Callable[[], None]) -> None:
+        async def do() -> None:
+            work()
+
+        if self._loop is None or threading.current_thread() is self._thread:
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(do(), self._loop).result(STOP_LIMIT_S)
+        except RuntimeError:
+            _log.debug("MQTT over TLS has stopped already")
+        except concurrent.futures.TimeoutError:
+            _log.error("MQTT over TLS does not react within %g s", STOP_LIMIT_S)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:
+            _log.exception("MQTT over TLS has ended")
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(
+            self._take, sock=self._listener, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_LIMIT_S
+        )
+        self._ready.set()
+        await self._stopping.wait()
+        server.close()
+        for session in list(self._sessions):
+            session.close()
+
+    def _review(self) -> None:
+        for session in list(self._sessions):
+            found = self._gate.admit(session.certificate, session.client_id)
+            if isinstance(found, str):
+                session.end(found)
+            else:
+                session.permit = found
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count += 1
+        try:
+            if self._count <= MAX_CONNECTIONS:
+                session = await asyncio.wait_for(self._session(reader, writer), CONNECT_LIMIT_S)
+                if session is not None:
+                    await self._pass(session)
+        except (OSError, EOFError, asyncio.TimeoutError) as error:
+            _log.debug("an MQTT connection ended: %r", error)
+        except MalformedError as error:
+            _log.warning("an MQTT client sent what is no MQTT: %s", error)
+        finally:
+            self._count -= 1
+            writer.close()
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Session | None:
+        """Return the session of a client that may connect; None for one that was refused."""
+        certificate = common_name(writer.get_extra_info("peercert"))
+        first, body = await _packet(reader)
+        if first != packets.CONNECT << 4:
+            raise MalformedError("the first packet is no CONNECT")
+        asked = packets.connect(body)
+        admitted = self._gate.admit(certificate, asked.client_id)
+        why = admitted if isinstance(admitted, str) else _connect_problem(asked, admitted)
+        if isinstance(admitted, str) or why is not None:
+            _log.warning("MQTT client %.128r with certificate %s is refused: %s", asked.client_id, certificate, why)
+            writer.write(packets.refusal(asked.version))
+            await writer.drain()
+            return None
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._inner)
+        inner_writer.write(asked.as_user(*self._login))
+        return _Session(
+            certificate, asked.client_id, asked.version, admitted, reader, writer, inner_reader, inner_writer
+        )
+
+    async def _pass(self, session: _Session) -> None:
+        """Let packets through in both directions until one side hangs up."""
+        self._sessions.add(session)
+        ways = [asyncio.create_task(_inward(session)), asyncio.create_task(_outward(session))]
+        try:
+            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in done:
+                if isinstance(way.exception(), MalformedError):
+                    session.end(str(way.exception()))
+        finally:
+            self._sessions.discard(session)
+            for way in ways:
+                way.cancel()
+            session.close()
+
+
+async def _inward(session: _Session) -> None:
+    """Pass on what the client sends, as far as it may."""
+    while True:
+        first, body = await _packet(session.reader)
+        kind = first >> 4
+        why = None
+        if kind == packets.PUBLISH:
+            why = _publish_problem(packets.publish(first & 0x0F, body, session.version), session.permit)
+        elif kind == packets.SUBSCRIBE:
+            why = _subscribe_problem(packets.subscribe(body, session.version), session.permit)
+        elif kind == packets.CONNECT:
+            why = "it sent a second CONNECT"
+        if why is not None:
+            return session.end(why)
+        session.inner_writer.write(packets.packet(first, body))
+        await session.inner_writer.drain()
+
+
+async def _outward(session: _Session) -> None:
+    """Pass on what the broker sends, but for messages that the client may not receive."""
+    while True:
+        first, body = await _packet(session.inner_reader)
+        if first >> 4 == packets.PUBLISH:
+            message = packets.publish(first & 0x0F, body, session.version)
+            if not session.permit.receive(message.topic):
+                if message.id is not None:
+                    session.inner_writer.write(packets.packet(packets.PUBACK << 4, message.id))
+                continue
+        session.writer.write(packets.packet(first, body))
+        await session.writer.drain()
+
+
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return the next packet's first byte and body."""
+    (first,) = await reader.readexactly(1)
+    length, shift = 0, 0
+    while True:
+        (byte,) = await reader.readexactly(1)
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            break
+        if shift > 21:
+            raise MalformedError("a length is longer than four bytes")
+    if length > MAX_PACKET:
+        raise MalformedError(f"a packet of {length} bytes")
+    return first, await reader.readexactly(length)
+
+
+def _connect_problem(asked: packets.Connect, permit: Permit) -> str | None:
+    if len(asked.client_id.encode()) > MAX_CLIENT_ID:
+        return f"its client id is longer than {MAX_CLIENT_ID} bytes"
+    if asked.will_topic is None:
+        return None
+    will = packets.Publish(topic=asked.will_topic, retain=asked.will_retain, id=None, size=asked.will_size)
+    problem = _publish_problem(will, permit)
+    return problem and f"its will: {problem}"
+
+
+def _publish_problem(message: packets.Publish, permit: Permit) -> str | None:
+    if message.size > MAX_PAYLOAD:
+        return f"a payload of {message.size} bytes"
+    if not message.topic or "+" in message.topic or "#" in message.topic:
+        return f"no topic to publish on: {message.topic!r:.300}"  # an alias is not accepted: the broker offers none
+    if _too_long(message.topic):
+        return f"a topic longer than {MAX_TOPIC_BYTES} bytes or with more than {MAX_SLASHES} slashes"
+    if message.retain and message.topic.startswith("$"):
+        return f"it wants to retain on the reserved topic {message.topic!r}"
+    if not permit.publish(message.topic, message.retain):
+        return f"it may not {'retain' if message.retain else 'publish'} on {message.topic!r}"
+    return None
+
+
+def _subscribe_problem(filters: list[str], permit: Permit) -> str | None:
+    if len(filters) > MAX_FILTERS:
+        return f"more than {MAX_FILTERS} subscriptions in one packet"
+    for wanted in filters:
+        if _too_long(wanted):
+            return f"a topic filter longer than {MAX_TOPIC_BYTES} bytes or with more than {MAX_SLASHES} slashes"
+        if not permit.subscribe(wanted):
+            return f"it may not subscribe to {wanted!r}"
+    return None
+
+
+def _too_long(topic: str) -> bool:
+    return len(topic.encode()) > MAX_TOPIC_BYTES or topic.count("/") > MAX_SLASHES

@@ -1,0 +1,178 @@
+"""The few MQTT packets that the TLS front looks into: CONNECT, PUBLISH and SUBSCRIBE, of 3.1, 3.1.1 and 5.
+
+Pure. Everything raises MalformedError for bytes that are not what MQTT says; no other packet is looked into.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, DISCONNECT = 1, 2, 3, 4, 8, 14
+V5 = 5
+_PROTOCOLS = {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", V5)}
+_WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x04, 0x20, 0x40, 0x80
+NOT_AUTHORIZED = 0x87
+
+
+class MalformedError(ValueError):
+    """The bytes are no such packet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connect:
+    """A CONNECT packet. ``will_topic`` is None without a will."""
+
+    version: int
+    client_id: str
+    will_topic: str | None
+    will_retain: bool
+    will_size: int
+    _protocol: bytes
+    _flags: int
+    _keep_alive: bytes
+    _properties: bytes
+    _identity: bytes
+    """Client id and will as they came."""
+
+    def as_user(self, name: str, password: str) -> bytes:
+        """Return the packet with another user name and password."""
+        flags = self._flags | _USER | _PASSWORD
+        head = _text(self._protocol) + bytes([self.version, flags]) + self._keep_alive + self._properties
+        return packet(CONNECT << 4, head + self._identity + _text(name.encode()) + _text(password.encode()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """A PUBLISH packet. ``id`` is None at QoS 0; ``size`` are the bytes of the payload."""
+
+    topic: str
+    retain: bool
+    id: bytes | None
+    size: int
+
+
+class _Reader:
+    def __init__(self, body: bytes) -> None:
+        self.body, self.at = body, 0
+
+    def take(self, count: int) -> bytes:
+        found = self.body[self.at : self.at + count]
+        if len(found) < count:
+            raise MalformedError("the packet ends too early")
+        self.at += count
+        return found
+
+    def data(self) -> bytes:
+        (length,) = struct.unpack("!H", self.take(2))
+        return self.take(length)
+
+    def text(self) -> str:
+        return _decoded(self.data())
+
+    def skip_properties(self) -> bytes:
+        """Pass over the properties of version 5; return them with their length."""
+        start, length, shift = self.at, 0, 0
+        while True:
+            (byte,) = self.take(1)
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+            if shift > 21:
+                raise MalformedError("a length is longer than four bytes")
+        self.take(length)
+        return self.body[start : self.at]
+
+    @property
+    def left(self) -> int:
+        return len(self.body) - self.at
+
+
+def connect(body: bytes) -> Connect:
+    """Return what a CONNECT packet's body says."""
+    reader = _Reader(body)
+    protocol = reader.data()
+    version, flags = reader.take(2)
+    if (protocol, version) not in _PROTOCOLS:
+        raise MalformedError(f"protocol {protocol[:16]!r} version {version} is not MQTT 3.1, 3.1.1 or 5")
+    keep_alive = reader.take(2)
+    properties = reader.skip_properties() if version == V5 else b""
+    start = reader.at
+    client_id = reader.text()
+    will_topic, will_size = None, 0
+    if flags & _WILL:
+        if version == V5:
+            reader.skip_properties()
+        will_topic = reader.text()
+        will_size = len(reader.data())
+    return Connect(
+        version=version,
+        client_id=client_id,
+        will_topic=will_topic,
+        will_retain=bool(flags & _WILL_RETAIN),
+        will_size=will_size,
+        _protocol=protocol,
+        _flags=flags,
+        _keep_alive=keep_alive,
+        _properties=properties,
+        _identity=body[start : reader.at],
+    )
+
+
+def publish(flags: int, body: bytes, version: int) -> Publish:
+    """Return what a PUBLISH packet's body says; ``flags`` are the lower four bits of its first byte."""
+    reader = _Reader(body)
+    topic = reader.text()
+    number = reader.take(2) if flags & 0x06 else None
+    if version == V5:
+        reader.skip_properties()
+    return Publish(topic=topic, retain=bool(flags & 0x01), id=number, size=reader.left)
+
+
+def subscribe(body: bytes, version: int) -> list[str]:
+    """Return the topic filters of a SUBSCRIBE packet's body."""
+    reader = _Reader(body)
+    reader.take(2)
+    if version == V5:
+        reader.skip_properties()
+    filters = []
+    while reader.left:
+        filters.append(reader.text())
+        reader.take(1)
+    return filters
+
+
+def packet(first: int, body: bytes) -> bytes:
+    """Return a packet: first byte, length, body."""
+    length, encoded = len(body), bytearray()
+    while True:
+        length, byte = length >> 7, length & 0x7F
+        encoded.append(byte | (0x80 if length else 0))
+        if not length:
+            return bytes([first]) + bytes(encoded) + body
+
+
+def refusal(version: int) -> bytes:
+    """Return the CONNACK that says "not authorized"."""
+    body = bytes([0, NOT_AUTHORIZED, 0]) if version == V5 else bytes([0, 5])
+    return packet(CONNACK << 4, body)
+
+
+def farewell(version: int) -> bytes:
+    """Return what a server sends before it closes for want of rights: version 5's DISCONNECT, earlier nothing."""
+    return packet(DISCONNECT << 4, bytes([NOT_AUTHORIZED, 0])) if version == V5 else b""
+
+
+def _text(data: bytes) -> bytes:
+    return struct.pack("!H", len(data)) + data
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("a text is not UTF-8") from error
+    if "\0" in text:
+        raise MalformedError("a text has a NUL")
+    return text

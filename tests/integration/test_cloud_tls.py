@@ -1,0 +1,294 @@
+"""A cloud with TLS: who gets in, and that another thing's topics are never reached. Real mosquitto, real sockets."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho_client
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.ca import CertificateAuthority
+from edge_sim.cloud.server import Cloud, Tls
+from edge_sim.errors import UnsupportedEnvironmentError
+from tests import needs
+from tests.integration.tls_cloud import LIMIT_S, Credentials, Raw, World, text, tls_cloud
+
+pytestmark = [pytest.mark.network, pytest.mark.process, needs.program("mosquitto"), needs.program("openssl")]
+
+OTHERS = (
+    *(f"$aws/things/b/jobs/{rest}" for rest in ("get", "start-next", "j1/get", "j1/update", "$next/get")),
+    *(f"$aws/things/b/jobs/{rest}" for rest in ("notify", "notify-next", "get/accepted")),
+    *(f"$aws/things/b{rest}" for rest in ("/shadow/get", "/shadow/update")),
+    *(f"$aws/things/b-gda{rest}" for rest in ("/shadow/get", "/shadow/update/delta")),
+)
+"""Twelve topics of the thing b."""
+WIDE = ("#", "+/things/b/jobs/get", "$aws/#", "$SYS/#", "$share/group/$aws/things/b/jobs/get", "$aws/things/+/jobs/#")
+
+
+paho: Any = paho_client
+
+
+class Watcher:
+    """paho as a client that may do everything."""
+
+    def __init__(self, world: World, shown: Credentials, client_id: str, *filters: str) -> None:
+        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._ready = queue.Queue[Any]()
+        self.client: Any = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id)
+        self.client.tls_set(world.cafile, str(shown.certificate), str(shown.key))
+        self.client.on_connect = lambda client, *_: client.subscribe([(each, 1) for each in filters])
+        self.client.on_subscribe = lambda *args: self._ready.put(args[3])
+        self.client.on_message = lambda *args: self.messages.put((args[2].topic, args[2].payload))
+        self.client.connect("127.0.0.1", world.mqtt_port)
+        self.client.loop_start()
+        self.granted = [int(code.value) for code in self._ready.get(timeout=LIMIT_S)]
+
+    def until(self, topic: str) -> list[tuple[str, bytes]]:
+        """Publish on a topic of its own, and return what has come before that."""
+        self.client.publish(topic, b"sentinel", 1)
+        found = []
+        while (message := self.messages.get(timeout=LIMIT_S))[0] != topic:
+            found.append(message)
+        return found
+
+    def stop(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with tls_cloud(tmp_path_factory.mktemp("tls")) as found:
+        found.policy("everything", {"Action": "*", "Resource": "*"})
+        yield found
+
+
+@pytest.fixture(scope="module")
+def a(world: World) -> Credentials:
+    return world.thing("a")
+
+
+@pytest.fixture(scope="module")
+def b(world: World) -> Credentials:
+    return world.thing("b")
+
+
+@pytest.fixture(scope="module")
+def watcher(world: World) -> Iterator[Watcher]:
+    shown = world.certificate("ops", "everything")
+    found = Watcher(world, shown, "ops", "$aws/things/b/#", "$aws/things/b-gda/#", "$aws/things/a/#")
+    yield found
+    found.stop()
+
+
+def refused(world: World, shown: Credentials | None, port: int, **options: Any) -> str:
+    """Return why TLS fails; "" when the server lets a client in so far that it answers a CONNECT."""
+    context = world.context(shown)
+    for name, value in options.items():
+        setattr(context, name, value)
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
+        ):
+            wrapped.sendall(packets.packet(packets.CONNECT << 4, text("MQTT") + b"\4\2\0\74" + text("a")))
+            return "" if wrapped.recv(1) else "closed"
+    except (ssl.SSLError, ConnectionError) as error:
+        return str(error)
+
+
+def issued(world: World, name: str, authority: CertificateAuthority, begin_days: int, end_days: int) -> Credentials:
+    """Return a certificate with the id of nobody, good between two days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(timezone.utc)
+    made = authority.issue(key.public_key(), begin=now + timedelta(begin_days), end=now + timedelta(end_days))
+    found = Credentials(certificate=world.folder / f"{name}.pem", key=world.folder / f"{name}.key", arn="", id=made.id)
+    found.certificate.write_text(made.pem)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    found.key.write_bytes(key.private_bytes(*form))
+    return found
+
+
+def test_the_handshake_refuses_every_certificate_that_is_not_good(world: World, a: Credentials) -> None:
+    ours = CertificateAuthority(world.folder / "cloud.sqlite.d" / "ca")
+    other = CertificateAuthority(world.folder / "other-ca")
+    assert refused(world, a, world.mqtt_port) == ""
+    cases = {
+        "none": None,
+        "other CA": issued(world, "foreign", other, -1, 1),
+        "expired": issued(world, "expired", ours, -2, -1),
+        "not yet valid": issued(world, "early", ours, 1, 2),
+    }
+    ports = (world.mqtt_port, int(world.cloud.http_url.rpartition(":")[2]))
+    assert [name for name, shown in cases.items() if not refused(world, shown, ports[0])] == []
+    assert [name for name, shown in cases.items() if shown and not refused(world, shown, ports[1])] == []
+
+
+def test_a_certificate_that_nobody_registered_or_somebody_revoked_connects_to_nothing(world: World) -> None:
+    ours = CertificateAuthority(world.folder / "cloud.sqlite.d" / "ca")
+    with world.raw(issued(world, "unknown", ours, -1, 1), "a") as raw:
+        assert raw.read() == (packets.CONNACK, b"\0\5")
+        assert raw.read() is None
+    shown = world.thing("revoked")
+    with world.raw(shown, "revoked") as present:
+        assert present.connected()
+        world.iot.update_certificate(certificateId=shown.id, newStatus="REVOKED")
+        assert present.read() is None
+        with world.raw(shown, "revoked") as raw:
+            assert raw.read() == (packets.CONNACK, b"\0\5")
+
+
+def test_an_old_tls_and_a_wrong_name_are_refused(world: World, a: Credentials) -> None:
+    context = world.context(a)
+    with (
+        socket.create_connection(("127.0.0.1", world.mqtt_port), timeout=LIMIT_S) as plain,
+        pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"),
+    ):
+        context.wrap_socket(plain, server_hostname="cloud.example")
+    for port in (world.mqtt_port, int(world.cloud.http_url.rpartition(":")[2])):
+        for version, taken in (("-tls1", False), ("-tls1_1", False), ("-tls1_2", True)):
+            argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", version, "-cipher", "ALL@SECLEVEL=0"]
+            argv += ["-cert", str(a.certificate), "-key", str(a.key)]
+            done = subprocess.run(argv, input="", capture_output=True, text=True, timeout=LIMIT_S, check=False)
+            assert ("Verify return code" in done.stdout and "Cipher is (NONE)" not in done.stdout) is taken, version
+
+
+def test_openssl_sees_the_names_and_the_protocol_of_port_443(world: World, a: Credentials) -> None:
+    argv = ["openssl", "s_client", "-connect", f"localhost:{world.mqtt_port}", "-CAfile", world.cafile]
+    argv += ["-verify_return_error", "-verify_hostname", "localhost", "-alpn", "x-amzn-mqtt-ca"]
+    argv += ["-cert", str(a.certificate), "-key", str(a.key), "-servername", "localhost"]
+    done = subprocess.run(argv, input="", capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    assert "ALPN protocol: x-amzn-mqtt-ca" in done.stdout
+    assert "Verify return code: 0 (ok)" in done.stdout
+
+
+def test_another_things_topics_are_never_reached(
+    world: World, a: Credentials, b: Credentials, watcher: Watcher
+) -> None:
+    """Twelve topics, five ways each: the connection ends, and nothing of it is seen on the other side."""
+    reached = []
+    for topic in OTHERS:
+        for way in ("publish", "retained", "subscribe", "wildcard", "will"):
+            with world.raw(a, "a", will=topic if way == "will" else None) as raw:
+                if way == "will":
+                    came = raw.read()
+                    assert came == (packets.CONNACK, b"\0\5"), (topic, way)
+                else:
+                    assert raw.connected()
+                    if way in ("publish", "retained"):
+                        raw.publish(topic, retain=way == "retained")
+                    else:
+                        raw.subscribe(topic if way == "subscribe" else topic.replace("things/b", "things/+", 1))
+                    watcher.client.publish(topic, b"secret", 0)
+                if raw.read() is not None:
+                    reached.append((topic, way))
+    assert reached == []
+    seen = watcher.until("$aws/things/b/sentinel")
+    assert [message for message in seen if message[1] == b"intruder"] == []
+    assert len([message for message in seen if message[1] == b"secret"]) == 4 * len(OTHERS)
+
+
+def test_wide_filters_reserved_topics_and_limits_end_the_connection(world: World, a: Credentials) -> None:
+    for topic_filter in WIDE:
+        with world.raw(a, "a") as raw:
+            assert raw.connected()
+            raw.subscribe(topic_filter)
+            assert raw.read() is None, topic_filter
+    own = "$aws/things/a/jobs/"
+    for topic in ("notify", "notify-next", "get/accepted", "j1/update/rejected", "x/" * 9 + "get", "j" * 250 + "/get"):
+        with world.raw(a, "a") as raw:
+            assert raw.connected()
+            raw.publish(own + topic)
+            assert raw.read() is None, topic
+    acts: tuple[Callable[[Raw], None], ...] = (
+        lambda raw: raw.publish(own + "get", b"x" * 131073),
+        lambda raw: raw.publish(own + "get", retain=True),
+        lambda raw: raw.subscribe(*[f"{own}{number}/get/accepted" for number in range(9)]),
+        lambda raw: raw.connection.sendall(b"\x30\xff\xff\xff\xff\x7f"),
+        lambda raw: raw.send(packets.CONNECT << 4, b""),
+        lambda raw: raw.send(packets.SUBSCRIBE << 4 | 2, b"\0\1\0\5a"),
+    )
+    for act in acts:
+        with world.raw(a, "a") as raw:
+            assert raw.connected()
+            act(raw)
+            assert raw.read() is None
+
+
+def test_a_client_id_is_the_things_own(world: World, a: Credentials, b: Credentials) -> None:
+    with world.raw(b, "b") as present:
+        assert present.connected()
+        for stolen in ("b", "", "a/b", "a+", "#", "a" * 129, "nobody"):
+            with world.raw(a, stolen) as raw:
+                assert raw.read() == (packets.CONNACK, b"\0\5"), stolen
+        present.publish("$aws/things/b/jobs/get", b"{}")
+        assert present.read() == (packets.PUBACK, b"\0\1")
+        with world.raw(b, "b") as second:  # the same thing: the newcomer evicts the former, as AWS's does
+            assert second.connected()
+            assert present.read() is None
+
+
+def test_what_is_no_mqtt_does_no_harm(world: World, a: Credentials) -> None:
+    for garbage in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x10",
+        b"\x30\x03\x00\x01a",
+        b"\x10\xff\xff\xff\xff\x7f",
+        b"\0" * 5000,
+    ):
+        with socket.create_connection(("127.0.0.1", world.mqtt_port), timeout=LIMIT_S) as plain:
+            plain.sendall(garbage)
+        with world.context(a).wrap_socket(
+            socket.create_connection(("127.0.0.1", world.mqtt_port), timeout=LIMIT_S), server_hostname="127.0.0.1"
+        ) as wrapped:
+            wrapped.sendall(garbage)
+    with world.raw(a, "a") as raw:
+        assert raw.connected()
+
+
+def test_the_keys_are_kept_for_their_owner_and_out_of_the_state(world: World, a: Credentials) -> None:
+    folder = world.folder / "cloud.sqlite.d" / "ca"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+    secret = {name: mode for name, mode in modes.items() if not name.endswith(".pem")}
+    assert secret == {"ca": 0o700, "ca.key": 0o400, "server.key": 0o400, "secret-access-key": 0o400}
+    parts = [path.read_bytes() for path in world.folder.glob("cloud.sqlite*") if path.is_file()]
+    secrets = [*(folder / name for name in secret if name != "ca"), a.key]
+    for path in secrets:
+        lines = max(path.read_bytes().splitlines(), key=len)
+        assert not any(lines in part for part in parts), path.name
+    (folder / "ca.key").chmod(0o440)
+    with pytest.raises(UnsupportedEnvironmentError, match=r"ca\.key: mode 0440 lets others read it"):
+        CertificateAuthority(folder)
+    (folder / "ca.key").chmod(0o400)
+
+
+def test_a_restart_keeps_certificates_and_keys(tmp_path: Path) -> None:
+    with tls_cloud(tmp_path) as world:
+        shown, first = world.thing("kept"), world.cloud.exports()["AWS_SECRET_ACCESS_KEY"]
+    with Cloud(tmp_path / "cloud.sqlite", tls=Tls(names=("bench.example",))) as cloud:
+        assert cloud.exports()["AWS_SECRET_ACCESS_KEY"] == first
+        context = ssl.create_default_context(cafile=str(cloud.cafile))
+        context.load_cert_chain(shown.certificate, shown.key)
+        port = int(cloud.mqtt_url.rpartition(":")[2])
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as plain,
+            context.wrap_socket(plain, server_hostname="bench.example") as wrapped,
+        ):
+            wrapped.sendall(packets.packet(packets.CONNECT << 4, text("MQTT") + b"\4\2\0\74" + text("kept")))
+            assert wrapped.recv(4) == b"\x20\2\0\0"
+
+
+def test_the_embedded_broker_stays_on_plain_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnsupportedEnvironmentError, match="--tls needs mosquitto"), tls_cloud(tmp_path):
+        pass
