@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_sim.cli import cloud_certs
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
 from edge_sim.cli.report import Report, printed
@@ -31,6 +32,9 @@ PORT = click.IntRange(0, 65535)
 @click.group("cloud", cls=Commands)
 def command() -> None:
     """The local cloud: Greengrass V1 API, IoT Jobs over a real MQTT broker, artifact URLs."""
+
+
+command.add_command(cloud_certs.command)
 
 
 @command.command(cls=Report)
@@ -119,7 +123,7 @@ def serve(
         }
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
-            print(json.dumps(about) if fmt == "json" else _exports(exports), flush=True)
+            print(json.dumps(about) if fmt == "json" else _shown(exports, secret=tls), flush=True)
             printed()
             why = awaited(ends)
     if why:
@@ -201,6 +205,14 @@ def _check_address(text: str, *, open_: bool) -> None:
             f"--bind {text}: other machines could reach a cloud that asks nobody who they are",
             hint='Add --tls, or name a loopback address, or "docker" for boards in containers.',
         )
+
+
+def _shown(exports: dict[str, str], *, secret: bool) -> str:
+    """Return the exports as a server prints them, whose output may be a log: without a key that is secret."""
+    if not secret:
+        return _exports(exports)
+    shown = {name: value for name, value in exports.items() if name != "AWS_SECRET_ACCESS_KEY"}
+    return f'{_exports(shown)}\n# with AWS_SECRET_ACCESS_KEY: eval "$(edge-sim cloud env)"'
 
 
 def _exports(values: dict[str, str]) -> str:

@@ -238,18 +238,12 @@ async def _outward(session: _Session) -> None:
 async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     """Return the next packet's first byte and body."""
     (first,) = await reader.readexactly(1)
-    length, shift = 0, 0
-    while True:
-        (byte,) = await reader.readexactly(1)
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            break
-        if shift > 21:
-            raise MalformedError("a length is longer than four bytes")
-    if length > MAX_PACKET:
-        raise MalformedError(f"a packet of {length} bytes")
-    return first, await reader.readexactly(length)
+    length = packets.Length()
+    while length.open:
+        length.add(*await reader.readexactly(1))
+    if length.value > MAX_PACKET:
+        raise MalformedError(f"a packet of {length.value} bytes")
+    return first, await reader.readexactly(length.value)
 
 
 def _connect_problem(asked: packets.Connect, permit: Permit) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, DISCONNECT = 1, 2, 3, 4, 8, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 V5 = 5
 _PROTOCOLS = {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", V5)}
 _WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x04, 0x20, 0x40, 0x80
@@ -52,6 +52,20 @@ class Publish:
     size: int
 
 
+class Length:
+    """A length as MQTT writes it, in one to four bytes of seven bits each. ``open``: more bytes follow."""
+
+    def __init__(self) -> None:
+        self.value, self.open, self._shift = 0, True, 0
+
+    def add(self, byte: int) -> None:
+        if self._shift > 21:
+            raise MalformedError("a length is longer than four bytes")
+        self.value |= (byte & 0x7F) << self._shift
+        self._shift += 7
+        self.open = bool(byte & 0x80)
+
+
 class _Reader:
     def __init__(self, body: bytes) -> None:
         self.body, self.at = body, 0
@@ -72,16 +86,10 @@ class _Reader:
 
     def skip_properties(self) -> bytes:
         """Pass over the properties of version 5; return them with their length."""
-        start, length, shift = self.at, 0, 0
-        while True:
-            (byte,) = self.take(1)
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if not byte & 0x80:
-                break
-            if shift > 21:
-                raise MalformedError("a length is longer than four bytes")
-        self.take(length)
+        start, length = self.at, Length()
+        while length.open:
+            length.add(*self.take(1))
+        self.take(length.value)
         return self.body[start : self.at]
 
     @property

@@ -1,0 +1,60 @@
+"""``edge-sim cloud certs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_sim.cloud import notes
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.jobs.topics import is_thing_name
+
+_SERVE = "edge-sim cloud serve --tls --state cloud.sqlite"
+
+
+@click.command("certs")
+@click.argument("thing")
+@click.option("--out", "folder", type=click.Path(path_type=Path), required=True, help="A new folder for the files.")
+@click.option("--host", help="The host name or address by which the board finds the cloud. Default: where it listens.")
+def command(thing: str, folder: Path, host: str | None) -> None:
+    """Give THING a certificate, and write what its board needs: certs/ and config/config.json, as a V1 core has them.
+
+    Its policy, edge-sim-device, allows a thing's own topics; the subscriptions of its group are allowed besides.
+
+    Example: edge-sim cloud certs my-core --out my-core
+    """
+    if not is_thing_name(thing):
+        raise UsageError(f"{thing!r}: not the name of a thing (1 to 128 of a-z, A-Z, 0-9, : _ -)")
+    about = _secured()
+    exports = about["exports"]
+    from edge_sim.cloud.clients import make_client
+    from edge_sim.cloud.provisioning import Endpoints, provision
+
+    iot = make_client(
+        "iot",
+        endpoint_url=about["http"],
+        region=about["region"],
+        secret=exports["AWS_SECRET_ACCESS_KEY"],
+        cafile=about["cafile"],
+    )
+    urls = [about[name] if host is None else _elsewhere(about[name], host) for name in ("http", "mqtt")]
+    written = provision(iot, thing, Endpoints(http=urls[0], mqtt=urls[1], cafile=Path(about["cafile"])), folder)
+    for path in written:
+        click.echo(path)
+
+
+def _elsewhere(url: str, host: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{host}:{rest.rpartition(':')[2]}"
+
+
+def _secured() -> dict[str, Any]:
+    """Return what the first cloud with TLS has left behind of itself."""
+    clouds = notes.read()
+    found = next((cloud for cloud in clouds if cloud.get("cafile")), None)
+    if found is None:
+        why = f"the cloud at {clouds[0]['http']} serves without TLS" if clouds else "no local cloud is running"
+        raise UnsupportedEnvironmentError(f"no certificate can be made: {why}", hint=f"Start one: {_SERVE}")
+    return found
