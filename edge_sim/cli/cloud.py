@@ -95,10 +95,7 @@ def serve(
     secured = _tls(tls, mqtt_port, names, broker)
     from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
 
-    ends: queue.SimpleQueue[str] = queue.SimpleQueue()
-    """Why to end; nothing when we are asked to."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ends.put(""))
+    ends = _ends()
     with (
         _address(bind, open_=tls or private) as address,
         Cloud(
@@ -128,6 +125,14 @@ def serve(
             why = awaited(ends)
     if why:
         raise UnsupportedEnvironmentError(why, hint="Start the cloud again.")
+
+
+def _ends() -> queue.SimpleQueue[str]:
+    """Return a queue for the reasons to end, with an empty one at SIGTERM and Ctrl-C: we are asked to."""
+    ends: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ends.put(""))
+    return ends
 
 
 @command.command(cls=Report)
