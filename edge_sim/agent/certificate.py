@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edge_sim.agent.elf import elf_header, running_emulator
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
-from edge_sim.certificate import LINK_PROTECTION, Claims, Elf, Observed
+from edge_sim.certificate import LINK_PROTECTION, Claims, Observed
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.jsonobject import JsonObject
 from edge_sim.process import run
@@ -66,39 +66,12 @@ def observe(root: Path) -> Observed:
     )
 
 
-def elf_header(program: Path) -> Elf | None:
-    """Return the machine and flags of an ELF program, None when it is none or cannot be read. Layout: elf(5)."""
-    try:
-        with program.open("rb") as file:
-            head = file.read(64)
-    except OSError:
-        return None
-    if len(head) < 64 or head[:4] != b"\x7fELF":
-        return None
-    order = ">" if head[5] == 2 else "<"
-    flags_at = 36 if head[4] == 1 else 48
-    return Elf(
-        machine=struct.unpack_from(f"{order}H", head, 18)[0], flags=struct.unpack_from(f"{order}I", head, flags_at)[0]
-    )
-
-
 def cgroup_version(text: str) -> str:
     """Return v1, v2 or none for a /proc/PID/cgroup; v1 where the hierarchies a core uses are of version 1."""
     controllers = {name for line in text.splitlines() for name in line.split(":")[1].split(",") if line.count(":") >= 2}
     if {"memory", "devices"} <= controllers:
         return "v1"
     return "v2" if "0::" in text else "none"
-
-
-def running_emulator() -> str | None:
-    """Return the name of the emulator that runs us. QEMU hides behind /proc/self/exe, but not behind this link."""
-    real = Path("/proc/thread-self/exe")
-    ours, theirs = elf_header(Path(sys.executable)), elf_header(real)
-    try:
-        name = real.readlink().name
-    except OSError:
-        return None
-    return name if name.startswith("qemu") or (ours and theirs and ours.machine != theirs.machine) else None
 
 
 def _set_id(root: Path, emulator: str | None) -> tuple[bool | None, str]:

@@ -14,8 +14,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from edge_sim.agent import cgroups
 from edge_sim.agent.config import STABLE_WINDOW_S
-from edge_sim.agent.functions import memory
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
@@ -118,7 +118,7 @@ class BoardRun:
     def run(self) -> BoardReport:
         """Carry out the board's part and return what was found. Raises EdgeSimError for what ends the whole run."""
         with ExitStack() as stack:
-            stack.callback(memory.sweep)  # what alone outlives an agent that is killed with its board
+            stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
             self.progress("making the board")
             board = stack.enter_context(self.driver.board(self.spec))
             self._board = board

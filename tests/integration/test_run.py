@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 import psutil
 import pytest
 
-from edge_sim.agent.functions import memory
+from edge_sim.agent import cgroups
 from edge_sim.limits import LINKS_COPIED
 from tests import mounts, needs
 from tests.waiting import until
@@ -326,9 +326,10 @@ def test_a_run_that_is_interrupted_says_what_it_kept(
 
 
 def ownerless_cgroups() -> set[Path]:
-    """Return the memory cgroups of agents that have ended; another run's on this machine are locked."""
+    """Return the cgroups of agents that have ended; another run's on this machine are locked."""
     found = set()
-    for place in (place for _, parent in memory._hierarchies() for place in parent.glob("edge-sim-*")):
+    parents = {parent for controller in cgroups.CONTROLLERS for _, parent in cgroups.hierarchies(controller)}
+    for place in (place for parent in parents for place in parent.glob("edge-sim-*")):
         with contextlib.suppress(FileNotFoundError, BlockingIOError), open_directory(place) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             found.add(place)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent import cgroups
 from edge_sim.agent.functions import memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Outcome
@@ -202,13 +203,13 @@ def test_memory_is_enforced_and_its_end_told_in_v1s_words(
     here: Board, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how == "watch":
-        monkeypatch.setattr(memory, "_hierarchies", lambda: iter(()))
+        monkeypatch.setattr(cgroups, "hierarchies", lambda _: iter(()))
     made_cgroups: list[Path] = []
     limit = memory.limit
 
     def remembered(size_kb: int, name: str) -> memory.MemoryLimit:
         made_limit = limit(size_kb, name)
-        made_cgroups.extend([made_limit.directory] if isinstance(made_limit, memory.Cgroup) else [])
+        made_cgroups.extend([made_limit.group.directory] if isinstance(made_limit, memory.Enforced) else [])
         return made_limit
 
     monkeypatch.setattr(memory, "limit", remembered)
@@ -242,18 +243,18 @@ def test_memory_is_enforced_and_its_end_told_in_v1s_words(
 def test_the_cgroup_of_a_killed_agent_is_swept_and_one_in_use_is_not() -> None:
     used = memory.limit(64 * 1024, "in-use")
     left = memory.limit(64 * 1024, "left-behind")
-    if not isinstance(used, memory.Cgroup) or not isinstance(left, memory.Cgroup):
+    if not isinstance(used, memory.Enforced) or not isinstance(left, memory.Enforced):
         pytest.skip(NO_CGROUP)
-    os.close(left.lock)  # as the kernel does when an agent is killed
-    memory.sweep()
-    assert (used.directory.exists(), left.directory.exists()) == (True, False)
+    os.close(left.group.lock)  # as the kernel does when an agent is killed
+    cgroups.sweep()
+    assert (used.group.directory.exists(), left.group.directory.exists()) == (True, False)
     used.close()
-    assert not used.directory.exists()
+    assert not used.group.directory.exists()
 
 
 def test_the_sweep_waits_for_processes_that_are_being_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     left = memory.limit(64 * 1024, "left-behind")
-    if not isinstance(left, memory.Cgroup):
+    if not isinstance(left, memory.Enforced):
         pytest.skip(NO_CGROUP)
     pause = time.sleep
     with subprocess.Popen(["sleep", "1000"]) as dying:
@@ -264,9 +265,9 @@ def test_the_sweep_waits_for_processes_that_are_being_killed(monkeypatch: pytest
 
         monkeypatch.setattr(time, "sleep", end_in_the_pause)
         Path(left.procs).write_text(str(dying.pid))
-        os.close(left.lock)
-        memory.sweep()
-        assert not left.directory.exists()
+        os.close(left.group.lock)
+        cgroups.sweep()
+        assert not left.group.directory.exists()
         dying.kill()
 
 
@@ -284,9 +285,9 @@ def test_a_cgroup_that_another_agent_sweeps_away_as_it_is_made_is_made_again(mon
     made = memory.limit(64 * 1024, "made-twice")
     if not swept:
         pytest.skip(NO_CGROUP)
-    assert isinstance(made, memory.Cgroup)
+    assert isinstance(made, memory.Enforced)
     made.close()
-    assert made.directory == swept[0]
+    assert made.group.directory == swept[0]
 
 
 def test_v1s_smallest_usual_memory_is_enough_for_a_small_function(here: Board) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.certificate import cgroup_version, elf_header, observe, read_claims
+from edge_sim.agent.certificate import cgroup_version, observe, read_claims
+from edge_sim.agent.elf import elf_header
 from edge_sim.certificate import EM_ARM, Claims, Elf, Observed, judge, summary
 from edge_sim.errors import UsageError
 from edge_sim.jsonobject import JsonObject

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from edge_sim.agent import cgroups
+from edge_sim.agent.update.confinement import BuildLimits
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from tests.factory import install_core
@@ -116,7 +119,7 @@ def test_a_start_that_never_ends_is_ended_with_everything_it_started(
     started = tmp_path / "pid"
     # The time is up as soon as there is something to end.
     clock = SimpleNamespace(monotonic=lambda: float(started.exists() and bool(started.read_text())), sleep=time.sleep)
-    monkeypatch.setattr("edge_sim.agent.update.supervisor.time", clock)
+    monkeypatch.setattr("edge_sim.agent.update.confinement.time", clock)
     install_core(tmp_path, "/greengrass", VERSION)
     core = Supervisor(tmp_path, start_limit_s=0.5)
     replace_daemon(core, f"echo $$ >{tmp_path}/pid; sleep 1000 & wait")
@@ -160,7 +163,78 @@ def test_what_a_dead_daemon_leaves_behind_is_killed_before_the_next_start(core: 
     assert child.status() != psutil.STATUS_ZOMBIE
     core.stop()
     assert ended(child.pid)
-    assert core._all_processes() == []
+    assert core._confinement.processes() == []
+
+
+LOOSE = """
+env -i /bin/sh -c '
+    (setsid /bin/sh -c "echo \\$\\$ >PIDS.new; mv PIDS.new PIDS; exec sleep 1000" </dev/null >/dev/null 2>&1 &)
+'
+while [ ! -e PIDS ]; do sleep 0.01; done
+"""
+"""A child in a session of its own, with a cleared environment, whose parents have ended."""
+
+
+@pytest.fixture(params=["cgroup", "subreaper"])
+def means(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a build's processes are found and limited: with cgroups where they can be made, and without."""
+    if request.param == "subreaper":
+        monkeypatch.setattr(cgroups, "make", lambda *_: None)
+    elif (made := cgroups.make("pids", "probe", lambda group: group.limit_processes(9))) is None:
+        pytest.skip("no cgroup can be made here")
+    else:
+        made.close()
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("means")
+def test_a_child_with_a_cleared_environment_is_found_by_another_agent_and_ended(
+    core: Supervisor, tmp_path: Path
+) -> None:
+    replace_daemon(core, f"{LOOSE.replace('PIDS', str(tmp_path / 'pid'))} {READY} sleep 1000 & wait")
+    running = core.start(VERSION)
+    child = psutil.Process(int((tmp_path / "pid").read_text()))
+    assert child.environ() == {} or "GREENGRASS_ROOT" not in child.environ()
+    assert running.pid not in {parent.pid for parent in child.parents()}
+    os.kill(running.pid, signal.SIGKILL)
+    assert not ended(child.pid)
+    another = Supervisor(tmp_path)
+    assert child in another._confinement.processes()
+    another.stop()
+    assert ended(child.pid)
+    assert another._confinement.processes() == []
+
+
+@pytest.mark.usefixtures("means")
+def test_a_build_that_eats_memory_is_in_trouble(tmp_path: Path) -> None:
+    install_core(tmp_path, "/greengrass", VERSION)
+    core = Supervisor(tmp_path, limits=BuildLimits(memory=48 << 20))
+    eat = f"{sys.executable} -I -S -c 'import time; kept = bytearray(96 << 20); time.sleep(1000)'"
+    replace_daemon(core, f"{READY} {eat} & while :; do sleep 1000 & wait $!; done")
+    core.start(VERSION)
+    try:
+        until(lambda: core.trouble(VERSION))
+        assert core.trouble(VERSION) == "the core used more than its 48 MiB of memory"
+    finally:
+        core.kill()
+
+
+@pytest.mark.usefixtures("means")
+def test_a_build_that_forks_without_end_is_in_trouble_and_all_of_it_is_ended(tmp_path: Path) -> None:
+    install_core(tmp_path, "/greengrass", VERSION)
+    core = Supervisor(tmp_path, limits=BuildLimits(processes=40))
+    fork = "i=0; while [ $i -lt 120 ]; do env -i setsid sleep 1000 & i=$((i + 1)); done 2>/dev/null"
+    replace_daemon(core, f"{READY} {fork}; sleep 1000 & wait")
+    try:
+        core.start(VERSION)
+        until(lambda: core.trouble(VERSION), "it forked on")
+        wrong = str(core.trouble(VERSION))
+    except CoreError as error:  # its own shell was what found no process any more
+        wrong = error.brief
+    finally:
+        core.kill()
+    assert "the core started more than its 40 processes" in wrong
+    assert core._confinement.processes() == []
 
 
 def test_another_software_is_started_and_found_beside_the_core(core: Supervisor, tmp_path: Path) -> None:
@@ -187,7 +261,7 @@ def test_another_software_is_started_and_found_beside_the_core(core: Supervisor,
     try:
         assert agent.start(VERSION).version == VERSION
         assert agent.unhealthy(VERSION, interval_s=0) is None
-        assert (core.running(), core._all_processes()) == (None, [])
+        assert (core.running(), core._confinement.processes()) == (None, [])
         core.kill()
         assert agent.trouble(VERSION) is None
     finally:

@@ -1,56 +1,101 @@
-"""The processes of a board's core: found by the program they were started from, or by a variable, and killed."""
+"""The processes of a board's software: how they are found, and how all of them are ended."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+ROUNDS = 50
 
-def started_from(packages: str, root: Path) -> list[psutil.Process]:
-    """Return the live processes of a program below ``packages`` whose root directory is ``root``, oldest first."""
-    return [p for p in psutil.process_iter() if _is_from(p, packages) and _seen_root(p) == root]
+
+def matching(packages: str, root: Path, label: str, variable: tuple[str, str]) -> list[psutil.Process]:
+    """Return the live processes of a program below ``packages`` whose root directory is ``root``, those with the
+    argument ``label``, and those in whose environment ``variable`` is.
+    """
+    return [
+        process
+        for process in psutil.process_iter()
+        if (_is_from(process, packages) and _seen_root(process) == root)
+        or label in _arguments(process)
+        or _has(process, *variable)
+    ]
 
 
 def is_started_from(pid: int, packages: str, root: Path) -> bool:
     """Tell whether ``pid`` is the live process of a program below ``packages`` whose root directory is ``root``."""
-    try:
-        process = psutil.Process(pid)
-    except (psutil.Error, ValueError, OverflowError):
-        return False
-    return _is_from(process, packages) and _seen_root(process) == root
+    return any(_is_from(process, packages) and _seen_root(process) == root for process in existing([pid]))
 
 
-def marked(name: str, value: str) -> list[psutil.Process]:
-    """Return the live processes in whose environment the variable ``name`` is ``value``."""
-    return [p for p in psutil.process_iter() if _is_marked(p, name, value)]
+def existing(pids: Iterable[int]) -> list[psutil.Process]:
+    """Return the processes with these ids, without those that have ended."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.Error, ValueError, OverflowError):
+            found.append(psutil.Process(pid))
+    return found
 
 
-def kill(processes: Sequence[psutil.Process], *, limit_s: float) -> list[int]:
-    """Kill processes with their groups; return the ids of those that are still alive after ``limit_s``."""
+def with_descendants(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return the live ones among ``processes`` and all below them, each once."""
+    found: dict[int, psutil.Process] = {}
     for process in processes:
-        _kill_group(process)
-    return _wait_for_end(processes, limit_s)
+        with suppress(psutil.Error):
+            below = () if process.pid in found else process.children(recursive=True)
+            found |= {each.pid: each for each in (process, *below)}
+    return [process for process in found.values() if _is_alive(process)]
+
+
+def memory(processes: Sequence[psutil.Process]) -> int:
+    """Return the bytes that these processes have for themselves."""
+    used = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            info = process.memory_info()
+            used += info.rss - info.shared
+    return used
+
+
+def end(find: Callable[[], Sequence[psutil.Process]], *, limit_s: float) -> list[int]:
+    """Kill everything that ``find`` returns; return the ids of what is still alive after ``limit_s``.
+
+    They are stopped first, until no new ones are found: what forks faster than it is killed would never end.
+    """
+    stopped: set[psutil.Process] = set()
+    for _ in range(ROUNDS):
+        found = set(find()) - stopped
+        if not found:
+            break
+        for process in found:
+            with suppress(psutil.Error):
+                process.suspend()
+        stopped |= found
+    for process in stopped:
+        with suppress(psutil.Error):
+            process.kill()
+    return _wait_for_end(stopped, limit_s)
 
 
 def _is_from(process: psutil.Process, packages: str) -> bool:
-    try:
-        arguments = process.cmdline()
-    except psutil.Error:
-        return False
+    arguments = _arguments(process)
     # Under QEMU the kernel shows the emulator and the program's file first, then what the process was started with.
     emulated = bool(arguments) and re.fullmatch(r"(qemu-.+|.+-binfmt(-P)?)", Path(arguments[0]).name) is not None
     words = arguments[1:4] if emulated else arguments[:2]
     return any(word.startswith(packages) for word in words) and _is_alive(process)
 
 
-def _is_marked(process: psutil.Process, name: str, value: str) -> bool:
+def _arguments(process: psutil.Process) -> Sequence[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return ()
+
+
+def _has(process: psutil.Process, name: str, value: str) -> bool:
     try:
         return process.environ().get(name) == value and _is_alive(process)
     except (psutil.Error, OSError):
@@ -72,7 +117,7 @@ def _seen_root(process: psutil.Process) -> Path | None:
         return None
 
 
-def _wait_for_end(processes: Sequence[psutil.Process], limit_s: float) -> list[int]:
+def _wait_for_end(processes: Iterable[psutil.Process], limit_s: float) -> list[int]:
     """Return the ids of those that are still alive after a while. A zombie that nobody collects has ended."""
     deadline = time.monotonic() + limit_s
     while alive := [process.pid for process in processes if _is_alive(process)]:
@@ -80,12 +125,3 @@ def _wait_for_end(processes: Sequence[psutil.Process], limit_s: float) -> list[i
             break
         time.sleep(0.01)
     return alive
-
-
-def _kill_group(process: psutil.Process) -> None:
-    with suppress(OSError, psutil.Error):
-        group = os.getpgid(process.pid)
-        if group == os.getpgrp():
-            process.kill()
-        else:
-            os.killpg(group, signal.SIGKILL)

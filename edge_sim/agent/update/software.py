@@ -32,11 +32,6 @@ class Software:
     state: str
     last_good: str
 
-    @property
-    def mark(self) -> str:
-        """The environment variable of everything it starts, also of what outlives it or left its process group."""
-        return f"EDGE_SIM_{self.name.upper()}"
-
 
 CORE = Software(
     name="core",

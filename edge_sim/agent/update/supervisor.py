@@ -3,32 +3,25 @@
 It runs a version's own commands (``<gg>/ggc/packages/<version>/greengrassd start|stop``) inside the board's root: in
 a chroot where that can be done, else as it is with ``GREENGRASS_ROOT`` naming the directory. The link to the current
 version is not used: where it leads to another place, nothing there is run. Every wait has a limit, and what does not
-stop is killed with its whole process group, so that two versions never run at once.
+stop is killed with all it started, so that two versions never run at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
-from edge_sim.agent.events import redact
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.update.confinement import BuildLimits, Confinement
 from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import VERSION
-
-if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
-    import psutil
 
 START_LIMIT_S = 35.0
 """``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
@@ -64,12 +57,14 @@ class Supervisor:
         sleep: Callable[[float], object] = time.sleep,
         start_limit_s: float = START_LIMIT_S,
         stop_limit_s: float = STOP_LIMIT_S,
+        limits: BuildLimits = BuildLimits(),  # noqa: B008 - a frozen value
     ) -> None:
         self.root = root.resolve()
         self._board_path = "/" + greengrass_root.strip("/")
         self.gg = inside(self.root, greengrass_root)
         self.software = software
         self._state_file = self.gg / software.state
+        self._confinement = Confinement(software.name, self.gg, *self._origin(), limits)
         self._sleep = sleep
         self._start_limit_s = start_limit_s
         self._stop_limit_s = stop_limit_s
@@ -85,19 +80,20 @@ class Supervisor:
         """Start ``version`` and return it once it is ready. Raises CoreError."""
         if self.stopping.is_set():
             raise CoreError(f"{' '.join(self.software.start)}: the agent is stopping")
-        status, said = self._run(version, self.software.start, self._start_limit_s)
-        running = self.running()
-        if status != 0 or running is None:
+        try:
+            status, said = self._run(version, self.software.start, self._start_limit_s)
+            running = self.running()
+            if status != 0 or running is None:
+                said = said or f"no {self.software.name} is running after it"
+                why = "; ".join(filter(None, (said, self._confinement.breach())))
+                raise CoreError(f"{' '.join(self.software.start)}: {why}")
+        except CoreError:
             self.kill()
-            raise CoreError(
-                f"{' '.join(self.software.start)}: {said or f'no {self.software.name} is running after it'}"
-            )
+            raise
         return running
 
     def stop(self, *, limit_s: float | None = None) -> None:
         """Stop whatever core runs; kill it when it does not stop. Raises CoreError when even that fails."""
-        if not self._all_processes():
-            return
         running = self.running()
         if running is not None and VERSION.fullmatch(running.version):
             with suppress(CoreError):  # a core that cannot stop itself is killed below
@@ -106,9 +102,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill every process of every version of this board's core, and what they started. Raises CoreError."""
-        from edge_sim.agent.update import processes
-
-        left = processes.kill(self._all_processes(), limit_s=KILL_LIMIT_S)
+        left = self._confinement.end(limit_s=KILL_LIMIT_S)
         if left:
             raise CoreError(f"the {self.software.name}'s processes {left} cannot be killed")
         with suppress(OSError):
@@ -130,10 +124,10 @@ class Supervisor:
         """Look once: return None when ``version`` runs, else what is wrong."""
         running = self.running()
         if running is None:
-            return f"the {self.software.name} is not running"
+            return self._confinement.breach() or f"the {self.software.name} is not running"
         if running.version != version:
             return f"version {running.version} is running, not {version}"
-        return None
+        return self._confinement.breach()
 
     def unhealthy(
         self,
@@ -165,72 +159,19 @@ class Supervisor:
         argv = [f"{top}/{self.software.packages}/{version}/{command[0]}", *command[1:]]
         if self.chrooted:
             argv = ["chroot", str(self.root), *argv]
-        with _memory_file() as output:  # not a pipe: a daemon that keeps it open must not hold us
-            try:
-                process = subprocess.Popen(
-                    argv,
-                    env=self._environment(top),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise CoreError(f"{' '.join(command)}: cannot be run: {error.strerror}") from error
-            status = self._await(process, command, limit_s)
-            output.seek(0)
-            return status, _last_words(output.read(64 * 1024))
+        try:
+            return self._confinement.run(argv, self._environment(top), limit_s)
+        except TimeoutError as error:
+            raise CoreError(f"{' '.join(command)} {error}") from error
+        except OSError as error:
+            raise CoreError(f"{' '.join(command)}: cannot be run: {error.strerror}") from error
 
     def _environment(self, top: str) -> Mapping[str, str]:
         pid_directory = "/var/run" if self.chrooted or self.root == Path("/") else str(self.root / "var/run")
-        greengrass = {"GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
-        return {"PATH": PATH, "HOME": "/", self.software.mark: str(self.gg), **greengrass}
-
-    def _await(self, process: subprocess.Popen[bytes], command: Command, limit_s: float) -> int:
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            self._reap()
-            with suppress(subprocess.TimeoutExpired):
-                return process.wait(0.05)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(KILL_LIMIT_S)
-        raise CoreError(f"{' '.join(command)} timed out after {limit_s:g} s")
-
-    def _processes(self) -> list[psutil.Process]:
-        """Return the live processes that were started from one of this board's versions, oldest first."""
-        from edge_sim.agent.update import processes
-
-        return processes.started_from(*self._origin())
+        return {"PATH": PATH, "HOME": "/", "GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
 
     def _origin(self) -> tuple[str, Path]:
         """Return where the software's programs lie, as its processes' arguments say it, and their root directory."""
         # greengrassd starts its daemon by the path without links.
         gg = "/" / self.gg.relative_to(self.root) if self.chrooted else self.gg
         return f"{gg}/{self.software.packages}/", self.root if self.chrooted else Path("/")
-
-    def _all_processes(self) -> list[psutil.Process]:
-        """Return ``_processes`` and what they started, also after the daemon itself has died."""
-        from edge_sim.agent.update import processes
-
-        ours = self._processes()
-        return ours + [process for process in processes.marked(self.software.mark, str(self.gg)) if process not in ours]
-
-    def _reap(self) -> None:
-        """Collect dead cores that became our children (in a container the agent may be process 1)."""
-        with suppress(OSError, ValueError):
-            os.waitpid(int(json.loads(self._state_file.read_bytes())["pid"]), os.WNOHANG)
-
-
-def _memory_file() -> IO[bytes]:
-    """Return an empty file that needs no room on a disk, which may be full, where the system has such files."""
-    try:
-        return open(os.memfd_create("output"), "w+b")
-    except (AttributeError, OSError):
-        return tempfile.TemporaryFile()
-
-
-def _last_words(output: bytes) -> str:
-    """The last two lines of a command's output: of greengrassd, the daemon's own error and V1's line about it."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return redact("; ".join(lines[-2:]))[:900]
