@@ -42,6 +42,11 @@ is_daemon() {
     [ ! -r "/proc/$1/cmdline" ] || grep -q 'bin/daemon' "/proc/$1/cmdline"
 }
 ready() { grep -q "\"pid\": *$1[,}]" "$STATE" 2>/dev/null; }
+# A full or read-only disk is no reason not to run: only the daemon's own word is missing then.
+writable() {
+    mkdir -p "$GG/ggc/var/state" "$GG/ggc/var/log/system" "$PID_DIR" 2>/dev/null
+    (echo "$$" >"$STATE.try") 2>/dev/null && rm -f "$STATE.try"
+}
 
 start() {
     if pid_of_daemon && is_daemon "$PID"; then
@@ -50,8 +55,13 @@ start() {
     fi
     echo "Setting up greengrass daemon"
     echo "Validating hardlink/softlink protection"
-    mkdir -p "$GG/ggc/var/state" "$GG/ggc/var/log/system" "$PID_DIR" || return 1
-    rm -f "$STATE" "$PID_FILE"
+    WRITABLE=yes
+    if ! writable; then
+        WRITABLE=
+        CRASH_LOG=/dev/null
+        echo "Greengrass cannot write below $GG/ggc/var, and runs without" >&2
+    fi
+    rm -f "$STATE" "$PID_FILE" 2>/dev/null
     echo "Waiting for up to ${LIMIT}s for Daemon to start"
     SEEN=$(cat "$CRASH_LOG" 2>/dev/null | wc -c)
     SETSID=$(command -v setsid)
@@ -60,6 +70,10 @@ start() {
     PID=$!
     DEADLINE=$(($(now) + LIMIT))
     until ready "$PID"; do
+        if [ -z "$WRITABLE" ]; then
+            sleep 1
+            alive "$PID" && break
+        fi
         if ! alive "$PID"; then
             tail -c "+$((SEEN + 1))" "$CRASH_LOG" 2>/dev/null | tail -n 1
             echo "The Greengrass daemon process with [pid = $PID] died."
@@ -72,7 +86,8 @@ start() {
         fi
         nap
     done
-    echo "$PID" >"$PID_FILE.new" && mv -f "$PID_FILE.new" "$PID_FILE" || return 1
+    (echo "$PID" >"$PID_FILE.new" && mv -f "$PID_FILE.new" "$PID_FILE") 2>/dev/null ||
+        echo "Greengrass cannot write $PID_FILE, and runs without" >&2
     echo "Greengrass successfully started with PID: $PID"
 }
 
@@ -117,11 +132,11 @@ STATE=$GG/ggc/var/state/core.json
 LOG=$GG/ggc/var/log/system/runtime.log
 CHILD=
 
-say() { echo "[$(date -u +%Y-%m-%dT%H:%M:%S.000Z)][INFO]-$1" >>"$LOG"; }
+say() { (echo "[$(date -u +%Y-%m-%dT%H:%M:%S.000Z)][INFO]-$1" >>"$LOG") 2>/dev/null; }
 finish() {
     trap '' TERM INT
     [ -z "$CHILD" ] || kill "$CHILD" 2>/dev/null
-    rm -f "$STATE"
+    rm -f "$STATE" 2>/dev/null
     say "Greengrass daemon stopped."
     exit 0
 }
@@ -134,8 +149,11 @@ say "Greengrass Write Directory: $GG/ggc"
 say "Group File Directory: $GG/ggc/deployment/group"
 say "==========================================="
 STARTED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-printf '{"version": "%s", "pid": %s, "started": "%s"}\n' "$VERSION" "$$" "$STARTED" >"$STATE.new" || exit 1
-mv -f "$STATE.new" "$STATE" || exit 1
+DAEMON_PID=$$
+(
+    printf '{"version": "%s", "pid": %s, "started": "%s"}\n' "$VERSION" "$DAEMON_PID" "$STARTED" >"$STATE.new" &&
+        mv -f "$STATE.new" "$STATE"
+) 2>/dev/null || echo "greengrass daemon: cannot write $STATE, and runs without" >&2
 while :; do
     sleep 3600 &
     CHILD=$!

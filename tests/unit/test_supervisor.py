@@ -290,3 +290,31 @@ def test_a_killed_daemon_is_noticed(core: Supervisor) -> None:
     os.kill(pid, signal.SIGKILL)
     until(lambda: ended(pid))
     assert core.trouble(VERSION) == "the core is not running"
+
+
+@pytest.fixture
+def unwritable(core: Supervisor) -> Iterator[Path]:
+    """The core's state directory, where nothing can be written, by root neither, as on a disk that turned read-only."""
+    state = core.gg / "ggc/var/state"
+    state.rmdir()
+    state.write_text("")
+    yield state
+    state.unlink()
+
+
+def test_a_core_runs_where_nothing_can_be_written(core: Supervisor, unwritable: Path) -> None:
+    running = core.start(VERSION)
+    assert running.version == VERSION
+    assert core.unhealthy(VERSION, interval_s=0) is None
+    os.kill(running.pid, signal.SIGKILL)
+    until(lambda: ended(running.pid))
+    assert core.trouble(VERSION) == "the core is not running"
+    core.start(VERSION)
+    core.stop()
+    assert core.running() is None
+
+
+def test_a_build_that_cannot_start_is_no_core_where_nothing_can_be_written(core: Supervisor, unwritable: Path) -> None:
+    replace_daemon(core, "exit 1")
+    with pytest.raises(CoreError, match=r"The Greengrass daemon process with \[pid = \d+\] died\."):
+        core.start(VERSION)

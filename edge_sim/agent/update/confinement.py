@@ -57,6 +57,8 @@ class Confinement:
         self._kills = self._refusals = 0
         """What the cgroups counted before this agent had them."""
         self._keepers: list[subprocess.Popen[bytes]] = []
+        self._inherited: Sequence[psutil.Process] | None = None
+        """What ran before this agent did, once that was looked for."""
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str], limit_s: float) -> tuple[int, str]:
         """Run a command and return its status and its last words; what it leaves behind runs on.
@@ -111,8 +113,10 @@ class Confinement:
     def _usage(self) -> BuildLimits:
         from edge_sim.agent.update import processes
 
-        keepers = [keeper.pid for keeper in self._keepers if keeper.poll() is None]
-        found = processes.with_descendants(processes.existing(keepers)) if keepers else self.processes()
+        if self._inherited is None:
+            self._inherited = processes.matching(self._packages, self._root, self._label, (self._mark, str(self._gg)))
+        keepers = processes.existing(keeper.pid for keeper in self._keepers if keeper.poll() is None)
+        found = processes.with_descendants([*self._inherited, *keepers])
         return BuildLimits(memory=processes.memory(found), processes=len(found))
 
     def _below_keeper(

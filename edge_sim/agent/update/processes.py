@@ -31,6 +31,15 @@ def is_started_from(pid: int, packages: str, root: Path) -> bool:
     return any(_is_from(process, packages) and _seen_root(process) == root for process in existing([pid]))
 
 
+def first_started(program: re.Pattern[str], root: Path) -> tuple[int, str] | None:
+    """Return id and version of the oldest live process of ``program``, whose first group is the version."""
+    for process in psutil.process_iter():
+        found = next(filter(None, map(program.fullmatch, _first_words(process))), None)
+        if found is not None and _is_alive(process) and _seen_root(process) == root:
+            return process.pid, found[1]
+    return None
+
+
 def existing(pids: Iterable[int]) -> list[psutil.Process]:
     """Return the processes with these ids, without those that have ended."""
     found = []
@@ -81,11 +90,15 @@ def end(find: Callable[[], Sequence[psutil.Process]], *, limit_s: float) -> list
 
 
 def _is_from(process: psutil.Process, packages: str) -> bool:
+    return any(word.startswith(packages) for word in _first_words(process)) and _is_alive(process)
+
+
+def _first_words(process: psutil.Process) -> Sequence[str]:
+    """Return the arguments among which a process's program is: itself, or its interpreter's first argument."""
     arguments = _arguments(process)
     # Under QEMU the kernel shows the emulator and the program's file first, then what the process was started with.
     emulated = bool(arguments) and re.fullmatch(r"(qemu-.+|.+-binfmt(-P)?)", Path(arguments[0]).name) is not None
-    words = arguments[1:4] if emulated else arguments[:2]
-    return any(word.startswith(packages) for word in words) and _is_alive(process)
+    return arguments[1:4] if emulated else arguments[:2]
 
 
 def _arguments(process: psutil.Process) -> Sequence[str]:

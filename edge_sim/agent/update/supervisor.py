@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -109,16 +110,28 @@ class Supervisor:
             self._state_file.unlink(missing_ok=True)
 
     def running(self) -> Running | None:
-        """Return the core that is up, or None: no state, or its process is not (any more) a core's."""
+        """Return the core that is up, or None.
+
+        What it says of itself counts where its process is there; on a disk that cannot be written it says nothing, or
+        what is no longer true, and its process is looked for.
+        """
+        from edge_sim.agent.update import processes
+
+        said = self._said()
+        if said is not None and processes.is_started_from(said.pid, *self._origin()):
+            return said
+        packages, root = self._origin()
+        program = re.compile(rf"{re.escape(packages)}({VERSION.pattern})/{re.escape(self.software.executables[-1])}")
+        found = processes.first_started(program, root)
+        return None if found is None else Running(version=found[1], pid=found[0])
+
+    def _said(self) -> Running | None:
         try:
             with self._state_file.open("rb") as file:
                 state = json.loads(file.read(MAX_STATE_BYTES))
-            found = Running(version=str(state["version"]), pid=int(state["pid"]))
+            return Running(version=str(state["version"]), pid=int(state["pid"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        from edge_sim.agent.update import processes
-
-        return found if processes.is_started_from(found.pid, *self._origin()) else None
 
     def trouble(self, version: str) -> str | None:
         """Look once: return None when ``version`` runs, else what is wrong."""
