@@ -45,6 +45,7 @@ from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
 
+_STOP_FIRST = "stop that one first: two process the same jobs, which creates conflicts (core-ota-update.md)"
 RETRY_MOST_S = 64.0
 WORK_STOP_S = 2.0
 CORE_STOP_S = 1.0
@@ -88,7 +89,7 @@ def _only_one(gg: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UnsupportedEnvironmentError(
-                f"another agent runs on this board: {path} is locked", hint="stop that one first"
+                f"another agent runs on this board: {path} is locked", hint=_STOP_FIRST
             ) from None
         yield
     finally:

@@ -22,7 +22,7 @@ from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError
-from edge_sim.facts import HostFacts
+from edge_sim.facts import UPDATE_TOOLS, HostFacts
 from edge_sim.greengrass.tree import Tree
 
 
@@ -56,7 +56,11 @@ def run(root: Path, config: Path) -> None:
     log = Log(inside(root, Tree(settings.greengrass_root).runtime_log))
     functions = DeployedFunctions(root, settings.greengrass_root, facts, log)
     who = facts()
-    identity = BoardIdentity(architecture=who.architecture, operating_system=who.operating_system)
+    identity = BoardIdentity(
+        architecture=who.architecture,
+        operating_system=who.operating_system,
+        missing_tools=tuple(tool for tool in UPDATE_TOOLS if who.has_program(tool) is False),
+    )
     update = Settings(stable_s=settings.stable_window_s)
     loop.run(settings, root, carry_out, identity, functions=functions, settings=update)
 

@@ -27,6 +27,11 @@ class Tree:
         return self._below("config/config.json")
 
     @property
+    def respawn_scripts(self) -> str:
+        """The scripts run around an update; people write them."""
+        return self._below("usr/scripts")
+
+    @property
     def ggc(self) -> str:
         """What the core itself writes lies below it."""
         return self._below("ggc")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
+from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import MAX_STARTS, Phase
+from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
 from tests.factory import install_core
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
 from tests.waiting import until
@@ -49,6 +52,12 @@ def updated(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **c
     board.start()
     board.updater.work()
     return board
+
+
+def configure(board: UpdateBoard, **changes: Any) -> None:
+    """Change the core's config.json."""
+    path = board.gg / "config/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def test_a_good_build_replaces_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
@@ -113,6 +122,17 @@ def test_a_job_that_another_board_of_this_name_has_is_left_alone(boards: list[Up
     assert errors == [f"job {JOB} is carried out by another board with this thing's name"]
 
 
+def test_a_board_without_the_update_agents_commands_rejects_updates_in_aws_words() -> None:
+    lacking = BoardIdentity(architecture="armv7l", operating_system="raspbian", missing_tools=("wget", "pidof"))
+    said = objection(parse_document(document(GOOD)), lacking, OLD)
+    assert said is not None
+    assert said.startswith(
+        "the board lacks wget, pidof. The following shell commands (not the BusyBox variants) are required by the "
+        "over-the-air (OTA) update agent: wget, realpath, "
+    )
+    assert objection(parse_document(document(GOOD)), replace(lacking, missing_tools=()), OLD) is None
+
+
 def test_what_was_started_already_is_failed_not_rejected(boards: list[UpdateBoard], tmp_path: Path) -> None:
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD, architecture="aarch64"))
@@ -121,7 +141,7 @@ def test_what_was_started_already_is_failed_not_rejected(boards: list[UpdateBoar
     assert board.jobs.get(JOB)["status"] == "FAILED"
 
 
-def test_too_little_space_and_hook_scripts_fail_before_anything_is_touched(
+def test_what_aws_requires_of_a_board_fails_before_anything_is_touched(
     boards: list[UpdateBoard], tmp_path: Path
 ) -> None:
     board = new_board(boards, tmp_path, free_bytes_needed=1 << 60)
@@ -129,14 +149,17 @@ def test_too_little_space_and_hook_scripts_fail_before_anything_is_touched(
     board.start()
     pid = board.supervisor.running()
     board.updater.work()
-    assert "NO_SPACE" in board.jobs.get(JOB)["details"]["reason"]
-
-    config = board.gg / "config/config.json"
-    config.write_text(config.read_text().replace('"managedRespawn": false', '"managedRespawn": true'))
+    assert board.jobs.get(JOB)["status"] == "FAILED"
+    reason = board.jobs.get(JOB)["details"]["reason"]
+    assert re.match(r"STAGE: NO_SPACE: [\d,]+ bytes are free, an update needs [\d,]+\. ", reason)
+    assert reason.endswith("The Greengrass core must have at least 400 MB of disk space available in local storage.")
     board = new_board(boards, tmp_path)
+    configure(board, coreThing={"networkProxy": {"proxy": {"url": "https://proxy:1100"}}})
     board.jobs.queue("GreengrassUpdateJob_2", document(GOOD))
     board.updater.work()
-    assert "hook scripts are not simulated yet" in board.jobs.get("GreengrassUpdateJob_2")["details"]["reason"]
+    assert board.jobs.get("GreengrassUpdateJob_2")["details"]["reason"] == (
+        "STAGE: config.json has a networkProxy. The Greengrass core can't be configured to use a network proxy."
+    )
     assert board.supervisor.running() == pid
 
 

@@ -51,7 +51,9 @@ def document(build: bytes, **changes: Any) -> dict[str, Any]:
 class UpdateBoard:
     """One board and its agent's update side; make a new one on the same directory for a restart."""
 
-    def __init__(self, directory: Path, build: bytes, *, free_bytes_needed: int = 1, checks: int = 2) -> None:
+    def __init__(
+        self, directory: Path, build: bytes, *, free_bytes_needed: int = 1, checks: int = 2, hook_limit_s: float = 60
+    ) -> None:
         self.root = directory / "board"
         self.build = build
         self.expired = 0
@@ -65,7 +67,11 @@ class UpdateBoard:
         self.gg = self.supervisor.gg
         self.journal = Journal(self.gg / "ggc/var/state")
         settings = Settings(
-            free_bytes_needed=free_bytes_needed, health_checks=checks, health_interval_s=1, stable_s=checks - 1
+            free_bytes_needed=free_bytes_needed,
+            health_checks=checks,
+            health_interval_s=1,
+            stable_s=checks - 1,
+            hook_limit_s=hook_limit_s,
         )
         log = Log(directory / "ggc_ota.txt")
         installation = Installation(self.supervisor, self._fetch, settings)

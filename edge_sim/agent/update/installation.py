@@ -17,12 +17,14 @@ from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import download
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
+from edge_sim.agent.update import hooks
 from edge_sim.agent.update.guard import STABLE_S
-from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board
+from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, Supervisor
 from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.update import UpdateDocument
 
 FORBIDDEN = 403
@@ -72,6 +74,7 @@ class Settings:
     health_interval_s: float = HEALTH_INTERVAL_S
     stable_s: float = STABLE_S
     """How long a new version must run before it is confirmed: its stable window."""
+    hook_limit_s: float = hooks.LIMIT_S
 
     @property
     def stable_checks(self) -> int:
@@ -104,6 +107,8 @@ class Installation:
     def prepare(self) -> None:
         """Look whether the board can take an update now and make room for the download. Raises UpdateError."""
         check_board(self.gg, needed=self._settings.free_bytes_needed)
+        if managed_respawn(self.gg):
+            hooks.check(self._supervisor.root, self._supervisor.board_path)
         self.releases.clear_staging()
 
     def verify(self, update: UpdateDocument) -> None:
@@ -119,13 +124,28 @@ class Installation:
         self.releases.sweep()
 
     def activate(self, version: str) -> None:
-        """Stop the old core, move the link, start the new core; nothing of it when ``version`` runs already."""
+        """Stop the old core, move the link, start the new core; nothing of it when ``version`` runs already.
+
+        With ``managedRespawn`` the owner's scripts stop and start the core.
+        """
         if self.releases.current() == version and self._supervisor.trouble(version) is None:
             return  # it was cut off after that
-        self._supervisor.stop()
+        hooked = managed_respawn(self.gg)
+        if hooked:
+            self._run_hook(self.software.hooks[0])
+            if self._supervisor.running() is not None:
+                raise UpdateError(f"{self.software.hooks[0]} ended, and the {self.software.name} still runs")
+        else:
+            self._supervisor.stop()
         point("P17 old-stopped")
         self.releases.switch(version)
-        self._supervisor.start(version)
+        if hooked:
+            self._run_hook(self.software.hooks[1])
+            wrong = self._supervisor.trouble(version)
+            if wrong is not None:
+                raise UpdateError(f"{self.software.hooks[1]} ended, and {wrong}")
+        else:
+            self._supervisor.start(version)
         point("P21 new-started")
 
     def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
@@ -165,6 +185,9 @@ class Installation:
     def unhealthy(self, version: str) -> str | None:
         """Return what is wrong with the core that should be running, or None."""
         return self._watch(version, self._settings.health_checks, lambda: None)
+
+    def _run_hook(self, name: str) -> None:
+        self._supervisor.run_script(f"{BELOW.respawn_scripts}/{name}", self._settings.hook_limit_s)
 
     def _unhealthy_old(self, version: str) -> str | None:
         point("R06 old-started")

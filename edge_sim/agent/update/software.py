@@ -21,6 +21,7 @@ class Software:
     ``name`` is the one in jobs and in the journal. ``packages`` holds a directory for each version, ``link`` points
     to the current one, and ``executables`` are what a version must hold to be one. A running software says its
     ``version`` and ``pid`` in the file ``state``; ``last_good`` names the version that was last seen healthy.
+    ``hooks`` are run before and after an update of it where ``managedRespawn`` is set.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Software:
     stop: Command
     state: str
     last_good: str
+    hooks: tuple[str, str]
 
 
 CORE = Software(
@@ -42,4 +44,5 @@ CORE = Software(
     stop=("greengrassd", "stop"),
     state=BELOW.core_state,
     last_good=BELOW.last_good_core,
+    hooks=("ggc_pre_update.sh", "ggc_post_update.sh"),
 )

@@ -61,7 +61,7 @@ class Supervisor:
         limits: BuildLimits = BuildLimits(),  # noqa: B008 - a frozen value
     ) -> None:
         self.root = root.resolve()
-        self._board_path = "/" + greengrass_root.strip("/")
+        self.board_path = "/" + greengrass_root.strip("/")
         self.gg = inside(self.root, greengrass_root)
         self.software = software
         self._state_file = self.gg / software.state
@@ -168,16 +168,27 @@ class Supervisor:
 
     def _run(self, version: str, command: Command, limit_s: float) -> tuple[int, str]:
         """Run a command of ``version``; return its status and its last words. Raises CoreError after ``limit_s``."""
-        top = self._board_path if self.chrooted else str(self.gg)
-        argv = [f"{top}/{self.software.packages}/{version}/{command[0]}", *command[1:]]
+        return self._execute((f"{self.software.packages}/{version}/{command[0]}", *command[1:]), limit_s)
+
+    def run_script(self, path: str, limit_s: float) -> None:
+        """Run a program of the board's owner below the Greengrass root. Raises CoreError unless it ends well."""
+        status, said = self._execute((path,), limit_s)
+        if status != 0:
+            raise CoreError(f"{Path(path).name} ended with status {status}{said and f': {said}'}")
+
+    def _execute(self, command: Command, limit_s: float) -> tuple[int, str]:
+        """Run a program below the Greengrass root; return its status and last words. Raises CoreError."""
+        top = self.board_path if self.chrooted else str(self.gg)
+        argv = [f"{top}/{command[0]}", *command[1:]]
+        name = " ".join((Path(command[0]).name, *command[1:]))
         if self.chrooted:
             argv = ["chroot", str(self.root), *argv]
         try:
             return self._confinement.run(argv, self._environment(top), limit_s)
         except TimeoutError as error:
-            raise CoreError(f"{' '.join(command)} {error}") from error
+            raise CoreError(f"{name} {error}") from error
         except OSError as error:
-            raise CoreError(f"{' '.join(command)}: cannot be run: {error.strerror}") from error
+            raise CoreError(f"{name}: cannot be run: {error.strerror}") from error
 
     def _environment(self, top: str) -> Mapping[str, str]:
         pid_directory = "/var/run" if self.chrooted or self.root == Path("/") else str(self.root / "var/run")

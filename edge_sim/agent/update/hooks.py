@@ -1,0 +1,45 @@
+"""The scripts that an owner may have run around an update: ``managedRespawn`` in config.json (core-ota-update.md).
+
+Sourced: their names and place; that all four must be there, owned by root and executable by root only; that they must
+return successfully; that those before an update stop the core and those after it start it. Ours: that the first runs
+right before the old version would be stopped and not before the download, how long one may take, and that a roll-back
+runs none: the one that would start the core may be what failed.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from edge_sim.agent.rooted import inside
+from edge_sim.errors import UpdateError
+from edge_sim.greengrass.tree import Tree
+
+LIMIT_S = 60.0
+NAMES = ("ggc_pre_update.sh", "ggc_post_update.sh", "ota_pre_update.sh", "ota_post_update.sh")
+
+
+def check(root: Path, greengrass_root: str) -> None:
+    """Check that all scripts are as they must be. Raises UpdateError."""
+    for name in NAMES:
+        path = f"{Tree(greengrass_root).respawn_scripts}/{name}"
+        wrong = _wrong(inside(root, path))
+        if wrong is not None:
+            raise UpdateError(f"managedRespawn is true, and {path} {wrong}")
+
+
+def _wrong(path: Path) -> str | None:
+    """Return what is wrong with a script, or None."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a file"
+    if found.st_uid != 0:
+        return f"is owned by uid {found.st_uid}, not by root"
+    if not found.st_mode & stat.S_IXUSR:
+        return "is not executable by root"
+    if found.st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+        return f"has mode {stat.S_IMODE(found.st_mode):04o}: it must be executable by root only"
+    return None

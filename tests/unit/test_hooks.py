@@ -1,0 +1,118 @@
+"""Updates on boards whose owners have scripts run around them (``managedRespawn``): real scripts, real cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_sim.agent.update import hooks
+from tests.unit.test_updater import configure
+from tests.unit.update_board import GOOD, JOB, NEW, OLD, UpdateBoard, document
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the scripts must be owned by it"),
+]
+
+STOP = '"$GREENGRASS_ROOT/ggc/core/greengrassd" stop'
+START = '"$GREENGRASS_ROOT/ggc/core/greengrassd" start'
+NOTE = 'echo "$(basename "$0")" >>"$GREENGRASS_ROOT/ran"'
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[UpdateBoard]:
+    """A board with the four scripts as they should be, and an update waiting for it."""
+    made = UpdateBoard(tmp_path, GOOD, hook_limit_s=2)
+    configure(made, managedRespawn=True)
+    for name in hooks.NAMES:
+        script(made, name, START if "post" in name else STOP)
+    made.jobs.queue(JOB, document(GOOD))
+    made.start()
+    yield made
+    made.supervisor.kill()
+
+
+def script(board: UpdateBoard, name: str, body: str) -> Path:
+    path = board.gg / "usr/scripts" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{NOTE}\n{body}\n")
+    path.chmod(0o700)
+    return path
+
+
+def ran(board: UpdateBoard) -> list[str]:
+    path = board.gg / "ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def work(board: UpdateBoard) -> tuple[str, str | None]:
+    """Carry the update out; return how it ended and why."""
+    board.updater.work()
+    job = board.jobs.get(JOB)
+    return job["status"], job["details"].get("reason")
+
+
+def test_the_scripts_stop_the_old_core_and_start_the_new_one(board: UpdateBoard) -> None:
+    assert work(board) == ("SUCCEEDED", None)
+    assert (board.running(), board.releases.current()) == (NEW, NEW)
+    assert ran(board) == ["ggc_pre_update.sh", "ggc_post_update.sh"]
+
+
+def test_without_managed_respawn_no_script_is_run(board: UpdateBoard) -> None:
+    configure(board, managedRespawn=False)
+    assert work(board) == ("SUCCEEDED", None)
+    assert ran(board) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "wrong"),
+    [
+        ("ggc_pre_update.sh", "missing", "is missing"),
+        ("ota_post_update.sh", "missing", "is missing"),
+        ("ggc_post_update.sh", "owner", "is owned by uid 1234, not by root"),
+        ("ggc_pre_update.sh", "plain", "is not executable by root"),
+        ("ggc_pre_update.sh", "everybody", "has mode 0755: it must be executable by root only"),
+        ("ggc_pre_update.sh", "directory", "is not a file"),
+    ],
+)
+def test_scripts_that_are_not_as_they_must_be_fail_the_update_before_anything_is_touched(
+    board: UpdateBoard, name: str, fault: str, wrong: str
+) -> None:
+    path, pid = board.gg / "usr/scripts" / name, board.supervisor.running()
+    if fault in ("missing", "directory"):
+        path.unlink()
+    if fault == "directory":
+        path.mkdir()
+    if fault == "owner":
+        os.chown(path, 1234, 0)
+    if fault in ("plain", "everybody"):
+        path.chmod(0o600 if fault == "plain" else 0o755)
+    assert work(board) == ("FAILED", f"STAGE: managedRespawn is true, and /greengrass/usr/scripts/{name} {wrong}")
+    assert (board.supervisor.running(), board.releases.installed(), ran(board)) == (pid, [OLD], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "reason"),
+    [
+        ("ggc_pre_update.sh", "echo no backup; exit 3", "ggc_pre_update.sh ended with status 3: no backup"),
+        ("ggc_pre_update.sh", "sleep 1000", "ggc_pre_update.sh timed out after 2 s"),
+        ("ggc_pre_update.sh", "exit 0", "ggc_pre_update.sh ended, and the core still runs"),
+        ("ggc_post_update.sh", f"{START}; exit 1", "ggc_post_update.sh ended with status 1: "),
+        ("ggc_post_update.sh", "exit 0", "ggc_post_update.sh ended, and the core is not running"),
+        ("ggc_post_update.sh", f"{START}; sleep 1000", "ggc_post_update.sh timed out after 2 s"),
+    ],
+)
+def test_a_script_that_fails_hangs_or_does_not_do_its_work_ends_on_the_old_version(
+    board: UpdateBoard, name: str, body: str, reason: str
+) -> None:
+    script(board, name, body)
+    status, why = work(board)
+    assert (status, board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
+    assert str(why).startswith(f"ACTIVATE: {reason}")
+    assert "ROLLBACK_FAILED" not in str(why)
+    assert board.supervisor._confinement.processes() != []
+    board.supervisor.stop()
+    assert board.supervisor._confinement.processes() == [], "a script that hung is ended too"
