@@ -12,11 +12,11 @@ import os
 import shutil
 import sqlite3
 import stat
-import tempfile
 from pathlib import Path
 
 from edge_sim.cloud import migration
 from edge_sim.errors import UsageError
+from edge_sim.folders import while_in_use
 
 APPLICATION_ID = 0x65647369
 """The letters "edsi"."""
@@ -143,8 +143,8 @@ def _tables(path: Path) -> frozenset[tuple[str, ...]]:
         if not log.exists() or not log.stat().st_size:
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as state:
                 return _columns(state)
-        with tempfile.TemporaryDirectory(prefix="edge-sim-state-") as folder:
-            copy = Path(folder) / "copy"
+        with while_in_use("edge-sim-state-") as (folder, _):
+            copy = folder / "copy"
             shutil.copyfile(path, copy)
             shutil.copyfile(log, copy.with_name("copy-wal"))
             with contextlib.closing(sqlite3.connect(copy)) as state:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -153,7 +154,13 @@ def test_a_state_of_the_first_layout_is_brought_to_todays_with_everything(tmp_pa
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
+def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    left = False
     kept = first_layout(tmp_path / "kept", cut_off=True)
     seen: set[tuple[bool, int]] = set()
     for line in itertools.count(1):
@@ -162,6 +169,7 @@ def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(tmp_
         for name in ("", "-wal"):
             shutil.copyfile(f"{kept}{name}", folder / f"state.db{name}")
         killed = killed_at(line, folder / "state.db")
+        left = left or any(temporary.iterdir())
         layout = statefile.look(folder / "state.db")
         seen.add((killed, layout))
         store = Store(folder / "state.db")
@@ -172,6 +180,8 @@ def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(tmp_
         if not killed:
             break
     assert line > 50
+    statefile.look(kept)
+    assert (left, list(temporary.iterdir())) == (True, []), "what a killed call left is swept by the next one"
     assert seen == {(True, 1), (True, 2), (False, 2)}
 
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from edge_sim.agent.functions.view import Attachment
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
+from edge_sim.folders import while_in_use
 from edge_sim.greengrass.functions import Function, FunctionCode
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory
@@ -108,7 +108,7 @@ def specification(
     shown = [Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts]
     if runtime is not None:
         own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{RUNTIME if contained else runtime}/python".lstrip(":")
-    with tempfile.TemporaryDirectory(prefix="edge-sim-container-") as scratch:
+    with while_in_use("edge-sim-container-") as (scratch, _):
         yield {
             "root": str(root.resolve()),
             "isolation": process.isolation,
@@ -117,7 +117,7 @@ def specification(
             "masked": list(process.masked),
             "sysfs": bool(process.function.access_sysfs),
             "runtime": runtime,
-            "scratch": scratch,
+            "scratch": str(scratch),
             "environment": {**own, **environment},
             "workingDirectory": process.working_directory,
         }
