@@ -13,21 +13,31 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import errno
 import functools
 import json
 import re
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 
 if TYPE_CHECKING:
     import yaml
 
+_DEEPEST = 64
+_SPECIAL = {
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISDIR: "a folder",
+}
 STDIN = Path("-")
 """Stands for the standard input."""
 MAX_BYTES = 4 * 1024 * 1024
@@ -36,6 +46,22 @@ _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
 _UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
 _PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
 _W = TypeVar("_W", bound=str)
+
+
+def unusable(path: Path, what: str = "file or folder") -> str:
+    """Return in words why ``path`` is no file or folder that can be read, for a sentence that begins with its name."""
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "a symbolic link that leads round in a circle"
+        if error.errno == errno.ENOENT and path.is_symlink():
+            return f"a symbolic link to {path.readlink()}, which is not there"
+        return f"no such {what}" if error.errno in (errno.ENOENT, errno.ENOTDIR) else str(error.strerror)
+    for is_kind, name in _SPECIAL.items():
+        if is_kind(kind):
+            return f"{name}, not a {what}"
+    return f"not a {what}"
 
 
 def read_text(path: Path) -> str:
@@ -198,10 +224,14 @@ def _loader() -> type[yaml.SafeLoader]:
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
-                events: Any = self  # the stubs leave peek_event untyped
-                mark = events.peek_event().start_mark
+                mark = cast(Any, self).peek_event().start_mark  # the stubs leave it untyped
                 raise yaml.composer.ComposerError(None, None, "aliases are not taken here", mark)
+            self.depth = getattr(self, "depth", 0) + 1
+            if self.depth > _DEEPEST:
+                mark = cast(Any, self).peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, f"nested deeper than {_DEEPEST} levels", mark)
             node: yaml.Node | None = super().compose_node(parent, index)
+            self.depth -= 1
             return node
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.deviceprofile import Account, Backing, Device, DeviceProfile, Peer
-from edge_sim.documents import Place
+from edge_sim.documents import Place, unusable
 from edge_sim.errors import UsageError
 from edge_sim.facts import (
     LISTINGS,
@@ -65,11 +65,11 @@ def profile_path(name: str) -> Path:
 
     Raises UsageError when there is none.
     """
-    if name.endswith((".yaml", ".yml")) or "/" in name:
-        if not Path(name).is_file():
-            raise UsageError(f"{name}: no such file")
-        return Path(name)
     known = list_profiles()
+    if name not in known and (name.endswith((".yaml", ".yml")) or "/" in name or Path(name).is_file()):
+        if not Path(name).is_file():
+            raise UsageError(f"{name}: {unusable(Path(name), 'file')}")
+        return Path(name)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1) or [
             profile for profile in known if _abbreviates(name, profile)

@@ -20,7 +20,7 @@ from edge_sim.definitions import reader
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
-from edge_sim.documents import Place, read_text
+from edge_sim.documents import Place, read_text, unusable
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 from edge_sim.greengrass import prefix
 from edge_sim.greengrass.families import FAMILIES
@@ -93,7 +93,8 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """
     file = path / SCENARIO if path.is_dir() else path
     if not file.is_file():
-        raise UsageError(f"{file}: no such file", hint=f"Give a scenario's folder (with {SCENARIO}) or its file.")
+        hint = f"Give a scenario's folder (with {SCENARIO}) or its file."
+        raise UsageError(f"{file}: {unusable(file, 'file')}", hint=hint)
     text = read_text(file)
     top = Place.of(file, text)
     entries = top.entries()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from edge_sim.documents import Place
+from edge_sim.documents import Place, unusable
 from edge_sim.limits import LINKS, NAMES, Limits
 
 SourceKind = Literal["s3", "trainingJob", "secret"]
@@ -111,13 +111,11 @@ def existing(place: Place, *, folder: bool | None = None) -> Path:
     """Return the path written at a place, relative to the scenario's file; it must be there."""
     path = place.file.parent / place.text(what="a path relative to this file")
     try:
-        found = path.exists()
-    except OSError as error:  # a name that is too long, a folder above that may not be searched
-        place.fail(f"{path}: {error.strerror}")
-    if not found:
-        place.fail(f"{path}: no such file or folder")
-    if not (path.is_dir() or path.is_file()):  # opening a FIFO would wait for somebody to write
-        place.fail(f"{path}: neither a file nor a folder")
+        usable = path.is_dir() or path.is_file()  # opening a pipe would wait for somebody to write
+    except OSError:  # a name that is too long, a folder above that may not be searched
+        usable = False
+    if not usable:
+        place.fail(f"{path}: {unusable(path)}")
     if folder is not None and path.is_dir() != folder:
         place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def read_config(path: Path) -> AgentConfig:
     """Read the configuration file. Raises UsageError naming the file and the key that is wrong."""
     try:
         with path.open("rb") as file:
-            found = strictjson.loads(file.read(MAX_BYTES + 1), max_bytes=MAX_BYTES)
+            text = file.read(MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
+        found = strictjson.loads(text, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -21,6 +21,7 @@ from edge_sim.cli.options import (
     SOURCE,
     STRICT,
     UNKNOWN,
+    PathType,
     absolute,
     template_choice,
 )
@@ -71,7 +72,7 @@ class _Board:
 )
 @PROFILES
 @click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
 )
 @click.option("--probe", is_flag=True, help="With --root, as root: a process like the function's opens each path.")
 @GREENGRASS_ROOT

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import GREENGRASS_ROOT
+from edge_sim.cli.options import GREENGRASS_ROOT, PathType
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 _ROOT = click.option(
     "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, exists=True, file_okay=False),
     default="/",
     show_default=True,
     help="The board's root directory; / on a real one.",
 )
 _BOARD = click.option(
     "--config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
     help="The agent's configuration: where the core is installed, and what a simulated board stands in for.",
 )
 
@@ -47,7 +47,7 @@ def command() -> None:
 @_ROOT
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     required=True,
     help="JSON: thing, broker; also cafile, keepAlive, askEvery, stableWindow, greengrassRoot, packages, architecture, "
     "operatingSystem.",

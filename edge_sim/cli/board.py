@@ -20,7 +20,7 @@ import click
 from edge_sim.cli import cloud
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import FORMAT
+from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.report import Report
 from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -49,7 +49,7 @@ command.add_command(exec_)
 @click.option("--all", "every", is_flag=True, help="The images of all four architectures.")
 @click.option(
     "--base",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
     help="A root file system as a tar file, such as OpenWrt's, instead of Debian's.",
 )
 @FORMAT
@@ -76,7 +76,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 @click.option("--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="Its broker; default: the running cloud's.")
 @click.option(
     "--broker-cafile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="CA file (PEM) used to verify an mqtts:// broker; default: the board's own CAs (our images have none).",
 )

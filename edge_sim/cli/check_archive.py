@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import FORMAT, LIMITS, LINKS
+from edge_sim.cli.options import FORMAT, LIMITS, LINKS, PathType
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.limits import Limits
@@ -35,7 +35,7 @@ _V1 = {
 
 
 @click.command("check-archive", cls=Report, empty={"ok": False, "file": None, "findings": []})
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=PathType(path_type=Path))
 @LINKS
 @LIMITS
 @FORMAT

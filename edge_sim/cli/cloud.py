@@ -17,7 +17,7 @@ import click
 
 from edge_sim.cli import cloud_certs
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType
 from edge_sim.cli.report import Report, printed
 from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -37,8 +37,8 @@ def command() -> None:
 command.add_command(cloud_certs.command)
 
 
-@command.command(cls=Report)
-@click.option("--state", type=click.Path(path_type=Path), help="SQLite file for all that is made here.")
+@command.command(cls=Report, indent=None)
+@click.option("--state", type=PathType(path_type=Path), help="SQLite file for all that is made here.")
 @click.option("--port", type=PORT, help="HTTP port; 0 takes a free one. Default: 0, with --tls 8443.")
 @click.option(
     "--bind",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
-from edge_sim.cli.options import FORMAT
+from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -35,7 +35,7 @@ _WIDTH = 80
 @click.option("--board", metavar="NAME", help="Say what is true about a board that runs (edge-sim board ls).")
 @click.option(
     "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="Say what a V1 core needs of the board below DIR, / for this machine.",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from edge_sim.offline.target import Target
 
 DIFFERS, INCOMPLETE = 7, 6
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FILE = PathType(path_type=Path, exists=True, dir_okay=False)
 _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "not_compared": [], "notes": []}
 
 
 @click.command("drift", cls=Report, empty=_EMPTY)
 @GROUP
 @click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
 )
 @click.option("--snapshot", type=_FILE, metavar="FILE", help="What the snapshot script printed on a board.")
 @click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A board as a tar file; nothing is extracted.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import template_choice
+from edge_sim.cli.options import PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @click.command("import", cls=Report, empty={"form": None, "bundle": None, "notes": [], "findings": []})
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
+@click.argument("paths", nargs=-1, required=True, type=PathType(path_type=Path))
+@click.option("-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @template_choice
 def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:

@@ -22,6 +22,7 @@ import click
 from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
 from edge_sim.cli.groups import Commands
+from edge_sim.report import one_line
 
 _COMMANDS = {
     "access": "Show which function may open what, why, and what would change it.",
@@ -115,7 +116,7 @@ def main() -> None:
             raise
         if isinstance(error, OSError):
             _discard_output()
-        click.echo(told.explained(), err=True)
+        click.echo("\n".join(map(one_line, told.explained().splitlines())), err=True)
         status = told.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -26,7 +26,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 
 
 @click.command("matrix", cls=Report, empty=_EMPTY)
-@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @click.option("--profile", "names", multiple=True, required=True, metavar="NAME", help="A board, or all; repeat it.")
 @click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; else each profile's own.")
 @click.option("--real", is_flag=True, help="Run GROUP, a scenario, on simulated boards as well.")

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from edge_sim.documents import unusable
 from edge_sim.limits import LINKS as _LINKS
 from edge_sim.limits import NAMES, Limits
+
+
+class PathType(click.Path):
+    """A path, which is never empty (that would mean the current folder) and of the kind that is asked for."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if value == "":
+            self.fail("the path is empty.", param, ctx)
+        path = Path(value)
+        kind = "file" if self.file_okay and not self.dir_okay else "folder" if not self.file_okay else ""
+        if self.exists and kind and not (path.is_file() if kind == "file" else path.is_dir()):
+            self.fail(f"{value}: {unusable(path, kind)}.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def absolute(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -64,10 +81,10 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, value: tuple[st
 PROFILES = click.option(
     "--profile", "names", multiple=True, metavar="NAME", help="A board, or all, which means every profile; repeat it."
 )
-GROUP = click.argument("group", type=click.Path(path_type=Path))
+GROUP = click.argument("group", type=PathType(path_type=Path))
 ROOT = click.option(
     "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, exists=True, file_okay=False),
     required=True,
     metavar="DIR",
     help="The board's root directory; / on a real one.",
@@ -111,7 +128,7 @@ BROKER = click.option(
 )
 BROKER_CAFILE = click.option(
     "--broker-cafile",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="CA file (PEM) used to verify an mqtts:// broker; default: the system's CAs.",
 )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.options import (
+    FORMAT,
+    GREENGRASS_ROOT,
+    GROUP,
+    LIMITS,
+    LINKS,
+    SOURCE,
+    STRICT,
+    UNKNOWN,
+    PathType,
+    template_choice,
+)
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -30,7 +41,7 @@ _EMPTY: dict[str, object] = {
 @GROUP
 @click.option("--profile", "profile_name", metavar="NAME", help="A fresh board of this profile.")
 @click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
 )
 @GREENGRASS_ROOT
 @SOURCE

@@ -24,14 +24,18 @@ def printed() -> None:
 
 class Report(click.Command):
     """A command with ``--format``; ``empty`` is its JSON document with nothing in it, where that is an object.
+    ``indent`` None keeps JSON in one line, for a command whose reader waits for a line.
 
     An error is written in the format that was asked for, and then raised on: what standard error and the exit status
     say of it stays the same.
     """
 
-    def __init__(self, *args: Any, empty: Mapping[str, object] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, empty: Mapping[str, object] | None = None, indent: int | None = 2, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._empty = empty or {}
+        self._indent = indent
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -57,7 +61,9 @@ class Report(click.Command):
     def _document(self, fmt: str | None, error: EdgeSimError) -> str:
         if fmt == "json":
             status = error.exit_status
-            return json.dumps({**self._empty, "exit_status": status, "error": _as_json(error)}, indent=2) + "\n"
+            return (
+                json.dumps({**self._empty, "exit_status": status, "error": _as_json(error)}, indent=self._indent) + "\n"
+            )
         if fmt == "junit":
             return _as_junit(f"edge-sim {self.name}", error)
         if fmt == "sarif":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, template_choice
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -24,7 +24,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 
 
 @click.command("run", cls=Report, empty=_EMPTY)
-@click.argument("scenario", type=click.Path(path_type=Path))
+@click.argument("scenario", type=PathType(path_type=Path))
 @PROFILES
 @click.option(
     "--driver",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError, Position
 
@@ -31,7 +31,7 @@ _EMPTY: dict[str, object] = {
 
 
 @click.command("validate", cls=Report, empty=_EMPTY)
-@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @PROFILES
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")
 @click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")

@@ -49,13 +49,24 @@ def packed(folder: Path, form: Format) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """Every path below a folder, parents first; what is neither file, folder nor link is refused."""
+    """Every path below a folder, parents first; what cannot be packed is refused."""
     for path in folders.below(folder):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
             raise InvalidDefinitionError(f"{path}: only files, folders and links can be packed")
         if "__pycache__" not in path.parts:
+            _refuse_odd_name(folder, path)
             yield path
+
+
+def _refuse_odd_name(folder: Path, path: Path) -> None:
+    """Refuse a name, or a link's text, that is not UTF-8: no package of a model or a function may hold one."""
+    try:
+        f"{path.relative_to(folder)}{path.readlink() if path.is_symlink() else ''}".encode()
+    except UnicodeEncodeError as error:
+        raise InvalidDefinitionError(
+            f"{path}: this name, or what the link leads to, is not UTF-8", hint="Rename it, or leave it out."
+        ) from error
 
 
 def _mode(path: Path) -> int:

@@ -26,7 +26,7 @@ from edge_sim.definitions.forms import Part
 from edge_sim.definitions.jsontext import read_json
 from edge_sim.definitions.tree import Array, Note, Object, TextFile
 from edge_sim.definitions.yamltext import read_yaml
-from edge_sim.documents import STDIN, read_text
+from edge_sim.documents import STDIN, read_text, unusable
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 
 MAX_FILES = 200
@@ -136,12 +136,10 @@ def _no_definition(path: Path, problem: str) -> InvalidDefinitionError:
 def _files(path: Path) -> list[Path]:
     if _is_stream(path):
         return [path]
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or folder")
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UsageError(f"{path}: neither a file nor a folder", hint="Save it to a file first.")
+        raise UsageError(f"{path}: {unusable(path)}")
     try:
         files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
     except OSError as error:
@@ -152,8 +150,8 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path is the standard input, or something else that is open already, such as a pipe."""
-    return path == STDIN or re.fullmatch(r"/dev/(stdin|fd/\d+)|/proc/self/fd/\d+", str(path)) is not None
+    """Return whether a path is the standard input or a pipe: all there is to read once, from its start to its end."""
+    return path == STDIN or str(path) == "/dev/stdin" or path.is_fifo()
 
 
 def _read(path: Path, choice: Choice) -> Source | None:

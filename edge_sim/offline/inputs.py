@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.reader import NO_CHOICE
+from edge_sim.documents import unusable
 from edge_sim.errors import UsageError, assert_never
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel
@@ -106,7 +107,7 @@ def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:
         if text.startswith(f"{uri}="):
             path = Path(text[len(uri) + 1 :])
             if not (path.is_dir() or path.is_file()):
-                raise UsageError(f"--source {text}: {path}: no such file or folder")
+                raise UsageError(f"--source {text}: {path}: {unusable(path)}")
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else None if path.is_dir() else path.name
             return uri, Package(path=path, file_name=name)
     hint = f"The group's: {', '.join(known)}." if known else "The group has neither models nor functions."

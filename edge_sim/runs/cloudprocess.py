@@ -167,9 +167,9 @@ class CloudProcess:
             readable, _, _ = select.select([self._process.stdout], [], [], 0.2)
             if readable:
                 line = self._process.stdout.readline()
-                if not line:
+                about: dict[str, object] = json.loads(line or b'{"error": "it said nothing"}')
+                if "error" in about:  # standard error says it in words
                     break
-                about: dict[str, object] = json.loads(line)
                 return about
         self._process.terminate()
         raise UnsupportedEnvironmentError("the local cloud did not start", details=self._last_words())

@@ -120,7 +120,7 @@ def test_below_a_refused_link_no_directory_is_missed(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.zip")
-    with pytest.raises(UsageError, match=r"model\.zip: not a file"):
+    with pytest.raises(UsageError, match=r"model\.zip: a named pipe, not a file"):
         run(tmp_path / "model.zip")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from edge_sim.cloud.artifacts import ArtifactStore, Denied, UrlSigner, signing_key
 from edge_sim.cloud.packages import FORMATS, packed
 from edge_sim.cloud.store import Store
+from edge_sim.errors import InvalidDefinitionError
 
 BASE = "http://127.0.0.1:8080"
 PATH = "/artifacts/" + "0" * 64
@@ -109,6 +111,13 @@ def folder(tmp_path: Path) -> Path:
     (top / "run.sh").chmod(0o755)
     (top / "latest").symlink_to("b/c")
     return top
+
+
+@pytest.mark.parametrize("form", ["zip", "tar.gz"])
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, form: str) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).touch()
+    with pytest.raises(InvalidDefinitionError, match="is not UTF-8"), packed(tmp_path, FORMATS[form]):
+        pass
 
 
 @pytest.mark.parametrize("form", FORMATS.values())

@@ -147,3 +147,9 @@ def test_a_mistyped_command_is_told_which_may_be_meant(words: Sequence[str], mea
     assert error.exit_status == 2
     assert ("Did you mean" in error.brief) == (meant is not None)
     assert f"Did you mean {meant}?" in error.brief or meant is None
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "plan", "import", "check-archive"])
+def test_an_empty_path_is_not_the_current_folder(command: str) -> None:
+    _, error = failed(command, "")
+    assert (error.exit_status, "the path is empty" in error.brief) == (2, True)

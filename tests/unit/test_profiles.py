@@ -165,9 +165,19 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, sa
 
 
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
-    for name in (str(tmp_path / "none.yaml"), f"{tmp_path}/"):
-        with pytest.raises(UsageError, match="no such file"):
+    for name, said in ((str(tmp_path / "none.yaml"), "no such file"), (f"{tmp_path}/", "a folder, not a file")):
+        with pytest.raises(UsageError, match=said):
             load_profile(name)
+
+
+def test_a_file_of_any_name_is_a_profile_where_none_of_ours_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").write_text(text().replace("hostname: raspberrypi", "hostname: mine"), encoding="utf-8")
+    Path("raspberry-pi-3").write_text("not read", encoding="utf-8")
+    assert load_profile("mine").hostname == "mine"
+    assert load_profile("raspberry-pi-3").hostname == "raspberrypi"
 
 
 def test_the_readme_explains_every_key() -> None:

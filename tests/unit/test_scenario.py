@@ -149,7 +149,8 @@ def test_what_is_neither_a_file_nor_a_folder_is_not_opened(folder: Path, kind: s
     error = fault(folder)
     assert error.exit_status == 3
     assert error.brief.startswith(f"{folder / 'edge-sim.yaml'}:{line}:")
-    assert error.brief.endswith(f"{special}: neither a file nor a folder")
+    assert error.brief.endswith(", not a file or folder")
+    assert f"{special}: a " in error.brief
 
 
 @pytest.mark.parametrize(

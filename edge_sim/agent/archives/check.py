@@ -12,6 +12,7 @@ from typing import Literal
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.archives.fill import Nowhere, fill
 from edge_sim.agent.archives.reading import Kind, Reading
+from edge_sim.documents import unusable
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
@@ -53,8 +54,9 @@ def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdic
 
     ``file_name`` is what it is called where it comes from, when that is not the path's own name.
     """
-    if path.exists() and not path.is_file():  # opening a FIFO would wait for somebody to write
-        raise UsageError(f"{path}: not a file")
+    if not path.is_file():  # opening a pipe would wait for somebody to write
+        hint = "Save it to a file first: a zip is read from its end." if path.is_fifo() else None
+        raise UsageError(f"{path}: {unusable(path, 'file')}", hint=hint)
     faults, nowhere = _Faults(), Nowhere(keep_sizes=limits.links == "copy")
     reading: Reading | None = None
     contents: tuple[Content, ...] = ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,18 +79,35 @@ def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.json")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "socket.json"))
     os.mkfifo(tmp_path / "edge-sim.yaml")
+    (tmp_path / "round.json").symlink_to("round.json")
+    (tmp_path / "away.json").symlink_to("gone")
     for path, message in (
         (tmp_path / "none.json", "no such file or folder"),
         (tmp_path / "none" / "edge-sim.yaml", "no such file or folder"),
-        (tmp_path / "pipe.json", "neither a file nor a folder"),
-        (tmp_path / "edge-sim.yaml", "neither a file nor a folder"),
+        (tmp_path / "none.json" / "x.json", "no such file or folder"),
+        (tmp_path / "socket.json", "a socket, not a file or folder"),
+        (Path("/dev/null"), "a device, not a file or folder"),
+        (tmp_path / "round.json", "a symbolic link that leads round in a circle"),
+        (tmp_path / "away.json", "a symbolic link to gone, which is not there"),
     ):
         with pytest.raises(UsageError, match=message):
             read(path)
     with pytest.raises(InvalidDefinitionError, match="no Greengrass V1 definition in it"):
         read(tmp_path)
+
+
+@pytest.mark.process
+def test_a_pipe_is_read_once_like_the_standard_input(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = '{"Resources": [{"Id": "a", "Name": "b", "ResourceDataContainer": {}}]}'
+    with subprocess.Popen(["sh", "-c", 'printf %s "$1" > "$2"', "sh", text, pipe]) as writer:
+        definition = read(pipe)
+    assert writer.returncode == 0
+    assert str(definition.locate("$.Resources[0].Name")) == f"{pipe}:1:28"
 
 
 def test_a_bare_list_is_known_by_its_items(tmp_path: Path) -> None:

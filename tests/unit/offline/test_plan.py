@@ -177,7 +177,7 @@ def edge_error(*words: object) -> str:
         (("--profile", "raspberry-pi-9"), 2, "no such device profile"),
         ((*PI, "--source", "s3://other/x=/"), 2, "the group refers to no such address"),
         ((*PI, "--source", f"{uri('m1')}=/no/where"), 2, "no such file or folder"),
-        ((*PI, "--source", f"{uri('m1')}=/dev/zero"), 2, "no such file or folder"),
+        ((*PI, "--source", f"{uri('m1')}=/dev/zero"), 2, "a device, not a file or folder"),
         (("--profile", "openwrt-armv7"), 3, "does not support ML inference"),
     ],
 )
