@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_sim.offline.target import Target
 
 DIFFERS, INCOMPLETE = 7, 6
-_FILE = PathType(path_type=Path, exists=True, dir_okay=False)
+_FILE = PathType(path_type=Path, exists=True, dir_okay=False, pipe_okay=True)
 _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "not_compared": [], "notes": []}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, template_choice
+from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 from edge_sim.report import one_line
@@ -55,14 +55,12 @@ _EMPTY: dict[str, object] = {
     metavar="NAME",
     help="A board that it goes to; repeat it. Default: the board that it leaves.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER", help="Write the report and the files."
-)
+@click.option("-o", "--output", type=PathType(path_type=Path), metavar="FOLDER", help="Write the report and the files.")
 @click.option("--bucket", metavar="NAME", help="The S3 bucket that artifacts go to; default: that of the models.")
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
     help="The core's config.json, for its settings.",
 )

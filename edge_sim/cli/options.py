@@ -16,7 +16,14 @@ from edge_sim.limits import NAMES, Limits
 
 
 class PathType(click.Path):
-    """A path, which is never empty (that would mean the current folder) and of the kind that is asked for."""
+    """A path, which is never empty (that would mean the current folder) and of the kind that is asked for.
+
+    ``pipe_okay``: the file is read once, from its start to its end, so that a pipe will do.
+    """
+
+    def __init__(self, *, pipe_okay: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._pipe_okay = pipe_okay
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -25,7 +32,8 @@ class PathType(click.Path):
             self.fail("the path is empty.", param, ctx)
         path = Path(value)
         kind = "file" if self.file_okay and not self.dir_okay else "folder" if not self.file_okay else ""
-        if self.exists and kind and not (path.is_file() if kind == "file" else path.is_dir()):
+        right = path.is_dir() if kind == "folder" else path.is_file() or (self._pipe_okay and path.is_fifo())
+        if self.exists and kind and not right:
             self.fail(f"{value}: {unusable(path, kind)}.", param, ctx)
         return super().convert(value, param, ctx)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 from edge_sim.report import one_line
@@ -26,22 +26,22 @@ _EMPTY: dict[str, object] = {
 
 @click.command("rescue", cls=Report, empty=_EMPTY)
 @click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
 )
 @click.option(
     "--tar",
     "tar_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathType(path_type=Path, exists=True, dir_okay=False, pipe_okay=True),
     metavar="FILE",
     help="A board, or its Greengrass directory from / on, as a tar file.",
 )
 @click.option(
     "--export",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
     help="The folder that AWS's exporter (export_ggv1.sh) wrote.",
 )
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Write here.")
+@click.option("-o", "--output", required=True, type=PathType(path_type=Path), metavar="FOLDER", help="Write here.")
 @click.option("--profile", metavar="NAME", help="The board of the scenario; default: the profile most like it.")
 @GREENGRASS_ROOT
 @FORMAT

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node
 from edge_sim.offline import listing, tarlisting
+from tests.cases_table import FOLDER
 from tests.small_group import edge
 
 SHELLS = [words for words in (["busybox", "sh"], ["dash"], ["bash", "--posix"]) if shutil.which(words[0])]
@@ -127,3 +130,19 @@ def test_anything_else_is_refused_with_its_line(tmp_path: Path, text: str, told:
     (tmp_path / "x").write_text(text)
     with pytest.raises(InvalidDefinitionError, match=told):
         listing.parse(tmp_path / "x")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("option", ["--tar", "--snapshot"])
+def test_what_is_read_once_may_come_from_a_pipe(tmp_path: Path, option: str) -> None:
+    (tmp_path / "etc").mkdir()
+    with tarfile.open(tmp_path / "board.tar", "w") as archive:
+        archive.add(tmp_path / "etc", "etc")
+    group = FOLDER / "plain.json"
+    script = f'"$0" -m edge_sim drift {group} {option} <(cat {tmp_path}/board.tar) --format json'
+    done = subprocess.run(["bash", "-c", script, sys.executable], capture_output=True, text=True, check=False)
+    told = json.loads(done.stdout)
+    if option == "--tar":
+        assert (done.returncode, told["differences"][0]["path"]) == (7, "/greengrass/ggc/deployment")
+    else:
+        assert (done.returncode, told["error"]["message"]) == (3, "not a text file (it holds zero bytes)")
