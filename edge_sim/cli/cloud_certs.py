@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edge_sim.cli.options import PathType
 from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs.topics import is_thing_name
@@ -16,7 +17,7 @@ _SERVE = "edge-sim cloud serve --tls --state cloud.sqlite"
 
 @click.command("certs")
 @click.argument("thing")
-@click.option("--out", "folder", type=click.Path(path_type=Path), required=True, help="A new folder for the files.")
+@click.option("--out", "folder", type=PathType(path_type=Path), required=True, help="A new folder for the files.")
 @click.option("--host", help="The host name or address by which the board finds the cloud. Default: where it listens.")
 def command(thing: str, folder: Path, host: str | None) -> None:
     """Give THING a certificate, and write what its board needs: certs/ and config/config.json, as a V1 core has them.
