@@ -17,10 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from edge_sim.agent.http_error import HttpError, UnreachableError, in_words, shown
+
+if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
+    from edge_sim.agent.proxy import Proxy
 
 CHUNK = 64 * 1024
 TICK_S = 0.5
@@ -100,6 +103,7 @@ class Answer:
 class Client:
     """Makes HTTP(S) requests. ``tls`` checks servers, None for the system's CAs; ``now`` is a monotonic clock.
 
+    ``proxy``: what https servers are reached through; http ones are reached without, as V1's proxy was for TLS alone.
     ``pause`` waits between two tries and tells whether the agent stops; by default it is ``stop``'s.
     """
 
@@ -107,11 +111,13 @@ class Client:
         self,
         *,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         stop: threading.Event | None = None,
         now: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self._tls = tls
+        self._proxy = proxy
         self._stop = stop or threading.Event()
         self._now = now
         self._pause = pause or self._stop.wait
@@ -184,7 +190,12 @@ class Client:
             return http.client.HTTPConnection(parts.hostname or "", port, timeout=patience.timeout_s)
         if self._tls is None:
             self._tls = ssl.create_default_context()
-        return http.client.HTTPSConnection(parts.hostname or "", port, timeout=patience.timeout_s, context=self._tls)
+        host, proxy = parts.hostname or "", self._proxy
+        if proxy is None or not proxy.serves(host):
+            return http.client.HTTPSConnection(host, port, timeout=patience.timeout_s, context=self._tls)
+        tunnel = http.client.HTTPSConnection(proxy.host, proxy.port, timeout=patience.timeout_s, context=self._tls)
+        tunnel.set_tunnel(host, port or 443, proxy.headers)
+        return tunnel
 
 
 class _Wire(io.RawIOBase):

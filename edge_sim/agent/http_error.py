@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from edge_sim.agent.tls import distrust
 from edge_sim.errors import EdgeSimError
 
 
@@ -48,7 +49,7 @@ def in_words(url: str, silence_s: float) -> Iterator[None]:
     except TimeoutError as error:
         raise HttpError(f"{shown(url)}: nothing came for {silence_s:g} s", retryable=True) from error
     except ssl.SSLCertVerificationError as error:
-        why = error.verify_message
+        why = distrust(error)
         raise HttpError(f"{shown(url)}: the server's certificate is not trusted: {why}") from error
     except socket.gaierror as error:
         raise HttpError(f"{shown(url)}: the host name is not known", retryable=True) from error

@@ -31,6 +31,7 @@ from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.rooted import inside
+from edge_sim.agent.tls import context
 from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
@@ -133,7 +134,10 @@ class _Agent:
         self._work = Work()
         self._stop = supervisor.stopping
         self._log = Log(supervisor.gg / BELOW.runtime_log)
-        http = Client(tls=mqtt.tls_context(config.cafile) if config.cafile else None, stop=self._stop)
+        checked = config.cafile is not None or config.certificate is not None
+        self._tls = context(config.cafile, config.certificate, config.key, alpn=config.alpn) if checked else None
+        https = context(config.cafile, config.certificate, config.key) if checked else None
+        http = Client(tls=https, proxy=config.proxy, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop)
         ota_log = Log(inside(root, OTA_LOG))
         installation = Installation(supervisor, http_fetch(http), settings)
@@ -253,18 +257,16 @@ class _Agent:
 
     def _connect(self) -> None:
         thing = self._config.thing
-        filters = (
-            *self._jobs.reply_filters,
-            topics.notify(thing),
-            topics.notify_next(thing),
-            topics.deployment_delta(thing),
-            topics.deployment_get_accepted(thing),
-        )
+        filters = [*self._jobs.reply_filters, topics.notify(thing), topics.notify_next(thing)]
+        if self._config.deployments:
+            filters += [topics.deployment_delta(thing), topics.deployment_get_accepted(thing)]
         self._channel = channel = mqtt.connect(
             self._config.broker,
-            thing,
+            self._config.client_id or thing,
             self._config.keep_alive_s,
-            cafile=self._config.cafile,
+            tls=self._tls,
+            proxy=self._config.proxy,
+            retry_most_s=self._config.retry_most_s,
             subscriptions=dict.fromkeys(filters, self._take_message),
             on_connect=lambda: self.inbox.put(Connected()),
             on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),
@@ -303,7 +305,7 @@ class _Agent:
             self._refresh()  # another core version starts the functions anew
         elif task == "deployment":
             self._work.asked.discard("deployment")
-            if self._channel is not None:
+            if self._channel is not None and self._config.deployments:
                 self._channel.publish(topics.deployment_get(self._config.thing), b"{}")
         elif task is not None and not isinstance(task, str):
             self._deployments.carry_out(task)

@@ -17,12 +17,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 
+from edge_sim.agent.tls import context, distrust
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+
+if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
+    from edge_sim.agent.proxy import Proxy
 
 Handler = Callable[[str, bytes], None]
 
@@ -74,32 +79,21 @@ def connect(
     subscriptions: Mapping[str, Handler],
     on_connect: Callable[[], None],
     on_disconnect: Callable[[str], None],
-    cafile: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
     retry_most_s: float = RETRY_MOST_S,
 ) -> Channel:
     """Return a channel to ``mqtt://host:port`` or ``mqtts://host:port``, which connects by itself from now on.
 
     ``on_connect`` is called whenever the connection is up and every subscription is there, ``on_disconnect`` when it is
-    lost or cannot be made; each reason is said once until the next good connection. Raises UsageError for an address or
-    CA certificates that cannot be read.
+    lost or cannot be made; each reason is said once until the next good connection. ``tls``: how an mqtts:// broker is
+    checked, None for the system's CAs; ``proxy``: what it is reached through. Raises UsageError for an address that
+    cannot be read.
     """
     host, port, secure = address(url)
     channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, retry_most_s)
-    channel.open(host, port, keep_alive_s, tls_context(cafile) if secure else None)
+    channel.open(host, port, keep_alive_s, tls or context(None) if secure else None, proxy)
     return channel
-
-
-def tls_context(cafile: str | None) -> ssl.SSLContext:
-    """Return how a TLS server is checked: with the CA certificates in ``cafile``, None for the system's.
-
-    Raises UsageError when they cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=cafile)
-    except OSError as error:
-        raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def address(url: str) -> tuple[str, int, bool]:
@@ -146,7 +140,9 @@ class _PahoChannel:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
-    def open(self, host: str, port: int, keep_alive_s: int, tls: ssl.SSLContext | None) -> None:
+    def open(self, host: str, port: int, keep_alive_s: int, tls: ssl.SSLContext | None, proxy: Proxy | None) -> None:
+        if proxy is not None and proxy.serves(host):
+            self._client.connector = partial(proxy.connect, host, port)
         if tls is not None:
             self._client.tls_set_context(tls)
         self._where = f"no MQTT broker at {host}:{port}"
@@ -271,6 +267,8 @@ class _Client(paho.Client):
     given_up = False
     """Whether this connection is to be closed and made anew."""
     opened_at = 0.0
+    connector: Callable[[], socket.socket] | None = None
+    """Makes the connection, None: directly."""
 
     def reconnect(self) -> Any:
         self.given_up = False
@@ -283,6 +281,9 @@ class _Client(paho.Client):
         self.opened_at = time.monotonic()
         return result
 
+    def _create_socket_connection(self) -> Any:  # paho's own name, of 1.6 and 2.x alike
+        return self.connector() if self.connector else super()._create_socket_connection()
+
     def loop_misc(self) -> Any:
         waits = self.socket() is not None and not self.is_connected()
         if waits and not self.given_up and time.monotonic() - self.opened_at > ANSWER_LIMIT_S:
@@ -293,7 +294,7 @@ class _Client(paho.Client):
 
 def _in_words(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}); cafile in the configuration names its CA"
+        return f"its certificate is not trusted ({distrust(error)}); cafile in the configuration names its CA"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     return getattr(error, "strerror", None) or str(error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import loop
-from edge_sim.agent.config import read_config
+from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.http import Client
@@ -31,7 +31,11 @@ def run(root: Path, config: Path) -> None:
 
     Raises EdgeSimError when it cannot start.
     """
-    settings = read_config(config)
+    settings = read_config(config, root)
+    if settings.certificate is not None:
+        from edge_sim.agent.v1core import refuse_running
+
+        refuse_running(settings, root)
     stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
 
     def facts(paths: Sequence[str] = ()) -> HostFacts:

@@ -49,8 +49,8 @@ def command() -> None:
     "--config",
     type=PathType(path_type=Path),
     required=True,
-    help="JSON: thing, broker; also cafile, keepAlive, askEvery, stableWindow, greengrassRoot, packages, architecture, "
-    "operatingSystem.",
+    help="A V1 core's config.json, or JSON of ours: thing, broker; also cafile, certificate, key, keepAlive, askEvery, "
+    "stableWindow, greengrassRoot, packages, architecture, operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.
@@ -138,7 +138,7 @@ def certificate(root: Path, expect: str) -> None:
 
 def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Group, HostFacts, Sequence[Entry], State]:
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
-    from edge_sim.agent.config import read_config
+    from edge_sim.agent.configfile import read_config
     from edge_sim.agent.deployment import state
     from edge_sim.agent.probe import StandIn, probe
     from edge_sim.agent.rooted import inside
@@ -148,7 +148,7 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
 
     stand_in = StandIn()
     if config is not None:
-        settings = read_config(config)
+        settings = read_config(config, root)
         greengrass_root = settings.greengrass_root
         stand_in = StandIn(architecture=settings.architecture, operating_system=settings.operating_system)
     gg = inside(root.resolve(), greengrass_root)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.config import STABLE_WINDOW_S, read_config
+from edge_sim.agent.config import STABLE_WINDOW_S
+from edge_sim.agent.configfile import read_config
 from edge_sim.agent.http import Client
 from edge_sim.agent.loop import run
 from edge_sim.agent.update.installation import Settings

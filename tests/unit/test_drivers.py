@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.config import read_config
+from edge_sim.agent.configfile import read_config
 from edge_sim.emulation.board import AgentSettings, BoardSpec
 from edge_sim.limits import NAMES, Limits
 from edge_sim.profiles import load_profile

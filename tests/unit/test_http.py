@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent import tls
 from edge_sim.agent.deployment.deployments import Deployments
 from edge_sim.agent.events import Log
 from edge_sim.agent.http import MESSAGE, Client, Patience
 from edge_sim.agent.http_error import HttpError
-from edge_sim.agent.mqtt import tls_context
 from tests.certificates import certificate_authority, server_certificate
 from tests.scripted_server import SECRET, Server, ok
 from tests.waiting import LIMIT_S
@@ -146,8 +146,8 @@ def test_a_tls_server_is_checked_with_the_configured_ca(tmp_path: Path) -> None:
     server = Server(context)
     try:
         server.script = [ok(b"{}")]
-        assert Client(tls=tls_context(str(ca))).message("GET", server.url, most=10) == b"{}"
-        for http in (Client(), Client(tls=tls_context(str(other)))):
+        assert Client(tls=tls.context(str(ca))).message("GET", server.url, most=10) == b"{}"
+        for http in (Client(), Client(tls=tls.context(str(other)))):
             with pytest.raises(HttpError, match="certificate is not trusted") as failed:
                 http.message("GET", server.url, most=10)
             assert not failed.value.retryable

@@ -15,7 +15,8 @@ import pytest
 
 from edge_sim.agent import inbox, loop, mqtt
 from edge_sim.agent.archives import Limits
-from edge_sim.agent.config import AgentConfig, read_config
+from edge_sim.agent.config import AgentConfig
+from edge_sim.agent.configfile import read_config
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient, JobEndedError, RefusedError, clean

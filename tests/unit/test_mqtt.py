@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import mqtt
+from edge_sim.agent import mqtt, tls
 from edge_sim.cloud.bridge import Bridge
 from edge_sim.cloud.brokers.broker import Broker, start_broker
 from edge_sim.cloud.jobs.device import DevicePlane
@@ -39,7 +39,7 @@ class Client:
             subscriptions=dict.fromkeys(subscriptions, self.take),
             on_connect=lambda: self.changes.put("connected"),
             on_disconnect=self.changes.put,
-            cafile=cafile,
+            tls=tls.context(cafile) if cafile else None,
             retry_most_s=0.5,
         )
 

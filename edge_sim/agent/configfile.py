@@ -1,0 +1,120 @@
+"""The agent's configuration file: its own JSON, or a V1 core's config.json, which is known by its ``coreThing``."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_sim import strictjson
+from edge_sim.agent.config import ASK_EVERY_S, KEEP_ALIVE_S, STABLE_WINDOW_S, AgentConfig
+from edge_sim.agent.tls import ALPN_MQTT
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.errors import UsageError
+from edge_sim.jobs.topics import is_thing_name
+
+if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
+    from edge_sim.limits import Limits
+
+MAX_BYTES = 64 * 1024
+_KEYS = frozenset(
+    {
+        *(
+            "thing",
+            "broker",
+            "cafile",
+            "certificate",
+            "key",
+            "keepAlive",
+            "architecture",
+            "operatingSystem",
+            "greengrassRoot",
+            "packages",
+        ),
+        *("askEvery", "stableWindow"),
+    }
+)
+
+
+def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
+    """Read the configuration file of the board below ``root``.
+
+    Raises UsageError naming the file and the key that is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
+        found = strictjson.loads(text, max_bytes=MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: not a JSON object")
+    if "coreThing" in found:
+        from edge_sim.agent.v1config import from_core
+
+        return from_core(path, found, root)
+    unknown = sorted(found.keys() - _KEYS)
+    if unknown:
+        raise UsageError(f"{path}: unknown key {unknown[0]!r}", hint=f"allowed: {', '.join(sorted(_KEYS))}")
+    return _config(path, found)
+
+
+def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
+    thing = _text(path, found, "thing")
+    if thing is None or not is_thing_name(thing):
+        raise UsageError(f"{path}: thing is {thing!r}, not the name of a thing")
+    broker, architecture = _text(path, found, "broker"), _text(path, found, "architecture")
+    if broker is None:
+        raise UsageError(f"{path}: broker is missing")
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise UsageError(f"{path}: architecture is {architecture!r}, not one of {', '.join(ARCHITECTURES)}")
+    certificate, key = _text(path, found, "certificate"), _text(path, found, "key")
+    if (certificate is None) is not (key is None):
+        raise UsageError(f"{path}: certificate and key go together")
+    return AgentConfig(
+        thing=thing,
+        broker=broker,
+        cafile=_text(path, found, "cafile"),
+        certificate=certificate,
+        key=key,
+        alpn=ALPN_MQTT if broker.startswith("mqtts://") and broker.rstrip("/").endswith(":443") else None,
+        keep_alive_s=_seconds(path, found, "keepAlive", KEEP_ALIVE_S, 1, 1200),
+        architecture=architecture,
+        operating_system=_text(path, found, "operatingSystem"),
+        greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
+        packages=_packages(path, found["packages"]) if "packages" in found else None,
+        ask_every_s=_seconds(path, found, "askEvery", ASK_EVERY_S, 1, 86_400),
+        stable_window_s=_seconds(path, found, "stableWindow", STABLE_WINDOW_S, 1, 3600),
+    )
+
+
+def _seconds(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int) -> int:
+    value = found.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UsageError(f"{path}: {key} is {value!r}, not a number of seconds from {least} to {most}")
+    return value
+
+
+def _packages(path: Path, found: object) -> Limits:
+    """Read ``packages``: any limit by its name, and ``links``."""
+    from edge_sim.limits import LINKS, Limits
+
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: packages is {found!r}, not an object of limits")
+    links = found.get("links", "refuse")
+    if links not in LINKS:
+        raise UsageError(f"{path}: packages.links is {links!r}, not refuse or copy")
+    try:
+        return Limits().changed((f"{name}={value}" for name, value in found.items() if name != "links"), links)
+    except UsageError as error:
+        raise UsageError(f"{path}: packages: {error.brief}", hint=error.hint) from error
+
+
+def _text(path: Path, found: Mapping[str, object], key: str) -> str | None:
+    value = found.get(key)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise UsageError(f"{path}: {key} is {value!r}, not a text")

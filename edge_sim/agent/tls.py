@@ -1,0 +1,55 @@
+"""How the agent checks who answers it, and proves who it is: CA certificates, its own certificate and key, ALPN."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from pathlib import Path
+
+from edge_sim.errors import UsageError
+
+ALPN_MQTT = "x-amzn-mqtt-ca"
+"""What AWS IoT wants to be asked for on port 443 (IoT developer guide, "Device communication protocols")."""
+_NOT_YET_VALID = 9
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
+
+
+def context(
+    cafile: str | None, certificate: str | None = None, key: str | None = None, *, alpn: str | None = None
+) -> ssl.SSLContext:
+    """Return how a TLS server is checked, name included: with the CA certificates in ``cafile``, None for the system's.
+
+    ``certificate`` and ``key`` are shown to a server that asks for them. Raises UsageError when a file cannot be read,
+    the key is not the certificate's, or others may read the key.
+    """
+    try:
+        found = ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
+    found.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None and key is not None:
+        _show(found, certificate, key)
+    if alpn is not None:
+        found.set_alpn_protocols([alpn])
+    return found
+
+
+def _show(found: ssl.SSLContext, certificate: str, key: str) -> None:
+    try:
+        mode = Path(key).stat().st_mode & 0o777
+        if mode & 0o077:
+            raise UsageError(f"{key}: mode {mode:04o} lets others read the private key", hint=f"Run: chmod 400 {key}")
+        found.load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        why = "is not the certificate's key" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
+        raise UsageError(f"{certificate}, {key}: the private key {why}") from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or certificate}: cannot be read: {error.strerror}") from error
+
+
+def distrust(error: ssl.SSLCertVerificationError) -> str:
+    """Return why a server's certificate is not trusted. A board without a clock of its own is the usual reason."""
+    if error.verify_code != _NOT_YET_VALID:
+        return str(error.verify_message)
+    here = time.strftime("%Y-%m-%d", time.gmtime())  # no minutes: the same reason is said once
+    return f"this board's clock says {here}, which is before the certificate begins: set the clock"
