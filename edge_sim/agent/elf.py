@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 import sys
 from pathlib import Path
+from typing import IO
 
 from edge_sim.certificate import Elf
+
+_PT_INTERP, _MAX_HEADERS, _MAX_PATH = 3, 64, 256
 
 
 def elf_header(program: Path) -> Elf | None:
@@ -23,6 +26,35 @@ def elf_header(program: Path) -> Elf | None:
     return Elf(
         machine=struct.unpack_from(f"{order}H", head, 18)[0], flags=struct.unpack_from(f"{order}I", head, flags_at)[0]
     )
+
+
+def interpreter(program: Path) -> str:
+    """Return the dynamic loader that an ELF program asks for; empty where it asks for none, or is no such program."""
+    try:
+        with program.open("rb") as file:
+            return _interpreter(file)
+    except (OSError, struct.error, OverflowError, ValueError):
+        return ""
+
+
+def _interpreter(file: IO[bytes]) -> str:
+    head = file.read(64)
+    if head[:4] != b"\x7fELF":
+        return ""
+    order, wide = (">" if head[5] == 2 else "<"), head[4] == 2
+    table = struct.unpack_from(f"{order}Q" if wide else f"{order}I", head, 32 if wide else 28)[0]
+    size, count = struct.unpack_from(f"{order}HH", head, 54 if wide else 42)
+    for number in range(min(count, _MAX_HEADERS)):
+        file.seek(table + number * size)
+        row = file.read(size)
+        if struct.unpack_from(f"{order}I", row)[0] != _PT_INTERP:
+            continue
+        where, length = (
+            struct.unpack_from(f"{order}Q16xQ", row, 8) if wide else struct.unpack_from(f"{order}I8xI", row, 4)
+        )
+        file.seek(where)
+        return file.read(min(length, _MAX_PATH)).rstrip(b"\0").decode(errors="replace")
+    return ""
 
 
 def running_emulator() -> str | None:

@@ -19,7 +19,7 @@ from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
-from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.corebuild import Platform, core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -258,7 +258,8 @@ class BoardRun:
         self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
         before, heard = self._running(board), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
-        build = core_build(update.version, starts=update.starts)
+        platform = Platform(architecture=where[1], operating_system=where[0])
+        build = core_build(update.version, platform, starts=update.starts)
         with self.cloud.offering:
             self.cloud.load_build(update.software, *where, update.version, build)
             job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.emulation.corebuild import core_build
+from edge_sim.agent.elf import elf_header, interpreter
+from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
+from edge_sim.emulation.corebuild import Platform, core_build
 from edge_sim.errors import UsageError
 from tests import needs
 from tests.factory import install_core
@@ -122,3 +124,25 @@ def _run(root: Path, shell: list[str], verb: str) -> subprocess.CompletedProcess
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize(("operating_system", "architecture"), sorted(UPDATE_TARGETS))
+def test_a_build_for_a_platform_holds_a_program_that_says_so(
+    operating_system: str, architecture: str, tmp_path: Path
+) -> None:
+    platform = Platform(architecture=architecture, operating_system=operating_system)
+    with tarfile.open(fileobj=io.BytesIO(core_build("1.11.6", platform))) as archive:
+        member = archive.extractfile("packages/1.11.6/bin/platform")
+        assert member is not None
+        program = tmp_path / "platform"
+        program.write_bytes(member.read())
+    header = elf_header(program)
+    assert header is not None
+    assert header.machine == ARCHITECTURES[architecture].elf_machine
+    assert interpreter(program) == platform.loader
+    assert ("musl" in platform.loader) == (operating_system == "openwrt")
+
+
+def test_the_loader_of_this_machines_own_programs_is_read() -> None:
+    assert Path(interpreter(Path("/bin/sh").resolve())).name.startswith("ld-")
+    assert interpreter(Path(__file__)) == ""

@@ -20,6 +20,7 @@ from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
+from edge_sim.emulation.corebuild import Platform, core_build
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
@@ -131,6 +132,35 @@ def test_a_board_without_the_update_agents_commands_rejects_updates_in_aws_words
         "over-the-air (OTA) update agent: wget, realpath, "
     )
     assert objection(parse_document(document(GOOD)), replace(lacking, missing_tools=()), OLD) is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "operating_system", "wrong"),
+    [
+        ("x86_64", "raspbian", "is for x86_64, this board is armv7l"),
+        ("aarch64", "openwrt", "is for aarch64, this board is armv7l"),
+        ("armv7l", "openwrt", "needs musl (/lib/ld-musl-armhf.so.1), this board has glibc"),
+    ],
+)
+def test_a_build_of_another_processor_or_c_library_is_refused_before_the_old_core_is_stopped(
+    boards: list[UpdateBoard], tmp_path: Path, architecture: str, operating_system: str, wrong: str
+) -> None:
+    """The job says that it is for this board; its programs say otherwise."""
+    build = core_build(NEW, Platform(architecture=architecture, operating_system=operating_system))
+    board = new_board(boards, tmp_path, build)
+    board.jobs.queue(JOB, document(build))
+    board.start()
+    pid = board.supervisor.running()
+    board.updater.work()
+    job = board.jobs.get(JOB)
+    name = f"packages/{NEW}/bin/platform in the build"
+    assert (job["status"], job["details"]["reason"]) == ("FAILED", f"VERIFY: {name} {wrong}")
+    assert (board.supervisor.running(), board.releases.installed()) == (pid, [OLD])
+
+
+def test_a_build_with_programs_for_the_board_is_installed(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = updated(boards, tmp_path, core_build(NEW, Platform(architecture="armv7l", operating_system="raspbian")))
+    assert (board.jobs.get(JOB)["status"], board.running()) == ("SUCCEEDED", NEW)
 
 
 def test_what_was_started_already_is_failed_not_rejected(boards: list[UpdateBoard], tmp_path: Path) -> None:

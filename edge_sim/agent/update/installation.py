@@ -17,9 +17,9 @@ from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import download
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
-from edge_sim.agent.update import hooks
+from edge_sim.agent.update import hooks, platform
 from edge_sim.agent.update.guard import STABLE_S
-from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, check_board, managed_respawn
+from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, BoardIdentity, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, Supervisor
 from edge_sim.digests import sha256
@@ -111,7 +111,7 @@ class Installation:
             hooks.check(self._supervisor.root, self._supervisor.board_path)
         self.releases.clear_staging()
 
-    def verify(self, update: UpdateDocument) -> None:
+    def verify(self, update: UpdateDocument, board: BoardIdentity) -> None:
         """Check size and digest of what lies on the disk, unpack it, check it, and put it beside the others."""
         _check_digest(self._build, update)
         point("P10 hash-ok")
@@ -120,6 +120,7 @@ class Installation:
         point("P13 unpack-start")
         _unpack(self._build, tree)
         point("P15 unpack-fsync")
+        platform.check(tree, board)
         self.releases.adopt(tree, update.version)
         self.releases.sweep()
 

@@ -188,7 +188,7 @@ class Phases:
         return fresh.url
 
     def _verify(self, task: Task) -> None:
-        self._installation.verify(task.update)
+        self._installation.verify(task.update, self._board)
 
     def _activate(self, task: Task) -> None:
         point("P16 staged-recorded")
