@@ -32,6 +32,7 @@ _EMPTY: dict[str, object] = {
     "functions": [],
     "models": [],
     "access": {},
+    "mapping": [],
     "findings": [],
     "ignored": [],
     "notes": [],

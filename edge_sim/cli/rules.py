@@ -12,21 +12,26 @@ from edge_sim.errors import UsageError
 
 @click.command("rules", cls=Report)
 @click.argument("rule_id", required=False, metavar="[ID]")
+@click.option("--migration", is_flag=True, help="List the checks of edge-sim migrate instead.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-def command(rule_id: str | None, fmt: str) -> None:
+def command(rule_id: str | None, migration: bool, fmt: str) -> None:
     """List what V1 refused or warned of, or explain one rule: AWS's text, its source, a bad and a good definition.
 
     \b
     Example: edge-sim rules model-no-container-permission
     """
     from edge_sim.greengrass.rules import RULES
+    from edge_sim.v2.checks import CHECKS
     from edge_sim.validation import explain
 
     if rule_id is None:
+        rules = CHECKS if migration else RULES
         if fmt == "json":
-            click.echo(json.dumps([explain.as_json(rule) for rule in RULES], indent=2))
+            click.echo(json.dumps([explain.as_json(rule) for rule in rules], indent=2))
+        elif fmt == "markdown":
+            click.echo(explain.migration_markdown() if migration else explain.markdown(), nl=False)
         else:
-            click.echo(explain.markdown() if fmt == "markdown" else "\n".join(explain.listing()), nl=fmt == "text")
+            click.echo("\n".join(explain.listing(rules)))
         return
     if fmt == "markdown":
         raise UsageError("markdown is the whole catalogue; leave ID out")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.rules import RULES, by_id
 from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.v2.checks import CHECKS
+from edge_sim.v2.checks.check import MoveRule
 from edge_sim.validation.examples import Example, examples
 
 _HEAD = """\
@@ -30,11 +32,26 @@ answers with one, its **error code** are each *sourced* (a page, the service's m
 """
 
 
+_MIGRATION_HEAD = """\
+# Checks of a migration
+
+What `edge-sim migrate` says of a group's way to Greengrass V2. Generated from the checks themselves
+(`edge-sim rules --migration --format markdown`); `edge-sim rules ID` explains one.
+
+An **error** blocks: V2 refuses it, or has nothing for it, so that somebody has to decide first. A **warning** is a
+change that no error tells of, a **note** is worth knowing. *Phase* is when it would show: **create** at the call that
+makes a component, **deploy** at the deployment, **run** when the component runs. *Condition* says how well it is known:
+*sourced* (a page, the service's model or a nucleus's source says so), *inferred* (the sources fit together only so) or
+*ours*. Nothing here was tried on a V2 core. NUC is aws-greengrass-nucleus at a28341c, LITE aws-greengrass-lite at
+326e992, COM aws-greengrass-component-common at 2493c33; pages are those of the V2 developer guide, May 2023.
+"""
+
+
 def find(rule_id: str) -> Rule:
     """Return the rule with this id; raises UsageError, with the nearest names, when there is none."""
-    found = by_id(rule_id)
+    found = by_id(rule_id) or next((one for one in CHECKS if one.id == rule_id), None)
     if found is None:
-        near = difflib.get_close_matches(rule_id, [rule.id for rule in RULES], n=3)
+        near = difflib.get_close_matches(rule_id, [rule.id for rule in (*RULES, *CHECKS)], n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "See: edge-sim rules"
         raise UsageError(f"there is no rule {rule_id!r}", hint=hint)
     return found
@@ -53,6 +70,8 @@ def looks_at(rule: Rule) -> str:
     """Return what a rule needs to see."""
     if rule.while_reading:
         return "the file"
+    if isinstance(rule, MoveRule):
+        return "the definition, packages, the boards that it leaves and goes to"
     return "a board" if rule.board else "the definition"
 
 
@@ -63,10 +82,10 @@ def labels(rule: Rule) -> str:
     return ", ".join(f"{title} {known[part]}" for part, title in parts.items() if known[part])
 
 
-def listing() -> Iterator[str]:
+def listing(rules: Sequence[Rule] = RULES) -> Iterator[str]:
     """Yield a line a rule."""
-    width = max(len(rule.id) for rule in RULES)
-    for rule in RULES:
+    width = max(len(rule.id) for rule in rules)
+    for rule in rules:
         yield f"{rule.id:<{width}}  {rule.severity:<7}  {rule.phase:<6}  {rule.what}"
 
 
@@ -77,7 +96,7 @@ def explanation(rule: Rule) -> Iterator[str]:
     rows = {
         "severity": rule.severity,
         "phase": rule.phase,
-        "core": versions(rule),
+        **({"nuclei": ", ".join(rule.nuclei)} if isinstance(rule, MoveRule) else {"core": versions(rule)}),
         "looks at": looks_at(rule),
         "AWS says": rule.aws_text,
         "source": rule.source,
@@ -85,8 +104,8 @@ def explanation(rule: Rule) -> Iterator[str]:
         "hint": rule.hint,
     }
     yield from (f"{name + ':':<10} {value}" for name, value in rows.items() if value)
-    pair = examples()[rule.id]
-    for title, example in (("bad", pair.bad), ("good", pair.good)):
+    pair = examples().get(rule.id)
+    for title, example in (("bad", pair.bad), ("good", pair.good)) if pair else ():
         yield ""
         yield f"{title}{_with(example)}:"
         yield from (f"    {line}" for line in example.text.rstrip().splitlines())
@@ -108,8 +127,10 @@ def as_json(rule: Rule, *, with_examples: bool = False) -> dict[str, Any]:
         "labels": asdict(rule.labels),
         "hint": rule.hint,
     }
-    if with_examples:
-        pair = examples()[rule.id]
+    if isinstance(rule, MoveRule):
+        told["nuclei"] = list(rule.nuclei)
+    pair = examples().get(rule.id) if with_examples else None
+    if pair:
         told["examples"] = {"bad": _example_json(pair.bad), "good": _example_json(pair.good)}
     return told
 
@@ -124,6 +145,19 @@ def markdown() -> str:
             parts += ["```text", rule.aws_text, "```", ""]
         parts.append(f"Source: {_escaped(rule.source)}." + (f" Hint: {_escaped(rule.hint)}" if rule.hint else ""))
         parts += ["", f"Labels: {labels(rule)}."]
+    return "\n".join(parts) + "\n"
+
+
+def migration_markdown() -> str:
+    """Return docs/migration-checks.md."""
+    parts = [_MIGRATION_HEAD, "| check | severity | phase | nuclei | condition |", "| --- | --- | --- | --- | --- |"]
+    parts += [
+        f"| [{r.id}](#{r.id}) | {r.severity} | {r.phase} | {', '.join(r.nuclei)} | {r.labels.condition} |"
+        for r in CHECKS
+    ]
+    for rule in CHECKS:
+        parts += ["", f"## {rule.id}", "", _escaped(rule.what), ""]
+        parts.append(f"Source: {_escaped(rule.source)}." + (f" Hint: {_escaped(rule.hint)}" if rule.hint else ""))
     return "\n".join(parts) + "\n"
 
 

@@ -14,6 +14,8 @@ from edge_sim.report import Severity, one_line
 from edge_sim.v2.access import WHY, Cell, Difference
 from edge_sim.v2.checks import CHECKS
 from edge_sim.v2.designs import Placement, placements
+from edge_sim.v2.mapping import Row
+from edge_sim.v2.mapping import rows as mapping_rows
 from edge_sim.v2.names import component_names
 from edge_sim.v2.verdicts import Verdict
 from edge_sim.validation.formats import finding_json
@@ -53,6 +55,7 @@ def as_json(migration: Migration) -> dict[str, Any]:
         ],
         "models": [_placement_json(one) for one in placements(migration.strictest)],
         "access": {board: [_difference_json(one) for one in rows] for board, rows in migration.access.items()},
+        "mapping": [_row_json(row) for row in mapping_rows(migration.strictest)],
         "findings": [{**finding_json(one), "labels": _labels_json(one)} for one in judgement.findings],
         "ignored": [
             {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in judgement.ignored
@@ -81,6 +84,9 @@ def _lines(migration: Migration) -> Iterator[str]:
         reason = (one.ignored.reason if one.ignored else "") or "no reason given"
         yield f"{place(one.position)}  ignored {one.finding.id}: {reason}"
     yield from _access(migration)
+    yield from ("", "Mapping")
+    for row in mapping_rows(migration.strictest):
+        yield f"  {row.fate:<8}{row.where} {row.member} → {row.v2} [{row.label}: {row.source}]"
     yield from (f"note: {note}" for note in (*migration.judgement.notes, *migration.notes))
     yield from ("", _summary(migration), LABELS)
 
@@ -169,6 +175,16 @@ def _finding(one: Located, migration: Migration) -> Iterator[str]:
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
     told = {"becomes": verdict.becomes, "reason": verdict.reason, "label": verdict.label, "doubt": verdict.doubt}
     return {**told, "words": verdict.words}
+
+
+def _row_json(row: Row) -> dict[str, object]:
+    return {
+        "v1": f"{row.where} {row.member}",
+        "v2": row.v2,
+        "fate": row.fate,
+        "label": row.label,
+        "source": row.source,
+    }
 
 
 def _placement_json(one: Placement) -> dict[str, object]:
