@@ -16,6 +16,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 INSTALL = "in a checkout of edge-sim, python3 -m pip install '.[sim]'"
 """How the packages come that a board does not need. No index has a package of this name that is ours."""
+REPORT_INSTALL = "In a checkout of edge-sim: python3 -m pip install '.[report]'"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,9 @@ from edge_sim.greengrass import prefix
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.resources import Resource
 from edge_sim.limits import Limits
+from edge_sim.redaction import Redaction, texts
 from edge_sim.report import Finding
 from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Software, Source, Update
 
@@ -121,6 +123,20 @@ def fault(error: InvalidDefinitionError) -> Finding:
         source="ours: the scenario",
         hint=error.hint,
     )
+
+
+def redaction(scenario: Scenario) -> Redaction:
+    """Return what keeps a scenario's secrets, and the values of its functions' variables, out of reports."""
+    group = scenario.definition.group
+    values = [value for source in scenario.sources for value in (source.value, *source.stages.values()) if value]
+    values += [value for function in group.functions for value in function.variables.values()]
+    said = [part for resource in group.resources for part in (resource.id, resource.name, *_paths(resource))]
+    said += [part for function in group.functions for part in (function.id, function.arn)]
+    return Redaction((text for value in values for text in texts(value)), [*said, *scenario.boards])
+
+
+def _paths(resource: Resource) -> Iterator[str]:
+    return filter(None, (resource.source_path, resource.destination_path))
 
 
 def _is_scenario(path: Path) -> bool:

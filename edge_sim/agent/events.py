@@ -8,7 +8,6 @@ format there is ours. A presigned URL is a key for as long as it lives: its quer
 from __future__ import annotations
 
 import json
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, Protocol
+
+from edge_sim.redaction import redact
 
 Level = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
 THRESHOLDS = ("TRACE", "VERBOSE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE")
@@ -26,8 +27,6 @@ OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
 LOG_SPACE = 128 * 1024
 """Bytes in a log file before it is set aside: V1's default ``Space``. One older file is kept (ours)."""
 
-_QUERY = re.compile(r"(https?://[^\s\"'?<>\\]+)\?[^\s\"'<>\\]*", re.IGNORECASE)
-"""Ends at a backslash too: it is applied to JSON text, whose escapes must stay whole."""
 _OUTPUT = threading.Lock()
 
 
@@ -43,11 +42,6 @@ def emit(event: str, /, **fields: object) -> None:
     with _OUTPUT, suppress(BrokenPipeError):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-
-
-def redact(text: str) -> str:
-    """Return ``text`` with the query of every http(s) URL replaced."""
-    return _QUERY.sub(r"\1?[redacted]", text)
 
 
 def utc_now() -> datetime:

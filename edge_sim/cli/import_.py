@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import PathType, template_choice
+from edge_sim.cli.output import write_file
 from edge_sim.cli.report import Report
-from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -66,12 +66,4 @@ def _write(output: Path | None, text: str) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    if output.exists() and not output.is_file():
-        raise UsageError(f"{output}: not a regular file, so it cannot be overwritten")
-    draft = output.with_name(f".{output.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(output)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+    write_file(output, text)

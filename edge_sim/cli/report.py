@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_sim.cli.faults import fault
+from edge_sim.cli.output import Output, page_writers
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.report import one_line
+
+if TYPE_CHECKING:
+    from edge_sim.pages.page import Page
 
 _PRINTED = "edge_sim.document_printed"
 
@@ -40,30 +45,36 @@ class Report(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        with self._written(_format(args)):
+        with self._written(Output(fmt=_format(args) or "text")):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with self._written(ctx.params.get("fmt"), ctx):
+        output = Output(
+            fmt=ctx.params.get("fmt") or "text",
+            file=ctx.params.get("file"),
+            reports=ctx.params.get("reports") or (),
+        )
+        with self._written(output, ctx):
             return super().invoke(ctx)
 
     @contextlib.contextmanager
-    def _written(self, fmt: str | None, ctx: click.Context | None = None) -> Iterator[None]:
+    def _written(self, output: Output, ctx: click.Context | None = None) -> Iterator[None]:
         try:
             yield
         except Exception as error:
             told = fault(error)
             if told is not None and not (ctx and ctx.meta.get(_PRINTED)):
-                with contextlib.suppress(OSError):  # it may be the output itself that cannot be written
-                    click.echo(self._document(fmt, told), nl=False)
+                for one in output.each():
+                    with contextlib.suppress(OSError, EdgeSimError):  # it may be the output that cannot be written
+                        one.write({one.fmt: partial(self._document, one.fmt, told)}, terminal=_nothing)
             raise
 
-    def _document(self, fmt: str | None, error: EdgeSimError) -> str:
+    def _document(self, fmt: str, error: EdgeSimError) -> str:
+        data = {**self._empty, "exit_status": error.exit_status, "error": _as_json(error)}
         if fmt == "json":
-            status = error.exit_status
-            return (
-                json.dumps({**self._empty, "exit_status": status, "error": _as_json(error)}, indent=self._indent) + "\n"
-            )
+            return json.dumps(data, indent=self._indent) + "\n"
+        if fmt == "text":
+            return _text(error) + "\n"
         if fmt == "junit":
             return _as_junit(f"edge-sim {self.name}", error)
         if fmt == "sarif":
@@ -74,7 +85,35 @@ class Report(click.Command):
             from edge_sim.validation.formats import github_error
 
             return github_error(_text(error)) + "\n"
-        return ""
+        pages = page_writers(lambda: self._page(error, data))
+        return pages[fmt]() if fmt in pages else ""
+
+    def _page(self, error: EdgeSimError, data: Mapping[str, object]) -> Page:
+        from edge_sim.pages.page import Issue, Issues, Page, Section
+
+        place = error.place if isinstance(error, InvalidDefinitionError) else None
+        message = error.problem if isinstance(error, InvalidDefinitionError) else error.brief
+        issue = Issue(
+            where=f"edge-sim {self.name}",
+            message=message,
+            remedies=[error.hint] if error.hint else [],
+            place=str(place) if place else None,
+            chain=(error.details or "").splitlines(),
+        )
+        return Page(
+            command=str(self.name),
+            subject="",
+            state="bad",
+            verdict="Nothing was judged: the command could not do its work",
+            about={"exit status": str(error.exit_status)},
+            boards=[],
+            sections=[Section(title="What stopped it", blocks=[Issues(issues=[issue])])],
+            data=data,
+        )
+
+
+def _nothing() -> None:
+    """Leave the text of an error to standard error."""
 
 
 def _format(args: Sequence[str]) -> str | None:

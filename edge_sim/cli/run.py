@@ -8,12 +8,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -36,7 +38,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @BROKER
 @BROKER_CAFILE
-@click.option("--format", "fmt", type=click.Choice(["text", "json", "junit"]), default="text", show_default=True)
+@output_options("text", "json", "junit", "html")
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
 @template_choice
 def command(
@@ -46,7 +48,7 @@ def command(
     binds: tuple[str, ...],
     broker: str | None,
     broker_cafile: Path | None,
-    fmt: str,
+    output: Output,
     keep: bool,
     choice: Choice,
 ) -> None:
@@ -89,21 +91,27 @@ def command(
                 keep=kept,
                 progress=progress,
             )
-        _print(report, fmt)
+        output.write(_writers(report), terminal=partial(_show, report))
     sys.exit(report.exit_status)
 
 
-def _print(report: RunReport, fmt: str) -> None:
-    if fmt == "json":
-        click.echo(json.dumps(report.as_json(), indent=2))
-    elif fmt == "junit":
-        from edge_sim.runs.junit import to_junit
+def _writers(report: RunReport) -> Writers:
+    from edge_sim.runs.junit import to_junit
+    from edge_sim.runs.page import page
+    from edge_sim.runs.text import as_text
 
-        click.echo(to_junit(report), nl=False)
-    else:
-        from edge_sim.runs.text import output, print_report
+    return {
+        "text": lambda: as_text(report),
+        "json": lambda: json.dumps(report.as_json(), indent=2) + "\n",
+        "junit": lambda: to_junit(report),
+        **page_writers(lambda: page(report)),
+    }
 
-        print_report(report, output())
+
+def _show(report: RunReport) -> None:
+    from edge_sim.runs.text import output, print_report
+
+    print_report(report, output())
 
 
 @contextlib.contextmanager

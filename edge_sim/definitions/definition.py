@@ -24,6 +24,10 @@ _INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTA
 _ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)
 
 
+Item = tuple[str, str]
+"""``resource`` or ``function``, and the Id."""
+
+
 def in_order(place: Position | None) -> tuple[str, int, int]:
     """Return what findings are sorted by: file, line and column; what stands in no file comes first."""
     return (str(place.file), place.line, place.column) if place else ("", 0, 0)
@@ -103,6 +107,16 @@ class Definition:
             *_, (_, _, position) = self._steps(path)
             self._located[path] = position()
         return self._located[path]
+
+    @property
+    def places(self) -> dict[Item, Position]:
+        """Return where each resource and function is defined, as far as it stands in a file."""
+        items = {
+            **{("resource", resource.id): resource.path for resource in self.group.resources},
+            **{("function", function.id): function.path for function in self.group.functions},
+        }
+        located = ((item, self.locate(path)) for item, path in items.items())
+        return {item: place for item, place in located if place is not None}
 
     def indexed(self, path: str) -> str:
         """Return a JSON path with ``[?Id=x]`` replaced by the index, as far as it leads anywhere."""

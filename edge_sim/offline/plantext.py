@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.changes import MARKS, Line
+from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.rows import node_json
 from edge_sim.offline.plan import Planned
-
-_LETTERS = {"directory": "d", "file": "-", "link": "l", "char": "c", "block": "b", "fifo": "p", "socket": "s"}
 
 
 def as_json(planned: Planned) -> dict[str, object]:
@@ -82,16 +81,6 @@ def summary(lines: Sequence[Line]) -> str:
     if not any(counts.values()):
         return f"{len(lines)} paths, nothing to change"
     return f"{len(lines)} paths: {counts['create']} to make, {counts['change']} to change, {counts['remove']} to remove"
-
-
-def symbolic(node: Node) -> str:
-    """Return type and mode as ``ls -l`` writes them."""
-    text = ""
-    for shift, special, letters in ((6, 0o4000, "sS"), (3, 0o2000, "sS"), (0, 0o1000, "tT")):
-        bits = node.mode >> shift
-        text += ("r" if bits & 4 else "-") + ("w" if bits & 2 else "-")
-        text += (letters[0] if bits & 1 else letters[1]) if node.mode & special else "x" if bits & 1 else "-"
-    return _LETTERS[node.type] + text
 
 
 def printable(line: str) -> str:

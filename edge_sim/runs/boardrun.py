@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -23,15 +24,14 @@ from edge_sim.emulation.corebuild import Platform, core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts
+from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
-from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.greengrass.tree import Tree
-from edge_sim.jsonobject import JsonObject
 from edge_sim.limits import LINKS_COPIED
+from edge_sim.pages.access import message
 from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
+from edge_sim.runs.answers import read_access, read_layout, undecided, words
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
@@ -104,6 +104,7 @@ class BoardRun:
         self.aws = client
         self.definitions = definitions
         self.thing = thing_name(scenario, profile)
+        self.places = scenario.definition.places
         self.progress: Progress = lambda text: progress(f"{profile.name}: {text}")
         self.report = BoardReport(
             profile=profile.name,
@@ -117,6 +118,7 @@ class BoardRun:
 
     def run(self) -> BoardReport:
         """Carry out the board's part and return what was found. Raises EdgeSimError for what ends the whole run."""
+        start = time.monotonic()
         with ExitStack() as stack:
             stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
             self.progress("making the board")
@@ -134,6 +136,7 @@ class BoardRun:
                     self._invoke(board)
             for update in self._possible_updates(board):
                 self._update(board, agent, thing_arn, update)
+        self.report.seconds = round(time.monotonic() - start, 2)
         return self.report
 
     def stop(self) -> None:
@@ -198,30 +201,33 @@ class BoardRun:
             if doubt:
                 self._not_proven([f"deployment: {doubt}; this simulated board does not have it"])
             elif board.proves.mounts:
-                self._problem("definition", "deployment", why, hint=advice["hint"], log=self._log(board, why))
+                hint, log = advice["hint"], self._log(board, why)
+                self._problem("definition", "deployment", why, hint=hint, log=log, about=words(why))
             else:
                 self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
         return not failed
 
     def _look(self, board: Board) -> None:
         self.progress("reading the layout")
-        self.report.layout, differences, not_proven = ask(board, "layout", read=_read_layout, timeout_s=COMMAND_S)
+        self.report.layout, differences, not_proven = ask(board, "layout", read=read_layout, timeout_s=COMMAND_S)
         self._not_proven(not_proven)
-        for difference in differences:
-            self._problem("access", *difference.split(": ", 1))
+        owners = {row.path: (row.resource, row.function) for row in self.report.layout}
+        for where, what in (difference.split(": ", 1) for difference in differences):
+            self._problem("access", where, what, about=owners.get(where, ()))
 
     def _probe(self, board: Board) -> None:
         self.progress("probing who may open what")
-        self.report.access = ask(board, "access", read=_read_access, timeout_s=COMMAND_S)
+        self.report.access = ask(board, "access", read=read_access, timeout_s=COMMAND_S)
         for row in self.report.access:
-            if row.agree is False:
-                self._problem("disagreement", row.name, _access_message(row))
-            elif row.ok is False:  # None: nothing to probe; the row's reasons say why
-                self._problem("access", row.name, _access_message(row))
+            kind: Kind = "disagreement" if row.agree is False else "access"
+            if False in (row.agree, row.ok):  # None: nothing to probe; the row's reasons say why
+                self._problem(kind, row.name, message(row), about=(row.resource, row.function))
+        self.report.blast_radius = blast_radius(self.scenario.definition.group, self.profile.facts())
 
     def _invoke(self, board: Board) -> None:
         for invocation in self.scenario.invocations:
             self.progress(f"invoking {invocation.function_id}")
+            start = time.monotonic()
             row = ask(
                 board,
                 "invoke",
@@ -231,7 +237,7 @@ class BoardRun:
                 read=partial(FunctionRow.from_json, invocation.function_id),
                 timeout_s=COMMAND_S,
             )
-            self._judge(board, invocation, row)
+            self._judge(board, invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
 
     def _judge(self, board: Board, invocation: Invocation, row: FunctionRow) -> None:
         found = differences(invocation.expect, row.result) if row.ok else [str(row.error)]
@@ -239,13 +245,12 @@ class BoardRun:
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
         for number, difference in enumerate(found):
             log = () if number else self._log(board, invocation.function_id)
-            self._problem("function", invocation.function_id, difference, hint=row.hint, log=log)
+            self._problem("function", invocation.function_id, difference, hint=row.hint, log=log, about=(row.function,))
 
     def _log(self, board: Board, why: str) -> list[str]:
         """Return the last lines of the logs of the functions that ``why`` names."""
         logs = PurePosixPath(board.root) / Tree(self.profile.greengrass.root).user_logs.lstrip("/")
-        words = {word.strip(":.,") for word in why.split()}
-        named = [function for function in self.scenario.definition.group.functions if function.id in words]
+        named = [function for function in self.scenario.definition.group.functions if function.id in words(why)]
         files = [str(logs / log_name(function)) for function in named]
         lines = (
             line
@@ -312,37 +317,21 @@ class BoardRun:
         self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]
 
     def _problem(
-        self, kind: Kind, where: str, message: str, *, hint: str | None = None, log: Sequence[str] = ()
+        self,
+        kind: Kind,
+        where: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        log: Sequence[str] = (),
+        about: Collection[str | None] = (),
     ) -> None:
-        self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log))
+        """Note a problem; its place is that of the first resource, else function, among the Ids in ``about``."""
+        places = (place for (_, id_), place in self.places.items() if id_ in about)
+        place = next(places, None)
+        self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log, place=place))
 
 
 def _has_containers(scenario: Scenario) -> bool:
     group = scenario.definition.group
     return any(group.isolation_mode(function) == "GreengrassContainer" for function in group.functions)
-
-
-def undecided(group: Group, facts: HostFacts, why: str) -> str | None:
-    """Return what the profile leaves open of a source that a deployment failed for; None where it is known.
-
-    A simulated board has what its profile lists. That the real one lacks the rest is not proven by that.
-    """
-    sources = (resource.source_path for resource in group.resources)
-    return next((doubt for path in sources if path and path in why and (doubt := facts.doubt(path))), None)
-
-
-def _read_layout(answer: JsonObject) -> tuple[tuple[LayoutRow, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return what lies on the board, what differs from the plan, and what the board could not show."""
-    rows = answer.children("layout", LayoutRow.from_json)
-    return rows, answer.texts("differences"), answer.texts("not_proven")
-
-
-def _read_access(answer: JsonObject) -> tuple[AccessRow, ...]:
-    return answer.children("access", AccessRow.from_json)
-
-
-def _access_message(row: AccessRow) -> str:
-    reasons = "; ".join(row.reasons)
-    if row.agree is False:
-        return f"computed and probed access differ, a fault of edge-sim, please report it: {reasons}"
-    return f"the definition says {row.expected}: {reasons}"

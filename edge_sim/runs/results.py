@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_sim.certificate import CertificateRow
+from edge_sim.definitions.definition import Item
+from edge_sim.errors import Position
+from edge_sim.greengrass.blast import BlastRadius
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 
@@ -30,7 +33,8 @@ _STATUS: dict[Kind, int] = {
 class Problem:
     """Something that is not as the definition or the scenario says; ``where`` names a resource, function or job.
 
-    ``log``: the last lines of the function's log, which is gone with the board.
+    ``log``: the last lines of the function's log, which is gone with the board. ``place``: where the user's files say
+    what it is about.
     """
 
     kind: Kind
@@ -38,6 +42,16 @@ class Problem:
     message: str
     hint: str | None = None
     log: Sequence[str] = ()
+    place: Position | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the problem; ``file``, ``line`` and ``column`` are null where nothing stands in a file."""
+        where = self.place
+        place = {"file": str(where.file), "line": where.line, "column": where.column} if where else _NOWHERE
+        return {**{key: value for key, value in vars(self).items() if key != "place"}, **place}
+
+
+_NOWHERE = {"file": None, "line": None, "column": None}
 
 
 @dataclass(kw_only=True)
@@ -56,6 +70,7 @@ class BoardReport:
     deployment: DeploymentRow | None = None
     layout: Sequence[LayoutRow] = ()
     access: Sequence[AccessRow] = ()
+    blast_radius: BlastRadius | None = None
     functions: list[FunctionRow] = field(default_factory=list)
     updates: list[UpdateRow] = field(default_factory=list)
     not_proven: list[str] = field(default_factory=list)
@@ -63,6 +78,8 @@ class BoardReport:
     problems: list[Problem] = field(default_factory=list)
     user_names: Mapping[int, str] = field(default_factory=dict)
     group_names: Mapping[int, str] = field(default_factory=dict)
+    seconds: float | None = None
+    """What the board's part took, from making it to its end."""
 
     @property
     def ok(self) -> bool:
@@ -82,22 +99,27 @@ class BoardReport:
             "deployment": self.deployment.as_json() if self.deployment else {},
             "layout": [row.as_json() for row in self.layout],
             "access": [row.as_json() for row in self.access],
+            "blast_radius": self.blast_radius.as_json() if self.blast_radius else {},
             "functions": [row.as_json() for row in self.functions],
             "updates": [row.as_json() for row in self.updates],
             "not_proven": self.not_proven,
             "notes": self.notes,
-            "problems": [vars(problem) for problem in self.problems],
+            "problems": [problem.as_json() for problem in self.problems],
+            "users": {name: uid for uid, name in self.user_names.items()},
+            "groups": {name: gid for gid, name in self.group_names.items()},
+            "seconds": self.seconds,
             "ok": self.ok,
         }
 
 
 @dataclass(kw_only=True)
 class RunReport:
-    """All boards of one run, and what the run used."""
+    """All boards of one run, and what the run used; ``places`` are where resources and functions are defined."""
 
     scenario: str
     parts: Mapping[str, str] = field(default_factory=dict)
     boards: list[BoardReport] = field(default_factory=list)
+    places: Mapping[Item, Position] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -28,7 +28,7 @@ class DeploymentRow:
 class FunctionRow:
     """One invocation: ``result`` when the function returned one, else ``error``; ``ok`` when it is as expected.
 
-    ``hint`` is what to do about the error, where that is known.
+    ``hint`` is what to do about the error, where that is known; ``seconds`` passed from the call to its answer.
     """
 
     function: str
@@ -40,6 +40,7 @@ class FunctionRow:
     isolation: str
     identity: Identity
     hint: str | None = None
+    seconds: float | None = None
 
     def as_json(self) -> dict[str, object]:
         return {**vars(self), "identity": vars(self.identity)}

@@ -25,7 +25,7 @@ from edge_sim.runs.aws import Aws
 from edge_sim.runs.boardrun import BoardRun, board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.results import BoardReport, RunReport
-from edge_sim.scenario import Code, Scenario, Source
+from edge_sim.scenario import Code, Scenario, Source, redaction
 from edge_sim.validation.verdict import judge
 
 
@@ -46,7 +46,7 @@ def run(
     not start or dies, a driver that this machine does not have.
     """
     warnings = check_definition(scenario.definition)
-    report = RunReport(scenario=scenario.name)
+    report = RunReport(scenario=scenario.name, places=scenario.definition.places)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
         _cloud(broker, opened.bind, progress) as cloud,
@@ -64,7 +64,7 @@ def run(
         for part in parts:
             part.report.notes += warnings
         report.boards += _all(parts, opened.at_once)
-    return report
+    return redaction(scenario).value(report)
 
 
 def _driver(

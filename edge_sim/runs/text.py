@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from edge_sim.certificate import summary
+from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.report import one_line
@@ -24,18 +25,18 @@ from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, UpdateRow
 _MAX_CHILDREN = 8
 _NO_END = 100_000
 """Columns. Whoever reads or searches a file finds a sentence in one piece."""
-_TYPES = {
-    "directory": stat.S_IFDIR,
-    "file": stat.S_IFREG,
-    "link": stat.S_IFLNK,
-    "char": stat.S_IFCHR,
-    "block": stat.S_IFBLK,
-}
 
 
 def output() -> Console:
     """Return standard output: as wide as the terminal, or without an end to its lines in a file or a pipe."""
     return Console(width=None if sys.stdout.isatty() else _NO_END)
+
+
+def as_text(report: RunReport) -> str:
+    """Return the whole report as plain text."""
+    console = Console(file=io.StringIO(), record=True, width=_NO_END)
+    print_report(report, console)
+    return console.export_text(styles=False)
 
 
 def print_report(report: RunReport, console: Console) -> None:
@@ -143,7 +144,7 @@ def _grow(
 
 def _line(row: LayoutRow, name: str, board: BoardReport) -> Text:
     node = row.node
-    text = Text(stat.filemode(_TYPES.get(node.type, 0) | node.mode), style="cyan")
+    text = Text(symbolic(node), style="cyan")
     user, group = board.user_names.get(node.uid, node.uid), board.group_names.get(node.gid, node.gid)
     text.append(f" {user}:{group} ", style="dim")
     text.append(name)

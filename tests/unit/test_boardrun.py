@@ -11,8 +11,10 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.facts import LISTINGS
 from edge_sim.greengrass.group import Group
+from edge_sim.pages.access import message
 from edge_sim.profiles import load_profile
-from edge_sim.runs.boardrun import BoardRun, _access_message, undecided
+from edge_sim.runs.answers import undecided
+from edge_sim.runs.boardrun import BoardRun
 from edge_sim.scenario import Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
@@ -60,7 +62,7 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:
     row = access(agree=None, reasons=("it may write",))
-    assert _access_message(row) == "the definition says ro: it may write"
+    assert message(row) == "the definition says ro: it may write"
 
 
 def test_a_deployment_that_fails_for_what_the_profile_leaves_open_proves_nothing() -> None:

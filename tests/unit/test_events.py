@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.events import Log, emit, redact
+from edge_sim.agent.events import Log, emit
+from edge_sim.redaction import redact
 
 NOON = datetime(2020, 8, 3, 23, 7, 31, 85_900, tzinfo=timezone.utc)
 

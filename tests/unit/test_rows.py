@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from edge_sim.certificate import CertificateRow
+from edge_sim.errors import Position
 from edge_sim.facts import Node
+from edge_sim.greengrass.blast import BlastRadius, Reach
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
@@ -40,7 +42,9 @@ def read_board(text: str) -> BoardReport:
         deployment=DeploymentRow(**board["deployment"]),
         layout=rows.children("layout", LayoutRow.from_json),
         access=rows.children("access", AccessRow.from_json),
-        functions=[FunctionRow.from_json(function["function"], JsonObject(function))],
+        functions=[
+            replace(FunctionRow.from_json(function["function"], JsonObject(function)), seconds=function["seconds"])
+        ],
         updates=[
             UpdateRow(
                 job_id=update["job_id"],
@@ -58,8 +62,26 @@ def read_board(text: str) -> BoardReport:
         ],
         not_proven=board["not_proven"],
         notes=board["notes"],
-        problems=[Problem(**problem) for problem in board["problems"]],
+        problems=[_problem(problem) for problem in board["problems"]],
+        blast_radius=_blast_radius(board["blast_radius"]),
+        user_names={uid: name for name, uid in board["users"].items()},
+        group_names={gid: name for name, gid in board["groups"].items()},
+        seconds=board["seconds"],
     )
+
+
+def _problem(problem: dict[str, Any]) -> Problem:
+    file, line, column = (problem.pop(key) for key in ("file", "line", "column"))
+    return Problem(**problem, place=Position(file=Path(file), line=line, column=column))
+
+
+def _blast_radius(given: dict[str, Any]) -> BlastRadius:
+    groups = tuple(Reach(**{key: _tuple(value) for key, value in group.items()}) for group in given["groups"])
+    return BlastRadius(groups=groups, root_functions=tuple(given["root_functions"]))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def test_a_boards_report_is_the_same_json_as_ever() -> None:

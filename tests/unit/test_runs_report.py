@@ -110,7 +110,8 @@ def test_a_hint_reaches_the_person_and_the_ci_system() -> None:
     problem = Problem(kind="definition", where="deployment", message="no group x", hint="addgroup x")
     failed = board(problems=[problem])
     assert "deployment: no group x\n    hint: addgroup x" in shown(failed)
-    assert failed.as_json()["problems"] == [vars(problem)]
+    assert failed.as_json()["problems"] == [problem.as_json()]
+    assert problem.as_json()["hint"] == "addgroup x"
     (failure,) = ET.fromstring(to_junit(report(failed))).iter("failure")
     assert (failure.get("message"), failure.text) == ("no group x", "hint: addgroup x")
 

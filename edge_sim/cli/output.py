@@ -1,0 +1,130 @@
+"""Where a command's result goes, and in which formats: standard output or a file, and reports beside it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.pages.page import Page
+
+SUFFIXES: Mapping[str, str] = {
+    ".html": "html",
+    ".md": "markdown",
+    ".json": "json",
+    ".xml": "junit",
+    ".sarif": "sarif",
+    ".txt": "text",
+}
+"""What the name of a --report FILE says about its format."""
+Writers = Mapping[str, Callable[[], str]]
+"""For each format of a command what makes the document; only those that are asked for are called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The format for standard output, or for ``file``; and files of other formats, named by their suffix."""
+
+    fmt: str
+    file: Path | None = None
+    reports: tuple[Path, ...] = ()
+
+    def write(self, writers: Writers, terminal: Callable[[], None] | None = None) -> None:
+        """Write everything that was asked for; ``terminal`` shows the text where it is for standard output."""
+        for report in self.reports:
+            write_file(report, writers[SUFFIXES[report.suffix]]())
+        if self.file:
+            write_file(self.file, writers[self.fmt]())
+        elif self.fmt == "text" and terminal:
+            terminal()
+        else:
+            click.echo(writers[self.fmt](), nl=False)
+
+    def each(self) -> Iterator[Output]:
+        """Yield the outputs one by one: one that cannot be written keeps no other from it."""
+        yield Output(fmt=self.fmt, file=self.file)
+        yield from (
+            Output(fmt=SUFFIXES[report.suffix], file=report) for report in self.reports if report.suffix in SUFFIXES
+        )
+
+    def check(self, formats: tuple[str, ...]) -> None:
+        """Raise UsageError, or UnsupportedEnvironmentError without Jinja2, for what could not be written at the end."""
+        for report in self.reports:
+            if SUFFIXES.get(report.suffix) not in formats:
+                known = [suffix for suffix, fmt in SUFFIXES.items() if fmt in formats]
+                raise UsageError(f"--report {report}: the name must end in one of {', '.join(known)}")
+        for file in (*self.reports, *([self.file] if self.file else [])):
+            check_file(file)
+        wanted = {self.fmt, *(SUFFIXES[report.suffix] for report in self.reports)}
+        if "html" in wanted and find_spec("jinja2") is None:
+            raise UnsupportedEnvironmentError("an HTML report needs the package Jinja2", hint=REPORT_INSTALL)
+
+
+def output_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command ``--format``, ``-o`` and ``--report``, as one ``output``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--format", "fmt", type=click.Choice(formats), default="text", show_default=True)
+        @click.option(
+            "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead."
+        )
+        @click.option(
+            "--report",
+            "reports",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help=f"Write a report as well; repeat it. Its name says the format: {_suffixes(formats)}.",
+        )
+        @functools.wraps(command)
+        def with_output(*args: Any, fmt: str, file: Path | None, reports: tuple[Path, ...], **others: Any) -> None:
+            output = Output(fmt=fmt, file=file, reports=reports)
+            output.check(formats)
+            command(*args, output=output, **others)
+
+        return with_output
+
+    return decorate
+
+
+def page_writers(page: Callable[[], Page]) -> Writers:
+    """Return what makes the formats that are readings of a page."""
+
+    def html() -> str:
+        from edge_sim.pages.html import render
+
+        return render(page())
+
+    return {"html": html}
+
+
+def check_file(file: Path) -> None:
+    """Raise UsageError where a file cannot be written anew."""
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file}: not a regular file, so it cannot be overwritten")
+    if not file.parent.is_dir():
+        raise UsageError(f"{file}: there is no directory {file.parent}")
+
+
+def write_file(file: Path, text: str) -> None:
+    """Write a file whole or not at all; raises UsageError where that is not possible."""
+    check_file(file)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def _suffixes(formats: tuple[str, ...]) -> str:
+    return ", ".join(suffix for suffix, fmt in SUFFIXES.items() if fmt in formats)

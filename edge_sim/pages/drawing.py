@@ -1,0 +1,93 @@
+"""Where the boxes and lines of a picture go: three columns, every number worked out here, none in the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_sim.pages.page import Picture, State
+
+_WIDTH, _BOX, _HEIGHT, _GAP, _TOP = 880, 220, 30, 12, 34
+_COLUMNS = {"function": 0, "group": (_WIDTH - _BOX) // 2, "resource": _WIDTH - _BOX}
+_LETTERS = 27
+"""Characters of the page's monospaced 12 px font that a box has room for."""
+Kind = Literal["function", "group", "resource"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle with its label; ``name`` is the whole of it."""
+
+    kind: Kind
+    x: int
+    y: int
+    label: str
+    name: str
+    width: int = _BOX
+    height: int = _HEIGHT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A curve as an SVG path. ``kind``: a tie of a group, or access that is intended or not."""
+
+    path: str
+    kind: Literal["tie", "intended", "unintended"]
+    state: State
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A picture laid out, in user units."""
+
+    width: int
+    height: int
+    heads: Sequence[tuple[int, str]]
+    boxes: Sequence[Box]
+    lines: Sequence[Line]
+
+
+def draw(picture: Picture) -> Drawing:
+    """Lay a picture out."""
+    columns: Mapping[Kind, Sequence[str]] = {
+        "function": picture.functions,
+        "group": picture.groups,
+        "resource": picture.resources,
+    }
+    tallest = max(map(len, columns.values()))
+    height = _TOP + tallest * (_HEIGHT + _GAP)
+    boxes = {
+        (kind, name): _box(kind, name, _TOP + (tallest - len(names)) * (_HEIGHT + _GAP) // 2 + at * (_HEIGHT + _GAP))
+        for kind, names in columns.items()
+        for at, name in enumerate(names)
+    }
+    lines = [
+        *(_tie(boxes["function", f], boxes["group", g], f"{f} is in group {g}") for f, g in picture.members),
+        *(_tie(boxes["group", g], boxes["resource", r], f"{r} belongs to group {g}") for g, r in picture.owns),
+    ]
+    for one in picture.reaches:
+        start, end = boxes["function", one.function], boxes["resource", one.resource]
+        title = f"{one.function} → {one.resource}: {one.how}"
+        kind: Literal["intended", "unintended"] = "intended" if one.intended else "unintended"
+        lines.append(Line(path=_curve(start, end), kind=kind, state=one.state, title=title))
+    heads = {"function": "functions", "group": "groups of the board", "resource": "resources"}
+    shown = [(_COLUMNS[kind], heads[kind]) for kind, names in columns.items() if names]
+    return Drawing(width=_WIDTH, height=height, heads=shown, boxes=[*boxes.values()], lines=lines)
+
+
+def _box(kind: Kind, name: str, y: int) -> Box:
+    label = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+    return Box(kind=kind, x=_COLUMNS[kind], y=y, label=label, name=name)
+
+
+def _tie(start: Box, end: Box, title: str) -> Line:
+    return Line(path=_curve(start, end), kind="tie", state="plain", title=title)
+
+
+def _curve(start: Box, end: Box) -> str:
+    x1, y1 = start.x + start.width, start.y + start.height // 2
+    x2, y2 = end.x, end.y + end.height // 2
+    bend = (x2 - x1) // 2
+    return f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"

@@ -1,0 +1,126 @@
+"""What never leaves in a report, a log or an event: secrets, keys, presigned queries, environment variables' values.
+
+One function for every format: a report's values are redacted before any format reads them. What looks like a secret is
+recognised by its form; what a scenario holds as one is known by its value, also where it is written in base64, in
+JSON, or in a URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "[redacted]"
+SHORTEST = 4
+"""Characters: a value that is shorter ("1", "on") is found everywhere, and tells nothing."""
+_FREE = 12
+"""Characters from which on a value is found inside of longer words, too."""
+_T = TypeVar("_T")
+_NAMES = "secret_?access_?key|session_?token|api_?key|password|passwd"
+_ASSIGNED = rf"(\b(?:aws_?)?(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?)[^\s\"',;}}\\]+"
+_KEY = "[A-Z ]*PRIVATE KEY-----"
+_BODY = r"A-Za-z0-9+/=\s\\:,-"
+
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, flags), into)
+    for pattern, flags, into in (
+        # A presigned URL is a key for as long as it lives. Ends at a backslash too: JSON's escapes must stay whole.
+        (r"(https?://[^\s\"'?<>\\]+)\?[^\s\"'<>\\]*", re.IGNORECASE, rf"\1?{HIDDEN}"),
+        (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:\"']+:[^\s/@\"']+@", re.IGNORECASE, rf"\1{HIDDEN}@"),
+        (r"\b(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'<>\\]+", re.IGNORECASE, rf"\1{HIDDEN}"),
+        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", 0, HIDDEN),
+        (_ASSIGNED, re.IGNORECASE, rf"\1{HIDDEN}"),
+        # A key that is cut off at either end, as by the last lines of a log, is one all the same.
+        (rf"-----BEGIN {_KEY}(?:[{_BODY}]*?-----END {_KEY}|[{_BODY}]*)", 0, HIDDEN),
+        (rf"\A(?:[A-Za-z0-9+/=]{{16,}}\s+)+-----END {_KEY}", 0, HIDDEN),
+    )
+)
+
+
+def redact(text: str) -> str:
+    """Return text without what looks like a secret: queries and passwords of URLs, access keys, private keys."""
+    for pattern, into in _FORMS:
+        text = pattern.sub(into, text)
+    return text
+
+
+class Redaction:
+    """Redacts what looks like a secret, and the ``secrets`` that are known; ``said`` are texts that no report can omit.
+
+    A secret that ``said`` holds (an Id, a path) is not one.
+    """
+
+    def __init__(self, secrets: Iterable[str], said: Iterable[str] = ()) -> None:
+        open_ = "\n".join(said)
+        known = {one for one in secrets if len(one) >= SHORTEST and one not in open_}
+        patterns = (_pattern(form) for one in known for form in _written(one))
+        longest_first = sorted(set(patterns), key=lambda pattern: (-len(pattern), pattern))
+        self._known = re.compile("|".join(longest_first)) if longest_first else None
+
+    def text(self, text: str) -> str:
+        """Return text with every secret replaced."""
+        return redact(self._known.sub(HIDDEN, text) if self._known else text)
+
+    def value(self, value: _T) -> _T:
+        """Return a value whose texts are redacted: dataclasses, mappings, lists and tuples to any depth."""
+        return cast(_T, self._value(value))
+
+    def _value(self, value: Any) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self._value(key): self._value(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            made: Callable[[Iterable[object]], object] = list if isinstance(value, list) else tuple
+            return made(self._items(value))
+        if is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in fields(value) if field.init]
+            changed = {name: self._value(getattr(value, name)) for name in names}
+            return replace(value, **changed)
+        return value
+
+    def _items(self, items: list[Any] | tuple[Any, ...]) -> Iterator[object]:
+        """Yield redacted items; lines of text are read together, for a key has many."""
+        if len(items) > 1 and all(isinstance(item, str) and "\n" not in item for item in items):
+            yield from self.text("\n".join(items)).split("\n")
+        else:
+            yield from map(self._value, items)
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield a secret and, where it is JSON, every text in it: programs print members as well."""
+    if isinstance(value, str):
+        yield value
+        try:
+            inner = json.loads(value)
+        except ValueError:
+            return
+        if not isinstance(inner, str):
+            yield from texts(inner)
+    elif isinstance(value, Mapping):
+        yield from (text for item in value.values() for text in texts(item))
+    elif isinstance(value, list):
+        yield from (text for item in value for text in texts(item))
+
+
+def _written(secret: str) -> Iterator[str]:
+    """Yield how a secret may be written down."""
+    octets = secret.encode("utf-8", "surrogatepass")
+    yield secret
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
+    yield from (quote(octets, safe=""), quote_plus(octets))
+    if len(octets) >= _FREE:
+        yield from (
+            base64.b64encode(octets).decode().rstrip("="),
+            base64.urlsafe_b64encode(octets).decode().rstrip("="),
+        )
+
+
+def _pattern(form: str) -> str:
+    """Return what finds a secret: a short one only as a word of its own, for else "hall" would hide "hallway"."""
+    return re.escape(form) if len(form) >= _FREE else rf"(?<!\w){re.escape(form)}(?!\w)"

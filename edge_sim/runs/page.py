@@ -1,0 +1,314 @@
+"""A run as a page: the verdict for each board first, then what is behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edge_sim.greengrass.rows import AccessRow, LayoutRow
+from edge_sim.pages import access, fidelity, layout, reach
+from edge_sim.pages.page import (
+    Block,
+    Board,
+    Cell,
+    Issue,
+    Issues,
+    Lines,
+    Log,
+    Moment,
+    Page,
+    Picture,
+    Section,
+    State,
+    Table,
+    Timeline,
+    Tree,
+    first,
+    worst,
+)
+from edge_sim.runs.results import BoardReport, Problem, RunReport
+from edge_sim.runs.rows import FunctionRow, UpdateRow
+from edge_sim.validation.text import place
+
+_PHASES: Mapping[str, State] = {"SUCCEEDED": "good", "FAILED": "bad", "REJECTED": "bad", "ROLL_BACK": "open"}
+_RESULT = 240
+"""Characters of a function's result that the table shows."""
+
+
+def page(report: RunReport) -> Page:
+    """Return the page of a run."""
+    found = _Found.of(report)
+    boards = [_board(board, found) for board in report.boards]
+    wrong = [issue for issue in found.issues if issue.state == "bad"]
+    return Page(
+        command="run",
+        subject=report.scenario,
+        state=worst(board.state for board in boards),
+        verdict=verdict(report),
+        about={**_about(report), "exit status": str(report.exit_status)},
+        boards=boards,
+        sections=[
+            Section(title="Problems" if wrong else "Not decided", blocks=_issues(found.issues)),
+            Section(title="Access", blocks=_access(report, found), note=_ACCESS),
+            Section(title="Reach", blocks=_pictures(report), note=_REACH),
+            Section(title="Layout", blocks=_layouts(report), note=_LAYOUT),
+            Section(title="Functions", blocks=_functions(report, found)),
+            Section(title="Updates", blocks=_updates(report)),
+            Section(title="Fidelity", blocks=_fidelity(report), note=_FIDELITY),
+            Section(title="Notes", blocks=_notes(report)),
+        ],
+        data=report.as_json(),
+    )
+
+
+_ACCESS = (
+    "r and w: the function can read and write; the second line says by what. "
+    "Probed: tried by a real process with the function's identity. A red cell leads to its reason and remedy."
+)
+_REACH = (
+    "Solid: access through the attachment. Dashed: access that only a shared group or permissive bits give. "
+    "Red: not as defined. Dotted: who is in a group, and what belongs to it."
+)
+_LAYOUT = "What lies on each board after the deployment. Marked: what differs from the first board."
+_FIDELITY = "A result on a simulated board is worth as much as the board is like the real one."
+
+
+def verdict(report: RunReport) -> str:
+    """Return the run's verdict in one sentence."""
+    count = len(report.boards)
+    bad = sum(bool(board.problems) for board in report.boards)
+    unchecked = sum(row.ok is None for board in report.boards for row in board.access)
+    if bad:
+        return (
+            f"{bad} of {count} boards {'is' if bad == 1 else 'are'} not as the scenario says"
+            if count > 1
+            else ("The board is not as the scenario says")
+        )
+    if not report.ok:
+        return "Nothing is wrong, but this machine could not prove everything"
+    rest = f"; {unchecked} {'claim' if unchecked == 1 else 'claims'} could not be checked" if unchecked else ""
+    whole = "The board is as the scenario says" if count == 1 else f"All {count} boards are as the scenario says"
+    return whole + rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Every issue of a run once, with the boards that have it; those of access rows by row."""
+
+    issues: Sequence[Issue]
+    rows: Mapping[AccessRow, Issue]
+    by_board: Mapping[str, Sequence[Issue]]
+
+    @classmethod
+    def of(cls, report: RunReport) -> _Found:
+        judged = [access.Judged(board=board.profile, row=row) for board in report.boards for row in board.access]
+        positions = {**report.places}
+
+        def locate(resource: str | None, function: str | None) -> str | None:
+            position = positions.get(("resource", resource or "")) or positions.get(("function", function or ""))
+            return place(position) if position else None
+
+        rows = access.issues(judged, locate)
+        by_name = {
+            (board.profile, row.name): rows[row] for board in report.boards for row in board.access if row in rows
+        }
+        merged: dict[tuple[object, ...], Issue] = {}
+        by_board: dict[str, list[tuple[object, ...]]] = {}
+        for board in report.boards:
+            for issue in _plain(board, by_name):
+                key = (issue.where, issue.message, issue.state, tuple(issue.remedies), tuple(issue.log), issue.anchor)
+                same = merged.get(key)
+                boards = (*(same.boards if same else ()), board.profile)
+                anchor = issue.anchor or (same.anchor if same else f"problem-{len(merged) + 1}")
+                merged[key] = replace(issue, boards=issue.boards or boards, anchor=anchor)
+                by_board.setdefault(board.profile, []).append(key)
+        open_rows = [issue for issue in rows.values() if issue.anchor not in {one.anchor for one in merged.values()}]
+        ordered = sorted([*merged.values(), *dict.fromkeys(open_rows)], key=lambda issue: issue.state)
+        shown = {name: [merged[key] for key in keys] for name, keys in by_board.items()}
+        return cls(issues=ordered, rows=rows, by_board=shown)
+
+
+def _plain(board: BoardReport, rows: Mapping[tuple[str, str], Issue]) -> Iterator[Issue]:
+    """Yield a board's problems, then what it could not prove; a problem with an access row is that row's issue."""
+    for problem in board.problems:
+        of_row = rows.get((board.profile, problem.where)) if problem.kind in ("access", "disagreement") else None
+        yield of_row or _problem(problem)
+    for text in board.not_proven:
+        what, _, why = text.partition(": ")
+        yield Issue(where=f"Not proven here: {what}", message=why or what, state="open")
+
+
+def _problem(problem: Problem) -> Issue:
+    return Issue(
+        where=problem.where,
+        message=problem.message,
+        remedies=(problem.hint,) if problem.hint else (),
+        place=place(problem.place) if problem.place else None,
+        log=tuple(problem.log),
+    )
+
+
+def _about(report: RunReport) -> dict[str, str]:
+    drivers = ", ".join(dict.fromkeys(board.driver for board in report.boards))
+    return {"driver": drivers, **{key: report.parts[key] for key in ("broker", "region") if key in report.parts}}
+
+
+def _board(board: BoardReport, found: _Found) -> Board:
+    count = len(board.problems)
+    state: State = "bad" if count else "open" if board.not_proven else "good"
+    words = {"bad": f"{count} problem{'s' * (count != 1)}", "open": "not proven", "good": "as the scenario says"}
+    about = f"{board.architecture} {board.operating_system}, core {board.core}, driver {board.driver}"
+    return Board(
+        name=board.profile,
+        state=state,
+        verdict=words[state],
+        about=about + (f" ({board.standing_in})" if board.standing_in else ""),
+        fidelity=fidelity.sentence(board.certificate),
+        issues=found.by_board.get(board.profile, ()),
+    )
+
+
+def _issues(issues: Sequence[Issue]) -> list[Block]:
+    some, left_out = first(issues, access.MOST, "issues")
+    return [Issues(issues=some, left_out=left_out)] if issues else []
+
+
+def _access(report: RunReport, found: _Found) -> list[Block]:
+    rows = [access.Judged(board=board.profile, row=row) for board in report.boards for row in board.access]
+    return [access.matrix(rows, [board.profile for board in report.boards], found.rows)] if rows else []
+
+
+def _pictures(report: RunReport) -> list[Block]:
+    """Return a picture for all boards of which it is the same."""
+    same: list[tuple[Picture, list[str]]] = []
+    for board in report.boards:
+        drawn = reach.picture("", board.access, board.blast_radius) if board.blast_radius else None
+        known = next((names for picture, names in same if picture == drawn), None)
+        if drawn and known is None:
+            same.append((drawn, [board.profile]))
+        elif known is not None:
+            known.append(board.profile)
+    return [replace(drawn, caption=f"Who reaches what on {', '.join(names)}") for drawn, names in same]
+
+
+def _layouts(report: RunReport) -> list[Block]:
+    """Return the first board's tree, and of every other board the tree with what differs marked, if anything does."""
+    boards = [board for board in report.boards if board.layout]
+    if not boards:
+        return []
+    reference, *others = boards
+    nodes = {row.path: row for row in reference.layout}
+    blocks: list[Block] = [
+        _tree(reference, [layout.Leaf(path=r.path, node=r.node, whose=_whose(r)) for r in nodes.values()])
+    ]
+    for board in others:
+        leaves = [_leaf(row, nodes.get(row.path)) for row in board.layout]
+        gone = [row for path, row in nodes.items() if path not in {leaf.path for leaf in leaves}]
+        leaves += [
+            layout.Leaf(path=row.path, node=row.node, whose=_whose(row), mark="-", changes=("not on this board",))
+            for row in gone
+        ]
+        if any(leaf.mark or leaf.changes for leaf in leaves):
+            blocks.append(_tree(board, leaves, f"against {reference.profile}"))
+        else:
+            same = f"{board.profile}: the same {len(leaves)} paths, owners, groups and modes as {reference.profile}."
+            blocks.append(Lines(lines=[same]))
+    return blocks
+
+
+def _leaf(row: LayoutRow, other: LayoutRow | None) -> layout.Leaf:
+    if other is None:
+        return layout.Leaf(path=row.path, node=row.node, whose=_whose(row), mark="+", changes=("on this board only",))
+    changes = layout.words(row.node, other.node)
+    return layout.Leaf(
+        path=row.path,
+        node=row.node,
+        other=other.node,
+        whose=_whose(row),
+        mark="~" if changes else "",
+        changes=changes,
+    )
+
+
+def _tree(board: BoardReport, leaves: Sequence[layout.Leaf], compared: str | None = None) -> Tree:
+    names = layout.Names(users=board.user_names, groups=board.group_names)
+    return layout.tree(f"{board.profile}: {len(leaves)} paths", leaves, names, compared=compared)
+
+
+def _whose(row: LayoutRow) -> str | None:
+    return row.resource or row.function
+
+
+def _functions(report: RunReport, found: _Found) -> list[Block]:
+    rows, logs = [], []
+    for board in report.boards:
+        for row in board.functions:
+            anchors = [one.anchor for one in found.by_board.get(board.profile, ()) if one.where == row.function]
+            said = row.error or json.dumps(row.result, ensure_ascii=False)
+            rows.append(
+                [
+                    Cell(text=row.function),
+                    Cell(text=board.profile),
+                    Cell(
+                        text="✓ ok" if row.ok else "✗ failed",
+                        state="good" if row.ok else "bad",
+                        detail=said[:_RESULT] + "…" * (len(said) > _RESULT),
+                        link=anchors[0] if anchors and not row.ok else None,
+                    ),
+                    Cell(text=row.isolation, detail=_who(row, board)),
+                    Cell(text="" if row.seconds is None else f"{row.seconds:.2f} s"),
+                ]
+            )
+            if not row.ok:
+                lines = [*said.splitlines(), *row.log.splitlines()]
+                logs.append(Log(caption=f"{row.function} on {board.profile}: result and log", lines=lines))
+    if not rows:
+        return []
+    some, left_out = first(rows, access.MOST, "invocations")
+    columns = ["function", "board", "result", "runs as", "took"]
+    return [Table(caption="Each invocation", columns=columns, rows=some, headers=2, left_out=left_out), *logs]
+
+
+def _who(row: FunctionRow, board: BoardReport) -> str:
+    groups = [str(board.group_names.get(gid, gid)) for gid in (row.identity.gid, *row.identity.groups)]
+    return f"{board.user_names.get(row.identity.uid, row.identity.uid)}:{'+'.join(groups)}"
+
+
+def _updates(report: RunReport) -> list[Block]:
+    return [_timeline(board, row) for board in report.boards for row in board.updates]
+
+
+def _timeline(board: BoardReport, row: UpdateRow) -> Timeline:
+    facts = {"job": row.job_id, "job status": row.job_status, "runs afterwards": row.running}
+    return Timeline(
+        caption=f"{board.profile}: {row.name}",
+        state="good" if row.as_expected else "bad",
+        verdict=f"{row.status}, {'as expected' if row.as_expected else 'not as expected'}",
+        moments=[
+            Moment(
+                seconds=step.seconds,
+                kind="phase",
+                text=step.phase,
+                detail=step.detail,
+                state=_PHASES.get(step.phase, "plain"),
+            )
+            for step in row.timeline
+        ],
+        facts={**facts, **({"reason": row.reason} if row.reason else {})},
+    )
+
+
+def _fidelity(report: RunReport) -> list[Block]:
+    boards = {board.profile: board.certificate for board in report.boards if board.certificate}
+    return [fidelity.table(boards)] if boards else []
+
+
+def _notes(report: RunReport) -> list[Block]:
+    by_note: dict[str, list[str]] = {}
+    for board in report.boards:
+        for note in board.notes:
+            by_note.setdefault(note, []).append(board.profile)
+    everywhere = len(report.boards)
+    lines = [note if len(on) == everywhere else f"{note} ({', '.join(on)})" for note, on in by_note.items()]
+    return [Lines(lines=lines)] if lines else []
