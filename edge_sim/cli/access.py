@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_sim.cli.options import (
-    FORMAT,
     GREENGRASS_ROOT,
     GROUP,
     LIMITS,
@@ -25,40 +23,21 @@ from edge_sim.cli.options import (
     absolute,
     template_choice,
 )
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
-    from edge_sim.greengrass.blast import BlastRadius
     from edge_sim.greengrass.rows import AccessRow
     from edge_sim.limits import Links
     from edge_sim.offline.inputs import Inputs
+    from edge_sim.offline.page import BoardAccess
     from edge_sim.offline.plan import Planned
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Board:
-    """What is to be said about one board; ``unknown`` counts rows, and sources of local resources in no row."""
-
-    target: str
-    access: Sequence[AccessRow]
-    blast_radius: BlastRadius
-    notes: Sequence[str]
-    unknown: int
-
-    def as_json(self) -> dict[str, object]:
-        rows = [row.as_json() for row in self.access]
-        return {
-            "target": self.target,
-            "access": rows,
-            "blast_radius": self.blast_radius.as_json(),
-            "notes": self.notes,
-        }
 
 
 @click.command("access", cls=Report, empty=_EMPTY)
@@ -80,7 +59,7 @@ class _Board:
 @LINKS
 @LIMITS
 @STRICT
-@FORMAT
+@output_options("text", "json", "html", "markdown")
 @template_choice
 def command(
     group: Path,
@@ -94,7 +73,7 @@ def command(
     links: Links | None,
     limits: tuple[str, ...],
     strict: bool,
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """For each function and resource, show whether it can be read, written, listed or executed, and why.
@@ -112,6 +91,7 @@ def command(
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.plan import planned
+    from edge_sim.scenario import redaction
 
     read = read_inputs(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
@@ -120,23 +100,19 @@ def command(
             _look(planned(packed, board), root and root.resolve(), path, function_id, probe=probe)
             for board in _targets(read, names, root, greengrass_root)
         ]
+    boards, notes = redaction(read.scenario).value((boards, read.notes))
+    output.write(_writers(boards, read, notes, detailed=bool(function_id or path)))
+    if output.fmt == "text":
+        print_notes([note for board in boards for note in board.notes] + notes)
     unknown = sum(board.unknown for board in boards)
-    if fmt == "json":
-        told = {"boards": [board.as_json() for board in boards], "unknown": unknown, "notes": read.notes}
-        click.echo(json.dumps(told, indent=2))
-    else:
-        for board in boards:
-            _print(board, detailed=bool(function_id or path))
-        _print_notes(read.notes)
-        if unknown:
-            click.echo(f"{unknown} unknown")
     sys.exit(_status([row for board in boards for row in board.access]) or (UNKNOWN if strict and unknown else 0))
 
 
-def _look(plan: Planned, root: Path | None, path: str | None, function_id: str | None, *, probe: bool) -> _Board:
+def _look(plan: Planned, root: Path | None, path: str | None, function_id: str | None, *, probe: bool) -> BoardAccess:
     """Answer for one board; ``root`` is where it lies on this machine."""
     from edge_sim.greengrass.blast import blast_radius
     from edge_sim.offline import access
+    from edge_sim.offline.page import BoardAccess
 
     closed: set[str] = set()
     if probe and root:
@@ -151,7 +127,7 @@ def _look(plan: Planned, root: Path | None, path: str | None, function_id: str |
     odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words)
     stopped = dict.fromkeys(row.not_started for row in shown if row.not_started)
     unseen = (f"{place}: not looked into: only root may" for place in sorted(closed))
-    return _Board(
+    return BoardAccess(
         target=plan.target.name,
         access=shown,
         blast_radius=blast_radius(plan.group, plan.target.facts),
@@ -185,18 +161,26 @@ def _status(rows: Sequence[AccessRow]) -> int:
     return NOT_AS_DEFINED if any(row.ok is False for row in rows) else 0
 
 
-def _print(board: _Board, *, detailed: bool) -> None:
+def _writers(boards: Sequence[BoardAccess], read: Inputs, notes: Sequence[str], *, detailed: bool) -> Writers:
+    from edge_sim.offline.page import access_page
+
+    unknown = sum(board.unknown for board in boards)
+    document = {"boards": [board.as_json() for board in boards], "unknown": unknown, "notes": notes}
+    places = read.scenario.definition.places
+    return {
+        "text": lambda: "\n".join(_lines(boards, unknown, detailed=detailed)) + "\n",
+        "json": lambda: json.dumps(document, indent=2) + "\n",
+        **page_writers(lambda: access_page(boards, read.scenario.name, places, notes, document)),
+    }
+
+
+def _lines(boards: Sequence[BoardAccess], unknown: int, *, detailed: bool) -> Iterator[str]:
     from edge_sim.offline.accesstext import access_lines, blast_lines
     from edge_sim.offline.plantext import printable
 
-    click.echo(board.target)
-    lines = (*access_lines(board.access, detailed=detailed), *blast_lines(board.blast_radius, whole=detailed))
-    click.echo("\n".join(f"  {printable(line)}" for line in lines))
-    _print_notes(board.notes)
-
-
-def _print_notes(notes: Sequence[str]) -> None:
-    from edge_sim.offline.plantext import printable
-
-    for note in notes:
-        click.echo(printable(f"note: {note}"), err=True)
+    for board in boards:
+        yield board.target
+        lines = (*access_lines(board.access, detailed=detailed), *blast_lines(board.blast_radius, whole=detailed))
+        yield from (f"  {printable(line)}" for line in lines)
+    if unknown:
+        yield f"{unknown} unknown"

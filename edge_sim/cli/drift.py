@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
+from edge_sim.cli.options import GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from edge_sim.limits import Links
     from edge_sim.offline.drift import Drift
     from edge_sim.offline.target import Target
+    from edge_sim.scenario import Scenario
 
 DIFFERS, INCOMPLETE = 7, 6
 _FILE = PathType(path_type=Path, exists=True, dir_okay=False, pipe_okay=True)
@@ -39,7 +42,7 @@ _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "
 @SOURCE
 @LINKS
 @LIMITS
-@FORMAT
+@output_options("text", "json", "html", "markdown")
 @template_choice
 def command(
     group: Path,
@@ -51,7 +54,7 @@ def command(
     sources: tuple[str, ...],
     links: Links | None,
     limits: tuple[str, ...],
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
@@ -67,16 +70,29 @@ def command(
     from edge_sim.offline.drift import drift
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
+    from edge_sim.scenario import redaction
 
     read = read_inputs(group, sources, limits, links, choice)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
         found = drift(packed, board)
-    notes = [*read.notes, *found.notes]
-    if fmt == "json":
-        click.echo(json.dumps({**_as_json(found, board.name), "notes": notes}, indent=2))
-    else:
-        _print(found, board.name, notes)
+    found = redaction(read.scenario).value(replace(found, notes=(*read.notes, *found.notes)))
+    output.write(_writers(found, board.name, read.scenario))
+    if output.fmt == "text":
+        print_notes(found.not_compared, "not compared")
+        print_notes(found.notes)
     sys.exit(DIFFERS if found.differences else INCOMPLETE if found.not_compared else 0)
+
+
+def _writers(found: Drift, name: str, scenario: Scenario) -> Writers:
+    from edge_sim.offline.page import drift_page
+
+    document = {**_as_json(found, name), "notes": found.notes}
+    places = scenario.definition.places
+    return {
+        "text": lambda: "\n".join(_lines(found, name)) + "\n",
+        "json": lambda: json.dumps(document, indent=2) + "\n",
+        **page_writers(lambda: drift_page(found, name, scenario.name, places, document)),
+    }
 
 
 @contextmanager
@@ -122,7 +138,7 @@ def _as_json(found: Drift, name: str) -> dict[str, object]:
     }
 
 
-def _print(found: Drift, name: str, notes: Sequence[str]) -> None:
+def _lines(found: Drift, name: str) -> Iterator[str]:
     from edge_sim.offline.plantext import printable
 
     for one in found.differences:
@@ -130,10 +146,6 @@ def _print(found: Drift, name: str, notes: Sequence[str]) -> None:
         what = (
             ", ".join(one.words) if one.words else "missing" if one.kind == "missing" else "not part of the deployment"
         )
-        click.echo(printable(f"{one.path}: {what}" + (f"  [{whose}]" if whose else "")))
+        yield printable(f"{one.path}: {what}" + (f"  [{whose}]" if whose else ""))
     verdict = f"{len(found.differences)} differences" if found.differences else "no difference"
-    click.echo(f"{name}: {found.compared} paths compared, {verdict}")
-    for text in found.not_compared:
-        click.echo(printable(f"not compared: {text}"), err=True)
-    for text in notes:
-        click.echo(printable(f"note: {text}"), err=True)
+    yield f"{name}: {found.compared} paths compared, {verdict}"

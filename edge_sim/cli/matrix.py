@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT, STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.options import STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -39,7 +40,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 )
 @click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
 @STRICT
-@FORMAT
+@output_options("text", "json", "html", "markdown")
 @template_choice
 def command(
     paths: tuple[Path, ...],
@@ -49,7 +50,7 @@ def command(
     driver: Literal["local", "docker"],
     no_cache: bool,
     strict: bool,
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """Judge GROUP for many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
@@ -63,8 +64,7 @@ def command(
     """
     from edge_sim.folders import user_cache
     from edge_sim.profiles import load_profiles
-    from edge_sim.scenario import read
-    from edge_sim.validation import grid
+    from edge_sim.scenario import read, redaction
     from edge_sim.validation.cache import Cache
 
     profiles = load_profiles(names)
@@ -73,17 +73,26 @@ def command(
     scenario.definition.refuse(scenario.definition.errors)
     folder = None if no_cache else user_cache()
     cache = Cache(folder / "matrix") if folder else None
-    cells = _cells(scenario, profiles, versions, cache)
+    cells = redaction(scenario).value(_cells(scenario, profiles, versions, cache))
     if real:
         ended = _real(scenario, profiles, cells, driver, cache)
         cells = [replace(cell, real=ended[cell.profile, cell.ggc]) for cell in cells]
     status = _status(cells, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
-    if fmt == "json":
-        rows = [cell.as_json() for cell in cells]
-        click.echo(json.dumps({"ok": status == 0, "unknown": _unknown(cells), "cells": rows}, indent=2))
-    else:
-        click.echo("\n".join([*grid.lines(cells), *_real_lines(cells), *_unknown_line(cells)]))
+    output.write(_writers(cells, scenario.name, status))
     sys.exit(status)
+
+
+def _writers(cells: Sequence[MatrixRow], name: str, status: int) -> Writers:
+    from edge_sim.validation import grid
+    from edge_sim.validation.page import matrix_page
+
+    rows = [cell.as_json() for cell in cells]
+    document = {"ok": status == 0, "unknown": _unknown(cells), "cells": rows}
+    return {
+        "text": lambda: "\n".join([*grid.lines(cells), *_real_lines(cells), *_unknown_line(cells)]) + "\n",
+        "json": lambda: json.dumps(document, indent=2) + "\n",
+        **page_writers(lambda: matrix_page(cells, name, status, document)),
+    }
 
 
 def _cells(
@@ -132,12 +141,6 @@ def _real(
     return on_boards(scenario, places, driver, cache, progress)
 
 
-def _agrees(cell: MatrixRow) -> bool:
-    """Return whether a run ended as the rules say: what they do not decide, and what was not run, contradicts none."""
-    undecided = cell.real is None or cell.status == "unknown"
-    return undecided or (cell.status == "pass") != (cell.real is not None and cell.real.refused)
-
-
 def _unknown(cells: Sequence[MatrixRow]) -> int:
     return sum(cell.unknowns for cell in cells)
 
@@ -149,7 +152,9 @@ def _unknown_line(cells: Sequence[MatrixRow]) -> Iterator[str]:
 
 
 def _status(cells: Sequence[MatrixRow], named: set[str]) -> int:
-    if not all(map(_agrees, cells)):
+    from edge_sim.validation.grid import agrees
+
+    if not all(map(agrees, cells)):
         return 1
     good = [cell for cell in cells if cell.status in ("pass", "unknown")]
     bad = [cell for cell in cells if cell.status == "fail" or (cell not in good and cell.profile in named)]
@@ -159,11 +164,13 @@ def _status(cells: Sequence[MatrixRow], named: set[str]) -> int:
 
 
 def _real_lines(cells: Sequence[MatrixRow]) -> Iterator[str]:
+    from edge_sim.validation.grid import agrees
+
     if any(cell.real for cell in cells):
         yield ""
         yield "On simulated boards:"
     for cell in cells:
         if cell.real:
-            word = cell.real.status if _agrees(cell) else f"{cell.real.status}, NOT as computed"
+            word = cell.real.status if agrees(cell) else f"{cell.real.status}, NOT as computed"
             why = f": {cell.real.message}" if cell.real.message else ""
             yield f"  {cell.profile} ({cell.ggc})  {word}{why}"

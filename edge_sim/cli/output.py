@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
+from edge_sim.report import one_line
 
 if TYPE_CHECKING:
     from edge_sim.pages.page import Page
@@ -54,6 +55,11 @@ class Output:
         yield from (
             Output(fmt=SUFFIXES[report.suffix], file=report) for report in self.reports if report.suffix in SUFFIXES
         )
+
+    @property
+    def only_text(self) -> bool:
+        """Whether nothing was asked for that programs read."""
+        return {one.fmt for one in self.each()} == {"text"}
 
     def check(self, formats: tuple[str, ...]) -> None:
         """Raise UsageError, or UnsupportedEnvironmentError without Jinja2, for what could not be written at the end."""
@@ -103,7 +109,18 @@ def page_writers(page: Callable[[], Page]) -> Writers:
 
         return render(page())
 
-    return {"html": html}
+    def markdown() -> str:
+        from edge_sim.pages.markdown import render
+
+        return render(page())
+
+    return {"html": html, "markdown": markdown}
+
+
+def print_notes(notes: Sequence[str], label: str = "note") -> None:
+    """Print notes beside a text, on standard error."""
+    for note in notes:
+        click.echo(one_line(f"{label}: {note}"), err=True)
 
 
 def check_file(file: Path) -> None:

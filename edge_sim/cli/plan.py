@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import (
-    FORMAT,
     GREENGRASS_ROOT,
     GROUP,
     LIMITS,
@@ -21,6 +20,7 @@ from edge_sim.cli.options import (
     PathType,
     template_choice,
 )
+from edge_sim.cli.output import Output, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -48,7 +48,7 @@ _EMPTY: dict[str, object] = {
 @LINKS
 @LIMITS
 @STRICT
-@FORMAT
+@output_options("text", "json", "html", "markdown")
 @template_choice
 def command(
     group: Path,
@@ -59,7 +59,7 @@ def command(
     links: Links | None,
     limits: tuple[str, ...],
     strict: bool,
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
@@ -75,8 +75,10 @@ def command(
     from edge_sim.offline import plantext, target
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
+    from edge_sim.offline.page import plan_page
     from edge_sim.offline.plan import planned
     from edge_sim.profiles import load_profile
+    from edge_sim.scenario import redaction
 
     read = read_inputs(group, sources, limits, links, choice)
     if profile_name:
@@ -86,11 +88,17 @@ def command(
         board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read) as packed:
         found = planned(packed, board)
-    notes = [*read.notes, *found.notes]
-    if fmt == "json":
-        click.echo(json.dumps({**plantext.as_json(found), "notes": notes}, indent=2))
-    else:
-        click.echo("\n".join(plantext.tree(found)))
-        for note in notes:
-            click.echo(plantext.printable(f"note: {note}"), err=True)
+    notes = redaction(read.scenario).value([*read.notes, *found.notes])
+    document = {**plantext.as_json(found), "notes": notes}
+    output.write(
+        {
+            "text": lambda: "\n".join(plantext.tree(found)) + "\n",
+            "json": lambda: json.dumps(document, indent=2) + "\n",
+            **page_writers(
+                lambda: plan_page(found, read.scenario.name, read.scenario.definition.places, notes, document)
+            ),
+        }
+    )
+    if output.fmt == "text":
+        print_notes(notes)
     sys.exit(UNKNOWN if strict and found.unknowns else 0)

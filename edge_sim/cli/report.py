@@ -98,7 +98,7 @@ class Report(click.Command):
             message=message,
             remedies=[error.hint] if error.hint else [],
             place=str(place) if place else None,
-            chain=(error.details or "").splitlines(),
+            details=(error.details or "").splitlines(),
         )
         return Page(
             command=str(self.name),

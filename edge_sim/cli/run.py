@@ -38,7 +38,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @BROKER
 @BROKER_CAFILE
-@output_options("text", "json", "junit", "html")
+@output_options("text", "json", "junit", "html", "markdown")
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
 @template_choice
 def command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError, Position
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from edge_sim.greengrass.rules.settings import Settings
     from edge_sim.validation.verdict import Verdict
 
-FORMATS = ("text", "json", "sarif", "junit", "github")
 _EMPTY: dict[str, object] = {
     "ok": False,
     "unknown": 0,
@@ -37,7 +37,7 @@ _EMPTY: dict[str, object] = {
 @click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
 @click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
 @STRICT
-@click.option("--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True)
+@output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
 @template_choice
 def command(
     paths: tuple[Path, ...],
@@ -46,7 +46,7 @@ def command(
     limit_texts: tuple[str, ...],
     gid_only: bool,
     strict: bool,
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """Say what Greengrass V1 would have refused of GROUP, before anything is deployed.
@@ -63,8 +63,8 @@ def command(
 
     settings = Settings(limits=limits(limit_texts), gid_only=gid_only)
     version = parse_version(ggc) if ggc else None
-    verdict = _verdict(paths, names, version, settings, choice, fmt)
-    _print(verdict, fmt)
+    verdict = _verdict(paths, names, version, settings, choice, refuse=output.only_text)
+    output.write(_writers(verdict, ", ".join(map(str, paths))))
     sys.exit(3 if not verdict.ok else UNKNOWN if strict and verdict.unknowns else 0)
 
 
@@ -74,43 +74,35 @@ def _verdict(
     version: tuple[int, int, int] | None,
     settings: Settings,
     choice: Choice,
-    fmt: str,
+    *,
+    refuse: bool,
 ) -> Verdict:
     from edge_sim.cli.targets import boards
     from edge_sim.profiles import load_profiles
-    from edge_sim.scenario import read
+    from edge_sim.scenario import read, redaction
     from edge_sim.validation.verdict import judge, unreadable
 
     profiles = load_profiles(names)
     try:
         scenario = read(*paths, choice=choice)
     except InvalidDefinitionError as error:
-        if fmt == "text":
+        if refuse:
             raise
         return unreadable(error.place or Position(file=paths[0]), error.problem, error.hint)
     facts, faults = boards(scenario, profiles)
-    return judge(scenario.definition, facts, version=version, settings=settings, faults=faults)
+    verdict = judge(scenario.definition, facts, version=version, settings=settings, faults=faults)
+    return redaction(scenario).value(verdict)
 
 
-def _print(verdict: Verdict, fmt: str) -> None:
-    if fmt == "text":
-        from edge_sim.validation.text import lines
+def _writers(verdict: Verdict, subject: str) -> Writers:
+    from edge_sim.validation import formats, junit, sarif, text
+    from edge_sim.validation.page import verdict_page
 
-        click.echo("\n".join(lines(verdict)))
-    elif fmt == "json":
-        from edge_sim.validation.formats import as_json
-
-        click.echo(json.dumps(as_json(verdict), indent=2))
-    elif fmt == "sarif":
-        from edge_sim.validation.sarif import to_sarif
-
-        click.echo(json.dumps(to_sarif(verdict), indent=2))
-    elif fmt == "junit":
-        from edge_sim.validation.junit import to_junit
-
-        click.echo(to_junit(verdict), nl=False)
-    else:
-        from edge_sim.validation.formats import github
-
-        for line in github(verdict):
-            click.echo(line)
+    return {
+        "text": lambda: "\n".join(text.lines(verdict)) + "\n",
+        "json": lambda: json.dumps(formats.as_json(verdict), indent=2) + "\n",
+        "sarif": lambda: json.dumps(sarif.to_sarif(verdict), indent=2) + "\n",
+        "junit": lambda: junit.to_junit(verdict),
+        "github": lambda: "".join(f"{line}\n" for line in formats.github(verdict)),
+        **page_writers(lambda: verdict_page(verdict, subject)),
+    }

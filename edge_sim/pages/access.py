@@ -80,7 +80,8 @@ def issues(rows: Iterable[Judged], locate: Locate, prefix: str = "access") -> di
                 remedies=tuple(_remedies(row)),
                 place=locate(row.resource, row.function),
                 boards=(judged.board,),
-                chain=row.chain,
+                details=row.chain,
+                details_are="The way there, step by step",
                 anchor=f"{prefix}-{len(merged) + 1}",
             )
             merged[key] = issue, [row]

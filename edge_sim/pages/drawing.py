@@ -1,4 +1,4 @@
-"""Where the boxes and lines of a picture go: three columns, every number worked out here, none in the template."""
+"""Where the boxes and lines of a picture go: three columns, no line through a box, every number worked out here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 from edge_sim.pages.page import Picture, State
 
-_WIDTH, _BOX, _HEIGHT, _GAP, _TOP = 880, 220, 30, 12, 34
-_COLUMNS = {"function": 0, "group": (_WIDTH - _BOX) // 2, "resource": _WIDTH - _BOX}
+_WIDTH, _BOX, _HEIGHT, _GAP, _TOP = 960, 220, 40, 12, 34
+_COLUMNS = {"group": 0, "function": 330, "resource": _WIDTH - _BOX}
 _LETTERS = 27
 """Characters of the page's monospaced 12 px font that a box has room for."""
 Kind = Literal["function", "group", "resource"]
@@ -17,13 +17,14 @@ Kind = Literal["function", "group", "resource"]
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A rectangle with its label; ``name`` is the whole of it."""
+    """A rectangle with its label and a quiet ``note`` below it; ``name`` is the whole of both."""
 
     kind: Kind
     x: int
     y: int
     label: str
     name: str
+    note: str = ""
     width: int = _BOX
     height: int = _HEIGHT
 
@@ -52,21 +53,24 @@ class Drawing:
 def draw(picture: Picture) -> Drawing:
     """Lay a picture out."""
     columns: Mapping[Kind, Sequence[str]] = {
-        "function": picture.functions,
         "group": picture.groups,
+        "function": picture.functions,
         "resource": picture.resources,
     }
     tallest = max(map(len, columns.values()))
     height = _TOP + tallest * (_HEIGHT + _GAP)
+    owners = {resource: f"group {group}" for group, resource in picture.owns}
     boxes = {
-        (kind, name): _box(kind, name, _TOP + (tallest - len(names)) * (_HEIGHT + _GAP) // 2 + at * (_HEIGHT + _GAP))
+        (kind, name): _box(
+            kind,
+            name,
+            owners.get(name, "") if kind == "resource" else "",
+            _TOP + (tallest - len(names)) * (_HEIGHT + _GAP) // 2 + at * (_HEIGHT + _GAP),
+        )
         for kind, names in columns.items()
         for at, name in enumerate(names)
     }
-    lines = [
-        *(_tie(boxes["function", f], boxes["group", g], f"{f} is in group {g}") for f, g in picture.members),
-        *(_tie(boxes["group", g], boxes["resource", r], f"{r} belongs to group {g}") for g, r in picture.owns),
-    ]
+    lines = [_tie(boxes["group", g], boxes["function", f], f"{f} is in group {g}") for f, g in picture.members]
     for one in picture.reaches:
         start, end = boxes["function", one.function], boxes["resource", one.resource]
         title = f"{one.function} → {one.resource}: {one.how}"
@@ -77,9 +81,13 @@ def draw(picture: Picture) -> Drawing:
     return Drawing(width=_WIDTH, height=height, heads=shown, boxes=[*boxes.values()], lines=lines)
 
 
-def _box(kind: Kind, name: str, y: int) -> Box:
-    label = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
-    return Box(kind=kind, x=_COLUMNS[kind], y=y, label=label, name=name)
+def _box(kind: Kind, name: str, note: str, y: int) -> Box:
+    whole = f"{name}, {note}" if note else name
+    return Box(kind=kind, x=_COLUMNS[kind], y=y, label=_short(name), name=whole, note=_short(note))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
 
 
 def _tie(start: Box, end: Box, title: str) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from edge_sim.facts import HostFacts, Node
@@ -36,10 +36,10 @@ class Names:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """One path with what is there and, as ``other``, what it is held against: before, as planned, on another board."""
+    """One path with its node, None where that is not known, and as ``other`` what it is held against."""
 
     path: str
-    node: Node
+    node: Node | None
     other: Node | None = None
     whose: str | None = None
     mark: str = ""
@@ -90,16 +90,22 @@ def mode(node: Node, other: Node | None) -> Mode:
 
 def _branch(leaf: Leaf, depth: int, name: str, names: Names) -> Branch:
     node, other = leaf.node, leaf.other
-    return Branch(
+    branch = Branch(
         depth=depth,
         name=name,
         path=leaf.path,
-        mode=mode(node, other),
-        user=(names.user(node.uid), other is not None and other.uid != node.uid),
-        group=(names.group(node.gid), other is not None and other.gid != node.gid),
-        target=node.target,
+        mode=None,
         whose=leaf.whose,
         mark=leaf.mark,
         changes=leaf.changes,
         state=leaf.state,
+    )
+    if node is None:
+        return branch
+    return replace(
+        branch,
+        mode=mode(node, other),
+        user=(names.user(node.uid), other is not None and other.uid != node.uid),
+        group=(names.group(node.gid), other is not None and other.gid != node.gid),
+        target=node.target,
     )

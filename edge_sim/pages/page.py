@@ -6,7 +6,7 @@ Nothing here is escaped: names, logs and messages are a stranger's, and it is th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, get_args
 
 State = Literal["bad", "open", "good", "plain"]
@@ -26,7 +26,7 @@ class Issue:
     """Something to act on: where, what, why and what to do.
 
     ``place`` is ``file:line:column`` of the user's file; ``anchor`` is what links lead to; ``boards`` are those it
-    holds for, none where it is about the definition alone.
+    holds for, none where it is about the definition alone; ``details_are`` heads the details.
     """
 
     where: str
@@ -35,7 +35,8 @@ class Issue:
     remedies: Sequence[str] = ()
     place: str | None = None
     boards: Sequence[str] = ()
-    chain: Sequence[str] = ()
+    details: Sequence[str] = ()
+    details_are: str = "Details"
     log: Sequence[str] = ()
     anchor: str = ""
 
@@ -84,14 +85,14 @@ class Mode:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """One path of a tree. ``mark`` is + ~ - or nothing, ``changes`` says what differs; owners can be marked."""
+    """One path of a tree. ``mark`` is + ~ - or nothing, ``changes`` says what differs; None: mode unknown."""
 
     depth: int
     name: str
     path: str
-    mode: Mode
-    user: tuple[str, bool]
-    group: tuple[str, bool]
+    mode: Mode | None
+    user: tuple[str, bool] = ("", False)
+    group: tuple[str, bool] = ("", False)
     target: str | None = None
     whose: str | None = None
     mark: str = ""
@@ -210,6 +211,18 @@ class Page:
     boards: Sequence[Board]
     sections: Sequence[Section]
     data: Mapping[str, object]
+
+
+def together(boards: Iterable[Board]) -> list[Board]:
+    """Return boards worst first; those of which the same is to be said are one, with all their names."""
+    merged: list[Board] = []
+    for board in sorted(boards, key=lambda board: STATES.index(board.state)):
+        same = next((at for at, one in enumerate(merged) if replace(one, name=board.name) == board), None)
+        if same is None:
+            merged.append(board)
+        else:
+            merged[same] = replace(board, name=f"{merged[same].name}, {board.name}")
+    return merged
 
 
 def first(items: Sequence[_T], most: int, what: str) -> tuple[Sequence[_T], str | None]:

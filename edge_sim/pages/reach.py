@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from edge_sim.greengrass.blast import BlastRadius
 from edge_sim.greengrass.rows import AccessRow
@@ -11,6 +12,19 @@ from edge_sim.pages.page import Picture, Reach, State, first
 
 MOST = 40
 """Functions and resources that a picture shows: more of them is no picture."""
+
+
+def pictures(boards: Iterable[tuple[str, Sequence[AccessRow], BlastRadius]]) -> list[Picture]:
+    """Return the pictures of some boards; those of which it is the same have one."""
+    same: list[tuple[Picture, list[str]]] = []
+    for name, rows, blast in boards:
+        drawn = picture("", rows, blast)
+        known = next((names for one, names in same if one == drawn), None)
+        if known is not None:
+            known.append(name)
+        elif drawn:
+            same.append((drawn, [name]))
+    return [replace(drawn, caption=f"Who reaches what on {', '.join(names)}") for drawn, names in same]
 
 
 def picture(caption: str, rows: Sequence[AccessRow], blast: BlastRadius) -> Picture | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from edge_sim.greengrass.blast import BlastRadius
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.pages import access, fidelity, layout, reach
 from edge_sim.pages.page import (
@@ -18,13 +20,13 @@ from edge_sim.pages.page import (
     Log,
     Moment,
     Page,
-    Picture,
     Section,
     State,
     Table,
     Timeline,
     Tree,
     first,
+    together,
     worst,
 )
 from edge_sim.runs.results import BoardReport, Problem, RunReport
@@ -32,6 +34,8 @@ from edge_sim.runs.rows import FunctionRow, UpdateRow
 from edge_sim.validation.text import place
 
 _PHASES: Mapping[str, State] = {"SUCCEEDED": "good", "FAILED": "bad", "REJECTED": "bad", "ROLL_BACK": "open"}
+_PROCESS = re.compile(r"\[pid = \d+\]")
+"""What is another on every board, though all say the same."""
 _RESULT = 240
 """Characters of a function's result that the table shows."""
 
@@ -47,11 +51,11 @@ def page(report: RunReport) -> Page:
         state=worst(board.state for board in boards),
         verdict=verdict(report),
         about={**_about(report), "exit status": str(report.exit_status)},
-        boards=boards,
+        boards=together(boards),
         sections=[
             Section(title="Problems" if wrong else "Not decided", blocks=_issues(found.issues)),
             Section(title="Access", blocks=_access(report, found), note=_ACCESS),
-            Section(title="Reach", blocks=_pictures(report), note=_REACH),
+            Section(title="Reach", blocks=reach.pictures(_reachable(report)), note=_REACH),
             Section(title="Layout", blocks=_layouts(report), note=_LAYOUT),
             Section(title="Functions", blocks=_functions(report, found)),
             Section(title="Updates", blocks=_updates(report)),
@@ -68,7 +72,7 @@ _ACCESS = (
 )
 _REACH = (
     "Solid: access through the attachment. Dashed: access that only a shared group or permissive bits give. "
-    "Red: not as defined. Dotted: who is in a group, and what belongs to it."
+    "Red: not as defined. Dotted: which functions are in a group."
 )
 _LAYOUT = "What lies on each board after the deployment. Marked: what differs from the first board."
 _FIDELITY = "A result on a simulated board is worth as much as the board is like the real one."
@@ -117,11 +121,12 @@ class _Found:
         by_board: dict[str, list[tuple[object, ...]]] = {}
         for board in report.boards:
             for issue in _plain(board, by_name):
-                key = (issue.where, issue.message, issue.state, tuple(issue.remedies), tuple(issue.log), issue.anchor)
+                message = _PROCESS.sub("", issue.message)
+                key = (issue.where, message, issue.state, tuple(issue.remedies), issue.anchor)
                 same = merged.get(key)
                 boards = (*(same.boards if same else ()), board.profile)
                 anchor = issue.anchor or (same.anchor if same else f"problem-{len(merged) + 1}")
-                merged[key] = replace(issue, boards=issue.boards or boards, anchor=anchor)
+                merged[key] = replace(same or issue, boards=issue.boards or boards, anchor=anchor)
                 by_board.setdefault(board.profile, []).append(key)
         open_rows = [issue for issue in rows.values() if issue.anchor not in {one.anchor for one in merged.values()}]
         ordered = sorted([*merged.values(), *dict.fromkeys(open_rows)], key=lambda issue: issue.state)
@@ -179,17 +184,10 @@ def _access(report: RunReport, found: _Found) -> list[Block]:
     return [access.matrix(rows, [board.profile for board in report.boards], found.rows)] if rows else []
 
 
-def _pictures(report: RunReport) -> list[Block]:
-    """Return a picture for all boards of which it is the same."""
-    same: list[tuple[Picture, list[str]]] = []
+def _reachable(report: RunReport) -> Iterator[tuple[str, Sequence[AccessRow], BlastRadius]]:
     for board in report.boards:
-        drawn = reach.picture("", board.access, board.blast_radius) if board.blast_radius else None
-        known = next((names for picture, names in same if picture == drawn), None)
-        if drawn and known is None:
-            same.append((drawn, [board.profile]))
-        elif known is not None:
-            known.append(board.profile)
-    return [replace(drawn, caption=f"Who reaches what on {', '.join(names)}") for drawn, names in same]
+        if board.blast_radius:
+            yield board.profile, board.access, board.blast_radius
 
 
 def _layouts(report: RunReport) -> list[Block]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from edge_sim.definitions.definition import Definition
@@ -15,6 +16,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
 from edge_sim.jsonobject import JsonObject
 from edge_sim.report import Finding, one_line
+from edge_sim.validation.text import shown
 from edge_sim.validation.verdict import Located, judge
 from edge_sim.versions import Version
 
@@ -38,6 +40,11 @@ class Cause:
     path: str | None = None
     file: str | None = None
     line: int | None = None
+
+    @property
+    def shown(self) -> str | None:
+        """The place as ``file:line``, None where it stands in no file."""
+        return f"{shown(Path(self.file))}:{self.line}" if self.file else None
 
     @classmethod
     def from_json(cls, row: JsonObject) -> Cause:
@@ -156,6 +163,12 @@ def _cause(one: Located) -> Cause:
         file=str(where.file) if where else None,
         line=where.line if where else None,
     )
+
+
+def agrees(cell: MatrixRow) -> bool:
+    """Return whether a run ended as the rules say: what they do not decide, and what was not run, contradicts none."""
+    undecided = cell.real is None or cell.status == "unknown"
+    return undecided or (cell.status == "pass") != (cell.real is not None and cell.real.refused)
 
 
 def lines(cells: Sequence[MatrixRow]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -138,3 +139,55 @@ def test_no_hint_names_a_package_that_anyone_could_register() -> None:
     for file in (Path("edge_sim"), Path("benchmarks"), Path("docs")):
         for path in (one for one in file.rglob("*") if one.suffix in (".py", ".md", ".yaml")):
             assert not re.search(r"pip install [^\n]*\bedge[-_]sim\b", path.read_text("utf-8")), path
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"apply"}))
+def test_a_page_of_a_missing_file_names_it_and_says_that_nothing_was_judged(command: str, tmp_path: Path) -> None:
+    files = [tmp_path / "report.html", tmp_path / "report.md", tmp_path / "report.json"]
+    reports = [word for file in files for word in ("--report", str(file))]
+    call(command, Path("nowhere.yaml"), *COMMANDS[command], *reports)
+    page, markdown, document = (file.read_text("utf-8") for file in files)
+    for text in (page, markdown):
+        assert "Nothing was judged" in text
+        assert "nowhere.yaml" in text
+    assert json.loads(document)["exit_status"] == 2
+
+
+@pytest.mark.parametrize(("name", "word"), [("report.pdf", ".html"), ("none/report.html", "none"), ("", "directory")])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_done(name: str, word: str, tmp_path: Path) -> None:
+    folder = "directory.html"
+    (tmp_path / folder).mkdir()
+    result = call("validate", EXAMPLE, "--report", str(tmp_path / (name or folder)))
+    assert status(result) == 2
+    assert word in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_a_report_is_written_beside_what_was_asked_for(tmp_path: Path) -> None:
+    file, page = tmp_path / "verdict.json", tmp_path / "verdict.html"
+    result = call("validate", EXAMPLE, "--format", "json", "-o", str(file), "--report", str(page))
+    assert (status(result), result.stdout) == (0, "")
+    assert json.loads(file.read_text("utf-8"))["ok"]
+    assert "<!doctype html>" in page.read_text("utf-8")
+    assert {*tmp_path.iterdir()} == {file, page}
+
+
+def test_without_jinja2_one_sentence_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    result = call("validate", EXAMPLE, "--format", "html")
+    assert status(result) == 6
+    assert isinstance(result.exception, EdgeSimError)
+    assert "Jinja2" in result.exception.brief
+    assert ".[report]" in str(result.exception.hint)
+    assert status(call("validate", EXAMPLE, "--format", "markdown")) == 0
+
+
+def test_no_variable_of_a_function_reaches_a_verdict(tmp_path: Path) -> None:
+    canary = "canary-in-a-variable"
+    environment = {"Variables": {"AWS_ACCESS_KEY_ID": canary, "bad name": canary, "GG_SIZE": canary}}
+    configuration = {"MemorySize": 1, "Timeout": 3, "Environment": environment}
+    function = {"Id": "f", "FunctionArn": f"arn:aws:lambda:us-east-1:1:function:{'x' * 9}:1"}
+    group = tmp_path / "functions.json"
+    group.write_text(json.dumps({"Functions": [{**function, "FunctionConfiguration": configuration}]}))
+    for fmt in ("text", "json", "sarif", "junit", "github", "html", "markdown"):
+        assert canary not in call("validate", group, "--format", fmt).stdout

@@ -23,7 +23,6 @@ from edge_sim.agent.update.confinement import BuildLimits, Confinement
 from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import VERSION
-from edge_sim.redaction import redact
 
 START_LIMIT_S = 35.0
 """``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
