@@ -31,6 +31,7 @@ _COMMANDS = {
     "board": "Manage boards in containers, of four architectures.",
     "check-archive": "Check whether a model package would be unpacked, and why not.",
     "cloud": "Serve the local cloud: Greengrass V1 API, IoT Jobs over MQTT, artifact URLs.",
+    "compare": "Show what differs between two reports.",
     "doctor": "Check this machine, and show how faithful a simulated board is.",
     "drift": "Show where a board differs from its group's plan.",
     "import": "Convert any form of a definition to one canonical YAML file.",
@@ -48,7 +49,8 @@ _COMMANDS = {
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
 to, or something blocks a migration · 4 access or a function's result is not as expected · 5 an update did not end as
-expected · 6 this environment cannot do it · 7 differs from the plan · 130 interrupted ·
+expected · 6 this environment cannot do it ·
+7 differs from the plan, or from another report · 130 interrupted ·
 141 whoever read its output went away"""
 _READER_GONE = 128 + signal.SIGPIPE
 """What a shell makes of a program that SIGPIPE ended."""

@@ -1,0 +1,51 @@
+"""``edge-sim compare``: what differs between two reports."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from edge_sim.cli.output import Output, output_options, page_writers
+from edge_sim.cli.report import Report
+
+DIFFERS = 7
+_EMPTY: dict[str, object] = {
+    "a": None,
+    "b": None,
+    "equal": False,
+    "compared": {},
+    "differences": [],
+    "not_compared": [],
+}
+
+
+@click.command("compare", cls=Report, empty=_EMPTY)
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@output_options("text", "json", "html", "markdown")
+def command(a: Path, b: Path, output: Output) -> None:
+    """Show which access, path, mode, rule or update differs between the reports A and B; status 7 when any does.
+
+    A and B are JSON or HTML reports of run, validate, matrix, access, plan or drift. Compared is what both speak of:
+    ids, times and line numbers are not. Boards, and kinds of facts, that only one of them knows are named.
+
+    \b
+    Example: edge-sim compare before.html after.html --report difference.html
+    """
+    from edge_sim.comparison.compare import compare, lines
+    from edge_sim.comparison.facts import read
+    from edge_sim.comparison.page import page
+    from edge_sim.redaction import Redaction
+
+    found = Redaction(()).value(compare(read(a), read(b)))
+    output.write(
+        {
+            "text": lambda: "\n".join(lines(found)) + "\n",
+            "json": lambda: json.dumps(found.as_json(), indent=2) + "\n",
+            **page_writers(lambda: page(found)),
+        }
+    )
+    sys.exit(DIFFERS if found.differences else 0)
