@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
@@ -36,7 +36,7 @@ from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
-from edge_sim.agent.update.journal import Journal
+from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
@@ -138,11 +138,12 @@ class _Agent:
         self._tls = context(config.cafile, config.certificate, config.key, alpn=config.alpn) if checked else None
         https = context(config.cafile, config.certificate, config.key) if checked else None
         http = Client(tls=https, proxy=config.proxy, stop=self._stop)
-        self._jobs = JobClient(config.thing, stop=self._stop)
+        self._jobs = JobClient(config.thing, stop=self._stop, on_message=self._tell_message)
         ota_log = Log(inside(root, OTA_LOG))
         installation = Installation(supervisor, http_fetch(http), settings)
         releases = installation.releases
-        journal = Journal(supervisor.gg / BELOW.state, on_trouble=lambda text: ota_log.write("ERROR", text))
+        trouble = partial(ota_log.write, "ERROR")
+        journal = Journal(supervisor.gg / BELOW.state, on_trouble=trouble, on_write=self._tell_record)
         self._guard = Guard(
             supervisor,
             releases,
@@ -201,6 +202,7 @@ class _Agent:
             if message.topic in (topics.notify(thing), topics.notify_next(thing)):
                 # Only a hint: what is pending is asked for, so order and copies do not matter. An update behind
                 # another's job changes what is pending, not what is next.
+                self._tell_message("received", message.topic, None)
                 self._work.ask("jobs")
             elif message.topic == topics.deployment_delta(thing):
                 self._take(shadow.decode_delta(message.payload))
@@ -320,6 +322,13 @@ class _Agent:
     def _refresh(self) -> None:
         if self._functions is not None:
             self._functions.refresh()
+
+    def _tell_message(self, way: Literal["sent", "received"], topic: str, status: str | None) -> None:
+        self._emit("message", way=way, topic=topic, **({"status": status} if status else {}))
+
+    def _tell_record(self, record: Record) -> None:
+        ended = {"report": record.report.status} if record.report else {}
+        self._emit("journal", job=record.job, phase=record.phase.name, confirmed=record.confirmed, **ended)
 
     def _tell_failure(self, task: Task | None, error: EdgeSimError | OSError) -> None:
         """Say what went wrong; the same again and again is said once."""

@@ -49,8 +49,7 @@ _COMMANDS = {
 EXIT_STATUS_HELP = """\
 Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
 to, or something blocks a migration · 4 access or a function's result is not as expected · 5 an update did not end as
-expected · 6 this environment cannot do it ·
-7 differs from the plan, or from another report · 130 interrupted ·
+expected · 6 this environment cannot do it · 7 differs from the plan, or from another report · 130 interrupted ·
 141 whoever read its output went away"""
 _READER_GONE = 128 + signal.SIGPIPE
 """What a shell makes of a program that SIGPIPE ended."""

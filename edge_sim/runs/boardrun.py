@@ -37,7 +37,7 @@ from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
-from edge_sim.runs.updateevents import core_events, timeline
+from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
@@ -284,6 +284,8 @@ class BoardRun:
             timeline=timeline(agent.events, job_id),
             stable_window_s=stable_s,
             core=core_events(agent.events[heard:], job_id),
+            messages=messages(agent.events[heard:], job_id),
+            journal=journal(agent.events[heard:], job_id),
             as_expected=execution["status"] == update.status and running == update.running,
         )
         self.report.updates.append(row)

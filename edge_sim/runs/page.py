@@ -279,22 +279,47 @@ def _updates(report: RunReport) -> list[Block]:
 
 def _timeline(board: BoardReport, row: UpdateRow) -> Timeline:
     facts = {"job": row.job_id, "job status": row.job_status, "runs afterwards": row.running}
+    if row.stable_window_s:
+        facts["stable window"] = f"{row.stable_window_s:g} s"
     return Timeline(
         caption=f"{board.profile}: {row.name}",
         state="good" if row.as_expected else "bad",
         verdict=f"{row.status}, {'as expected' if row.as_expected else 'not as expected'}",
-        moments=[
-            Moment(
-                seconds=step.seconds,
-                kind="phase",
-                text=step.phase,
-                detail=step.detail,
-                state=_PHASES.get(step.phase, "plain"),
-            )
-            for step in row.timeline
-        ],
+        moments=sorted(
+            [*_messages(row), *_journal(row), *_phases(row), *_core(row)], key=lambda moment: moment.seconds
+        ),
         facts={**facts, **({"reason": row.reason} if row.reason else {})},
     )
+
+
+def _phases(row: UpdateRow) -> Iterator[Moment]:
+    for step in row.timeline:
+        state = _PHASES.get(step.phase, "plain")
+        yield Moment(seconds=step.seconds, kind="phase", text=step.phase, detail=step.detail, state=state)
+
+
+def _messages(row: UpdateRow) -> Iterator[Moment]:
+    for one in row.messages:
+        arrow = "→" if one.way == "sent" else "←"
+        text = f"{arrow} {one.topic}" + (f" {one.status}" if one.status else "")
+        yield Moment(seconds=one.seconds, kind="message", text=text)
+
+
+def _journal(row: UpdateRow) -> Iterator[Moment]:
+    for one in row.journal:
+        confirmed = "confirmed: the new version stays" if one.confirmed else None
+        report = f"to be reported: {one.report}" if one.report else None
+        detail = "; ".join(filter(None, (confirmed, report))) or None
+        yield Moment(seconds=one.seconds, kind="journal", text=one.phase, detail=detail)
+
+
+def _core(row: UpdateRow) -> Iterator[Moment]:
+    for event in row.core:
+        again = None if event.next_try_s is None else f"next try in {event.next_try_s:g} s"
+        detail = "; ".join(filter(None, (event.error, again))) or None
+        state: State = "plain" if event.status == "running" else "open"
+        text = f"core {event.version or 'of an unknown version'}: {event.status}"
+        yield Moment(seconds=event.seconds, kind="core", text=text, detail=detail, state=state)
 
 
 def _fidelity(report: RunReport) -> list[Block]:

@@ -87,6 +87,26 @@ class CoreEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobMessage:
+    """One message of AWS IoT Jobs, ``sent`` or ``received`` by the board; ``status`` is what it reports, if it does."""
+
+    way: str
+    topic: str
+    status: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalEntry:
+    """One record that the update's journal got; ``report`` is the end that waits to be told to the cloud."""
+
+    phase: str
+    confirmed: bool
+    report: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class UpdateRow:
     """One software update. ``running`` is the version that runs afterwards; ``details`` are the job execution's.
 
@@ -104,6 +124,8 @@ class UpdateRow:
     timeline: tuple[Step, ...] = ()
     stable_window_s: float = 0.0
     core: tuple[CoreEvent, ...] = ()
+    messages: tuple[JobMessage, ...] = ()
+    journal: tuple[JournalEntry, ...] = ()
     as_expected: bool = True
 
     @property
@@ -127,6 +149,8 @@ class UpdateRow:
             "timeline": [vars(step) for step in self.timeline],
             "stable_window_s": self.stable_window_s,
             "core": [vars(event) for event in self.core],
+            "messages": [vars(message) for message in self.messages],
+            "journal": [vars(entry) for entry in self.journal],
             "as_expected": self.as_expected,
             "ok": self.as_expected,
         }

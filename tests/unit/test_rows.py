@@ -16,7 +16,7 @@ from edge_sim.greengrass.blast import BlastRadius, Reach
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
-from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, Step, UpdateRow
+from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, Step, UpdateRow
 from edge_sim.validation.grid import MatrixRow, Outcome
 from tests.small_group import answer, group_of
 from tests.unit.greengrass.build import access
@@ -57,6 +57,8 @@ def read_board(text: str) -> BoardReport:
                 timeline=tuple(Step(**step) for step in update["timeline"]),
                 stable_window_s=update["stable_window_s"],
                 core=tuple(CoreEvent(**event) for event in update["core"]),
+                messages=tuple(JobMessage(**message) for message in update["messages"]),
+                journal=tuple(JournalEntry(**entry) for entry in update["journal"]),
                 as_expected=update["as_expected"],
             )
         ],

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from edge_sim.agent.mqtt import Channel, OfflineError, backoff
@@ -71,6 +71,10 @@ class Jobs(Protocol):
         """
 
 
+OnMessage = Callable[[Literal["sent", "received"], str, str | None], None]
+"""Hears of a message: which way it went, its topic, and the job status that it reports, if it does."""
+
+
 class JobClient:
     """Jobs over a channel, for one thing."""
 
@@ -81,12 +85,14 @@ class JobClient:
         stop: threading.Event,
         new_token: Callable[[], str] = lambda: uuid4().hex,
         answer_limit_s: float = ANSWER_LIMIT_S,
+        on_message: OnMessage = lambda *_: None,
     ) -> None:
         self._channel: Channel | None = None
         self._thing = thing
         self._stop = stop
         self._new_token = new_token
         self._answer_limit_s = answer_limit_s
+        self._on_message = on_message
         self._waiting: dict[str, queue.SimpleQueue[tuple[bool, bytes] | None]] = {}
 
     def attach(self, channel: Channel) -> None:
@@ -106,6 +112,7 @@ class JobClient:
             token = wire.text(wire.decode(payload), "clientToken") if reply else None
         except wire.JobsError:
             return
+        self._on_message("received", topic, None)
         waiting = self._waiting.get(token or "")
         if reply is not None and waiting is not None:
             waiting.put((reply.accepted, payload))
@@ -197,6 +204,8 @@ class JobClient:
         waiting = self._waiting[token] = queue.SimpleQueue()
         try:
             for attempt in range(attempts):
+                status = body.status if isinstance(body, requests.Update) else None
+                self._on_message("sent", request.topic, status)
                 answer = self._attempt(request.topic, requests.encode(body), waiting)
                 if answer is not None:
                     return answer

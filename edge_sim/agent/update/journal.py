@@ -58,12 +58,22 @@ class Record:
 
 
 class Journal:
-    """The journal in the directory ``state``. ``on_trouble`` hears of copies that could not be used."""
+    """The journal in the directory ``state``.
 
-    def __init__(self, state: Path, *, on_trouble: Callable[[str], None] = lambda _: None) -> None:
+    ``on_trouble`` hears of copies that could not be used, ``on_write`` of each record once it is on the disk.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        on_trouble: Callable[[str], None] = lambda _: None,
+        on_write: Callable[[Record], None] = lambda _: None,
+    ) -> None:
         self._file = state / NAME
         self._previous = state / PREVIOUS
         self._on_trouble = on_trouble
+        self._on_write = on_write
 
     def write(self, record: Record) -> None:
         """Put ``record`` on the disk; the one there before becomes the previous copy. Raises UpdateError."""
@@ -75,6 +85,7 @@ class Journal:
             durable.write(self._file, _encode(record))
         except OSError as error:
             raise UpdateError(f"{self._file}: the update journal cannot be written: {error.strerror}") from error
+        self._on_write(record)
 
     def read(self) -> Record | None:
         """Return the open record, or None when there is none (or none that is whole: that is told).
