@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts, near_miss
+from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
@@ -19,6 +20,7 @@ from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
 _SOURCE_TEXT = "file doesn't exist"
 _LOOK = "Look at the board; what it has can be listed in a device profile of your own (a YAML file)."
+_ALLOW_ROOT = 'Set runtime.allowFunctionsToRunAsRoot to "yes" in config.json.'
 _PLATFORMS = {("armv6l", "raspbian"): (1, 9, 3), ("armv7l", "openwrt"): (1, 9, 2), ("aarch64", "openwrt"): (1, 9, 2)}
 """The first release for a board, where it was not every documented one."""
 
@@ -201,13 +203,12 @@ def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     timing="sourced",
     aws_text="<list-of-function-arns> are configured to run as root but Greengrass is not configured to run Lambda "
     "functions with root permissions.",
-    source="gg-troubleshooting.md",
-    hint='Set runtime.allowFunctionsToRunAsRoot to "yes" in config.json.',
+    source="gg-troubleshooting.md; lambda-group-config.md: root is UID and GID 0",
+    hint=_ALLOW_ROOT,
 )
 def root_functions(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """Running as root must be allowed in config.json."""
-    known = zip(case.group.functions, case.identities, strict=True)
-    root = [f for f, i in known if i and not isinstance(i, InvalidDefinitionError) and 0 in (i.uid, i.gid)]
+    root = [function for function, ids in _identities(case) if ids == (0, 0)]
     if root and not facts.greengrass.allow_functions_to_run_as_root:
         arns = ", ".join(f.arn for f in root)
         yield Fault(
@@ -216,6 +217,30 @@ def root_functions(case: Case, facts: HostFacts) -> Iterator[Fault]:
             function=root[0].id,
             values={"list-of-function-arns": f"[{arns}]"},
         )
+
+
+@board_rule(
+    "root-partly-disputed",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    source="lambda-group-config.md: as root means with UID and GID 0; gg-troubleshooting.md: with root permissions, "
+    "which a process has by UID 0 alone; what V1 looked at is not known",
+    hint=_ALLOW_ROOT,
+)
+def partly_root(case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """A function with UID 0 or GID 0, but not both, may count as root, which must be allowed in config.json."""
+    for function, (uid, gid) in _identities(case):
+        if (uid == 0) != (gid == 0) and not facts.greengrass.allow_functions_to_run_as_root:
+            message = f"function {function.id} has UID {uid} and GID {gid}, and the board's core runs none as root"
+            yield Fault(path=f"{environment_path(function)}.Execution.RunAs", message=message, function=function.id)
+
+
+def _identities(case: Case) -> Iterator[tuple[Function, tuple[int, int]]]:
+    """Yield each function whose accounts the board has, with its UID and GID."""
+    for function, who in zip(case.group.functions, case.identities, strict=True):
+        if who and not isinstance(who, InvalidDefinitionError):
+            yield function, (who.uid, who.gid)
 
 
 def _group_names(case: Case) -> Iterator[tuple[Resource, str, str]]:
@@ -248,4 +273,5 @@ RULES: tuple[Rule, ...] = (
     device_type,
     destinations_exist,
     root_functions,
+    partly_root,
 )

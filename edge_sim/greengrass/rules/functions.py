@@ -247,7 +247,8 @@ def memory_unit(case: Case) -> Iterator[Fault]:
     aws_text="Access Sysfs configuration for function with arn <function-arn> is not allowed in "
     "IsolationMode=NoContainer.",
     source=f"{LISTED}: true is refused, an explicit false is not; refused with the deployment here, as the sibling "
-    "about resource types was",
+    "about resource types was. The console, in which ml-console.md enables it without container, discards it "
+    "(lambda-group-config.md)",
     hint="Without container the function sees the board's /sys anyway.",
 )
 def access_sysfs(case: Case) -> Iterator[Fault]:

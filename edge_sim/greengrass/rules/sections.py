@@ -105,6 +105,26 @@ def subscriptions(case: Case) -> Iterator[Fault]:
     yield from _too_many(case, "Subscriptions", case.settings.limits.subscriptions_per_group)
 
 
+@rule(
+    "section-total-disputed",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    until="1.10",
+    source=f"what-is-gg.md: 1.11 increased the devices of a group from 200 to 2500, its subscriptions from 1000 to "
+    f"10000; {_QUOTAS}: 2500 and 10000, of whatever core",
+    hint="Take GGC 1.11, or split the group.",
+)
+def totals_before_1_11(case: Case) -> Iterator[Fault]:
+    """Before GGC 1.11 a group had at most 200 devices and 1000 subscriptions; the quota page tells no difference."""
+    limits = case.settings.limits
+    for name, allowed, today in (
+        ("Devices", limits.devices_before_1_11, limits.devices_per_group),
+        ("Subscriptions", limits.subscriptions_before_1_11, limits.subscriptions_per_group),
+    ):
+        yield from _too_many(case, name, allowed) if allowed < today else ()
+
+
 @rule("subscription-cloud-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def cloud_subscriptions(case: Case) -> Iterator[Fault]:
     """At most 50 subscriptions of a group have the cloud as their source (setting: cloud-subscriptions-per-group)."""
@@ -216,6 +236,7 @@ RULES: tuple[Rule, ...] = (
     connector_arns,
     devices,
     subscriptions,
+    totals_before_1_11,
     cloud_subscriptions,
     sources,
     targets,

@@ -3,6 +3,8 @@
     disputed                      default   the other reading
     resources a function            20        10     quota page, lra-cli.md  ·  botocore, lambda-group-config.md
     resources a group              200        50     quota page              ·  lra-cli.md
+    devices a group, to GGC 1.10  2500       200     quota page              ·  what-is-gg.md
+    subscriptions, to GGC 1.10   10000      1000     quota page              ·  what-is-gg.md
     a model's GroupOwner        name or GID   GID    botocore                ·  access-ml-resources.md
 
 The rules say in a note where a definition stands between the two readings.
@@ -25,6 +27,8 @@ class Limits:
     devices_per_group: int = 2500
     subscriptions_per_group: int = 10000
     cloud_subscriptions_per_group: int = 50
+    devices_before_1_11: int = 200
+    subscriptions_before_1_11: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)

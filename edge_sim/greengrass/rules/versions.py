@@ -1,7 +1,7 @@
 """What the core could do from which release on: a definition that needs more does not work on an older core.
 
-Pages: what-is-gg.md, access-*.md, secrets.md. How V1 refused is known only for models without container; in the other
-cases the refusal of the deployment is inferred.
+Pages: what-is-gg.md, ml-inference.md, access-*.md, secrets.md. How V1 refused is known only for models without
+container; in the other cases the refusal of the deployment is inferred.
 """
 
 from __future__ import annotations
@@ -46,9 +46,24 @@ def local_resources(case: Case) -> Iterator[Fault]:
     yield from _resources(case, lambda r: r.local is not None, "1.3")
 
 
-@_floor("ml-version", until="1.5", source="ml-inference.md")
+@_floor("ml-version", until="1.4", source="what-is-gg.md and ml-inference.md")
 def models(case: Case) -> Iterator[Fault]:
-    """Machine-learning resources need GGC 1.6."""
+    """Machine-learning resources need GGC 1.5."""
+    yield from _resources(case, lambda r: r.model is not None, "1.5")
+
+
+@rule(
+    "ml-version-disputed",
+    condition="sourced",
+    timing="inferred",
+    severity="warning",
+    since="1.5",
+    until="1.5",
+    source="what-is-gg.md: ML inference is generally available in 1.5.0; ml-inference.md: for GGC 1.6 or later",
+    hint="Take GGC 1.6 or later.",
+)
+def models_of_1_5(case: Case) -> Iterator[Fault]:
+    """Machine-learning resources came with GGC 1.5 by the release notes, and need 1.6 by the page about them."""
     yield from _resources(case, lambda r: r.model is not None, "1.6")
 
 
@@ -231,6 +246,7 @@ def _text(case: Case) -> str:
 RULES: tuple[Rule, ...] = (
     local_resources,
     models,
+    models_of_1_5,
     proc_volumes,
     secrets,
     owner_setting,
