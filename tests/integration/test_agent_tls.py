@@ -1,0 +1,100 @@
+"""The whole agent as a core of a cloud with TLS: its config.json, MQTT, documents, models, secrets, reports, jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_sim.cloud.provisioning import Endpoints, provision
+from tests import needs
+from tests.integration.test_cloud_iot import deploy
+from tests.integration.tls_cloud import World, tls_cloud
+from tests.waiting import until
+
+pytestmark = [pytest.mark.network, pytest.mark.process, needs.program("mosquitto")]
+EDGE_SIM = [sys.executable, "-m", "edge_sim.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with tls_cloud(tmp_path_factory.mktemp("tls")) as found:
+        yield found
+
+
+@contextmanager
+def agent(root: Path, config: Path) -> Iterator[Iterator[dict[str, Any]]]:
+    """Run an agent until the block ends; yield what it says."""
+    argv = [*EDGE_SIM, "agent", "run", "--root", str(root), "--config", str(config)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield map(json.loads, process.stdout)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def provisioned(world: World, root: Path, mqtt: str | None = None) -> Path:
+    """Give core1 a certificate below the board's Greengrass root; return its config.json."""
+    endpoints = Endpoints(http=world.cloud.http_url, mqtt=mqtt or world.cloud.mqtt_url, cafile=Path(world.cafile))
+    provision(world.iot, "core1", endpoints, root / "greengrass")
+    return root / "greengrass" / "config" / "config.json"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the owners of what is deployed")
+def test_a_core_with_its_certificate_deploys_a_group(world: World, tmp_path: Path) -> None:
+    config = provisioned(world, tmp_path)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text("ggc_user:x:998:998::/:/bin/false\n")
+    (tmp_path / "etc" / "group").write_text("ggc_group:x:998:\nml:x:1001:\n")
+    with agent(tmp_path, config) as events:
+        assert next(event for event in events if event["event"] == "connected")
+        group_id, deployment = deploy(world)
+        done = next(event for event in events if event["event"] == "deployment" and event["status"] != "InProgress")
+        assert (done["id"], done["status"]) == (deployment, "Success"), done
+        gg = world.client("greengrass")
+        call = {"GroupId": group_id, "DeploymentId": deployment}
+        until(lambda: gg.get_deployment_status(**call)["DeploymentStatus"] == "Success", "the core's report")
+    assert (tmp_path / "greengrass/ggc/deployment/group/group.json").exists()
+    assert (tmp_path / "greengrass/ggc/var/state/secrets.json").exists()
+
+
+def test_a_certificate_that_was_deactivated_is_told_and_tried_again(world: World, tmp_path: Path) -> None:
+    config = provisioned(world, tmp_path)
+    id_ = world.iot.list_certificates(pageSize=1)["certificates"][0]["certificateId"]
+    with agent(tmp_path, config) as events:
+        assert next(event for event in events if event["event"] == "connected")
+        world.iot.update_certificate(certificateId=id_, newStatus="INACTIVE")
+        reasons = (event["reason"] for event in events if event["event"] == "disconnected")
+        assert "it refused the connection (Not authorized)" in next(why for why in reasons if "refused" in why)
+        world.iot.update_certificate(certificateId=id_, newStatus="ACTIVE")
+        assert next(event for event in events if event["event"] == "connected")
+
+
+def test_a_server_of_another_name_is_not_trusted(world: World, tmp_path: Path) -> None:
+    config = provisioned(world, tmp_path, f"mqtts://127.0.0.2:{world.mqtt_port}")
+    with socket.create_server(("127.0.0.2", world.mqtt_port)) as listener:
+        threading.Thread(target=relay, args=(listener, world.mqtt_port), daemon=True).start()
+        with agent(tmp_path, config) as events:
+            why = next(event["reason"] for event in events if event["event"] == "disconnected")
+    assert "its certificate is not trusted (IP address mismatch, certificate is not valid for '127.0.0.2'.)" in why
+
+
+def relay(listener: socket.socket, port: int) -> None:
+    """Pass one TLS greeting on, and the answer back: enough for a client to see the server's certificate."""
+    near, _ = listener.accept()
+    with near, socket.create_connection(("127.0.0.1", port)) as far:
+        far.sendall(near.recv(65536))
+        near.sendall(far.recv(65536))
+        near.recv(1)

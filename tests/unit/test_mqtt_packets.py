@@ -1,0 +1,114 @@
+"""The packets that the TLS front looks into: what real clients send is understood, and whatever else does no harm."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt import client as paho_client
+from paho.mqtt import properties as paho_properties
+
+from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.brokers.packets import MalformedError
+
+paho: Any = paho_client
+properties_module: Any = paho_properties
+
+
+def sent(version: int, act: Any) -> list[tuple[int, bytes]]:
+    """Return first byte and body of each packet that paho writes while ``act`` uses it."""
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="board", protocol=version)
+    wire = bytearray()
+
+    def keep(_command: int, packet: bytes, *_: object) -> int:
+        wire.extend(packet)
+        return 0
+
+    client._packet_queue = keep
+    with socket.socket() as never_connected:
+        client._sock = never_connected
+        act(client)
+        client._sock = None
+    found = []
+    while wire:
+        first, length, at = wire[0], packets.Length(), 1
+        while length.open:
+            length.add(wire[at])
+            at += 1
+        found.append((first, bytes(wire[at : at + length.value])))
+        del wire[: at + length.value]
+    return found
+
+
+@pytest.mark.parametrize("version", [paho.MQTTv31, paho.MQTTv311, paho.MQTTv5])
+@pytest.mark.parametrize("login", [None, "their-user"])
+def test_a_connect_keeps_everything_but_user_and_password(version: int, login: str | None) -> None:
+    def act(client: Any) -> None:
+        if login is not None:
+            client.username_pw_set(login, "their-password" * 20)
+        client.will_set("last/words", b"gone", qos=1, retain=True)
+        client._send_connect(77)
+
+    ((first, body),) = sent(version, act)
+    found = packets.connect(body)
+    assert (found.version, found.client_id) == (version, "board")
+    assert (found.will_topic, found.will_retain, found.will_size) == ("last/words", True, 4)
+    rewritten = found.as_user("edge-sim", "secret")
+    assert rewritten[0] == first
+    again = packets.connect(rewritten[2:])
+    assert (again.client_id, again.will_topic, again._keep_alive) == ("board", "last/words", b"\0\x4d")
+    assert again._flags == found._flags | 0xC0
+    assert rewritten.endswith(b"\0\x08edge-sim\0\x06secret")
+    assert b"their" not in rewritten
+
+
+@pytest.mark.parametrize("version", [paho.MQTTv311, paho.MQTTv5])
+def test_publish_and_subscribe_of_both_versions_are_read(version: int) -> None:
+    def act(client: Any) -> None:
+        properties: Any = None
+        if version == paho.MQTTv5:
+            properties = properties_module.Properties(8)
+            properties.SubscriptionIdentifier = 300
+        client._send_publish(5, b"a/b", b"payload", qos=1, retain=True)
+        options = [(b"x/+", paho.SubscribeOptions(qos=1)), (b"y/#", paho.SubscribeOptions(qos=0))]
+        client._send_subscribe(False, options if version == paho.MQTTv5 else [(b"x/+", 1), (b"y/#", 0)], properties)
+
+    (first, published), (_, subscribed) = sent(version, act)
+    found = packets.publish(first & 0x0F, published, version)
+    assert (found.topic, found.retain, found.id, found.size) == ("a/b", True, b"\0\5", 7)
+    assert packets.subscribe(subscribed, version) == ["x/+", "y/#"]
+
+
+@given(st.binary(max_size=200), st.sampled_from([3, 4, 5]), st.integers(0, 15))
+def test_bytes_that_are_no_packet_are_malformed_and_nothing_else(body: bytes, version: int, flags: int) -> None:
+    prefix = b"\0\4MQTT" + bytes([version, 0xFF, 0, 60])
+    for read in (
+        lambda: packets.connect(body),
+        lambda: packets.connect(prefix + body),
+        lambda: packets.publish(flags, body, version),
+        lambda: packets.subscribe(body, version),
+    ):
+        with contextlib.suppress(MalformedError):
+            read()
+
+
+@pytest.mark.parametrize("size", [0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
+def test_lengths_are_written_as_they_are_read(size: int) -> None:
+    written = packets.packet(0x30, b"x" * size)
+    length, at = packets.Length(), 1
+    while length.open:
+        length.add(written[at])
+        at += 1
+    assert (length.value, len(written)) == (size, at + size)
+
+
+def test_a_length_of_five_bytes_is_malformed() -> None:
+    length = packets.Length()
+    for _ in range(4):
+        length.add(0xFF)
+    with pytest.raises(MalformedError):
+        length.add(1)
