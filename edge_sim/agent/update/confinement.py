@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from edge_sim.agent import cgroups
 from edge_sim.agent.elf import running_emulator
-from edge_sim.agent.events import redact
+from edge_sim.redaction import redact
 
 if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
     import psutil
