@@ -172,15 +172,15 @@ def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | No
 
 def _processor(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     ours = claims.architecture
-    yield _row("uname -m", ours, seen.machine, "the programs are another processor's", emulator=seen.emulator)
-    told, family = seen.cpuinfo, _family(seen.cpuinfo)
-    name = told.get("Model") or told.get("model name") or told.get("Hardware") or "unnamed"
-    shown = family if family == ours else f"{family} ({name})"
-    yield _row("cpuinfo", ours, shown, "/proc/cpuinfo is this machine's", emulator=seen.emulator)
-    wanted, elf = ARCHITECTURES[ours].elf_machine, seen.elf
-    found = _MACHINES.get(elf.machine, str(elf.machine)) if elf else "unreadable"
-    yield _row("ELF machine", _MACHINES[wanted], found, "the board's own programs are not what runs here")
-    if wanted == EM_ARM:
+    yield _row("uname -m", ours, seen.machine, "its programs are built for another processor", emulator=seen.emulator)
+    text, family = seen.cpuinfo, _family(seen.cpuinfo)
+    name = text.get("Model") or text.get("model name") or text.get("Hardware") or "unnamed"
+    machine = family if family == ours else f"{family} ({name})"
+    yield _row("cpuinfo", ours, machine, "/proc/cpuinfo is this machine's", emulator=seen.emulator)
+    expected, elf = ARCHITECTURES[ours].elf_machine, seen.elf
+    actual = _MACHINES.get(elf.machine, str(elf.machine)) if elf else "unreadable"
+    yield _row("ELF machine", _MACHINES[expected], actual, "the board's own programs are not what runs here")
+    if expected == EM_ARM:
         reason = "programs built for the board do not start here, and the other way round"
         if elf and elf.flags & _EF_ARM_ABI_FLOAT_SOFT and ours == "armv6l":
             reason = f"Debian armel (soft float) stands in for {claims.operating_system}'s hard float on ARMv6"
@@ -220,9 +220,9 @@ def _programs(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
             f"{seen.libc} {seen.libc_version} for {claims.libc_version}: other symbols, other faults",
         )  # fmt: skip
     claimed, base = release(claims.os_release), release(seen.base_release)
-    laid = "a file of ours" if base != "unknown" and base != claimed else None
-    yield _row("os-release", claimed, release(seen.os_release), "another system's", emulator=laid)
-    if laid:
+    overlay = "a file of ours" if base != "unknown" and base != claimed else None
+    yield _row("os-release", claimed, release(seen.os_release), "another system's", emulator=overlay)
+    if overlay:
         yield _row("user land", claimed, base, f"the programs are those of {base}")
 
 
@@ -234,17 +234,17 @@ def release(fields: Mapping[str, str]) -> str:
 def _accounts(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     yield _table("groups", claims.groups, seen.groups)
     yield _table("users", claims.users, seen.users)
-    found = {True: "honoured", False: "ignored", None: "not checked"}[seen.set_id]
-    yield _row("set-id bits", "honoured", found, seen.set_id_reason)
+    answer = {True: "honoured", False: "ignored", None: "not checked"}[seen.set_id]
+    yield _row("set-id bits", "honoured", answer, seen.set_id_reason)
 
 
 def _table(fact: str, claimed: Mapping[str, object], found: Mapping[str, object]) -> CertificateRow:
     """Names that the board should not have count as well: a definition could use them."""
     wrong = sorted(name for name in {*claimed, *found} if claimed.get(name) != found.get(name))
-    shown = f"{len(found)}, as claimed" if not wrong else f"{len(found)}, other: {_some(wrong)}"
+    summary = f"{len(found)}, as claimed" if not wrong else f"{len(found)}, other: {_some(wrong)}"
     verdict: Verdict = "not faithful" if wrong else "true"
     reason = "missing, unknown to the profile, or with other ids" if wrong else ""
-    return CertificateRow(fact=fact, claimed=f"{len(claimed)}", found=shown, verdict=verdict, reason=reason)
+    return CertificateRow(fact=fact, claimed=f"{len(claimed)}", found=summary, verdict=verdict, reason=reason)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -259,7 +259,7 @@ def _kernel(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
             seen.links.get(name) or "unknown",
             "this machine's sysctl; with 0 a core runs only in insecure mode",
         )
-    yield _row("umask", f"{claims.umask:04o}", f"{seen.umask:04o}", "files get other modes")
+    yield _row("umask", f"{claims.umask:04o}", f"{seen.umask:04o}", "files get different modes")
     yield _row("kernel", claims.kernel, seen.kernel, "this machine's kernel")
     yield _row("cgroups", CGROUP, seen.cgroup, "a core needs the memory and devices hierarchies for its containers")
     yield _memory(claims, seen)
@@ -274,9 +274,9 @@ def _memory(claims: Claims, seen: Observed) -> CertificateRow:
         reason = f"a control group's limit; /proc/meminfo shows {total}"
         return CertificateRow(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
     limit = seen.memory_limit_kib
-    found = total if limit is None else f"{limit // 1024} MiB"
+    actual = total if limit is None else f"{limit // 1024} MiB"
     return CertificateRow(
-        fact="memory", claimed=claimed, found=found, verdict="not faithful", reason="not the board's limit"
+        fact="memory", claimed=claimed, found=actual, verdict="not faithful", reason="not the board's limit"
     )
 
 
@@ -288,4 +288,4 @@ def _cpus(claims: Claims, seen: Observed) -> CertificateRow:
             fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason
         )
     usable = seen.cpus if quota is None else min(float(seen.cpus), quota)
-    return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine gives")
+    return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine has")

@@ -125,32 +125,32 @@ class Place:
         return _position(self.file, self.node.start_mark)
 
     def fail(
-        self, problem: str, *, hint: str | None = None, allowed: Iterable[str] = (), given: str | None = None
+        self, problem: str, *, hint: str | None = None, allowed: Iterable[str] = (), word: str | None = None
     ) -> NoReturn:
-        """Raise the error for this place; ``allowed`` is shown, with what is nearest to the word ``given``."""
+        """Raise the error for this place; ``allowed`` is shown, with what is nearest to the word ``word``."""
         words = list(allowed)
-        near = difflib.get_close_matches(given, words, n=1) if given else []
+        near = difflib.get_close_matches(word, words, n=1) if word else []
         hints = [f"Did you mean {near[0]}?"] if near else []
         hints += [f"Allowed: {', '.join(words)}."] if words else []
         if len(problem) > _LONGEST:  # some value of a megabyte
             problem = f"{problem[: _LONGEST // 2]} … {problem[-_LONGEST // 2 :]}"
-        named = f"{self.name}: {problem}" if self.name else problem
-        raise InvalidDefinitionError(named, place=self.position, hint=hint or " ".join(hints) or None)
+        message = f"{self.name}: {problem}" if self.name else problem
+        raise InvalidDefinitionError(message, place=self.position, hint=hint or " ".join(hints) or None)
 
     def mapping(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:
         """Return the places by key; an unknown, doubled or missing key is an error."""
         required, allowed = tuple(required), (*required, *optional)
-        found = self.entries(allowed)
-        missing = [key for key in required if key not in found]
+        entries = self.entries(allowed)
+        missing = [key for key in required if key not in entries]
         if missing:
             self.fail(f"missing: {', '.join(missing)}", allowed=allowed)
-        return found
+        return entries
 
     def entries(self, allowed: Collection[str] = ()) -> dict[str, Place]:
         """Return the places by key, where the keys are the writer's own names or some of ``allowed``."""
         if self._shape != "mapping":
             self.fail("must be a mapping of keys to values", allowed=allowed)
-        found: dict[str, Place] = {}
+        places: dict[str, Place] = {}
         lines: dict[str, int] = {}
         for key_node, value in self.node.value:
             if replace(self, node=key_node)._shape != "scalar":
@@ -158,11 +158,11 @@ class Place:
             key = str(key_node.value)
             name = f"{self.name}.{key}" if self.name else key
             if allowed and key not in allowed:
-                replace(self, node=key_node, name=name).fail("unknown key", allowed=allowed, given=key)
-            if key in found:
+                replace(self, node=key_node, name=name).fail("unknown key", allowed=allowed, word=key)
+            if key in places:
                 replace(self, node=key_node, name=name).fail(f"is already set in line {lines[key]}")
-            found[key], lines[key] = replace(self, node=value, name=name), key_node.start_mark.line + 1
-        return found
+            places[key], lines[key] = replace(self, node=value, name=name), key_node.start_mark.line + 1
+        return places
 
     def items(self) -> list[Place]:
         """Return the places of a list."""
@@ -184,7 +184,7 @@ class Place:
             self.fail("must be a single value", allowed=allowed)
         words = list(allowed)
         if self.node.value not in words:
-            self.fail(f"{self.node.value!r} is not allowed", allowed=words, given=self.node.value)
+            self.fail(f"{self.node.value!r} is not allowed", allowed=words, word=self.node.value)
         return words[words.index(self.node.value)]
 
     def whole(self) -> int:
@@ -225,7 +225,7 @@ def _loader() -> type[yaml.SafeLoader]:
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
                 mark = cast(Any, self).peek_event().start_mark  # the stubs leave it untyped
-                raise yaml.composer.ComposerError(None, None, "aliases are not taken here", mark)
+                raise yaml.composer.ComposerError(None, None, "aliases are not supported here", mark)
             self.depth = getattr(self, "depth", 0) + 1
             if self.depth > _DEEPEST:
                 mark = cast(Any, self).peek_event().start_mark

@@ -154,9 +154,9 @@ class HostFacts:
         """Return in a sentence why nobody knows whether something is at ``path``; None where that is known."""
         if path not in self._doubts:
             near = self.near_path(path)
-            meant = f"; did you mean {near}?" if near else ""
-            told = f"the profile does not say whether {path} exists on the board{meant}"
-            self._doubts[path] = told if self.presence(path) == "unknown" else None
+            suggestion = f"; did you mean {near}?" if near else ""
+            text = f"the profile does not say whether {path} exists on the board{suggestion}"
+            self._doubts[path] = text if self.presence(path) == "unknown" else None
         return self._doubts[path]
 
     @cached_property

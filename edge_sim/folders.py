@@ -22,8 +22,8 @@ def below(folder: Path) -> list[Path]:
     def fail(error: OSError) -> None:
         raise error
 
-    found = [Path(at, name) for at, folders, files in os.walk(folder, onerror=fail) for name in (*folders, *files)]
-    return sorted(found, key=lambda path: path.relative_to(folder).parts)
+    paths = [Path(at, name) for at, folders, files in os.walk(folder, onerror=fail) for name in (*folders, *files)]
+    return sorted(paths, key=lambda path: path.relative_to(folder).parts)
 
 
 def mentioned(folder: Path, patterns: Mapping[str, re.Pattern[bytes]]) -> frozenset[str]:
@@ -45,9 +45,9 @@ def user_cache() -> Path | None:
 
     The XDG base directory specification: a path that is not absolute is ignored, and ``~/.cache`` is the default.
     """
-    given = os.environ.get("XDG_CACHE_HOME", "")
+    directory = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "edge-sim"
+        return (Path(directory) if directory.startswith("/") else Path.home() / ".cache") / "edge-sim"
     except RuntimeError:  # a uid that passwd does not know, as containers have it
         return None
 
@@ -60,7 +60,7 @@ def while_in_use(prefix: str) -> Iterator[tuple[Path, int]]:
     descriptor: one that is to outlive this one inherits it.
     """
     _sweep(prefix)
-    place, lock = _made(prefix)
+    place, lock = _make_directory(prefix)
     try:
         yield place, lock
     finally:
@@ -68,7 +68,7 @@ def while_in_use(prefix: str) -> Iterator[tuple[Path, int]]:
         os.close(lock)
 
 
-def _made(prefix: str) -> tuple[Path, int]:
+def _make_directory(prefix: str) -> tuple[Path, int]:
     while True:
         place = Path(tempfile.mkdtemp(prefix=prefix))
         with contextlib.suppress(FileNotFoundError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import queue
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_S = 1.0
@@ -32,7 +34,7 @@ def answer_once() -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def hold() -> Iterator[None]:
     """Have SIGINT, SIGTERM and SIGHUP wait for the end of a with block, then do what they do.
 
     For short blocks. Only a program's main thread is ever interrupted, so in another one this does nothing. A mask of
@@ -58,8 +60,10 @@ def awaited(entries: queue.SimpleQueue[_Entry]) -> _Entry:
     To be called in the main thread, where Python runs handlers. The kernel may give a signal to any thread (it does
     when the process was stopped meanwhile), and that does not wake this one: so it looks once a second.
     """
+    from queue import Empty  # of use to those alone who wait: --help does not
+
     while True:
-        with suppress(queue.Empty):
+        with suppress(Empty):
             return entries.get(timeout=_LOOK_S)
 
 

@@ -52,10 +52,10 @@ class JsonObject:
 
     def word(self, key: str, allowed: tuple[_T, ...]) -> _T:
         """Return a member that is one of the words ``allowed``."""
-        found = next((word for word in allowed if word == self.get(key)), None)
-        if found is None:
+        match = next((word for word in allowed if word == self.get(key)), None)
+        if match is None:
             raise ValueError(f"{self._name}.{key} must be one of {', '.join(map(str, allowed))}")
-        return found
+        return match
 
     def texts(self, key: str) -> tuple[str, ...]:
         return self._list(key, str)
@@ -65,16 +65,16 @@ class JsonObject:
 
     def mapping(self, key: str) -> Mapping[str, object]:
         """Return an object whose members are anybody's guess; an absent one is empty."""
-        found = self.get(key)
-        return {} if found is None else self.child(key)._members
+        value = self.get(key)
+        return {} if value is None else self.child(key)._members
 
     def child(self, key: str) -> JsonObject:
         return JsonObject(self.get(key), f"{self._name}.{key}")
 
-    def children(self, key: str, made: Callable[[JsonObject], _T]) -> tuple[_T, ...]:
-        """Return what ``made`` makes of each object of a list."""
+    def children(self, key: str, read: Callable[[JsonObject], _T]) -> tuple[_T, ...]:
+        """Return what ``read`` makes of each object of a list."""
         items = self._typed(key, list)
-        return tuple(made(JsonObject(item, f"{self._name}.{key}[{at}]")) for at, item in enumerate(items))
+        return tuple(read(JsonObject(item, f"{self._name}.{key}[{at}]")) for at, item in enumerate(items))
 
     def _list(self, key: str, kind: type[_T]) -> tuple[_T, ...]:
         items = self._typed(key, list)

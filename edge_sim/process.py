@@ -21,7 +21,7 @@ def run(
     ends with another status than 0.
     """
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             list(argv),
             stdin=subprocess.DEVNULL,
             env=env,
@@ -34,9 +34,9 @@ def run(
         raise UnsupportedEnvironmentError(f"{argv[0]}: not found on this machine") from error
     except subprocess.TimeoutExpired as error:
         raise UnsupportedEnvironmentError(f"{argv[0]} timed out after {timeout:g} s") from error
-    if check and done.returncode:
+    if check and result.returncode:
         raise UnsupportedEnvironmentError(
-            f"{argv[0]} ended with status {done.returncode}",
-            details=done.stderr.decode(errors="replace").strip() or None,
+            f"{argv[0]} ended with status {result.returncode}",
+            details=result.stderr.decode(errors="replace").strip() or None,
         )
-    return done
+    return result

@@ -90,7 +90,7 @@ def _abbreviates(short: str, name: str) -> bool:
 
 def load_profiles(names: Iterable[str]) -> list[DeviceProfile]:
     """Return the profiles of these names, each once; ``all`` stands for every one that comes with edge_sim."""
-    every = [name for given in names for name in (list_profiles() if given == "all" else (given,))]
+    every = [name for selection in names for name in (list_profiles() if selection == "all" else (selection,))]
     return [load_profile(name) for name in dict.fromkeys(every)]
 
 
@@ -166,14 +166,14 @@ def _words(entry: Mapping[str, Place], key: str, allowed: Iterable[_Word]) -> tu
 def _groups(place: Place) -> dict[str, int]:
     groups = {name: gid.whole() for name, gid in place.entries().items()}
     if groups.get("root") != 0:
-        place.fail("root must be there with GID 0")
+        place.fail("root must be listed with GID 0")
     return groups
 
 
 def _users(place: Place, groups: Mapping[str, int]) -> dict[str, Account]:
     users = {name: _account(entry, groups) for name, entry in place.entries().items()}
     if "root" not in users or users["root"].uid != 0:
-        place.fail("root must be there with UID 0")
+        place.fail("root must be listed with UID 0")
     return users
 
 
@@ -232,13 +232,13 @@ def _relative(target: str, path: str) -> str:
 
 
 def _greengrass(place: Place, users: Mapping[str, Account], groups: Mapping[str, int]) -> GreengrassInstall:
-    got = place.mapping(("root", "version", "user", "group"), ("network_proxy",))
+    members = place.mapping(("root", "version", "user", "group"), ("network_proxy",))
     return GreengrassInstall(
-        root=got["root"].path(),
-        version=_version(got["version"]),
-        user=got["user"].choice(users),
-        group=got["group"].choice(groups),
-        network_proxy=got["network_proxy"].flag() if "network_proxy" in got else None,
+        root=members["root"].path(),
+        version=_version(members["version"]),
+        user=members["user"].choice(users),
+        group=members["group"].choice(groups),
+        network_proxy=members["network_proxy"].flag() if "network_proxy" in members else None,
     )
 
 

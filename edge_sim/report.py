@@ -34,10 +34,10 @@ class Finding:
     hint: str | None = None
 
 
-def one_line(text: str) -> str:
-    """Return a line of a report as one line: what does not print, line ends too, is escaped.
+def printable(text: str) -> str:
+    """Return a text as one line: what does not print, line ends too, is escaped.
 
-    A definition's own words must not end a line, begin one that looks like ours, or move a terminal's cursor.
+    The words of a definition, a path or a peer must not end a line, begin one that looks like ours, or move a cursor.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 

@@ -30,7 +30,7 @@ from edge_sim.greengrass.resources import Resource
 from edge_sim.limits import Limits
 from edge_sim.redaction import Redaction, texts
 from edge_sim.report import Finding
-from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Software, Source, Update
+from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Source, Update
 
 __all__ = [
     "SCENARIO",
@@ -39,7 +39,6 @@ __all__ = [
     "DeviceBacking",
     "Invocation",
     "Scenario",
-    "Software",
     "Source",
     "Update",
     "load",
@@ -190,23 +189,23 @@ def _with_fault(definition: Definition, error: InvalidDefinitionError) -> Defini
     finding = fault(error)
     marks = {finding.path: error.place} if error.place else {}
 
-    def faulty(one: Definition) -> Definition:
-        return replace(one, findings=(*one.findings, finding), marks={**one.marks, **marks})
+    def faulty(variant: Definition) -> Definition:
+        return replace(variant, findings=(*variant.findings, finding), marks={**variant.marks, **marks})
 
     return _in_all(definition, faulty)
 
 
 def _with_code(definition: Definition, code: Iterable[Code]) -> Definition:
-    by_arn = {one.function_arn: one for one in code}
+    by_arn = {entry.function_arn: entry for entry in code}
 
-    def coded(one: Definition) -> Definition:
+    def coded(entry: Definition) -> Definition:
         known = {
             function.id: FunctionCode(artifact_arn="", handler=code.handler, runtime=code.runtime, sha256="", size=0)
-            for function in one.group.functions
+            for function in entry.group.functions
             if (code := by_arn.get(function.arn))
         }
-        group = replace(one.group, code={**one.group.code, **known})
-        return replace(one, group=group, mentions=_mentions(group, by_arn))
+        group = replace(entry.group, code={**entry.group.code, **known})
+        return replace(entry, group=group, mentions=_mentions(group, by_arn))
 
     return _in_all(definition, coded)
 
@@ -219,15 +218,15 @@ def _in_all(definition: Definition, change: Callable[[Definition], Definition]) 
 
 def _mentions(group: Group, code: Mapping[str, Code]) -> dict[str, frozenset[str]]:
     """Return what the code of No-container functions mentions: paths of their models, and where these really are."""
-    found = {}
+    mentions = {}
     for function in group.functions:
         paths = prefix.model_paths(group, function)
         if paths and function.arn in code:
             patterns = {path: prefix.pattern(path) for path in paths} | {prefix.VARIABLE: prefix.VARIABLE}
             compiled = {name: re.compile(pattern.encode()) for name, pattern in patterns.items()}
             with contextlib.suppress(OSError):  # what cannot be read is told by whoever packs it
-                found[function.id] = folders.mentioned(code[function.arn].folder, compiled)
-    return found
+                mentions[function.id] = folders.mentioned(code[function.arn].folder, compiled)
+    return mentions
 
 
 def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:

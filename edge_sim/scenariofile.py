@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_sim import arns
 from edge_sim.documents import Place, unusable
+from edge_sim.jobs.requests import FINAL, Status
+from edge_sim.jobs.update import SOFTWARE, Software
 from edge_sim.limits import LINKS, NAMES, Limits
 
 SourceKind = Literal["s3", "trainingJob", "secret"]
-JobStatus = Literal["SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED"]
-Software = Literal["core", "ota_agent"]
 _KINDS: tuple[SourceKind, ...] = ("s3", "trainingJob", "secret")
-_SOFTWARE: tuple[Software, ...] = ("core", "ota_agent")
-_STATUSES: tuple[JobStatus, ...] = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED", "REMOVED")
 _BOARD_PATH = (r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
 _S3_URI = (r"s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
 _VERSION = (r"\d+\.\d+\.\d+", "a version of three numbers, such as 1.11.6")
@@ -102,7 +101,7 @@ class Update:
     version: str
     starts: bool
     software: Software
-    status: JobStatus
+    status: Status
     running: str
     """The version that must run afterwards."""
 
@@ -123,96 +122,98 @@ def existing(place: Place, *, folder: bool | None = None) -> Path:
 
 def source(place: Place) -> Source:
     """Read what S3, SageMaker or Secrets Manager holds."""
-    got = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value", "stages"))
-    kinds: list[SourceKind] = [kind for kind in _KINDS if kind in got]
+    members = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value", "stages"))
+    kinds: list[SourceKind] = [kind for kind in _KINDS if kind in members]
     if len(kinds) != 1:
         place.fail("a source names exactly one of s3, trainingJob, secret")
     kind = kinds[0]
-    needed = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
-    extra = set(got) - {kind} - needed - ({"stages"} if kind == "secret" else {"folder", "file"})
-    if needed - set(got) or extra:
-        keys = ", ".join(sorted(needed)) or "nothing more"
+    required = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
+    extra = set(members) - {kind} - required - ({"stages"} if kind == "secret" else {"folder", "file"})
+    if required - set(members) or extra:
+        keys = ", ".join(sorted(required)) or "nothing more"
         place.fail(f"a {kind} source takes {keys}" + ("" if kind == "secret" else " and folder or file"))
     if kind == "secret":
-        arn = got["secret"].text(r"arn:aws[a-z-]*:secretsmanager:.+", "a secret's ARN")
-        stages = {label: value.text() for label, value in got["stages"].entries().items()} if "stages" in got else {}
-        return Source(kind=kind, address=arn, value=got["value"].text(), stages=stages)
-    if ("folder" in got) == ("file" in got):
+        arn = members["secret"].text(arns.pattern("secretsmanager", ".+"), "a secret's ARN")
+        stages = (
+            {label: value.text() for label, value in members["stages"].entries().items()} if "stages" in members else {}
+        )
+        return Source(kind=kind, address=arn, value=members["value"].text(), stages=stages)
+    if ("folder" in members) == ("file" in members):
         place.fail(f"a {kind} source takes exactly one of folder and file")
-    path = existing(got["folder"], folder=True) if "folder" in got else existing(got["file"], folder=False)
+    path = existing(members["folder"], folder=True) if "folder" in members else existing(members["file"], folder=False)
     if kind == "s3":
-        uri = got["s3"].text(*_S3_URI)
+        uri = members["s3"].text(*_S3_URI)
         return Source(kind=kind, address=uri, object_uri=uri, path=path)
-    arn = got["trainingJob"].text(r"arn:aws[a-z-]*:sagemaker:.+:training-job/.+", "a training job's ARN")
-    return Source(kind=kind, address=arn, object_uri=got["output"].text(*_S3_URI), path=path)
+    arn = members["trainingJob"].text(arns.pattern("sagemaker", "training-job/.+"), "a training job's ARN")
+    return Source(kind=kind, address=arn, object_uri=members["output"].text(*_S3_URI), path=path)
 
 
 def code(place: Place) -> Code:
     """Read what Lambda holds."""
-    got = place.mapping(("function", "folder", "handler", "runtime"))
+    members = place.mapping(("function", "folder", "handler", "runtime"))
     return Code(
-        function_arn=got["function"].text(r"arn:aws[a-z-]*:lambda:.+:function:.+:.+", "a qualified function ARN"),
-        folder=existing(got["folder"], folder=True),
-        handler=got["handler"].text(r"[\w./-]+\.\w+", "module.function"),
-        runtime=got["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
+        function_arn=members["function"].text(arns.pattern("lambda", "function:.+:.+"), "a qualified function ARN"),
+        folder=existing(members["folder"], folder=True),
+        handler=members["handler"].text(r"[\w./-]+\.\w+", "module.function"),
+        runtime=members["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
     )
 
 
 def packages(place: Place) -> Limits:
     """Read the limits of packages."""
-    got = place.mapping((), (*NAMES, "links"))
-    numbers = {name: value.whole() for name, value in got.items() if name != "links"}
-    return Limits(**numbers, links=got["links"].choice(LINKS) if "links" in got else "refuse")
+    members = place.mapping((), (*NAMES, "links"))
+    numbers = {name: value.whole() for name, value in members.items() if name != "links"}
+    return Limits(**numbers, links=members["links"].choice(LINKS) if "links" in members else "refuse")
 
 
 def board_file(place: Place) -> BoardFile:
     """Read what is laid on every board."""
-    got = place.mapping(("path",), ("copy", "directory", "owner", "group", "mode"))
-    directory = "directory" in got and got["directory"].flag()
-    if directory == ("copy" in got):
+    members = place.mapping(("path",), ("copy", "directory", "owner", "group", "mode"))
+    directory = "directory" in members and members["directory"].flag()
+    if directory == ("copy" in members):
         place.fail("takes either copy or directory: true")
-    mode = got["mode"].text(r"0?[0-7]{3}", "three octal digits such as 0640") if "mode" in got else "0644"
+    mode = members["mode"].text(r"0?[0-7]{3}", "three octal digits such as 0640") if "mode" in members else "0644"
     return BoardFile(
-        path=got["path"].text(*_BOARD_PATH),
-        copy=existing(got["copy"]) if "copy" in got else None,
-        owner=got["owner"].text() if "owner" in got else "root",
-        group=got["group"].text() if "group" in got else "root",
+        path=members["path"].text(*_BOARD_PATH),
+        copy=existing(members["copy"]) if "copy" in members else None,
+        owner=members["owner"].text() if "owner" in members else "root",
+        group=members["group"].text() if "group" in members else "root",
         mode=int(mode, 8),
     )
 
 
 def device(place: Place) -> DeviceBacking:
     """Read what stands behind a device."""
-    got = place.mapping(("path",), ("lines", "frames", "block", "host"))
-    if len(got) != 2:
+    members = place.mapping(("path",), ("lines", "frames", "block", "host"))
+    if len(members) != 2:
         place.fail("takes path and exactly one of lines, frames, block and host")
     return DeviceBacking(
-        path=got["path"].text(r"/dev/.+", "a path below /dev"),
-        lines=existing(got["lines"], folder=False) if "lines" in got else None,
-        frames=existing(got["frames"], folder=True) if "frames" in got else None,
-        size_kib=got["block"].kib() if "block" in got else None,
-        host=Path(got["host"].text(r"/dev/.+", "a path below /dev")) if "host" in got else None,
+        path=members["path"].text(r"/dev/.+", "a path below /dev"),
+        lines=existing(members["lines"], folder=False) if "lines" in members else None,
+        frames=existing(members["frames"], folder=True) if "frames" in members else None,
+        size_kib=members["block"].kib() if "block" in members else None,
+        host=Path(members["host"].text(r"/dev/.+", "a path below /dev")) if "host" in members else None,
     )
 
 
 def invocation(place: Place) -> Invocation:
     """Read one call of a function."""
-    got = place.mapping(("function", "event"), ("expect",))
-    expect = got["expect"].value() if "expect" in got else {}
+    members = place.mapping(("function", "event"), ("expect",))
+    expect = members["expect"].value() if "expect" in members else {}
     if not isinstance(expect, dict):
-        got["expect"].fail("must be a mapping: what the result must at least hold")
-    return Invocation(function_id=got["function"].text(), event=got["event"].value(), expect=expect)
+        members["expect"].fail("must be a mapping: what the result must at least hold")
+    return Invocation(function_id=members["function"].text(), event=members["event"].value(), expect=expect)
 
 
 def update(place: Place) -> Update:
     """Read one software update."""
-    got = place.mapping(("version", "starts", "expect"), ("software",))
-    expect = got["expect"].mapping(("status", "version"))
+    members = place.mapping(("version", "starts", "expect"), ("software",))
+    expect = members["expect"].mapping(("status", "version"))
     return Update(
-        version=got["version"].text(*_VERSION),
-        starts=got["starts"].flag(),
-        software=got["software"].choice(_SOFTWARE) if "software" in got else "core",
-        status=expect["status"].choice(_STATUSES),
+        version=members["version"].text(*_VERSION),
+        starts=members["starts"].flag(),
+        software=members["software"].choice(SOFTWARE) if "software" in members else "core",
+        status=expect["status"].choice(FINAL),
         running=expect["version"].text(*_VERSION),
     )
 

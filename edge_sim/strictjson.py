@@ -46,12 +46,12 @@ def loads(data: bytes, *, max_bytes: int | None = None) -> object:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    members: dict[str, object] = {}
     for key, value in pairs:
-        if key in found:
+        if key in members:
             raise ValueError(f"the key {json.dumps(key)} is repeated")
-        found[key] = value
-    return found
+        members[key] = value
+    return members
 
 
 def _refuse_constant(text: str) -> NoReturn:

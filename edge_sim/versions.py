@@ -15,8 +15,10 @@ Version = tuple[int, int, int]
 LATEST: Version = (1, 11, 6)
 _LAST_PATCHES = {8: 4, 9: 4, 10: 5, 11: 6}
 """The lines whose patches what-is-gg.md lists; of the older ones it names a release or two."""
+RELEASES = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
+"""The release that stands for a line where a core has to run; AWS's guide names these (what-is-gg.md, gg-core.md)."""
 _FORM = re.compile(r"1\.([0-9]|1[01])(?:\.(0|[1-9][0-9]?))?", re.ASCII)
-_HINT = "V1 had 1.0 to 1.11.6; say 1.10 or 1.10.4."
+_HINT = "V1 had 1.0 to 1.11.6; for example 1.10 or 1.10.4."
 
 
 def parse_version(text: str) -> Version:

@@ -85,8 +85,8 @@ def _set_id(root: Path, emulator: str | None) -> tuple[bool | None, str]:
             other = next(gid for gid in (1, 2) if gid != os.getegid())
             os.chown(copy, -1, other)
             copy.chmod(0o2755)
-            said = run([str(copy), "-g"], timeout=_LIMIT_S).stdout.decode().strip()
-            if said == str(other):
+            text = run([str(copy), "-g"], timeout=_LIMIT_S).stdout.decode().strip()
+            if text == str(other):
                 return True, ""
             return False, _why_ignored(os.statvfs(place).f_flag, emulator)
     except (OSError, EdgeSimError) as error:
@@ -110,14 +110,14 @@ def _libc() -> tuple[str, str | None]:
     if name:
         return name, version
     for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")):
-        said = run([str(loader)], timeout=_LIMIT_S, check=False).stderr.decode(errors="replace")
-        return "musl", next((line.split()[1] for line in said.splitlines() if line.startswith("Version ")), None)
+        text = run([str(loader)], timeout=_LIMIT_S, check=False).stderr.decode(errors="replace")
+        return "musl", next((line.split()[1] for line in text.splitlines() if line.startswith("Version ")), None)
     return "unknown", None
 
 
 def _memory_limit(total_kib: int) -> int | None:
-    found = [int(text) // 1024 for text in _limits("memory", "memory.limit_in_bytes", "memory.max") if text.isdigit()]
-    return next((limit for limit in found if limit < total_kib), None)
+    limits = [int(text) // 1024 for text in _limits("memory", "memory.limit_in_bytes", "memory.max") if text.isdigit()]
+    return next((limit for limit in limits if limit < total_kib), None)
 
 
 def _cpu_quota() -> float | None:
@@ -151,11 +151,11 @@ def _release(file: Path) -> Mapping[str, str]:
 
 def _fields(path: str) -> dict[str, str]:
     """Return ``key: value`` lines; of a key that comes again the first counts, which is cpuinfo's first processor."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for line in _text(Path(path)).splitlines():
         key, _, value = line.partition(":")
-        found.setdefault(key.strip(), value.strip())
-    return found
+        fields.setdefault(key.strip(), value.strip())
+    return fields
 
 
 def _text(file: Path) -> str:

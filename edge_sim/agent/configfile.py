@@ -117,4 +117,4 @@ def _text(path: Path, found: Mapping[str, object], key: str) -> str | None:
     value = found.get(key)
     if value is None or (isinstance(value, str) and value):
         return value
-    raise UsageError(f"{path}: {key} is {value!r}, not a text")
+    raise UsageError(f"{path}: {key} is {value!r}, not a string")

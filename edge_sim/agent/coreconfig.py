@@ -38,17 +38,17 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
     tree = Tree(greengrass_root)
     path = tree.config
     try:
-        found = json.loads(file_bytes(inside(root, path), MAX_BYTES))
+        document = json.loads(file_bytes(inside(root, path), MAX_BYTES))
     except FileNotFoundError:
         return CoreConfig()
     except (OSError, ValueError) as error:
         raise InvalidDefinitionError(f"Failed to parse {path}.", details=str(error)) from error
-    core, runtime = _at(found, "coreThing"), _at(found, "runtime")
+    core, runtime = _at(document, "coreThing"), _at(document, "runtime")
     return CoreConfig(
         daemon_port=_number(core, "ggDaemonPort", 0, 1024, 65535),
         max_work_items=_number(runtime, "maxWorkItemCount", MAX_WORK_ITEMS, 1, 1_000_000),
         max_concurrent=_number(runtime, "maxConcurrentLimit", MAX_CONCURRENT, 1, 10_000),
-        private_key=_private_key(found, tree.certificates),
+        private_key=_private_key(document, tree.certificates),
     )
 
 

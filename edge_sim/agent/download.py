@@ -87,7 +87,7 @@ def download(
     """Fetch ``url`` to ``destination`` (mode 0600); afterwards it is on the disk and its digest is right.
 
     ``sha256`` is lower-case hex, ``size`` in bytes. ``progress`` is told the bytes received so far, also while
-    nothing comes; what it raises ends the download. Raises HttpError; nothing is at ``destination`` then. Where
+    nothing comes; what it raises ends the download. Raises HttpError; there is nothing at ``destination`` then. Where
     trying later may help, what has arrived stays beside it as ``.<name>.part``, and the next call continues it.
     """
     job = _Job(http=http, url=url, size=size, sha256=sha256, patience=patience, progress=progress)
@@ -151,7 +151,7 @@ class _Job:
         resumed = part.resumed
         part.restart()
         raise HttpError(
-            f"{shown(self.url)}: its SHA-256 is not the one that was announced",
+            f"{shown(self.url)}: its SHA-256 is not the expected one",
             retryable=resumed,
             hint="the file changed or was damaged after the deployment was built; deploy again",
         )
@@ -174,7 +174,7 @@ def _check_answer(where: str, answer: Answer, part: _Part, size: int) -> None:
         raise answer.refusal()
     encoding = answer.header("Content-Encoding") or "identity"
     if encoding != "identity":
-        raise HttpError(f"{where}: it comes encoded as {encoding[:40]!r}, which nobody asked for")
+        raise HttpError(f"{where}: it comes encoded as {encoding[:40]!r}, which was not requested")
     if answer.status == 200:
         part.restart()
         length = answer.header("Content-Length")
@@ -182,7 +182,7 @@ def _check_answer(where: str, answer: Answer, part: _Part, size: int) -> None:
             raise HttpError(f"{where}: it has {length[:20]} bytes, {size} were announced", status=200)
     elif answer.header("Content-Range") != f"bytes {part.received}-{size - 1}/{size}":
         part.restart()
-        raise HttpError(f"{where}: the server sent another range than asked for", status=206, retryable=True)
+        raise HttpError(f"{where}: the server sent a different range than requested", status=206, retryable=True)
     else:
         part.resumed = True
     etag = answer.header("ETag") or ""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from edge_sim.agent.http_error import HttpError, UnreachableError, in_words, shown
+from edge_sim.report import printable
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
@@ -86,7 +87,7 @@ class Answer:
         """Return the error that status and body (S3's XML) amount to."""
         text = self._response.read(_ERROR_BODY).decode("utf-8", "replace")
         fields = ": ".join(value for _, value in _XML_FIELD.findall(text))
-        reason = "".join(c for c in fields or self._response.reason[:80] if c.isprintable())
+        reason = printable(fields or self._response.reason[:80])
         hint = None
         if self.status == 403:
             hint = "the presigned URL has expired or was altered; deploy again to get a new one"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from edge_sim.agent.tls import distrust
 from edge_sim.errors import EdgeSimError
+from edge_sim.report import printable
 
 
 class HttpError(EdgeSimError):
@@ -38,7 +39,7 @@ def shown(url: str) -> str:
     except ValueError:
         return "an unreadable URL"
     text = f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
+    return printable(text[:300])
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def in_words(url: str, silence_s: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise HttpError(f"{shown(url)}: nothing came for {silence_s:g} s", retryable=True) from error
+        raise HttpError(f"{shown(url)}: no data for {silence_s:g} s", retryable=True) from error
     except ssl.SSLCertVerificationError as error:
         why = distrust(error)
         raise HttpError(f"{shown(url)}: the server's certificate is not trusted: {why}") from error
@@ -57,4 +58,4 @@ def in_words(url: str, silence_s: float) -> Iterator[None]:
         raise HttpError(f"{shown(url)}: not a URL that can be fetched") from error
     except (http.client.HTTPException, OSError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise HttpError(f"{shown(url)}: the connection broke ({why})", retryable=True) from error
+        raise HttpError(f"{shown(url)}: the connection was lost ({why})", retryable=True) from error

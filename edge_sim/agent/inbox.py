@@ -66,9 +66,9 @@ class Work:
     """Tasks waiting for the work thread; a question that waits already is not asked twice."""
 
     tasks: queue.SimpleQueue[Task | None] = field(default_factory=queue.SimpleQueue)
-    asked: set[Question] = field(default_factory=set)
+    questions: set[Question] = field(default_factory=set)
 
     def ask(self, question: Question) -> None:
-        if question not in self.asked:
-            self.asked.add(question)
+        if question not in self.questions:
+            self.questions.add(question)
             self.tasks.put(question)

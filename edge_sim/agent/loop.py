@@ -65,7 +65,7 @@ def run(
     """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
 
     ``deploy`` carries out deployment documents, ``functions`` are what is deployed. Raises UsageError for an address or
-    CA certificates that cannot be read, and UnsupportedEnvironmentError when another agent runs on this board.
+    CA certificates that cannot be read, and UnsupportedEnvironmentError when another agent is running on this board.
     """
     mqtt.address(config.broker)
     supervisor = Supervisor(root, config.greengrass_root)
@@ -90,7 +90,7 @@ def _only_one(gg: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UnsupportedEnvironmentError(
-                f"another agent runs on this board: {path} is locked", hint=_STOP_FIRST
+                f"another agent is running on this board: {path} is locked", hint=_STOP_FIRST
             ) from None
         yield
     finally:
@@ -302,11 +302,11 @@ class _Agent:
 
     def _do(self, task: Task | None) -> None:
         if task == "jobs":
-            self._work.asked.discard("jobs")
+            self._work.questions.discard("jobs")
             self._updater.work()
             self._refresh()  # another core version starts the functions anew
         elif task == "deployment":
-            self._work.asked.discard("deployment")
+            self._work.questions.discard("deployment")
             if self._channel is not None and self._config.deployments:
                 self._channel.publish(topics.deployment_get(self._config.thing), b"{}")
         elif task is not None and not isinstance(task, str):

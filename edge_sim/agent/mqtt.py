@@ -1,4 +1,4 @@
-"""The agent's MQTT connection. The one file that knows paho (1.6 and 2.x alike).
+"""The agent's MQTT connection (``mqttclient`` knows which paho it is).
 
 ``connect`` makes a channel that keeps trying for as long as it lives: to connect at first and after a lost connection,
 waiting a little longer and with some chance in it each time, and it subscribes before it says that it is there. Why it
@@ -25,6 +25,7 @@ import paho.mqtt.client as paho
 
 from edge_sim.agent.tls import context, distrust
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.mqttclient import new_client
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
@@ -301,15 +302,6 @@ def _in_words(error: OSError | ValueError) -> str:
 
 
 def _client(client_id: str, on_failure: Callable[[str], None]) -> Any:
-    """Make a paho client, whichever paho this is."""
-    versions = getattr(paho, "CallbackAPIVersion", None)
-    options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}
-    client: Any = _Client(versions.VERSION2, **options) if versions else _Client(**options)
+    client = new_client(client_id, _Client)
     client.on_failure = on_failure
-    client.on_socket_open = _send_at_once
     return client
-
-
-def _send_at_once(_client: Any, _userdata: Any, connection: Any) -> None:
-    """Turn Nagle's algorithm off: with it a small message waits up to 40 ms for the peer's delayed ACK."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -102,9 +102,9 @@ class NodesBelow(Mapping[str, Node]):
     UnsupportedEnvironmentError where this process may not.
     """
 
-    def __init__(self, root: Path, known: Mapping[str, Node], gone: Iterable[str] = ()) -> None:
+    def __init__(self, root: Path, known: Mapping[str, Node], removals: Iterable[str] = ()) -> None:
         self._look = _below(root).look
-        self._nodes: dict[str, Node | None] = {**dict.fromkeys(gone), **known}
+        self._nodes: dict[str, Node | None] = {**dict.fromkeys(removals), **known}
 
     def __getitem__(self, path: str) -> Node:
         if path not in self._nodes:
@@ -194,21 +194,21 @@ def _below(root: Path) -> Files:
 
 
 def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
-    found: dict[str, Node | None] = {}
+    nodes: dict[str, Node | None] = {}
     waiting = [(path, 0) for path in paths]
     asked: set[str] = set()
     while waiting:
         path, links = waiting.pop()
         path = "/" + os.path.normpath(path).lstrip("/")  # of two slashes it keeps both
         for step in () if path in asked else (path, *map(str, Path(path).parents)):
-            if step not in found:
-                found[step] = files.look(step)
-            node = found[step]
+            if step not in nodes:
+                nodes[step] = files.look(step)
+            node = nodes[step]
             if node is not None and node.target is not None and links < MAX_LINKS:
                 base = os.path.join(os.path.dirname(step), node.target)  # noqa: PTH118, PTH120 - board paths
                 waiting.append((base + path[len(step) :], links + 1))
         asked.add(path)
-    return {path: node for path, node in found.items() if node is not None}
+    return {path: node for path, node in nodes.items() if node is not None}
 
 
 def _near(files: Files, paths: Iterable[str]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def run(root: Path, config: Path) -> None:
         seen = facts(paths_of_interest(group, settings.greengrass_root))
         limits = settings.packages or Limits()
         fetch, fetch_secret = partial(download, http), partial(secrets.fetch, http)
-        result = deploy(document, root, seen, LinuxHost(root), fetch, limits=limits, fetch_secret=fetch_secret)
+        result = deploy(group, document, root, seen, LinuxHost(root), fetch, limits=limits, fetch_secret=fetch_secret)
         functions.start()
         return result.not_proven
 

@@ -102,13 +102,13 @@ def acl_bytes(place: Path) -> bytes:
 def _acl(place: Path, gid: int) -> tuple[AclEntry, ...]:
     """Return what the ACL of a file of this machine names; nothing where it says no more than the mode does."""
     raw = acl_bytes(place)
-    named = [_ACL_ENTRY.unpack_from(raw, at) for at in range(_ACL_HEADER, len(raw), _ACL_ENTRY.size)]
-    if not any(tag == _ACL_MASK for tag, _, _ in named):
+    entries = [_ACL_ENTRY.unpack_from(raw, at) for at in range(_ACL_HEADER, len(raw), _ACL_ENTRY.size)]
+    if not any(tag == _ACL_MASK for tag, _, _ in entries):
         return ()
     ids = {_ACL_OWNING_GROUP: gid}
     return tuple(
         AclEntry(kind="user" if tag == _ACL_USER else "group", id=ids.get(tag, number), bits=bits)
-        for tag, bits, number in named
+        for tag, bits, number in entries
         if tag in (_ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP)
     )
 

@@ -26,6 +26,7 @@ from edge_sim.cli.options import (
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from edge_sim.limits import Links
     from edge_sim.offline.inputs import Inputs
     from edge_sim.offline.page import BoardAccess
-    from edge_sim.offline.plan import Planned
+    from edge_sim.offline.plan import OfflinePlan
     from edge_sim.offline.target import Target
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
@@ -42,18 +43,21 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
 
 @click.command("access", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option("--function", "function_id", metavar="F", help="Only this function, with the chain of reasons.")
+@click.option("--function", "function_id", metavar="F", help="Show only this function, with its chain of reasons.")
 @click.option(
     "--path",
     metavar="P",
     callback=absolute,
-    help="This path, as the functions would name it, instead of the resources.",
+    help="Show this path, as functions would name it, instead of the resources.",
 )
 @PROFILES
 @click.option(
-    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="A board's root directory.",
 )
-@click.option("--probe", is_flag=True, help="With --root, as root: a process like the function's opens each path.")
+@click.option("--probe", is_flag=True, help="With --root, as root: try each path in a process like the function's.")
 @GREENGRASS_ROOT
 @SOURCE
 @LINKS
@@ -90,14 +94,14 @@ def command(
         raise UsageError("--probe needs --root DIR: a board that the group has been applied to")
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
-    from edge_sim.offline.plan import planned
+    from edge_sim.offline.plan import make_plan
     from edge_sim.scenario import redaction
 
     read = read_inputs(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
     with packed_group(read) as packed:
         boards = [
-            _look(planned(packed, board), root and root.resolve(), path, function_id, probe=probe)
+            _look(make_plan(packed, board), root and root.resolve(), path, function_id, probe=probe)
             for board in _targets(read, names, root, greengrass_root)
         ]
     boards, notes = redaction(read.scenario).value((boards, read.notes))
@@ -108,7 +112,9 @@ def command(
     sys.exit(_status([row for board in boards for row in board.access]) or (UNKNOWN if strict and unknown else 0))
 
 
-def _look(plan: Planned, root: Path | None, path: str | None, function_id: str | None, *, probe: bool) -> BoardAccess:
+def _look(
+    plan: OfflinePlan, root: Path | None, path: str | None, function_id: str | None, *, probe: bool
+) -> BoardAccess:
     """Answer for one board; ``root`` is where it lies on this machine."""
     from edge_sim.greengrass.blast import blast_radius
     from edge_sim.offline import access
@@ -116,23 +122,23 @@ def _look(plan: Planned, root: Path | None, path: str | None, function_id: str |
 
     closed: set[str] = set()
     if probe and root:
-        rows = access.probed(plan, root, path)
+        rows = access.probe_rows(plan, root, path)
     elif path:
         rows = access.of_path(plan, path, root)
     else:
         rows = access.rows(plan, root, closed)
-    shown = [row for row in rows if function_id in (None, row.function)]
+    selection = [row for row in rows if function_id in (None, row.function)]
     asked_for_all = path is None and function_id is None
     unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
     odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words)
-    stopped = dict.fromkeys(row.not_started for row in shown if row.not_started)
-    unseen = (f"{place}: not looked into: only root may" for place in sorted(closed))
+    stopped = dict.fromkeys(row.not_started for row in selection if row.not_started)
+    unseen = (f"{place}: not read: only root may" for place in sorted(closed))
     return BoardAccess(
         target=plan.target.name,
-        access=shown,
+        access=selection,
         blast_radius=blast_radius(plan.group, plan.target.facts),
         notes=[*plan.notes, *odd, *unseen, *(f"{why}: it can open nothing" for why in stopped)],
-        unknown=sum(row.unknown is not None for row in shown) + len(unasked),
+        unknown=sum(row.unknown is not None for row in selection) + len(unasked),
     )
 
 
@@ -146,13 +152,13 @@ def _targets(read: Inputs, names: Sequence[str], root: Path | None, greengrass_r
     from edge_sim.profiles import load_profiles
 
     if root and names:
-        raise UsageError("--root and --profile exclude each other")
+        raise UsageError("--root and --profile cannot be combined")
     if root:
         return [target.of_root(root, read.group, greengrass_root)]
-    chosen = names or read.scenario.boards
-    if not chosen:
+    targets = names or read.scenario.boards
+    if not targets:
         raise UsageError("access needs --profile NAME or --root DIR", hint="See: edge-sim profiles list")
-    return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(chosen)]
+    return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(targets)]
 
 
 def _status(rows: Sequence[AccessRow]) -> int:
@@ -176,7 +182,6 @@ def _writers(boards: Sequence[BoardAccess], read: Inputs, notes: Sequence[str], 
 
 def _lines(boards: Sequence[BoardAccess], unknown: int, *, detailed: bool) -> Iterator[str]:
     from edge_sim.offline.accesstext import access_lines, blast_lines
-    from edge_sim.offline.plantext import printable
 
     for board in boards:
         yield board.target

@@ -73,9 +73,9 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 
     group, facts, entries, record = _deployed(root, greengrass_root, config)
     rows = disk.layout(root, facts, group, entries)
-    found = disk.differences(entries, rows, deployment_directory(facts), owners=not record.not_proven)
-    told = {"layout": [row.as_json() for row in rows], "differences": found, "not_proven": record.not_proven}
-    _answer(told, status=7 if found else 0)
+    differences = disk.differences(entries, rows, deployment_directory(facts), owners=not record.not_proven)
+    document = {"layout": [row.as_json() for row in rows], "differences": differences, "not_proven": record.not_proven}
+    _answer(document, status=7 if differences else 0)
 
 
 @command.command()

@@ -10,6 +10,7 @@ import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE, template_choice
 from edge_sim.cli.report import Report
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -62,4 +63,4 @@ def command(
         click.echo(line)
     click.echo(plantext.summary(applied.lines))
     for note in notes:
-        click.echo(plantext.printable(f"note: {note}"), err=True)
+        click.echo(printable(f"note: {note}"), err=True)

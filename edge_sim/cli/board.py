@@ -45,8 +45,14 @@ command.add_command(exec_)
 
 
 @command.command(cls=Report)
-@click.option("--profile", "names", multiple=True, metavar="NAME", help="Whose architecture's image; repeat it.")
-@click.option("--all", "every", is_flag=True, help="The images of all four architectures.")
+@click.option(
+    "--profile",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Build the image for this profile's architecture; may be repeated.",
+)
+@click.option("--all", "every", is_flag=True, help="Build the images of all four architectures.")
 @click.option(
     "--base",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
@@ -58,8 +64,8 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     from edge_sim.emulation.containers import images
     from edge_sim.profiles import load_profile
 
-    chosen = ONE_OF_EACH if every else names
-    architectures = list(dict.fromkeys(load_profile(name).architecture for name in chosen))
+    selection = ONE_OF_EACH if every else names
+    architectures = list(dict.fromkeys(load_profile(name).architecture for name in selection))
     if not architectures:
         raise UsageError("board build needs --profile NAME or --all")
     if base and len(architectures) > 1:
@@ -71,7 +77,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 
 @command.command(cls=Report)
 @click.option("--profile", "profile_name", required=True, metavar="NAME", help="Which board.")
-@click.option("--name", metavar="NAME", help="What to call it; default: the profile's name.")
+@click.option("--name", metavar="NAME", help="The board's name; default: the profile's.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
 @click.option("--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="Its broker; default: the running cloud's.")
 @click.option(
@@ -133,7 +139,7 @@ def up(
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "every", is_flag=True, help="All boards, and what killed runs left behind.")
+@click.option("--all", "every", is_flag=True, help="Remove all boards, and what killed runs left behind.")
 def down(names: tuple[str, ...], every: bool) -> None:
     """Remove boards, with their storage. Example: edge-sim board down raspberry-pi-3"""
     from edge_sim.emulation.containers import boards, networks
@@ -143,7 +149,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
     with _engine() as engine:
         if every:
             boards.remove_ownerless(engine)
-        for name in names or boards.named(engine, lasting=True):
+        for name in names or boards.names(engine, lasting=True):
             boards.remove(engine, name)
             click.echo(f"removed {name}", err=True)
         if every:
@@ -157,14 +163,14 @@ def list_(fmt: str) -> None:
     from edge_sim.emulation.containers import boards
 
     with _engine() as engine:
-        found = boards.listed(engine)
+        records = boards.records(engine)
     if fmt == "json":
-        click.echo(json.dumps([asdict(board) for board in found], indent=2))
+        click.echo(json.dumps([asdict(board) for board in records], indent=2))
         return
-    if not found:
-        click.echo("no boards; make one: edge-sim board up --profile NAME", err=True)
-    width = max((len(board.name) for board in found), default=0)
-    for board in found:
+    if not records:
+        click.echo("no boards; create one: edge-sim board up --profile NAME", err=True)
+    width = max((len(board.name) for board in records), default=0)
+    for board in records:
         click.echo(f"{board.name:<{width}}  {board.architecture:<8}  {board.state:<8}  {board.thing}  {board.mqtt}")
 
 
@@ -187,7 +193,7 @@ def shell(name: str) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--follow", is_flag=True, help="Go on until Ctrl-C or the board's end.")
+@click.option("--follow", is_flag=True, help="Follow until Ctrl-C or until the board ends.")
 def logs(name: str, follow: bool) -> None:
     """Print what a board's agent has said, a JSON object a line. Example: edge-sim board logs raspberry-pi-3"""
     from edge_sim.emulation.containers import boards

@@ -19,7 +19,7 @@ _BLOCK = 1 << 16
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-i", "--interactive", is_flag=True, help="Hand this command's input on to the program.")
+@click.option("-i", "--interactive", is_flag=True, help="Pass this command's input to the program.")
 @click.argument("name")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
@@ -34,7 +34,7 @@ def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
 
     program_argv = argv[1:] if argv[0] == "--" else argv
     if not program_argv:
-        raise UsageError("board exec takes the program to run", hint=f"edge-sim board exec {name} uname -m")
+        raise UsageError("board exec needs a program to run", hint=f"edge-sim board exec {name} uname -m")
     # By the board's shell: it tells a program that is not there by status 127.
     by_shell = ["sh", "-c", 'exec "$@"', "sh", *program_argv]
     with engine.connected() as client:

@@ -38,8 +38,8 @@ command.add_command(cloud_certs.command)
 
 
 @command.command(cls=Report, indent=None)
-@click.option("--state", type=PathType(path_type=Path), help="SQLite file for all that is made here.")
-@click.option("--port", type=PORT, help="HTTP port; 0 takes a free one. Default: 0, with --tls 8443.")
+@click.option("--state", type=PathType(path_type=Path), help="SQLite file that keeps the cloud's state.")
+@click.option("--port", type=PORT, help="HTTP port; 0 picks a free one. Default: 0, with --tls 8443.")
 @click.option(
     "--bind",
     metavar="ADDRESS",
@@ -204,7 +204,9 @@ def _check_address(text: str, *, open_: bool) -> None:
     except ValueError as error:
         raise UsageError(f"--bind {text}: neither an IPv4 address nor docker") from error
     if address.is_unspecified:
-        raise UsageError(f"--bind {text}: not an address that a board can connect to", hint="Name one of this machine.")
+        raise UsageError(
+            f"--bind {text}: not an address that a board can connect to", hint="Use one of this machine's addresses."
+        )
     if not open_ and not address.is_loopback:
         raise UsageError(
             f"--bind {text}: other machines could reach a cloud that asks nobody who they are",

@@ -29,10 +29,10 @@ _WIDTH = 80
     type=click.Choice(["local", "docker"]),
     default="local",
     show_default=True,
-    help="Which driver has to work, or makes the board of --profile.",
+    help="The driver to check, or to create the board of --profile with.",
 )
-@click.option("--profile", metavar="NAME", help="Make a board of this profile and say what about it is true.")
-@click.option("--board", metavar="NAME", help="Say what is true about a board that runs (edge-sim board ls).")
+@click.option("--profile", metavar="NAME", help="Create a board with this profile and show how faithful it is.")
+@click.option("--board", metavar="NAME", help="Show how faithful a running board is (edge-sim board ls).")
 @click.option(
     "--root",
     type=PathType(path_type=Path, exists=True, file_okay=False),
@@ -65,8 +65,8 @@ def command(
     checks = host_checks()
     lacking = missing(checks, driver)
     if fmt == "json":
-        told = {"driver": driver, "ok": not lacking, "checks": [check.as_json() for check in checks]}
-        click.echo(json.dumps(told, indent=2))
+        document = {"driver": driver, "ok": not lacking, "checks": [check.as_json() for check in checks]}
+        click.echo(json.dumps(document, indent=2))
     else:
         click.echo("\n".join(table(checks)))
         names = ", ".join(check.check for check in lacking)
@@ -91,13 +91,13 @@ def certificate_table(rows: Sequence[CertificateRow]) -> Iterator[str]:
     """Yield the lines of a certificate, the verdicts one after the other, at most 80 columns wide."""
     name = max(len(row.fact) for row in rows) + 2
     for verdict in VERDICTS:
-        chosen = [row for row in rows if row.verdict == verdict]
-        if chosen:
+        group = [row for row in rows if row.verdict == verdict]
+        if group:
             yield verdict
-        for row in chosen:
-            told = row.found if row.found == row.claimed else f"{row.found} for {row.claimed}"
-            reason = f"  ({row.reason})" if row.reason not in ("", told) else ""
-            yield from _wrapped(told + reason, f"  {row.fact:<{name}}", name + 2)
+        for row in group:
+            text = row.found if row.found == row.claimed else f"{row.found} for {row.claimed}"
+            reason = f"  ({row.reason})" if row.reason not in ("", text) else ""
+            yield from _wrapped(text + reason, f"  {row.fact:<{name}}", name + 2)
 
 
 def _requirements(root: Path, fmt: str) -> None:
@@ -126,7 +126,7 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
         rows, notes = doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
     needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
-        told = {
+        document = {
             "profile": name,
             "board": board,
             "summary": summary(rows),
@@ -134,7 +134,7 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
             "requirements": [need.as_json for need in needs],
             "notes": notes,  # null: only the command that made the board has heard them
         }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(document, indent=2))
         return
     click.echo("\n".join(certificate_table(rows)))
     click.echo("")
@@ -147,7 +147,7 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
 
 def requirements_table(needs: Sequence[Requirement]) -> Iterator[str]:
     """Yield what a V1 core needs of such a board: a line for each requirement, with the reason where it is unmet."""
-    yield "What a V1 core needs of such a board"
+    yield "What a V1 core needs from such a board"
     name = max(len(need.fact) for need in needs) + 2
     for need in needs:
         head = f"  {need.fact:<{name}}{need.state:<9}"

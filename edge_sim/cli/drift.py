@@ -16,6 +16,7 @@ from edge_sim.cli.options import GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, 
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -65,7 +66,7 @@ def command(
     \b
     Example: edge-sim drift examples/no-container-ml --snapshot board.txt
     """
-    if sum(one is not None for one in (root, snapshot, tar_file, image)) != 1:
+    if sum(source is not None for source in (root, snapshot, tar_file, image)) != 1:
         raise UsageError("drift needs exactly one of --root, --snapshot, --tar and --image")
     from edge_sim.offline.drift import drift
     from edge_sim.offline.inputs import read_inputs
@@ -74,13 +75,13 @@ def command(
 
     read = read_inputs(group, sources, limits, links, choice)
     with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
-        found = drift(packed, board)
-    found = redaction(read.scenario).value(replace(found, notes=(*read.notes, *found.notes)))
-    output.write(_writers(found, board.name, read.scenario))
+        result = drift(packed, board)
+    result = redaction(read.scenario).value(replace(result, notes=(*read.notes, *result.notes)))
+    output.write(_writers(result, board.name, read.scenario))
     if output.fmt == "text":
-        print_notes(found.not_compared, "not compared")
-        print_notes(found.notes)
-    sys.exit(DIFFERS if found.differences else INCOMPLETE if found.not_compared else 0)
+        print_notes(result.not_compared, "not compared")
+        print_notes(result.notes)
+    sys.exit(DIFFERS if result.differences else INCOMPLETE if result.not_compared else 0)
 
 
 def _writers(found: Drift, name: str, scenario: Scenario) -> Writers:
@@ -116,36 +117,38 @@ def _board(
         yield listing.of_listing(tarlisting.of_image(str(image), greengrass_root), group, greengrass_root)
 
 
-def _as_json(found: Drift, name: str) -> dict[str, object]:
+def _as_json(result: Drift, name: str) -> dict[str, object]:
     from edge_sim.greengrass.rows import node_json
 
     return {
         "target": name,
-        "compared": found.compared,
+        "compared": result.compared,
         "differences": [
             {
-                "path": one.path,
-                "kind": one.kind,
-                "resource": one.resource,
-                "function": one.function,
-                "words": list(one.words),
-                "expected": node_json(one.wanted) if one.wanted else None,
-                "found": node_json(one.found) if one.found else None,
+                "path": difference.path,
+                "kind": difference.kind,
+                "resource": difference.resource,
+                "function": difference.function,
+                "words": list(difference.words),
+                "expected": node_json(difference.expected) if difference.expected else None,
+                "found": node_json(difference.actual) if difference.actual else None,
             }
-            for one in found.differences
+            for difference in result.differences
         ],
-        "not_compared": list(found.not_compared),
+        "not_compared": list(result.not_compared),
     }
 
 
-def _lines(found: Drift, name: str) -> Iterator[str]:
-    from edge_sim.offline.plantext import printable
-
-    for one in found.differences:
-        whose = one.resource or one.function
+def _lines(result: Drift, name: str) -> Iterator[str]:
+    for entry in result.differences:
+        whose = entry.resource or entry.function
         what = (
-            ", ".join(one.words) if one.words else "missing" if one.kind == "missing" else "not part of the deployment"
+            ", ".join(entry.words)
+            if entry.words
+            else "missing"
+            if entry.kind == "missing"
+            else "not part of the deployment"
         )
-        yield printable(f"{one.path}: {what}" + (f"  [{whose}]" if whose else ""))
-    verdict = f"{len(found.differences)} differences" if found.differences else "no difference"
-    yield f"{name}: {found.compared} paths compared, {verdict}"
+        yield printable(f"{entry.path}: {what}" + (f"  [{whose}]" if whose else ""))
+    verdict = f"{len(result.differences)} differences" if result.differences else "no difference"
+    yield f"{name}: {result.compared} paths compared, {verdict}"

@@ -39,4 +39,4 @@ def _explained(error: OSError) -> EdgeSimError:
     text = f"{what if len(what) < _LONG else what[:_LONG] + '…'}: {error.strerror}"
     if error.errno in _NAMES:
         return UsageError(text)
-    return UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.")
+    return UnsupportedEnvironmentError(text, hint="Set TMPDIR to choose where a run creates its files.")

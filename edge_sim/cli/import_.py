@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("import", cls=Report, empty={"form": None, "bundle": None, "notes": [], "findings": []})
 @click.argument("paths", nargs=-1, required=True, type=PathType(path_type=Path))
-@click.option("-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Write here, not to stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=PathType(path_type=Path, dir_okay=False),
+    help="Write to this file instead of standard output.",
+)
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @template_choice
 def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:
@@ -35,11 +40,11 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
     from edge_sim.definitions.writer import canonical, dump
-    from edge_sim.report import one_line
+    from edge_sim.report import printable
     from edge_sim.scenario import read
 
     definition = read(*paths, choice=choice).definition
-    definition.refuse(definition.lost)
+    definition.refuse(definition.ambiguities)
     if fmt == "json":
         document = {
             "form": definition.form,
@@ -51,9 +56,9 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
         return
     _write(output, dump(definition))
     for note in definition.notes:
-        click.echo(one_line(f"note: {note}"), err=True)
+        click.echo(printable(f"note: {note}"), err=True)
     for finding in definition.findings:
-        click.echo(one_line(f"kept as it is: {definition.locate(finding.path)}: {finding.message}"), err=True)
+        click.echo(printable(f"kept as it is: {definition.locate(finding.path)}: {finding.message}"), err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:

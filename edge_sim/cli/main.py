@@ -22,7 +22,7 @@ import click
 from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
 from edge_sim.cli.groups import Commands
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 _COMMANDS = {
     "access": "Show which function may open what, why, and what would change it.",
@@ -35,9 +35,9 @@ _COMMANDS = {
     "doctor": "Check this machine, and show how faithful a simulated board is.",
     "drift": "Show where a board differs from its group's plan.",
     "import": "Convert any form of a definition to one canonical YAML file.",
-    "matrix": "Judge one definition on many boards and core versions.",
+    "matrix": "Check one definition against many boards and core versions.",
     "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
-    "plan": "Show what a deployment would make on a board, path by path.",
+    "plan": "Show what a deployment would create on a board, path by path.",
     "profiles": "List the device profiles, or show one.",
     "rescue": "Get a group, its models and code back from a board's disk.",
     "rules": "List what V1 refused or warned of, or explain one rule.",
@@ -113,13 +113,13 @@ def main() -> None:
         error.show()
         status = error.exit_code
     except Exception as error:
-        told = fault(error)
-        if told is None:
+        failure = fault(error)
+        if failure is None:
             raise
         if isinstance(error, OSError):
             _discard_output()
-        click.echo("\n".join(map(one_line, told.explained().splitlines())), err=True)
-        status = told.exit_status
+        click.echo("\n".join(map(printable, failure.explained().splitlines())), err=True)
+        status = failure.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -28,8 +28,15 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 
 @click.command("matrix", cls=Report, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
-@click.option("--profile", "names", multiple=True, required=True, metavar="NAME", help="A board, or all; repeat it.")
-@click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; else each profile's own.")
+@click.option(
+    "--profile",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A board's profile, or all; may be repeated.",
+)
+@click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; default: each profile's own.")
 @click.option("--real", is_flag=True, help="Run GROUP, a scenario, on simulated boards as well.")
 @click.option(
     "--driver",
@@ -38,7 +45,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
     show_default=True,
     help="What --real runs on: this machine's processor, or containers of the boards' own.",
 )
-@click.option("--no-cache", is_flag=True, help="Judge and run everything anew.")
+@click.option("--no-cache", is_flag=True, help="Ignore cached answers.")
 @STRICT
 @output_options("text", "json", "html", "markdown")
 @template_choice
@@ -53,7 +60,7 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Judge GROUP for many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
+    """Check GROUP against many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
 
     Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
     GROUP cannot be read, a cell fails, a board that was named (not by "all") is unsupported, or nothing passes; 1 when
@@ -75,9 +82,9 @@ def command(
     cache = Cache(folder / "matrix") if folder else None
     cells = redaction(scenario).value(_cells(scenario, profiles, versions, cache))
     if real:
-        ended = _real(scenario, profiles, cells, driver, cache)
-        cells = [replace(cell, real=ended[cell.profile, cell.ggc]) for cell in cells]
-    status = _status(cells, named=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
+        outcomes = _real(scenario, profiles, cells, driver, cache)
+        cells = [replace(cell, real=outcomes[cell.profile, cell.ggc]) for cell in cells]
+    status = _status(cells, names=set(names) - {"all"}) or (UNKNOWN if strict and _unknown(cells) else 0)
     output.write(_writers(cells, scenario.name, status))
     sys.exit(status)
 
@@ -104,18 +111,18 @@ def _cells(
     from edge_sim.validation.grid import MatrixRow
     from edge_sim.versions import parse_version
 
-    asked = {text: parse_version(text) for text in versions}
+    numbers = {text: parse_version(text) for text in versions}
     definition = scenario.definition
     facts, faults = boards(scenario, profiles)
     cells = []
     for profile in profiles:
         own = profile.greengrass.version
-        for ggc, version in asked.items() or [(own, parse_version(own))]:
+        for ggc, version in numbers.items() or [(own, parse_version(own))]:
             board, fault = facts[profile.name], faults.get(profile.name)
             name = key("cell", scenario.digest, f"{definition.files} {fault}", stable(board), profile.name, ggc)
-            kept = MatrixRow.from_json(cache.get(name)) if cache else None
-            cell = kept or grid.cell(definition, profile.name, board, ggc, version, fault)
-            if cache and not kept:
+            row_before = MatrixRow.from_json(cache.get(name)) if cache else None
+            cell = row_before or grid.cell(definition, profile.name, board, ggc, version, fault)
+            if cache and not row_before:
                 cache.put(name, cell.as_json())
             cells.append(cell)
     return cells
@@ -151,13 +158,13 @@ def _unknown_line(cells: Sequence[MatrixRow]) -> Iterator[str]:
         yield f"{_unknown(cells)} unknown"
 
 
-def _status(cells: Sequence[MatrixRow], named: set[str]) -> int:
+def _status(cells: Sequence[MatrixRow], names: set[str]) -> int:
     from edge_sim.validation.grid import agrees
 
     if not all(map(agrees, cells)):
         return 1
     good = [cell for cell in cells if cell.status in ("pass", "unknown")]
-    bad = [cell for cell in cells if cell.status == "fail" or (cell not in good and cell.profile in named)]
+    bad = [cell for cell in cells if cell.status == "fail" or (cell not in good and cell.profile in names)]
     if bad or not good:
         return 3
     return min((cell.real.exit_status for cell in good if cell.real and cell.real.exit_status), default=0)

@@ -13,7 +13,7 @@ import click
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -120,7 +120,7 @@ def command(
         notes = _write(found, made, inputs.limits, output) if output else []
     _print(found, fmt)
     for note in notes:
-        click.echo(one_line(f"note: {note}"), err=True)
+        click.echo(printable(f"note: {note}"), err=True)
     unknown = UNKNOWN if strict and found.judgement.unknowns else 0
     sys.exit(unknown if found.judgement.ok else BLOCKED)
 
@@ -149,7 +149,7 @@ def _write(found: Migration, made: Materials, limits: Limits, output: Path) -> l
 
     with whole_folder(output) as folder:
         notes = write_files(folder, found.strictest, made, limits, blocking=len(found.judgement.errors))
-        text = "\n".join([*lines(found), *(one_line(f"note: {note}") for note in notes)]) + "\n"
+        text = "\n".join([*lines(found), *(printable(f"note: {note}") for note in notes)]) + "\n"
         (folder / "report.txt").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(as_json(found), indent=2) + "\n", encoding="utf-8")
         (folder / "report.sarif").write_text(json.dumps(as_sarif(found), indent=2) + "\n", encoding="utf-8")

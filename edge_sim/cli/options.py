@@ -41,7 +41,7 @@ class PathType(click.Path):
 def absolute(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Return a path of the board as it was given: it begins with ``/``, for it belongs to no working directory here."""
     if value is not None and not value.startswith("/"):
-        raise click.BadParameter("must be an absolute path of the board")
+        raise click.BadParameter("must be an absolute path on the board")
     return value
 
 
@@ -61,14 +61,14 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str) -
 def template_choice(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--group`` and ``--parameter``, as one ``choice``."""
 
-    @click.option("--group", "group_name", metavar="NAME", help="Which group of a template that holds several.")
+    @click.option("--group", "group_name", metavar="NAME", help="The group to use where a template holds several.")
     @click.option(
         "--parameter",
         "parameters",
         multiple=True,
         metavar="NAME=VALUE",
         callback=_pairs,
-        help="A value for a template's parameter, in place of its default; repeat it.",
+        help="A value for a template's parameter, in place of its default; may be repeated.",
     )
     @functools.wraps(command)
     def with_choice(*args: Any, group_name: str | None, parameters: dict[str, str], **others: Any) -> None:
@@ -83,11 +83,15 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, value: tuple[st
     for text in value:
         if "=" not in text:
             raise click.BadParameter(f"{text}: expected NAME=VALUE")
-    return {name: given for name, _, given in (text.partition("=") for text in value)}
+    return {name: value for name, _, value in (text.partition("=") for text in value)}
 
 
 PROFILES = click.option(
-    "--profile", "names", multiple=True, metavar="NAME", help="A board, or all, which means every profile; repeat it."
+    "--profile",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A board's profile, or all for every profile; may be repeated.",
 )
 GROUP = click.argument("group", type=PathType(path_type=Path))
 ROOT = click.option(
@@ -102,7 +106,7 @@ SOURCE = click.option(
     "sources",
     multiple=True,
     metavar="URI=PATH",
-    help="The archive or folder behind an S3 URI, a training job's or a function's ARN; repeat it.",
+    help="The archive or folder behind an S3 URI, a training job's or a function's ARN; may be repeated.",
 )
 GREENGRASS_ROOT = click.option(
     "--greengrass-root",
@@ -123,7 +127,7 @@ LIMITS = click.option(
     multiple=True,
     metavar="NAME=NUMBER",
     callback=_known,
-    help="Change a limit of packages; repeat it. Wins over a scenario's. The defaults: "
+    help="Change a limit of packages; may be repeated. Overrides the scenario's. Defaults: "
     + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
     + ".",
 )
@@ -132,7 +136,9 @@ UNKNOWN = 6
 """The exit status of --strict."""
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 BROKER = click.option(
-    "--broker", metavar="URL", help="mqtt://… or mqtts://…; else mosquitto from the PATH, else embedded."
+    "--broker",
+    metavar="URL",
+    help="mqtt://… or mqtts://…; default: mosquitto from the PATH, otherwise the embedded one.",
 )
 BROKER_CAFILE = click.option(
     "--broker-cafile",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.pages.page import Page
@@ -120,7 +120,7 @@ def page_writers(page: Callable[[], Page]) -> Writers:
 def print_notes(notes: Sequence[str], label: str = "note") -> None:
     """Print notes beside a text, on standard error."""
     for note in notes:
-        click.echo(one_line(f"{label}: {note}"), err=True)
+        click.echo(printable(f"{label}: {note}"), err=True)
 
 
 def check_file(file: Path) -> None:

@@ -39,9 +39,12 @@ _EMPTY: dict[str, object] = {
 
 @click.command("plan", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option("--profile", "profile_name", metavar="NAME", help="A fresh board of this profile.")
+@click.option("--profile", "profile_name", metavar="NAME", help="A fresh board with this profile.")
 @click.option(
-    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="The board below this."
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="A board's root directory.",
 )
 @GREENGRASS_ROOT
 @SOURCE
@@ -76,7 +79,7 @@ def command(
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.page import plan_page
-    from edge_sim.offline.plan import planned
+    from edge_sim.offline.plan import make_plan
     from edge_sim.profiles import load_profile
     from edge_sim.scenario import redaction
 
@@ -87,18 +90,18 @@ def command(
         assert root is not None  # noqa: S101 - checked above
         board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read) as packed:
-        found = planned(packed, board)
-    notes = redaction(read.scenario).value([*read.notes, *found.notes])
-    document = {**plantext.as_json(found), "notes": notes}
+        result = make_plan(packed, board)
+    notes = redaction(read.scenario).value([*read.notes, *result.notes])
+    document = {**plantext.as_json(result), "notes": notes}
     output.write(
         {
-            "text": lambda: "\n".join(plantext.tree(found)) + "\n",
+            "text": lambda: "\n".join(plantext.tree(result)) + "\n",
             "json": lambda: json.dumps(document, indent=2) + "\n",
             **page_writers(
-                lambda: plan_page(found, read.scenario.name, read.scenario.definition.places, notes, document)
+                lambda: plan_page(result, read.scenario.name, read.scenario.definition.places, notes, document)
             ),
         }
     )
     if output.fmt == "text":
         print_notes(notes)
-    sys.exit(UNKNOWN if strict and found.unknowns else 0)
+    sys.exit(UNKNOWN if strict and result.unknowns else 0)

@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.faults import fault
 from edge_sim.cli.output import Output, page_writers
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.pages.page import Page
@@ -45,7 +45,7 @@ class Report(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        with self._written(Output(fmt=_format(args) or "text")):
+        with self._reporting(Output(fmt=_format(args) or "text")):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -54,19 +54,19 @@ class Report(click.Command):
             file=ctx.params.get("file"),
             reports=ctx.params.get("reports") or (),
         )
-        with self._written(output, ctx):
+        with self._reporting(output, ctx):
             return super().invoke(ctx)
 
     @contextlib.contextmanager
-    def _written(self, output: Output, ctx: click.Context | None = None) -> Iterator[None]:
+    def _reporting(self, output: Output, ctx: click.Context | None = None) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            told = fault(error)
-            if told is not None and not (ctx and ctx.meta.get(_PRINTED)):
+            failure = fault(error)
+            if failure is not None and not (ctx and ctx.meta.get(_PRINTED)):
                 for one in output.each():
                     with contextlib.suppress(OSError, EdgeSimError):  # it may be the output that cannot be written
-                        one.write({one.fmt: partial(self._document, one.fmt, told)}, terminal=_nothing)
+                        one.write({one.fmt: partial(self._document, one.fmt, failure)}, terminal=_nothing)
             raise
 
     def _document(self, fmt: str, error: EdgeSimError) -> str:
@@ -78,9 +78,9 @@ class Report(click.Command):
         if fmt == "junit":
             return _as_junit(f"edge-sim {self.name}", error)
         if fmt == "sarif":
-            from edge_sim.validation.sarif import not_judged
+            from edge_sim.validation.sarif import failure
 
-            return json.dumps(not_judged(_text(error), error.exit_status), indent=2) + "\n"
+            return json.dumps(failure(_text(error), error.exit_status), indent=2) + "\n"
         if fmt == "github":
             from edge_sim.validation.formats import github_error
 
@@ -145,10 +145,10 @@ def _as_junit(name: str, error: EdgeSimError) -> str:
     suites = ET.Element("testsuites", {"name": name, **counts})
     suite = ET.SubElement(suites, "testsuite", {"name": name, **counts})
     case = ET.SubElement(suite, "testcase", classname="edge-sim", name=name)
-    ET.SubElement(case, "error", message=one_line(error.brief), type=f"status {error.exit_status}").text = _text(error)
+    ET.SubElement(case, "error", message=printable(error.brief), type=f"status {error.exit_status}").text = _text(error)
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _text(error: EdgeSimError) -> str:
-    return "\n".join(map(one_line, error.explained().splitlines()))
+    return "\n".join(map(printable, error.explained().splitlines()))

@@ -10,7 +10,7 @@ import click
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 _EMPTY: dict[str, object] = {
     "name": None,
@@ -81,4 +81,4 @@ def command(
     if fmt == "json":
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        click.echo("\n".join(map(one_line, found.lines())))
+        click.echo("\n".join(map(printable, found.lines())))

@@ -72,23 +72,23 @@ def command(
 
     loaded = load(scenario, choice)
     profiles = load_profiles(names or loaded.boards)
-    given = dict(bind(text) for text in binds)
-    told = Console(stderr=True)
-    with _kept(keep, local=driver == "local") as kept:
-        with told.status("…") as status:
+    bind_list = dict(bind(text) for text in binds)
+    console = Console(stderr=True)
+    with _keep_folder(keep, local=driver == "local") as folder:
+        with console.status("…") as status:
 
             def progress(text: str) -> None:
                 status.update(text)
-                if not told.is_terminal:
-                    told.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
+                if not console.is_terminal:
+                    console.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
 
             report = run(
                 loaded,
                 profiles,
                 driver=driver,
                 broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
-                binds=given,
-                keep=kept,
+                binds=bind_list,
+                keep=folder,
                 progress=progress,
             )
         output.write(_writers(report), terminal=partial(_show, report))
@@ -115,7 +115,7 @@ def _show(report: RunReport) -> None:
 
 
 @contextlib.contextmanager
-def _kept(keep: bool, *, local: bool) -> Iterator[Path | None]:
+def _keep_folder(keep: bool, *, local: bool) -> Iterator[Path | None]:
     """Yield a directory for what is kept; say where it is however the run ends, and leave none that is empty."""
     if not keep:
         yield None

@@ -33,7 +33,7 @@ _EMPTY: dict[str, object] = {
 @click.command("validate", cls=Report, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @PROFILES
-@click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; else the profile's.")
+@click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; default: the profile's.")
 @click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
 @click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
 @STRICT

@@ -145,8 +145,8 @@ def artifact_path(sha256: str, thing: str) -> str:
 def signing_key(store: Store) -> bytes:
     """Return the state's key for presigned URLs; made at random the first time, so that a restart keeps URLs good."""
     with store.transaction():
-        kept = store.get("key", "presign")
-        if kept is None:
-            kept = {"hex": secrets.token_hex(32)}
-            store.put("key", "presign", kept)
-    return bytes.fromhex(kept["hex"])
+        document = store.get("key", "presign")
+        if document is None:
+            document = {"hex": secrets.token_hex(32)}
+            store.put("key", "presign", document)
+    return bytes.fromhex(document["hex"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import select
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.outbox import Receipt
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
+from edge_sim.mqttclient import new_client, number
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Bridge:
         return UnsupportedEnvironmentError(f"the MQTT broker at {self._url} cannot be used: {reason}")
 
     def _on_connect(self, client: Any, userdata: object, flags: object, code: object, *more: object) -> None:
-        if _number(code) != 0:
+        if number(code) != 0:
             self._refused = f"it refuses our connection ({code})"
             self._settled.set()
             return
@@ -139,7 +139,7 @@ class Bridge:
         client.subscribe([(topic, QOS) for topic in filters])
 
     def _on_subscribe(self, client: object, userdata: object, mid: object, codes: Any, *more: object) -> None:
-        if any(_number(code) >= _REFUSED_FILTER for code in codes):
+        if any(number(code) >= _REFUSED_FILTER for code in codes):
             self._refused = "it refuses our subscriptions to $aws/things/+/…"
         self.connected = self._refused is None
         self._settled.set()
@@ -204,25 +204,9 @@ def _readable(connection: Any) -> bool:
 
 
 def _client(client_id: str, arrived: Callable[[], None]) -> Any:
-    """Return a client of paho 1.6 or 2.x, speaking MQTT 3.1.1."""
-    client: Any
-    if hasattr(paho, "CallbackAPIVersion"):
-        client = _Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
-    else:
-        client = _Client(client_id=client_id, protocol=paho.MQTTv311)
+    client = new_client(client_id, _Client)
     client.arrived = arrived
     client.reconnect_delay_set(MIN_RECONNECT_S, MAX_RECONNECT_S)
     client.max_queued_messages_set(MAX_QUEUED)
     client.max_inflight_messages_set(0)  # no limit: with one, paho looks at all of them for each acknowledgement
-    client.on_socket_open = _send_at_once
     return client
-
-
-def _send_at_once(_client: Any, _userdata: Any, connection: Any) -> None:
-    """Turn Nagle's algorithm off: with it an answer waits up to 40 ms for the peer's delayed ACK."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _number(code: Any) -> int:
-    """A reason code of paho 2 or the plain number of paho 1.6."""
-    return int(getattr(code, "value", code))

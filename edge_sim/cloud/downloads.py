@@ -99,8 +99,8 @@ class Downloads:
         path = self._artifacts.path(sha256)
         if path is None:
             return _no_such_key()
-        wanted = request.headers.get("range")
-        if wanted is not None and not _RANGE.fullmatch(wanted):
+        byte_range = request.headers.get("range")
+        if byte_range is not None and not _RANGE.fullmatch(byte_range):
             _without_range(request)  # S3 sends the whole object then
         headers = {"ETag": f'"{sha256}"'}
         return FileResponse(path, headers=headers, media_type="application/octet-stream")

@@ -16,10 +16,10 @@ _LOCAL_SUFFIXES = (".localhost", ".internal")
 
 def is_local(header: str) -> bool:
     """Tell whether a ``Host`` header names this machine: by address, as localhost, or by a name without a domain."""
-    found = _HOST.fullmatch(header.strip().lower())
-    if found is None:
+    match = _HOST.fullmatch(header.strip().lower())
+    if match is None:
         return False
-    name = found[1].strip("[]").rstrip(".")
+    name = match[1].strip("[]").rstrip(".")
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -66,9 +66,9 @@ def blocking_chunks(request: Request, loop: asyncio.AbstractEventLoop) -> Iterat
 
 
 def _next(stream: Any) -> Coroutine[Any, Any, bytes | None]:
-    async def one() -> bytes | None:
+    async def first_chunk() -> bytes | None:
         async for chunk in stream:
             return bytes(chunk)
         return None
 
-    return one()
+    return first_chunk()

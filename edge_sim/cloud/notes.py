@@ -20,15 +20,15 @@ from edge_sim.folders import user_cache
 
 def read() -> list[dict[str, Any]]:
     """Return what the clouds that are running have left, the first one first; a dead one's note is removed."""
-    found = []
+    notes = []
     with contextlib.suppress(OSError):
         for path in _folder().glob("*.json"):
             with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
                 if _is_free(file.fileno()):
                     path.unlink()
                 else:
-                    found.append(json.load(file))
-    return sorted(found, key=lambda note: (note["started"], note["http"]))
+                    notes.append(json.load(file))
+    return sorted(notes, key=lambda note: (note["started"], note["http"]))
 
 
 @contextlib.contextmanager
@@ -39,14 +39,14 @@ def left(about: dict[str, Any]) -> Iterator[None]:
             folder = _folder()
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = folder / f"{os.getpid()}-{time.monotonic_ns()}.json"
-            written = path.with_suffix(".new")
-            file = stack.enter_context(written.open("w", encoding="utf-8"))
-            for name in (path, written):
+            temporary = path.with_suffix(".new")
+            file = stack.enter_context(temporary.open("w", encoding="utf-8"))
+            for name in (path, temporary):
                 stack.callback(name.unlink, missing_ok=True)
             fcntl.flock(file, fcntl.LOCK_EX)
             json.dump({**about, "started": time.time()}, file)
             file.flush()
-            written.rename(path)  # locked and whole from the first moment that anybody reads it
+            temporary.rename(path)  # locked and whole from the first moment that anybody reads it
         yield
 
 

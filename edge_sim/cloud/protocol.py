@@ -104,8 +104,8 @@ class Service:
             parts = [unquote_to_bytes(part).decode() for part in path.split("/")[1:]]
         except UnicodeDecodeError:
             return None
-        found = [(route, route.match(method, parts)) for route in self._routes]
-        matches = [(route, uri) for route, uri in found if uri is not None]
+        routes = [(route, route.match(method, parts)) for route in self._routes]
+        matches = [(route, uri) for route, uri in routes if uri is not None]
         if not matches:
             return None
         route, uri = min(matches, key=lambda match: len(match[1]))  # a literal segment beats a parameter
@@ -130,11 +130,11 @@ class Service:
         return self.refusal(ApiError(code, message, 500))
 
     def _call(self, request: Request) -> Answer:
-        found = self.find(request.method, request.path)
-        if found is None:
+        route = self.find(request.method, request.path)
+        if route is None:
             text = f"{self.model.service_id} has no operation for {request.method} {request.path}."
             raise ApiError("UnknownOperationException", text, 404)
-        operation, uri = found
+        operation, uri = route
         handler = self.handlers.get(operation.name)
         if handler is None:
             raise ApiError("NotImplemented", f"edge-sim does not implement {operation.name} yet.", 501)
@@ -265,7 +265,7 @@ def _texts(
     if location == "uri":
         return [uri[key]] if key in uri else []
     if location == "querystring":
-        return [value for found, value in query if found == key]
+        return [value for word, value in query if word == key]
     if location == "header":
         return [headers[key.lower()]] if key.lower() in headers else []
     return []

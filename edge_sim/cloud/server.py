@@ -130,7 +130,7 @@ class Cloud:
 
     def exports(self) -> dict[str, str]:
         """Return the environment with which AWS's own clients use this cloud."""
-        found = {
+        variables = {
             "AWS_ENDPOINT_URL_GREENGRASS": self.http_url,
             "AWS_ENDPOINT_URL_IOT": self.http_url,
             "AWS_ENDPOINT_URL_IOT_JOBS_DATA_PLANE": self.http_url,
@@ -140,11 +140,11 @@ class Cloud:
             "AWS_SECRET_ACCESS_KEY": self._key[1],
         }
         if self.cafile is not None:
-            found["AWS_CA_BUNDLE"] = str(self.cafile)
+            variables["AWS_CA_BUNDLE"] = str(self.cafile)
         if self.parts.source_server is not None:
             url = self.parts.source_server.url()
-            found |= {f"AWS_ENDPOINT_URL_{name}": url for name in ("S3", "SAGEMAKER", "SECRETS_MANAGER")}
-        return found
+            variables |= {f"AWS_ENDPOINT_URL_{name}": url for name in ("S3", "SAGEMAKER", "SECRETS_MANAGER")}
+        return variables
 
     def _start(self) -> None:
         folder = self._folder()
@@ -329,8 +329,8 @@ def bind(port: int, address: str = LOOPBACK) -> socket.socket:
         listener.listen(128)  # from now on nobody else gets the port
     except (OSError, OverflowError) as error:
         listener.close()
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = "is in use by another program" if taken else f"cannot be used: {error}"
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use by another program" if in_use else f"cannot be used: {error}"
         raise UnsupportedEnvironmentError(
             f"port {port} of {address} {why}", hint="Choose another port, or 0 for a free one."
         ) from error

@@ -39,8 +39,8 @@ class Reader:
         self._lenient = lenient
 
     def complain(self, path: str, value: Any, constraint: str) -> None:
-        shown = "null" if value is None else f"'{str(value)[:80]}'"
-        self.problems.append(f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}")
+        text = "null" if value is None else f"'{str(value)[:80]}'"
+        self.problems.append(f"Value {text} at '{path}' failed to satisfy constraint: {constraint}")
 
     def value(self, shape: Shape, value: Any, path: str) -> Any:
         """Return ``value`` as the shape wants it; a complaint is noted when it does not fit."""
@@ -59,19 +59,19 @@ class Reader:
             self.complain(path or "body", value, "Member must be an object")
             return None
         names = {body_name(name, member): name for name, member in shape.members.items()}
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         for key, item in value.items():
             below = f"{path}.{key}" if path else key
             if key not in names:
                 self.complain(below, item, f"Member must be one of: {', '.join(sorted(names))}")
             elif item is not None:
-                found[names[key]] = self.value(shape.members[names[key]], item, below)
-        self.required(shape, found, path)
-        return found
+                members[names[key]] = self.value(shape.members[names[key]], item, below)
+        self.required(shape, members, path)
+        return members
 
-    def required(self, shape: Shape, found: Mapping[str, Any], path: str) -> None:
+    def required(self, shape: Shape, members: Mapping[str, Any], path: str) -> None:
         for name in shape.required_members:
-            if name not in found and shape.name not in self._lenient:
+            if name not in members and shape.name not in self._lenient:
                 key = body_name(name, shape.members[name])
                 self.complain(f"{path}.{key}" if path else key, None, "Member must not be null")
 
@@ -165,7 +165,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     """Return a model's pattern, written for Java, as one of Python's."""
     if text is None:
         return None
-    return re.compile(_PROPERTY.sub(lambda found: _property(found[1]), text))
+    return re.compile(_PROPERTY.sub(lambda match: _property(match[1]), text))
 
 
 def _property(name: str) -> str:
@@ -183,13 +183,13 @@ def _categories() -> dict[str, str]:
         beyond = first + sum(1 for _ in run)
         ranges.setdefault(letter, []).append(f"\\U{first:08x}-\\U{beyond - 1:08x}")
         first = beyond
-    return {letter: "".join(found) for letter, found in ranges.items()}
+    return {letter: "".join(characters) for letter, characters in ranges.items()}
 
 
 def body_name(name: str, shape: Shape) -> str:
     """Return the name a member has outside: its ``locationName``, or its own."""
-    found: str = shape.serialization.get("name", name)
-    return found
+    member: str = shape.serialization.get("name", name)
+    return member
 
 
 def to_json(shape: Shape, value: Any) -> Any:

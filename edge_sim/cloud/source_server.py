@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_sim.arns import SOMEWHERE, arn, pattern
 from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.packages import FORMATS, Format, archive_format, packed
 from edge_sim.cloud.sources import FORGOTTEN, TRAINING_JOB, make_client
@@ -23,7 +24,7 @@ from edge_sim.errors import InvalidDefinitionError
 _log = logging.getLogger(__name__)
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
-_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@-]+?)(-[A-Za-z0-9]{6})?")
+_SECRET = re.compile(pattern("secretsmanager", "secret:(?P<name>[A-Za-z0-9/_+=.@-]+?)(-[A-Za-z0-9]{6})?", SOMEWHERE))
 
 
 class SourceServer:
@@ -58,9 +59,9 @@ class SourceServer:
         source; all are looked at before the first one is loaded.
         """
         with self._lock:
-            found = [_entry(entry) for entry in entries]
+            checked = [_entry(entry) for entry in entries]
             self.url()
-            for entry in found:
+            for entry in checked:
                 self._load(entry)
                 remembered = {key: value for key, value in entry.items() if key != "secret"}
                 remembered["labels"] = sorted(entry.get("secret", {}).get("Stages", {}))
@@ -109,15 +110,15 @@ class SourceServer:
     def _load(self, entry: Mapping[str, Any]) -> None:
         uri = entry["uri"]
         if match := _SECRET.fullmatch(uri):
-            self._load_secret(uri, match[1], entry["secret"])
+            self._load_secret(uri, match["name"], entry["secret"])
         elif match := TRAINING_JOB.fullmatch(uri):
-            self._load_training_job(match[1], entry)
+            self._load_training_job(match["name"], entry)
         elif match := _S3.fullmatch(uri):
             self._upload(match[1], match[2], entry)
 
     def _upload(self, bucket: str, key: str, entry: Mapping[str, object]) -> None:
         s3 = self._client("s3")
-        if bucket not in {found["Name"] for found in s3.list_buckets()["Buckets"]}:
+        if bucket not in {existing["Name"] for existing in s3.list_buckets()["Buckets"]}:
             outside = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
             s3.create_bucket(Bucket=bucket, **(outside if self._region != "us-east-1" else {}))
         with _as_file(entry) as path:
@@ -134,7 +135,7 @@ class SourceServer:
         self._client("sagemaker").create_training_job(
             TrainingJobName=name,
             AlgorithmSpecification={"TrainingInputMode": "File"},
-            RoleArn=f"arn:aws:iam::{self._account}:role/edge-sim",
+            RoleArn=arn("iam", "role/edge-sim", f":{self._account}"),
             OutputDataConfig={"S3OutputPath": f"s3://{bucket}"},
             ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
             StoppingCondition={"MaxRuntimeInSeconds": 60},
@@ -181,10 +182,10 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidDefinitionError(f"source {uri}: {path} does not exist", hint="Name a file or a folder.")
     if not (Path(path).is_dir() or Path(path).is_file()):  # opening a FIFO would wait for somebody to write
         raise InvalidDefinitionError(f"source {uri}: {path} is neither a file nor a folder")
-    found = {**entry, "path": str(Path(path).resolve())}
+    whole = {**entry, "path": str(Path(path).resolve())}
     if Path(path).is_dir():
-        _format(found)
-    return found
+        _format(whole)
+    return whole
 
 
 def _check_secret(uri: str, secret: object) -> None:
@@ -200,13 +201,13 @@ def _format(entry: Mapping[str, Any]) -> Format:
     form = entry.get("format")
     if form in FORMATS:
         return FORMATS[form]
-    found = archive_format(entry["uri"]) or archive_format(entry["path"])
-    if form is None and found is None and TRAINING_JOB.fullmatch(entry["uri"]):
+    form_by_name = archive_format(entry["uri"]) or archive_format(entry["path"])
+    if form is None and form_by_name is None and TRAINING_JOB.fullmatch(entry["uri"]):
         return "tar.gz"
-    if form is not None or found is None:
+    if form is not None or form_by_name is None:
         text = f"source {entry['uri']}: format must be tar.gz or zip, not {form or 'unknown'}"
         raise InvalidDefinitionError(text, hint='Add "format", or let the key end in .tar.gz or .zip.')
-    return found
+    return form_by_name
 
 
 @contextmanager

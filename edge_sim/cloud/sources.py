@@ -22,6 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from edge_sim.arns import SOMEWHERE, pattern
 from edge_sim.cloud import clients
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
 from edge_sim.cloud.store import Store
@@ -36,7 +37,7 @@ _CONFIG = Config(
     retries={"total_max_attempts": 3, "mode": "standard"},
     s3={"addressing_style": "path"},
 )
-TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-job/([a-zA-Z0-9-]{1,63})")
+TRAINING_JOB = re.compile(pattern("sagemaker", "training-job/(?P<name>[a-zA-Z0-9-]{1,63})", SOMEWHERE))
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
 _FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
@@ -93,17 +94,17 @@ class Sources:
         Raises InvalidDefinitionError when the secret or one of the labels does not exist.
         """
         try:
-            found = self.client("secretsmanager").describe_secret(SecretId=data.arn)
+            description = self.client("secretsmanager").describe_secret(SecretId=data.arn)
         except (ClientError, BotoCoreError) as error:
             raise _secret_problem(resource, data.arn, error) from error
-        labels = {label: id_ for id_, stages in found.get("VersionIdsToStages", {}).items() for label in stages}
-        if found.get("Description") == FORGOTTEN:
+        labels = {label: id_ for id_, stages in description.get("VersionIdsToStages", {}).items() for label in stages}
+        if description.get("Description") == FORGOTTEN:
             raise InvalidDefinitionError(
                 f"resource {resource.name}: the value of the secret {data.arn} was given to an earlier run of this "
                 "cloud and not kept",
                 hint="Give the source again: PUT /edge-sim/sources",
             )
-        if found.get("DeletedDate"):
+        if description.get("DeletedDate"):
             raise InvalidDefinitionError(f"resource {resource.name}: the secret {data.arn} is scheduled for deletion")
         missing = [label for label in ("AWSCURRENT", *data.staging_labels) if label not in labels]
         if missing:
@@ -117,15 +118,15 @@ class Sources:
         Raises InvalidDefinitionError when one of them is not there any more.
         """
         client = self.client("secretsmanager")
-        found = {}
+        value = {}
         try:
             for id_ in versions:
                 answer = client.get_secret_value(SecretId=arn, VersionId=id_)
-                found[id_] = _version(answer)
+                value[id_] = _version(answer)
         except (ClientError, BotoCoreError) as error:
             why = _why(error) if isinstance(error, ClientError) else str(error)
             raise InvalidDefinitionError(f"the secret {arn} cannot be read: {why}") from error
-        return {"ARN": arn, "Name": answer["Name"], "Versions": list(found.values())}
+        return {"ARN": arn, "Name": answer["Name"], "Versions": list(value.values())}
 
     def presigned(self, url: str, expires_s: int) -> str | None:
         """Return a presigned URL for an S3 object given by its https address, or None when it is no such address."""
@@ -133,17 +134,17 @@ class Sources:
             bucket, key = _location(url)
         except ValueError:
             return None
-        made: str = self.client("s3").generate_presigned_url(
+        signed: str = self.client("s3").generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
         )
-        return made
+        return signed
 
     def _model_artifacts(self, resource: Resource, arn: str) -> str:
         match = TRAINING_JOB.fullmatch(arn)
         if match is None:
             raise InvalidDefinitionError(f"resource {resource.name}: {arn} is not the ARN of a training job")
         try:
-            job = self.client("sagemaker").describe_training_job(TrainingJobName=match[1])
+            job = self.client("sagemaker").describe_training_job(TrainingJobName=match["name"])
         except ClientError as error:
             text = f"resource {resource.name}: the training job {arn} cannot be read: {_why(error)}"
             raise InvalidDefinitionError(text) from error
@@ -201,14 +202,14 @@ def make_client(service: str, region: str, url: str | None) -> Any:
 
 def _version(answer: Mapping[str, Any]) -> dict[str, object]:
     """Return one version of a secret as the Core SDK gets it: the date in milliseconds, bytes in base64."""
-    found: dict[str, object] = {
+    version: dict[str, object] = {
         "VersionId": answer["VersionId"],
         "VersionStages": answer["VersionStages"],
         "CreatedDate": int(answer["CreatedDate"].timestamp() * 1000),
     }
     if "SecretString" in answer:
-        return {**found, "SecretString": answer["SecretString"]}
-    return {**found, "SecretBinary": base64.b64encode(answer["SecretBinary"]).decode("ascii")}
+        return {**version, "SecretString": answer["SecretString"]}
+    return {**version, "SecretBinary": base64.b64encode(answer["SecretBinary"]).decode("ascii")}
 
 
 def _chunks(body: Any) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ LAYOUT = 2
 BUSY_TIMEOUT_S = 5.0
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
-_HINT = "Name another file for --state, or one that is not there yet."
+_HINT = "Give another file for --state, or one that does not exist yet."
 
 # Executions are counted for each status by triggers: in the same transaction, whoever changes them.
 _TABLES = """
@@ -194,7 +194,7 @@ def _migrate(path: Path, copy: sqlite3.Connection) -> None:
         migration.from_first_layout(copy, _lay_out)
     except (KeyError, TypeError, ValueError) as error:
         text = (
-            f"cannot be brought to layout {LAYOUT}, as a document in it is damaged ({error!r}); it was left unchanged"
+            f"cannot be migrated to layout {LAYOUT}, as a document in it is damaged ({error!r}); it was left unchanged"
         )
         raise _unusable(path, text, details=repr(error)) from error
 

@@ -73,8 +73,8 @@ class Store:
         """
         where = {"kind": kind, "parent": parent}
         rows = self.select("body", "documents", where, limit=limit + 1, position=position, newest_first=newest_first)
-        shown, more = cut(rows, limit)
-        return Page([load(body) for _, body in shown], more)
+        rows_of_page, more = cut(rows, limit)
+        return Page([load(body) for _, body in rows_of_page], more)
 
     def delete(self, kind: str, id: str) -> bool:  # noqa: A002
         """Remove a document; False when there was none."""

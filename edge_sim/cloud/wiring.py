@@ -195,10 +195,10 @@ def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_u
         if digest is not None:
             return sign_url("GET", artifact_path(digest, thing), expires_s)
         empty = server is not None and not server.running
-        found = None if empty else sources.presigned(url, expires_s)
-        if found is None:
+        presigned_url = None if empty else sources.presigned(url, expires_s)
+        if presigned_url is None:
             raise InvalidDefinitionError(f"{url}: there is no such object in this cloud")
-        return found
+        return presigned_url
 
     return presign
 

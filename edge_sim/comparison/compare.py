@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_sim.comparison.facts import KINDS, Fields, Kind, Name, Report
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 Change = Literal["only in A", "only in B", "different"]
 
@@ -80,12 +80,12 @@ def compare(a: Report, b: Report) -> Comparison:
 
 def lines(comparison: Comparison) -> Iterator[str]:
     """Yield the comparison as text: a line a difference."""
-    yield f"A: {one_line(comparison.a)}"
-    yield f"B: {one_line(comparison.b)}"
+    yield f"A: {printable(comparison.a)}"
+    yield f"B: {printable(comparison.b)}"
     for one in comparison.differences:
         where = f"{one.name.board}  " if one.name.board else ""
-        yield one_line(f"{one.name.kind}  {where}{one.name.name}: {words(one)}")
-    yield from (one_line(f"not compared: {text}") for text in comparison.not_compared)
+        yield printable(f"{one.name.kind}  {where}{one.name.name}: {words(one)}")
+    yield from (printable(f"not compared: {text}") for text in comparison.not_compared)
     yield comparison.verdict
 
 

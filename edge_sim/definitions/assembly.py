@@ -39,50 +39,54 @@ class Source:
     is_json: bool
 
 
-def together(found: Sequence[Source]) -> Definition:
+def together(sources: Sequence[Source]) -> Definition:
     """Put together what several files give. Raises InvalidDefinitionError when two of them give the same."""
-    sections = _sections(found)
-    faulty = any(one.file.faults for one in found)
+    sections = _sections(sources)
+    faulty = any(source.file.faults for source in sources)
     paths = {id(holder): path for section in sections.values() if faulty for path, holder in walk(section)}
-    marks = {path: place for one in found for path, place in one.part.places.items()}
-    findings = [f for one in found for f in _findings(one, paths, marks, sections)]
-    findings += [f for one in found for f in _unknown(one, marks)]
-    findings += [f for one in found for f in one.part.findings]
-    group, shape_faults = _parsed(found, sections)
+    marks = {path: place for source in sources for path, place in source.part.places.items()}
+    findings = [f for source in sources for f in _findings(source, paths, marks, sections)]
+    findings += [f for source in sources for f in _unknown(source, marks)]
+    findings += [f for source in sources for f in source.part.findings]
+    group, shape_faults = _parse(sources, sections)
     without_value = {f.path for f in findings if f.severity == "error" and f.id in _WITHOUT_VALUE}
-    code, artifacts = _built(found)
-    arn = next((one.part.arn for one in found if one.part.arn), "")
+    code, artifacts = _code_and_artifacts(sources)
+    arn = next((source.part.arn for source in sources if source.part.arn), "")
     return Definition(
         group=replace(group, arn=arn, code=code, artifacts=artifacts),
-        form=" + ".join(dict.fromkeys(one.part.form for one in found)),
+        form=" + ".join(dict.fromkeys(source.part.form for source in sources)),
         findings=(*findings, *(f for f in shape_faults if f.path not in without_value)),
-        notes=(*(note for one in found for note in one.part.notes), *_placeholders(found), *_strangers(sections)),
-        ignored=tuple(entry for one in found for entry in _ignored(one, sections, marks)),
-        files=tuple(one.file.path for one in found),
-        digest=_digest(one.file.text for one in found),
-        name=next((one.part.name for one in found if one.part.name), ""),
+        notes=(
+            *(note for source in sources for note in source.part.notes),
+            *_placeholders(sources),
+            *_strangers(sections),
+        ),
+        ignored=tuple(entry for source in sources for entry in _ignores(source, sections, marks)),
+        files=tuple(source.file.path for source in sources),
+        digest=_digest(source.file.text for source in sources),
+        name=next((source.part.name for source in sources if source.part.name), ""),
         sections=sections,
         marks=marks,
     )
 
 
-def _parsed(found: Sequence[Source], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
+def _parse(sources: Sequence[Source], sections: Mapping[str, Object]) -> tuple[Group, list[Finding]]:
     """Return the group as it is meant, and what the API would not take of the sections as they are written."""
-    exact = {name for one in found if one.part.exact for name in one.part.sections}
+    exact = {name for source in sources if source.part.exact for name in source.part.sections}
     clean = all(shapes.is_clean(s, FAMILIES[name].shape, exact=name in exact) for name, s in sections.items())
     unknown = [] if clean else [*shapes.unknown_members(sections)]
     if unknown:
-        sections = {name: misplaced.meant(section, FAMILIES[name].shape) for name, section in sections.items()}
+        sections = {name: misplaced.correction(section, FAMILIES[name].shape) for name, section in sections.items()}
     group, faults = parse.group(sections)
     inexact = (f for name in (() if clean else exact) for f in shapes.exact_types(sections[name], FAMILIES[name].shape))
     return group, [*chain(*faults.values()), *unknown, *shapes.check(sections, faults), *inexact]
 
 
-def _placeholders(found: Sequence[Source]) -> Iterator[Note]:
+def _placeholders(sources: Sequence[Source]) -> Iterator[Note]:
     """Tell of the placeholders in one note, where the first of them stands."""
     places: dict[str, Position] = {}
-    sections = [section for one in found for section in one.part.sections.values()]
-    filled_in = [one.file for one in found if one.part.fills_in]
+    sections = [section for source in sources for section in source.part.sections.values()]
+    filled_in = [source.file for source in sources if source.part.fills_in]
     waiting: list[tuple[Object | Array, bool]] = [(section, False) for section in reversed(sections)]
     while waiting:
         holder, free = waiting.pop()
@@ -105,10 +109,10 @@ def _placeholders(found: Sequence[Source]) -> Iterator[Note]:
         )
 
 
-def _sections(found: Sequence[Source]) -> dict[str, Object]:
+def _sections(sources: Sequence[Source]) -> dict[str, Object]:
     sections: dict[str, Object] = {}
-    for one in found:
-        for name, section in one.part.sections.items():
+    for source in sources:
+        for name, section in source.part.sections.items():
             if name in sections:
                 first = sections[name].file.path
                 raise InvalidDefinitionError(f"{name} are given here and in {first}", place=section.position())
@@ -128,7 +132,7 @@ def _strangers(sections: Mapping[str, Object]) -> Iterator[Note]:
                 strangers.setdefault(end, item.position(key))
     if strangers:
         names = ", ".join(f"{name} (line {place.line})" for name, place in strangers.items())
-        message = f"subscriptions name what the files do not hold, and nobody judged: {names}"
+        message = f"subscriptions name what the files do not hold, so it was not checked: {names}"
         yield Note(message=message, place=next(iter(strangers.values())))
 
 
@@ -144,37 +148,37 @@ def _digest(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _built(found: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
+def _code_and_artifacts(sources: Sequence[Source]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
     """Return what a core's group.json knows of the code and models that the cloud built, or a template of its code."""
-    for one in found:
-        if isinstance(one.top, Object) and corefile.FRAME in one.top:
+    for source in sources:
+        if isinstance(source.top, Object) and corefile.FRAME in source.top:
             with contextlib.suppress(InvalidDefinitionError):  # said as findings already
-                return groupfile.built(one.top)
-    return {id_: code for one in found for id_, code in one.part.code.items()}, {}
+                return groupfile.code_and_artifacts(source.top)
+    return {id_: code for source in sources for id_, code in source.part.code.items()}, {}
 
 
 def _findings(
-    one: Source, paths: dict[int, str], marks: dict[str, Position], sections: Mapping[str, Object]
+    source: Source, paths: dict[int, str], marks: dict[str, Position], sections: Mapping[str, Object]
 ) -> Iterator[Finding]:
     """Yield the faults of a file's text as findings; a path is the definition's, or else the file's own."""
-    if not one.file.faults:
+    if not source.file.faults:
         return
-    own = {id(holder): path for path, holder in walk(one.top)}
-    parts = [*sections.values(), *one.part.context]
-    within = {holder.at for part in parts if part.file is one.file for _, holder in walk(part)}
-    copied = {
+    own = {id(holder): path for path, holder in walk(source.top)}
+    parts = [*sections.values(), *source.part.context]
+    within = {holder.at for part in parts if part.file is source.file for _, holder in walk(part)}
+    paths_by_place = {
         holder.at: path
         for section in sections.values()
-        if section.file is one.file
+        if section.file is source.file
         for path, holder in walk(section)
         if path != "$"
     }
-    for fault in one.file.faults:
+    for fault in source.file.faults:
         holder = fault.holder
-        known = paths.get(id(holder)) or copied.get(holder.at) or own.get(id(holder)) or "$"
+        known = paths.get(id(holder)) or paths_by_place.get(holder.at) or own.get(id(holder)) or "$"
         path = member_path(known, fault.key)
-        marks[path] = one.file.position(fault.at)
-        yield _finding(fault, path, outside=_outside(fault, one.top, within))
+        marks[path] = source.file.position(fault.at)
+        yield _finding(fault, path, outside=_outside(fault, source.top, within))
 
 
 def _outside(fault: Fault, top: Object | Array, within: Collection[int]) -> bool:
@@ -199,20 +203,20 @@ def _finding(fault: Fault, path: str, *, outside: bool) -> Finding:
     )
 
 
-def _unknown(one: Source, marks: dict[str, Position]) -> Iterator[Finding]:
-    for holder, key in one.part.unknown:
+def _unknown(source: Source, marks: dict[str, Position]) -> Iterator[Finding]:
+    for holder, key in source.part.unknown:
         words = (*FAMILIES, "name", "arn") if BUNDLE in holder else MEMBERS
-        hint = "It stands beside the definition that is read; give it a file of its own."
+        hint = "It is next to the definition that is read; move it to a file of its own."
         if key not in MEMBERS:
             others = [name for name in words if name not in holder]
             hint = misplaced.home({}, (), key, others).hint((), others)
-        found = shapes.unknown_member("$", key, hint)
-        marks[found.path] = holder.position(key)
-        yield found
+        finding = shapes.unknown_member("$", key, hint)
+        marks[finding.path] = holder.position(key)
+        yield finding
 
 
-def _ignored(one: Source, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
-    if isinstance(one.top, Object):
-        yield from listed_ignores(one.top)
-    if not one.is_json:
-        yield from comments(one.file, sections, marks)
+def _ignores(source: Source, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
+    if isinstance(source.top, Object):
+        yield from listed_ignores(source.top)
+    if not source.is_json:
+        yield from comments(source.file, sections, marks)

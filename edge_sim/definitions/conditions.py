@@ -33,16 +33,16 @@ class Conditions:
         self._switches = choice.switches
         self._values = {**_defaults(object_at(top, "Parameters")), **choice.parameters}
         self._known: dict[str, bool] = {}
-        self._asked: list[str] = []
+        self._open: list[str] = []
 
     def holds(self, name: str, place: Position) -> bool:
         """Return whether a condition is true, or taken as true."""
         if name not in self._known:
             decided = None
-            if name not in self._asked and len(self._asked) < MAX_NESTED:  # else it is true only if it is true
-                self._asked.append(name)
+            if name not in self._open and len(self._open) < MAX_NESTED:  # else it is true only if it is true
+                self._open.append(name)
                 decided = self._decided(self._expressions.get(name), place)
-                self._asked.pop()
+                self._open.pop()
             if decided is None:
                 self.undecided.setdefault(name, place)
                 decided = self._switches.get(name, True)
@@ -72,10 +72,10 @@ class Conditions:
         if isinstance(operand, Object):
             name = operand.get("Ref")
             return self._values.get(name) if len(operand) == 1 and isinstance(name, str) else None
-        return written(operand)
+        return scalar_text(operand)
 
 
-def written(value: object) -> str | None:
+def scalar_text(value: object) -> str | None:
     """Return a scalar as the text that CloudFormation makes of it; None for anything else."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -83,5 +83,5 @@ def written(value: object) -> str | None:
 
 
 def _defaults(parameters: Object) -> dict[str, str]:
-    found = {name: written(p.get("Default")) for name, p in parameters.items() if isinstance(p, Object)}
-    return {name: default for name, default in found.items() if default is not None}
+    values = {name: scalar_text(p.get("Default")) for name, p in parameters.items() if isinstance(p, Object)}
+    return {name: default for name, default in values.items() if default is not None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge_sim.definitions.forms import Part
-from edge_sim.definitions.tree import Array, Note, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, array_like, like
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import Shape
@@ -49,19 +49,19 @@ def _content(part: Part, name: str, definitions: Object, key: str, make: _Make) 
 
 
 def _section(part: Part, name: str, holder: Object, key: str, make: _Make) -> None:
-    given = holder.get(key)
-    if given is None or (not given and name not in ("resources", "functions")):
+    value = holder.get(key)
+    if value is None or (not value and name not in ("resources", "functions")):
         return
-    if not isinstance(given, Array):
+    if not isinstance(value, Array):
         holder.file.fail(holder.marks[key], f"{key} must be a list")
     section = FAMILIES[name]
     (shape,) = section.shape[section.member]
     items = {
         index: _pruned(_placed(make(entry, index), entry), shape) if isinstance(entry, Object) else entry
-        for index, entry in enumerate(given)
+        for index, entry in enumerate(value)
     }
     version = Object(holder.file, holder.at)
-    version.add(section.member, listed(given, items), holder.marks[key])
+    version.add(section.member, array_like(value, items), holder.marks[key])
     part.sections[name] = version
 
 
@@ -83,7 +83,7 @@ def _pruned(value: object, shape: Shape) -> object:
     if isinstance(shape, Mapping) and isinstance(value, Object):
         return like(value, {k: _pruned(v, shape[k]) for k, v in value.items() if k in shape and v is not None})
     if isinstance(shape, list) and isinstance(value, Array):
-        return listed(value, {index: _pruned(item, shape[0]) for index, item in enumerate(value)})
+        return array_like(value, {index: _pruned(item, shape[0]) for index, item in enumerate(value)})
     return value
 
 

@@ -74,7 +74,7 @@ class Definition:
     """What ``locate`` has answered: a matrix asks for the same places board by board."""
 
     @property
-    def lost(self) -> tuple[Finding, ...]:
+    def ambiguities(self) -> tuple[Finding, ...]:
         """The errors for which one reading of the text had to be chosen: a doubled key, NaN, a stray member."""
         return tuple(f for f in self.errors if f.path in self.marks)
 
@@ -85,11 +85,11 @@ class Definition:
 
     def refuse(self, findings: Iterable[Finding]) -> None:
         """Raise InvalidDefinitionError with all of ``findings``, each with its place; those of the text come first."""
-        placed = [(self.locate(f.path), f) for f in findings]
-        placed.sort(key=lambda pair: (pair[1].path not in self.marks, in_order(pair[0])))
-        if not placed:
+        located = [(self.locate(f.path), f) for f in findings]
+        located.sort(key=lambda pair: (pair[1].path not in self.marks, in_order(pair[0])))
+        if not located:
             return
-        (place, first), *others = placed
+        (place, first), *others = located
         details = [f"AWS: {first.aws_text}"] if first.aws_text else []
         details += [f"{where or '-'}: {f.id}: {f.aws_text or f.message}" for where, f in others]
         raise InvalidDefinitionError(
@@ -120,22 +120,22 @@ class Definition:
 
     def indexed(self, path: str) -> str:
         """Return a JSON path with ``[?Id=x]`` replaced by the index, as far as it leads anywhere."""
-        return self._led(path)[0]
+        return self._resolve(path)[0]
 
-    def _led(self, path: str) -> tuple[str, str]:
+    def _resolve(self, path: str) -> tuple[str, str]:
         """Return how far a JSON path leads, and the rest of it that leads nowhere."""
         *_, (known, rest, _) = self._steps(path)
         return known, rest
 
-    def silenced(self, finding: Finding) -> Ignored | None:
+    def ignore_for(self, finding: Finding) -> Ignored | None:
         """Return the entry that silences a finding: one for its rule at its place, around it, or inside its item.
 
         What is said of a whole resource or function is silenced anywhere inside that; of the group, only at ``$``.
         """
         entries = [entry for entry in self.ignored if entry.rule == finding.id]
-        path, missing = self._led(finding.path) if entries else ("", "")
+        path, missing = self._resolve(finding.path) if entries else ("", "")
         for entry in entries:
-            place, rest = self._led(entry.path)
+            place, rest = self._resolve(entry.path)
             around = not rest and (_within(path, place) or _same_item(path, place))
             if around or (place, rest) == (path, missing):  # what leads nowhere is around nothing
                 return entry

@@ -83,13 +83,13 @@ def api(top: Object) -> Part | None:
                 part.unknown += [(top, key) for key in top if key in MEMBERS or (key in _WRAPPERS and key != wrapper)]
             if part and top.get("NextToken"):
                 note = Note(
-                    message="the answer goes on (NextToken): items are missing", place=top.position("NextToken")
+                    message="the answer is incomplete (NextToken): items are missing", place=top.position("NextToken")
                 )
                 part.notes.append(note)
             return part
-    named = _by_shape(top)
-    if named:
-        return named
+    part = _by_shape(top)
+    if part:
+        return part
     ids = [f"{section.kind}DefinitionId" for section in FAMILIES.values()]
     form = "Create{}DefinitionVersion" if any(key in top for key in ids) else "{}DefinitionVersion"
     return _version(top, form, (*ids, "AmznClientToken", IGNORE_LIST))
@@ -97,9 +97,9 @@ def api(top: Object) -> Part | None:
 
 def _by_shape(top: Object) -> Part | None:
     shapes = {f"{section.kind}DefinitionVersion": name for name, section in FAMILIES.items()}
-    found = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
+    sections = {shapes[key]: value for key, value in top.items() if key in shapes and isinstance(value, Object)}
     unknown = [(top, key) for key in top if key not in shapes and key != IGNORE_LIST]
-    return Part(form="DefinitionVersions", sections=found, unknown=unknown, exact=True) if found else None
+    return Part(form="DefinitionVersions", sections=sections, unknown=unknown, exact=True) if sections else None
 
 
 def items(top: Array) -> Part | None:
@@ -119,18 +119,18 @@ def _version(content: Object, form: str, request_keys: Collection[str]) -> Part 
         message = "names definition versions by ARN; their content is not in this file"
         note = Note(message=message, place=content.position(arns[0]))
         return Part(form=form.format("Group").replace("DefinitionVersion", "Version"), notes=[note])
-    found = {
+    members = {
         name: [key for key in content if key in section.shape]
         for name, section in FAMILIES.items()
         if any(key in content for key in section.shape)
     }
-    if not found:
+    if not members:
         return None
-    if len(found) == 1:
-        (name,) = found
+    if len(members) == 1:
+        (name,) = members
         rest = {key: value for key, value in content.items() if key not in request_keys}
         return Part(form=form.format(FAMILIES[name].kind), sections={name: like(content, rest)}, exact=True)
-    known = {key for keys in found.values() for key in keys}.union(request_keys)
-    sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in found.items()}
+    known = {key for keys in members.values() for key in keys}.union(request_keys)
+    sections = {name: like(content, {key: content[key] for key in keys}) for name, keys in members.items()}
     unknown = [(content, key) for key in content if key not in known]
     return Part(form="DefinitionVersions", sections=sections, unknown=unknown, exact=True)

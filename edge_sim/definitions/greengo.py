@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from edge_sim.arns import arn
 from edge_sim.definitions.forms import IGNORE_LIST, Part
-from edge_sim.definitions.tree import Array, Note, Object, like, listed
+from edge_sim.definitions.tree import Array, Note, Object, array_like, like
 from edge_sim.greengrass.families import FAMILIES
 
 _WHERE = "${AWS::Region}:${AWS::AccountId}"
@@ -38,8 +39,8 @@ def state(top: Object) -> Part:
                 part.sections[name] = definition
     cores = top.get("Cores")
     if "core" not in part.sections and isinstance(cores, Array):
-        made = {i: _created(core) if isinstance(core, Object) else core for i, core in enumerate(cores)}
-        part.sections["core"] = _version(top, "Cores", "Cores", listed(cores, made))
+        items = {i: _created(core) if isinstance(core, Object) else core for i, core in enumerate(cores)}
+        part.sections["core"] = _version(top, "Cores", "Cores", array_like(cores, items))
         part.notes.append(Note(message="the core's SyncShadow is not in the file"))
     group = top.get("Group")
     if isinstance(group, Object):
@@ -80,14 +81,16 @@ def greengo(top: Object) -> Part:
         "Connectors": ("connectors", "Connectors", lambda item, _: item),
     }
     for key, (section, member, make) in makers.items():
-        given = top.get(key)
-        if isinstance(given, Array):
-            items = {i: make(item, i) if isinstance(item, Object) else item for i, item in enumerate(given)}
-            part.sections[section] = _version(top, key, member, listed(given, items))
+        entries = top.get(key)
+        if isinstance(entries, Array):
+            items = {i: make(item, i) if isinstance(item, Object) else item for i, item in enumerate(entries)}
+            part.sections[section] = _version(top, key, member, array_like(entries, items))
     subscriptions = top.get("Subscriptions")
     if isinstance(subscriptions, Array):
         items = {i: _subscription(s, i, arns) if isinstance(s, Object) else s for i, s in enumerate(subscriptions)}
-        part.sections["subscriptions"] = _version(top, "Subscriptions", "Subscriptions", listed(subscriptions, items))
+        part.sections["subscriptions"] = _version(
+            top, "Subscriptions", "Subscriptions", array_like(subscriptions, items)
+        )
     known = ("Group", "Subscriptions", IGNORE_LIST, *makers)
     part.notes += [
         Note(message=f"{key} is no section of greengo's: left out", place=top.position(key))
@@ -110,7 +113,7 @@ def _thing(item: Object, _index: int) -> Object:
     name = str(item.get("name") or "")
     members: dict[str, object] = {
         "Id": name,
-        "ThingArn": f"arn:aws:iot:{_WHERE}:thing/{name}",
+        "ThingArn": arn("iot", f"thing/{name}", _WHERE),
         "CertificateArn": f"${{CertificateArn:{name}}}",
     }
     if item.get("SyncShadow") is not None:
@@ -121,8 +124,8 @@ def _thing(item: Object, _index: int) -> Object:
 def _resource(item: Object, _index: int) -> Object:
     """Everything but Id and Name is the ResourceDataContainer."""
     container = like(item, {key: value for key, value in item.items() if key not in ("Id", "Name")})
-    named = {key: item[key] for key in ("Id", "Name") if key in item}
-    return like(item, {**named, "ResourceDataContainer": container})
+    members = {key: item[key] for key in ("Id", "Name") if key in item}
+    return like(item, {**members, "ResourceDataContainer": container})
 
 
 def _function(item: Object, _index: int) -> Object:
@@ -130,22 +133,22 @@ def _function(item: Object, _index: int) -> Object:
     members: dict[str, object] = {"Id": name, "FunctionArn": _function_arn(name, alias)}
     if item.get("greengrassConfig") is not None:
         members["FunctionConfiguration"] = item["greengrassConfig"]
-    made = _placed(item, members)
+    function = _placed(item, members)
     if "greengrassConfig" in item:
-        made.marks["FunctionConfiguration"] = item.marks["greengrassConfig"]
-    return made
+        function.marks["FunctionConfiguration"] = item.marks["greengrassConfig"]
+    return function
 
 
 def _placed(item: Object, members: dict[str, object]) -> Object:
-    made = like(item, members)
+    copy = like(item, members)
     for key in ("Id", "ThingArn", "FunctionArn"):
-        if key in made and "name" in item:
-            made.marks[key] = item.marks["name"]
-    return made
+        if key in copy and "name" in item:
+            copy.marks[key] = item.marks["name"]
+    return copy
 
 
 def _function_arn(name: str, alias: str) -> str:
-    return f"arn:aws:lambda:{_WHERE}:function:{name}:{alias or '${Alias}'}"
+    return arn("lambda", f"function:{name}:{alias or '${Alias}'}", _WHERE)
 
 
 def _subscription(item: Object, index: int, arns: dict[str, str]) -> Object:
@@ -159,14 +162,14 @@ def _subscription(item: Object, index: int, arns: dict[str, str]) -> Object:
 
 def _arns(top: Object) -> dict[str, str]:
     """Return what ``Lambda::name``, ``Device::name`` and ``Connector::name`` stand for."""
-    found: dict[str, str] = {}
+    arns: dict[str, str] = {}
     for key, word in (("Lambdas", "Lambda"), ("Devices", "Device"), ("Connectors", "Connector")):
         items = top.get(key)
         for item in items if isinstance(items, Array) else ():
             if isinstance(item, Object) and word == "Connector":
-                found[f"Connector::{item.get('Id')}"] = str(item.get("ConnectorArn"))
+                arns[f"Connector::{item.get('Id')}"] = str(item.get("ConnectorArn"))
             elif isinstance(item, Object):
                 name, alias = str(item.get("name") or ""), str(item.get("alias") or "")
-                thing = f"arn:aws:iot:{_WHERE}:thing/{name}"
-                found[f"{word}::{name}"] = thing if word == "Device" else _function_arn(name, alias)
-    return found
+                thing = arn("iot", f"thing/{name}", _WHERE)
+                arns[f"{word}::{name}"] = thing if word == "Device" else _function_arn(name, alias)
+    return arns

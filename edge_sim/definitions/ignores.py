@@ -23,17 +23,17 @@ _CONTENT = re.compile(r"^[ \t]*(?!---)[^\s#%]", re.MULTILINE)
 
 def listed_ignores(top: Object) -> Iterator[Ignored]:
     """Yield the entries of a file's ignore list. Raises InvalidDefinitionError for one that is not whole."""
-    given = top.get(IGNORE_LIST)
-    if given is None:
+    entries = top.get(IGNORE_LIST)
+    if entries is None:
         return
-    if not isinstance(given, Array):
+    if not isinstance(entries, Array):
         top.file.fail(top.marks[IGNORE_LIST], f"{IGNORE_LIST} must be a list of rule, path, reason")
-    for index, entry in enumerate(given):
+    for index, entry in enumerate(entries):
         members = entry if isinstance(entry, Object) else {}
         rule, path, reason = (str(members.get(key) or "") for key in ("rule", "path", "reason"))
         if not rule or not reason or not path.startswith("$"):
-            top.file.fail(given.marks[index], f"an entry of {IGNORE_LIST} has a rule, a path (from $) and a reason")
-        yield Ignored(rule=rule, path=path, reason=reason, position=given.position(index))
+            top.file.fail(entries.marks[index], f"an entry of {IGNORE_LIST} needs a rule, a path (from $) and a reason")
+        yield Ignored(rule=rule, path=path, reason=reason, position=entries.position(index))
 
 
 def comments(file: TextFile, sections: Mapping[str, Object], marks: Mapping[str, Position]) -> Iterator[Ignored]:
@@ -85,7 +85,7 @@ def _target(file: TextFile, match: re.Match[str], places: list[tuple[int, int, s
     behind = bool(file.text[line_start : match.start()].strip())
     if not behind and line_start < content:
         return "$"
-    found = bisect.bisect_left(places, (line if behind else line + 1, 0, ""))
-    if found == len(places) or (behind and places[found][0] != line):
+    index = bisect.bisect_left(places, (line if behind else line + 1, 0, ""))
+    if index == len(places) or (behind and places[index][0] != line):
         return "$"
-    return places[found][2]
+    return places[index][2]

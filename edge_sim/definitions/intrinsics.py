@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_sim.definitions.conditions import Conditions
-from edge_sim.definitions.tree import Array, Object, like, listed, plain
+from edge_sim.definitions.tree import Array, Object, array_like, like, plain
 
 REFERENCE = re.compile(r"\$\{(?:Ref|GetAtt):([A-Za-z0-9]+)(?:\.[^{}]*)?\}")
 """A resolved reference to something of the template, whose logical id is the group."""
@@ -32,29 +32,31 @@ class Resolver:
 
     def resolve(self, value: object) -> object:
         """Return a value without intrinsic functions; what is ``AWS::NoValue`` is left out, as a whole it is None."""
-        found = self._resolve(value)
-        return None if found is _NOTHING else found
+        value = self._resolve(value)
+        return None if value is _NOTHING else value
 
     def _resolve(self, value: object) -> object:
         if isinstance(value, Object):
             name = next(iter(value), "")
             if len(value) == 1 and _FUNCTION.fullmatch(name):
                 return self._intrinsic(value, name.removeprefix("Fn::"), value[name])
-            made = {key: self._resolve(item) for key, item in value.items()}
-            return like(value, {key: item for key, item in made.items() if item is not _NOTHING})
+            members = {key: self._resolve(item) for key, item in value.items()}
+            return like(value, {key: item for key, item in members.items() if item is not _NOTHING})
         if isinstance(value, Array):
             resolved = {index: self._resolve(item) for index, item in enumerate(value)}
-            return listed(value, {index: item for index, item in resolved.items() if item is not _NOTHING})
+            return array_like(value, {index: item for index, item in resolved.items() if item is not _NOTHING})
         return value
 
-    def _intrinsic(self, holder: Object, name: str, given: object) -> object:
-        if name == "Ref" and given == "AWS::NoValue":
+    def _intrinsic(self, holder: Object, name: str, argument: object) -> object:
+        if name == "Ref" and argument == "AWS::NoValue":
             return _NOTHING
-        if name == "Ref" and isinstance(given, str) and given in self.parameters:
-            return self.parameters[given]
-        if name == "If" and isinstance(given, Array) and len(given) == 3:
-            return self._resolve(given[1] if self.conditions.holds(str(given[0]), holder.position()) else given[2])
-        value = self._resolve(given)
+        if name == "Ref" and isinstance(argument, str) and argument in self.parameters:
+            return self.parameters[argument]
+        if name == "If" and isinstance(argument, Array) and len(argument) == 3:
+            return self._resolve(
+                argument[1] if self.conditions.holds(str(argument[0]), holder.position()) else argument[2]
+            )
+        value = self._resolve(argument)
         if value is _NOTHING:
             return self._placeholder(name, "AWS::NoValue")
         if name == "Sub":
@@ -72,14 +74,14 @@ class Resolver:
         return f"${{{text}}}" if name == "Ref" and text.startswith("AWS::") else f"${{{name}:{text}}}"
 
     def _sub(self, value: Any) -> str:
-        given: dict[str, Any] = {}
+        variables: dict[str, Any] = {}
         if isinstance(value, Array) and len(value) == 2 and isinstance(value[1], Object):
-            value, given = value[0], dict(value[1])
+            value, variables = value[0], dict(value[1])
 
         def variable(match: re.Match[str]) -> str:
             name = match[1].strip()
-            if name in given:
-                return _text(given[name])
+            if name in variables:
+                return _text(variables[name])
             if name in self.parameters:
                 return self.parameters[name]
             kind = "GetAtt" if "." in name else "Ref"

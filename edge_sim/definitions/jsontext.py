@@ -47,7 +47,7 @@ class _Scanner:
         value, at = self._value(self._skip(0), Array(self.file, 0), 0)
         at = self._skip(at)
         if at != len(self.text):
-            self.file.fail(at, "not valid JSON: there is more after the end")
+            self.file.fail(at, "not valid JSON: there is text after the end")
         return value
 
     def _skip(self, at: int) -> int:

@@ -44,11 +44,11 @@ def unqualified(top: Object, arn: object) -> str | None:
     names = _references(arn)
     if not names or object_at(top["Resources"], names[0]).get("Type") not in _FUNCTIONS:
         return None
-    told = {
+    meanings = {
         f"${{Ref:{names[0]}}}": "a function's name",
         f"${{GetAtt:{names[0]}.Arn}}": "the ARN of no version or alias",
     }
-    return told.get(str(arn))
+    return meanings.get(str(arn))
 
 
 def _references(value: object) -> list[str]:

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_sim.definitions.tree import Array, Object, listed
+from edge_sim.definitions.tree import Array, Object, array_like
 from edge_sim.greengrass import model
 
 Chain = tuple[str, ...]
@@ -28,7 +28,7 @@ class Home:
         """Return the sentence that says so to somebody who wrote the member below ``chain``."""
         if len(self.places) == 1:
             (place,) = self.places
-            return f"It belongs in {place[-2]}: {'.'.join(place[_shared(chain, place) - 1 :] or place)}."
+            return f"It belongs in {place[-2]}: {'.'.join(place[_common_length(chain, place) - 1 :] or place)}."
         hints = [f"It belongs in {' or '.join(place[-2] for place in self.places)}."] if self.places else []
         hints += [f"Did you mean {self.near}?"] if self.near else []
         return " ".join(hints) or f"Known: {', '.join(known)}."
@@ -36,15 +36,15 @@ class Home:
 
 def home(shape: model.Shape, chain: Chain, key: str, known: Sequence[str]) -> Home:
     """Return where a member ``key``, found below ``chain`` of a section with this shape, may belong."""
-    places = [place for place in _members(shape, ()) if place[-1] == key and _shared(chain, place)]
-    nearest = max((_shared(chain, place) for place in places), default=0)
+    places = [place for place in _members(shape, ()) if place[-1] == key and _common_length(chain, place)]
+    nearest = max((_common_length(chain, place) for place in places), default=0)
     near = next(iter(difflib.get_close_matches(key, list(known), n=1)), None)
-    return Home(places=tuple(p for p in places if _shared(chain, p) == nearest), near=near)
+    return Home(places=tuple(p for p in places if _common_length(chain, p) == nearest), near=near)
 
 
-def meant(section: Object, shape: model.Shape) -> Object:
+def correction(section: Object, shape: model.Shape) -> Object:
     """Return a copy of a section with every misplaced or misspelt member where, as far as it is known, it belongs."""
-    copy = _Corrected(shape).copied(section, shape, ())
+    copy = _Correction(shape).copy(section, shape, ())
     assert isinstance(copy, Object)  # noqa: S101 - a copy is of the kind of what it is a copy of
     return copy
 
@@ -58,28 +58,30 @@ def _members(shape: model.Shape, chain: Chain) -> Iterator[Chain]:
             yield from _members(inner, (*chain, key))
 
 
-def _shared(one: Chain, other: Chain) -> int:
+def _common_length(first: Chain, second: Chain) -> int:
     """Return how many members two chains have in common."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
-class _Corrected:
+class _Correction:
     """Copies a section. ``above`` are the objects around the one that is copied, each beside its original."""
 
     def __init__(self, shape: model.Shape) -> None:
         self._shape = shape
         self._above: list[tuple[Object, Object]] = []
 
-    def copied(self, value: object, shape: model.Shape, chain: Chain) -> object:
+    def copy(self, value: object, shape: model.Shape, chain: Chain) -> object:
         if isinstance(value, Array) and isinstance(shape, list):
-            return listed(value, {index: self.copied(item, shape[0], chain) for index, item in enumerate(value)})
+            return array_like(value, {index: self.copy(item, shape[0], chain) for index, item in enumerate(value)})
         if not isinstance(value, Object) or not isinstance(shape, Mapping):
             return value
         copy = Object(value.file, value.at)
         self._above.append((copy, value))
         for key, item in value.items():
             if key in shape:
-                copy.add(key, self.copied(item, shape[key], (*chain, key)), value.marks[key])
+                copy.add(key, self.copy(item, shape[key], (*chain, key)), value.marks[key])
         for key, item in value.items():
             if key not in shape:
                 self._put(key, item, value.marks[key], home(self._shape, chain, key, list(shape)), chain)
@@ -94,7 +96,7 @@ class _Corrected:
             place = (*chain, where.near)
         else:
             return
-        depth = _shared(chain, place[:-1])
+        depth = _common_length(chain, place[:-1])
         holder, original = self._above[depth]
         shape = _at(self._shape, place[:depth])
         for name in place[depth:-1]:
@@ -109,7 +111,7 @@ class _Corrected:
                 return
             holder = original = inner
         if place[-1] not in holder and place[-1] not in original:
-            holder.add(place[-1], self.copied(item, _at(self._shape, place), place), mark)
+            holder.add(place[-1], self.copy(item, _at(self._shape, place), place), mark)
 
 
 def _at(shape: model.Shape, chain: Chain) -> model.Shape:

@@ -39,7 +39,7 @@ _KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion answe
 _CONTENT_HINT = "Give the definitions: aws greengrass get-…-definition-version."
 _PROVISIONER = re.compile(r"^\s*conf\s*[{:=]", re.MULTILINE)
 _HOCON_HINT = (
-    "That tool makes a group of several such files, its own defaults and an account. Convert it by deploying once: "
+    "That tool builds a group from several such files, its own defaults and an account. Convert it by deploying once: "
     "import the answers of aws greengrass get-…-definition-version, or the core's group.json."
 )
 
@@ -52,35 +52,37 @@ def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
     return definition(sources(paths, choice), choice)
 
 
-def definition(found: Sequence[Source], choice: Choice = NO_CHOICE) -> Definition:
+def definition(sources: Sequence[Source], choice: Choice = NO_CHOICE) -> Definition:
     """Put together what was read; with each condition that is not decided, once as true and once as false."""
-    _check(found, choice)
-    whole = together(found)
-    tried: set[str] = set()
+    _check(sources, choice)
+    whole = together(sources)
+    switches: set[str] = set()
     waiting, variants = [choice], {}
-    for taken in waiting:  # grows: a branch may have conditions of its own
-        parts = found if taken is choice else _again(found, taken)
-        if taken is not choice:
-            variants[_words(taken)] = together(parts)
-        for name in {name: None for one in parts for name in one.part.undecided}:
-            if name not in tried and len(tried) < MAX_SWITCHES:
-                tried.add(name)
-                waiting.append(replace(choice, switches={**taken.switches, name: False}))
-    undecided = {name: place for one in found for name, place in one.part.undecided.items()}
+    for branch in waiting:  # grows: a branch may have conditions of its own
+        parts = sources if branch is choice else _again(sources, branch)
+        if branch is not choice:
+            variants[_words(branch)] = together(parts)
+        for name in {name: None for source in parts for name in source.part.undecided}:
+            if name not in switches and len(switches) < MAX_SWITCHES:
+                switches.add(name)
+                waiting.append(replace(choice, switches={**branch.switches, name: False}))
+    undecided = {name: place for source in sources for name, place in source.part.undecided.items()}
     notes = [
-        Note(message=f"condition {name} is not decided: taken as true, judged both ways{_HOW}", place=place)
+        Note(message=f"condition {name} is undecided: assumed true, checked both ways{_HOW}", place=place)
         for name, place in undecided.items()
     ]
     digest = hashlib.sha256(f"{whole.digest} {choice}".encode()).hexdigest()
     return replace(whole, notes=(*whole.notes, *notes), variants=variants, digest=digest)
 
 
-def _again(found: Sequence[Source], choice: Choice) -> list[Source]:
+def _again(sources: Sequence[Source], choice: Choice) -> list[Source]:
     """Return templates read with other conditions. An error names them."""
     try:
         return [
-            replace(one, part=_part(one.top, choice) or Part(form=one.part.form)) if one.part.undecided else one
-            for one in found
+            replace(source, part=_part(source.top, choice) or Part(form=source.part.form))
+            if source.part.undecided
+            else source
+            for source in sources
         ]
     except InvalidDefinitionError as error:
         problem = f"{error.problem} (where {_words(choice)})"
@@ -92,45 +94,45 @@ def _words(choice: Choice) -> str:
     return f"condition {names[0]} is false" if len(names) == 1 else f"conditions {' and '.join(names)} are false"
 
 
-def _check(found: Sequence[Source], choice: Choice) -> None:
+def _check(sources: Sequence[Source], choice: Choice) -> None:
     """Raise UsageError for a choice that no template offers."""
-    known = [name for one in found for name in one.part.parameters]
+    known = [name for source in sources for name in source.part.parameters]
     for name in choice.parameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Parameters: {', '.join(known) or 'none'}."
             raise UsageError(f"--parameter {name}: no template here has such a parameter", hint=hint)
-    if choice.group is not None and not any(one.part.is_template for one in found):
-        raise UsageError(f"--group {choice.group}: this is no template, and holds one group")
+    if choice.group is not None and not any(source.part.is_template for source in sources):
+        raise UsageError(f"--group {choice.group}: this is not a template, and it holds one group")
 
 
 def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[Source]:
     """Read every file once. Raises as ``read`` does."""
-    found: list[Source] = []
+    result: list[Source] = []
     skipped: list[Path] = []
     for path in paths:
         for file in _files(path):
-            one = _read(file, choice)
-            if one:
-                found.append(one)
+            source = _read(file, choice)
+            if source:
+                result.append(source)
             elif path.is_dir():
                 skipped.append(file)
             else:
                 raise _no_definition(file, "not a Greengrass V1 definition")
-    if not found:
+    if not result:
         raise _no_definition(next(iter(paths)), "no Greengrass V1 definition in it")
-    if not any(one.part.sections or one.part.unknown for one in found):
-        notes = [note for one in found for note in one.part.notes]
+    if not any(source.part.sections or source.part.unknown for source in result):
+        notes = [note for source in result for note in source.part.notes]
         if notes:
             raise InvalidDefinitionError(notes[0].message, place=notes[0].place, hint=_CONTENT_HINT)
-        raise _no_definition(found[0].file.path, "there is no definition in it")
+        raise _no_definition(result[0].file.path, "there is no definition in it")
     left_out = "not a definition: left out"
-    found[0].part.notes.extend(Note(message=left_out, place=Position(file=file)) for file in skipped)
-    return found
+    result[0].part.notes.extend(Note(message=left_out, place=Position(file=file)) for file in skipped)
+    return result
 
 
 def _no_definition(path: Path, problem: str) -> InvalidDefinitionError:
-    return InvalidDefinitionError(problem, place=Position(file=path), hint=f"Known are {_KINDS}.")
+    return InvalidDefinitionError(problem, place=Position(file=path), hint=f"Supported: {_KINDS}.")
 
 
 def _files(path: Path) -> list[Path]:
@@ -157,7 +159,7 @@ def _is_stream(path: Path) -> bool:
 def _read(path: Path, choice: Choice) -> Source | None:
     file = TextFile(path=path, text=read_text(path))
     if path.suffix == ".conf" and (hocon := _PROVISIONER.search(file.text)):
-        file.fail(hocon.start(), "HOCON of aws-greengrass-provisioner is not read", hint=_HOCON_HINT)
+        file.fail(hocon.start(), "HOCON of aws-greengrass-provisioner is not supported", hint=_HOCON_HINT)
     is_json = path.suffix == ".json" or (path.suffix not in _SUFFIXES and file.text.lstrip()[:1] in ("{", "["))
     top = read_json(file) if is_json else read_yaml(file)
     part = _part(top, choice)

@@ -17,7 +17,7 @@ from edge_sim.definitions.conditions import Choice, Conditions
 from edge_sim.definitions.forms import Part
 from edge_sim.definitions.intrinsics import Resolver
 from edge_sim.definitions.lambdas import function_code, unqualified
-from edge_sim.definitions.tree import Array, Note, Object, like, listed, object_at
+from edge_sim.definitions.tree import Array, Note, Object, array_like, like, object_at
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.families import FAMILIES, Family
 from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Shape, text
@@ -39,18 +39,22 @@ def is_template(top: Object) -> bool:
 def template(top: Object, choice: Choice) -> Part | None:
     """Read a template's group, or return None when it has nothing of Greengrass V1."""
     conditions = Conditions(top, choice)
-    found = list(_greengrass(top["Resources"], conditions))
-    if not found:
+    resources = list(_greengrass(top["Resources"], conditions))
+    if not resources:
         return None
     resolver = Resolver(conditions=conditions, parameters=choice.parameters)
     part = Part(form="SAM" if "Serverless" in str(top.get("Transform")) else "CloudFormation", is_template=True)
     part.context += [top[key] for key in _CONTEXT if isinstance(top.get(key), Object)]
-    group, alone = templategroups.choose(top, found, resolver, choice.group)
+    group, alone = templategroups.choose(top, resources, resolver, choice.group)
     part.name, chosen = group.name, group.references
     defaults = _defaults(top)
     for name, section in FAMILIES.items():
-        contents = {id_: content for id_, kind, p in found if kind == section.kind for content in _content(p, section)}
-        content = _choose(top, section, contents, templategroups.with_versions(found, section, chosen, resolver), alone)
+        contents = {
+            id_: content for id_, kind, p in resources if kind == section.kind for content in _content(p, section)
+        }
+        content = _choose(
+            top, section, contents, templategroups.with_versions(resources, section, chosen, resolver), alone
+        )
         if content is not None:
             version = resolver.resolve(content)
             if isinstance(version, Object):
@@ -61,14 +65,14 @@ def template(top: Object, choice: Choice) -> Part | None:
     _code(top, part, resolver, defaults)
     kinds = ("Group", *(section.kind for section in FAMILIES.values()))
     part.notes += [
-        Note(message=f"{id_} is of no type that Greengrass V1 had", place=p.position())
-        for id_, k, p in found
+        Note(message=f"{id_} has a type that Greengrass V1 did not have", place=p.position())
+        for id_, k, p in resources
         if k not in kinds
     ]
     part.undecided = conditions.undecided
     part.parameters = tuple(object_at(top, "Parameters"))
     part.notes += [
-        Note(message=f"the group refers to {what}, which is not in this template: it is not judged", place=place)
+        Note(message=f"the group refers to {what}, which is not in this template, so it was not checked", place=place)
         for what, place in {**chosen, **group.elsewhere}.items()
         if what not in top["Resources"]
     ]
@@ -81,9 +85,9 @@ def _code(top: Object, part: Part, resolver: Resolver, defaults: Mapping[str, An
     for index, function in enumerate(functions if isinstance(functions, Array) else ()):
         if isinstance(function, Object) and (what := unqualified(top, function.get("FunctionArn"))):
             part.findings.append(_unqualified(function, index, what))
-        found = function_code(top, function.get("FunctionArn"), resolver) if isinstance(function, Object) else None
-        if found:
-            code, place = found
+        match = function_code(top, function.get("FunctionArn"), resolver) if isinstance(function, Object) else None
+        if match:
+            code, place = match
             runtime = _default(code.runtime, defaults, part.notes)
             part.code[text(function.get("Id")) or ""] = replace(code, runtime=text(runtime) or "")
             own = function.get("FunctionConfiguration")
@@ -132,18 +136,18 @@ def _content(properties: Object, section: Family) -> list[Object]:
 
 
 def _choose(
-    top: Object, section: Family, contents: Mapping[str, Object], chosen: Container[str], alone: bool
+    top: Object, section: Family, contents: Mapping[str, Object], references: Container[str], alone: bool
 ) -> Object | None:
     """Return the definition that the group refers to; where there is one group, it may as well be the only one."""
-    named = {id_: content for id_, content in contents.items() if id_ in chosen} or (contents if alone else {})
-    if len(named) > 1:
-        kinds = f"{len(named)} {section.kind} definitions"
+    selection = {id_: content for id_, content in contents.items() if id_ in references} or (contents if alone else {})
+    if len(selection) > 1:
+        kinds = f"{len(selection)} {section.kind} definitions"
         raise InvalidDefinitionError(
-            f"holds {kinds}, and no group says which of {', '.join(named)}",
+            f"holds {kinds}, and no group says which of {', '.join(selection)}",
             place=top.position(),
             hint="Give the template of one group.",
         )
-    return next(iter(named.values()), None)
+    return next(iter(selection.values()), None)
 
 
 def _defaults(top: Object) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def _filled(value: Any, shape: Shape, defaults: Mapping[str, Any], notes: list[N
     if isinstance(shape, Mapping) and isinstance(value, Object):
         return like(value, {k: _filled(v, shape.get(k), defaults, notes) for k, v in value.items()})
     if isinstance(shape, list) and isinstance(value, Array):
-        return listed(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
+        return array_like(value, {i: _filled(v, shape[0], defaults, notes) for i, v in enumerate(value)})
     if shape == TEXT_MAP and isinstance(value, Object):
         return like(value, {k: _text(v) for k, v in value.items()})
     if shape == TEXT:

@@ -29,20 +29,20 @@ class TemplateGroup:
 
 
 def choose(
-    top: Object, found: Iterable[Resource], resolver: Resolver, wanted: str | None
+    top: Object, resources: Iterable[Resource], resolver: Resolver, name: str | None
 ) -> tuple[TemplateGroup, bool]:
     """Return the group that is read, and whether it is the only one.
 
-    Raises InvalidDefinitionError where there are several and none is ``wanted``, UsageError where that one is not.
+    Raises InvalidDefinitionError where there are several and none is ``name``, UsageError where that one is not.
     """
-    groups = _groups(found, resolver)
-    if wanted is not None:
-        named = [group for group in groups if wanted in (group.id, group.name)]
-        if len(named) != 1:
+    groups = _groups(resources, resolver)
+    if name is not None:
+        matches = [group for group in groups if name in (group.id, group.name)]
+        if len(matches) != 1:
             known = ", ".join(map(str, groups)) or "none"
-            problem = f"{len(named)} groups are called {wanted}" if named else f"there is no group {wanted}"
+            problem = f"{len(matches)} groups are called {name}" if matches else f"there is no group {name}"
             raise UsageError(f"{top.file.path}: {problem}", hint=f"Its groups: {known}.")
-        return named[0], len(groups) == 1
+        return matches[0], len(groups) == 1
     if len(groups) > 1 and any(group.references.keys() != groups[0].references.keys() for group in groups):
         raise InvalidDefinitionError(
             f"holds {len(groups)} groups: {', '.join(map(str, groups))}",
@@ -52,20 +52,22 @@ def choose(
     return (groups or [TemplateGroup()])[0], len(groups) < 2
 
 
-def with_versions(found: Iterable[Resource], section: Family, chosen: Container[str], resolver: Resolver) -> set[str]:
+def with_versions(
+    resources: Iterable[Resource], section: Family, references: Container[str], resolver: Resolver
+) -> set[str]:
     """Return the logical ids of a kind that are chosen, or are versions of a definition that is."""
     ids = set()
-    for id_, kind, properties in found:
+    for id_, kind, properties in resources:
         if kind == section.kind:
             definition = _referred(properties.get(f"{section.kind}DefinitionId"), resolver)
-            if id_ in chosen or (definition and definition in chosen):
+            if id_ in references or (definition and definition in references):
                 ids.add(id_)
     return ids
 
 
-def _groups(found: Iterable[Resource], resolver: Resolver) -> list[TemplateGroup]:
+def _groups(resources: Iterable[Resource], resolver: Resolver) -> list[TemplateGroup]:
     groups: dict[str, TemplateGroup] = {}
-    holders = [(id_, properties) for id_, kind, properties in found if kind == "Group"]
+    holders = [(id_, properties) for id_, kind, properties in resources if kind == "Group"]
     known = {id_ for id_, properties in holders if "GroupId" not in properties}
     for id_, properties in holders:
         owner = _referred(properties.get("GroupId"), resolver)

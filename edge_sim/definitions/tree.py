@@ -118,24 +118,24 @@ class Array(list[Any]):
 
 def like(origin: Object, members: Mapping[str, object]) -> Object:
     """Return a new object at the place of ``origin``; members of a name that ``origin`` has keep that place."""
-    made = Object(origin.file, origin.at)
+    copy = Object(origin.file, origin.at)
     for key, value in members.items():
-        made.add(key, value, origin.marks.get(key, origin.at))
-    return made
+        copy.add(key, value, origin.marks.get(key, origin.at))
+    return copy
 
 
-def listed(origin: Array, items: Mapping[int, object]) -> Array:
+def array_like(origin: Array, items: Mapping[int, object]) -> Array:
     """Return a new list at the place of ``origin``, of the items made from those of the given indices."""
-    made = Array(origin.file, origin.at)
+    array = Array(origin.file, origin.at)
     for index, item in items.items():
-        made.add(item, origin.marks[index])
-    return made
+        array.add(item, origin.marks[index])
+    return array
 
 
 def object_at(holder: Object, key: str) -> Object:
     """Return the object in a member, or an empty one where there is none."""
-    found = holder.get(key)
-    return found if isinstance(found, Object) else Object(holder.file, holder.at)
+    value = holder.get(key)
+    return value if isinstance(value, Object) else Object(holder.file, holder.at)
 
 
 def plain(value: object) -> Any:

@@ -84,8 +84,8 @@ def _scalar(value: object, shape: model.Shape) -> object:
     if isinstance(shape, tuple) or not isinstance(shape, str):
         return value
     read = {model.TEXT: model.text, model.WHOLE: model.whole_number, model.FLAG: model.truth}.get(shape)
-    found = read(value) if read else None
-    return value if found is None else found
+    scalar = read(value) if read else None
+    return value if scalar is None else scalar
 
 
 class _Dumper(yaml.SafeDumper):

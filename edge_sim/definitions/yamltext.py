@@ -109,21 +109,21 @@ class _Builder:
         if self._expects_key():
             self.file.fail(at, "a key must be a single word")
         if event.tag in _ODD_COLLECTIONS:
-            self.file.fail(at, f"a value of type !!{event.tag.removeprefix(_CORE)} is not taken here")
-        made = Object(self.file, at) if isinstance(event, yaml.MappingStartEvent) else Array(self.file, at)
+            self.file.fail(at, f"a value of type !!{event.tag.removeprefix(_CORE)} is not supported here")
+        holder = Object(self.file, at) if isinstance(event, yaml.MappingStartEvent) else Array(self.file, at)
         if len(self.open) >= MAX_DEPTH:
             self.file.fail(at, f"nested deeper than {MAX_DEPTH} levels")
-        self.open.append(_Open(value=made, anchor=event.anchor, wrap=self._intrinsic(event.tag, at), at=at))
+        self.open.append(_Open(value=holder, anchor=event.anchor, wrap=self._intrinsic(event.tag, at), at=at))
 
     def _end(self) -> None:
-        done = self.open.pop()
-        if isinstance(done.value, Object):
-            for merged in done.merges:
-                self._merge(done.value, merged)
-        value: Any = self._wrapped(done.value, done.wrap, done.at)
-        if done.anchor:
-            self.anchors[done.anchor] = (value, done.size, done.height)
-        self._put(value, done.at, done.size, done.height)
+        inner = self.open.pop()
+        if isinstance(inner.value, Object):
+            for merged in inner.merges:
+                self._merge(inner.value, merged)
+        value: Any = self._wrapped(inner.value, inner.wrap, inner.at)
+        if inner.anchor:
+            self.anchors[inner.anchor] = (value, inner.size, inner.height)
+        self._put(value, inner.at, inner.size, inner.height)
 
     def _scalar(self, event: Any, at: int) -> None:
         if self._expects_key() and not event.anchor:
@@ -193,9 +193,9 @@ class _Builder:
             return value
         if wrap == "Fn::GetAtt" and isinstance(value, str):
             value = value.split(".", 1)
-        made = Object(self.file, at)
-        made.add(wrap, value, at)
-        return made
+        holder = Object(self.file, at)
+        holder.add(wrap, value, at)
+        return holder
 
     def _resolve(self, event: Any, at: int) -> object:
         text: str = event.value
@@ -204,7 +204,7 @@ class _Builder:
             if kind == "str":
                 return text
             if kind not in ("int", "bool", "null", "float"):
-                self.file.fail(at, f"a value of type !!{kind} is not taken here")
+                self.file.fail(at, f"a value of type !!{kind} is not supported here")
         elif event.style or not event.implicit[0]:
             return text
         value, fault = unquoted(text)

@@ -41,12 +41,12 @@ class BoardDevice:
     host: str = ""
 
 
-def devices(profile: DeviceProfile, given: Sequence[DeviceBacking]) -> Iterator[BoardDevice]:
+def devices(profile: DeviceProfile, backings: Sequence[DeviceBacking]) -> Iterator[BoardDevice]:
     """Yield the nodes that the board has.
 
     Raises InvalidDefinitionError for a backing whose node the profile has not, or that cannot stand behind it.
     """
-    instead = {backing.path: backing for backing in given}
+    instead = {backing.path: backing for backing in backings}
     known = {device.path: device for device in profile.devices}
     for path in instead:
         if path not in known:

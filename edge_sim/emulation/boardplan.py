@@ -43,7 +43,7 @@ def plan(spec: BoardSpec) -> BoardPlan:
     links = {path: item.target or "" for path, item in own.items() if item.type == "link"}
     items = dict(own)
     for file in spec.files:
-        for item in laid(file, profile):
+        for item in items_of(file, profile):
             path = _through(item.path, links)
             _refuse_file(path, item, own)
             items[path] = dataclasses.replace(item, path=path, named=item.path if path != item.path else None)
@@ -84,7 +84,7 @@ def facts(profile: DeviceProfile, plan: BoardPlan) -> HostFacts:
     return dataclasses.replace(known, paths=paths)
 
 
-def laid(file: BoardFile, profile: DeviceProfile) -> Iterator[Item]:
+def items_of(file: BoardFile, profile: DeviceProfile) -> Iterator[Item]:
     """Yield the items of one file, folder or empty directory that a scenario lays on the board."""
     uid, gid = _account(file, profile)
     top = Path(file.path)
@@ -102,7 +102,7 @@ def laid(file: BoardFile, profile: DeviceProfile) -> Iterator[Item]:
         elif source.is_file():
             yield Item(path=path, type="file", uid=uid, gid=gid, mode=file.mode, source=str(source.resolve()))
         else:
-            raise InvalidDefinitionError(f"{source}: only files, folders and links can be laid on a board")
+            raise InvalidDefinitionError(f"{source}: only files, folders and links can be placed on a board")
 
 
 def passwd(profile: DeviceProfile) -> str:
@@ -171,7 +171,7 @@ def _refuse_file(path: str, item: Item, own: Mapping[str, Item]) -> None:
     managed = _managed(path)
     if managed:
         raise InvalidDefinitionError(
-            f"{item.path}: cannot be laid on a board: {managed[0]} is managed by the simulated board", hint=ELSEWHERE
+            f"{item.path}: cannot be placed on a board: {managed[0]} is managed by the simulated board", hint=ELSEWHERE
         )
     there = own.get(path)
     if there and there.type != item.type:
@@ -181,7 +181,9 @@ def _refuse_file(path: str, item: Item, own: Mapping[str, Item]) -> None:
 def _refuse_below_files(items: Mapping[str, Item]) -> None:
     for path in items:
         for parent in _not_directories(path, items):
-            raise InvalidDefinitionError(f"{path}: cannot be laid on a board: {parent} there is a {items[parent].type}")
+            raise InvalidDefinitionError(
+                f"{path}: cannot be placed on a board: {parent} there is a {items[parent].type}"
+            )
 
 
 def _refuse_bind(bind: Bind, profile: DeviceProfile, own: Mapping[str, Item], items: Mapping[str, Item]) -> None:
@@ -190,13 +192,13 @@ def _refuse_bind(bind: Bind, profile: DeviceProfile, own: Mapping[str, Item], it
     Laying a link where an image has a directory removes what is below it, the bind's files on this machine included.
     """
     root = profile.greengrass.root
-    needed = [root] if is_below(bind.path, root) else _managed(bind.path)
+    places = [root] if is_below(bind.path, root) else _managed(bind.path)
     files = (path for path in own if not _is_directory(path, own))
-    needed += [path for path in (root, *_MANAGED, *files) if is_below(path, bind.path)]
-    needed += _not_directories(bind.path, items)
-    if needed:
+    places += [path for path in (root, *_MANAGED, *files) if is_below(path, bind.path)]
+    places += _not_directories(bind.path, items)
+    if places:
         raise UsageError(
-            f"cannot bind {bind.source} to {bind.path}: {needed[0]} is managed by the simulated board", hint=ELSEWHERE
+            f"cannot bind {bind.source} to {bind.path}: {places[0]} is managed by the simulated board", hint=ELSEWHERE
         )
 
 

@@ -116,10 +116,10 @@ def _triples(own: int, ranges: list[tuple[int, int]]) -> tuple[int, ...]:
     triples = [0, own, 1]
     inside = 1
     for first, count in ranges:
-        taken = min(count, 65536 - inside)
-        if taken > 0:
-            triples += [inside, first, taken]
-            inside += taken
+        size = min(count, 65536 - inside)
+        if size > 0:
+            triples += [inside, first, size]
+            inside += size
     return tuple(triples)
 
 
@@ -136,12 +136,12 @@ def judge(mode: Mode, proven: Mapping[str, bool], failures: Mapping[Mode, str]) 
 
 
 def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]:
-    tried = "; ".join(failures.values())
+    attempts = "; ".join(failures.values())
     if mode == "single" and not failures and id_map():
         return "this board was asked to have one id only", "Leave the mode to edge-sim."
     if os.geteuid() == 0:
         return (
-            f"root may not do it here ({tried or 'ids outside the container'})",
+            f"root may not do it here ({attempts or 'ids outside the container'})",
             "In Docker: docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined …",
         )
     for switch, blocked, command in _SWITCHES:
@@ -154,7 +154,7 @@ def _why_not_better(mode: Mode, failures: Mapping[Mode, str]) -> tuple[str, str]
         )
     if lacks := lacking_ids():
         return lacks
-    return f"this machine refuses it ({tried or 'no reason given'})", "Run as root, or in a virtual machine."
+    return f"this machine refuses it ({attempts or 'no reason given'})", "Run as root, or in a virtual machine."
 
 
 def _sysctl(name: str) -> str:

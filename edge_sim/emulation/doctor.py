@@ -33,13 +33,13 @@ def certificate_for(board: Shell, profile: DeviceProfile) -> list[CertificateRow
     Raises UnsupportedEnvironmentError when the agent there does not answer.
     """
     argv = [*board.agent_command, "certificate", "--root", str(board.root), "--expect", _claims(profile)]
-    done = board.exec(argv, LIMIT_S)
+    result = board.exec(argv, LIMIT_S)
     try:
-        rows = JsonObject.parse(done.stdout).children("certificate", CertificateRow.from_json)
+        rows = JsonObject.parse(result.stdout).children("certificate", CertificateRow.from_json)
     except ValueError as error:
         raise UnsupportedEnvironmentError(
-            f"{profile.name}: the board gave no certificate (status {done.returncode})",
-            details=done.stderr.strip()[-2000:] or None,
+            f"{profile.name}: the board gave no certificate (status {result.returncode})",
+            details=result.stderr.strip()[-2000:] or None,
         ) from error
     return list(rows)
 
@@ -52,12 +52,12 @@ def certificate(
     ``progress`` hears of an image that has to be built first. Raises UnsupportedEnvironmentError where the driver
     cannot make a board.
     """
-    opened = (
+    context = (
         drivers.local()
         if driver == "local"
         else drivers.docker([profile.architecture], progress=progress, purpose="doctor")
     )
-    with opened as boards, boards.board(BoardSpec(profile=profile)) as board:
+    with context as boards, boards.board(BoardSpec(profile=profile)) as board:
         return certificate_for(board, profile), board.notes
 
 

@@ -78,9 +78,9 @@ def docker(
                 name = f"{prefix}-{spec.profile.name}"
                 with (
                     engine.connected() as own,  # one client a thread
-                    DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as made,
+                    DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as board_in_container,
                 ):
-                    yield made
+                    yield board_in_container
 
             yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
 
@@ -98,14 +98,14 @@ def lasting(name: str, spec: BoardSpec, progress: Progress) -> Iterator[Board]:
     broker = spec.agent.broker if spec.agent else ""
     _refuse_loopback(broker)
     with reserved(name), engine.connected() as client:
-        if name in boards.named(client):
+        if name in boards.names(client):
             raise UsageError(
-                f"a board named {name} is there already, or a part of one",
+                f"a board named {name} already exists, or part of one does",
                 hint=f"Name this one with --name, or remove that one: edge-sim board down {name}",
             )
         image = images.build(spec.profile.architecture, None, progress, client)
         with contextlib.ExitStack() as undo:
-            with interrupts.held():  # one that the engine is just making would stay
+            with interrupts.hold():  # one that the engine is just making would stay
                 network = _network(client, name, spec, broker)
                 undo.callback(boards.remove_network, client, network)
             with DockerBoard(spec, engine=client, image=image, network=network, name=name, lasting=True) as board:
@@ -119,9 +119,9 @@ def reserved(name: str) -> Iterator[None]:
 
     An abstract socket: it goes with its process, however that ends.
     """
-    with socket.socket(socket.AF_UNIX) as kept:
+    with socket.socket(socket.AF_UNIX) as lock:
         try:
-            kept.bind(f"\0edge-sim board {name}")
+            lock.bind(f"\0edge-sim board {name}")
         except OSError as error:
             raise UsageError(
                 f"a board named {name} is already being created", hint="Name this one with --name."

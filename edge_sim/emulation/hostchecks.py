@@ -71,7 +71,7 @@ def host_checks() -> list[Check]:
         mosquitto(),
         _row("Python", "ok", platform.python_version(), BOTH),  # an older one than 3.10 would not get here
         packages(),
-        room("free in TMPDIR", Path(tempfile.gettempdir()), FREE_MIB, "local", "Name another place with TMPDIR."),
+        room("free in TMPDIR", Path(tempfile.gettempdir()), FREE_MIB, "local", "Set TMPDIR to another directory."),
     ]
 
 
@@ -90,8 +90,8 @@ def kernel(release: str) -> Iterator[Check]:
     status: Status = "ok" if version >= OLDEST_KERNEL else "missing"
     yield _row("kernel", status, release, "local", "Use a kernel of 5.8 or newer, or --driver docker.")
     status = "ok" if version >= CORE_KERNEL_ADVISED else "different" if version >= CORE_KERNEL else "missing"
-    told = "V1 needs 3.17, AWS recommends 4.4"
-    yield _row("kernel for V1 itself", status, told, REAL_CORE, "Use a kernel of 4.4 or newer on a real core.")
+    advice = "V1 needs 3.17, AWS recommends 4.4"
+    yield _row("kernel for V1 itself", status, advice, REAL_CORE, "Use a kernel of 4.4 or newer on a real core.")
 
 
 def cgroups(file: Path) -> Check:
@@ -146,23 +146,23 @@ def interpreters(*, elsewhere: bool = False) -> Iterator[Check]:
             foreign.setdefault(row.qemu, []).append(name)
     registered = engine.interpreters()
     for qemu, architectures in foreign.items():
-        needed = f"docker: {', '.join(architectures)}"
+        purpose = f"docker: {', '.join(architectures)}"
         if elsewhere:
-            yield _row(qemu, "different", "not seen: the Docker engine runs on another kernel", needed)
+            yield _row(qemu, "different", "not seen: the Docker engine runs on another kernel", purpose)
         else:
-            yield _interpreter(qemu, architectures[0], registered, needed)
+            yield _interpreter(qemu, architectures[0], registered, purpose)
 
 
-def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.Interpreter], needed: str) -> Check:
+def _interpreter(qemu: str, architecture: str, registered: Mapping[str, engine.Interpreter], purpose: str) -> Check:
     try:
         entry = engine.check(architecture, registered)
     except UnsupportedEnvironmentError as error:
-        return _row(qemu, "missing", error.brief, needed, error.hint or "")
-    found = f"QEMU {engine.qemu_version(entry) or 'of unknown version'}, flags {entry.flags}"
+        return _row(qemu, "missing", error.brief, purpose, error.hint or "")
+    state = f"QEMU {engine.qemu_version(entry) or 'of unknown version'}, flags {entry.flags}"
     if entry.honours_set_id:
-        return _row(qemu, "ok", found, needed)
+        return _row(qemu, "ok", state, purpose)
     fix = "None: boards run with no-new-privileges, which ignores them as well."
-    return _row(qemu, "different", f"{found}: no C, set-id bits are ignored", needed, fix)
+    return _row(qemu, "different", f"{state}: no C, set-id bits are ignored", purpose, fix)
 
 
 def engine_info() -> Mapping[str, Any] | EdgeSimError:
@@ -180,12 +180,12 @@ def docker(info: Mapping[str, Any] | EdgeSimError) -> Iterator[Check]:
     if isinstance(info, EdgeSimError):
         yield _row("Docker engine", "missing", info.brief, "docker", info.hint or "As root on Debian: .ci/engine")
         return
-    found = f"{info.get('ServerVersion')}, {info.get('Driver')}"
+    state = f"{info.get('ServerVersion')}, {info.get('Driver')}"
     if engine.sets_firewall():
-        yield _row("Docker engine", "ok", found, "docker")
+        yield _row("Docker engine", "ok", state, "docker")
     else:
         fix = "Start dockerd without --iptables=false."
-        yield _row("Docker engine", "different", f"{found}; no firewall rules: boards reach each other", "docker", fix)
+        yield _row("Docker engine", "different", f"{state}; no firewall rules: boards reach each other", "docker", fix)
     root = Path(str(info.get("DockerRootDir")))
     if not _is_elsewhere(info) and root.is_dir():
         yield room("free for Docker", root, DOCKER_FREE_MIB, "docker", "docker image prune")
@@ -199,25 +199,27 @@ def mosquitto() -> Check:
     """Return which broker a run will use."""
     program = shutil.which("mosquitto")
     if program is None:
-        found = "none: the embedded broker is used, MQTT 3.1.1 only"
-        return _row("mosquitto", "different", found, OPTIONAL, "apt-get install mosquitto")
-    said = run([program, "-h"], timeout=10, check=False).stdout.decode(errors="replace")
-    version = re.search(r"version (\S+)", said)
+        state = "none: the embedded broker is used, MQTT 3.1.1 only"
+        return _row("mosquitto", "different", state, OPTIONAL, "apt-get install mosquitto")
+    text = run([program, "-h"], timeout=10, check=False).stdout.decode(errors="replace")
+    version = re.search(r"version (\S+)", text)
     return _row("mosquitto", "ok", version[1] if version else program, OPTIONAL)
 
 
 def packages() -> Check:
     """Return whether what the extra [sim] names is installed; pip has looked at the versions."""
     try:
-        wanted = importlib.metadata.requires("edge-sim") or []
+        requirements = importlib.metadata.requires("edge-sim") or []
     except importlib.metadata.PackageNotFoundError:
-        wanted = []
-    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in wanted if "extra" not in text or '"sim"' in text]
+        requirements = []
+    names = [
+        re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements if "extra" not in text or '"sim"' in text
+    ]
     absent = [name for name in names if not _installed(name)]
     if names and not absent:
         return _row("Python packages", "ok", f"{len(names)} of {len(names)}", BOTH)
-    found = f"without {', '.join(absent) or 'edge-sim itself'}"
-    return _row("Python packages", "missing", found, BOTH, f"For {sys.executable}: {INSTALL}")
+    state = f"without {', '.join(absent) or 'edge-sim itself'}"
+    return _row("Python packages", "missing", state, BOTH, f"For {sys.executable}: {INSTALL}")
 
 
 def _installed(name: str) -> bool:

@@ -70,7 +70,9 @@ class Access:
         return bool(getattr(self, right))
 
 
-def computed(process: FunctionProcess, nodes: Mapping[str, Node], path: str, facts: HostFacts = WHOLLY_KNOWN) -> Access:
+def compute_access(
+    process: FunctionProcess, nodes: Mapping[str, Node], path: str, facts: HostFacts = WHOLLY_KNOWN
+) -> Access:
     """Return what ``process`` may do with ``path``, as the process itself would name it.
 
     ``nodes`` holds what is on the board by board path, with parents and link targets. A path that is missing from it
@@ -107,30 +109,30 @@ class View:
         """Return what the process may do with ``path``, as it would name it; or one like it of another ``identity``."""
         question = identity or self.process.identity, path
         if question not in self._answers:
-            found = self._walked(*question)
-            self._answers[question] = found if identity or not self.process.doubts else self._doubted(found, path)
+            result = self._walk(*question)
+            self._answers[question] = result if identity or not self.process.doubts else self._doubted(result, path)
         return self._answers[question]
 
-    def _walked(self, identity: Identity, path: str) -> Access:
+    def _walk(self, identity: Identity, path: str) -> Access:
         key = self._kind, identity, path
         mounted = self._top(path) != ""
-        found = None if mounted else self._shared.get(key)
-        if found is None or (found.node is None and found.at in self._above):
-            found = _Walk(identity, self).to(path)
-            if not mounted and below(path, found.at):  # it led through no link and no mount
-                self._shared[key] = found
-        return found
+        access = None if mounted else self._shared.get(key)
+        if access is None or (access.node is None and access.at in self._above):
+            access = _Walk(identity, self).to(path)
+            if not mounted and below(path, access.at):  # it led through no link and no mount
+                self._shared[key] = access
+        return access
 
-    def _doubted(self, found: Access, path: str) -> Access:
+    def _doubted(self, access: Access, path: str) -> Access:
         """Return an answer as unknown where a group that the process may be in would change it."""
-        who, node = self.process.identity, found.node
+        who, node = self.process.identity, access.node
         if node is None:
-            return found
+            return access
         member = self.access(path, replace(who, groups=(*who.groups, node.gid)))
-        if all(member.grants(right) == found.grants(right) for right in RIGHTS):
-            return found
-        doubt = f"{found.at} is open to group {node.gid}, and the function may be in it: {self.process.doubts[0]}"
-        return replace(found, doubt=doubt, reasons=(*found.reasons, doubt))
+        if all(member.grants(right) == access.grants(right) for right in RIGHTS):
+            return access
+        doubt = f"{access.at} is open to group {node.gid}, and the function may be in it: {self.process.doubts[0]}"
+        return replace(access, doubt=doubt, reasons=(*access.reasons, doubt))
 
     def point(self, destination: str) -> str:
         """Return where a mount lies: the links that are seen lead there, but those of a board's /dev are not."""
@@ -166,12 +168,12 @@ class View:
         """Return what the process sees at ``path``, which leads through no link."""
         if self._top(path):
             return self.nodes.get(self.board(path))
-        found = None if self._contained and self._masks(path) else self.nodes.get(path)
-        if self._contained and path in _DEVICES and (found is None or found.type != "char"):
+        node = None if self._contained and self._masks(path) else self.nodes.get(path)
+        if self._contained and path in _DEVICES and (node is None or node.type != "char"):
             return _STANDARD_DEVICE
-        if found is None and path in self._above:  # a mount point's missing parents are made
+        if node is None and path in self._above:  # a mount point's missing parents are made
             return _ROOT_DIRECTORY
-        return found
+        return node
 
     def hides(self, path: str) -> str | None:
         """Return why a path of the board cannot be there for a container, or None."""
@@ -212,7 +214,7 @@ class _Walk:
                 return self._stop(here, node, f"{here}: not a directory")
             if not part:  # a slash too many asks for a directory, and for no more
                 continue
-            if not granted(self._identity, node, _SEARCH):
+            if not grants(self._identity, node, _SEARCH):
                 return self._stop(here, node, f"no search permission: {self._describe(node, here)}", _SEARCH)
             self._chain.append(f"search: {self._describe(node, here)}")
             if part in (".", ".."):
@@ -222,15 +224,15 @@ class _Walk:
             child = posixpath.join(here, part)
             if self._view.kernels(child):
                 return self._stop(child, None, "")
-            found = self._view.look(child)
-            if found is None or found.type != "link":
-                here, node = child, found
+            inner = self._view.look(child)
+            if inner is None or inner.type != "link":
+                here, node = child, inner
                 continue
-            refusal = self._follow(child, found, node)
+            refusal = self._follow(child, inner, node)
             if refusal:
-                return self._stop(child, found, refusal)
-            waiting += (found.target or "").split("/")[::-1]
-            if (found.target or "").startswith("/"):
+                return self._stop(child, inner, refusal)
+            waiting += (inner.target or "").split("/")[::-1]
+            if (inner.target or "").startswith("/"):
                 here, node = "/", self._view.look("/")
         return self._end(here, node)
 
@@ -267,12 +269,12 @@ class _Walk:
         read_only = mount is not None and mount.read_only and not passes
         directory, who = node.type == "directory", self._identity
         reasons = (self._describe(node, path), *(("mounted read-only",) if read_only else ()))
-        reading = granted(who, node, _READ)
+        reading = grants(who, node, _READ)
         return Access(
             read=reading,
-            write=granted(who, node, _WRITE | _SEARCH if directory else _WRITE) and not read_only,
+            write=grants(who, node, _WRITE | _SEARCH if directory else _WRITE) and not read_only,
             list=directory and reading,
-            execute=granted(who, node, _SEARCH) if directory else _may_execute(who, node),
+            execute=grants(who, node, _SEARCH) if directory else _may_execute(who, node),
             reasons=(*self._links, *reasons),
             chain=(*self._chain, *reasons),
             at=self._view.board(path),
@@ -292,7 +294,7 @@ def _upwards(path: str) -> Iterator[str]:
         yield path
 
 
-def granted(identity: Identity, node: Node, need: int) -> bool:
+def grants(identity: Identity, node: Node, need: int) -> bool:
     """Tell whether ``node`` grants all bits of ``need`` (4 read, 2 write, 1 search) to ``identity``."""
     counts = counts_as(identity, node)
     if counts == "root":
@@ -326,4 +328,4 @@ _SHIFTS = {"owner": 6, "group": 3, "others": 0}
 
 
 def _may_execute(identity: Identity, node: Node) -> bool:
-    return bool(node.mode & 0o111) if identity.uid == 0 else granted(identity, node, _SEARCH)
+    return bool(node.mode & 0o111) if identity.uid == 0 else grants(identity, node, _SEARCH)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from edge_sim.facts import HostFacts, below
-from edge_sim.greengrass.access import View, granted
+from edge_sim.greengrass.access import View, grants
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import NOBODY, Identity, function_process, identity
@@ -86,7 +86,7 @@ def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) 
     seen = [(View(function_process(group, f, facts), facts.paths), f) for f in group.functions if f.id in functions]
     anybody, member = Identity(uid=NOBODY, gid=NOBODY), Identity(uid=NOBODY, gid=gid)
     for path, node in facts.paths.items():
-        opens = any(granted(member, node, bit) and not granted(anybody, node, bit) for bit in (4, 2))
+        opens = any(grants(member, node, bit) and not grants(anybody, node, bit) for bit in (4, 2))
         if (
             node.type != "link"
             and opens

@@ -22,28 +22,28 @@ MARKS: dict[Kind | None, str] = {"create": "+", "change": "~", "remove": "-", No
 class Line:
     """One path of the plan, or one that is there without it. ``kind`` is None where nothing is to be done.
 
-    ``wanted`` is None for what goes, ``found`` for what is not there. ``entry`` is the planned one, if there is.
+    ``expected`` is None for what goes, ``actual`` for what is not there. ``entry`` is the planned one, if there is.
     """
 
     path: str
     kind: Kind | None
-    wanted: Node | None
-    found: Node | None
+    expected: Node | None
+    actual: Node | None
     entry: Entry | None = None
     rewritten: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
         """Return what changes in words, such as ``mode 0755 → 0750``; nothing unless ``kind`` is ``change``."""
-        if self.wanted is None or self.found is None:
+        if self.expected is None or self.actual is None:
             return ()
-        parts = [f"{name} {was} → {becomes}" for name, was, becomes in _parts(self.found, self.wanted)]
+        parts = [f"{name} {was} → {becomes}" for name, was, becomes in _parts(self.actual, self.expected)]
         return (*parts, "new content") if self.rewritten else tuple(parts)
 
     @property
     def node(self) -> Node:
         """Return what is planned, or what is there where nothing is."""
-        node = self.wanted or self.found
+        node = self.expected or self.actual
         assert node is not None  # noqa: S101 - one of the two is always given
         return node
 
@@ -60,28 +60,28 @@ def compare(
     ``rewritten`` get new content. The order is that of the paths, component by component.
     """
     lines = [_line(entry, disk.get(entry.path), entry.path in rewritten) for entry in entries]
-    planned = {entry.path for entry in entries}
-    gone = (path for path in set(ours) - planned if path in disk)
-    lines += (Line(path=path, kind="remove", wanted=None, found=disk[path]) for path in gone)
+    paths = {entry.path for entry in entries}
+    removals = (path for path in set(ours) - paths if path in disk)
+    lines += (Line(path=path, kind="remove", expected=None, actual=disk[path]) for path in removals)
     return tuple(sorted(lines, key=lambda line: line.path.split("/")))
 
 
-def differ(wanted: Node, found: Node) -> bool:
+def differ(expected: Node, actual: Node) -> bool:
     """Tell whether two nodes are not the same. A link's own mode means nothing on Linux (symlink(7))."""
-    return bool(_parts(found, wanted))
+    return bool(_parts(actual, expected))
 
 
-def _line(entry: Entry, found: Node | None, rewritten: bool) -> Line:
-    kind: Kind | None = "create" if found is None else "change" if rewritten or differ(entry.node, found) else None
-    return Line(path=entry.path, kind=kind, wanted=entry.node, found=found, entry=entry, rewritten=rewritten)
+def _line(entry: Entry, actual: Node | None, rewritten: bool) -> Line:
+    kind: Kind | None = "create" if actual is None else "change" if rewritten or differ(entry.node, actual) else None
+    return Line(path=entry.path, kind=kind, expected=entry.node, actual=actual, entry=entry, rewritten=rewritten)
 
 
-def _parts(found: Node, wanted: Node) -> list[tuple[str, str, str]]:
-    if found.type != wanted.type:
-        return [("type", found.type, wanted.type)]
-    values = [("uid", str(found.uid), str(wanted.uid)), ("gid", str(found.gid), str(wanted.gid))]
-    if wanted.type != "link":
-        values.append(("mode", f"{found.mode:04o}", f"{wanted.mode:04o}"))
-    values.append(("ACL", "some" if found.acl else "none", "some" if wanted.acl else "none"))
-    values.append(("target", str(found.target), str(wanted.target)))
+def _parts(actual: Node, expected: Node) -> list[tuple[str, str, str]]:
+    if actual.type != expected.type:
+        return [("type", actual.type, expected.type)]
+    values = [("uid", str(actual.uid), str(expected.uid)), ("gid", str(actual.gid), str(expected.gid))]
+    if expected.type != "link":
+        values.append(("mode", f"{actual.mode:04o}", f"{expected.mode:04o}"))
+    values.append(("ACL", "some" if actual.acl else "none", "some" if expected.acl else "none"))
+    values.append(("target", str(actual.target), str(expected.target)))
     return [(name, was, becomes) for name, was, becomes in values if was != becomes]

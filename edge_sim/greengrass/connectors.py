@@ -10,8 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge_sim.arns import pattern
+
 _ARN = re.compile(
-    r"arn:aws[a-z-]*:greengrass:([^:$]|\$\{[^}]*\})+:[^:]*:/connectors/(?P<name>[^/]+)/versions/(?P<version>[0-9]{1,6})"
+    pattern(
+        "greengrass",
+        "/connectors/(?P<name>[^/]+)/versions/(?P<version>[0-9]{1,6})",
+        r"([^:$]|\$\{[^}]*\})+:[^:]*",
+    )
 )
 """A template may leave the region open."""
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edge_sim import arns
 from edge_sim.greengrass.resources import Permission
 
 IsolationMode = Literal["GreengrassContainer", "NoContainer"]
 ISOLATION_MODES: tuple[IsolationMode, ...] = ("GreengrassContainer", "NoContainer")
-_SYSTEM = re.compile(r"arn:aws[a-z-]*:(lambda|greengrass):::.+")
+_SYSTEM = re.compile(arns.pattern("(lambda|greengrass)", ".+", arns.NOWHERE))
 
 
 def is_system_function(arn: str) -> bool:
@@ -83,5 +84,6 @@ class FunctionCode:
 
 def log_name(function: Function) -> str:
     """Return where a function's log is among those of the user's: ``<region>/<account>/<function name>.log``."""
-    part = dict(enumerate(function.arn.split(":")))
-    return f"{part.get(3) or 'none'}/{part.get(4) or 'none'}/{part.get(6) or function.id}.log"
+    region, account, resource = arns.parts(function.arn)
+    name = resource.partition(":")[2].partition(":")[0]
+    return f"{region or 'none'}/{account or 'none'}/{name or function.id}.log"

@@ -84,5 +84,5 @@ class Group:
 
     def attached(self, function: Function) -> tuple[tuple[Resource, ResourceAccessPolicy], ...]:
         """Return the existing resources that a function's policies name, in the definition's order."""
-        found = ((self.resource(p.resource_id), p) for p in function.policies)
-        return tuple((r, p) for r, p in found if r is not None)
+        pairs = ((self.resource(p.resource_id), p) for p in function.policies)
+        return tuple((r, p) for r, p in pairs if r is not None)

@@ -68,11 +68,11 @@ def decode(document: Mapping[str, object]) -> Group:
     )
     for fault in chain(*faults.values()):
         raise InvalidDefinitionError(f"group.json: {fault.message}")
-    code, artifacts = built(document)
+    code, artifacts = code_and_artifacts(document)
     return replace(group, arn=str(document.get("Arn") or ""), code=code, artifacts=artifacts)
 
 
-def built(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
+def code_and_artifacts(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict[str, Artifact]]:
     """Return what the cloud built for this group: code by function id, model packages by resource id."""
     definitions = _object(document, "GroupDefinitions")
     lambdas, resources = _content(definitions, "Lambdas"), _content(definitions, "Resources")
@@ -82,8 +82,8 @@ def built(document: Mapping[str, object]) -> tuple[dict[str, FunctionCode], dict
 
 def api_core(entry: Mapping[str, object], number: int = 1) -> dict[str, object]:
     """Return an entry of ``Cores`` or ``Devices`` as the API's core or device; group.json has no Id for it."""
-    found = {"Id": "core" if number == 1 else f"core-{number}"}
-    return {**found, "ThingArn": entry.get("thingArn"), "CertificateArn": entry.get("certArn")}
+    core = {"Id": "core" if number == 1 else f"core-{number}"}
+    return {**core, "ThingArn": entry.get("thingArn"), "CertificateArn": entry.get("certArn")}
 
 
 def api_resource(entry: Mapping[str, object]) -> dict[str, object]:

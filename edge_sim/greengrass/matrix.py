@@ -32,9 +32,9 @@ MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
-KEPT = "writing is not asked about: what a function in a container writes there stays in its own overlay"
+OVERLAY = "writing is not asked about: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
-_WANTED: Mapping[Expected, Mapping[Right, bool]] = {
+_GRANTS: Mapping[Expected, Mapping[Right, bool]] = {
     "ro": {"read": True, "write": False, "list": True, "execute": True},
     "rw": {"read": True, "write": True, "list": True, "execute": True},
     "none": {"read": False, "write": False, "list": False, "execute": False},
@@ -77,7 +77,7 @@ class _Answer:
         return self.computed.grants(right) == let_in
 
 
-def remembered(tree: Tree) -> Tree:
+def cached(tree: Tree) -> Tree:
     """Return a tree that looks at each place once: many functions ask about the same one."""
     return cache(lambda place: tuple(islice(tree(place), MAX_COUNTED)))
 
@@ -125,11 +125,11 @@ def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -
             ways += () if contained else ((place, place, resource),)
     inside = (way for way in ways if path == way[0] or path.startswith(f"{way[0]}/"))
     nearest = max(inside, key=lambda way: len(way[0]), default=None)
-    found = nearest[2] if nearest else None
+    target = nearest[2] if nearest else None
     place = nearest[1] + path[len(nearest[0]) :] if nearest else path
     return Question(
-        resource=found,
-        attached=found is not None,
+        resource=target,
+        attached=target is not None,
         expected="none",
         paths=((path, place),),
         total=1,
@@ -156,17 +156,17 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
         )
         for path, _ in question.paths
     ]
-    kept = process.isolation == "GreengrassContainer" and not question.attached
-    rights = {right: _right(case, question.expected, answers, right, kept=kept) for right in RIGHTS}
+    overlay = process.isolation == "GreengrassContainer" and not question.attached
+    rights = {right: _right(case, question.expected, answers, right, overlay=overlay) for right in RIGHTS}
     if stopped:
         rights = {right: replace(answer, fix=None) for right, answer in rights.items()}
     excused = question.expected == "none" and process.identity.uid == 0
-    wanted = _WANTED[question.expected]
+    grants = _GRANTS[question.expected]
     best = {right: answer.computed if probed is None else answer.probed for right, answer in rights.items()}
-    judged: tuple[Right, ...] = ("read", "write", "list")
-    as_wanted = all(best[right] in (None, wanted[right]) for right in judged)
-    unknown = None if probed is not None else next((one.computed.doubt for one in answers if one.computed.doubt), None)
-    found = AccessRow(
+    as_defined = all(best[right] in (None, grants[right]) for right in ("read", "write", "list"))
+    unknown = None if probed is not None else next((a.computed.doubt for a in answers if a.computed.doubt), None)
+    reasons = (*_reasons(question, answers, excused=excused), *([OVERLAY] if overlay else []))
+    result = AccessRow(
         function=process.function.id,
         resource=question.resource.id if question.resource else None,
         type=question.resource.data.kind.type_name if question.resource else None,
@@ -175,15 +175,15 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
         total=question.total,
         expected=question.expected,
         **rights,
-        agree=None if probed is None or not _known(answers) else _agree(answers, kept=kept),
-        ok=None if unknown or not question.claimed else excused or as_wanted,
-        reasons=(stopped,) if stopped else (*_reasons(question, answers, excused=excused), *([KEPT] if kept else [])),
+        agree=None if probed is None or not _known(answers) else _agree(answers, overlay=overlay),
+        ok=None if unknown or not question.claimed else excused or as_defined,
+        reasons=(stopped,) if stopped else reasons,
         chain=_telling(question, answers).computed.chain,
         not_started=stopped,
         unknown=unknown,
     )
-    unenforced = any(one.probed is not None and not one.probed.enforced for one in answers)
-    return _not_enforced(found) if unenforced and best["read"] else found
+    unenforced = any(a.probed is not None and not a.probed.enforced for a in answers)
+    return _not_enforced(result) if unenforced and best["read"] else result
 
 
 def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> str:
@@ -205,36 +205,36 @@ def _can(node: Node, right: Right) -> bool:
     return node.type == "directory" or (right == "execute" and node.type == "file" and bool(node.mode & 0o111))
 
 
-def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, kept: bool) -> Answer:
+def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, overlay: bool) -> Answer:
     """Sum up over the paths: what is granted must hold for all of them, what is not must not hold for any."""
     concerned = _concerned(answers, right)
     if not concerned:
         return Answer()
-    if right == "write" and kept:
+    if right == "write" and overlay:
         change = fix(case, Access(), right, concerned[0].path) if case.resource else None
         return Answer(computed=False, fix=change)
-    over = all if _WANTED[expected][right] else any
-    told = over(one.computed.grants(right) for one in concerned)
-    real = None if concerned[0].probed is None else over(one.real(right) for one in concerned)
+    over = all if _GRANTS[expected][right] else any
+    granted = over(answer.computed.grants(right) for answer in concerned)
+    real = None if concerned[0].probed is None else over(answer.real(right) for answer in concerned)
     if not _known(concerned):
         return Answer(probed=real)
-    shown = next((one for one in concerned if one.computed.grants(right) == told), concerned[0])
-    needed = told != _WANTED[expected][right] or not told
+    example = next((answer for answer in concerned if answer.computed.grants(right) == granted), concerned[0])
+    lacking = granted != _GRANTS[expected][right] or not granted
     return Answer(
-        computed=told,
+        computed=granted,
         probed=real,
-        by=by(case, shown.path, right) if told else None,
-        fix=fix(case, shown.computed, right, shown.path) if needed else None,
+        by=by(case, example.path, right) if granted else None,
+        fix=fix(case, example.computed, right, example.path) if lacking else None,
     )
 
 
 def _known(answers: Sequence[_Answer]) -> bool:
-    return all(one.computed.doubt is None for one in answers)
+    return all(answer.computed.doubt is None for answer in answers)
 
 
-def _agree(answers: Sequence[_Answer], *, kept: bool) -> bool:
-    rights = [right for right in RIGHTS if not (kept and right == "write")]
-    return all(one.as_computed(right) for one in answers for right in rights)
+def _agree(answers: Sequence[_Answer], *, overlay: bool) -> bool:
+    rights = [right for right in RIGHTS if not (overlay and right == "write")]
+    return all(answer.as_computed(right) for answer in answers for right in rights)
 
 
 def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -> list[str]:
@@ -242,37 +242,38 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
     reasons = [*([question.reminder] if question.reminder else []), *answers[0].computed.reasons]
     if excused:
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
-    wanted = _WANTED[question.expected]
+    grants = _GRANTS[question.expected]
     if question.claimed:
         known = (a for a in answers if a.probed is not None or a.computed.doubt is None)
-        odd = (a for a in known if any({a.real(r), a.computed.grants(r)} != {wanted[r]} for r in ("read", "write")))
-        reasons += (_odd(one, question.expected) for one in islice(odd, MAX_REASONS))
+        odd = (a for a in known if any({a.real(r), a.computed.grants(r)} != {grants[r]} for r in ("read", "write")))
+        reasons += (_odd(answer, question.expected) for answer in islice(odd, MAX_REASONS))
     return reasons
 
 
 def _telling(question: Question, answers: Sequence[_Answer]) -> _Answer:
     """Return the answer whose way is worth showing: the first that is not as it should be, else the first."""
-    wanted = _WANTED[question.expected]
-    judged: tuple[Right, ...] = ("read", "write")
-    odd = (one for one in answers if any(one.real(right) != wanted[right] for right in judged))
+    grants = _GRANTS[question.expected]
+    rights: tuple[Right, ...] = ("read", "write")
+    odd = (answer for answer in answers if any(answer.real(right) != grants[right] for right in rights))
     return next(odd, answers[0]) if question.claimed else answers[0]
 
 
-def _odd(one: _Answer, expected: Expected) -> str:
-    told = f"{one.path}: computed {_word(one.computed.read, one.computed.write)}"
-    if one.probed is not None:
+def _odd(answer: _Answer, expected: Expected) -> str:
+    text = f"{answer.path}: computed {_word(answer.computed.read, answer.computed.write)}"
+    if answer.probed is not None:
         errors = (
-            ", ".join(f"{kind}: {error}" for kind, error in one.probed.errors.items() if kind != "list") or "no error"
+            ", ".join(f"{kind}: {error}" for kind, error in answer.probed.errors.items() if kind != "list")
+            or "no error"
         )
-        told += f", probed {_word(one.real('read'), one.real('write'))} ({errors})"
-    return f"{told}, the definition says {expected}"
+        text += f", probed {_word(answer.real('read'), answer.real('write'))} ({errors})"
+    return f"{text}, the definition says {expected}"
 
 
 def _word(read: bool, write: bool) -> str:
     return {(True, True): "rw", (True, False): "ro", (False, True): "write only"}.get((read, write), "none")
 
 
-def _not_enforced(found: AccessRow) -> AccessRow:
+def _not_enforced(row: AccessRow) -> AccessRow:
     """A read-only device that can be written here says nothing about a core, whose devices cgroup refuses it."""
-    write = replace(found.write, probed=None)
-    return replace(found, write=write, agree=None, ok=None, reasons=(found.reasons[0], NO_LANDLOCK))
+    write = replace(row.write, probed=None)
+    return replace(row, write=write, agree=None, ok=None, reasons=(row.reasons[0], NO_LANDLOCK))

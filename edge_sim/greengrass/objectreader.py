@@ -21,7 +21,7 @@ class ObjectReader:
         self.findings: list[Finding] = [] if findings is None else findings
         self.value: dict[str, object] = value if isinstance(value, dict) else {}
         if not isinstance(value, dict):
-            self.fault(f"must be an object, not {told(value)}")
+            self.fault(f"must be an object, not {kind_of(value)}")
 
     def fault(
         self,
@@ -55,10 +55,10 @@ class ObjectReader:
     def text(self, key: str) -> str | None:
         """Return a string, or a whole number as its digits."""
         value = self.value.get(key)
-        found = text(value)
-        if found is None and value is not None:
-            self.fault(f"must be a string, not {told(value)}", key=key)
-        return found
+        content = text(value)
+        if content is None and value is not None:
+            self.fault(f"must be a string, not {kind_of(value)}", key=key)
+        return content
 
     def required_text(self, key: str) -> str:
         """Return a string that must be there; empty when it is not."""
@@ -70,35 +70,35 @@ class ObjectReader:
     def number(self, key: str) -> int | None:
         """Return a whole number, also one written as a string."""
         value = self.value.get(key)
-        found = whole_number(value)
-        if found is None and value is not None:
-            self.fault(f"must be a whole number, not {told(value)}", key=key)
-        return found
+        whole = whole_number(value)
+        if whole is None and value is not None:
+            self.fault(f"must be a whole number, not {kind_of(value)}", key=key)
+        return whole
 
     def flag(self, key: str) -> bool | None:
         """Return true or false, also written as a string."""
         value = self.value.get(key)
-        found = truth(value)
-        if found is None and value is not None:
-            self.fault(f"must be true or false, not {told(value)}", key=key)
-        return found
+        answer = truth(value)
+        if answer is None and value is not None:
+            self.fault(f"must be true or false, not {kind_of(value)}", key=key)
+        return answer
 
     def items(self, key: str) -> list[object]:
         """Return a list; an absent one is empty."""
         value = self.value.get(key)
         if value is None or isinstance(value, list):
             return value or []
-        self.fault(f"must be a list, not {told(value)}", key=key)
+        self.fault(f"must be a list, not {kind_of(value)}", key=key)
         return []
 
     def texts(self, key: str) -> Iterator[str]:
         """Yield the strings of a list."""
         for index, item in enumerate(self.items(key)):
-            found = text(item)
-            if found is None:
-                self.fault(f"must be a string, not {told(item)}", key=f"{key}[{index}]")
+            content = text(item)
+            if content is None:
+                self.fault(f"must be a string, not {kind_of(item)}", key=f"{key}[{index}]")
             else:
-                yield found
+                yield content
 
     def objects(self, key: str) -> Iterator[ObjectReader]:
         """Yield readers of the objects of a list; what is none is noted and passed over."""
@@ -108,7 +108,7 @@ class ObjectReader:
                 yield reader
 
 
-def told(value: object) -> str:
+def kind_of(value: object) -> str:
     """Return what a value of the wrong kind is, in words."""
     if is_open(value):
         return f"the placeholder {value}"

@@ -22,7 +22,7 @@ from edge_sim.greengrass.functions import (
 )
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.greengrass.model import is_open, text
-from edge_sim.greengrass.objectreader import ObjectReader, told
+from edge_sim.greengrass.objectreader import ObjectReader, kind_of
 from edge_sim.greengrass.resources import Resource, permission
 from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
@@ -102,7 +102,7 @@ def _isolation(execution: ObjectReader, arn: str | None) -> IsolationMode | None
         if value == known:
             return known
     if is_open(value):  # what AWS says of it is not known before the stack is
-        execution.fault(f"must be one of {', '.join(ISOLATION_MODES)}, not {told(value)}", key="IsolationMode")
+        execution.fault(f"must be one of {', '.join(ISOLATION_MODES)}, not {kind_of(value)}", key="IsolationMode")
         return None
     whose = "the group" if arn is None else f"function with arn {arn}"
     execution.fault(

@@ -139,24 +139,24 @@ def plan(
     ``contents`` holds the members of each model package by resource id, ``code`` those of each function's package by
     function id, both without the package's root.
     """
-    made: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for entry in (
         *_skeleton(facts),
         *_code(group, facts, code or {}),
         *_models(group, facts, contents),
         *_work_directories(group, facts),
     ):
-        made.setdefault(entry.path, entry)
-    return tuple(made.values())
+        entries.setdefault(entry.path, entry)
+    return tuple(entries.values())
 
 
 def paths_of_interest(group: Group, greengrass_root: str) -> tuple[str, ...]:
     """Return the board paths that must be looked at before a group can be judged, with all their parents."""
-    wanted = [Tree(greengrass_root).deployment]
+    paths = [Tree(greengrass_root).deployment]
     for resource in group.resources:
-        wanted += filter(None, (resource.source_path, resource.destination_path))
-    wanted += _inside_volumes(group)
-    return tuple(sorted({str(p) for path in wanted for p in _with_parents(path)}))
+        paths += filter(None, (resource.source_path, resource.destination_path))
+    paths += _inside_volumes(group)
+    return tuple(sorted({str(p) for path in paths for p in _with_parents(path)}))
 
 
 def _inside_volumes(group: Group) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _owner_gid(facts: HostFacts, resource: Resource, owner: OwnerSetting) -> int
     doubt = facts.group_doubt(owner.group_owner or "")
     if gid is None and doubt:
         raise UnknownFactError(
-            f"resource {resource.id}: {doubt}, so that nobody knows who owns the model there",
+            f"resource {resource.id}: {doubt}, so the model's owner there is unknown",
             hint="Look at the board, and list its groups in a device profile of your own (a YAML file).",
         )
     if gid is None:

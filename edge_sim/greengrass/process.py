@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from edge_sim.arns import arn, parts
 from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.facts import HostFacts, below
 from edge_sim.greengrass.functions import Function, IsolationMode, ResourceAccessPolicy
@@ -34,9 +35,9 @@ RUNTIME = "/runtime"
 NOBODY = 2**32 - 2
 """An id that no account has: the kernel's own overflow ids end one higher, where -1 means "leave it"."""
 _SYSTEM = {
-    "ROUTER": "arn:aws:lambda:::function:GGRouter",
-    "SHADOW": "arn:aws:lambda:::function:GGShadowService",
-    "SECRETS_MANAGER": "arn:aws:lambda:::function:GGSecretManager:1",
+    "ROUTER": arn("lambda", "function:GGRouter"),
+    "SHADOW": arn("lambda", "function:GGShadowService"),
+    "SECRETS_MANAGER": arn("lambda", "function:GGSecretManager:1"),
 }
 _INTERFACES = (((1, 10), "1.5"), ((1, 9), "1.3"), ((1, 7), "1.1"))
 """Since which core version which interface of the Core SDK: lambda-functions.md's table of versions, and what the SDKs
@@ -124,14 +125,14 @@ def identity(group: Group, function: Function, facts: HostFacts) -> Identity:
             )
         uid = user.uid
     if gid is None:
-        found = facts.groups.get(facts.greengrass.group)
-        if found is None:
+        known = facts.groups.get(facts.greengrass.group)
+        if known is None:
             name = facts.greengrass.group
             raise InvalidDefinitionError(
                 f"the board has no group {name}, which functions run as",
                 hint=f"Create it on the board: groupadd --system {name}",
             )
-        gid = found
+        gid = known
     extra = set(_supplementary(group, function, facts)) - {gid}
     return Identity(uid=uid, gid=gid, groups=tuple(sorted(extra)))
 
@@ -176,7 +177,7 @@ def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterat
         data = resource.data
         match data:
             case LocalDevice() | LocalVolume():
-                gid = _lent(data, facts) if contained else None
+                gid = _loan(data, facts) if contained else None
             case S3Model() | SageMakerModel():
                 gid = facts.gid(data.owner.group_owner or "") if data.owner else None
             case Secret():
@@ -187,7 +188,7 @@ def _supplementary(group: Group, function: Function, facts: HostFacts) -> Iterat
             yield gid
 
 
-def _lent(data: Local, facts: HostFacts) -> int | None:
+def _loan(data: Local, facts: HostFacts) -> int | None:
     """Return the group that a local resource lends a function. AutoAddGroupOwner wins (access-local-resources.md)."""
     setting = data.group_owner
     if setting.auto_add_group_owner:
@@ -224,8 +225,7 @@ def _mounts(group: Group, function: Function, facts: HostFacts) -> Iterator[Moun
 
 
 def _environment(function: Function, facts: HostFacts, *, contained: bool) -> dict[str, str]:
-    parts = function.arn.split(":")
-    region = parts[3] if len(parts) > 3 else ""
+    region = parts(function.arn).region
     own = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "MY_FUNCTION_ARN": function.arn,

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, get_args
 
 from edge_sim.errors import assert_never
 from edge_sim.greengrass.model import FLAG, TEXT, Shape, is_open
-from edge_sim.greengrass.objectreader import ObjectReader, told
+from edge_sim.greengrass.objectreader import ObjectReader, kind_of
 
 Permission = Literal["ro", "rw"]
 PERMISSIONS: tuple[Permission, ...] = ("ro", "rw")
@@ -313,14 +313,14 @@ def permission(reader: ObjectReader, key: str) -> Permission | None:
     for known in PERMISSIONS:
         if value == known:
             return known
-    reader.fault(f"must be 'ro' or 'rw', not {told(value) if is_open(value) else repr(value)}", key=key)
+    reader.fault(f"must be 'ro' or 'rw', not {kind_of(value) if is_open(value) else repr(value)}", key=key)
     return None
 
 
 def _place(reader: ObjectReader, key: str) -> str:
     """Return a path that may be a directory's: ``/models/`` and ``/models`` are one place."""
-    given = reader.required_text(key)
-    return given.rstrip("/") or given
+    path = reader.required_text(key)
+    return path.rstrip("/") or path
 
 
 def _owner(owner: OwnerSetting | None) -> dict[str, object]:

@@ -147,41 +147,41 @@ def _depth(value: object) -> int:
 
 def _merged(old: object, new: Document, *, emptied: Document | None = None) -> Document:
     """Return ``old`` with ``new`` laid over it; null removes a key. ``emptied`` names the keys when ``new`` has not."""
-    found = dict(old) if isinstance(old, dict) else {}
+    merged = dict(old) if isinstance(old, dict) else {}
     for key, value in (emptied or {}).items():
         if value is None:
-            found.pop(key, None)
+            merged.pop(key, None)
     for key, value in new.items():
         if value is None:
-            found.pop(key, None)
+            merged.pop(key, None)
         elif isinstance(value, dict):
             below = (emptied or {}).get(key)
-            found[key] = _merged(found.get(key), value, emptied=below if isinstance(below, dict) else None)
+            merged[key] = _merged(merged.get(key), value, emptied=below if isinstance(below, dict) else None)
         else:
-            found[key] = value
-    return found
+            merged[key] = value
+    return merged
 
 
 def _stamps(value: object, now: int) -> object:
     """Return metadata of the same shape: a timestamp for each value that is set."""
     if isinstance(value, dict):
-        return {key: _stamps(one, now) for key, one in value.items() if one is not None}
+        return {key: _stamps(item, now) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_stamps(one, now) for one in value]
+        return [_stamps(item, now) for item in value]
     return {"timestamp": now}
 
 
 def _difference(desired: Any, reported: Any) -> Document:
-    found: Document = {}
+    difference: Document = {}
     for key, value in desired.items():
         other = reported.get(key)
         if isinstance(value, dict) and isinstance(other, dict):
             below = _difference(value, other)
             if below:
-                found[key] = below
+                difference[key] = below
         elif value != other or key not in reported:
-            found[key] = value
-    return found
+            difference[key] = value
+    return difference
 
 
 def _picked(stamps: Any, keys: Document) -> Document:

@@ -47,8 +47,8 @@ def is_filter(subject: str) -> bool:
 
 def targets(table: Iterable[Subscription], source: str, topic: str) -> tuple[str, ...]:
     """Return where a message goes, each target once, in the table's order."""
-    found = (s.target for s in table if s.source == source and matches(s.subject, topic))
-    return tuple(dict.fromkeys(found))
+    matching = (s.target for s in table if s.source == source and matches(s.subject, topic))
+    return tuple(dict.fromkeys(matching))
 
 
 def topic_problem(topic: str) -> str | None:

@@ -17,11 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_sim.jobs.messages import ExecutionState, JobExecutionData, Summary, state_fields
-from edge_sim.jobs.requests import DISCARD_STEP_TIMER, StartNext, Update
+from edge_sim.jobs.requests import DISCARD_STEP_TIMER, PENDING, StartNext, Update
 from edge_sim.jobs.wire import JobsError
 
-PENDING = ("IN_PROGRESS", "QUEUED")
-"""The two statuses that are not final, in the order in which a device is to work on them."""
 DEVICE_MAY_SET = frozenset({"IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED"})
 MINUTE = 60.0
 MAX_PENDING_SHOWN = 10
@@ -145,7 +143,7 @@ def expire(execution: JobExecution, now: float) -> JobExecution:
     """Return the execution as TIMED_OUT when one of its timers has run out, else as it is."""
     if execution.deadline is None or now < execution.deadline:
         return execution
-    return _ended(execution, "TIMED_OUT", now)
+    return _end(execution, "TIMED_OUT", now)
 
 
 def cancel(execution: JobExecution, now: float, *, force: bool = False) -> JobExecution:
@@ -156,7 +154,7 @@ def cancel(execution: JobExecution, now: float, *, force: bool = False) -> JobEx
             f"The execution of job {execution.job_id} on thing {execution.thing_name} is {execution.status}.",
             state=state_fields(execution.state),
         )
-    return replace(_ended(execution, "CANCELED", now), force_canceled=force)
+    return replace(_end(execution, "CANCELED", now), force_canceled=force)
 
 
 def summary(execution: JobExecution) -> Summary:
@@ -199,20 +197,20 @@ def _moved(
     step_minutes: int | None,
     now: float,
 ) -> JobExecution:
-    kept = execution.status_details if details is None else details
+    new_details = execution.status_details if details is None else details
     if status not in PENDING:
         started = execution.started_at
         # The first report starts it, also when it is the last one; a job that was turned down never started.
         if started is None and status != "REJECTED":
             started = now
-        return replace(_ended(execution, status, now), status_details=kept, started_at=started)
+        return replace(_end(execution, status, now), status_details=new_details, started_at=started)
     deadline = execution.job_deadline
     if execution.started_at is None and execution.timeout_minutes is not None:
         deadline = now + execution.timeout_minutes * MINUTE
     return replace(
         execution,
         status=status,
-        status_details=kept,
+        status_details=new_details,
         started_at=now if execution.started_at is None else execution.started_at,
         last_updated_at=now,
         version=execution.version + 1,
@@ -221,7 +219,7 @@ def _moved(
     )
 
 
-def _ended(execution: JobExecution, status: str, now: float) -> JobExecution:
+def _end(execution: JobExecution, status: str, now: float) -> JobExecution:
     return replace(
         execution,
         status=status,

@@ -185,15 +185,15 @@ def decode_rejected(payload: bytes) -> Rejected:
 
 def _members(value: object) -> dict[str, object]:
     """Return the members that ``value`` has on the wire; what is None is left out."""
-    found = {name: getattr(value, attribute) for attribute, (name, _) in _TABLES[type(value)].items()}
-    return {name: _plain(item) for name, item in found.items() if item is not None}
+    members = {name: getattr(value, attribute) for attribute, (name, _) in _TABLES[type(value)].items()}
+    return {name: _plain(item) for name, item in members.items() if item is not None}
 
 
 def _plain(item: object) -> object:
     if isinstance(item, Mapping):
         return dict(item)
     if isinstance(item, tuple):
-        return [_plain(one) for one in item]
+        return [_plain(value) for value in item]
     return _members(item) if type(item) in _TABLES else item
 
 
@@ -207,13 +207,13 @@ def _summaries(fields: Mapping[str, object], name: str) -> tuple[Summary, ...]:
 
 def _execution(fields: Mapping[str, object], name: str) -> JobExecutionData | None:
     # An idle notify-next or $next is a bare timestamp; an empty object has been seen to mean the same.
-    found = wire.mapping(fields, name)
-    return JobExecutionData(**_values(JobExecutionData, found)) if found else None
+    members = wire.mapping(fields, name)
+    return JobExecutionData(**_values(JobExecutionData, members)) if members else None
 
 
 def _state(fields: Mapping[str, object], name: str) -> ExecutionState | None:
-    found = wire.mapping(fields, name)
-    return None if found is None else ExecutionState(**_values(ExecutionState, found))
+    members = wire.mapping(fields, name)
+    return None if members is None else ExecutionState(**_values(ExecutionState, members))
 
 
 _TABLES: Mapping[type, _Table] = {

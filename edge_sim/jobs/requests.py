@@ -9,22 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edge_sim.jobs import wire
 from edge_sim.jobs.topics import Call
 from edge_sim.jobs.wire import JobsError
 
-STATUSES = (
-    "QUEUED",
-    "IN_PROGRESS",
-    "SUCCEEDED",
-    "FAILED",
-    "TIMED_OUT",
-    "REJECTED",
-    "REMOVED",
-    "CANCELED",
-)
+Status = Literal["QUEUED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "TIMED_OUT", "REJECTED", "REMOVED", "CANCELED"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+PENDING: tuple[Status, ...] = ("IN_PROGRESS", "QUEUED")
+"""The two statuses that are not final, in the order in which a device is to work on them."""
+FINAL: tuple[Status, ...] = tuple(status for status in STATUSES if status not in PENDING)
 
 MAX_DETAILS = 10
 MAX_DETAIL_CHARS = 1024

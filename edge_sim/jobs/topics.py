@@ -84,15 +84,15 @@ def is_job_id(text: str) -> bool:
 
 def request(topic: str) -> Request | None:
     """Return the call that a topic means, or None: another topic, or one that maps to no call."""
-    found = _JOBS.fullmatch(topic) if len(topic.encode()) <= MAX_TOPIC_BYTES else None
-    return _call(found["thing"], found["rest"].split("/")) if found else None
+    match = _JOBS.fullmatch(topic) if len(topic.encode()) <= MAX_TOPIC_BYTES else None
+    return _call(match["thing"], match["rest"].split("/")) if match else None
 
 
 def reply(topic: str) -> Reply | None:
     """Return whose answer a topic carries, or None when it carries none."""
     base, _, last = topic.rpartition("/")
-    asked = request(base) if last in ("accepted", "rejected") else None
-    return Reply(request=asked, accepted=last == "accepted") if asked else None
+    call = request(base) if last in ("accepted", "rejected") else None
+    return Reply(request=call, accepted=last == "accepted") if call else None
 
 
 def notify(thing: str) -> str:
@@ -122,8 +122,8 @@ def deployment_get_accepted(thing: str) -> str:
 
 def deployment_asker(topic: str) -> str | None:
     """Return the core that asks for its deployment on this topic, or None when it is another topic."""
-    found = _DEPLOYMENT_GET.fullmatch(topic)
-    return found["thing"] if found else None
+    match = _DEPLOYMENT_GET.fullmatch(topic)
+    return match["thing"] if match else None
 
 
 def _call(thing: str, levels: list[str]) -> Request | None:

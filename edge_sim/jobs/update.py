@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UpdateError
@@ -19,7 +19,8 @@ from edge_sim.errors import UpdateError
 JOB_ID_PREFIX = "GreengrassUpdateJob_"
 MARK = "edgeSimUpdate"
 DOCUMENT_VERSION = 1
-SOFTWARE = ("core", "ota_agent")
+Software = Literal["core", "ota_agent"]
+SOFTWARE: tuple[Software, ...] = get_args(Software)
 OPERATING_SYSTEMS = ("ubuntu", "raspbian", "amazon_linux", "openwrt")
 LOG_LEVELS = ("NONE", "TRACE", "DEBUG", "VERBOSE", "INFO", "WARN", "ERROR", "FATAL")
 MAX_SIZE = 1 << 30

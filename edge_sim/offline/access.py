@@ -11,65 +11,65 @@ from edge_sim.agent.probe import NodesBelow
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import Access, View
-from edge_sim.greengrass.matrix import about, questions, remembered, row
+from edge_sim.greengrass.matrix import about, cached, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.process import function_process
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.offline.plan import Planned
+from edge_sim.offline.plan import OfflinePlan
 
 
-def rows(planned: Planned, root: Path | None = None, closed: set[str] | None = None) -> list[AccessRow]:
+def rows(plan: OfflinePlan, root: Path | None = None, closed: set[str] | None = None) -> list[AccessRow]:
     """Return a row for every function and every resource that has a path, on the board as it is after the plan.
 
     ``root`` is where the board lies: then what is in a volume is asked about as well, but for directories that only
     root may look into, which are put into ``closed``.
     """
-    facts, top = planned.target.facts, deployment_directory(planned.target.facts)
-    known = after(planned)
-    tree = remembered(_tree(known) if root is None else _tree_below(root, top, _tree(known), closed))
-    nodes = known if root is None else NodesBelow(root, known, _gone(planned))
+    facts, top = plan.target.facts, deployment_directory(plan.target.facts)
+    known = after(plan)
+    tree = cached(_tree(known) if root is None else _tree_below(root, top, _tree(known), closed))
+    nodes = known if root is None else NodesBelow(root, known, _removals(plan))
     shared: dict[object, Access] = {}
-    found = []
-    for function in planned.group.functions:
-        process = function_process(planned.group, function, facts)
-        asked = list(questions(planned.group, process, facts, tree, every=True))
+    table = []
+    for function in plan.group.functions:
+        process = function_process(plan.group, function, facts)
+        cells = list(questions(plan.group, process, facts, tree, every=True))
         view, stopped = View(process, nodes, facts, shared), not_started(process, nodes)
-        found += [row(view, question, stopped=stopped) for question in asked]
-        found += secret_rows(planned.group, function, stopped=stopped)
-    return found
+        table += [row(view, question, stopped=stopped) for question in cells]
+        table += secret_rows(plan.group, function, stopped=stopped)
+    return table
 
 
-def of_path(planned: Planned, path: str, root: Path | None = None) -> list[AccessRow]:
+def of_path(plan: OfflinePlan, path: str, root: Path | None = None) -> list[AccessRow]:
     """Return a row for every function and one path, as the function would name it; ``root`` is where the board lies."""
-    facts, known = planned.target.facts, after(planned)
-    nodes = known if root is None else NodesBelow(root, known, _gone(planned))
-    processes = [function_process(planned.group, function, facts) for function in planned.group.functions]
-    asked = ((process, about(planned.group, process, facts, path)) for process in processes)
+    facts, known = plan.target.facts, after(plan)
+    nodes = known if root is None else NodesBelow(root, known, _removals(plan))
+    processes = [function_process(plan.group, function, facts) for function in plan.group.functions]
+    cells = ((process, about(plan.group, process, facts, path)) for process in processes)
     return [
-        row(View(process, nodes, facts), question, stopped=not_started(process, nodes)) for process, question in asked
+        row(View(process, nodes, facts), question, stopped=not_started(process, nodes)) for process, question in cells
     ]
 
 
-def probed(planned: Planned, root: Path, path: str | None = None) -> list[AccessRow]:
+def probe_rows(plan: OfflinePlan, root: Path, path: str | None = None) -> list[AccessRow]:
     """Return the rows with what real processes could do on the board below ``root``, or those of one path.
 
     Raises InvalidDefinitionError when something of the plan is not there at all; UnsupportedEnvironmentError when this
     process cannot start others with a function's identity.
     """
-    missing = [line.path for line in planned.changes if line.kind == "create"]
+    missing = [line.path for line in plan.changes if line.kind == "create"]
     if missing:
         hint = "edge-sim apply GROUP --root DIR"
         raise InvalidDefinitionError(f"{missing[0]}: does not exist on the board: nothing to probe", hint=hint)
-    return matrix(planned.group, root, planned.target.facts, planned.entries, every=True, path=path)
+    return matrix(plan.group, root, plan.target.facts, plan.entries, every=True, path=path)
 
 
-def after(planned: Planned) -> Mapping[str, Node]:
+def after(plan: OfflinePlan) -> Mapping[str, Node]:
     """Return what is on the board once the plan has been carried out, with the parents of all paths."""
-    gone = _gone(planned)
-    there = {**planned.target.facts.paths, **planned.target.disk}
-    nodes = {path: node for path, node in there.items() if path not in gone}
-    nodes |= {entry.path: entry.node for entry in planned.entries}
+    removals = _removals(plan)
+    there = {**plan.target.facts.paths, **plan.target.disk}
+    nodes = {path: node for path, node in there.items() if path not in removals}
+    nodes |= {entry.path: entry.node for entry in plan.entries}
     for path in list(nodes):
         while path != "/":
             path = path.rpartition("/")[0] or "/"
@@ -77,17 +77,17 @@ def after(planned: Planned) -> Mapping[str, Node]:
     return nodes
 
 
-def _gone(planned: Planned) -> set[str]:
-    return {line.path for line in planned.lines if line.kind == "remove"}
+def _removals(plan: OfflinePlan) -> set[str]:
+    return {line.path for line in plan.lines if line.kind == "remove"}
 
 
 def _tree_below(
-    root: Path, deployed: str, planned: Callable[[str], Iterator[str]], closed: set[str] | None
+    root: Path, deployed: str, below: Callable[[str], Iterator[str]], closed: set[str] | None
 ) -> Callable[[str], Iterator[str]]:
-    """Return what yields the places in ``planned`` where they are deployed, and those on the board elsewhere."""
+    """Return what yields the places in ``below`` where they are deployed, and those on the board elsewhere."""
 
     def tree(place: str) -> Iterator[str]:
-        yield from planned(place) if place.startswith(f"{deployed}/") else access.tree(root, place, closed)
+        yield from below(place) if place.startswith(f"{deployed}/") else access.tree(root, place, closed)
 
     return tree
 

@@ -17,10 +17,10 @@ def access_lines(rows: Sequence[AccessRow], *, detailed: bool) -> Iterator[str]:
 
     Unless ``detailed``, many rows of one function that say the same are one line, with the reasons of the first.
     """
-    shown = [(row, _cells(row, row.resource or row.path or "")) for row in rows] if detailed else list(_summed(rows))
+    table = [(row, _cells(row, row.resource or row.path or "")) for row in rows] if detailed else list(_summary(rows))
     head = ("function", "resource", "expected", *RIGHTS, "")
-    widths = [max(map(len, column)) for column in zip(head, *(cells for _, cells in shown), strict=True)]
-    for row, cells in ((None, head), *shown):
+    widths = [max(map(len, column)) for column in zip(head, *(cells for _, cells in table), strict=True)]
+    for row, cells in ((None, head), *table):
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
         if row and (detailed or row.ok is False or row.agree is False):
             yield from _details(row)
@@ -32,7 +32,7 @@ def access_lines(rows: Sequence[AccessRow], *, detailed: bool) -> Iterator[str]:
         yield f"computed and probed by real processes: {counts}"
 
 
-def _summed(rows: Sequence[AccessRow]) -> Iterator[tuple[AccessRow, tuple[str, ...]]]:
+def _summary(rows: Sequence[AccessRow]) -> Iterator[tuple[AccessRow, tuple[str, ...]]]:
     """Yield rows with their cells; of more than a few that differ in the resource alone, the first with a count."""
     alike: dict[tuple[str, ...], list[AccessRow]] = {}
     for row in rows:
@@ -73,9 +73,9 @@ def _right(answer: Answer, *, unknown: bool) -> str:
         return "unknown"
     if answer.computed is None:
         return {None: "·", True: "probed yes", False: "probed no"}[answer.probed]
-    told = f"yes ({answer.by})" if answer.computed else "no"
+    text = f"yes ({answer.by})" if answer.computed else "no"
     differs = answer.probed not in (None, answer.computed)
-    return f"{told}, probed {'yes' if answer.probed else 'no'}" if differs else told
+    return f"{text}, probed {'yes' if answer.probed else 'no'}" if differs else text
 
 
 def _verdict(row: AccessRow) -> str:

@@ -15,7 +15,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.content import fixed_packages
-from edge_sim.offline.packages import Packed
+from edge_sim.offline.packages import PackedGroup
 from edge_sim.offline.plan import adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
@@ -33,7 +33,7 @@ class Applied:
 
 
 def apply(
-    packed: Packed,
+    packed: PackedGroup,
     root: Path,
     target: Target,
     *,
@@ -46,10 +46,11 @@ def apply(
     refuse(packed, target.facts)
     packed, notes = adopt(packed, target)
     if packed.unknown:
-        one = packed.unknown[0]
-        raise InvalidDefinitionError(f"{one}: its package is not given", hint=f"--source {one.address}=PATH")
+        owner = packed.unknown[0]
+        raise InvalidDefinitionError(f"{owner}: its package is not given", hint=f"--source {owner.address}=PATH")
     rewritten = set(rewritten_files(packed, target))
     result = deploy(
+        packed.group,
         document(packed),
         root,
         target.facts,
@@ -63,17 +64,17 @@ def apply(
     return Applied(changed=result.changed, lines=lines, notes=(*notes, *_secrets(packed.group), *result.not_proven))
 
 
-def _directories(files: Collection[str], packed: Packed, target: Target) -> frozenset[str]:
+def _directories(files: Collection[str], packed: PackedGroup, target: Target) -> frozenset[str]:
     """Return the packages in which a file does not hold its bytes any more."""
     tops = (directory for directory, _ in fixed_packages(packed, target))
     return frozenset(top for top in tops if any(path.startswith(f"{top}/") for path in files))
 
 
-def document(packed: Packed) -> dict[str, Any]:
+def document(packed: PackedGroup) -> dict[str, Any]:
     """Return the deployment document of a group whose packages lie on this machine. Its URLs are our own."""
     group = packed.group
-    artifacts = {one.arn: (one.sha256, one.size) for one in group.artifacts.values()}
-    artifacts |= {one.artifact_arn: (one.sha256, one.size) for one in group.code.values()}
+    artifacts = {artifact.arn: (artifact.sha256, artifact.size) for artifact in group.artifacts.values()}
+    artifacts |= {artifact.artifact_arn: (artifact.sha256, artifact.size) for artifact in group.code.values()}
     entries = {arn: {"Url": arn, "Sha256": digest, "Size": size} for arn, (digest, size) in artifacts.items()}
     return {"Group": group_json(group), "Artifacts": entries}
 
@@ -87,14 +88,14 @@ def _secrets(group: Group) -> list[str]:
 class _Local:
     """Fetches a package from this machine, as ``packages.Fetch`` asks for."""
 
-    def __init__(self, packed: Packed) -> None:
+    def __init__(self, packed: PackedGroup) -> None:
         self._archives = packed.archives
 
     def __call__(self, url: str, destination: Path, *, sha256: str, size: int) -> None:
         archive = self._archives.get(url)
         if archive is None:
             raise HttpError(
-                "what was deployed last has been changed and must be unpacked anew, but its package is not given",
+                "what was deployed last has been changed and must be unpacked again, but its package is not given",
                 hint="Give it with --source URI=PATH.",
             )
         try:

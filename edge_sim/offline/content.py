@@ -18,11 +18,11 @@ from edge_sim.greengrass.plan import function_directory, model_directory
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import Resource
 from edge_sim.limits import Limits
-from edge_sim.offline.packages import Archive, Packed
+from edge_sim.offline.packages import Archive, PackedGroup
 from edge_sim.offline.target import Target
 
 
-def changed_files(packed: Packed, target: Target) -> Iterator[str]:
+def changed_files(packed: PackedGroup, target: Target) -> Iterator[str]:
     """Yield the board's paths of files that are there and do not hold the bytes of their package."""
     if target.digest is None:
         return
@@ -34,7 +34,7 @@ def changed_files(packed: Packed, target: Target) -> Iterator[str]:
                 yield there
 
 
-def unread_files(packed: Packed, target: Target) -> Iterator[str]:
+def unread_files(packed: PackedGroup, target: Target) -> Iterator[str]:
     """Yield the board's paths of files in such packages whose bytes nobody knows here."""
     for directory, _ in fixed_packages(packed, target):
         for path, node in target.disk.items():
@@ -43,7 +43,7 @@ def unread_files(packed: Packed, target: Target) -> Iterator[str]:
                 yield path
 
 
-def fixed_packages(packed: Packed, target: Target) -> Iterator[tuple[str, Archive]]:
+def fixed_packages(packed: PackedGroup, target: Target) -> Iterator[tuple[str, Archive]]:
     """Yield directory and archive of each package that is known and that no function may write to."""
     group, facts = packed.group, target.facts
     for function in group.functions:
@@ -60,7 +60,7 @@ def _writable(group: Group, resource: Resource) -> bool:
     if resource.owner:
         return resource.owner.group_permission == "rw"
     attached = (pair for function in group.functions for pair in group.attached(function))
-    return any(effective_permission(one, policy) == "rw" for one, policy in attached if one.id == resource.id)
+    return any(effective_permission(other, policy) == "rw" for other, policy in attached if other.id == resource.id)
 
 
 class _Digests(Nowhere):

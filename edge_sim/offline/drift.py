@@ -15,8 +15,8 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Entry, plan
 from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import unread_files
-from edge_sim.offline.matching import aligned, renamed
-from edge_sim.offline.packages import Packed
+from edge_sim.offline.matching import align, renamed
+from edge_sim.offline.packages import PackedGroup
 from edge_sim.offline.plan import UNKNOWN, adopt, group_json, refuse, rewritten_files
 from edge_sim.offline.target import Target
 
@@ -31,8 +31,8 @@ class Difference:
 
     path: str
     kind: Kind
-    wanted: Node | None = None
-    found: Node | None = None
+    expected: Node | None = None
+    actual: Node | None = None
     resource: str | None = None
     function: str | None = None
     words: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Drift:
     notes: tuple[str, ...]
 
 
-def drift(packed: Packed, target: Target) -> Drift:
+def drift(packed: PackedGroup, target: Target) -> Drift:
     """Compare a board with the plan of a group.
 
     Raises InvalidDefinitionError for a group that no board would take, or whose plan this board cannot have (it lacks
@@ -57,55 +57,55 @@ def drift(packed: Packed, target: Target) -> Drift:
     refuse(packed, None)
     packed, notes = adopt(packed, target)
     entries = plan(packed.group, target.facts, packed.contents, packed.code)
-    seen, own = aligned(entries, target)
+    seen, own = align(entries, target)
     lines = _comparable(entries, packed, seen)
-    found = [_difference(line) for line in lines if line.kind]
-    found += [*_extra(entries, packed, seen), *_sources(packed.group, seen)]
-    named = [replace(one, path=renamed(one.path, own)) for one in found]
-    taken = (f"{new}: taken to be {old}, the one with its files" for new, old in own.items())
+    differences = [_difference(line) for line in lines if line.kind]
+    differences += [*_extra(entries, packed, seen), *_sources(packed.group, seen)]
+    renamed_differences = [replace(difference, path=renamed(difference.path, own)) for difference in differences]
+    matches = (f"{new}: taken to be {old}, the one with its files" for new, old in own.items())
     core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
-    refused = (f"the core would refuse: {finding.message}" for finding in core)
+    refusals = (f"the core would refuse: {finding.message}" for finding in core)
     return Drift(
         compared=len(lines),
-        differences=tuple(sorted(named, key=lambda one: one.path.split("/"))),
+        differences=tuple(sorted(renamed_differences, key=lambda difference: difference.path.split("/"))),
         not_compared=(*_not_compared(packed, target), *_bytes(packed, seen, own)),
-        notes=(*notes, *taken, *target.notes, *refused),
+        notes=(*notes, *matches, *target.notes, *refusals),
     )
 
 
-def _comparable(entries: Sequence[Entry], packed: Packed, target: Target) -> list[Line]:
+def _comparable(entries: Sequence[Entry], packed: PackedGroup, target: Target) -> list[Line]:
     """Return the lines about what is known of the plan, and could be looked at."""
-    stand_ins = {f"<{one.id}>" for one in packed.unknown}
+    stand_ins = {f"<{owner.id}>" for owner in packed.unknown}
     hidden = {entry.path for entry in entries if not stand_ins.isdisjoint(_names(entry.path, entry.node))}
     lines = compare(entries, target.disk, (), set(rewritten_files(packed, target)))
     return [line for line in lines if line.path not in hidden and not target.hides(line.path)]
 
 
-def _extra(entries: Sequence[Entry], packed: Packed, target: Target) -> Iterator[Difference]:
+def _extra(entries: Sequence[Entry], packed: PackedGroup, target: Target) -> Iterator[Difference]:
     """Yield what is there without being planned, but for what is in code that is not known."""
-    planned = {entry.path for entry in entries}
-    open_code = {f"/{one.address.replace('/', '_')}/" for one in packed.unknown if one.kind == "function"}
+    paths = {entry.path for entry in entries}
+    open_code = {f"/{owner.address.replace('/', '_')}/" for owner in packed.unknown if owner.kind == "function"}
     for path, node in target.disk.items():
-        if path not in planned and not any(top in path for top in open_code):
-            yield Difference(path=path, kind="extra", found=node)
+        if path not in paths and not any(top in path for top in open_code):
+            yield Difference(path=path, kind="extra", actual=node)
 
 
-def _not_compared(packed: Packed, target: Target) -> Iterator[str]:
-    yield from (f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown)
-    yield from (f"{path}: only root may look into it" for path in sorted(target.closed))
+def _not_compared(packed: PackedGroup, target: Target) -> Iterator[str]:
+    yield from (f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown)
+    yield from (f"{path}: only root may read it" for path in sorted(target.closed))
     for path in sorted(_unseen(packed.group, target)):
         yield f"{path}: not in the snapshot; name it when you take it"
     yield from _group_file(packed, target)
 
 
-def _group_file(packed: Packed, target: Target) -> Iterator[str]:
+def _group_file(packed: PackedGroup, target: Target) -> Iterator[str]:
     """Tell of a group.json that is only known by its digest, unless that is the one that a deployment writes."""
     path = Tree(target.facts.greengrass.root).group_file
     node = target.disk.get(path)
     if target.deployed is not None or node is None or node.type != "file" or path in target.closed:
         return
-    written = hashlib.sha256(group_file(group_json(packed.group))).hexdigest()
-    if target.digest is None or target.digest(path) != written:
+    digest = hashlib.sha256(group_file(group_json(packed.group))).hexdigest()
+    if target.digest is None or target.digest(path) != digest:
         yield f"{path}: {UNREAD_GROUP}"
 
 
@@ -118,11 +118,11 @@ def _difference(line: Line) -> Difference:
     return Difference(
         path=line.path,
         kind=_KINDS[line.kind],
-        wanted=line.wanted,
-        found=line.found,
+        expected=line.expected,
+        actual=line.actual,
         resource=entry.resource if entry else None,
         function=entry.function if entry else None,
-        words=tuple(word.replace("new content", "other content") for word in line.words),
+        words=tuple(word.replace("new content", "different content") for word in line.words),
     )
 
 
@@ -134,7 +134,7 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
             yield Difference(path=path, kind="missing", resource=resource.id)
 
 
-def _bytes(packed: Packed, target: Target, own: Mapping[str, str]) -> Iterator[str]:
+def _bytes(packed: PackedGroup, target: Target, own: Mapping[str, str]) -> Iterator[str]:
     unread = [renamed(path, own) for path in unread_files(packed, target)]
     if unread and target.digest is None:
         yield f"the bytes of {len(unread)} files: this listing has no digests"

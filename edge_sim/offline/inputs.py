@@ -91,14 +91,14 @@ def read_inputs(
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, Package]:
-    found = {}
+    packages = {}
     for source in scenario.sources:
         if source.path is not None:
             name = (source.object_uri or "").rpartition("/")[2]
-            found[source.address] = Package(path=source.path, file_name=name or None)
+            packages[source.address] = Package(path=source.path, file_name=name or None)
     for code in scenario.code:
-        found[code.function_arn] = Package(path=code.folder, handler=code.handler, runtime=code.runtime)
-    return found
+        packages[code.function_arn] = Package(path=code.folder, handler=code.handler, runtime=code.runtime)
+    return packages
 
 
 def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:

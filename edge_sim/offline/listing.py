@@ -83,11 +83,11 @@ def parse(path: Path) -> Listing:
     """Read what the script printed. Raises InvalidDefinitionError, with the line, for anything else."""
     lines = read_text(path).splitlines()
     if not lines or lines[0] != HEAD:
-        hint = "It is made with: edge-sim snapshot-script"
+        hint = "Create it with: edge-sim snapshot-script"
         raise InvalidDefinitionError("not a snapshot", place=Position(file=path), hint=hint)
     if lines[-1] != "# end":
         end = Position(file=path, line=len(lines))
-        raise InvalidDefinitionError("the snapshot is cut short", place=end, hint="Take it again.")
+        raise InvalidDefinitionError("the snapshot is truncated", place=end, hint="Take it again.")
     reader = _Reader(path)
     for number, line in enumerate(lines[1:-1], 2):
         reader.take(number, line)

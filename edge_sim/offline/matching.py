@@ -16,23 +16,23 @@ from edge_sim.offline.target import Target
 _MODELS = ("model-owner", "model-without-owner")
 
 
-def aligned(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, str]]:
+def align(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, str]]:
     """Return the board as if its models had the plan's names, and those names with the board's own.
 
     Where the deployer's own record is there, names are the plan's already, and the board is returned as it is.
     """
     if target.record.installed:
         return target, {}
-    planned = {entry.path: entry.node for entry in entries}
+    nodes = {entry.path: entry.node for entry in entries}
     names: dict[str, str] = {}
     for entry in entries:
         top = entry.path.rpartition("/")[0]
         missing = (
             entry.rule in _MODELS and top.endswith(("/mlmodel", "/mlmodel_public")) and entry.path not in target.disk
         )
-        found = _like(planned, target.disk, entry.path, taken=names) if missing else []
-        if len(found) == 1:
-            names[found[0]] = entry.path
+        candidates = _like(nodes, target.disk, entry.path, names=names) if missing else []
+        if len(candidates) == 1:
+            names[candidates[0]] = entry.path
     disk = {renamed(path, names): _relinked(node, names) for path, node in target.disk.items()}
     own = {new: old for old, new in names.items()}
     digest = target.digest
@@ -40,12 +40,12 @@ def aligned(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str,
     return replace(target, disk=disk, digest=read), own
 
 
-def _like(planned: Mapping[str, Node], disk: Mapping[str, Node], top: str, *, taken: Mapping[str, str]) -> list[str]:
+def _like(nodes: Mapping[str, Node], disk: Mapping[str, Node], top: str, *, names: Mapping[str, str]) -> list[str]:
     """Return the directories beside ``top`` that are nobody's and hold the same files and directories."""
-    wanted = _inside(planned, top)
+    content = _inside(nodes, top)
     parent = top.rpartition("/")[0]
-    beside = (path for path in disk if path.rpartition("/")[0] == parent and path not in planned and path not in taken)
-    return [path for path in beside if _inside(disk, path) == wanted]
+    beside = (path for path in disk if path.rpartition("/")[0] == parent and path not in nodes and path not in names)
+    return [path for path in beside if _inside(disk, path) == content]
 
 
 def _inside(nodes: Mapping[str, Node], top: str) -> dict[str, str]:

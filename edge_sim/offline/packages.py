@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge_sim.agent.archives.check import check
+from edge_sim.arns import arn
 from edge_sim.cloud.packages import Format, archive_format, packed
 from edge_sim.definitions.definition import Definition
 from edge_sim.digests import sha256
@@ -22,7 +23,7 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 from edge_sim.offline.inputs import Inputs, Package, address
 
-_ARN = "arn:aws:greengrass:::/edge-sim/artifacts"
+_ARN = arn("greengrass", "/edge-sim/artifacts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Archive:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class PackageOwner:
     """Something of a group that has a package: a model or a function's code. ``address`` is what it points to."""
 
     kind: Literal["resource", "function"]
@@ -50,7 +51,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
+class PackedGroup:
     """A group with its packages, and the ``definition`` that it was read from.
 
     ``archives`` by artifact ARN; ``contents`` by resource id, ``code`` by function id.
@@ -66,88 +67,92 @@ class Packed:
     archives: Mapping[str, Archive]
     contents: Mapping[str, tuple[Content, ...]]
     code: Mapping[str, tuple[Content, ...]]
-    unknown: tuple[Wanted, ...]
+    unknown: tuple[PackageOwner, ...]
 
 
 @contextmanager
-def packed_group(inputs: Inputs, *, listed: bool = True) -> Iterator[Packed]:
+def packed_group(inputs: Inputs, *, listed: bool = True) -> Iterator[PackedGroup]:
     """Pack what ``inputs`` names; the archives live as long as the context. ``listed`` looks into them as well.
 
     Raises UsageError for a package that cannot be read, InvalidDefinitionError for one that the core would refuse.
     """
     with ExitStack() as stack:
-        wanted = list(_wanted(inputs))
-        ready = {one: _archive(one, one.package, stack) for one in wanted if one.package}
-        insides = {one: _listed(one, archive, inputs.limits) for one, archive in ready.items()} if listed else {}
+        owners = list(_owners(inputs))
+        ready = {owner: _archive(owner, owner.package, stack) for owner in owners if owner.package}
+        insides = (
+            {owner: _contents(owner, archive, inputs.limits) for owner, archive in ready.items()} if listed else {}
+        )
         group = replace(
             inputs.group,
             artifacts={
-                one.id: _artifact(one, ready.get(one), inputs.group) for one in wanted if one.kind == "resource"
+                owner.id: _artifact(owner, ready.get(owner), inputs.group)
+                for owner in owners
+                if owner.kind == "resource"
             },
-            code={one.id: _code(one, ready.get(one)) for one in wanted if one.kind == "function"},
+            code={owner.id: _code(owner, ready.get(owner)) for owner in owners if owner.kind == "function"},
         )
-        yield Packed(
+        yield PackedGroup(
             definition=inputs.scenario.definition,
             group=group,
             limits=inputs.limits,
-            archives={_arn(one, archive): archive for one, archive in ready.items()},
-            contents={one.id: inside for one, inside in insides.items() if one.kind == "resource"},
-            code={one.id: inside for one, inside in insides.items() if one.kind == "function"},
-            unknown=tuple(one for one in wanted if one not in ready),
+            archives={_arn(owner, archive): archive for owner, archive in ready.items()},
+            contents={owner.id: inside for owner, inside in insides.items() if owner.kind == "resource"},
+            code={owner.id: inside for owner, inside in insides.items() if owner.kind == "function"},
+            unknown=tuple(owner for owner in owners if owner not in ready),
         )
 
 
-def _wanted(inputs: Inputs) -> Iterator[Wanted]:
+def _owners(inputs: Inputs) -> Iterator[PackageOwner]:
     for resource in inputs.group.resources:
         where = address(resource)
         if where is not None:
-            yield Wanted(kind="resource", id=resource.id, address=where, package=inputs.packages.get(where))
+            yield PackageOwner(kind="resource", id=resource.id, address=where, package=inputs.packages.get(where))
     for function in inputs.group.functions:
         if not is_system_function(function.arn):
             package = inputs.packages.get(function.arn)
-            yield Wanted(kind="function", id=function.id, address=function.arn, package=package)
+            yield PackageOwner(kind="function", id=function.id, address=function.arn, package=package)
 
 
-def _archive(one: Wanted, package: Package, stack: ExitStack) -> Archive:
-    name = package.file_name or ("code.zip" if one.kind == "function" else "model.tar.gz")
+def _archive(owner: PackageOwner, package: Package, stack: ExitStack) -> Archive:
+    name = package.file_name or ("code.zip" if owner.kind == "function" else "model.tar.gz")
     path = package.path
     if path.is_dir():
-        form: Format = "zip" if one.kind == "function" else archive_format(name) or "tar.gz"
+        form: Format = "zip" if owner.kind == "function" else archive_format(name) or "tar.gz"
         path = stack.enter_context(packed(path, form))
     try:
         with path.open("rb") as file:
             digest = sha256(file)
-            return Archive(owner=str(one), path=path, file_name=name, sha256=digest, size=file.tell())
+            return Archive(owner=str(owner), path=path, file_name=name, sha256=digest, size=file.tell())
     except OSError as error:
-        raise UsageError(f"{one}: {path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{owner}: {path}: cannot be read: {error.strerror}") from error
 
 
-def _listed(one: Wanted, archive: Archive, limits: Limits) -> tuple[Content, ...]:
+def _contents(owner: PackageOwner, archive: Archive, limits: Limits) -> tuple[Content, ...]:
     """Return what is in an archive, read as the core would read it: so what it refuses is refused here."""
     verdict = check(archive.path, limits=limits, file_name=archive.file_name)
     if verdict.faults:
         first, *more = verdict.faults
-        told = f"{one}: {first.brief}" + (f" (and {len(more)} more)" if more else "")
-        raise InvalidDefinitionError(told, details="\n".join(fault.brief for fault in more) or None, hint=first.hint)
+        problem = f"{owner}: {first.brief}" + (f" (and {len(more)} more)" if more else "")
+        raise InvalidDefinitionError(problem, details="\n".join(fault.brief for fault in more) or None, hint=first.hint)
     return verdict.contents
 
 
-def _arn(one: Wanted, archive: Archive | None) -> str:
-    kind = "mlmodel" if one.kind == "resource" else "lambda"
-    return f"{_ARN}/{kind}/{artifact_id(one.id, archive.sha256) if archive else f'<{one.id}>'}"
+def _arn(owner: PackageOwner, archive: Archive | None) -> str:
+    kind = "mlmodel" if owner.kind == "resource" else "lambda"
+    return f"{_ARN}/{kind}/{artifact_id(owner.id, archive.sha256) if archive else f'<{owner.id}>'}"
 
 
-def _artifact(one: Wanted, archive: Archive | None, group: Group) -> Artifact:
+def _artifact(owner: PackageOwner, archive: Archive | None, group: Group) -> Artifact:
     if archive is None:
-        return group.artifacts.get(one.id) or Artifact(arn=_arn(one, None), sha256="", size=0, file_name="")
-    return Artifact(arn=_arn(one, archive), sha256=archive.sha256, size=archive.size, file_name=archive.file_name)
+        return group.artifacts.get(owner.id) or Artifact(arn=_arn(owner, None), sha256="", size=0, file_name="")
+    return Artifact(arn=_arn(owner, archive), sha256=archive.sha256, size=archive.size, file_name=archive.file_name)
 
 
-def _code(one: Wanted, archive: Archive | None) -> FunctionCode:
+def _code(owner: PackageOwner, archive: Archive | None) -> FunctionCode:
     return FunctionCode(
-        artifact_arn=_arn(one, archive),
-        handler=one.package.handler if one.package else "",
-        runtime=one.package.runtime if one.package else "",
+        artifact_arn=_arn(owner, archive),
+        handler=owner.package.handler if owner.package else "",
+        runtime=owner.package.runtime if owner.package else "",
         sha256=archive.sha256 if archive else "",
         size=archive.size if archive else 0,
     )

@@ -12,7 +12,7 @@ from edge_sim.greengrass.blast import BlastRadius
 from edge_sim.greengrass.changes import MARKS, Line
 from edge_sim.greengrass.rows import AccessRow
 from edge_sim.offline.drift import Difference, Drift
-from edge_sim.offline.plan import Planned, Use
+from edge_sim.offline.plan import OfflinePlan, Use
 from edge_sim.offline.plantext import summary
 from edge_sim.pages import access, layout, reach
 from edge_sim.pages.page import (
@@ -138,7 +138,9 @@ def _by_board(boards: Sequence[BoardAccess]) -> list[str]:
     return [f"{board.target}: {note}" if len(boards) > 1 else note for board in boards for note in board.notes]
 
 
-def plan_page(planned: Planned, subject: str, places: Places, notes: Sequence[str], data: Mapping[str, object]) -> Page:
+def plan_page(
+    planned: OfflinePlan, subject: str, places: Places, notes: Sequence[str], data: Mapping[str, object]
+) -> Page:
     """Return the page of ``edge-sim plan``: the tree with what is to be made, changed and removed."""
     leaves = [_planned_leaf(line) for line in planned.lines]
     missing = [_use_issue(use, places) for use in planned.uses if use.node is None]
@@ -175,7 +177,7 @@ def _planned_leaf(line: Line) -> layout.Leaf:
     return layout.Leaf(
         path=line.path,
         node=line.node,
-        other=line.found if line.kind == "change" else None,
+        other=line.actual if line.kind == "change" else None,
         whose=(entry.resource or entry.function) if entry else None,
         mark=MARKS[line.kind].strip(),
         changes=line.words if entry else ("no longer in the definition",),
@@ -242,8 +244,8 @@ def _difference(one: Difference, places: Places) -> Issue:
 def _drift_leaf(one: Difference) -> layout.Leaf:
     return layout.Leaf(
         path=one.path,
-        node=one.found or one.wanted,
-        other=one.wanted if one.found else None,
+        node=one.actual or one.expected,
+        other=one.expected if one.actual else None,
         whose=one.resource or one.function,
         mark=_KINDS[one.kind],
         changes=one.words or (one.kind,),

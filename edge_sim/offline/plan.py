@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from edge_sim.arns import parts
 from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
@@ -14,7 +15,7 @@ from edge_sim.greengrass.plan import Content, Entry, function_directory, model_d
 from edge_sim.greengrass.tree import Tree
 from edge_sim.offline.content import changed_files
 from edge_sim.offline.inputs import address
-from edge_sim.offline.packages import Packed, Wanted
+from edge_sim.offline.packages import PackageOwner, PackedGroup
 from edge_sim.offline.target import Target
 from edge_sim.report import Finding
 
@@ -39,7 +40,7 @@ class Use:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class OfflinePlan:
     """A group on a board. ``lines`` are in the order of the paths; ``notes`` say what could not be known.
 
     ``undecided`` is what the rules cannot tell of this board, ``unknown`` whose package was not given.
@@ -51,7 +52,7 @@ class Planned:
     lines: tuple[Line, ...]
     uses: tuple[Use, ...]
     undecided: tuple[Finding, ...]
-    unknown: tuple[Wanted, ...]
+    unknown: tuple[PackageOwner, ...]
     notes: tuple[str, ...]
 
     @property
@@ -65,7 +66,7 @@ class Planned:
         return tuple(line for line in self.lines if line.kind)
 
 
-def planned(packed: Packed, target: Target) -> Planned:
+def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     refuse(packed, target.facts)
     undecided = tuple(one for one in rules.check(packed.group, target.facts) if one.severity == "unknown")
@@ -75,7 +76,7 @@ def planned(packed: Packed, target: Target) -> Planned:
     ]
     lines = compare(entries, target.disk, target.ours, set(rewritten_files(packed, target)))
     blocked = () if target.closed else _in_the_way(lines, target)
-    return Planned(
+    return OfflinePlan(
         target=target,
         group=packed.group,
         entries=tuple(entries),
@@ -86,9 +87,9 @@ def planned(packed: Packed, target: Target) -> Planned:
         notes=(
             *(finding.message for finding in undecided),
             *notes,
-            *(f"{one}: {UNKNOWN}: --source {one.address}=PATH" for one in packed.unknown),
-            *(f"{path}: is in the way: no deployment made it, and apply will not touch it" for path in blocked),
-            *(f"{path}: not looked into: only root may" for path in sorted(target.closed)),
+            *(f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown),
+            *(f"{path}: is in the way: no deployment created it, so apply will not touch it" for path in blocked),
+            *(f"{path}: not read: only root may" for path in sorted(target.closed)),
         ),
     )
 
@@ -97,26 +98,25 @@ def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:
     """Yield the paths that a deployment needs and somebody else has; of a tree only its top."""
     top = None
     for line in lines:
-        if line.entry is None or line.found is None or line.path in target.ours:
+        if line.entry is None or line.actual is None or line.path in target.ours:
             continue
-        shared = line.entry.rule in _SHARED and line.found.type == line.node.type
+        shared = line.entry.rule in _SHARED and line.actual.type == line.node.type
         if not shared and not (top and below(line.path, top)):
             top = line.path
             yield top
 
 
-def refuse(packed: Packed, facts: HostFacts | None) -> None:
+def refuse(packed: PackedGroup, facts: HostFacts | None) -> None:
     """Raise InvalidDefinitionError with every reason for which this group is refused, with ``facts`` on that board."""
     packed.definition.refuse(rules.refusals(packed.group, facts))
 
 
 def group_json(group: Group) -> dict[str, object]:
     """Return what group.json holds for this group; its region is that of the functions."""
-    parts = group.functions[0].arn.split(":") if group.functions else []
-    return groupfile.encode(group, region=parts[3] if len(parts) > 3 else "")
+    return groupfile.encode(group, region=parts(group.functions[0].arn).region if group.functions else "")
 
 
-def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
+def rewritten_files(packed: PackedGroup, target: Target) -> Iterator[str]:
     """Yield the files that are there and get other bytes: of a package that changed in its place, and group.json.
 
     Where a file's bytes cannot be known, it counts as changed when its package has.
@@ -126,7 +126,7 @@ def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
     for directory, digest in directories.items():
         before = target.record.installed.get(directory)
         if digest and before and before.sha256 != digest:
-            paths = (f"{directory}/{one.path}" for one in before.contents if one.type == "file")
+            paths = (f"{directory}/{entry.path}" for entry in before.contents if entry.type == "file")
             yield from (path for path in paths if target.digest is None or target.digest(path) is None)
     yield from changed_files(packed, target)
     path = Tree(facts.greengrass.root).group_file
@@ -134,43 +134,47 @@ def rewritten_files(packed: Packed, target: Target) -> Iterator[str]:
         yield path
 
 
-def adopt(packed: Packed, target: Target) -> tuple[Packed, list[str]]:
+def adopt(packed: PackedGroup, target: Target) -> tuple[PackedGroup, list[str]]:
     """Return ``packed`` with what the last deployment recorded of packages that were not given, and notes on it."""
     artifacts, codes = dict(packed.group.artifacts), dict(packed.group.code)
     contents, code = dict(packed.contents), dict(packed.code)
     still, notes = [], []
-    for one in packed.unknown:
-        if one.kind == "function" and (known := _last_code(one, packed, target)):
-            codes[one.id], code[one.id] = known
-        elif one.kind == "resource" and (found := _last_model(one, packed, target)):
-            artifacts[one.id], contents[one.id] = found
+    for owner in packed.unknown:
+        if owner.kind == "function" and (known := _last_code(owner, packed, target)):
+            codes[owner.id], code[owner.id] = known
+        elif owner.kind == "resource" and (last := _last_model(owner, packed, target)):
+            artifacts[owner.id], contents[owner.id] = last
         else:
-            still.append(one)
+            still.append(owner)
             continue
-        notes.append(f"{one}: its package is taken to be the one that was deployed last")
+        notes.append(f"{owner}: its package is taken to be the one that was deployed last")
     group = replace(packed.group, artifacts=artifacts, code=codes)
     return replace(packed, group=group, contents=contents, code=code, unknown=tuple(still)), notes
 
 
-def _last_code(one: Wanted, packed: Packed, target: Target) -> tuple[FunctionCode, tuple[Content, ...]] | None:
-    function = next(f for f in packed.group.functions if f.id == one.id)
+def _last_code(
+    owner: PackageOwner, packed: PackedGroup, target: Target
+) -> tuple[FunctionCode, tuple[Content, ...]] | None:
+    function = next(f for f in packed.group.functions if f.id == owner.id)
     installed = target.record.installed.get(function_directory(target.facts, function))
-    last = target.deployed.code.get(one.id) if target.deployed else None
+    last = target.deployed.code.get(owner.id) if target.deployed else None
     return (last, installed.contents) if last and installed and last.sha256 == installed.sha256 else None
 
 
-def _last_model(one: Wanted, packed: Packed, target: Target) -> tuple[Artifact, tuple[Content, ...]] | None:
-    deployed, resource = target.deployed or Group(), packed.group.resource(one.id)
-    before, last = deployed.resource(one.id), deployed.artifacts.get(one.id)
-    if not (before and resource and last) or address(before) != one.address:
+def _last_model(
+    owner: PackageOwner, packed: PackedGroup, target: Target
+) -> tuple[Artifact, tuple[Content, ...]] | None:
+    deployed, resource = target.deployed or Group(), packed.group.resource(owner.id)
+    before, last = deployed.resource(owner.id), deployed.artifacts.get(owner.id)
+    if not (before and resource and last) or address(before) != owner.address:
         return None
     installed = target.record.installed.get(model_directory(target.facts, resource, last))
     return (last, installed.contents) if installed else None
 
 
-def _marked(unknown: Sequence[Wanted], entry: Entry) -> Entry:
+def _marked(unknown: Sequence[PackageOwner], entry: Entry) -> Entry:
     """Return an entry whose reason says when what is in it is not known."""
-    if any(one.id == (entry.resource or entry.function) for one in unknown) and entry.rule not in _LINKS:
+    if any(owner.id == (entry.resource or entry.function) for owner in unknown) and entry.rule not in _LINKS:
         return replace(entry, reason=f"{entry.reason}; {UNKNOWN}")
     return entry
 

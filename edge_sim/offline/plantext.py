@@ -9,14 +9,15 @@ from edge_sim.greengrass.changes import MARKS, Line
 from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.rows import node_json
-from edge_sim.offline.plan import Planned
+from edge_sim.offline.plan import OfflinePlan
+from edge_sim.report import printable
 
 
-def as_json(planned: Planned) -> dict[str, object]:
+def as_json(plan: OfflinePlan) -> dict[str, object]:
     """Return the plan as ``edge-sim plan --format json`` prints it; modes are octal text, as ``chmod`` takes them."""
     return {
-        "target": planned.target.name,
-        "entries": [entry(line) for line in planned.lines],
+        "target": plan.target.name,
+        "entries": [entry(line) for line in plan.lines],
         "uses": [
             {
                 "path": use.path,
@@ -25,50 +26,50 @@ def as_json(planned: Planned) -> dict[str, object]:
                 "found": node_json(use.node) if use.node else None,
                 "unknown": use.doubt,
             }
-            for use in planned.uses
+            for use in plan.uses
         ],
-        "unknown": [{"kind": one.kind, "id": one.id, "address": one.address} for one in planned.unknown],
-        "changes": _counts(planned.lines),
+        "unknown": [{"kind": owner.kind, "id": owner.id, "address": owner.address} for owner in plan.unknown],
+        "changes": _counts(plan.lines),
     }
 
 
 def entry(line: Line) -> dict[str, object]:
     """Return one line: the node that is planned, whose it is and why, and ``change``, null where there is none."""
-    planned = line.entry
-    found = line.found
+    target = line.entry
+    actual = line.actual
     return {
         "path": line.path,
         **node_json(line.node),
-        "resource": planned.resource if planned else None,
-        "function": planned.function if planned else None,
-        "rule": planned.rule if planned else None,
-        "reason": planned.reason if planned else "no longer in the definition",
-        "change": {"kind": line.kind, "words": list(line.words), "found": node_json(found) if found else None}
+        "resource": target.resource if target else None,
+        "function": target.function if target else None,
+        "rule": target.rule if target else None,
+        "reason": target.reason if target else "no longer in the definition",
+        "change": {"kind": line.kind, "words": list(line.words), "found": node_json(actual) if actual else None}
         if line.kind
         else None,
     }
 
 
-def tree(planned: Planned) -> Iterator[str]:
+def tree(plan: OfflinePlan) -> Iterator[str]:
     """Yield the plan as lines of text: one a path, with ``+``, ``~`` or ``-`` before what is to be done."""
-    facts = planned.target.facts
-    yield f"{planned.target.name}: {deployment_directory(facts)}"
-    yield from lines(planned.lines, facts)
+    facts = plan.target.facts
+    yield f"{plan.target.name}: {deployment_directory(facts)}"
+    yield from lines(plan.lines, facts)
     owners = _Names(facts)
-    for use in planned.uses:
+    for use in plan.uses:
         missing = f"{'?' * 10} {'unknown' if use.doubt else 'not there'}"
         there = f"{symbolic(use.node)} {owners.of(use.node)}" if use.node else missing
         yield f"  {there}  {use.path}  [{use.resource}]  # {use.reason}"
-    yield summary(planned.lines) + (f", {planned.unknowns} unknown" if planned.unknowns else "")
+    yield summary(plan.lines) + (f", {plan.unknowns} unknown" if plan.unknowns else "")
 
 
 def lines(plan: Sequence[Line], facts: HostFacts, *, changes_only: bool = False) -> Iterator[str]:
     """Yield one line of text a path; its rule and reason follow where they are not those of the line before."""
     owners = _Names(facts)
-    shown = [line for line in plan if line.kind or not changes_only]
-    width = max((len(owners.of(line.node)) for line in shown), default=0)
+    selection = [line for line in plan if line.kind or not changes_only]
+    width = max((len(owners.of(line.node)) for line in selection), default=0)
     before = None
-    for line in shown:
+    for line in selection:
         text = _line(line, deployment_directory(facts), owners, width)
         why = f"{line.entry.rule}: {line.entry.reason}" if line.entry else None
         yield printable(f"{text}  # {why}" if why and why != before else text)
@@ -81,13 +82,6 @@ def summary(lines: Sequence[Line]) -> str:
     if not any(counts.values()):
         return f"{len(lines)} paths, nothing to change"
     return f"{len(lines)} paths: {counts['create']} to make, {counts['change']} to change, {counts['remove']} to remove"
-
-
-def printable(line: str) -> str:
-    """Return a line that stays one and moves no cursor: names on a board may hold anything."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line)
 
 
 class _Names:
@@ -112,13 +106,13 @@ def _line(line: Line, top: str, owners: _Names, width: int) -> str:
     text = f"{MARKS[line.kind]} {symbolic(line.node)} {owners.of(line.node):<{width}}  {'  ' * depth}{name}"
     if line.node.target is not None:
         text += f" → {line.node.target}"
-    planned = line.entry
-    if planned:
-        whose = planned.resource or planned.function
+    target = line.entry
+    if target:
+        whose = target.resource or target.function
         text += f"  [{whose}]" if whose else ""
     if line.words:
         return f"{text}  ({', '.join(line.words)})"
-    return text if planned else f"{text}  (no longer in the definition)"
+    return text if target else f"{text}  (no longer in the definition)"
 
 
 def _counts(lines: Sequence[Line]) -> Mapping[str, int]:

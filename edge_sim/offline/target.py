@@ -20,7 +20,7 @@ from edge_sim.agent.deployment.state import State
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
 from edge_sim.deviceprofile import DeviceProfile
-from edge_sim.emulation.boardplan import laid
+from edge_sim.emulation.boardplan import items_of
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
@@ -59,7 +59,7 @@ def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Targe
     facts = profile.facts()
     paths = dict(facts.paths)
     for file in files:
-        for item in laid(file, profile):
+        for item in items_of(file, profile):
             path = resolve(paths, posixpath.dirname(item.path)).rstrip("/") + f"/{posixpath.basename(item.path)}"
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))

@@ -92,12 +92,12 @@ def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
         with decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=StrictEntry) as archive:
             for entry in archive:
                 entries.take(archive, entry)
-            left = MAX_BYTES - archive.offset
-            while left > 0 and (chunk := plain.read(_CHUNK)):  # a checksum comes last
-                left -= len(chunk)
+            remaining = MAX_BYTES - archive.offset
+            while remaining > 0 and (chunk := plain.read(_CHUNK)):  # a checksum comes last
+                remaining -= len(chunk)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError) as error:
         raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
-    if left <= 0:
+    if remaining <= 0:
         raise InvalidDefinitionError(f"{name}: larger than {MAX_BYTES >> 30} GiB")
     return entries.listing()
 
@@ -108,8 +108,8 @@ class _Entries:
     def __init__(self, name: str, greengrass_root: str) -> None:
         tree = Tree(greengrass_root)
         self._name = name
-        self._wanted = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release"}
-        self._wanted |= {tree.config, tree.group_file, tree.record}
+        self._contents_of = {"/etc/passwd", "/etc/group", "/etc/os-release", "/usr/lib/os-release"}
+        self._contents_of |= {tree.config, tree.group_file, tree.record}
         self._nodes: dict[str, Node] = {}
         self._texts: dict[str, str] = {}
         self._digests: dict[str, str] = {}
@@ -133,7 +133,7 @@ class _Entries:
             if first in known:
                 known[path] = known[first]
         content = archive.extractfile(entry) if entry.isreg() else None
-        if content and path in self._wanted:
+        if content and path in self._contents_of:
             self._texts[path] = content.read(MAX_TEXT_BYTES).decode(errors="replace")
         elif content and _DEPLOYED in path:
             self._digests[path] = sha256(content)
@@ -157,9 +157,9 @@ def decompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """Yield what a compressed file holds, or the file itself. The standard modules' own stream mode checks no sum."""
     buffered = io.BufferedReader(cast(io.RawIOBase, file)) if not isinstance(file, io.BufferedReader) else file
     head = buffered.peek(6)
-    for magic, opened in _COMPRESSED.items():
+    for magic, open_stream in _COMPRESSED.items():
         if head.startswith(magic):
-            with opened(buffered) as plain:
+            with open_stream(buffered) as plain:
                 yield plain
             return
     yield buffered
@@ -192,8 +192,8 @@ def entry_node(entry: tarfile.TarInfo, nodes: dict[str, Node]) -> Node:
             return known
     target = entry.linkname if entry.type == tarfile.SYMTYPE else None
     kind = _TYPES.get(entry.type, "file")
-    named = "mask" in entry.pax_headers.get("SCHILY.acl.access", "") or f"SCHILY.xattr.{ACL}" in entry.pax_headers
-    acl = some_acl(entry.gid) if named else ()
+    has_acl = "mask" in entry.pax_headers.get("SCHILY.acl.access", "") or f"SCHILY.xattr.{ACL}" in entry.pax_headers
+    acl = some_acl(entry.gid) if has_acl else ()
     return Node(type=kind, uid=entry.uid, gid=entry.gid, mode=entry.mode & 0o7777, target=target, acl=acl)
 
 

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from edge_sim import __version__
 from edge_sim.pages.drawing import draw
 from edge_sim.pages.page import Page
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
@@ -69,4 +69,4 @@ def _environment() -> Environment:
 
 def _printable(value: object) -> object:
     """Return text without characters that do not print: they could turn a line around, or hide in it."""
-    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

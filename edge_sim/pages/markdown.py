@@ -28,7 +28,7 @@ from edge_sim.pages.page import (
     Timeline,
     Tree,
 )
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 LIMIT = 65_000
 """Characters, and bytes."""
@@ -62,14 +62,14 @@ def render(page: Page, limit: int = LIMIT) -> str:
 
 def words(text: str) -> str:
     """Return a stranger's text as Markdown that shows it."""
-    escaped = _SPECIAL.sub(r"\\\g<0>", one_line(text))
+    escaped = _SPECIAL.sub(r"\\\g<0>", printable(text))
     alone = _ALERTS.sub(lambda found: f"{found.group()}\u200b", escaped)
     return _LEAD.sub(r"\1\\\2\3" if alone[:1].isdigit() else r"\\\3", alone)
 
 
 def code(text: str) -> str:
     """Return text as a code span, which a table can hold too."""
-    plain = one_line(text)
+    plain = printable(text)
     longest = max((len(run) for run in re.findall(r"`+", plain)), default=0)
     fence = "`" * (longest + 1)
     space = " " if plain[:1] == "`" or plain[-1:] == "`" else ""
@@ -168,7 +168,7 @@ def _block(block: Block) -> Iterator[_Part]:
 
 
 def _fenced(caption: str, lines: Iterable[str], what: str) -> _Part:
-    shown = [one_line(line) for line in lines]
+    shown = [printable(line) for line in lines]
     longest = max((len(run) for line in shown for run in re.findall(r"`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return _Part(head=[caption, "", f"{fence}text"], items=shown, what=what, tail=[fence])

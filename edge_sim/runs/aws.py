@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
+from edge_sim.arns import arn
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.scenario import Software
+from edge_sim.greengrass.deployment import ENDED
+from edge_sim.jobs.requests import PENDING
+from edge_sim.jobs.update import Software
 
 UPDATE_S = 180.0
 _POLL_S = 0.1
@@ -131,7 +134,7 @@ def wait_for_deployment(
 
     def ask() -> dict[str, Any] | None:
         status = aws.call(aws.greengrass, "get_deployment_status", GroupId=group_id, DeploymentId=deployment_id)
-        return status if status["DeploymentStatus"] in ("Success", "Failure") else None
+        return status if status["DeploymentStatus"] in ENDED else None
 
     return _until(ask, f"deployment {deployment_id}", timeout_s, alive)
 
@@ -143,7 +146,7 @@ def create_update(
     made = aws.call(
         aws.greengrass,
         "create_software_update_job",
-        S3UrlSignerRole="arn:aws:iam::123456789012:role/greengrass-url-signer",
+        S3UrlSignerRole=arn("iam", "role/greengrass-url-signer", ":123456789012"),
         SoftwareToUpdate=software,
         UpdateAgentLogLevel="INFO",
         UpdateTargets=[thing_arn],
@@ -165,7 +168,7 @@ def wait_for_update(
         execution: dict[str, Any] = aws.call(aws.iot, "describe_job_execution", jobId=job_id, thingName=thing)[
             "execution"
         ]
-        return None if execution["status"] in ("QUEUED", "IN_PROGRESS") else execution
+        return None if execution["status"] in PENDING else execution
 
     window_s = STABLE_WINDOW_S if stable_s is None else stable_s
     return _until(ask, f"job {job_id}", UPDATE_S + window_s, alive)

@@ -63,7 +63,7 @@ class CloudProcess:
 
     def __enter__(self) -> CloudProcess:
         with contextlib.ExitStack() as stack:
-            with interrupts.held():
+            with interrupts.hold():
                 # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed; and where both
                 # of us are, the next run sweeps it.
                 place, lock = stack.enter_context(while_in_use("edge-sim-run-"))
@@ -152,7 +152,9 @@ class CloudProcess:
             told = _body(error.read())
             text = str(told.get("message") or f"{path}: HTTP {error.code}")
             if error.code == HTTPStatus.INSUFFICIENT_STORAGE:
-                raise UnsupportedEnvironmentError(text, hint="TMPDIR says where a run makes its files.") from error
+                raise UnsupportedEnvironmentError(
+                    text, hint="Set TMPDIR to choose where a run creates its files."
+                ) from error
             kind = InvalidDefinitionError if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else EdgeSimError
             raise kind(text, hint=told.get("hint")) from error
         except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.runs.results import BoardReport, RunReport
 
 
@@ -55,7 +55,7 @@ def to_junit(report: RunReport) -> str:
 def _cases(board: BoardReport) -> Iterator[_Case]:
     for problem in board.problems:
         more = [f"hint: {problem.hint}"] if problem.hint else []
-        more += [one_line(line) for line in problem.log]
+        more += [printable(line) for line in problem.log]
         text = "\n".join(more) or None
         yield _Case(kind=problem.kind, name=problem.where, outcome="failure", message=problem.message, text=text)
     if board.deployment and board.deployment.status == "Success":

@@ -19,9 +19,8 @@ from edge_sim.runs.runner import run
 from edge_sim.scenario import Scenario
 from edge_sim.validation.cache import Cache, key, stable, trees
 from edge_sim.validation.grid import Outcome
+from edge_sim.versions import RELEASES
 
-LAST_PATCH = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
-"""The core that stands for a release line; AWS's guide names these (what-is-gg.md, gg-core.md)."""
 Place = tuple[str, str]
 """A cell: the profile's name and the core's version as it was asked for."""
 
@@ -42,7 +41,7 @@ def on_boards(
     told: dict[Place, Outcome] = {}
     waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}
     for place, profile in boards.items():
-        version = LAST_PATCH.get(place[1], place[1])
+        version = RELEASES.get(place[1], place[1])
         board = replace(profile, greengrass=replace(profile.greengrass, version=version))
         name = key("board", content, stable(board), driver, machine)
         kept = Outcome.from_json(cache.get(name)) if cache else None

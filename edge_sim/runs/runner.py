@@ -91,14 +91,14 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
     """Have every board's part done, in threads of their own; the first error, or Ctrl-C, ends all of them."""
     with futures.ThreadPoolExecutor(min(at_once, len(parts))) as pool:
         try:
-            with interrupts.held():  # a thread whose start is interrupted is one that the pool does not wait for
+            with interrupts.hold():  # a thread whose start is interrupted is one that the pool does not wait for
                 running = [pool.submit(part.run) for part in parts]
             done, _ = futures.wait(running, return_when=futures.FIRST_EXCEPTION)
             for future in done:
                 future.result()
             return [future.result() for future in running]
         except BaseException:
-            with interrupts.held():  # what is left of the run goes next, and the boards stand on it
+            with interrupts.hold():  # what is left of the run goes next, and the boards stand on it
                 pool.shutdown(wait=False, cancel_futures=True)
                 with ExitStack() as stopping:  # one that cannot be stopped keeps no other from it
                     for part in parts:

@@ -18,7 +18,7 @@ from edge_sim.certificate import summary
 from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, UpdateRow
 
@@ -93,7 +93,7 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
 def _problem(problem: Problem) -> str:
     hint = f"\n    hint: {problem.hint}" if problem.hint else ""
     log = (
-        "".join(f"\n    {one_line(line)}" for line in ("the last lines of its log:", *problem.log))
+        "".join(f"\n    {printable(line)}" for line in ("the last lines of its log:", *problem.log))
         if problem.log
         else ""
     )
@@ -215,7 +215,7 @@ def _update(row: UpdateRow) -> Group:
 
 
 def _core_event(event: CoreEvent) -> str:
-    error = f" ({one_line(event.error)})" if event.error else ""
+    error = f" ({printable(event.error)})" if event.error else ""
     pause = f", next try in {event.next_try_s:g} s" if event.next_try_s is not None else ""
     return f"{event.version or 'none'} {event.status}{error}{pause}"
 

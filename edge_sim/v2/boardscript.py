@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.v2.move import Move
 from edge_sim.v2.verdicts import stays_contained, verdict
 
@@ -75,10 +75,10 @@ def _of_function(move: Move, function: Function, told: set[str]) -> Iterator[str
         if line in told:
             continue
         told.add(line)
-        yield f"\n# {one_line(f'Function {function.id} opens {resource} by this group in V1.')}"
+        yield f"\n# {printable(f'Function {function.id} opens {resource} by this group in V1.')}"
         if name.isdigit():
-            yield f"# {one_line(f'No account is known for UID {name}; create one, then:')}"
-            yield f"# {one_line(line)}"
+            yield f"# {printable(f'No account is known for UID {name}; create one, then:')}"
+            yield f"# {printable(line)}"
         elif group.startswith('"$('):
             yield line
         else:
@@ -91,7 +91,7 @@ def _folders(move: Move) -> Iterator[str]:
         path = resource.source_path
         users = ", ".join(function.id for function in move.users_of(resource))
         if resource.volume and path and users and (move.to is None or move.to.presence(path) != "present"):
-            yield f"\n# {one_line(f'Volume {resource.id} of {users}; its files come from the old board.')}"
+            yield f"\n# {printable(f'Volume {resource.id} of {users}; its files come from the old board.')}"
             yield f"[ -e {shlex.quote(path)} ] || mkdir -p -- {shlex.quote(path)}"
     links = [
         (resource.source_path, resource.destination_path)
@@ -100,4 +100,4 @@ def _folders(move: Move) -> Iterator[str]:
     ]
     for source, destination in links:
         if source and destination and source != destination:
-            yield f"\n# {one_line(f'Without a container the code opens {source}, no longer {destination}.')}"
+            yield f"\n# {printable(f'Without a container the code opens {source}, no longer {destination}.')}"

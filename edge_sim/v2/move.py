@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from edge_sim.arns import NOWHERE, pattern
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, is_system_function
 from edge_sim.greengrass.model import is_open, text
@@ -28,7 +29,7 @@ CODE_PATTERNS: Mapping[str, str] = {
     "memory": r"^\s*global \w",
 }
 """What is looked for in the functions' code. A match is a hint that code does something, and no proof."""
-_SYSTEM_NAME = re.compile(r"arn:aws[a-z-]*:lambda:::function:(GG\w+)(?::[\w$-]+)?")
+_SYSTEM_NAME = re.compile(pattern("lambda", r"function:(GG\w+)(?::[\w$-]+)?", NOWHERE))
 End = Literal["cloud", "shadow", "function", "connector", "device", "stranger"]
 
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from edge_sim.arns import pattern
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import Resource
@@ -20,7 +21,7 @@ MAX_NAME, MAX_VERSION, MAX_NUMBER = 128, 64, 999_999
 """Characters of a component's name and version (botocore's greengrassv2 model), and what a version's number may be."""
 NAME = re.compile(r"[a-zA-Z0-9\-_.]+")
 MODEL_VERSION = "1.0.0"
-_LAMBDA = re.compile(r"arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:(?P<name>[^:]+)(?::(?P<version>[^:]+))?")
+_LAMBDA = re.compile(pattern("lambda", "function:(?P<name>[^:]+)(?::(?P<version>[^:]+))?"))
 _SECRET_NAME = re.compile(
     r"secret|passw|passphrase|pwd|token|api_?key|access_?key|private_?key|credential|auth|signature|\bpin\b|_pin$|^pin_",
     re.IGNORECASE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.v2.components import CODE_ARCHIVE, ENTRY_POINT, Component, bucket
 from edge_sim.v2.deployment import configurations
 from edge_sim.v2.move import Move
@@ -31,7 +31,7 @@ def _lines(move: Move, components: Sequence[Component], placeholders: Sequence[s
     left = [(f.id, verdict(move, f).reason) for f in move.own_functions if verdict(move, f).becomes == "nothing"]
     if left:
         yield from ("", "## What cannot be moved", "")
-        yield from (f"* {one_line(f'function {name}: {reason}')}" for name, reason in left)
+        yield from (f"* {printable(f'function {name}: {reason}')}" for name, reason in left)
 
 
 def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[str]) -> Iterator[str]:
@@ -68,4 +68,4 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
 
 
 def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"`{one_line(name)}`" for name in names)
+    return ", ".join(f"`{printable(name)}`" for name in names)

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from edge_sim.facts import LISTINGS, GreengrassInstall, HostFacts, Node, User
+from edge_sim.versions import RELEASES
 
 FOLDER = Path(__file__).with_name("examples")
 _PATHS = {
@@ -50,11 +51,11 @@ class Pair:
 @functools.cache
 def examples() -> Mapping[str, Pair]:
     """Return the examples by rule id."""
-    found: dict[str, Pair] = {}
+    pairs: dict[str, Pair] = {}
     for path in sorted(FOLDER.glob("*.yaml")):
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found |= {id_: Pair(bad=_example(entry, "bad"), good=_example(entry, "good")) for id_, entry in entries.items()}
-    return found
+        pairs |= {id_: Pair(bad=_example(entry, "bad"), good=_example(entry, "good")) for id_, entry in entries.items()}
+    return pairs
 
 
 def _example(entry: Mapping[str, Any], which: str) -> Example:
@@ -85,7 +86,7 @@ def facts(changes: Mapping[str, Any]) -> HostFacts:
         users={name: User(uid=uid, gid=gid) for name, (uid, gid) in users.items()},
         groups={"root": 0, "dialout": 20, "video": 44, "ggc_group": 995},
         greengrass=GreengrassInstall(
-            version=changes.get("greengrass", "1.11.6"),
+            version=changes.get("greengrass", RELEASES["1.11"]),
             allow_functions_to_run_as_root=changes.get("allow_root", False),
         ),
         paths={path: _node(text) for path, text in {**_PATHS, **changes.get("paths", {})}.items()},

@@ -49,12 +49,12 @@ makes a component, **deploy** at the deployment, **run** when the component runs
 
 def find(rule_id: str) -> Rule:
     """Return the rule with this id; raises UsageError, with the nearest names, when there is none."""
-    found = by_id(rule_id) or next((one for one in CHECKS if one.id == rule_id), None)
-    if found is None:
+    match = by_id(rule_id) or next((check for check in CHECKS if check.id == rule_id), None)
+    if match is None:
         near = difflib.get_close_matches(rule_id, [rule.id for rule in (*RULES, *CHECKS)], n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else "See: edge-sim rules"
         raise UsageError(f"there is no rule {rule_id!r}", hint=hint)
-    return found
+    return match
 
 
 def versions(rule: Rule) -> str:
@@ -113,7 +113,7 @@ def explanation(rule: Rule) -> Iterator[str]:
 
 def as_json(rule: Rule, *, with_examples: bool = False) -> dict[str, Any]:
     """Return a rule as an object; ``examples`` only where one rule is asked for."""
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": rule.id,
         "severity": rule.severity,
         "phase": rule.phase,
@@ -128,11 +128,11 @@ def as_json(rule: Rule, *, with_examples: bool = False) -> dict[str, Any]:
         "hint": rule.hint,
     }
     if isinstance(rule, MoveRule):
-        told["nuclei"] = list(rule.nuclei)
+        document["nuclei"] = list(rule.nuclei)
     pair = examples().get(rule.id) if with_examples else None
     if pair:
-        told["examples"] = {"bad": _example_json(pair.bad), "good": _example_json(pair.good)}
-    return told
+        document["examples"] = {"bad": _example_json(pair.bad), "good": _example_json(pair.good)}
+    return document
 
 
 def markdown() -> str:
@@ -166,15 +166,15 @@ def _escaped(text: str) -> str:
 
 
 def _with(example: Example) -> str:
-    given = []
+    parts = []
     if example.ggc:
-        given.append(f"core {example.ggc}")
+        parts.append(f"core {example.ggc}")
     if example.board:
-        given.append("a board with " + "; ".join(f"{key}: {value}" for key, value in example.board.items()))
-    given += [f"code of {name} that mentions {' and '.join(sorted(words))}" for name, words in example.mentions.items()]
-    given += [f"--limit {text}" for text in example.limits]
-    given += ["--gid-only"] if example.gid_only else []
-    return f" ({', '.join(given)})" if given else ""
+        parts.append("a board with " + "; ".join(f"{key}: {value}" for key, value in example.board.items()))
+    parts += [f"code of {name} that mentions {' and '.join(sorted(words))}" for name, words in example.mentions.items()]
+    parts += [f"--limit {text}" for text in example.limits]
+    parts += ["--gid-only"] if example.gid_only else []
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _example_json(example: Example) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edge_sim.validation.text import shown
-from edge_sim.validation.verdict import Located, Verdict
+from edge_sim.validation.text import relative
+from edge_sim.validation.verdict import LocatedFinding, Verdict
 
 _COMMANDS = {"error": "error", "warning": "warning", "unknown": "notice", "note": "notice"}
 
@@ -18,28 +18,29 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "unknown": len(verdict.unknowns),
         "form": verdict.form,
         "profiles": list(verdict.boards),
-        "findings": [finding_json(one) for one in verdict.findings],
+        "findings": [finding_json(result) for result in verdict.findings],
         "ignored": [
-            {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in verdict.ignored
+            {**finding_json(result), "reason": result.ignored.reason if result.ignored else ""}
+            for result in verdict.ignored
         ],
         "notes": list(verdict.notes),
     }
 
 
-def finding_json(one: Located) -> dict[str, Any]:
+def finding_json(result: LocatedFinding) -> dict[str, Any]:
     """Return one finding as an object; ``file``, ``line`` and ``column`` are null where nothing stands in a file."""
-    finding, where = one.finding, one.position
+    finding, where = result.finding, result.position
     return {
         "id": finding.id,
         "severity": finding.severity,
         "phase": finding.phase,
         "path": finding.path,
-        "file": shown(where.file) if where else None,
+        "file": relative(where.file) if where else None,
         "line": where.line if where else None,
         "column": where.column if where else None,
         "resource": finding.resource,
         "function": finding.function,
-        "profiles": list(one.boards),
+        "profiles": list(result.boards),
         "message": finding.message,
         "aws_text": finding.aws_text,
         "source": finding.source,
@@ -52,12 +53,12 @@ def github(verdict: Verdict) -> Iterator[str]:
 
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
     """
-    for one in verdict.findings:
-        finding, where = one.finding, one.position
-        properties = {"file": shown(where.file), "line": where.line, "col": where.column} if where else {}
-        told = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": finding.id}.items())
+    for result in verdict.findings:
+        finding, where = result.finding, result.position
+        properties = {"file": relative(where.file), "line": where.line, "col": where.column} if where else {}
+        parameters = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": finding.id}.items())
         text = "\n".join(part for part in (finding.message, finding.aws_text, finding.hint) if part)
-        yield f"::{_COMMANDS[finding.severity]} {told}::{_data(text)}"
+        yield f"::{_COMMANDS[finding.severity]} {parameters}::{_data(text)}"
 
 
 def github_error(text: str) -> str:

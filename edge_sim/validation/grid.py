@@ -15,9 +15,9 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
 from edge_sim.jsonobject import JsonObject
-from edge_sim.report import Finding, one_line
-from edge_sim.validation.text import shown
-from edge_sim.validation.verdict import Located, judge
+from edge_sim.report import Finding, printable
+from edge_sim.validation.text import relative
+from edge_sim.validation.verdict import LocatedFinding, judge
 from edge_sim.versions import Version
 
 Status = Literal["pass", "fail", "unsupported", "unknown"]
@@ -42,9 +42,9 @@ class Cause:
     line: int | None = None
 
     @property
-    def shown(self) -> str | None:
+    def place(self) -> str | None:
         """The place as ``file:line``, None where it stands in no file."""
-        return f"{shown(Path(self.file))}:{self.line}" if self.file else None
+        return f"{relative(Path(self.file))}:{self.line}" if self.file else None
 
     @classmethod
     def from_json(cls, row: JsonObject) -> Cause:
@@ -132,7 +132,7 @@ def cell(
 ) -> MatrixRow:
     """Judge a definition for one board with one core version; ``fault`` is what keeps its scenario from being there."""
     verdict = judge(definition, {profile: facts}, version=version, faults={profile: fault} if fault else {})
-    foreign = [one for one in verdict.errors if _unsupported(one)]
+    foreign = [result for result in verdict.errors if _unsupported(result)]
     first = next(iter((*foreign, *verdict.errors, *verdict.unknowns)), None)
     refused: Status = "unsupported" if foreign else "fail"
     status: Status = refused if verdict.errors else "unknown" if verdict.unknowns else "pass"
@@ -141,19 +141,19 @@ def cell(
         ggc=ggc,
         status=status,
         errors=len(verdict.errors),
-        warnings=sum(one.finding.severity == "warning" for one in verdict.findings),
+        warnings=sum(result.finding.severity == "warning" for result in verdict.findings),
         unknowns=len(verdict.unknowns),
         cause=_cause(first) if first else None,
     )
 
 
-def _unsupported(one: Located) -> bool:
-    rule = by_id(one.finding.id)
+def _unsupported(result: LocatedFinding) -> bool:
+    rule = by_id(result.finding.id)
     return rule is not None and rule.unsupported
 
 
-def _cause(one: Located) -> Cause:
-    finding, where = one.finding, one.position
+def _cause(result: LocatedFinding) -> Cause:
+    finding, where = result.finding, result.position
     return Cause(
         id=finding.id,
         message=finding.message,
@@ -176,24 +176,24 @@ def lines(cells: Sequence[MatrixRow]) -> list[str]:
     boards, versions = (list(dict.fromkeys(getattr(c, key) for c in cells)) for key in ("profile", "ggc"))
     by_place = {(c.profile, c.ggc): c.status for c in cells}
     first = max(len(name) for name in boards)
-    told = [f"{'':<{first}}  " + "  ".join(f"{version:<11}" for version in versions)]
-    told += [
+    texts = [f"{'':<{first}}  " + "  ".join(f"{version:<11}" for version in versions)]
+    texts += [
         f"{name:<{first}}  " + "  ".join(f"{by_place.get((name, version), '-'):<11}" for version in versions)
         for name in boards
     ]
     causes: dict[Cause, list[MatrixRow]] = {}
-    for one in cells:
-        if one.cause:
-            causes.setdefault(one.cause, []).append(one)
+    for row in cells:
+        if row.cause:
+            causes.setdefault(row.cause, []).append(row)
     for cause, where in causes.items():
-        told += ["", f"{where[0].status} on {_places(where)}", f"  {cause.id}: {cause.message}"]
-        told += [f"  AWS: {cause.aws_text}"] if cause.aws_text else []
-        told.append(f"  source: {cause.source}" + (f" · {cause.file}:{cause.line}" if cause.file else ""))
-    return [one_line(line.rstrip()) for line in told]
+        texts += ["", f"{where[0].status} on {_places(where)}", f"  {cause.id}: {cause.message}"]
+        texts += [f"  AWS: {cause.aws_text}"] if cause.aws_text else []
+        texts.append(f"  source: {cause.source}" + (f" · {cause.file}:{cause.line}" if cause.file else ""))
+    return [printable(line.rstrip()) for line in texts]
 
 
 def _places(cells: Sequence[MatrixRow]) -> str:
     by_version: dict[str, list[str]] = {}
-    for one in cells:
-        by_version.setdefault(one.ggc, []).append(one.profile)
+    for row in cells:
+        by_version.setdefault(row.ggc, []).append(row.profile)
     return "; ".join(f"{', '.join(names)} ({version})" for version, names in by_version.items())

@@ -25,7 +25,7 @@ from edge_sim.report import Severity
 from edge_sim.validation.formats import as_json
 from edge_sim.validation.grid import Cause, MatrixRow, Status, agrees
 from edge_sim.validation.text import NOT_LOOKED_AT, place, summary
-from edge_sim.validation.verdict import Located, Verdict
+from edge_sim.validation.verdict import LocatedFinding, Verdict
 
 MOST = 400
 """Findings that a page shows."""
@@ -66,7 +66,7 @@ def _sentence(verdict: Verdict) -> str:
     return f"{word}{on}: {counts}"
 
 
-def _issue(one: Located, anchor: str) -> Issue:
+def _issue(one: LocatedFinding, anchor: str) -> Issue:
     finding = one.finding
     about = finding.resource or finding.function
     aws = [f"AWS: {finding.aws_text}"] if finding.aws_text and finding.aws_text != finding.message else []
@@ -99,7 +99,7 @@ def _board(name: str, issues: Sequence[Issue]) -> Board:
     )
 
 
-def _silenced(ignored: Sequence[Located]) -> list[Block]:
+def _silenced(ignored: Sequence[LocatedFinding]) -> list[Block]:
     rows = [
         [
             Cell(text=one.finding.id),
@@ -164,7 +164,7 @@ def _causes(rows: Sequence[MatrixRow]) -> dict[Cause, Issue]:
             message=cause.message,
             state=_STATUSES[row.status],
             remedies=[rule.hint] if rule and rule.hint else [],
-            place=cause.shown,
+            place=cause.place,
             details=[*aws, *([f"Source: {cause.source}"] if cause.source else [])],
             details_are="Rule and source",
             anchor=f"cause-{len(issues) + 1}",

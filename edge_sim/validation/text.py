@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_sim.errors import Position
-from edge_sim.report import SEVERITIES, one_line
-from edge_sim.validation.verdict import Located, Verdict
+from edge_sim.report import SEVERITIES, printable
+from edge_sim.validation.verdict import LocatedFinding, Verdict
 
-NOT_LOOKED_AT = "the board was not looked at: groups, devices, paths and rights need --profile NAME."
+NOT_LOOKED_AT = "no board was checked: groups, devices, paths and permissions need --profile NAME."
 
 
 def lines(verdict: Verdict) -> Iterator[str]:
     """Yield the lines of the report: findings, the verdict, notes, and how much is unknown."""
-    return map(one_line, _lines(verdict))
+    return map(printable, _lines(verdict))
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:
-    for one in verdict.findings:
-        yield from _finding(one, verdict)
-    for one in verdict.ignored:
-        assert one.ignored is not None  # noqa: S101 - that is why it is here
-        yield f"{place(one.position)}  ignored {one.finding.id}: {one.ignored.reason or 'no reason given'}"
+    for result in verdict.findings:
+        yield from _finding(result, verdict)
+    for result in verdict.ignored:
+        assert result.ignored is not None  # noqa: S101 - that is why it is here
+        yield f"{place(result.position)}  ignored {result.finding.id}: {result.ignored.reason or 'no reason given'}"
     yield summary(verdict)
     yield from (f"note: {note}" for note in verdict.notes)
     if not verdict.boards:
@@ -34,7 +34,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
 
 def summary(verdict: Verdict) -> str:
     """Return the verdict in one line."""
-    counts = Counter(one.finding.severity for one in verdict.findings)
+    counts = Counter(result.finding.severity for result in verdict.findings)
     parts = [_number(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     if verdict.ignored:
         parts.append(f"{len(verdict.ignored)} ignored")
@@ -45,10 +45,10 @@ def summary(verdict: Verdict) -> str:
 
 def place(position: Position | None) -> str:
     """Return a position with its file as seen from the current directory."""
-    return f"{shown(position.file)}:{position.line}:{position.column}" if position else "-"
+    return f"{relative(position.file)}:{position.line}:{position.column}" if position else "-"
 
 
-def shown(path: Path) -> str:
+def relative(path: Path) -> str:
     """Return a file's name as seen from the current directory, where it is below it."""
     try:
         return path.resolve().relative_to(Path.cwd()).as_posix()
@@ -56,10 +56,10 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _finding(one: Located, verdict: Verdict) -> Iterator[str]:
-    finding = one.finding
-    some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != verdict.boards else ""
-    yield f"{place(one.position)}  {finding.severity} {finding.id}: {finding.message}{some}"
+def _finding(result: LocatedFinding, verdict: Verdict) -> Iterator[str]:
+    finding = result.finding
+    some = f"  [{', '.join(result.boards)}]" if result.boards and result.boards != verdict.boards else ""
+    yield f"{place(result.position)}  {finding.severity} {finding.id}: {finding.message}{some}"
     if finding.aws_text and finding.aws_text != finding.message:
         yield f"    AWS: {finding.aws_text}"
     if finding.id.endswith("-disputed"):  # two of AWS's pages disagree: both are named

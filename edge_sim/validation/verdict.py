@@ -31,7 +31,7 @@ Look = Callable[[Definition, HostFacts | None], Iterable[Finding]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Located:
+class LocatedFinding:
     """A finding and where it is. ``boards`` are those it holds for; none: it is about the definition alone."""
 
     finding: Finding
@@ -46,8 +46,8 @@ class Verdict:
 
     form: str
     boards: tuple[str, ...]
-    findings: tuple[Located, ...]
-    ignored: tuple[Located, ...] = ()
+    findings: tuple[LocatedFinding, ...]
+    ignored: tuple[LocatedFinding, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -55,13 +55,13 @@ class Verdict:
         return not self.errors
 
     @cached_property
-    def errors(self) -> tuple[Located, ...]:
-        return tuple(one for one in self.findings if one.finding.severity == "error")
+    def errors(self) -> tuple[LocatedFinding, ...]:
+        return tuple(result for result in self.findings if result.finding.severity == "error")
 
     @cached_property
-    def unknowns(self) -> tuple[Located, ...]:
+    def unknowns(self) -> tuple[LocatedFinding, ...]:
         """What the boards' facts do not decide."""
-        return tuple(one for one in self.findings if one.finding.severity == "unknown")
+        return tuple(result for result in self.findings if result.finding.severity == "unknown")
 
 
 def judge(
@@ -77,15 +77,15 @@ def judge(
     ``version`` is the core's, in place of the boards' own. ``faults``: what keeps a scenario from being on a board.
     """
 
-    def look(one: Definition, facts: HostFacts | None) -> list[Finding]:
+    def look(variant: Definition, facts: HostFacts | None) -> list[Finding]:
         return rules.check(
-            one.group,
+            variant.group,
             facts,
             version=version,
             settings=settings,
-            others=others(one),
-            partial=one.form not in _WHOLE and "resources" not in one.sections,
-            mentions=one.mentions,
+            others=others(variant),
+            partial=variant.form not in _WHOLE and "resources" not in variant.sections,
+            mentions=variant.mentions,
         )
 
     return judged(definition, boards, look, faults=faults)
@@ -103,17 +103,17 @@ def judged(
 
     ``migration``: it is the checks of a migration that look, so that only ignores of theirs can be unused.
     """
-    located = [*_located(definition, boards, look, faults)]
+    results = [*_results(definition, boards, look, faults)]
     if definition.variants:
-        variants = {words: [*_located(one, boards, look, faults)] for words, one in definition.variants.items()}
-        located = [*_conditional(located, variants)]
-    told = [one for one in located if one.ignored is None]
-    silenced = [one for one in located if one.ignored is not None]
-    told += _unused(definition, silenced, migration=migration)
+        variants = {words: [*_results(one, boards, look, faults)] for words, one in definition.variants.items()}
+        results = [*_conditional(results, variants)]
+    findings = [result for result in results if result.ignored is None]
+    silenced = [result for result in results if result.ignored is not None]
+    findings += _unused(definition, silenced, migration=migration)
     return Verdict(
         form=definition.form,
         boards=tuple(boards),
-        findings=tuple(sorted(told, key=_order)),
+        findings=tuple(sorted(findings, key=_order)),
         ignored=tuple(sorted(silenced, key=_order)),
         notes=tuple(map(str, definition.notes)),
     )
@@ -124,53 +124,55 @@ def others(definition: Definition) -> dict[str, object]:
     return {key: value for section in definition.sections.values() for key, value in section.items()}
 
 
-def _located(
+def _results(
     definition: Definition, boards: Mapping[str, HostFacts], look: Look, faults: Mapping[str, Finding]
-) -> Iterator[Located]:
+) -> Iterator[LocatedFinding]:
     """Yield what the reader found and what the rules say, without the variants of a template."""
-    found: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
-    found |= {finding: (name,) for name, finding in faults.items()}
+    boards_by_finding: dict[Finding, tuple[str, ...]] = dict.fromkeys(definition.findings, ())
+    boards_by_finding |= {finding: (name,) for name, finding in faults.items()}
     known = _Unread(definition)
     for name, facts in boards.items() or [("", None)]:
         for finding in look(definition, facts):
             if not known.covers(finding):
-                found[finding] = (*found.get(finding, ()), *([name] if name else ()))
-    for finding, on in found.items():
-        position, ignored = definition.locate(finding.path), definition.silenced(finding)
-        yield Located(finding=finding, position=position, boards=on, ignored=ignored)
+                boards_by_finding[finding] = (*boards_by_finding.get(finding, ()), *([name] if name else ()))
+    for finding, on in boards_by_finding.items():
+        position, ignored = definition.locate(finding.path), definition.ignore_for(finding)
+        yield LocatedFinding(finding=finding, position=position, boards=on, ignored=ignored)
 
 
-def _conditional(located: Sequence[Located], variants: Mapping[str, Sequence[Located]]) -> Iterator[Located]:
+def _conditional(
+    results: Sequence[LocatedFinding], variants: Mapping[str, Sequence[LocatedFinding]]
+) -> Iterator[LocatedFinding]:
     """Yield the findings of all variants once; one that some of them do not have names the conditions it needs."""
-    keys = {words: {_same(one) for one in found} for words, found in variants.items()}
-    for one in located:
-        needed = [words for words in variants if _same(one) not in keys[words]]
-        yield _where(one, [words.replace(" false", " true") for words in needed])
-    seen = {_same(one) for one in located}
-    for words, found in variants.items():
-        for one in found:
-            if _same(one) not in seen:
-                seen.add(_same(one))
-                yield _where(one, [words])
+    keys = {words: {_same(result) for result in others} for words, others in variants.items()}
+    for result in results:
+        conditions = [words for words in variants if _same(result) not in keys[words]]
+        yield _where(result, [words.replace(" false", " true") for words in conditions])
+    seen = {_same(result) for result in results}
+    for words, others in variants.items():
+        for result in others:
+            if _same(result) not in seen:
+                seen.add(_same(result))
+                yield _where(result, [words])
 
 
-def _same(one: Located) -> tuple[object, ...]:
+def _same(result: LocatedFinding) -> tuple[object, ...]:
     """Return what makes two findings of different variants one; paths count the items of a list."""
-    message = re.sub(r"\[\d+\]", "[]", one.finding.message)
-    return one.finding.id, one.position, message, one.boards, one.finding.severity
+    message = re.sub(r"\[\d+\]", "[]", result.finding.message)
+    return result.finding.id, result.position, message, result.boards, result.finding.severity
 
 
-def _where(one: Located, conditions: Sequence[str]) -> Located:
+def _where(result: LocatedFinding, conditions: Sequence[str]) -> LocatedFinding:
     if not conditions:
-        return one
-    message = f"{one.finding.message} (where {' and '.join(conditions)})"
-    return replace(one, finding=replace(one.finding, message=message))
+        return result
+    message = f"{result.finding.message} (where {' and '.join(conditions)})"
+    return replace(result, finding=replace(result.finding, message=message))
 
 
 def unreadable(position: Position, message: str, hint: str | None) -> Verdict:
     """Return the verdict on a file that could not be read at all."""
     finding = _ours("unreadable", path="$", message=message, hint=hint)
-    return Verdict(form="unreadable", boards=(), findings=(Located(finding=finding, position=position),))
+    return Verdict(form="unreadable", boards=(), findings=(LocatedFinding(finding=finding, position=position),))
 
 
 class _Unread:
@@ -180,12 +182,12 @@ class _Unread:
     """
 
     def __init__(self, definition: Definition) -> None:
-        faults = [finding for finding in definition.errors if definition.silenced(finding) is None]
+        faults = [finding for finding in definition.errors if definition.ignore_for(finding) is None]
         self._paths = {fault.path for fault in faults}
         section = definition.sections.get("resources")
-        given = section.get("Resources") if section is not None else None
-        items = given if isinstance(given, list) else []
-        self._resources = {str(item.get("Id")) for item in items if isinstance(item, Mapping)}
+        items = section.get("Resources") if section is not None else None
+        entries = items if isinstance(items, list) else []
+        self._resources = {str(entry.get("Id")) for entry in entries if isinstance(entry, Mapping)}
 
     def covers(self, finding: Finding) -> bool:
         """Return whether a finding is only about something that the reader has found fault with already."""
@@ -194,14 +196,14 @@ class _Unread:
         return finding.id == "unknown-resource" and finding.resource in self._resources
 
 
-def _unused(definition: Definition, silenced: Sequence[Located], *, migration: bool) -> Iterator[Located]:
-    used = {one.ignored for one in silenced}
+def _unused(definition: Definition, silenced: Sequence[LocatedFinding], *, migration: bool) -> Iterator[LocatedFinding]:
+    entries = {result.ignored for result in silenced}
     for entry in definition.ignored:
-        if entry not in used and entry.rule.startswith(MIGRATION) == migration:
+        if entry not in entries and entry.rule.startswith(MIGRATION) == migration:
             known = rules.by_id(entry.rule) is not None
             message = f"the ignore of {entry.rule!r} silences nothing" + ("" if known else ": there is no such rule")
             finding = _ours("ignore-unused", path=entry.path, message=message, hint=None if known else _RULES_HINT)
-            yield Located(finding=finding, position=entry.position)
+            yield LocatedFinding(finding=finding, position=entry.position)
 
 
 def _ours(rule_id: str, *, path: str, message: str, hint: str | None) -> Finding:
@@ -218,5 +220,5 @@ def _ours(rule_id: str, *, path: str, message: str, hint: str | None) -> Finding
     )
 
 
-def _order(one: Located) -> tuple[str, int, int, int, str]:
-    return (*in_order(one.position), SEVERITIES.index(one.finding.severity), one.finding.id)
+def _order(result: LocatedFinding) -> tuple[str, int, int, int, str]:
+    return (*in_order(result.position), SEVERITIES.index(result.finding.severity), result.finding.id)

@@ -96,7 +96,7 @@ def test_what_is_there_is_not_built_again(image: str, architecture: str, client:
     said: list[str] = []
     assert images.build(architecture, None, said.append, client) == image
     assert client.images.get(image).id == before
-    assert said == [f"{architecture}: {image} is there, nothing to do"]
+    assert said == [f"{architecture}: {image} exists, nothing to do"]
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_a_step_that_hangs_is_ended_and_leaves_no_container(
     file.write_text(f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\nRUN sleep 300.{os.getpid()}\n", encoding="utf-8")
     monkeypatch.setattr(images, "dockerfile", lambda _: file)
     monkeypatch.setattr(images, "SILENCE_LIMIT_S", 3)
-    with pytest.raises(UnsupportedEnvironmentError, match="a step said nothing for 3 s"):
+    with pytest.raises(UnsupportedEnvironmentError, match="a build step printed nothing for 3 s"):
         images.build(native, None, print, client)
     deadline = time.monotonic() + 30
     while hanging(client) and time.monotonic() < deadline:
@@ -211,4 +211,4 @@ def test_base_images_a_second_time_makes_nothing(client: Any) -> None:
         pytest.skip("not all four bases are there; make base-images")
     argv = [sys.executable, "-m", "edge_sim.emulation.containers.baseimages"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=True)
-    assert done.stdout.count("is there, nothing to do") == len(ARCHITECTURES)
+    assert done.stdout.count("exists, nothing to do") == len(ARCHITECTURES)

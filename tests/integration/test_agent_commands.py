@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.agent.host import LinuxHost
 from tests.deployments import MODEL, Artifacts, board, document, owner
 
@@ -35,7 +35,7 @@ def linked(tmp_path: Path) -> Path:
     (root / "etc/group").write_text(f"root:x:0:\nggc_group:x:{os.getgid() or 997}:\nml:x:5150:\n")
     models = {"m1": (MODEL, "m.tar.gz", owner("ml"))}
     made = document(store, models, functions={"predict": ("NoContainer", ("m1",))})
-    deploy(made, root, facts, LinuxHost(root), store.fetch)
+    deploy(group_of(made), made, root, facts, LinuxHost(root), store.fetch)
     return root
 
 

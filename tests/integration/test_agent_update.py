@@ -269,7 +269,7 @@ def test_a_second_agent_on_the_same_board_is_refused(here: World) -> None:
         with here.agent() as second:
             second.process.wait(LIMIT_S)
         assert second.process.returncode == 6
-        assert "another agent runs on this board" in second.errors
+        assert "another agent is running on this board" in second.errors
         assert first.core()["version"] == OLD
 
 

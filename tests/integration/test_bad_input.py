@@ -88,7 +88,7 @@ def test_an_unknown_profile_and_what_was_meant() -> None:
         (b"[1, 2]", ("resources.json",)),
         (b'{"Cores": []}', ("resources.json", "not a resource definition")),
         (b'{"Resources": [' + b"[" * 100_000, ("resources.json",)),
-        (b'{"Resources": [],\n "Resources": []}', ("resources.json:2:2:", "'Resources'", "twice")),
+        (b'{"Resources": [],\n "Resources": []}', ("resources.json:2:2:", "'Resources'", "already set")),
         (b'{"Resources": [\n  {"Id": NaN}]}', ("resources.json:2:10:", "NaN")),
         (b'{"Resources": [\n  {"Id": "a:\\"NaN", "b": -Infinity}]}', ("resources.json:2:26:", "-Infinity")),
         (b'{"Resources": [\n  {"Id": [{}, 1e999]}]}', ("resources.json:2:15:", "1e999")),

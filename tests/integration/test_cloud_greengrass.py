@@ -503,7 +503,7 @@ def test_one_address_never_stands_for_two_builds(cloud: Cloud) -> None:
     assert put_build(cloud, "ubuntu/x86_64", "1.10.5", b"one")[0] == 200
     status, text = put_build(cloud, "amazon_linux/x86_64", "1.10.5", b"two")
     assert status == 400
-    assert "registered for ubuntu with other content" in text
+    assert "registered for ubuntu with different content" in text
     assert put_build(cloud, "amazon_linux/x86_64", "1.10.5", b"one")[0] == 200
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployment.deployer import Result, deploy
+from edge_sim.agent.deployment.deployer import Result, deploy, group_of
 from edge_sim.agent.download import download
 from edge_sim.agent.http import Client
 from edge_sim.cloud.server import Cloud
@@ -144,7 +144,8 @@ def test_the_board_fetches_what_changed(s3: S3, tmp_path: Path) -> None:
         made = group(cloud, [s3_model(URI)])
 
         def lay_out() -> Result:
-            return deploy(document(cloud, *made), root, facts, RecordingHost(root), counting)
+            body = document(cloud, *made)
+            return deploy(group_of(body), body, root, facts, RecordingHost(root), counting)
 
         first, second = lay_out(), lay_out()
         assert (first.unpacked, first.reused) == (2, 0)

@@ -14,7 +14,7 @@ import pytest
 
 from edge_sim.agent.rooted import ACL, node_at
 from edge_sim.facts import Node, NodeType
-from edge_sim.greengrass.access import RIGHTS, computed
+from edge_sim.greengrass.access import RIGHTS, compute_access
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity
 
@@ -200,7 +200,7 @@ def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
         paths, people = asked(nodes, dice), list(identities(dice))
         for identity, real in zip(people, tried(top, people, paths), strict=True):
             for path, rights in real.items():
-                answer = computed(process(identity), nodes, path)
+                answer = compute_access(process(identity), nodes, path)
                 assert [answer.grants(right) for right in RIGHTS] == rights, (path, identity, answer, nodes)
                 if "its ACL decides" in answer.reasons[-1]:
                     named[answer.read] += 1
@@ -218,7 +218,7 @@ def test_computed_access_is_the_kernels(tmp_path: Path, capsys: pytest.CaptureFi
         for identity, real in zip(people, tried(top, people, paths), strict=True):
             pairs += 1
             for path, rights in real.items():
-                answer = computed(process(identity), nodes, path)
+                answer = compute_access(process(identity), nodes, path)
                 told = (path, identity, answer, nodes)
                 assert [answer.grants(right) for right in RIGHTS] == rights, told
                 compared += len(RIGHTS)

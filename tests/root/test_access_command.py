@@ -139,7 +139,7 @@ def test_a_plain_user_is_told_what_was_not_looked_into(root: Path, tmp_path: Pat
     edge("apply", group, "--root", root)
     status, _, err = as_a_plain_user("access", group, "--root", root)
     assert status == 4, "that only root may read the hidden one is known"
-    assert "note: /srv/data/n\\udcff\\x1b[31m: not looked into: only root may\n" in err
+    assert "note: /srv/data/n\\udcff\\x1b[31m: not read: only root may\n" in err
     status, out, _ = as_a_plain_user("access", group, "--root", root, "--format", "json")
     assert (status, rows(json.loads(out))["plain", "ro"]["read"]["computed"]) == (4, True)
 
@@ -501,7 +501,7 @@ def test_the_blast_radius_differs_with_the_image(tmp_path: Path) -> None:
 def test_a_path_that_belongs_to_no_directory_is_a_usage_error(tmp_path: Path) -> None:
     group = write_group(tmp_path / "group", [], [function("f")], code=CODE)
     told = edge("access", group, "--profile", "raspberry-pi-3", "--path", "models/m1", status=2).output
-    assert "must be an absolute path of the board" in told
+    assert "must be an absolute path on the board" in told
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_a_path_that_belongs_to_no_directory_is_a_usage_error(tmp_path: Path) ->
     [
         (("--function", "nobody"), "the group has no function nobody"),
         (("--probe",), "--probe needs --root"),
-        (("--root", "/", "--profile", "raspberry-pi-3"), "exclude each other"),
+        (("--root", "/", "--profile", "raspberry-pi-3"), "cannot be combined"),
     ],
 )
 def test_wrong_words_are_usage_errors(tmp_path: Path, words: tuple[str, ...], told: str) -> None:

@@ -207,7 +207,7 @@ def test_what_somebody_makes_meanwhile_is_not_lost(folder: Path, root: Path, mod
             place.write_text("something")
 
     before = below(root)
-    late = r"learned.txt: was made while this deployment was prepared"
+    late = r"learned.txt: was created while this deployment was being prepared"
     with pytest.raises(UnsupportedEnvironmentError, match=late), armed(meanwhile):
         laid(group, root)
     assert place.read_text() == "something"
@@ -446,7 +446,7 @@ def test_what_runs_functions_makes_a_killed_deployment_whole_first(
     functions = DeployedFunctions(root, "/greengrass", lambda _: facts, Log(tmp_path / "agent.log"))
     assert killed_at(group, root, 5) is not None
     half = below(root)
-    with changeover.exclusive(root / "greengrass"), pytest.raises(UnsupportedEnvironmentError, match="at work"):
+    with changeover.exclusive(root / "greengrass"), pytest.raises(UnsupportedEnvironmentError, match="is running here"):
         functions.start()
     assert (below(root), seen) == (half, []), "somebody still works on it"
     functions.start()
@@ -458,7 +458,7 @@ def test_a_full_board_is_not_called_an_unreadable_package(folder: Path, root: Pa
     group = group_of(folder, "m1", models={"m1": weights})
     with private_mounts(root):
         linux.mount("none", root / "greengrass", kind="tmpfs", data="size=100k,mode=0755")
-        with pytest.raises(UnsupportedEnvironmentError, match="cannot be laid out: No space left"):
+        with pytest.raises(UnsupportedEnvironmentError, match="cannot be put in place: No space left"):
             laid(group, root)
 
 

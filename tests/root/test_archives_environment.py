@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
-from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.agent.host import LinuxHost
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
@@ -206,7 +206,7 @@ class Deployments:
 
     def lay_out(self, data: bytes) -> None:
         made = document(self.store, {"m1": (data, "m.tar.gz", owner("video"))})
-        deploy(made, self.root, self.facts, LinuxHost(self.root), self.store.fetch)
+        deploy(group_of(made), made, self.root, self.facts, LinuxHost(self.root), self.store.fetch)
 
     def picture(self) -> dict[str, tuple[object, ...]]:
         return {name: what for name, what in picture(self.root).items() if BELOW.staging not in name}
@@ -240,7 +240,7 @@ def test_a_deployment_directory_on_another_disk(tmp_path: Path, where: str) -> N
     (gg / where).mkdir(parents=True)
     with mounted(gg / where, "-t", "tmpfs", "none"):
         before = picture(tmp_path)
-        failed = failure(lambda: deploy(made, tmp_path, facts, LinuxHost(tmp_path), store.fetch))
+        failed = failure(lambda: deploy(group_of(made), made, tmp_path, facts, LinuxHost(tmp_path), store.fetch))
         assert failed is not None
         assert "cross-device" in failed.brief
         assert {n: w for n, w in picture(tmp_path).items() if n in before} == before

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError, LinuxHost
 from tests.deployments import FLAT_ZIP, MODEL, Artifacts, board, document, owner
@@ -72,7 +72,7 @@ def test_owners_modes_and_access_are_the_definitions(root: Path) -> None:
         },
         functions={"predict": ("NoContainer", ("ro", "rw")), "boxed": ("GreengrassContainer", ("bare",))},
     )
-    result = deploy(made, root, facts, LinuxHost(root), store.fetch)
+    result = deploy(group_of(made), made, root, facts, LinuxHost(root), store.fetch)
     assert result.not_proven == ()
     rows = layout(root, facts, result.group, result.entries)
     assert differences(result.entries, rows, TOP) == []
@@ -96,7 +96,7 @@ def test_a_changed_owner_is_laid_out_anew(root: Path) -> None:
     facts, store = board(root), Artifacts()
     for permission, mode in (("ro", 0o440), ("rw", 0o660)):
         made = document(store, {"m": (MODEL, "m.tar.gz", owner("ml", permission))})  # type: ignore[arg-type]
-        assert deploy(made, root, facts, LinuxHost(root), store.fetch).unpacked == 1
+        assert deploy(group_of(made), made, root, facts, LinuxHost(root), store.fetch).unpacked == 1
         assert stat.S_IMODE(next(root.rglob("weights.bin")).stat().st_mode) == mode
 
 

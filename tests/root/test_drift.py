@@ -153,7 +153,7 @@ def test_altered_bytes_are_seen_and_put_right(root: Path, group: Path, tmp_path:
             file.write(b"?")
     found = answer("drift", group, *see(root, tmp_path), status=7)["differences"]
     assert {one["path"]: one["words"] for one in found} == {
-        f"/{place.relative_to(root)}": ["other content"] for place in (weights, code)
+        f"/{place.relative_to(root)}": ["different content"] for place in (weights, code)
     }
     done = answer("apply", group, "--root", root)
     assert {e["path"] for e in done["entries"]} == {one["path"] for one in found}
@@ -191,7 +191,7 @@ def test_the_copies_of_links_are_compared_byte_by_byte(root: Path, tmp_path: Pat
             file.write(b"?")
     found = answer("drift", group, *see(root, tmp_path), *words, status=7)["differences"]
     assert {one["path"]: one["words"] for one in found} == {
-        f"/{copy.relative_to(root)}": ["other content"] for copy in copies
+        f"/{copy.relative_to(root)}": ["different content"] for copy in copies
     }
     edge("apply", group, "--root", root, *words)
     assert answer("drift", group, *see(root, tmp_path), *words)["differences"] == []
@@ -277,7 +277,7 @@ def test_the_bytes_behind_a_hard_link_are_not_taken_on_trust(
     found = answer("drift", group, "--tar", made, status=7 if read else 6)
     path = f"/{weights.relative_to(root)}"
     told = {one["path"]: one["words"] for one in found["differences"] if one["kind"] == "different"}
-    assert told == ({path: ["other content"]} if read else {})
+    assert told == ({path: ["different content"]} if read else {})
     assert found["not_compared"] == ([] if read else [f"{path}: its bytes could not be read"])
 
 
@@ -323,7 +323,7 @@ def test_models_under_names_of_awss_own_are_known_by_their_files(
     found = answer("drift", group, *see(root, tmp_path), status=7)
     assert {one["path"]: one["words"] for one in found["differences"]} == {
         f"/{own.relative_to(root)}/net/labels.txt": ["mode 0444 → 0440"],
-        f"/{own.relative_to(root)}/net/weights.bin": ["other content"],
+        f"/{own.relative_to(root)}/net/weights.bin": ["different content"],
     }
     (own / "net/labels.txt").unlink()  # another set of files is another model
     found = answer("drift", group, *see(root, tmp_path), status=7)

@@ -19,7 +19,7 @@ from edge_sim.offline.apply import apply
 from edge_sim.offline.drift import drift
 from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
-from edge_sim.offline.plan import Planned, planned
+from edge_sim.offline.plan import OfflinePlan, make_plan
 from tests.small_group import TOP, C, Files, make_root, ml, write_group
 from tests.unit.greengrass.build import device, function, volume
 
@@ -122,12 +122,12 @@ def on(group: Path, root: Path, work: Callable[..., Any]) -> Any:
         return work(packed, target.of_root(root, read.group))
 
 
-def accepted(dice: random.Random, folder: Path, root: Path, paths: Sequence[str]) -> tuple[Path, Planned]:
+def accepted(dice: random.Random, folder: Path, root: Path, paths: Sequence[str]) -> tuple[Path, OfflinePlan]:
     """Return the next random group that this board's core takes; what it refuses must leave nothing."""
     while True:
         group = written(dice, folder, paths)
         try:
-            return group, on(group, root, planned)
+            return group, on(group, root, make_plan)
         except InvalidDefinitionError:
             before = seen(root, "/greengrass")
             with pytest.raises(InvalidDefinitionError):
@@ -144,7 +144,7 @@ def seen(root: Path, top: str = TOP) -> Seen:
 
 def laid(group: Path, root: Path) -> None:
     assert on(group, root, lambda packed, board: apply(packed, root, board)).changed
-    assert not on(group, root, planned).changes
+    assert not on(group, root, make_plan).changes
     assert not on(group, root, lambda packed, board: apply(packed, root, board)).changed
 
 
@@ -175,8 +175,8 @@ def altered(dice: random.Random, root: Path, ours: Seen) -> Iterator[str]:
 
 def opened(group: Path, root: Path) -> list[AccessRow]:
     """Return who may open what, computed and probed; the answers without a probe must be the same."""
-    plan = on(group, root, planned)
-    rows = access.probed(plan, root)
+    plan = on(group, root, make_plan)
+    rows = access.probe_rows(plan, root)
     for row, other in zip(rows, access.rows(plan, root), strict=True):
         assert [a.computed for a in row.answers.values()] == [a.computed for a in other.answers.values()], row
     return rows

@@ -303,6 +303,6 @@ def test_under_an_emulator_memory_is_not_enforced_and_that_is_said(monkeypatch: 
     made = memory.limit(16384, "x")
     assert (
         made.note
-        == "MemorySize 16384 KB is not enforced: the memory of qemu-arm-static cannot be told from the function's"
+        == "MemorySize 16384 KB is not enforced: the memory of qemu-arm-static cannot be separated from the function's"
     )
     assert (made.procs, made.exceeded(os.getpid())) == (None, None)

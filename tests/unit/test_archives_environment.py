@@ -17,7 +17,7 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
 from edge_sim.agent.deployment import changeover
-from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.greengrass.plan import Modes
 from edge_sim.greengrass.tree import BELOW
 from tests.archive_build import directory, entry, tgz, zeros_tgz
@@ -236,7 +236,7 @@ def test_killed_anywhere(tmp_path: Path) -> None:
 
     def lay_out(data: bytes) -> None:
         made = document(store, {"m1": (data, "m.tar.gz", mine)})
-        deploy(made, tmp_path, facts, RecordingHost(tmp_path), store.fetch)
+        deploy(group_of(made), made, tmp_path, facts, RecordingHost(tmp_path), store.fetch)
 
     def old_again() -> dict[str, tuple[object, ...]]:
         changeover.recover(tmp_path / "greengrass")

@@ -96,7 +96,7 @@ def test_what_is_read_is_told() -> None:
 def test_what_was_read_has_the_digest_that_was_announced(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     (tmp_path / "dest").mkdir()
-    with pytest.raises(ArchiveError, match="SHA-256 is not the one") as refused:
+    with pytest.raises(ArchiveError, match="SHA-256 is not the expected one") as refused:
         unpack(tmp_path / name, tmp_path / "dest", file_name=name, modes=OURS, sha256="0" * 64)
     assert refused.value.code == "CHANGED"
     assert list((tmp_path / "dest").iterdir()) == []

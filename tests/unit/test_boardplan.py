@@ -166,7 +166,7 @@ def test_only_a_local_board_has_this_machines_programs_in_the_way(
     monkeypatch.setattr(machine, "_shared", lambda: shared)
     file = BoardFile(path=place, copy=tmp_path)
     assert place in items(plan(PI, files=[file]))
-    with pytest.raises(InvalidDefinitionError, match=f"^{place}: cannot be laid on a local board") as caught:
+    with pytest.raises(InvalidDefinitionError, match=f"^{place}: cannot be placed on a local board") as caught:
         local_plan(PI, files=[file])
     assert "--driver docker" in (caught.value.hint or "")
     assert plan(PI, binds={place: tmp_path}).binds[0].path == place

@@ -23,7 +23,7 @@ from edge_sim.emulation.boarditems import BoardPlan
 from edge_sim.emulation.boardplan import plan as plan_of
 from edge_sim.emulation.boardplan import with_key
 from edge_sim.emulation.containers import boards, init, options, tree
-from edge_sim.emulation.containers.options import Wanted
+from edge_sim.emulation.containers.options import ContainerSpec
 from edge_sim.emulation.containers.program import ContainerProgram
 from edge_sim.profiles import load_profile
 from edge_sim.scenario import BoardFile, DeviceBacking
@@ -31,9 +31,9 @@ from edge_sim.scenario import BoardFile, DeviceBacking
 ZERO, PI3, OPENWRT = (load_profile(name) for name in ("raspberry-pi-zero-w", "raspberry-pi-3", "openwrt-armv7"))
 
 
-def wanted(**changes: Any) -> Wanted:
+def wanted(**changes: Any) -> ContainerSpec:
     values: dict[str, Any] = {"contained": True, "cpus": 2, **changes}
-    return Wanted(name="b", image="i", network="n", volume="v", labels={"edge-sim.board": "b"}, **values)
+    return ContainerSpec(name="b", image="i", network="n", volume="v", labels={"edge-sim.board": "b"}, **values)
 
 
 def plan(profile: DeviceProfile, **scenario: Any) -> BoardPlan:
@@ -51,7 +51,7 @@ def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
     with tree.archive(items) as file, tarfile.open(fileobj=file) as tar:
         members = tar.getmembers()
         names = [member.name for member in members]
-        assert f"/{names[-1]}" == init.LAID
+        assert f"/{names[-1]}" == init.TREE_LAID
         for name in names:
             above = str(Path(name).parent)
             assert above == "." or above not in names[names.index(name) :], f"{name} comes before {above}"

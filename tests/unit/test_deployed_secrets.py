@@ -13,7 +13,7 @@ import pytest
 
 from edge_sim.agent.crashpoints import armed
 from edge_sim.agent.deployment import secrets
-from edge_sim.agent.deployment.deployer import deploy
+from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.agent.http_error import HttpError
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
@@ -56,7 +56,7 @@ def no_package(url: str, destination: Path, *, sha256: str, size: int) -> None:
 
 
 def carry_out(root: Path, facts: HostFacts, made: dict[str, Any], **more: Any) -> None:
-    deploy(made, root, facts, RecordingHost(root), no_package, **{"fetch_secret": fetch, **more})
+    deploy(group_of(made), made, root, facts, RecordingHost(root), no_package, **{"fetch_secret": fetch, **more})
 
 
 def names(root: Path) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from edge_sim.agent import crashpoints
 from edge_sim.agent.archives import ArchiveError
 from edge_sim.agent.deployment import changeover, state
-from edge_sim.agent.deployment.deployer import Result, deploy
+from edge_sim.agent.deployment.deployer import Result, deploy, group_of
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError
 from edge_sim.agent.http_error import HttpError
@@ -38,7 +38,7 @@ class Board:
 
     def deploy(self, made: dict[str, Any], *, host: RecordingHost | None = None, **more: Any) -> Result:
         host = host or RecordingHost(self.root)
-        return deploy(made, self.root, self.facts, host, self.store.fetch, **more)
+        return deploy(group_of(made), made, self.root, self.facts, host, self.store.fetch, **more)
 
     def document(self, *ids: str, data: bytes = MODEL) -> dict[str, Any]:
         """Models of the test's own group (so that a plain user may set it), one No-container function."""
@@ -319,8 +319,9 @@ def test_ctrl_c_while_fetching(on: Board) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    made = on.document("m2")
     with pytest.raises(KeyboardInterrupt):
-        deploy(on.document("m2"), on.root, on.facts, RecordingHost(on.root), interrupted)
+        deploy(group_of(made), made, on.root, on.facts, RecordingHost(on.root), interrupted)
     assert on.picture() == before
 
 

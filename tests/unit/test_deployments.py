@@ -35,7 +35,7 @@ class Web(Client):
     ) -> bytes:
         if self.missing:
             self.missing -= 1
-            raise UnreachableError("http://h: the connection broke (Connection refused)", retryable=True)
+            raise UnreachableError("http://h: the connection was lost (Connection refused)", retryable=True)
         if method == "PUT":
             self.statuses.append(json.loads(body or b""))
         return self.answer
@@ -65,7 +65,7 @@ def raising(error: Exception) -> Deploy:
     [
         (lambda *_: (), b"{}", None),
         (raising(InvalidDefinitionError("refused")), b"{}", "refused"),
-        (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be laid out: .*Permission denied"),
+        (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be put in place: .*Permission denied"),
         (lambda *_: (), b"{", "the deployment document cannot be read: not JSON"),
         (lambda *_: (), b"[]", "the deployment document is not a JSON object"),
     ],
@@ -109,7 +109,7 @@ def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
 def test_a_deployment_that_the_agent_s_end_cuts_off_is_not_called_failed(tmp_path: Path) -> None:
     def cut_off(_: Mapping[str, Any], __: Client) -> Sequence[str]:
         cut.stop.set()
-        raise InvalidDefinitionError("the connection broke")
+        raise InvalidDefinitionError("the connection was lost")
 
     cut = Told(tmp_path, cut_off)
     cut.carry_out(MESSAGE_BODY)

@@ -258,7 +258,7 @@ def test_an_engine_that_is_stopped_while_it_is_used_is_said(monkeypatch: pytest.
     def stopped_in_the_middle() -> None:
         with engine.connected() as client:
             running.close()
-            boards.listed(client)
+            boards.records(client)
 
     with pytest.raises(UnsupportedEnvironmentError, match="no Docker engine answers"):
         stopped_in_the_middle()

@@ -145,7 +145,7 @@ def test_a_request_that_will_never_be_taken_is_not_repeated(code: str) -> None:
 
 def test_details_fit_the_limits_and_hold_no_presigned_query() -> None:
     told = clean({"reason": "http://h/f?X-Amz-Signature=s\nnext\x00", "long": "x" * 5000, "none": ""})
-    assert told == {"reason": "http://h/f?[redacted] next ", "long": "x" * 1024}
+    assert told == {"reason": "http://h/f?[redacted]\\nnext\\x00", "long": "x" * 1024}
 
 
 # ---- the loop itself
@@ -263,7 +263,7 @@ def test_many_notifications_ask_only_once_while_they_wait() -> None:
 def test_a_second_agent_is_refused_and_the_lock_ends_with_the_first(tmp_path: Path) -> None:
     with (
         loop._only_one(tmp_path),
-        pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
+        pytest.raises(UnsupportedEnvironmentError, match="another agent is running on this board"),
         loop._only_one(tmp_path),
     ):
         pass
@@ -286,7 +286,7 @@ def test_a_disk_that_cannot_be_written_is_no_reason_not_to_start(
         patched.setattr(os, "open", read_only)
         with (
             loop._only_one(tmp_path),
-            pytest.raises(UnsupportedEnvironmentError, match="another agent runs on this board"),
+            pytest.raises(UnsupportedEnvironmentError, match="another agent is running on this board"),
             loop._only_one(tmp_path),
         ):
             pass
@@ -335,7 +335,7 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"broker": "x"}', "thing is None"),
         ('{"thing": "a b", "broker": "x"}', "thing is 'a b'"),
         ('{"thing": "b"}', "broker is missing"),
-        ('{"thing": "b", "broker": 1}', "broker is 1, not a text"),
+        ('{"thing": "b", "broker": 1}', "broker is 1, not a string"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
         ('{"thing": "b", "broker": "x", "stableWindow": 0}', "stableWindow is 0, not a number of seconds from 1"),
         ('{"thing": "b", "broker": "x", "askEvery": true}', "askEvery is True, not a number of seconds from 1"),

@@ -14,7 +14,7 @@ from edge_sim.facts import Node
 from edge_sim.greengrass.rows import LayoutRow
 from edge_sim.pages.html import embedded, render
 from edge_sim.pages.page import Cell, Lines, Page, Section, Table
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.runs.page import page
 from edge_sim.runs.results import BoardReport, RunReport
 from tests.reports import PAYLOADS, RESOURCES, Elements, failed_board, run_report, with_texts
@@ -51,7 +51,7 @@ def test_a_strangers_words_stay_words(number: int) -> None:
         assert found.attributes <= ATTRIBUTES
         assert len(found.scripts) == 1
         assert json.loads(found.scripts[0]) == json.loads(json.dumps(report.as_json()))
-        assert one_line(payload) in found.text
+        assert printable(payload) in found.text
         assert all(link.startswith("#") for link in found.values["href"])
 
 

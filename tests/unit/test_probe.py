@@ -87,7 +87,7 @@ def test_a_links_text_is_kept_as_it_is(root: Path) -> None:
 
 def test_what_is_asked_for_is_looked_at_beside_what_is_known(root: Path) -> None:
     planned = Node(type="file", uid=0, gid=0, mode=0o444)
-    nodes = NodesBelow(root, {"/srv/model": planned}, gone=["/etc"])
+    nodes = NodesBelow(root, {"/srv/model": planned}, removals=["/etc"])
     assert nodes["/srv/model"] is planned
     assert [path in nodes for path in ("/srv/data", "/etc", "/srv/none")] == [True, False, False]
     assert (sorted(nodes), len(nodes)) == (["/srv/data", "/srv/model"], 2)

@@ -97,7 +97,7 @@ def test_a_path_is_a_profiles_name_as_well(tmp_path: Path) -> None:
         ("init: systemd", "init:", ["init: '' is not allowed", "Allowed: systemd, sysvinit"]),
         ("hostname: raspberrypi", "hostname:", ["hostname: must be text"]),
         ("hostname: raspberrypi\n", "", ["missing: hostname"]),
-        ("  root: 0\n", "", ["groups: root must be there with GID 0"]),
+        ("  root: 0\n", "", ["groups: root must be listed with GID 0"]),
         ("group: gpio", "group: gpoi", ["devices[0].group:", "Did you mean gpio?"]),
         ("path: /dev/gpiomem", "path: /dev/../etc", ["devices[0].path:", "absolute path"]),
         ("path: /dev/gpiomem", "path: /etc/passwd", ["devices[0].path:", "not below /dev"]),

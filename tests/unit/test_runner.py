@@ -89,7 +89,7 @@ def test_a_signal_that_is_held_comes_after_the_block() -> None:
     steps = []
 
     def block() -> None:
-        with interrupts.held():
+        with interrupts.hold():
             signal.raise_signal(signal.SIGINT)
             steps.append("the block went on")
         steps.append("nothing was held")

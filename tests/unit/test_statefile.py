@@ -228,7 +228,7 @@ def test_a_state_with_a_damaged_document_is_left_as_it_is(tmp_path: Path, body: 
     path = first_layout(tmp_path / "state.db")
     sql(path, f"UPDATE documents SET body = '{body}' WHERE id = 'a/j'; PRAGMA journal_mode=DELETE")
     before = path.read_bytes()
-    with pytest.raises(UsageError, match=r"state\.db: cannot be brought to layout 2, as a document in it is damaged"):
+    with pytest.raises(UsageError, match=r"state\.db: cannot be migrated to layout 2, as a document in it is damaged"):
         Store(path)
     assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
     assert path.read_bytes() == before
@@ -319,7 +319,7 @@ def test_a_file_of_somebody_else_is_refused_and_nothing_is_touched(tmp_path: Pat
             use(path)
         assert refused.value.brief.startswith(f"{path}: {why}")
         assert len(refused.value.brief.splitlines()) == 1
-        assert refused.value.hint == "Name another file for --state, or one that is not there yet."
+        assert refused.value.hint == "Give another file for --state, or one that does not exist yet."
     assert snapshot(tmp_path) == before
 
 

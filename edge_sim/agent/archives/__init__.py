@@ -53,8 +53,8 @@ def unpack(
     the machine fails; the destination is empty again then (unless the machine cannot even do that).
     """
     try:
-        with _directory(destination) as descriptor, _all_or_nothing(descriptor), _file(source) as opened:
-            return _unpack(opened, Tree(descriptor, modes), file_name, limits, sha256)
+        with _directory(destination) as descriptor, _all_or_nothing(descriptor), _file(source) as stream:
+            return _unpack(stream, Tree(descriptor, modes), file_name, limits, sha256)
     except ArchiveError as error:
         raise error.inside(file_name) from error
     except MemoryError as error:
@@ -109,5 +109,5 @@ def _file(source: BinaryIO | Path) -> Iterator[BinaryIO]:
     if not isinstance(source, Path):
         yield source
         return
-    with source.open("rb") as opened:
-        yield opened
+    with source.open("rb") as stream:
+        yield stream

@@ -31,7 +31,7 @@ class Ahead(Iterator[T], Generic[T]):
         self._depth = depth
         self._ready: deque[T] = deque()
         self._changed = threading.Condition()
-        self._ended = self._stopped = False
+        self._at_end = self._stopped = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
 
@@ -50,7 +50,7 @@ class Ahead(Iterator[T], Generic[T]):
 
     def __next__(self) -> T:
         with self._changed:
-            self._wait_until(lambda: self._ready or self._ended)
+            self._wait_until(lambda: self._ready or self._at_end)
             if self._ready:
                 self._changed.notify_all()
                 return self._ready.popleft()
@@ -66,7 +66,7 @@ class Ahead(Iterator[T], Generic[T]):
         except BaseException as error:  # the consumer gets it
             self._error = error
         with self._changed:
-            self._ended = True
+            self._at_end = True
             self._changed.notify_all()
 
     def _put(self, item: T) -> bool:

@@ -86,7 +86,7 @@ def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdic
         unpacked_bytes=reading.budget.bytes if reading else 0,
         contents=contents,
         copied_links=nowhere.copies,
-        faults=tuple(faults.found),
+        faults=tuple(faults.errors),
         complete=digest is not None,
     )
 
@@ -95,22 +95,22 @@ class _Faults:
     """Keeps faults, and lets the reading go on until there are too many."""
 
     def __init__(self) -> None:
-        self.found: list[ArchiveError] = []
+        self.errors: list[ArchiveError] = []
 
     def add(self, error: ArchiveError) -> None:
         if self._follows(error):
             return
-        if len(self.found) == MOST_FAULTS:
+        if len(self.errors) == MOST_FAULTS:
             raise error
-        self.found.append(error)
+        self.errors.append(error)
 
     def last(self, error: ArchiveError) -> None:
         """Keep what ended the reading."""
-        if len(self.found) < MOST_FAULTS:
-            self.found.append(error)
+        if len(self.errors) < MOST_FAULTS:
+            self.errors.append(error)
 
     def _follows(self, error: ArchiveError) -> bool:
         """Tell whether this is a fault only because something else was refused before."""
         if error.code == "NO_PARENT":
-            return any(known.member and f"{error.member}".startswith(f"{known.member}/") for known in self.found)
-        return error.code == "EMPTY" and bool(self.found)
+            return any(known.member and f"{error.member}".startswith(f"{known.member}/") for known in self.errors)
+        return error.code == "EMPTY" and bool(self.errors)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from edge_sim.errors import NO_ROOM, InvalidPackageError, UnsupportedEnvironmentError
+from edge_sim.report import printable
 
 Code = Literal[
     "CHANGED",
@@ -30,7 +31,7 @@ Code = Literal[
     "TYPE",
     "UNSUPPORTED",
 ]
-_SHOWN = 160
+_MAX_CHARS = 160
 """Characters of a hostile name that a message shows at most."""
 
 REPACK = "repack it from plain files and directories, for example: tar -czf model.tar.gz ./model"
@@ -95,7 +96,4 @@ class UnpackError(UnsupportedEnvironmentError):
 def escaped(name: str | bytes) -> str:
     """Return ``name`` fit for a log line: nothing but printable characters, and not too many of them."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
-    if len(text) <= _SHOWN and text.isprintable():
-        return text
-    cut = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return printable(text[:_MAX_CHARS] + ("…" if len(text) > _MAX_CHARS else ""))

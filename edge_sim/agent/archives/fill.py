@@ -57,11 +57,11 @@ def fill(
     filling = _Filling(sink, budget, register)
     for member in members:
         try:
-            wanted = filling.enter(member)
+            has_content = filling.enter(member)
         except ArchiveError as error:
             refuse(error)
-            wanted = False
-        if wanted:
+            has_content = False
+        if has_content:
             filling.take(member)
         for _ in member.data:  # nothing, unless it was refused: the next member lies behind it
             pass

@@ -50,14 +50,14 @@ class Inflater:
     def feed(self, raw: Chunk) -> Iterator[bytes]:
         """Yield what ``raw`` inflates to, at most CHUNK bytes at once. Raises ValueError for damaged data."""
         while raw and not self._inflate.eof:
-            if made := self._some(raw):
-                yield made
+            if chunk := self._some(raw):
+                yield chunk
             raw = self._inflate.unconsumed_tail
 
     def finish(self) -> Iterator[bytes]:
         """Yield what is still held back; the stream is cut off unless it has ended then."""
-        while not self._inflate.eof and (made := self._some(b"")):
-            yield made
+        while not self._inflate.eof and (chunk := self._some(b"")):
+            yield chunk
 
     def _some(self, raw: Chunk) -> bytes:
         try:
@@ -72,11 +72,11 @@ def gunzip(raw: Stream, budget: Budget) -> Iterator[bytes]:
     checksum, size, crc32 = 0, 0, engine().crc32
     inflater = Inflater(budget.archive_bytes)
     try:
-        for made in _inflated(raw, inflater):
-            checksum = crc32(made, checksum)
-            size += len(made)
-            budget.produced(len(made))
-            yield made
+        for chunk in _inflated(raw, inflater):
+            checksum = crc32(chunk, checksum)
+            size += len(chunk)
+            budget.produced(len(chunk))
+            yield chunk
     except ValueError as error:
         raise ArchiveError("DAMAGED", "its gzip stream is damaged") from error
     if not inflater.ended:
@@ -84,21 +84,21 @@ def gunzip(raw: Stream, budget: Budget) -> Iterator[bytes]:
     _trailer(inflater.rest, raw, checksum, size)
 
 
-def inflated(pieces: Iterable[Chunk], length: int, shown: str) -> Iterator[bytes]:
+def inflated(pieces: Iterable[Chunk], length: int, label: str) -> Iterator[bytes]:
     """Yield what raw deflate ``pieces`` of ``length`` bytes inflate to; the stream must end exactly with them."""
     inflater = Inflater(length)
     try:
         for piece in pieces:
             if inflater.ended:
-                raise _early(shown)
+                raise _early(label)
             yield from inflater.feed(piece)
         yield from inflater.finish()
     except ValueError as error:
-        raise ArchiveError("DAMAGED", f"the data of {shown} is damaged", member=shown) from error
+        raise ArchiveError("DAMAGED", f"the data of {label} is damaged", member=label) from error
     if not inflater.ended:
-        raise ArchiveError("TRUNCATED", f"the data of {shown} is cut off", member=shown)
+        raise ArchiveError("TRUNCATED", f"the data of {label} is cut off", member=label)
     if inflater.rest:
-        raise _early(shown)
+        raise _early(label)
 
 
 def _inflated(raw: Stream, inflater: Inflater) -> Iterator[bytes]:
@@ -158,15 +158,15 @@ def _text(raw: Stream, limit: int) -> bytes:
 
 
 def _take(raw: Stream, count: int) -> bytes:
-    taken = raw.read(count)
-    if len(taken) < count:
+    data = raw.read(count)
+    if len(data) < count:
         raise _cut("the gzip header")
-    return taken
+    return data
 
 
 def _cut(what: str) -> ArchiveError:
     return ArchiveError("TRUNCATED", f"it is cut off in {what}")
 
 
-def _early(shown: str) -> ArchiveError:
-    return ArchiveError("CONFLICT", f"the data of {shown} ends before its declared end", member=shown)
+def _early(label: str) -> ArchiveError:
+    return ArchiveError("CONFLICT", f"the data of {label} ends before its declared end", member=label)

@@ -34,10 +34,10 @@ class Budget:
             brief = f"its names add up to more than {self.limits.names_bytes:,} bytes"
             raise _passed("LIMIT_SIZE", brief, "names_bytes")
 
-    def file(self, size: int, shown: str) -> None:
+    def file(self, size: int, label: str) -> None:
         """Check the declared size of one file, before any of it is written."""
         if size > self.limits.file_bytes:
-            raise _passed("LIMIT_SIZE", f"{shown} is larger than {self.limits.file_bytes:,} bytes", "file_bytes", shown)
+            raise _passed("LIMIT_SIZE", f"{label} is larger than {self.limits.file_bytes:,} bytes", "file_bytes", label)
 
     def produced(self, count: int) -> None:
         """Account for ``count`` more bytes that came out of the archive (in whatever thread inflates it)."""

@@ -32,23 +32,23 @@ def target(path: Parts, raw: bytes, *, hard: bool, limits: Limits) -> Link:
 
     A hard link names a member; a symbolic link is relative to its own directory.
     """
-    shown = escaped("/".join(path))
+    label = escaped("/".join(path))
     if raw.startswith(b"/") or raw.rsplit(b"/", 1)[-1] in (b"", b".", b"..") or len(raw) > LONGEST_TARGET:
-        raise _outside(shown, raw)
+        raise _outside(label, raw)
     try:
         if hard:
             return Link(to=parts(raw, directory=False, limits=limits), hard=True)
-        return _symbolic(path[:-1], raw, shown, limits)
+        return _symbolic(path[:-1], raw, label, limits)
     except ArchiveError as error:
-        raise _outside(shown, raw) from error
+        raise _outside(label, raw) from error
 
 
-def _symbolic(directory: Parts, raw: bytes, shown: str, limits: Limits) -> Link:
+def _symbolic(directory: Parts, raw: bytes, label: str, limits: Limits) -> Link:
     here, through = [part.encode() for part in directory], []
     *above, last = raw.split(b"/")
     for part in above:
         if part == b".." and not here:
-            raise _outside(shown, raw)
+            raise _outside(label, raw)
         if part == b"..":
             here.pop()
         elif part != b".":
@@ -59,36 +59,36 @@ def _symbolic(directory: Parts, raw: bytes, shown: str, limits: Limits) -> Link:
 
 def no_file(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a link that leads to no file in the archive."""
-    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
+    label, where = escaped("/".join(path)), escaped("/".join(link.to))
     return ArchiveError(
-        "LINK", f"{shown} is a link to {where}, which is not a file in the archive", member=shown, hint=_HINT
+        "LINK", f"{label} is a link to {where}, which is not a file in the archive", member=label, hint=_HINT
     )
 
 
 def no_directory(path: Parts, link: Link, missing: Parts) -> ArchiveError:
     """Return the error about a link over something that is not a directory in the archive."""
-    shown, where, over = (escaped("/".join(place)) for place in (path, link.to, missing))
-    brief = f"{shown} is a link to {where} by way of {over}, which is not a directory in the archive"
-    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
+    label, where, over = (escaped("/".join(place)) for place in (path, link.to, missing))
+    brief = f"{label} is a link to {where} by way of {over}, which is not a directory in the archive"
+    return ArchiveError("LINK", brief, member=label, hint=_HINT)
 
 
 def no_earlier_file(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a hard link to what does not come before it."""
-    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
-    brief = f"{shown} is a hard link to {where}, which does not come before it: tar and bsdtar cannot make it"
-    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
+    label, where = escaped("/".join(path)), escaped("/".join(link.to))
+    brief = f"{label} is a hard link to {where}, which does not come before it: tar and bsdtar cannot make it"
+    return ArchiveError("LINK", brief, member=label, hint=_HINT)
 
 
 def moved(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a hard link to a symbolic link of another directory."""
-    shown, where = escaped("/".join(path)), escaped("/".join(link.to))
+    label, where = escaped("/".join(path)), escaped("/".join(link.to))
     brief = (
-        f"{shown} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to another file than "
+        f"{label} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to another file than "
         "Go and Python say"
     )
-    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
+    return ArchiveError("LINK", brief, member=label, hint=_HINT)
 
 
-def _outside(shown: str, raw: bytes) -> ArchiveError:
-    brief = f"{shown} is a link to “{escaped(raw)}”, which is not a file in the archive"
-    return ArchiveError("LINK", brief, member=shown, hint=_HINT)
+def _outside(label: str, raw: bytes) -> ArchiveError:
+    brief = f"{label} is a link to “{escaped(raw)}”, which is not a file in the archive"
+    return ArchiveError("LINK", brief, member=label, hint=_HINT)

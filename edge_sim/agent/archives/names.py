@@ -39,14 +39,14 @@ def parts(raw: bytes, *, directory: bool, limits: Limits) -> Parts:
         text = text.removesuffix("/")
     if len(text.encode()) > limits.path_bytes:
         raise too_long(raw, limits)
-    found = tuple(text.split("/"))
-    if len(found) > limits.depth:
+    names = tuple(text.split("/"))
+    if len(names) > limits.depth:
         raise _refused(raw, f"is deeper than {limits.depth} directories", hint=_shorten("depth"))
-    for part in found:
+    for part in names:
         _check_component(part, raw, limits)
-    if _folded(found[0]) in RESERVED:
+    if _folded(names[0]) in RESERVED:
         raise _refused(raw, "is reserved for this program", hint=RENAME)
-    return found
+    return names
 
 
 def is_utf8(raw: bytes) -> bool:
@@ -89,7 +89,7 @@ class Register:
 
     def claim(self, path: Parts, *, directory: bool, executable: bool = False) -> list[Parts]:
         """Enter ``path``; return the directories to make for it that no entry named, outermost first."""
-        made = self._parents(path)
+        parents = self._parents(path)
         name = "/".join(path)
         key = _folded(name)
         known = self._seen.get(key)
@@ -98,7 +98,7 @@ class Register:
         self._implied.discard(name)
         if known is None:
             self._seen[key] = Content(path=name, type="directory" if directory else "file", executable=executable)
-        return made
+        return parents
 
     def become(self, path: Parts, *, executable: bool) -> None:
         """Give a file that is known its executable bit (a link's, when it is copied)."""
@@ -167,24 +167,24 @@ def _shorten(limit: str) -> str:
 
 
 def _refused(raw: bytes, why: str, *, hint: str = REPACK) -> ArchiveError:
-    shown = escaped(raw)
-    return ArchiveError("NAME", f"the name “{shown}” {why}", member=shown, hint=hint)
+    label = escaped(raw)
+    return ArchiveError("NAME", f"the name “{label}” {why}", member=label, hint=hint)
 
 
 def _twice(path: Parts, other: Content) -> ArchiveError:
-    shown, first = escaped("/".join(path)), escaped(other.path)
-    if shown == first:
+    label, first = escaped("/".join(path)), escaped(other.path)
+    if label == first:
         hint = "leave one of them out, and pack again"
-        return ArchiveError("DUPLICATE", f"the name “{shown}” appears twice", member=shown, hint=hint)
-    brief = f"“{shown}” and “{first}” cannot both exist"
-    return ArchiveError("DUPLICATE", brief, member=shown, hint="rename one of them, and pack again")
+        return ArchiveError("DUPLICATE", f"the name “{label}” appears twice", member=label, hint=hint)
+    brief = f"“{label}” and “{first}” cannot both exist"
+    return ArchiveError("DUPLICATE", brief, member=label, hint="rename one of them, and pack again")
 
 
 def _no_parent(path: Parts) -> ArchiveError:
-    shown = escaped("/".join(path))
+    label = escaped("/".join(path))
     return ArchiveError(
         "NO_PARENT",
-        f"open {shown}: no such file or directory (no entry for its directory comes before it)",
-        member=shown,
+        f"open {label}: no such file or directory (no entry for its directory comes before it)",
+        member=label,
         hint="pack the directory itself, not its contents: tar -zcvf model.tar.gz ./model (no trailing /*)",
     )

@@ -43,19 +43,19 @@ class Extension:
             raise ArchiveError("CONFLICT", brief, member=escaped(path))
         return header_name if path is None else path
 
-    def link(self, header_link: bytes, shown: str) -> bytes:
-        """Return where the link ``shown`` leads to; ``header_link`` is what its own header says."""
+    def link(self, header_link: bytes, label: str) -> bytes:
+        """Return where the link ``label`` leads to; ``header_link`` is what its own header says."""
         target = self.long_link if self.long_link is not None else self.records.get(b"linkpath")
         if target is None:
             return header_link
         if target != header_link and target.isascii() and len(target) <= _HEADER_NAME:
-            raise ArchiveError("CONFLICT", f"the link {shown} has two different targets", member=shown)
+            raise ArchiveError("CONFLICT", f"the link {label} has two different targets", member=label)
         return target
 
-    def check_no_link(self, shown: str) -> None:
+    def check_no_link(self, label: str) -> None:
         """Raise when something that is no link has a link's target."""
         if self.long_link is not None or b"linkpath" in self.records:
-            raise ArchiveError("CONFLICT", f"{shown} has a link target, but is not a link", member=shown)
+            raise ArchiveError("CONFLICT", f"{label} has a link target, but is not a link", member=label)
 
     def joined(self, other: Extension) -> Extension:
         """Return this and ``other`` for one member: GNU's long name and long link target may come together."""
@@ -65,11 +65,11 @@ class Extension:
             raise ArchiveError("CONFLICT", "it has two extension headers for one member")
         return replace(self, long_name=other.long_name)
 
-    def check_size(self, header_size: int, shown: str) -> None:
+    def check_size(self, header_size: int, label: str) -> None:
         """Raise when the records and the header disagree about the size."""
         size = self.records.get(b"size")
         if size is not None and (not _is_number(size) or int(size) != header_size):
-            raise ArchiveError("CONFLICT", f"{shown} has two different sizes", member=shown)
+            raise ArchiveError("CONFLICT", f"{label} has two different sizes", member=label)
 
 
 NONE = Extension()
@@ -100,16 +100,16 @@ def check_global(body: bytes) -> None:
 
 
 def _records(body: bytes) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = {}
+    records: dict[bytes, bytes] = {}
     at = 0
     while at < len(body):
         key, value, length = _record(body, at)
-        if key in found:
+        if key in records:
             raise ArchiveError("CONFLICT", f"a pax header sets “{escaped(key)}” twice")
         _check_value(key, value)
-        found[key] = value
+        records[key] = value
         at += length
-    return found
+    return records
 
 
 def _check_value(key: bytes, value: bytes) -> None:

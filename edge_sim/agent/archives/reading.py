@@ -74,12 +74,12 @@ class Reading:
 
     def finish(self, sha256: str | None) -> str:
         """Return the digest of what was read; raises when that is not ``sha256``, or the file changed meanwhile."""
-        found = self._digest.hexdigest()
+        digest = self._digest.hexdigest()
         if _state(self._source) != self._before:
             raise ArchiveError("CHANGED", "it changed while it was read", hint="deploy again")
-        if sha256 not in (None, found):
-            raise ArchiveError("CHANGED", "its SHA-256 is not the one that was announced", hint="deploy again")
-        return found
+        if sha256 not in (None, digest):
+            raise ArchiveError("CHANGED", "its SHA-256 is not the expected one", hint="deploy again")
+        return digest
 
     def _raw(self) -> Stream:
         self._source.seek(0)
@@ -97,7 +97,7 @@ class Reading:
         return tar_reader.members(stream, self.budget, self._refuse)
 
     def _zip(self) -> Iterator[Member]:
-        index = zip_local.located(self._source, self.length, self.budget, self._refuse)
+        index = zip_local.locate(self._source, self.length, self.budget, self._refuse)
         data = self._threads.enter_context(Ahead(zip_reader.contents(index, self._raw(), self.budget)))
         return zip_reader.members(index, chain.from_iterable(data), self.budget, self._refuse)
 
@@ -110,12 +110,12 @@ def _check_kind(source: BinaryIO, length: int, file_name: str) -> Kind:
     if expected is None:
         raise ArchiveError("TYPE", "a package must be a .tar.gz or a .zip")
     source.seek(0)
-    found = _content_type(source.read(BLOCK))
-    if found != ("gzip" if expected == "tar.gz" else "zip"):
+    actual = _content_type(source.read(BLOCK))
+    if actual != ("gzip" if expected == "tar.gz" else "zip"):
         raise ArchiveError(
             "TYPE",
-            f"its name says {expected}, but its content is {found}",
-            hint=_MISNAMED.get(found, "download it again, or repack it as a .tar.gz or a .zip"),
+            f"its name says {expected}, but its content is {actual}",
+            hint=_MISNAMED.get(actual, "download it again, or repack it as a .tar.gz or a .zip"),
         )
     if expected == "tar.gz":
         source.seek(max(0, length - _TAIL))

@@ -42,19 +42,19 @@ class Header:
 def parse(block: bytes) -> Header:
     """Read one header. Raises ArchiveError when it is damaged, or when readers differ about it."""
     name = _text(block[0:100], "name")
-    shown = escaped(name)
+    label = escaped(name)
     if not checksum_matches(block):
-        raise ArchiveError("DAMAGED", f"the tar header of {shown} has a wrong checksum", member=shown)
+        raise ArchiveError("DAMAGED", f"the tar header of {label} has a wrong checksum", member=label)
     magic = block[257:265]
     if magic not in (_POSIX, _GNU) and (any(block[257:329]) or any(block[345:])):
-        raise ArchiveError("TYPE", f"the tar header of {shown} is not POSIX (ustar), GNU or V7", member=shown)
+        raise ArchiveError("TYPE", f"the tar header of {label} is not POSIX (ustar), GNU or V7", member=label)
     for start, end, what in _NUMBERS:
-        _check_number(block[start:end], what, shown)
+        _check_number(block[start:end], what, label)
     kind = block[156:157]
     return Header(
-        name=_prefix(block, magic, shown) + name,
-        mode=_octal(block[100:108], "mode", shown, empty=True),
-        size=_octal(block[124:136], "size", shown),
+        name=_prefix(block, magic, label) + name,
+        mode=_octal(block[100:108], "mode", label, empty=True),
+        size=_octal(block[124:136], "size", label),
         kind=b"5" if magic == _V7 and kind == b"\0" and name.endswith(b"/") else kind,
         link=_text(block[157:257], "link name"),
     )
@@ -66,16 +66,16 @@ def checksum_matches(block: bytes) -> bool:
     return _is_octal(digits) and int(digits, 8) == sum(block[:148]) + 8 * 0x20 + sum(block[156:BLOCK])
 
 
-def _prefix(block: bytes, magic: bytes, shown: str) -> bytes:
+def _prefix(block: bytes, magic: bytes, label: str) -> bytes:
     """Return what comes before the name, with the ``/`` between them."""
     if magic == _V7:
         return b""
     if magic == _GNU:
-        _check_gnu(block, shown)
+        _check_gnu(block, label)
         return b""
     if block[508:] == b"tar\0" or _has_star_times(block):
         for start, end, what in _STAR_TIMES:
-            _check_number(block[start:end], what, shown)
+            _check_number(block[start:end], what, label)
         prefix = _text(block[345:_STAR_PREFIX_END], "prefix")
     else:
         prefix = _text(block[345:500], "prefix")
@@ -88,15 +88,15 @@ def _has_star_times(block: bytes) -> bool:
     return block[_STAR_PREFIX_END - 1] == 0 and any(times) and not times.strip(b"01234567 \0")
 
 
-def _check_gnu(block: bytes, shown: str) -> None:
+def _check_gnu(block: bytes, label: str) -> None:
     """Check that the place of the prefix holds times or nothing, as in what GNU tar writes."""
     times = [block[start:end] for start, end, _ in _GNU_TIMES]
     if any(block[369:500]) or not all(map(_is_time, times)):
         brief = (
-            f"the GNU header of {shown} has text in the prefix field: Go and Python put it before the name, "
+            f"the GNU header of {label} has text in the prefix field: Go and Python put it before the name, "
             "GNU tar and bsdtar ignore it"
         )
-        raise ArchiveError("CONFLICT", brief, member=shown)
+        raise ArchiveError("CONFLICT", brief, member=label)
 
 
 def _is_time(field: bytes) -> bool:
@@ -110,20 +110,20 @@ def _text(field: bytes, what: str) -> bytes:
     return text
 
 
-def _octal(field: bytes, what: str, shown: str, *, empty: bool = False) -> int:
+def _octal(field: bytes, what: str, label: str, *, empty: bool = False) -> int:
     digits = _digits(field)
     if empty and not any(field):
         return 0
     if not _is_octal(digits):
-        raise ArchiveError("DAMAGED", f"the {what} of {shown} is not an octal number", member=shown)
+        raise ArchiveError("DAMAGED", f"the {what} of {label} is not an octal number", member=label)
     return int(digits, 8)
 
 
-def _check_number(field: bytes, what: str, shown: str) -> None:
+def _check_number(field: bytes, what: str, label: str) -> None:
     """Check a number nobody uses: nothing, octal, or GNU's base-256 (of 64 bits at most: Go refuses larger ones)."""
     if any(field) and not _is_base256(field) and not _is_octal(_digits(field)):
-        brief = f"the {what} of {shown} is not a number: Go refuses it, others ignore it"
-        raise ArchiveError("DAMAGED", brief, member=shown)
+        brief = f"the {what} of {label} is not a number: Go refuses it, others ignore it"
+        raise ArchiveError("DAMAGED", brief, member=label)
 
 
 def _is_base256(field: bytes) -> bool:

@@ -68,11 +68,11 @@ def _member(
     stream: Stream, header: Header, extension: pax.Extension, budget: Budget, refuse: Refuse
 ) -> Iterator[Member]:
     raw = extension.name(header.name)
-    shown = escaped(raw)
-    extension.check_size(header.size, shown)
-    _check_sparse(header, shown)
-    budget.file(header.size, shown)
-    data = _body(stream, header.size, shown)
+    label = escaped(raw)
+    extension.check_size(header.size, label)
+    _check_sparse(header, label)
+    budget.file(header.size, label)
+    data = _body(stream, header.size, label)
     try:
         path, link = _accepted(header, raw, extension, budget.limits)
     except ArchiveError as error:
@@ -87,30 +87,30 @@ def _member(
 
 def _accepted(header: Header, raw: bytes, extension: pax.Extension, limits: Limits) -> tuple[Parts, links.Link | None]:
     """Return where the member goes, and for a link where it leads to; raises when it may not be there."""
-    shown = escaped(raw)
+    label = escaped(raw)
     linked = header.kind in (_HARD_LINK, _SYMBOLIC_LINK)
     if not (header.kind in (*_FILES, _DIRECTORY) or (linked and limits.links == "copy")):
         what = _KINDS.get(header.kind, f"a member of the unknown type “{escaped(header.kind)}”")
         code, hint = _REFUSALS.get(header.kind, _SPECIAL)
-        raise ArchiveError(code, f"{shown} is {what}, which is not supported", member=shown, hint=hint)
+        raise ArchiveError(code, f"{label} is {what}, which is not supported", member=label, hint=hint)
     path = parts(raw, directory=header.kind == _DIRECTORY, limits=limits)
     if header.kind == b"\0" and header.name.endswith(b"/"):
-        brief = f"{shown} is a directory in its short name and a file in its long one: Python and Go differ"
-        raise ArchiveError("CONFLICT", brief, member=shown)
+        brief = f"{label} is a directory in its short name and a file in its long one: Python and Go differ"
+        raise ArchiveError("CONFLICT", brief, member=label)
     if header.size and header.kind not in _FILES:
         what = "link" if linked else "directory"
-        raise ArchiveError("CONFLICT", f"the {what} {shown} carries data", member=shown)
+        raise ArchiveError("CONFLICT", f"the {what} {label} carries data", member=label)
     if not linked:
-        extension.check_no_link(shown)
+        extension.check_no_link(label)
         return path, None
-    target = extension.link(header.link, shown)
+    target = extension.link(header.link, label)
     return path, links.target(path, target, hard=header.kind == _HARD_LINK, limits=limits)
 
 
-def _check_sparse(header: Header, shown: str) -> None:
+def _check_sparse(header: Header, label: str) -> None:
     if header.kind == b"S":
         code, hint = _REFUSALS[b"S"]
-        raise ArchiveError(code, f"{shown} is a sparse file, which is not supported", member=shown, hint=hint)
+        raise ArchiveError(code, f"{label} is a sparse file, which is not supported", member=label, hint=hint)
 
 
 def _extension(stream: Stream, header: Header, before: pax.Extension, budget: Budget) -> pax.Extension:
@@ -136,16 +136,16 @@ def _block(stream: Stream) -> bytes:
     return block
 
 
-def _body(stream: Stream, size: int, shown: str) -> Iterator[Chunk]:
-    left = size
+def _body(stream: Stream, size: int, label: str) -> Iterator[Chunk]:
+    remaining = size
     for piece in stream.pieces(size):
-        left -= len(piece)
+        remaining -= len(piece)
         yield piece
-    if left:
-        raise ArchiveError("TRUNCATED", f"the tar is cut off inside {shown}", member=shown)
+    if remaining:
+        raise ArchiveError("TRUNCATED", f"the tar is cut off inside {label}", member=label)
     padding = -size % BLOCK
     if len(stream.read(padding)) < padding:
-        raise ArchiveError("TRUNCATED", f"the tar is cut off after {shown}", member=shown)
+        raise ArchiveError("TRUNCATED", f"the tar is cut off after {label}", member=label)
 
 
 def _end(stream: Stream) -> None:

@@ -40,20 +40,20 @@ class Tree:
     def make_directory(self, path: Parts) -> None:
         parent = self._directory(path[:-1])
         os.mkdir(path[-1], 0o700, dir_fd=parent)
-        made = os.open(path[-1], _DIRECTORY, dir_fd=parent)
-        self._open.append((path[-1], made))
-        self._inodes[path] = _identity(made)
+        descriptor = os.open(path[-1], _DIRECTORY, dir_fd=parent)
+        self._open.append((path[-1], descriptor))
+        self._inodes[path] = _identity(descriptor)
 
     def write_file(self, path: Parts, *, executable: bool, data: Iterable[Chunk]) -> None:
         """Write a new file, and set its owner and mode."""
         descriptor = os.open(path[-1], _NEW_FILE, 0o600, dir_fd=self._directory(path[:-1]))
         try:
-            written = started = 0
+            position = started = 0
             for chunk in data:
-                written += _write_all(descriptor, chunk)
-                if written - started >= _WRITE_BACK:
-                    os.posix_fadvise(descriptor, started, written - started, os.POSIX_FADV_DONTNEED)
-                    started = written
+                position += _write_all(descriptor, chunk)
+                if position - started >= _WRITE_BACK:
+                    os.posix_fadvise(descriptor, started, position - started, os.POSIX_FADV_DONTNEED)
+                    started = position
             self._settle(descriptor, self._modes.executable if executable else self._modes.file)
         finally:
             os.close(descriptor)

@@ -55,14 +55,14 @@ def end(source: BinaryIO, length: int) -> End:
 
 def _end_position(tail: bytes) -> int:
     """Return where the one end record lies whose comment reaches to the end of the file."""
-    found = end_records(tail)
-    if not found:
+    records = end_records(tail)
+    if not records:
         raise ArchiveError("TRUNCATED", "the zip has no end record, or there is data after it")
-    if len(found) > 1:
+    if len(records) > 1:
         raise ArchiveError("CONFLICT", "it has two end records")
-    if any(mark in tail[found[0] + _END.size :] for mark in _MARKS):
+    if any(mark in tail[records[0] + _END.size :] for mark in _MARKS):
         raise ArchiveError("CONFLICT", "its comment contains parts of another zip")
-    return found[0]
+    return records[0]
 
 
 def end_records(tail: bytes) -> list[int]:
@@ -70,15 +70,15 @@ def end_records(tail: bytes) -> list[int]:
 
     Zeros may follow it: bsdtar fills its last block with them when it writes to a pipe.
     """
-    found = []
+    records = []
     at = tail.find(_END_MARK)
     while at >= 0:
         if at + _END.size <= len(tail):
             end = at + _END.size + _END.unpack_from(tail, at)[7]
             if end <= len(tail) and not any(tail[end:]):
-                found.append(at)
+                records.append(at)
         at = tail.find(_END_MARK, at + 1)
-    return found
+    return records
 
 
 def _end64(source: BinaryIO, start: int, end: tuple[int, ...]) -> End | None:

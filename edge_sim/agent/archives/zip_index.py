@@ -50,7 +50,7 @@ class Entry:
     """It may not be unpacked, and somebody has been told."""
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         return escaped(self.name)
 
 
@@ -59,42 +59,42 @@ def entries(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> tu
     end = zip_end.end(source, length)
     if end.offset + end.size != end.start:
         raise ArchiveError("CONFLICT", "its central directory does not end where its end record starts")
-    found = []
+    index = []
     at = end.offset
     while at < end.start:
         budget.entry()
-        entry, used = _entry(source, at, end.start, budget, refuse)
-        budget.header(used)
-        found.append(entry)
-        at += used
-    if len(found) != end.count:
-        raise ArchiveError("CONFLICT", f"its end record counts {end.count} entries, but there are {len(found)}")
-    return found, end.offset
+        entry, size = _entry(source, at, end.start, budget, refuse)
+        budget.header(size)
+        index.append(entry)
+        at += size
+    if len(index) != end.count:
+        raise ArchiveError("CONFLICT", f"its end record counts {end.count} entries, but there are {len(index)}")
+    return index, end.offset
 
 
-def extras(blob: bytes, shown: str) -> Mapping[int, bytes]:
+def extras(blob: bytes, label: str) -> Mapping[int, bytes]:
     """Return an entry's extra fields by id; a damaged or repeated one is refused.
 
     Up to three zeros may follow: Android's zipalign pads with them.
     """
-    found: dict[int, bytes] = {}
+    fields: dict[int, bytes] = {}
     at = 0
     while len(blob) - at >= _EXTRA.size:
         tag, size = _EXTRA.unpack_from(blob, at)
         value = blob[at + _EXTRA.size : at + _EXTRA.size + size]
-        if len(value) < size or tag in found:
-            raise ArchiveError("DAMAGED", f"an extra field of {shown} is damaged or repeated", member=shown)
+        if len(value) < size or tag in fields:
+            raise ArchiveError("DAMAGED", f"an extra field of {label} is damaged or repeated", member=label)
         if tag == _LIBARCHIVE:
-            brief = f"bsdtar alone reads the extra field “xl” of {shown}, and may make a link of it"
-            raise ArchiveError("CONFLICT", brief, member=shown)
-        found[tag] = value
+            brief = f"bsdtar alone reads the extra field “xl” of {label}, and may make a link of it"
+            raise ArchiveError("CONFLICT", brief, member=label)
+        fields[tag] = value
         at += _EXTRA.size + size
     if any(blob[at:]):
-        raise ArchiveError("DAMAGED", f"an extra field of {shown} is damaged", member=shown)
-    return found
+        raise ArchiveError("DAMAGED", f"an extra field of {label} is damaged", member=label)
+    return fields
 
 
-def wide(value: bytes | None, fields: tuple[int, ...], shown: str) -> tuple[int, ...]:
+def wide(value: bytes | None, fields: tuple[int, ...], label: str) -> tuple[int, ...]:
     """Return ``fields`` with each one that is FULL replaced from the zip64 extra field ``value``.
 
     Where none is FULL the field may repeat them: nobody reads it then.
@@ -102,26 +102,26 @@ def wide(value: bytes | None, fields: tuple[int, ...], shown: str) -> tuple[int,
     missing = sum(f == FULL for f in fields)
     if value is None:
         if missing:
-            raise ArchiveError("CONFLICT", f"{shown} lacks its zip64 field", member=shown)
+            raise ArchiveError("CONFLICT", f"{label} lacks its zip64 field", member=label)
         return fields
     if not missing and value and struct.pack(f"<{len(fields)}Q", *fields).startswith(value) and not len(value) % 8:
         return fields
     if not missing or len(value) != 8 * missing:
-        raise ArchiveError("CONFLICT", f"the zip64 field of {shown} does not fit its header", member=shown)
+        raise ArchiveError("CONFLICT", f"the zip64 field of {label} does not fit its header", member=label)
     numbers = iter(struct.unpack(f"<{missing}Q", value))
     return tuple(next(numbers) if f == FULL else f for f in fields)
 
 
 def member_name(raw: bytes, flags: int, extra: Mapping[int, bytes]) -> bytes:
     """Return the entry's name as UTF-8; a name that readers could understand differently is refused."""
-    shown = escaped(raw)
+    label = escaped(raw)
     unicode_path = extra.get(UNICODE_PATH)
     known = b"\1" + struct.pack("<L", zlib.crc32(raw)) + raw
     if unicode_path not in (None, known):
-        raise ArchiveError("CONFLICT", f"{shown} has another name in its Unicode field", member=shown)
+        raise ArchiveError("CONFLICT", f"{label} has another name in its Unicode field", member=label)
     if not flags & 0x800 and unicode_path is None and not raw.isascii() and is_utf8(raw):
         hint = "rename it, or pack with a program that marks UTF-8 names: python3 -m zipfile -c model.zip FILES"
-        raise ArchiveError("NAME", f"the name “{shown}” is not marked as UTF-8", member=shown, hint=hint)
+        raise ArchiveError("NAME", f"the name “{label}” is not marked as UTF-8", member=label, hint=hint)
     return raw
 
 
@@ -129,20 +129,20 @@ def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse
     if at + _CENTRAL.size > limit:
         raise ArchiveError("DAMAGED", "its central directory is damaged")
     fields = _CENTRAL.unpack(read_at(source, at, _CENTRAL.size))
-    mark, made_by, needed, flags, method, clock, day, crc, packed, size, *rest = fields
+    mark, made_by, version_needed, flags, method, clock, day, crc, packed, size, *rest = fields
     name_length, extra_length, comment_length, disk, _, attributes, offset = rest
-    used = _CENTRAL.size + name_length + extra_length + comment_length
-    if mark != b"PK\1\2" or at + used > limit:
+    size_of_entry = _CENTRAL.size + name_length + extra_length + comment_length
+    if mark != b"PK\1\2" or at + size_of_entry > limit:
         raise ArchiveError("DAMAGED", "its central directory is damaged")
-    blob = read_at(source, at + _CENTRAL.size, used - _CENTRAL.size)
+    blob = read_at(source, at + _CENTRAL.size, size_of_entry - _CENTRAL.size)
     raw = blob[:name_length]
     if name_length > budget.limits.path_bytes + len("./" + "/"):  # none is held that could not be taken
         raise too_long(raw, budget.limits)
     budget.name(raw)
-    shown = escaped(raw)
-    refused = _refused(flags, method, needed, shown, refuse)
-    extra = extras(blob[name_length : name_length + extra_length], shown)
-    size, packed, offset = wide(extra.get(ZIP64), (size, packed, offset), shown)
+    label = escaped(raw)
+    refused = _refused(flags, method, version_needed, label, refuse)
+    extra = extras(blob[name_length : name_length + extra_length], label)
+    size, packed, offset = wide(extra.get(ZIP64), (size, packed, offset), label)
     if disk:
         raise ArchiveError("UNSUPPORTED", "it is one part of a multi-disk zip")
     entry = Entry(
@@ -159,34 +159,34 @@ def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse
         attributes=attributes,
         refused=refused,
     )
-    return entry, used
+    return entry, size_of_entry
 
 
-def _refused(flags: int, method: int, needed: int, shown: str, refuse: Refuse) -> bool:
+def _refused(flags: int, method: int, version_needed: int, label: str, refuse: Refuse) -> bool:
     """Tell whether the entry cannot be read, having told ``refuse`` why."""
     try:
-        _check_supported(flags, method, needed, shown)
+        _check_supported(flags, method, version_needed, label)
     except ArchiveError as error:
         refuse(error)
         return True
     return False
 
 
-def is_old(needed: int) -> bool:
+def is_old(version_needed: int) -> bool:
     """Tell whether a header's "version needed to extract" is one that is read.
 
     Its upper byte has no meaning; older versions of 7-Zip write the host there.
     """
-    return needed & 0xFF <= _NEWEST
+    return version_needed & 0xFF <= _NEWEST
 
 
-def _check_supported(flags: int, method: int, needed: int, shown: str) -> None:
+def _check_supported(flags: int, method: int, version_needed: int, label: str) -> None:
     if flags & 0x2041:
-        raise ArchiveError("ENCRYPTED", f"{shown} is encrypted", member=shown, hint="repack it without a password")
+        raise ArchiveError("ENCRYPTED", f"{label} is encrypted", member=label, hint="repack it without a password")
     if method not in (0, 8):
         hint = "repack it with: zip -r model.zip ."
         raise ArchiveError(
-            "UNSUPPORTED", f"{shown} is compressed with method {method}, not with deflate", member=shown, hint=hint
+            "UNSUPPORTED", f"{label} is compressed with method {method}, not with deflate", member=label, hint=hint
         )
-    if flags & ~_READ_FLAGS or not is_old(needed):
-        raise ArchiveError("UNSUPPORTED", f"{shown} needs a feature of zip that is not supported", member=shown)
+    if flags & ~_READ_FLAGS or not is_old(version_needed):
+        raise ArchiveError("UNSUPPORTED", f"{label} needs a feature of zip that is not supported", member=label)

@@ -44,7 +44,7 @@ _VERSION = re.compile(rb";[0-9]*\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Located:
+class LocatedEntry:
     """What has to be known of a checked entry. ``start`` is where its packed data lies in the file."""
 
     name: str | None
@@ -62,20 +62,20 @@ class Located:
         return tuple(self.name.split("/")) if self.name else ()
 
 
-def located(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> list[Located]:
+def locate(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> list[LocatedEntry]:
     """Return all entries of a zip in the file's order, checked; ``refuse`` is told of those that may not be there."""
     waiting, directory_start = entries(source, length, budget, refuse)
     waiting.sort(key=lambda entry: entry.offset, reverse=True)
     if (waiting[-1].offset if waiting else directory_start) != 0:
         raise ArchiveError("CONFLICT", "there is data before its first entry")
-    found = []
+    locations = []
     directories = {hash(entry.name.removeprefix(b"./")[:-1]) for entry in waiting if entry.name.endswith(b"/")}
     while waiting:  # each is forgotten when it has been checked: there may be many
         entry = waiting.pop()
         end = waiting[-1].offset if waiting else directory_start
-        found.append(_locate(source, entry, end, budget, refuse))
-        _count_implied(found[-1].path, directories, budget)
-    return found
+        locations.append(_locate(source, entry, end, budget, refuse))
+        _count_implied(locations[-1].path, directories, budget)
+    return locations
 
 
 def _count_implied(path: Parts, directories: set[int], budget: Budget) -> None:
@@ -89,34 +89,34 @@ def _count_implied(path: Parts, directories: set[int], budget: Budget) -> None:
         budget.name(raw)
 
 
-def conflict(shown: str, what: str) -> ArchiveError:
+def conflict(label: str, what: str) -> ArchiveError:
     """Return the refusal of a zip that contradicts itself about one entry."""
-    return ArchiveError("CONFLICT", f"{shown} {what}", member=shown)
+    return ArchiveError("CONFLICT", f"{label} {what}", member=label)
 
 
-def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Refuse) -> Located:
+def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Refuse) -> LocatedEntry:
     """Check one local header, and that its data reaches exactly to ``end``."""
     path, kind = _accepted(entry, budget.limits, refuse)
-    budget.file(entry.size, entry.shown)
+    budget.file(entry.size, entry.label)
     if end < entry.offset + _LOCAL.size:
-        raise conflict(entry.shown, "overlaps another entry")
+        raise conflict(entry.label, "overlaps another entry")
     fields = _LOCAL.unpack(read_at(source, entry.offset, _LOCAL.size))
-    mark, needed, flags, method, clock, day, crc, packed, size, name_length, extra_length = fields
+    mark, version_needed, flags, method, clock, day, crc, packed, size, name_length, extra_length = fields
     if mark != b"PK\3\4":
-        raise conflict(entry.shown, "has no local header")
+        raise conflict(entry.label, "has no local header")
     start = entry.offset + _LOCAL.size + name_length + extra_length
     blob = read_at(source, entry.offset + _LOCAL.size, name_length + extra_length)
     budget.header(_LOCAL.size + len(blob))
-    extra = extras(blob[name_length:], entry.shown)
+    extra = extras(blob[name_length:], entry.label)
     if blob[:name_length] != entry.raw_name or member_name(entry.raw_name, flags, extra) != entry.name:
-        raise conflict(entry.shown, "has another name in its local header")
-    if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or not is_old(needed):
-        raise conflict(entry.shown, "has a local header that contradicts the central directory")
+        raise conflict(entry.label, "has another name in its local header")
+    if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or not is_old(version_needed):
+        raise conflict(entry.label, "has a local header that contradicts the central directory")
     size, packed = _wide(extra.get(ZIP64), (size, packed), entry)
     _check_numbers(source, entry, (crc, packed, size), start, end, zip64=ZIP64 in extra)
     if entry.method == 0 and entry.packed != entry.size:
-        raise conflict(entry.shown, "is stored with two different sizes")
-    return Located(
+        raise conflict(entry.label, "is stored with two different sizes")
+    return LocatedEntry(
         name=None if path is None else "/".join(path),
         kind=kind,
         executable=entry.host in _UNIX and bool(entry.attributes >> 16 & 0o111),
@@ -145,41 +145,41 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
 
     7-Zip goes by the Unix mode whatever the host, Go by that of Unix and macOS, Info-ZIP by what each host means.
     """
-    named = entry.name.endswith(b"/")
+    is_directory = entry.name.endswith(b"/")
     kind = stat.S_IFMT(entry.attributes >> 16)
     if entry.host not in _HOSTS:
-        brief = f"{entry.shown} was packed on a system (number {entry.host}) whose attributes Info-ZIP alone reads"
-        raise ArchiveError("UNSUPPORTED", brief, member=entry.shown)
+        brief = f"{entry.label} was packed on a system (number {entry.host}) whose attributes Info-ZIP alone reads"
+        raise ArchiveError("UNSUPPORTED", brief, member=entry.label)
     if kind == stat.S_IFLNK and entry.host == _LINUX:
         return _link(entry, limits)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and not (named and kind == _ALL_BITS):
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR) and not (is_directory and kind == _ALL_BITS):
         raise _special(entry, kind)
     if entry.attributes & _DOS_SPECIAL:
-        brief = f"{entry.shown} is a volume label, a device or a reparse point to some readers, by its DOS attributes"
-        raise ArchiveError("SPECIAL", brief, member=entry.shown)
-    if not named and _VERSION.search(entry.name):
-        brief = f"the name “{entry.shown}” ends in what Info-ZIP takes for a version number, and cuts off"
-        raise ArchiveError("NAME", brief, member=entry.shown, hint=RENAME)
-    if (kind == stat.S_IFDIR or entry.attributes & _DOS_DIRECTORY) and not named:
-        raise conflict(entry.shown, "is marked as a directory but named as a file")
-    if named and (kind == stat.S_IFREG or entry.size):
-        raise conflict(entry.shown, "is named as a directory but is a file")
-    return "directory" if named else "file"
+        brief = f"{entry.label} is a volume label, a device or a reparse point to some readers, by its DOS attributes"
+        raise ArchiveError("SPECIAL", brief, member=entry.label)
+    if not is_directory and _VERSION.search(entry.name):
+        brief = f"the name “{entry.label}” ends in what Info-ZIP takes for a version number, and cuts off"
+        raise ArchiveError("NAME", brief, member=entry.label, hint=RENAME)
+    if (kind == stat.S_IFDIR or entry.attributes & _DOS_DIRECTORY) and not is_directory:
+        raise conflict(entry.label, "is marked as a directory but named as a file")
+    if is_directory and (kind == stat.S_IFREG or entry.size):
+        raise conflict(entry.label, "is named as a directory but is a file")
+    return "directory" if is_directory else "file"
 
 
 def _special(entry: Entry, kind: int) -> ArchiveError:
     what = _SPECIAL_KINDS.get(kind, "something unknown")
     reader = "Go" if entry.host in _UNIX else "7-Zip" if kind == stat.S_IFLNK else "some readers"
-    brief = f"the mode of {entry.shown} makes it {what} for {reader}, and a file for others"
+    brief = f"the mode of {entry.label} makes it {what} for {reader}, and a file for others"
     hint = _FROM_PIPE if kind == stat.S_IFIFO and entry.name == b"-" else REPACK
-    return ArchiveError("SPECIAL", brief, member=entry.shown, hint=hint)
+    return ArchiveError("SPECIAL", brief, member=entry.label, hint=hint)
 
 
 def _link(entry: Entry, limits: Limits) -> Kind:
     if limits.links == "copy" and entry.size <= LONGEST_TARGET:
         return "link"
     hint = "repack it without links (zip without --symlinks)" + (f", or {COPYING}" if limits.links == "refuse" else "")
-    raise ArchiveError("LINK", f"{entry.shown} is a symbolic link", member=entry.shown, hint=hint)
+    raise ArchiveError("LINK", f"{entry.label} is a symbolic link", member=entry.label, hint=hint)
 
 
 def _check_numbers(
@@ -189,28 +189,28 @@ def _check_numbers(
     truth = (entry.crc, entry.packed, entry.size)
     behind = end - (start + entry.packed)
     if behind < 0:
-        raise conflict(entry.shown, "overlaps another entry")
+        raise conflict(entry.label, "overlaps another entry")
     if not entry.flags & _DESCRIBED:
         if local != truth:
-            raise conflict(entry.shown, "has a local header that contradicts the central directory")
+            raise conflict(entry.label, "has a local header that contradicts the central directory")
         if behind:
-            raise conflict(entry.shown, "is followed by data that belongs to no entry")
+            raise conflict(entry.label, "is followed by data that belongs to no entry")
         return
     if any(mine not in (0, true) for mine, true in zip(local, truth, strict=True)):
-        raise conflict(entry.shown, "has a local header that contradicts the central directory")
+        raise conflict(entry.label, "has a local header that contradicts the central directory")
     if behind not in (12, 16, 20, 24):
-        raise conflict(entry.shown, "has no data descriptor, or is followed by data that belongs to no entry")
+        raise conflict(entry.label, "has no data descriptor, or is followed by data that belongs to no entry")
     descriptor = read_at(source, start + entry.packed, behind)
     if behind in (16, 24) and not descriptor.startswith(_DESCRIPTOR_MARK):
-        raise conflict(entry.shown, "has a damaged data descriptor")
+        raise conflict(entry.label, "has a damaged data descriptor")
     layout = "<L2Q" if behind > 16 else "<3L"
     wide_sizes = behind > 16
     if struct.unpack(layout, descriptor[-struct.calcsize(layout) :]) != truth or wide_sizes != zip64:
-        raise conflict(entry.shown, "has a data descriptor that contradicts the central directory")
+        raise conflict(entry.label, "has a data descriptor that contradicts the central directory")
 
 
 def _wide(value: bytes | None, sizes: tuple[int, int], entry: Entry) -> tuple[int, ...]:
     """Return a local header's sizes; Python writes the zip64 field of a stream beside narrow sizes, repeating them."""
     if value == struct.pack("<2Q", *sizes) and FULL not in sizes:
         return sizes
-    return wide(value, sizes, entry.shown)
+    return wide(value, sizes, entry.label)

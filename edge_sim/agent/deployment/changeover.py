@@ -58,9 +58,9 @@ def exclusive(gg: Path) -> Iterator[None]:
     """
     top = gg / BELOW.ggc
     if top.is_symlink():
-        raise UnsupportedEnvironmentError(f"{top}: is a link; deployments through links are not made here")
-    made = [path for path in (top, *top.parents) if not path.exists()]
-    for path in reversed(made):
+        raise UnsupportedEnvironmentError(f"{top}: is a symbolic link; deployments do not follow links")
+    new = [path for path in (top, *top.parents) if not path.exists()]
+    for path in reversed(new):
         path.mkdir(mode=0o755)
         path.chmod(0o755)
     descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -68,10 +68,10 @@ def exclusive(gg: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise UnsupportedEnvironmentError(f"{top}: another deployment is at work here") from error
+        raise UnsupportedEnvironmentError(f"{top}: another deployment is running here") from error
     finally:
         os.close(descriptor)
-        for path in made:
+        for path in new:
             with suppress(OSError):  # not empty: the deployment stands
                 path.rmdir()
 
@@ -107,12 +107,12 @@ class Changeover:
         status = place.lstat()
         if not stat.S_ISDIR(status.st_mode):
             raise UnsupportedEnvironmentError(
-                f"{place}: is not a directory", hint="Deployments through links are not made here; move it away."
+                f"{place}: is not a directory", hint="Deployments do not follow links; move it away."
             )
         before = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
-        wanted = tuple(new if new != -1 else old for new, old in zip(owner, before, strict=False))
+        goal = tuple(new if new != -1 else old for new, old in zip(owner, before, strict=False))
         acl = acl_bytes(place).hex()
-        if (*wanted, mode) != before or acl:
+        if (*goal, mode) != before or acl:
             self._add(target, "attributes", mode=mode, owner=owner, before=before, acl=acl)
 
     def replace(self, target: str, own: Callable[[str], bool] = lambda _: True) -> Path:
@@ -166,8 +166,8 @@ class Changeover:
             for path in _below(aside) if step.number in self._own else ():
                 if not self._own[step.number](path):
                     raise UnsupportedEnvironmentError(
-                        f"{self.gg / step.target}/{path}: was made while this deployment was prepared",
-                        hint="Try again: then it stays; it was not touched.",
+                        f"{self.gg / step.target}/{path}: was created while this deployment was being prepared",
+                        hint="It was not touched. Try again: it will be kept.",
                     )
 
     def close(self) -> None:

@@ -29,10 +29,11 @@ from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.tree import Tree
 
-__all__ = ["Result", "deploy", "refuse"]
+__all__ = ["Result", "deploy", "group_of", "refuse"]
 
 
 def deploy(
+    group: Group,
     document: Mapping[str, Any],
     root: Path,
     facts: HostFacts,
@@ -46,15 +47,15 @@ def deploy(
 ) -> Result:
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
-    ``facts`` were probed with the group's ``paths_of_interest``; for the options see ``Means``. Without
-    ``fetch_secret`` no secret is brought: the board keeps those that it has. On any failure the board is as it was:
+    ``group`` is the document's (``group_of``); ``facts`` were probed with its ``paths_of_interest``; for the options
+    see ``Means``. Without ``fetch_secret`` no secret is brought: the board keeps those that it has. On any failure the
+    board is as it was:
     InvalidDefinitionError (a rule or an archive refuses), HttpError, HostError, UnsupportedEnvironmentError (no
     space, no key for secrets, another deployment at work, something in the way).
     """
-    group = group_of(document)
     refuse(group, facts)
-    wanted = packages(group, facts)
-    urls = sources(document, wanted)
+    required = packages(group, facts)
+    urls = sources(document, required)
     root = root.resolve()
     gg = inside(root, facts.greengrass.root)
     means = Means(
@@ -69,7 +70,7 @@ def deploy(
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
 
     def stage(changeover: Changeover) -> Result:
-        result = Preparation(means, changeover).stage(group, wanted, urls, group_file(document["Group"]))
+        result = Preparation(means, changeover).stage(group, required, urls, group_file(document["Group"]))
         secrets.stage(changeover, group, sealed)
         return result
 
@@ -78,7 +79,7 @@ def deploy(
             return _carry_out(stage, Changeover(gg), host, facts)
     except OSError as error:
         raise UnsupportedEnvironmentError(
-            f"{error.filename or gg}: the deployment cannot be laid out: {error.strerror}"
+            f"{error.filename or gg}: the deployment cannot be put in place: {error.strerror}"
         ) from error
 
 
@@ -106,8 +107,8 @@ def _carry_out(stage: Callable[[Changeover], Result], changeover: Changeover, ho
     except BaseException:
         changeover.close()
         raise
-    said = (*result.not_proven, *_last_sync(host, facts), *changeover.tidy())
-    return replace(result, changed=True, not_proven=said)
+    notes = (*result.not_proven, *_last_sync(host, facts), *changeover.tidy())
+    return replace(result, changed=True, not_proven=notes)
 
 
 def refuse(group: Group, facts: HostFacts) -> None:

@@ -17,6 +17,7 @@ from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import UnreachableError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
+from edge_sim.greengrass.deployment import Status
 
 Deploy = Callable[[Mapping[str, Any], Client], Sequence[str]]
 """Carries out a deployment document, whose URLs it fetches with the client, and returns what could not be proven.
@@ -45,7 +46,7 @@ class Outcome:
     not_proven: tuple[str, ...] = ()
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """``DeploymentStatus``, as the cloud takes it."""
         return "Success" if self.error is None else "Failure"
 
@@ -119,7 +120,7 @@ class Deployments:
             cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
             return Outcome(error=problem.brief, hint=problem.hint, cause=cause)
         except OSError as problem:
-            return Outcome(error=f"the deployment cannot be laid out: {problem}")
+            return Outcome(error=f"the deployment cannot be put in place: {problem}")
 
     def _tell(self, id_: str, outcome: Outcome) -> None:
         self._emit("deployment", id=id_, status=outcome.status, **outcome.as_event())

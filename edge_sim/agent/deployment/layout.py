@@ -25,8 +25,8 @@ def layout(root: Path, facts: HostFacts, group: Group | None = None, entries: Se
 
     The order is that of the paths, component by component, so that children follow their parents.
     """
-    planned = {entry.path: entry for entry in entries}
-    rows = [_row(path, node, planned) for path, node in walk(root, deployment_directory(facts)).items()]
+    by_path = {entry.path: entry for entry in entries}
+    rows = [_row(path, node, by_path) for path, node in walk(root, deployment_directory(facts)).items()]
     for resource in group.resources if group else ():
         source = resource.source_path
         node = None if source is None else node_at(inside(root, source, follow_last=False))
@@ -40,18 +40,18 @@ def differences(entries: Sequence[Entry], rows: Sequence[LayoutRow], top: str, *
 
     Without ``owners`` those are left out: a process that may not set owners has left its own.
     """
-    planned = {entry.path: entry.node for entry in entries}
+    nodes = {entry.path: entry.node for entry in entries}
     disk = {row.path: row.node for row in rows if below(row.path, top)}
     if not owners:
-        disk = {path: _owned_like(planned.get(path, node), node) for path, node in disk.items()}
-    found = [f"{path}: is not part of the deployment" for path in disk if path not in planned]
+        disk = {path: _owned_like(nodes.get(path, node), node) for path, node in disk.items()}
+    texts = [f"{path}: is not part of the deployment" for path in disk if path not in nodes]
     changed = (line for line in compare(entries, disk) if line.kind)
-    found += (f"{line.path}: {', '.join(line.words) or 'is missing'}" for line in changed)
-    return sorted(found)
+    texts += (f"{line.path}: {', '.join(line.words) or 'is missing'}" for line in changed)
+    return sorted(texts)
 
 
-def _owned_like(planned: Node, node: Node) -> Node:
-    return replace(node, uid=planned.uid, gid=planned.gid)
+def _owned_like(model: Node, node: Node) -> Node:
+    return replace(node, uid=model.uid, gid=model.gid)
 
 
 def walk(root: Path, top: str, closed: set[str] | None = None) -> dict[str, Node]:
@@ -70,17 +70,17 @@ def walk(root: Path, top: str, closed: set[str] | None = None) -> dict[str, Node
         return {}
     if node is None:
         return {}
-    found = {top: node}
+    nodes = {top: node}
     waiting = [top] if node.type == "directory" else []
     while waiting:
         directory = waiting.pop()
-        below = _listed(place / directory[len(top) + 1 :], directory, closed)
-        found.update(below)
+        below = _entries_of(place / directory[len(top) + 1 :], directory, closed)
+        nodes.update(below)
         waiting += [path for path, node in reversed(below.items()) if node.type == "directory"]
-    return found
+    return nodes
 
 
-def _listed(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
+def _entries_of(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
     """Return what is in one directory, by board path and in the order of the names."""
     try:
         nodes = ((name, node_at(place / name)) for name in sorted(os.listdir(place)))  # noqa: PTH208 - names, not paths
@@ -90,15 +90,13 @@ def _listed(place: Path, path: str, closed: set[str] | None) -> dict[str, Node]:
     except (PermissionError, UnsupportedEnvironmentError) as error:
         if closed is None:
             hint = "Run this as root."
-            raise UnsupportedEnvironmentError(
-                f"{path}: cannot be looked into", details=str(error), hint=hint
-            ) from error
+            raise UnsupportedEnvironmentError(f"{path}: cannot be listed", details=str(error), hint=hint) from error
         closed.add(path)
         return {}
 
 
-def _row(path: str, node: Node, planned: Mapping[str, Entry]) -> LayoutRow:
-    entry = planned.get(path)
+def _row(path: str, node: Node, entries: Mapping[str, Entry]) -> LayoutRow:
+    entry = entries.get(path)
     if entry is None:
         return LayoutRow(path=path, node=node)
     return LayoutRow(path=path, node=node, resource=entry.resource, function=entry.function)

@@ -31,13 +31,13 @@ class Owners:
 
         Raises HostError, and UnsupportedEnvironmentError where an owner is required and cannot be set.
         """
-        wanted = uid, gid
-        if wanted not in self._known:
-            self._known[wanted] = self._try(wanted)
-        got = self._known[wanted]
-        if got != wanted:
-            self._say(what, wanted, got)
-        return got
+        ids = uid, gid
+        if ids not in self._known:
+            self._known[ids] = self._try(ids)
+        possible = self._known[ids]
+        if possible != ids:
+            self._say(what, ids, possible)
+        return possible
 
     def node(self, node: Node) -> Node:
         """Return ``node`` with the owner that can be set."""
@@ -55,10 +55,10 @@ class Owners:
         if (uid, gid) != (-1, -1):
             self._host.chown(path, uid, gid)
 
-    def _say(self, what: str, wanted: tuple[int, int], got: tuple[int, int]) -> None:
-        names = [name for name, one in zip(("user", "group"), got, strict=True) if one == -1]
+    def _say(self, what: str, ids: tuple[int, int], possible: tuple[int, int]) -> None:
+        names = [name for name, id_ in zip(("user", "group"), possible, strict=True) if id_ == -1]
         sentence = f"this process may not set the {' and the '.join(names)}"
-        owner = f"{what}: the owner {wanted[0]}:{wanted[1]}"
+        owner = f"{what}: the owner {ids[0]}:{ids[1]}"
         if self._required:
             hint = "Run this as root, or in a user namespace: unshare --map-auto --map-root-user COMMAND"
             raise UnsupportedEnvironmentError(f"{owner} cannot be set: {sentence}", hint=hint)
@@ -66,8 +66,8 @@ class Owners:
         if full not in self.not_proven:
             self.not_proven.append(full)
 
-    def _try(self, wanted: tuple[int, int]) -> tuple[int, int]:
-        for attempt in (wanted, (-1, wanted[1]), (wanted[0], -1)):
+    def _try(self, ids: tuple[int, int]) -> tuple[int, int]:
+        for attempt in (ids, (-1, ids[1]), (ids[0], -1)):
             try:
                 self._host.chown(self._probe, *attempt)
             except HostError as error:

@@ -39,11 +39,11 @@ class Package:
 
 def packages(group: Group, facts: HostFacts) -> tuple[Package, ...]:
     """Return the packages of ``group``, one for each directory. Raises InvalidDefinitionError (no such Linux group)."""
-    found = {package.directory: package for package in (*_code(group, facts), *_models(group, facts))}
-    return tuple(found.values())
+    by_directory = {package.directory: package for package in (*_code(group, facts), *_models(group, facts))}
+    return tuple(by_directory.values())
 
 
-def sources(document: Mapping[str, Any], wanted: tuple[Package, ...]) -> dict[str, str]:
+def sources(document: Mapping[str, Any], required: tuple[Package, ...]) -> dict[str, str]:
     """Return the URL of each package by ARN, from the document's ``Artifacts``.
 
     Raises InvalidDefinitionError when one is missing or is not the one that group.json means.
@@ -51,7 +51,7 @@ def sources(document: Mapping[str, Any], wanted: tuple[Package, ...]) -> dict[st
     artifacts = document.get("Artifacts")
     known = artifacts if isinstance(artifacts, Mapping) else {}
     urls = {}
-    for package in wanted:
+    for package in required:
         entry = known.get(package.arn)
         if not isinstance(entry, Mapping) or not isinstance(entry.get("Url"), str):
             raise InvalidDefinitionError(f"{package.owner}: the deployment document has no artifact {package.arn}")
@@ -98,17 +98,17 @@ def intact(place: Path, contents: tuple[Content, ...], modes: Modes) -> bool:
 
 def _as_unpacked(path: Path, content: Content, modes: Modes) -> bool:
     try:
-        found = node_at(path)
+        node = node_at(path)
     except UnsupportedEnvironmentError:
         return False
-    return found is not None and as_it_can_be(found, modes.node(content))
+    return node is not None and as_it_can_be(node, modes.node(content))
 
 
-def as_it_can_be(found: Node, wanted: Node) -> bool:
+def as_it_can_be(actual: Node, target: Node) -> bool:
     """Tell whether a node is as wanted, but for an owner of -1, which cannot be set."""
-    uid = found.uid if wanted.uid == -1 else wanted.uid
-    gid = found.gid if wanted.gid == -1 else wanted.gid
-    return not differ(replace(wanted, uid=uid, gid=gid), found)
+    uid = actual.uid if target.uid == -1 else target.uid
+    gid = actual.gid if target.gid == -1 else target.gid
+    return not differ(replace(target, uid=uid, gid=gid), actual)
 
 
 def _code(group: Group, facts: HostFacts) -> Iterator[Package]:

@@ -75,15 +75,15 @@ class Preparation:
         probe.touch(mode=0o600)
         self._owners = Owners(means.host, self._staged(probe), required=means.owners_required)
 
-    def stage(self, group: Group, wanted: Sequence[Package], urls: Mapping[str, str], body: bytes) -> Result:
+    def stage(self, group: Group, required: Sequence[Package], urls: Mapping[str, str], body: bytes) -> Result:
         """Stage everything, so that only renames are left to do; ``changed`` tells whether group.json is another."""
         functions = [f for f in group.functions if group.isolation_mode(f) == "NoContainer"]
         work = tuple(work_directory(self._facts, function) for function in functions)
-        self._check_inside([*(p.directory for p in wanted), *work])
+        self._check_inside([*(p.directory for p in required), *work])
         self._skeleton(plan(group, self._facts, {}))
-        kept = {p.directory: one for p in wanted if (one := self._reusable(p)) is not None}
-        fresh = {p.directory: self._install(p, urls[p.arn]) for p in wanted if p.directory not in kept}
-        state = State(installed={**kept, **fresh}, work=work)
+        reusable = {p.directory: installed for p in required if (installed := self._reusable(p)) is not None}
+        fresh = {p.directory: self._install(p, urls[p.arn]) for p in required if p.directory not in reusable}
+        state = State(installed={**reusable, **fresh}, work=work)
         contents = state.contents(group, self._facts)
         entries = plan(group, self._facts, contents, state.code(group, self._facts))
         self._check_inside([entry.path for entry in entries])
@@ -97,7 +97,7 @@ class Preparation:
             contents=contents,
             entries=entries,
             unpacked=len(fresh),
-            reused=len(kept),
+            reused=len(reusable),
             changed=changed,
             not_proven=tuple(self._owners.not_proven),
         )
@@ -142,9 +142,9 @@ class Preparation:
                 self._host.sync(self._staged(top / path[len(directory) + 1 :]))
         return list(inner)
 
-    def _as_it_can_be(self, found: Node, wanted: Node) -> bool:
+    def _as_it_can_be(self, actual: Node, target: Node) -> bool:
         """Tell whether a node is as planned, but for the owner that cannot be set."""
-        return as_it_can_be(found, self._owners.node(wanted))
+        return as_it_can_be(actual, self._owners.node(target))
 
     def _remove(self, directory: str) -> None:
         """Have a directory of an earlier deployment removed, but for what is not its own."""
@@ -190,10 +190,10 @@ class Preparation:
         staged = self._changeover.stage_group(body)
         self._owners.give(self._staged(staged), node)
         place = self._changeover.gg / BELOW.group_file
-        found = node_at(place)
-        if found is None or found.type != "file":
+        existing = node_at(place)
+        if existing is None or existing.type != "file":
             return True
-        return place.read_bytes() != body or not self._as_it_can_be(found, node)
+        return place.read_bytes() != body or not self._as_it_can_be(existing, node)
 
     def _record(self, state: State) -> None:
         content, place = records.encode(state), self._changeover.gg / BELOW.record

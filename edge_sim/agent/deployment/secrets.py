@@ -41,12 +41,12 @@ def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, 
     """Get a secret from its presigned URL. Raises HttpError."""
     body = http.message("GET", url, most=MAX_BYTES, patience=patience)
     try:
-        found = strictjson.loads(body)
+        answer = strictjson.loads(body)
     except ValueError:  # it holds what came, which no error may
         raise HttpError(f"{shown(url)}: the response is not JSON") from None
-    if not isinstance(found, Mapping):
+    if not isinstance(answer, Mapping):
         raise HttpError(f"{shown(url)}: the response holds no secret")
-    return found
+    return answer
 
 
 def sealed(
@@ -57,18 +57,18 @@ def sealed(
     ``document`` is the deployment's; its ``Secrets`` say where each one is fetched. Raises InvalidDefinitionError,
     HttpError, and CryptoError when the board has no key or nothing to encrypt with.
     """
-    wanted = [(r, r.secret) for r in group.resources if r.secret]
-    if not wanted:
+    resources = [(r, r.secret) for r in group.resources if r.secret]
+    if not resources:
         return None
     pem = private_key(root, greengrass_root)
     key = os.urandom(libcrypto.KEY_BYTES)
     wrapped = libcrypto.wrap(pem, key)
-    found = {}
-    for resource, named in wanted:
+    texts = {}
+    for resource, data in resources:
         secret = fetch_secret(_url(document, resource))
-        _check(resource.id, named, secret)
-        found[named.arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), named.arn.encode()))
-    return _file({"version": _VERSION, "key": _text(wrapped), "secrets": found})
+        _check(resource.id, data, secret)
+        texts[data.arn] = _text(libcrypto.encrypt(key, json.dumps(secret).encode(), data.arn.encode()))
+    return _file({"version": _VERSION, "key": _text(wrapped), "secrets": texts})
 
 
 def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
@@ -76,23 +76,23 @@ def stage(changeover: Changeover, group: Group, content: bytes | None) -> None:
     if content is not None:
         durable.write(changeover.replace(BELOW.secrets), content)
         return
-    wanted = {resource.secret.arn for resource in group.resources if resource.secret}
+    arns = {resource.secret.arn for resource in group.resources if resource.secret}
     file = _read(changeover.gg / BELOW.secrets)
-    there = file.get("secrets") if wanted else None
-    kept = {arn: text for arn, text in there.items() if arn in wanted} if isinstance(there, Mapping) else {}
-    if not kept and (there or not wanted):
+    there = file.get("secrets") if arns else None
+    texts = {arn: text for arn, text in there.items() if arn in arns} if isinstance(there, Mapping) else {}
+    if not texts and (there or not arns):
         changeover.remove(BELOW.secrets)
-    elif kept != there and kept:
-        durable.write(changeover.replace(BELOW.secrets), _file({**file, "secrets": kept}))
+    elif texts != there and texts:
+        durable.write(changeover.replace(BELOW.secrets), _file({**file, "secrets": texts}))
 
 
 def _read(place: Path) -> Mapping[str, object]:
     """Return what the file holds; nothing where it cannot be read: a later deployment brings a new one."""
     try:
-        found = json.loads(file_bytes(place))
+        document = json.loads(file_bytes(place))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def private_key(root: Path, greengrass_root: str) -> bytes:
@@ -141,13 +141,12 @@ def _opened(root: Path, greengrass_root: str, allowed: Sequence[str]) -> dict[st
     path = inside(root, Tree(greengrass_root).secrets)
     try:
         file = json.loads(file_bytes(path))
-        wanted = {arn: file["secrets"][arn] for arn in allowed if arn in file["secrets"]}
-        if not wanted:
+        texts = {arn: file["secrets"][arn] for arn in allowed if arn in file["secrets"]}
+        if not texts:
             return {}
         key = libcrypto.unwrap(private_key(root, greengrass_root), base64.b64decode(file["key"]))
         return {
-            arn: json.loads(libcrypto.decrypt(key, base64.b64decode(text), arn.encode()))
-            for arn, text in wanted.items()
+            arn: json.loads(libcrypto.decrypt(key, base64.b64decode(text), arn.encode())) for arn, text in texts.items()
         }
     except FileNotFoundError:
         return {}
@@ -165,14 +164,14 @@ def _url(document: Mapping[str, object], resource: Resource) -> str:
     return str(entry["Url"])
 
 
-def _check(resource_id: str, named: Secret, secret: Mapping[str, object]) -> None:
+def _check(resource_id: str, data: Secret, secret: Mapping[str, object]) -> None:
     """Raise InvalidDefinitionError unless what came is the secret that the resource names, with all its labels."""
     versions = secret.get("Versions")
-    same = secret.get("ARN") == named.arn
+    same = secret.get("ARN") == data.arn
     if not (same and isinstance(versions, list) and all(map(_is_version, versions))):
-        raise InvalidDefinitionError(f"resource {resource_id}: the response is for another secret than {named.arn}")
+        raise InvalidDefinitionError(f"resource {resource_id}: the response is for another secret than {data.arn}")
     there = {label for version in versions for label in version["VersionStages"]}
-    missing = [label for label in (CURRENT, *named.staging_labels) if label not in there]
+    missing = [label for label in (CURRENT, *data.staging_labels) if label not in there]
     if missing:
         raise InvalidDefinitionError(f"resource {resource_id}: no version of its secret is labelled {missing[0]}")
 

@@ -41,20 +41,20 @@ class State:
 
     def paths(self) -> frozenset[str]:
         """Return every path that the recorded deployment made, the directories around the packages left out."""
-        found = {*self.work, *self.links, *self.installed}
-        for directory, one in self.installed.items():
-            found.update(f"{directory}/{content.path}" for content in one.contents)
-        return frozenset(found)
+        places = {*self.work, *self.links, *self.installed}
+        for directory, installation in self.installed.items():
+            places.update(f"{directory}/{content.path}" for content in installation.contents)
+        return frozenset(places)
 
     def contents(self, group: Group, facts: HostFacts) -> dict[str, tuple[Content, ...]]:
         """Return the members of each model of ``group`` by resource id, as ``plan`` wants them."""
-        found = {}
+        by_owner = {}
         for resource in group.resources:
             artifact = group.artifacts.get(resource.id)
             if resource.model and artifact is not None:
                 installed = self.installed.get(model_directory(facts, resource, artifact))
-                found[resource.id] = installed.contents if installed else ()
-        return found
+                by_owner[resource.id] = installed.contents if installed else ()
+        return by_owner
 
     def code(self, group: Group, facts: HostFacts) -> dict[str, tuple[Content, ...]]:
         """Return the members of each function's package by function id, as ``plan`` wants them."""
@@ -80,7 +80,7 @@ def read(gg: Path) -> State:
         raise UnsupportedEnvironmentError(
             f"{path}: the deployer's record cannot be read",
             details=str(error),
-            hint="remove it and deploy again; every artifact is fetched anew then",
+            hint="remove it and deploy again; every artifact is then fetched again",
         ) from error
 
 
@@ -90,7 +90,7 @@ def decode(content: bytes) -> State:
     if raw["version"] != _VERSION:
         raise ValueError(f"version {raw['version']}")
     return State(
-        installed={directory: _installed(one) for directory, one in raw["installed"].items()},
+        installed={directory: _installed(value) for directory, value in raw["installed"].items()},
         work=tuple(raw["work"]),
         links=tuple(raw.get("links", ())),
         not_proven=tuple(raw["not_proven"]),

@@ -20,15 +20,15 @@ from edge_sim.facts import HostFacts
 from edge_sim.greengrass.access import View
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
-from edge_sim.greengrass.matrix import about, questions, remembered, row
+from edge_sim.greengrass.matrix import about, cached, questions, row
 from edge_sim.greengrass.mounting import not_started
 from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rows import AccessRow, Answer, Probe
 
-NOT_STORED = "its value comes with a deployment; nobody has asked a core for it here"
-NOT_ATTACHED = "the core gives a secret out only to functions that it is attached to"
+NOT_STORED = "its value arrives with a deployment; no core was asked for it here"
+NOT_ATTACHED = "the core returns a secret only to functions it is attached to"
 
 
 def matrix(
@@ -44,28 +44,28 @@ def matrix(
 
     ``entries`` is the plan; its nodes are what the computed answers believe, paths outside it are looked at. With
     ``every`` there are rows for local resources that are not attached, too; with ``path`` there is one for it and no
-    others. Secrets have no path: the process asks the core for those that the board has; for the others ``probed``,
+    others. Secrets have no path: the process asks the core for those that the board has; for the others ``answers``,
     ``agree`` and ``ok`` are None.
     """
     nodes = NodesBelow(root, {entry.path: entry.node for entry in entries})
-    places = remembered(partial(tree, root))
+    places = cached(partial(tree, root))
     rows: list[AccessRow] = []
     with functions.asking(group, root, facts) as asker:
         for function in group.functions:
             process = function_process(group, function, facts)
-            asked = (
+            cells = (
                 [about(group, process, facts, path)]
                 if path
                 else list(questions(group, process, facts, places, every=every))
             )
-            probed = _probed(process, [seen for question in asked for seen, _ in question.paths], root, asker)
+            answers = _probe(process, [seen for question in cells for seen, _ in question.paths], root, asker)
             view, stopped = View(process, nodes, facts), not_started(process, nodes)
-            rows += [row(view, question, probed, stopped=stopped) for question in asked]
-            rows += [] if path else secret_rows(group, function, probed, stopped=stopped)
+            rows += [row(view, question, answers, stopped=stopped) for question in cells]
+            rows += [] if path else secret_rows(group, function, answers, stopped=stopped)
     return rows
 
 
-def _probed(process: FunctionProcess, paths: Sequence[str], root: Path, asker: functions.Asker) -> Mapping[str, Probe]:
+def _probe(process: FunctionProcess, paths: Sequence[str], root: Path, asker: functions.Asker) -> Mapping[str, Probe]:
     """Return what a real process could do, by path and secret's ARN; when it cannot even be started, why."""
     if not paths and not asker.secrets:
         return {}
@@ -85,12 +85,12 @@ def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str
     waiting = [""] if top.is_dir() else []
     for directory in waiting:  # grows while it is read: one level after the other
         try:
-            found = [(path, path.lstat().st_mode) for path in sorted((top / directory[1:]).iterdir())]
+            entries = [(path, path.lstat().st_mode) for path in sorted((top / directory[1:]).iterdir())]
         except OSError as error:  # it went away, or is a process's that ended
             if closed is not None and isinstance(error, PermissionError):
                 closed.add(place + directory)
             continue
-        for path, mode in found:
+        for path, mode in entries:
             rest = f"{directory}/{path.name}"
             if stat.S_ISDIR(mode):
                 waiting.append(rest)
@@ -101,29 +101,29 @@ def tree(root: Path, place: str, closed: set[str] | None = None) -> Iterator[str
 def secret_rows(
     group: Group,
     function: Function,
-    probed: Mapping[str, Probe] | None = None,
+    answers: Mapping[str, Probe] | None = None,
     *,
     stopped: str | None = None,
 ) -> list[AccessRow]:
-    """Return a row for each secret of the group; ``probed`` says by ARN what came of asking the core for it."""
+    """Return a row for each secret of the group; ``answers`` says by ARN what came of asking the core for it."""
     attached = {resource.id for resource, _ in group.attached(function)}
     secrets = [(r, r.secret) for r in group.resources if r.secret]
-    answers = probed or {}
-    return [_secret(function, r, r.id in attached, answers.get(secret.arn), stopped) for r, secret in secrets]
+    by_arn = answers or {}
+    return [_secret(function, r, r.id in attached, by_arn.get(secret.arn), stopped) for r, secret in secrets]
 
 
 def _secret(
-    function: Function, resource: Resource, attached: bool, probed: Probe | None, stopped: str | None
+    function: Function, resource: Resource, attached: bool, answer: Probe | None, stopped: str | None
 ) -> AccessRow:
-    given = attached and not stopped
-    read = Answer(computed=given, by="attachment" if given else None)
+    granted = attached and not stopped
+    read = Answer(computed=granted, by="attachment" if granted else None)
     write = Answer(computed=False)
     agree = None
     reasons: tuple[str, ...] = (stopped or (NOT_STORED if attached else NOT_ATTACHED),)
-    if probed is not None:
-        read, write = replace(read, probed=probed.read), replace(write, probed=probed.write)
-        agree = probed.read == given
-        reasons = ("the core's local endpoint gave it out",) if probed.read else tuple(probed.errors.values())
+    if answer is not None:
+        read, write = replace(read, probed=answer.read), replace(write, probed=answer.write)
+        agree = answer.read == granted
+        reasons = ("the core's local endpoint returned it",) if answer.read else tuple(answer.errors.values())
     return AccessRow(
         function=function.id,
         resource=resource.id,

@@ -67,15 +67,15 @@ def _ask(running: Mapping[str, Any], group: Group, function_id: str, payload: by
     try:
         place = f"/edge-sim/functions/{quote(function_id, safe='')}"
         connection.request("POST", place, payload, {"Authorization": running["token"]})
-        told = json.loads(connection.getresponse().read())
+        answer = json.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UnsupportedEnvironmentError(f"the agent on this board does not answer: {error!r}") from error
     finally:
         connection.close()
-    if "outcome" in told:
-        return Outcome(**{**told["outcome"], "notes": tuple(told["outcome"]["notes"])})
-    kind = UsageError if told["error"]["exit_status"] == UsageError.exit_status else UnsupportedEnvironmentError
-    raise kind(told["error"]["brief"], hint=told["error"]["hint"])
+    if "outcome" in answer:
+        return Outcome(**{**answer["outcome"], "notes": tuple(answer["outcome"]["notes"])})
+    kind = UsageError if answer["error"]["exit_status"] == UsageError.exit_status else UnsupportedEnvironmentError
+    raise kind(answer["error"]["brief"], hint=answer["error"]["hint"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +94,12 @@ class Asker:
 def asking(group: Group, root: Path, facts: HostFacts) -> Iterator[Asker]:
     """Have a core serve the group's secrets as long as the block lasts; without secrets there is none."""
     stored = secrets_file.stored(root, facts.greengrass.root)
-    wanted = tuple(r.secret.arn for r in group.resources if r.secret and r.secret.arn in stored)
-    if not wanted:
+    arns = tuple(r.secret.arn for r in group.resources if r.secret and r.secret.arn in stored)
+    if not arns:
         yield Asker()
         return
     with Daemon(group, root, facts, port=0) as daemon:
-        yield Asker(secrets=wanted, daemon=daemon)
+        yield Asker(secrets=arns, daemon=daemon)
 
 
 def probe(
@@ -129,8 +129,8 @@ def probe(
             kind = UnsupportedEnvironmentError if messages.get("forbidden") else AccessError
             raise kind(f"cannot start a probe process for function {process.function.id}: {why}", details=details)
     unenforced = messages.get("unenforced", ())
-    found = {path: Probe(**told, enforced=path not in unenforced) for path, told in answer.items()}
-    return found | {arn: Probe(**told) for arn, told in messages.get("secrets", {}).items()}
+    probes = {path: Probe(**members, enforced=path not in unenforced) for path, members in answer.items()}
+    return probes | {arn: Probe(**members) for arn, members in messages.get("secrets", {}).items()}
 
 
 def _run(spec: Mapping[str, Any], errors: IO[bytes]) -> dict[str, Any]:

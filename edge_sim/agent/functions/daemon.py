@@ -129,9 +129,9 @@ class Daemon:
             raise UsageError(f"the deployed group has no function {function_id}", hint=f"Functions: {known}.")
         if function_id not in self.group.code:
             raise UsageError(f"function {function_id} has no deployed code")
-        refused = launch.refusal(self.group, function, self._root, self._facts)
-        if refused is not None:
-            return Outcome(ok=False, error=f"{function_id}: {refused}")
+        refusal = launch.refusal(self.group, function, self._root, self._facts)
+        if refusal is not None:
+            return Outcome(ok=False, error=f"{function_id}: {refusal}")
         invocation = Invocation(function_id=function_id, payload=payload)
         if not self._workers.submit(invocation):
             return Outcome(ok=False, error=f"{function_id}: too many calls are waiting already (maxWorkItemCount)")
@@ -233,9 +233,9 @@ class Daemon:
         function = self._functions.get(arn)
         if function is None:
             raise Refusal(404, f"the group has no function {arn}")
-        refused = launch.refusal(self.group, function, self._root, self._facts)
-        if refused is not None:
-            raise Refusal(501, f"{arn}: {refused}")
+        refusal = launch.refusal(self.group, function, self._root, self._facts)
+        if refusal is not None:
+            raise Refusal(501, f"{arn}: {refusal}")
         invocation = Invocation(function_id=function.id, payload=payload, client_context=client_context)
         if not self._workers.submit(invocation):
             raise Refusal(503, "too many calls are waiting already (maxWorkItemCount)")

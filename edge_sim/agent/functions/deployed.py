@@ -145,12 +145,12 @@ class DeployedFunctions:
 
     def _subscribe(self, group: Group) -> None:
         """Have the cloud's messages routed; a filter that the group no longer has finds no target any more."""
-        wanted = {s.subject for s in group.subscriptions if s.source == CLOUD} - self._filters
-        if self._channel is None or not wanted:
+        missing = {s.subject for s in group.subscriptions if s.source == CLOUD} - self._filters
+        if self._channel is None or not missing:
             return
         if not self._filters:
             threading.Thread(target=self._route, name="from the cloud", daemon=True).start()
-        for topic_filter in sorted(wanted):
+        for topic_filter in sorted(missing):
             self._filters.add(topic_filter)
             self._channel.subscribe(topic_filter, self._take)
 
@@ -171,16 +171,16 @@ class DeployedFunctions:
 
 def _lambdas(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the functions' entries of a group.json; reading the whole costs imports that an idle agent spares."""
-    found = document.get("GroupDefinitions", {}).get("Lambdas", {}).get("Content", [])
-    return found if isinstance(found, list) else []
+    entries = document.get("GroupDefinitions", {}).get("Lambdas", {}).get("Content", [])
+    return entries if isinstance(entries, list) else []
 
 
 def address(root: Path, greengrass_root: str) -> dict[str, Any] | None:
     """Return ``{"pid", "port", "token"}`` of the daemon that an agent keeps on this board, None when none runs."""
     path = inside(root, Tree(greengrass_root).daemon_address)
     try:
-        found = json.loads(path.read_bytes())
-        os.kill(int(found["pid"]), 0)
-        return {"pid": int(found["pid"]), "port": int(found["port"]), "token": str(found["token"])}
+        document = json.loads(path.read_bytes())
+        os.kill(int(document["pid"]), 0)
+        return {"pid": int(document["pid"]), "port": int(document["port"]), "token": str(document["token"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -186,7 +186,7 @@ class _Request(BaseHTTPRequestHandler):
         if self.command == "POST" and self.path.startswith("/edge-sim/functions/"):
             return self._call(unquote(self.path.removeprefix("/edge-sim/functions/")))
         if not self.path.startswith(_BASE):
-            raise Refusal(404, f"nothing is at {self.path}")
+            raise Refusal(404, f"there is nothing at {self.path}")
         service, _, rest = self.path.removeprefix(_BASE).partition("/")
         if service in _NOT_SIMULATED:
             raise Refusal(501, _NOT_SIMULATED[service])
@@ -202,7 +202,7 @@ class _Request(BaseHTTPRequestHandler):
         }
         step = steps.get((self.command, what)) if service == "functions" else None
         if step is None:
-            raise Refusal(404, f"nothing is at {self.command} {self.path}")
+            raise Refusal(404, f"there is nothing at {self.command} {self.path}")
         return step(arn)
 
     def _invoke(self, arn: str) -> None:
@@ -219,7 +219,7 @@ class _Request(BaseHTTPRequestHandler):
     def _work(self, arn: str) -> None:
         invocation = self.server.core.take(self._token, arn)
         if invocation is None:
-            raise Refusal(410, "this worker is to end")
+            raise Refusal(410, "this worker must exit")
         headers = {"X-Amz-InvocationId": invocation.id, "X-Amz-Client-Context": invocation.client_context}
         self._answer(200, invocation.payload, headers)
 
@@ -234,8 +234,8 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(200)
 
     def _initialized(self, arn: str) -> None:
-        told = self._json()
-        reason = None if told.get("Success") is True else str(told.get("Response") or "it did not say why")
+        report = self._json()
+        reason = None if report.get("Success") is True else str(report.get("Response") or "no reason was given")
         self.server.core.initialized(self._token, arn, reason)
         self._answer(200)
 
@@ -289,12 +289,12 @@ class _Request(BaseHTTPRequestHandler):
 
     def _json(self) -> dict[str, object]:
         try:
-            found = strictjson.loads(self._body())
+            document = strictjson.loads(self._body())
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            document = None
+        if not isinstance(document, dict):
             raise Refusal(400, "the body is not a JSON object")
-        return found
+        return document
 
     def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)

@@ -52,7 +52,9 @@ def install_runtime(root: Path, facts: HostFacts) -> None:
             durable.write(path, content, mode=0o644)
             path.chmod(0o644)
     except OSError as error:
-        raise EdgeSimError(f"{error.filename or top}: the runtime cannot be laid there: {error.strerror}") from error
+        raise EdgeSimError(
+            f"{error.filename or top}: the runtime cannot be installed there: {error.strerror}"
+        ) from error
 
 
 def refusal(group: Group, function: Function, root: Path, facts: HostFacts) -> str | None:
@@ -105,7 +107,9 @@ def specification(
     """
     contained = process.isolation == "GreengrassContainer"
     own = dict(process.environment)
-    shown = [Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts]
+    attachments = [
+        Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts
+    ]
     if runtime is not None:
         own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{RUNTIME if contained else runtime}/python".lstrip(":")
     with while_in_use("edge-sim-container-") as (scratch, _):
@@ -113,7 +117,7 @@ def specification(
             "root": str(root.resolve()),
             "isolation": process.isolation,
             "identity": asdict(process.identity),
-            "attachments": [asdict(attachment) for attachment in shown if contained],
+            "attachments": [asdict(attachment) for attachment in attachments if contained],
             "masked": list(process.masked),
             "sysfs": bool(process.function.access_sysfs),
             "runtime": runtime,

@@ -39,15 +39,17 @@ class MemoryLimit(Protocol):
 
 def limit(size_kb: int, name: str) -> MemoryLimit:
     """Return what holds a worker called ``name`` to ``size_kb`` on this machine."""
-    told = f"MemorySize {size_kb} KB"
+    text = f"MemorySize {size_kb} KB"
     running = running_emulator()
     if running is not None:
-        return Unlimited(note=f"{told} is not enforced: the memory of {running} cannot be told from the function's")
-    group = cgroups.make("memory", name, lambda made: made.limit_memory(size_kb * 1024))
+        return Unlimited(
+            note=f"{text} is not enforced: the memory of {running} cannot be separated from the function's"
+        )
+    group = cgroups.make("memory", name, lambda cgroup: cgroup.limit_memory(size_kb * 1024))
     if group is not None:
-        return Enforced(note=f"{told} is enforced by a memory cgroup ({group.version})", group=group)
+        return Enforced(note=f"{text} is enforced by a memory cgroup ({group.version})", group=group)
     return Watch(
-        note=f"{told} is only sampled, because no memory cgroup could be created; short peaks may be missed",
+        note=f"{text} is only sampled, because no memory cgroup could be created; short peaks may be missed",
         size_kb=size_kb,
     )
 
@@ -75,8 +77,8 @@ class Watch:
     procs: str | None = None
 
     def exceeded(self, pid: int) -> int | None:
-        used = _private_kb(pid)
-        return used if used > self.size_kb else None
+        size_kb = _private_kb(pid)
+        return size_kb if size_kb > self.size_kb else None
 
     def close(self) -> None:
         pass
@@ -108,10 +110,10 @@ class Enforced:
 def _private_kb(pid: int) -> int:
     import psutil
 
-    found = 0
+    total = 0
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 memory = process.memory_info()
-                found += memory.rss - memory.shared
-    return found // 1024
+                total += memory.rss - memory.shared
+    return total // 1024

@@ -92,10 +92,10 @@ def _contained(spec: Mapping[str, Any]) -> int:
     merged, notes = view.build(seen)
     linux.change_root(merged)
     linux.no_new_privileges()
-    refused = view.read_only_devices(seen)
-    if refused and not linux.write_only_below(_all_but(refused)):
+    denied = view.read_only_devices(seen)
+    if denied and not linux.write_only_below(_all_but(denied)):
         notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
-        _say({"unenforced": [str(device) for device in refused]})
+        _say({"unenforced": [str(device) for device in denied]})
     return _become(spec, notes, joins)
 
 
@@ -122,8 +122,8 @@ def _become(spec: Mapping[str, Any], notes: list[str], joins: int | None = None)
     if notes:
         _say({"notes": notes})
     if "probe" in spec:
-        asked = {arn: ask_for_secret(arn, spec["environment"]) for arn in spec.get("secrets", ())}
-        _say({"probe": {path: probe(path) for path in spec["probe"]}, "secrets": asked})
+        secrets = {arn: ask_for_secret(arn, spec["environment"]) for arn in spec.get("secrets", ())}
+        _say({"probe": {path: probe(path) for path in spec["probe"]}, "secrets": secrets})
         return 0
     os.chdir(spec["workingDirectory"])
     _exec(spec)
@@ -180,10 +180,10 @@ def ask_for_secret(arn: str, environment: Mapping[str, str]) -> dict[str, object
         number = core.getresponse().getheader("X-Amz-InvocationId") or ""
         core.close()
         core.request("GET", place, headers={**headers, "X-Amz-InvocationId": number})
-        found = json.loads(core.getresponse().read())
-        answer["read"] = "SecretString" in found or "SecretBinary" in found
+        reply = json.loads(core.getresponse().read())
+        answer["read"] = "SecretString" in reply or "SecretBinary" in reply
         if not answer["read"]:
-            answer["errors"]["read"] = str(found.get("Message", "no value"))
+            answer["errors"]["read"] = str(reply.get("Message", "no value"))
     except (OSError, ValueError, http.client.HTTPException) as error:
         answer["errors"]["read"] = str(error) or type(error).__name__
     finally:

@@ -61,21 +61,21 @@ class Shadows:
         if what == "get":
             answer = shadow.get(thing, document)
             return answer, {"get/accepted": answer}
-        done = shadow.update(document, payload, now) if what == "update" else shadow.delete(thing, document, now)
-        self._write(thing, done.document)
-        return done.answer, dict(done.messages)
+        outcome = shadow.update(document, payload, now) if what == "update" else shadow.delete(thing, document, now)
+        self._write(thing, outcome.document)
+        return outcome.answer, dict(outcome.messages)
 
     def _path(self, thing: str) -> Path:
         return self._directory / f"{thing}.json"  # a thing's name has no slash
 
     def _read(self, thing: str) -> dict[str, Any] | None:
         try:
-            found = json.loads(self._path(thing).read_bytes())
+            document = json.loads(self._path(thing).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise EdgeSimError(f"{self._path(thing)}: the local shadow cannot be read") from error
-        return found if isinstance(found, dict) else None
+        return document if isinstance(document, dict) else None
 
     def _write(self, thing: str, document: dict[str, Any]) -> None:
         try:

@@ -69,14 +69,14 @@ class System:
         invocation.end(self._shadows.request(str(custom.get("subject", "")), invocation.payload))
 
     def _secret(self, invocation: Invocation, caller: Function, custom: Mapping[str, object]) -> None:
-        asked = json.loads(invocation.payload)
-        if not isinstance(asked, dict) or not isinstance(asked.get("SecretId"), str):
+        request = json.loads(invocation.payload)
+        if not isinstance(request, dict) or not isinstance(request.get("SecretId"), str):
             raise ValueError('the request must be {"SecretId": name or ARN, "VersionStage"?: label}')
         attached = self._group.attached(caller)
         allowed = [resource.secret.arn for resource, _ in attached if resource.secret]
         answer: dict[str, object]
         try:
-            answer = secrets.value(self._root, self._gg, allowed, asked["SecretId"], asked.get("VersionStage"))
+            answer = secrets.value(self._root, self._gg, allowed, request["SecretId"], request.get("VersionStage"))
         except LookupError as error:
             answer = {"Status": 404, "Message": str(error.args[0])}
         invocation.end(json.dumps(answer).encode())
@@ -91,6 +91,6 @@ def _custom(client_context: str) -> Mapping[str, object]:
     """Return the ``custom`` part of a client context. Raises ValueError."""
     if not client_context:
         return {}
-    found = json.loads(base64.b64decode(client_context, validate=True))
-    custom = found.get("custom") if isinstance(found, dict) else None
+    context = json.loads(base64.b64decode(client_context, validate=True))
+    custom = context.get("custom") if isinstance(context, dict) else None
     return custom if isinstance(custom, dict) else {}

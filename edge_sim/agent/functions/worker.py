@@ -84,11 +84,11 @@ class Worker:
         self._code, self._site, self._log, self._staff = code, site, log, staff
         self._child: subprocess.Popen[bytes] | None = None
         self._killed: str | None = None
-        self._wanted = False
-        self._refused: str | None = None
+        self._intended = False
+        self._refusal: str | None = None
         self._reader: int | None = None
         self._reading = threading.Lock()
-        self._said = bytearray()
+        self._output = bytearray()
         self._thread = threading.Thread(target=self._mind, name=f"worker {process.function.id}", daemon=True)
 
     @property
@@ -100,13 +100,13 @@ class Worker:
         """Have the process started; returns at once."""
         self._thread.start()
 
-    def kill(self, why: str, *, wanted: bool = False) -> None:
+    def kill(self, why: str, *, intended: bool = False) -> None:
         """End the process and all that it started in its process group; ``why`` becomes its cause of death.
 
-        ``wanted``: nothing is wrong, it is not needed any more.
+        ``intended``: nothing is wrong, it is not needed any more.
         """
         self._killed = self._killed or why
-        self._wanted = self._wanted or wanted
+        self._intended = self._intended or intended
         child = self._child
         if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -116,11 +116,11 @@ class Worker:
         """Wait for the thread to have told of the end."""
         self._thread.join(limit_s)
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return what the process has said since the last time this was asked."""
         self._read()
         with self._reading:
-            text, self._said = bytes(self._said), bytearray()
+            text, self._output = bytes(self._output), bytearray()
         return text.decode(errors="replace")
 
     def _mind(self) -> None:
@@ -170,17 +170,17 @@ class Worker:
         try:
             with child.stdout as messages:
                 os.set_blocking(messages.fileno(), False)
-                used = self._watch(child, messages.fileno(), limit)
+                peak = self._watch(child, messages.fileno(), limit)
         finally:
             if child.poll() is None:
-                self.kill("the core lost sight of it")
+                self.kill("the core lost track of it")
                 child.wait(END_LIMIT_S)
-        return self._refused or self._death(child.returncode, used)
+        return self._refusal or self._death(child.returncode, peak)
 
     def _watch(self, child: subprocess.Popen[bytes], messages: int, limit: memory.MemoryLimit | None) -> int | None:
         """Stay until the process has ended; return the KB it used when that was too much."""
         assert self._reader is not None  # noqa: S101 - set just before
-        poll, used = select.poll(), None
+        poll, peak = select.poll(), None
         sources: dict[int, Callable[[], bool]] = {self._reader: self._read, messages: lambda: self._listen(messages)}
         for descriptor in sources:
             poll.register(descriptor, select.POLLIN)
@@ -188,13 +188,13 @@ class Worker:
             for descriptor, _ in poll.poll(_LOOK_S * 1000):
                 if not sources[descriptor]():
                     poll.unregister(descriptor)  # nobody can say anything there any more
-            used = used or (limit.exceeded(child.pid) if limit else None)
-            overdue = "it used more than its MemorySize" if used else self._staff.overdue(self)
+            peak = peak or (limit.exceeded(child.pid) if limit else None)
+            overdue = "it used more than its MemorySize" if peak else self._staff.overdue(self)
             if overdue:
                 self.kill(overdue)
         for take_in in sources.values():
             take_in()
-        return used or (limit.exceeded(child.pid) if limit else None)
+        return peak or (limit.exceeded(child.pid) if limit else None)
 
     def _read(self) -> bool:
         """Write to the log what the process has said by now; return False when nothing can come any more."""
@@ -205,7 +205,7 @@ class Worker:
                     return text is None
                 with contextlib.suppress(OSError):  # a full disk must not end a function
                     self._log.write(text)
-                self._said = (self._said + text)[-MAX_LOG_BYTES:]
+                self._output = (self._output + text)[-MAX_LOG_BYTES:]
         return False
 
     def _listen(self, messages: int) -> bool:
@@ -216,22 +216,22 @@ class Worker:
                 self.notes += message.get("notes", [])
                 if "sandbox" in message:
                     self.forbidden = bool(message.get("forbidden"))
-                    self._refused = f"could not be started: {message['sandbox']}"
+                    self._refusal = f"could not be started: {message['sandbox']}"
         return text is None
 
-    def _death(self, status: int, used: int | None) -> str:
+    def _death(self, status: int, peak: int | None) -> str:
         """Tell the end in runtime.log, in V1's words, and in a sentence."""
-        told = {"workerId": self.id, "funcArn": self.arn}
+        members = {"workerId": self.id, "funcArn": self.arn}
         size = self.process.function.memory_size_kb
-        if used is not None:
+        if peak is not None:
             text = "Worker consumed all allocated memory! Memory Usage (KB)."
-            self._site.log.write("WARN", text, **told, memSize=size, memUsed=used)
+            self._site.log.write("WARN", text, **members, memSize=size, memUsed=peak)
         number = -status if status < 0 else status - 128
-        if not self._wanted and (status < 0 or number in list(signal.Signals)):
+        if not self._intended and (status < 0 or number in list(signal.Signals)):
             state = f"signal: {'killed' if number == signal.SIGKILL else signal.Signals(number).name}"
-            self._site.log.write("ERROR", "Worker is ungracefully killed.", **told, state=state)
-        if used is not None:
-            return f"it used {used} KB, its MemorySize is {size} KB; the process was killed"
+            self._site.log.write("ERROR", "Worker is ungracefully killed.", **members, state=state)
+        if peak is not None:
+            return f"it used {peak} KB, its MemorySize is {size} KB; the process was killed"
         if self._killed:
             return f"{self._killed}; the process was killed"
         if status < 0 or number in list(signal.Signals):

@@ -145,7 +145,7 @@ class Workers:
                 return None
             if worker.state == "Waiting":
                 self._let_go(worker)
-                worker.kill(_IDLE, wanted=True)
+                worker.kill(_IDLE, intended=True)
                 return _IDLE
             if worker.state == "Working":
                 return f"no answer within its Timeout of {worker.process.function.timeout_s:g} s"
@@ -179,7 +179,7 @@ class Workers:
             for invocation in (i for queue in self._waiting.values() for i in queue):
                 _fail(invocation, _CLOSED)
         for worker in workers:
-            worker.kill(_CLOSED, wanted=True)
+            worker.kill(_CLOSED, intended=True)
         deadline = time.monotonic() + END_LIMIT_S
         for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -217,7 +217,7 @@ class Workers:
         idle = next((w for w in running if w.state == "Waiting" and not self._waiting[w.process.function.id]), None)
         if idle is not None:
             self._let_go(idle)
-            idle.kill(_IDLE, wanted=True)
+            idle.kill(_IDLE, intended=True)
         return idle is not None
 
     def _let_go(self, worker: Worker) -> None:
@@ -238,7 +238,7 @@ class Workers:
 
 
 def _tell(invocation: Invocation, worker: Worker) -> None:
-    invocation.log = worker.said()
+    invocation.log = worker.output()
     invocation.notes = tuple(dict.fromkeys((*worker.notes, *worker.call_notes)))
     invocation.forbidden = worker.forbidden
     worker.call_notes.clear()

@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.errors import EdgeSimError, UpdateError
 
 LOOK_EVERY_S = 2.0
-STABLE_S = 60.0
-"""A core that ran this long was a good one: when it ends, it is started again at once."""
 LONGEST_PAUSE_S = 600.0
 STARTS_OF_ONE_VERSION = 3
 """How often a version is started before the next candidate has its turn."""
@@ -39,7 +38,7 @@ class Guard:
         *,
         emit: Emit,
         log: Log,
-        stable_s: float = STABLE_S,
+        stable_s: float = STABLE_WINDOW_S,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.download import download
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.update import hooks, platform
-from edge_sim.agent.update.guard import STABLE_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, BoardIdentity, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, Supervisor
@@ -72,7 +72,7 @@ class Settings:
     free_bytes_needed: int = FREE_BYTES_NEEDED
     health_checks: int = HEALTH_CHECKS
     health_interval_s: float = HEALTH_INTERVAL_S
-    stable_s: float = STABLE_S
+    stable_s: float = STABLE_WINDOW_S
     """How long a new version must run before it is confirmed: its stable window."""
     hook_limit_s: float = hooks.LIMIT_S
 

@@ -21,6 +21,7 @@ from edge_sim.jobs.execution import MAX_PENDING_SHOWN
 from edge_sim.jobs.messages import JobExecutionData, Rejected
 from edge_sim.jobs.update import JOB_ID_PREFIX, is_software_update
 from edge_sim.redaction import redact
+from edge_sim.report import printable
 
 ANSWER_LIMIT_S = 10.0
 """How long one attempt waits: what AWS's own device client waits."""
@@ -177,7 +178,7 @@ class JobClient:
         answer = self._send_update(job, body, attempts)
         state = answer.state if isinstance(answer, Rejected) else None
         if isinstance(answer, Rejected) and answer.code == "VersionMismatch" and state is not None:
-            if state.status not in NOT_TERMINAL:
+            if state.status not in requests.PENDING:
                 raise JobEndedError(job, state.status)
             if (state.status_details or {}).get(HOLDER, holder) != holder:
                 raise JobTakenError(job)
@@ -239,5 +240,4 @@ class JobClient:
 
 def clean(details: Mapping[str, str]) -> dict[str, str]:
     """Return details that fit AWS's limits: no empty or over-long values, no control characters, no presigned query."""
-    printable = {name: "".join(c if c.isprintable() else " " for c in redact(value)) for name, value in details.items()}
-    return {name: value[: requests.MAX_DETAIL_CHARS] for name, value in printable.items() if value}
+    return {name: printable(redact(value))[: requests.MAX_DETAIL_CHARS] for name, value in details.items() if value}

@@ -93,11 +93,11 @@ class GreengrassApi:
     def _repeated(self, id_: str, handler: Handler, params: dict[str, object]) -> dict[str, object]:
         """Return the answer that was given to a token's request, or carry it out and keep the answer."""
         digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
-        kept = self._store.get("client-tokens", id_)
-        if kept is None:
-            kept = {"request": digest, "answer": handler(params)}
-            self._store.put("client-tokens", id_, kept)
-        if kept["request"] != digest:
+        before = self._store.get("client-tokens", id_)
+        if before is None:
+            before = {"request": digest, "answer": handler(params)}
+            self._store.put("client-tokens", id_, before)
+        if before["request"] != digest:
             raise ApiError("BadRequestException", "The client token was used before with a different request.")
-        answer: dict[str, object] = kept["answer"]
+        answer: dict[str, object] = before["answer"]
         return answer

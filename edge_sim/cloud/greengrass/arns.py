@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from edge_sim.arns import SOMEWHERE, TARGET, arn, pattern
+
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_VERSIONED = re.compile(
-    rf"arn:aws[a-z-]*:greengrass:([a-z0-9-]+):(\d{{12}}):/?greengrass/([a-z/]+)/({_UUID})(?:/versions/({_UUID}))?"
-)
-_TARGET = re.compile(r"arn:aws[a-z-]*:iot:([a-z0-9-]+):(\d{12}):(thing|thinggroup)/([a-zA-Z0-9:_-]{1,128})")
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
+_VERSIONED = re.compile(pattern("greengrass", f"/?greengrass/([a-z/]+)/({_UUID})(?:/versions/({_UUID}))?", SOMEWHERE))
+_ROLE = re.compile(pattern("iam", r"role/[\w+=,.@/-]{1,512}", ":[0-9]{12}"), re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +21,7 @@ class Namespace:
 
     def greengrass(self, path: str) -> str:
         """Return the ARN of ``greengrass/<path>``, in AWS's own form."""
-        return f"arn:aws:greengrass:{self.region}:{self.account}:/greengrass/{path}"
+        return arn("greengrass", f"/greengrass/{path}", f"{self.region}:{self.account}")
 
     def version(self, arn: str, path: str) -> tuple[str, str] | None:
         """Return the ids of a definition or group and its version, of an ARN of this cloud below a path, or None."""
@@ -39,7 +38,7 @@ class Namespace:
 
     def is_target(self, arn: str) -> bool:
         """Say whether an ARN names a thing or a thing group of this region and account."""
-        match = _TARGET.fullmatch(arn)
+        match = TARGET.fullmatch(arn)
         return match is not None and match.group(1, 2) == (self.region, self.account)
 
 

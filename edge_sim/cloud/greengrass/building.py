@@ -55,7 +55,7 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class Build:
     """What the deployment document is made of.
 
     ``files`` maps artifact ARNs to ``{"sha256", "size"}``, ``secrets`` resource ids to the secret's ARN and the ids of
@@ -80,10 +80,10 @@ class Builder:
     def core(self, version: Mapping[str, Any]) -> Core | None:
         """Return the core of a group version, None for one without, or whose definition has been deleted."""
         kind = FAMILY_KINDS["core"]
-        found = self._definitions.resolve(kind, version["Definition"].get(kind.reference, ""))
-        return parse.group({"core": found or {}})[0].core
+        core_definition = self._definitions.resolve(kind, version["Definition"].get(kind.reference, ""))
+        return parse.group({"core": core_definition or {}})[0].core
 
-    def build(self, version: Mapping[str, Any], deployment_id: str) -> Built:
+    def build(self, version: Mapping[str, Any], deployment_id: str) -> Build:
         """Build a deployment of a group version; raises BuildError with every reason at once."""
         contents, problems = self._contents(version["Definition"])
         group, faults = parse.group(contents)
@@ -105,7 +105,7 @@ class Builder:
         complete = replace(group, artifacts=artifacts, code=code)
         files = {a.arn: {"sha256": a.sha256, "size": a.size} for a in artifacts.values()}
         files |= {c.artifact_arn: {"sha256": c.sha256, "size": c.size} for c in code.values()}
-        return Built(
+        return Build(
             group=groupfile.encode(complete, region=self._namespace.region),
             files=files,
             secrets=secrets,
@@ -116,32 +116,32 @@ class Builder:
             ],
         )
 
-    def secret_value(self, wanted: Mapping[str, Any]) -> dict[str, object]:
+    def secret_value(self, secret: Mapping[str, Any]) -> dict[str, object]:
         """Return the values of one of ``Built.secrets``; raises ApiError when they are gone."""
         try:
-            return self._sources.secret_value(wanted["arn"], wanted["versions"])
+            return self._sources.secret_value(secret["arn"], secret["versions"])
         except InvalidDefinitionError as error:
             raise ApiError("ResourceNotFoundException", error.brief, 404) from error
 
-    def empty(self, version: Mapping[str, Any]) -> Built:
+    def empty(self, version: Mapping[str, Any]) -> Build:
         """Return what a reset sends: the group with its core and nothing else. Its form is inferred."""
         bare = Group(arn=version["Arn"], core=self.core(version))
-        return Built(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
+        return Build(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
 
     def _contents(self, references: Mapping[str, str]) -> tuple[dict[str, Document], list[Problem]]:
         """Return the definitions that a group version refers to, and a problem for each that has been deleted."""
-        named = {word: kind for word, kind in FAMILY_KINDS.items() if kind.reference in references}
-        found = {word: self._definitions.resolve(kind, references[kind.reference]) for word, kind in named.items()}
+        kinds = {word: kind for word, kind in FAMILY_KINDS.items() if kind.reference in references}
+        contents = {word: self._definitions.resolve(kind, references[kind.reference]) for word, kind in kinds.items()}
         missing = [
             Problem(
                 code="DEFINITION_NOT_FOUND_ERROR",
-                message=f"{named[word].texts.reference} definition reference does not exist",
-                hint=f"The definition that {named[word].reference} names has been deleted: create a new group version.",
+                message=f"{kinds[word].texts.reference} definition reference does not exist",
+                hint=f"The definition that {kinds[word].reference} names has been deleted: create a new group version.",
             )
-            for word, content in found.items()
+            for word, content in contents.items()
             if content is None
         ]
-        return {word: content for word, content in found.items() if content is not None}, missing
+        return {word: content for word, content in contents.items() if content is not None}, missing
 
     def _resolve(
         self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, object]]

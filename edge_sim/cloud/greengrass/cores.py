@@ -6,7 +6,7 @@ from edge_sim.cloud.store import Store
 from edge_sim.greengrass import groupfile
 from edge_sim.greengrass.subscriptions import Subscription
 
-RUNNING, DESIRED = "core-running", "core-desired"
+CURRENT, DESIRED = "core-running", "core-desired"
 """Documents by core: the deployment that it reported last as a success, and the one that it has to carry out."""
 
 
@@ -19,7 +19,7 @@ def deployment(store: Store, deployment_id: str) -> tuple[str, str] | None:
 def subscriptions(store: Store, thing_name: str) -> tuple[Subscription, ...]:
     """Return the subscriptions of the group that a core runs, and of the one that it is to run."""
     table: dict[Subscription, None] = {}
-    for kind in (RUNNING, DESIRED):
+    for kind in (CURRENT, DESIRED):
         pointer = store.get(kind, thing_name)
         built = store.get("deployment-documents", pointer["DeploymentId"]) if pointer else None
         if built is not None:

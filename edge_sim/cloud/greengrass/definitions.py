@@ -61,70 +61,72 @@ class Definitions:
         self._store.put(kind.store, id_, body)
         if initial is not None:
             self._add_version(kind, id_, initial)
-        return _shown(self._store.get(kind.store, id_) or body)
+        return _answer(self._store.get(kind.store, id_) or body)
 
     def get(self, kind: Kind, params: Params) -> Result:
         """Return one with its tags."""
-        found = self._found(kind, params, kind.texts.title)
-        return {**_shown(found), "tags": found.get("tags", {})}
+        document = self._document(kind, params, kind.texts.title)
+        return {**_answer(document), "tags": document.get("tags", {})}
 
     def list(self, kind: Kind, params: Params) -> Result:
         """Return a page of all, in the order of their creation."""
         limit, position = _place(params)
         page = self._store.page(kind.store, limit=limit, position=position)
-        return _listed(kind.listed, page, [_listed_item(kind, document) for document in page.documents])
+        return _list(kind.listed, page, [_listed_item(kind, document) for document in page.documents])
 
     def update(self, kind: Kind, params: Params) -> Result:
         """Give one another name."""
         if not params.get("Name"):
             raise ApiError(*kind.texts.nameless)
-        found = self._found(kind, params, kind.texts.other)
-        self._store.put(kind.store, found["Id"], {**found, "Name": params["Name"], "LastUpdatedTimestamp": timestamp()})
+        document = self._document(kind, params, kind.texts.other)
+        self._store.put(
+            kind.store, document["Id"], {**document, "Name": params["Name"], "LastUpdatedTimestamp": timestamp()}
+        )
         return {}
 
     def delete(self, kind: Kind, params: Params) -> Result:
         """Remove one with its versions. A group may still refer to them: its deployment then says so."""
-        found = self._found(kind, params, kind.texts.other)
+        document = self._document(kind, params, kind.texts.other)
         with self._store.transaction():
-            for version in self._store.list(_versions(kind), parent=found["Id"]):
+            for version in self._store.list(_versions(kind), parent=document["Id"]):
                 self._store.delete(_versions(kind), version["Version"])
-            self._store.delete(kind.store, found["Id"])
+            self._store.delete(kind.store, document["Id"])
         return {}
 
     def create_version(self, kind: Kind, params: Params) -> Result:
         """Add a version, which is the latest from now on."""
-        found = self._found(kind, params, kind.texts.parent)
+        document = self._document(kind, params, kind.texts.parent)
         self._refuse(kind, params)
-        return _shown_version(self._add_version(kind, found["Id"], params))
+        return _shown_version(self._add_version(kind, document["Id"], params))
 
     def get_version(self, kind: Kind, params: Params) -> Result:
         """Return a version with its content below ``Definition``, all of it at once."""
-        found = self._found(kind, params, kind.texts.other)
-        version = self.version(kind, found["Id"], params[kind.version_id])
+        document = self._document(kind, params, kind.texts.other)
+        version = self.version(kind, document["Id"], params[kind.version_id])
         if version is None:
-            text = f"Version {params[kind.version_id]} of {kind.texts.title} {found['Id']} does not exist."
+            text = f"Version {params[kind.version_id]} of {kind.texts.title} {document['Id']} does not exist."
             raise ApiError(kind.texts.version_code, text, 404)
         return version
 
     def list_versions(self, kind: Kind, params: Params) -> Result:
         """Return a page of the versions of one, in the order of their creation."""
-        found = self._found(kind, params, kind.texts.other)
+        parent = self._document(kind, params, kind.texts.other)
         limit, position = _place(params)
-        page = self._store.page(_versions(kind), parent=found["Id"], limit=limit, position=position)
-        return _listed("Versions", page, [_shown_version(document) for document in page.documents])
+        page = self._store.page(_versions(kind), parent=parent["Id"], limit=limit, position=position)
+        return _list("Versions", page, [_shown_version(document) for document in page.documents])
 
     def tag(self, params: Params) -> Result:
         """Set tags of what an ARN names; those that it has already get the new value."""
-        kind, found = self._tagged(params)
-        tags = _checked_tags({**found.get("tags", {}), **(params.get("tags") or {})})
-        self._store.put(kind.store, found["Id"], {**found, "tags": tags})
+        kind, document = self._tagged(params)
+        tags = _checked_tags({**document.get("tags", {}), **(params.get("tags") or {})})
+        self._store.put(kind.store, document["Id"], {**document, "tags": tags})
         return {}
 
     def untag(self, params: Params) -> Result:
         """Remove tags of what an ARN names; a key that it does not have is no error."""
-        kind, found = self._tagged(params)
-        tags = {key: value for key, value in found.get("tags", {}).items() if key not in params["TagKeys"]}
-        self._store.put(kind.store, found["Id"], {**found, "tags": tags})
+        kind, document = self._tagged(params)
+        tags = {key: value for key, value in document.get("tags", {}).items() if key not in params["TagKeys"]}
+        self._store.put(kind.store, document["Id"], {**document, "tags": tags})
         return {}
 
     def tags(self, params: Params) -> Result:
@@ -137,21 +139,21 @@ class Definitions:
 
     def version(self, kind: Kind, id_: str, version_id: str) -> Document | None:
         """Return a version of one as it is kept, or None."""
-        found = self._store.get(_versions(kind), version_id)
-        return found if found and found["Id"] == id_ else None
+        document = self._store.get(_versions(kind), version_id)
+        return document if document and document["Id"] == id_ else None
 
     def resolve(self, kind: Kind, arn: str) -> Document | None:
         """Return the content of the version an ARN names, or None when it does not exist here."""
         ids = self._namespace.version(arn, kind.path)
-        found = self.version(kind, *ids) if ids else None
-        content: Document | None = found["Definition"] if found else None
+        version = self.version(kind, *ids) if ids else None
+        content: Document | None = version["Definition"] if version else None
         return content
 
-    def _found(self, kind: Kind, params: Params, noun: str) -> Document:
-        found = self._store.get(kind.store, params[kind.id])
-        if found is None:
+    def _document(self, kind: Kind, params: Params, noun: str) -> Document:
+        document = self._store.get(kind.store, params[kind.id])
+        if document is None:
             raise ApiError("IdNotFoundException", f"That {noun} does not exist.", 404)
-        return found
+        return document
 
     def _refuse(self, kind: Kind, content: Content) -> None:
         """Raise ApiError for what V1 refused when a version was created.
@@ -173,9 +175,9 @@ class Definitions:
             "Version": version_id,
         }
         self._store.put(_versions(kind), version_id, body, parent=id_)
-        found = self._store.get(kind.store, id_) or {}
+        document = self._store.get(kind.store, id_) or {}
         latest = {"LatestVersion": version_id, "LatestVersionArn": body["Arn"]}
-        self._store.put(kind.store, id_, {**found, **latest, "LastUpdatedTimestamp": body["CreationTimestamp"]})
+        self._store.put(kind.store, id_, {**document, **latest, "LastUpdatedTimestamp": body["CreationTimestamp"]})
         return body
 
     def _tagged(self, params: Params) -> tuple[Kind, Document]:
@@ -183,7 +185,7 @@ class Definitions:
         for kind in KINDS:
             id_ = self._namespace.versioned(arn, kind.path)
             if id_ is not None:
-                return kind, self._found(kind, {kind.id: id_}, kind.texts.other)
+                return kind, self._document(kind, {kind.id: id_}, kind.texts.other)
         raise ApiError("BadRequestException", f"{arn} is not the ARN of a definition or group of this cloud.")
 
 
@@ -191,7 +193,7 @@ def _versions(kind: Kind) -> str:
     return f"{kind.store}/versions"
 
 
-def _shown(document: Document) -> Result:
+def _answer(document: Document) -> Result:
     return {name: document.get(name) for name in _INFORMATION}
 
 
@@ -202,10 +204,10 @@ def _shown_version(document: Document) -> Result:
 def _listed_item(kind: Kind, document: Document) -> Result:
     """Return an item of a list; the model has no tags in one of ListGroups."""
     tags = {"Tags": document.get("tags") or None} if kind.listed == "Definitions" else {}
-    return {**_shown(document), **tags}
+    return {**_answer(document), **tags}
 
 
-def _listed(member: str, page: Page, items: list[Result]) -> Result:
+def _list(member: str, page: Page, items: list[Result]) -> Result:
     return {member: items, "NextToken": pages.token(page.position)}
 
 
@@ -217,7 +219,7 @@ def _place(params: Params) -> tuple[int, int]:
     try:
         return min(int(most), MAX_PAGE), pages.position(params.get("NextToken"))
     except ValueError as error:
-        raise ApiError("BadRequestException", "NextToken is not one that this list has given.") from error
+        raise ApiError("BadRequestException", "NextToken does not belong to this list.") from error
 
 
 def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:

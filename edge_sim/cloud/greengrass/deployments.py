@@ -19,13 +19,14 @@ from typing import Any
 
 from edge_sim.cloud.artifacts import artifact_path
 from edge_sim.cloud.greengrass.arns import Namespace
-from edge_sim.cloud.greengrass.building import Builder, BuildError, Built
+from edge_sim.cloud.greengrass.building import Build, Builder, BuildError
 from edge_sim.cloud.greengrass.clock import timestamp
-from edge_sim.cloud.greengrass.cores import DESIRED, RUNNING
+from edge_sim.cloud.greengrass.cores import CURRENT, DESIRED
 from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.kinds import GROUP
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Document, Store
+from edge_sim.greengrass.deployment import ENDED, RUNNING, Status
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +39,7 @@ URL_LIFE_S = 3600
 CLOSE_LIMIT_S = 5.0
 _TYPES = ("NewDeployment", "Redeployment", "ResetDeployment", "ForceResetDeployment")
 _RESETS = _TYPES[2:]
-_RUNNING = ("Building", "InProgress")
-_STATUSES = ("InProgress", "Success", "Failure")
+_REPORTS: tuple[Status, ...] = ("InProgress", *ENDED)
 _NO_CORE = "You need a Greengrass Core in this Group before you can deploy."
 
 
@@ -115,40 +115,40 @@ class Deployments:
 
     def status(self, group_id: str, deployment_id: str) -> dict[str, object]:
         """GetDeploymentStatus."""
-        found = self._store.get("deployments", deployment_id)
-        if found is None or found["GroupId"] != group_id:
+        deployment = self._store.get("deployments", deployment_id)
+        if deployment is None or deployment["GroupId"] != group_id:
             raise ApiError("InvalidInputException", f"Deployment '{deployment_id}' does not exist.")
-        shown = ("DeploymentStatus", "DeploymentType", "ErrorDetails", "ErrorMessage", "UpdatedAt")
-        return {key: found[key] for key in shown if key in found}
+        members = ("DeploymentStatus", "DeploymentType", "ErrorDetails", "ErrorMessage", "UpdatedAt")
+        return {key: deployment[key] for key in members if key in deployment}
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
         """Return what the API has no place for: why a deployment failed, what to do, what the core could not prove.
 
         404 when there is no such deployment.
         """
-        found = self._store.get("deployments", deployment_id)
-        if found is None:
+        deployment = self._store.get("deployments", deployment_id)
+        if deployment is None:
             raise ApiError("ResourceNotFoundException", f"Deployment '{deployment_id}' does not exist.", 404)
-        not_proven = [*found.get("NotSimulated", []), *found.get("NotProven", [])]
-        return {"cause": found.get("Cause"), "hint": found.get("Hint"), "not_proven": not_proven}
+        not_proven = [*deployment.get("NotSimulated", []), *deployment.get("NotProven", [])]
+        return {"cause": deployment.get("Cause"), "hint": deployment.get("Hint"), "not_proven": not_proven}
 
     def desired(self, thing_name: str) -> dict[str, Any] | None:
         """Return the deployment that a core has to carry out now, with fresh URLs, or None."""
         pointer = self._store.get(DESIRED, thing_name)
-        found = self._store.get("deployments", pointer["DeploymentId"]) if pointer else None
-        if found is None:
+        deployment = self._store.get("deployments", pointer["DeploymentId"]) if pointer else None
+        if deployment is None:
             return None
-        base = f"/artifacts/deployments/{found['DeploymentId']}"
+        base = f"/artifacts/deployments/{deployment['DeploymentId']}"
         return {
-            **{key: found[key] for key in ("DeploymentId", "DeploymentType", "GroupId", "GroupVersionId")},
+            **{key: deployment[key] for key in ("DeploymentId", "DeploymentType", "GroupId", "GroupVersionId")},
             "DocumentUrl": self._sign_url("GET", f"{base}/document", URL_LIFE_S),
             "StatusUrl": self._sign_url("PUT", f"{base}/status", URL_LIFE_S),
         }
 
     def document(self, deployment_id: str) -> dict[str, object] | None:
         """Return what the core downloads, with fresh artifact URLs; None when there is no such deployment."""
-        built, deployment = (self._store.get(kind, deployment_id) for kind in ("deployment-documents", "deployments"))
-        if built is None or deployment is None:
+        build, deployment = (self._store.get(kind, deployment_id) for kind in ("deployment-documents", "deployments"))
+        if build is None or deployment is None:
             return None
         thing = deployment["ThingName"]
         artifacts = {
@@ -157,14 +157,14 @@ class Deployments:
                 "Sha256": file["sha256"],
                 "Size": file["size"],
             }
-            for arn, file in built["files"].items()
+            for arn, file in build["files"].items()
         }
         base = f"/artifacts/deployments/{deployment_id}/secrets"
         secrets = {
             id_: {"Url": self._sign_url("GET", f"{base}/{number}", URL_LIFE_S)}
-            for number, id_ in enumerate(built.get("secrets", ()))
+            for number, id_ in enumerate(build.get("secrets", ()))
         }
-        return {"Group": built["group"], "Artifacts": artifacts, "Secrets": secrets}
+        return {"Group": build["group"], "Artifacts": artifacts, "Secrets": secrets}
 
     def secret(self, deployment_id: str, number: int) -> dict[str, object] | None:
         """Return the secret that the document names as its ``number``-th, while the core carries the deployment out.
@@ -172,50 +172,50 @@ class Deployments:
         None otherwise. Raises ApiError when the secret has gone meanwhile.
         """
         deployment = self._store.get("deployments", deployment_id)
-        built = self._store.get("deployment-documents", deployment_id)
-        if deployment is None or built is None or deployment["DeploymentStatus"] != "InProgress":
+        build = self._store.get("deployment-documents", deployment_id)
+        if deployment is None or build is None or deployment["DeploymentStatus"] != "InProgress":
             return None
-        wanted = list(built.get("secrets", {}).values())[number : number + 1]
-        return self._builder.secret_value(wanted[0]) if wanted else None
+        secrets = list(build.get("secrets", {}).values())[number : number + 1]
+        return self._builder.secret_value(secrets[0]) if secrets else None
 
     def report(self, deployment_id: str, body: Mapping[str, object]) -> None:
         """Take the core's word on a deployment (the PUT to StatusUrl); the same word twice is fine."""
         news = _checked(body)
         with self._store.transaction():
-            found = self._store.get("deployments", deployment_id)
-            if found is None:
+            deployment = self._store.get("deployments", deployment_id)
+            if deployment is None:
                 raise ApiError("ResourceNotFoundException", f"Deployment '{deployment_id}' does not exist.", 404)
-            ended = found["DeploymentStatus"] not in _RUNNING
-            forced = found["DeploymentType"] == "ForceResetDeployment"
-            if ended and not forced and found["DeploymentStatus"] != news["DeploymentStatus"]:
-                text = f"Deployment '{deployment_id}' has ended with {found['DeploymentStatus']} already."
+            final = deployment["DeploymentStatus"] not in RUNNING
+            forced = deployment["DeploymentType"] == "ForceResetDeployment"
+            if final and not forced and deployment["DeploymentStatus"] != news["DeploymentStatus"]:
+                text = f"Deployment '{deployment_id}' has ended with {deployment['DeploymentStatus']} already."
                 raise ApiError("ConflictException", text, 409)
-            if not ended:
-                self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
+            if not final:
+                self._store.put("deployments", deployment_id, {**deployment, **news, "UpdatedAt": timestamp()})
             if news["DeploymentStatus"] == "Success":
-                self._store.put(RUNNING, found["ThingName"], {"DeploymentId": deployment_id})
-            pointer = self._store.get(DESIRED, found["ThingName"])
+                self._store.put(CURRENT, deployment["ThingName"], {"DeploymentId": deployment_id})
+            pointer = self._store.get(DESIRED, deployment["ThingName"])
             if news["DeploymentStatus"] != "InProgress" and pointer == {"DeploymentId": deployment_id}:
-                self._store.delete(DESIRED, found["ThingName"])
+                self._store.delete(DESIRED, deployment["ThingName"])
 
     def refuse_deployed(self, group_id: str) -> None:
         """Raise ApiError while a group is deployed: it is reset before it is deleted (reset-deployments-scenario.md).
 
         AWS's own text is not known.
         """
-        done = next((d for d in self._latest(group_id) if d["DeploymentStatus"] != "Failure"), None)
-        if done and (done["DeploymentType"] not in _RESETS or done["DeploymentStatus"] in _RUNNING):
+        last = next((d for d in self._latest(group_id) if d["DeploymentStatus"] != "Failure"), None)
+        if last and (last["DeploymentType"] not in _RESETS or last["DeploymentStatus"] in RUNNING):
             text = f"Group {group_id} is deployed: reset its deployments before you delete it."
             raise ApiError("BadRequestException", text)
 
     def _group_version(self, group_id: str, version_id: str) -> Document:
         if not self._definitions.exists(GROUP, group_id):
             raise ApiError("ResourceNotFoundException", f"That {GROUP.texts.other} does not exist.", 404)
-        found = self._definitions.version(GROUP, group_id, version_id)
-        if found is None:
+        version = self._definitions.version(GROUP, group_id, version_id)
+        if version is None:
             text = f"Version {version_id} of {GROUP.texts.title} {group_id} does not exist."
             raise ApiError("ResourceNotFoundException", text, 404)
-        return found
+        return version
 
     def _version(self, params: Mapping[str, Any]) -> Document:
         type_, group_id = params["DeploymentType"], params["GroupId"]
@@ -231,19 +231,19 @@ class Deployments:
         id_ = params.get("DeploymentId")
         if id_ is None:
             raise _missing_parameter("DeploymentId")
-        found = self._store.get("deployments", id_)
-        if found is None or found["GroupId"] != params["GroupId"]:
+        deployment = self._store.get("deployments", id_)
+        if deployment is None or deployment["GroupId"] != params["GroupId"]:
             raise ApiError("InvalidInputException", f"Deployment ID '{id_}' is invalid.")
-        return found
+        return deployment
 
     def _to_reset(self, group_id: str, type_: str) -> Document:
         """Return the deployment that a reset undoes."""
         forced = "Force" in type_
-        for done in self._latest(group_id):
-            status = done["DeploymentStatus"]
+        for last in self._latest(group_id):
+            status = last["DeploymentStatus"]
             if status == "Success" or (forced and status != "Building"):
-                if done["DeploymentType"] not in _RESETS or forced:
-                    return done
+                if last["DeploymentType"] not in _RESETS or forced:
+                    return last
                 break
         text = f"Group id: {group_id} has not been deployed or has already been reset."
         raise ApiError("ResourceNotFoundException", text, 404)
@@ -260,7 +260,7 @@ class Deployments:
     def _refuse_concurrent(self, group_id: str, type_: str) -> None:
         """One deployment at a time. A forced reset ends one that no core finishes (ours: AWS names no way out)."""
         other = next(self._latest(group_id), None)
-        if other is None or other["DeploymentStatus"] not in _RUNNING:
+        if other is None or other["DeploymentStatus"] not in RUNNING:
             return
         if other["DeploymentStatus"] != "InProgress" or type_ != "ForceResetDeployment":
             text = f"Deployment {other['DeploymentId']} of this group is {other['DeploymentStatus']}."
@@ -282,7 +282,7 @@ class Deployments:
         try:
             deployment = self._store.get("deployments", deployment_id)
             if deployment is not None:
-                self._finish(deployment, self._built(deployment))
+                self._finish(deployment, self._build_outcome(deployment))
         except BuildError as error:
             self._fail(deployment_id, error.message, error.details, error.hint)
         except sqlite3.Error:
@@ -291,19 +291,19 @@ class Deployments:
             _log.exception("deployment %s could not be built", deployment_id)
             self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.", [])
 
-    def _built(self, deployment: Document) -> Built:
+    def _build_outcome(self, deployment: Document) -> Build:
         version = self._group_version(deployment["GroupId"], deployment["GroupVersionId"])
         if deployment["DeploymentType"] in _RESETS:
             return self._builder.empty(version)
         return self._builder.build(version, deployment["DeploymentId"])
 
-    def _finish(self, deployment: Document, built: Built) -> None:
+    def _finish(self, deployment: Document, build: Build) -> None:
         id_, thing = deployment["DeploymentId"], deployment["ThingName"]
         forced = deployment["DeploymentType"] == "ForceResetDeployment"  # does not wait for the core
         status = "Success" if forced else "InProgress"
-        news = {"DeploymentStatus": status, "UpdatedAt": timestamp(), "NotSimulated": built.not_proven}
+        news = {"DeploymentStatus": status, "UpdatedAt": timestamp(), "NotSimulated": build.not_proven}
         with self._store.transaction():
-            self._store.put("deployment-documents", id_, asdict(built))
+            self._store.put("deployment-documents", id_, asdict(build))
             self._store.put("deployments", id_, {**deployment, **news})
             self._store.put(DESIRED, thing, {"DeploymentId": id_})
         self._tell(deployment)
@@ -315,10 +315,10 @@ class Deployments:
             self._announce(thing, desired)
 
     def _fail(self, deployment_id: str, message: str, details: list[dict[str, str]], hint: str | None = None) -> None:
-        found = self._store.get("deployments", deployment_id)
-        if found is not None:
+        deployment = self._store.get("deployments", deployment_id)
+        if deployment is not None:
             news = {"DeploymentStatus": "Failure", "ErrorMessage": message, "ErrorDetails": details, "Hint": hint}
-            self._store.put("deployments", deployment_id, {**found, **news, "UpdatedAt": timestamp()})
+            self._store.put("deployments", deployment_id, {**deployment, **news, "UpdatedAt": timestamp()})
 
 
 def _missing_core() -> ApiError:
@@ -334,8 +334,8 @@ def _missing_parameter(name: str) -> ApiError:
 
 def _checked(body: Mapping[str, Any]) -> dict[str, object]:
     """Return a status report; raises ApiError when it is none."""
-    if body.get("DeploymentStatus") not in _STATUSES:
-        raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_STATUSES)}.")
+    if body.get("DeploymentStatus") not in _REPORTS:
+        raise ApiError("BadRequestException", f"DeploymentStatus must be one of {', '.join(_REPORTS)}.")
     details, unproven = body.get("ErrorDetails", []), body.get("NotProven", [])
     keys = {"DetailedErrorCode", "DetailedErrorMessage"}
     fine = isinstance(details, list) and all(isinstance(item, dict) and item.keys() <= keys for item in details)

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge_sim.arns import SOMEWHERE, pattern
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore
 from edge_sim.cloud.packages import packed
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
-_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?")
+_ARN = re.compile(pattern("lambda", "function:[a-zA-Z0-9_-]{1,64}(:[a-zA-Z0-9_-]{1,128})?", SOMEWHERE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ class FunctionCodes:
 
     def get(self, arn: str) -> PublishedCode | None:
         """Return what is registered for an ARN, or None."""
-        found = self._store.get("function-code", arn)
-        return PublishedCode(**found) if found else None
+        document = self._store.get("function-code", arn)
+        return PublishedCode(**document) if document else None
 
     def _pack(self, path: Path, handler: str, runtime: str) -> PublishedCode:
         if path.is_dir():
@@ -68,7 +69,7 @@ def _check(arn: str, entry: object) -> None:
         raise InvalidDefinitionError(f"function {arn}: must be an object with path, handler and runtime")
     for key in ("path", "handler", "runtime"):
         if not isinstance(entry.get(key), str) or not entry[key]:
-            raise InvalidDefinitionError(f"function {arn}: {key} is missing or not a text")
+            raise InvalidDefinitionError(f"function {arn}: {key} is missing or not a string")
     path = Path(entry["path"])
     if not path.is_dir() and not (path.is_file() and path.suffix == ".zip"):
         raise InvalidDefinitionError(f"function {arn}: {path} is neither a folder nor a zip file")

@@ -130,7 +130,7 @@ class Updates:
         if others and known["sha256"] != build.sha256:
             raise InvalidDefinitionError(
                 f"build {build.software} {build.version} for {build.architecture} is registered for "
-                f"{others[0]} with other content",
+                f"{others[0]} with different content",
                 hint="All Linux distributions of an architecture get one build; use another version.",
             )
         systems = [*others, build.operating_system]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from edge_sim.arns import SOMEWHERE, arn, pattern
 from edge_sim.cloud.jobs.params import invalid
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # cryptography is imported with the first certificate
 ACTIVE, INACTIVE, REVOKED = "ACTIVE", "INACTIVE", "REVOKED"
 STATUSES = (ACTIVE, INACTIVE, REVOKED)
 """What a client may set; AWS gives the other values of the enum itself (API reference, UpdateCertificate)."""
-_ARN = re.compile(r"arn:aws:iot:([a-z0-9-]+):([0-9]{12}):cert/([0-9a-f]{64})")
+_ARN = re.compile(pattern("iot", "cert/([0-9a-f]{64})", SOMEWHERE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Certificates:
     ) -> None:
         self._store = store
         self._authority = authority
-        self._arn = f"arn:aws:iot:{region}:{account}:cert/"
+        self._arn = arn("iot", "cert/", f"{region}:{account}")
         self._now = now
 
     def create(self, *, active: bool) -> tuple[Certificate, KeyPair]:

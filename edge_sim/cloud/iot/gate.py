@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from edge_sim.arns import arn
 from edge_sim.cloud.iot.certificates import ACTIVE, Certificates
 from edge_sim.cloud.iot.policies import Policies
 from edge_sim.cloud.iot.statements import Context, Statement, allows
@@ -78,7 +79,7 @@ class Gate:
         self._policies = policies
         self._attributes = attributes
         self._table = table
-        self._base = f"arn:aws:iot:{region}:{account}:"
+        self._base = arn("iot", "", f"{region}:{account}")
 
     def admit(self, certificate_id: str, client_id: str, /) -> Rights | str:
         """Return what a client may do over MQTT, or why it may not connect."""
@@ -151,11 +152,11 @@ def device_policy() -> dict[str, object]:
     attached = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
     name = "${iot:Connection.Thing.ThingName}"
     statements: list[dict[str, object]] = [
-        {"Action": "iot:Connect", "Resource": f"arn:aws:iot:*:*:client/{name}", "Condition": attached},
-        {"Action": "iot:Publish", "Resource": [f"arn:aws:iot:*:*:topic/{topic}" for topic in publish]},
-        {"Action": "iot:Subscribe", "Resource": [f"arn:aws:iot:*:*:topicfilter/{topic}" for topic in own]},
-        {"Action": "iot:Receive", "Resource": [f"arn:aws:iot:*:*:topic/{topic}" for topic in own]},
-        {"Action": "iotjobsdata:*", "Resource": f"arn:aws:iot:*:*:thing/{name}"},
+        {"Action": "iot:Connect", "Resource": arn("iot", f"client/{name}", "*:*"), "Condition": attached},
+        {"Action": "iot:Publish", "Resource": [arn("iot", f"topic/{topic}", "*:*") for topic in publish]},
+        {"Action": "iot:Subscribe", "Resource": [arn("iot", f"topicfilter/{topic}", "*:*") for topic in own]},
+        {"Action": "iot:Receive", "Resource": [arn("iot", f"topic/{topic}", "*:*") for topic in own]},
+        {"Action": "iotjobsdata:*", "Resource": arn("iot", f"thing/{name}", "*:*")},
         {"Action": "greengrass:*", "Resource": "*"},
     ]
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement} for statement in statements]}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from edge_sim.arns import arn
 from edge_sim.cloud.iot.statements import MalformedPolicyError, Statement, parse, unsupported
 from edge_sim.cloud.jobs.params import invalid
 from edge_sim.cloud.protocol import ApiError
@@ -48,7 +49,7 @@ class Policies:
 
     def __init__(self, store: Store, *, region: str, account: str, now: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._arn = f"arn:aws:iot:{region}:{account}:policy/"
+        self._arn = arn("iot", "policy/", f"{region}:{account}")
         self._now = now
 
     def create(self, name: str, document: str) -> Policy:

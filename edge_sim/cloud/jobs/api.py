@@ -52,10 +52,10 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
     known = dict(endpoints or {})
 
     def describe_endpoint(params: dict[str, object]) -> dict[str, object]:
-        wanted = params.get("endpointType") or "iot:Data"
-        if wanted not in known:
-            raise invalid(f"edge-sim has no endpoint of type {wanted}; it has {', '.join(known) or 'none'}.")
-        return {"endpointAddress": known[wanted]}
+        kind = params.get("endpointType") or "iot:Data"
+        if kind not in known:
+            raise invalid(f"edge-sim has no endpoint of type {kind}; it has {', '.join(known) or 'none'}.")
+        return {"endpointAddress": known[kind]}
 
     bound = {name: partial(handler, service) for name, handler in plain.items()}
     return {**bound, "DescribeEndpoint": describe_endpoint}

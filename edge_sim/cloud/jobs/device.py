@@ -22,7 +22,7 @@ from edge_sim.cloud.store import Store
 from edge_sim.jobs import execution as rules
 from edge_sim.jobs import messages, requests, topics
 from edge_sim.jobs.execution import JobExecution
-from edge_sim.jobs.messages import ExecutionReply, ExecutionsChanged, PendingReply, UpdateReply
+from edge_sim.jobs.messages import ExecutionReply, ExecutionsChanged, PendingReply, Summary, UpdateReply
 from edge_sim.jobs.requests import Body, Describe, StartNext, Update
 from edge_sim.jobs.wire import JobsError
 
@@ -76,8 +76,8 @@ class DevicePlane:
         They share one COMMIT. When one breaks or that fails, each is tried alone, and rejected if it cannot be stored.
         Topics that map to no call are left alone: whether and where AWS answers them is not known.
         """
-        asked = [(topics.request(topic), payload) for topic, payload in batch]
-        known = [(request, payload) for request, payload in asked if request is not None]
+        calls = [(topics.request(topic), payload) for topic, payload in batch]
+        known = [(request, payload) for request, payload in calls if request is not None]
         try:
             with self.records.transaction():
                 changes = self._store.changes
@@ -121,9 +121,9 @@ class DevicePlane:
         now = self.now()
         for thing, job_id in self.records.due(now):
             with self.changing([thing]):
-                found = self.records.execution(thing, job_id)
-                if found is not None:
-                    self.save(rules.expire(found, now))
+                execution = self.records.execution(thing, job_id)
+                if execution is not None:
+                    self.save(rules.expire(execution, now))
 
     def announce(self) -> None:
         """Send what an earlier process had stored and not sent, and every thing's next job.
@@ -164,16 +164,16 @@ class DevicePlane:
             return
         except sqlite3.Error as error:
             _log.error("%s cannot be stored: %s", request.topic, error)
-            refused = JobsError("InternalError", f"edge-sim cannot write its state: {error}.")
+            refusal = JobsError("InternalError", f"edge-sim cannot write its state: {error}.")
         except Exception:
             _log.exception("%s failed", request.topic)
-            refused = JobsError("InternalError", "The request failed because of an error in edge-sim.")
+            refusal = JobsError("InternalError", "The request failed because of an error in edge-sim.")
         with contextlib.suppress(JobsError):
-            refused.client_token = requests.decode(request.call, payload).client_token
-        self._reject(request, refused)
+            refusal.client_token = requests.decode(request.call, payload).client_token
+        self._reject(request, refusal)
 
-    def _reject(self, request: topics.Request, refused: JobsError) -> None:
-        payload = messages.encode(messages.rejected(refused, int(self.now())))
+    def _reject(self, request: topics.Request, error: JobsError) -> None:
+        payload = messages.encode(messages.rejected(error, int(self.now())))
         self.outbox.pass_on(request.rejected, payload)
 
     def _do(self, request: topics.Request, body: Body, *, answered: bool = False) -> messages.Message:
@@ -199,43 +199,43 @@ class DevicePlane:
             return self._update(request, body, queue)
         if isinstance(body, Describe):
             return self._describe(request, body, queue), None
-        shown = queue[body.skip :][: rules.MAX_PENDING_SHOWN]
+        head = queue[body.skip :][: rules.MAX_PENDING_SHOWN]
         reply = PendingReply(
             timestamp=int(self.now()),
-            in_progress=_summaries(shown, "IN_PROGRESS"),
-            queued=_summaries(shown, "QUEUED"),
+            in_progress=_summaries(head, "IN_PROGRESS"),
+            queued=_summaries(head, "QUEUED"),
             client_token=body.client_token,
         )
         return reply, None
 
     def _start_next(self, queue: Sequence[JobExecution], body: StartNext) -> tuple[ExecutionReply, JobExecution | None]:
         if not queue:
-            return self._told(None, body.client_token), None
+            return self._execution_reply(None, body.client_token), None
         started = rules.start(queue[0], body, self.now())
         changed = None if started == queue[0] else started
         if changed is not None:
             self.save(changed)
-        return self._told(started, body.client_token), changed
+        return self._execution_reply(started, body.client_token), changed
 
     def _describe(self, request: topics.Request, body: Describe, queue: Sequence[JobExecution]) -> ExecutionReply:
         if request.job_id == topics.NEXT:
-            found = queue[0] if queue else None
+            execution = queue[0] if queue else None
         else:
-            found = self._existing(request.thing, request.job_id or "", queue)
-        if found is not None:
-            rules.check_number(found, body.execution_number)
-            if not found.pending:
-                raise JobsError("TerminalStateReached", f"The job execution is {found.status}.")
-        return self._told(found, body.client_token, document=body.include_document)
+            execution = self._existing(request.thing, request.job_id or "", queue)
+        if execution is not None:
+            rules.check_number(execution, body.execution_number)
+            if not execution.pending:
+                raise JobsError("TerminalStateReached", f"The job execution is {execution.status}.")
+        return self._execution_reply(execution, body.client_token, document=body.include_document)
 
     def _update(
         self, request: topics.Request, body: Update, queue: Sequence[JobExecution]
     ) -> tuple[UpdateReply, JobExecution]:
         now, job_id = self.now(), request.job_id or ""
         rules.check_settable(body.status)
-        found = self._existing(request.thing, job_id, queue)
-        updated = rules.update(found, body, now)
-        if body.status == "REJECTED" and found.status == "IN_PROGRESS":
+        execution = self._existing(request.thing, job_id, queue)
+        updated = rules.update(execution, body, now)
+        if body.status == "REJECTED" and execution.status == "IN_PROGRESS":
             _log.warning("job %s: REJECTED after IN_PROGRESS; AWS may refuse this, its sources disagree", job_id)
         self.save(updated)
         job = self.records.job(job_id) if body.include_document else None
@@ -249,12 +249,14 @@ class DevicePlane:
 
     def _existing(self, thing: str, job_id: str, queue: Sequence[JobExecution]) -> JobExecution:
         """Return a thing's execution of a job; ``queue`` are those of its executions that are not final."""
-        found = next((e for e in queue if e.job_id == job_id), None) or self.records.execution(thing, job_id)
-        if found is None:
+        execution = next((e for e in queue if e.job_id == job_id), None) or self.records.execution(thing, job_id)
+        if execution is None:
             raise JobsError("ResourceNotFound", f"Thing {thing} has no execution of job {job_id}.")
-        return found
+        return execution
 
-    def _told(self, execution: JobExecution | None, token: str | None, *, document: bool = True) -> ExecutionReply:
+    def _execution_reply(
+        self, execution: JobExecution | None, token: str | None, *, document: bool = True
+    ) -> ExecutionReply:
         """Return an execution as a device is told of it; a document goes with fresh URLs every time."""
         now = self.now()
         if execution is None:
@@ -267,20 +269,20 @@ class DevicePlane:
     def _notify(self, thing: str, due: rules.Notices, queue: Sequence[JobExecution]) -> None:
         """Tell ``thing`` what it has to hear of its executions that are not final."""
         if due.notify:
-            shown = queue[: rules.MAX_PENDING_SHOWN]
-            jobs = {status: _summaries(shown, status) for status in rules.PENDING}
+            head = queue[: rules.MAX_PENDING_SHOWN]
+            jobs: dict[str, tuple[Summary, ...]] = {status: _summaries(head, status) for status in requests.PENDING}
             changed = ExecutionsChanged(timestamp=int(self.now()), jobs=jobs)
             self.outbox.add(topics.notify(thing), messages.encode(changed), thing=thing)
         if due.notify_next:
             self.outbox.add(topics.notify_next(thing), self._next_of(queue), thing=thing)
 
     def _next_of(self, queue: Sequence[JobExecution]) -> bytes:
-        return messages.encode(self._told(queue[0] if queue else None, None))
+        return messages.encode(self._execution_reply(queue[0] if queue else None, None))
 
     def settle(self, job_id: str) -> None:
         """A SNAPSHOT job is COMPLETED when all of its executions are final."""
         counts = self.records.counts(job_id)
-        if any(counts[status] for status in rules.PENDING):
+        if any(counts[status] for status in requests.PENDING):
             return
         job, now = self.records.job(job_id), self.now()
         if job is not None and job.status == "IN_PROGRESS":

@@ -98,38 +98,38 @@ def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, object]
 
 def list_executions_for_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     limit, position = place(params)
-    found, more = service.executions_of_job(params["jobId"], params.get("status"), limit=limit, position=position)
+    executions, more = service.executions_of_job(params["jobId"], params.get("status"), limit=limit, position=position)
 
-    def shown(execution: JobExecution) -> dict[str, object]:
+    def summary(execution: JobExecution) -> dict[str, object]:
         arn = service.thing_arn(execution.thing_name)
         return {"thingArn": arn, "jobExecutionSummary": _execution_summary(execution)}
 
-    return page("executionSummaries", found, more, shown)
+    return page("executionSummaries", executions, more, summary)
 
 
 def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("namespaceId",))
     limit, position = place(params)
-    found, more = service.executions_of_thing(
+    executions, more = service.executions_of_thing(
         params["thingName"], params.get("status"), params.get("jobId"), limit=limit, position=position
     )
 
-    def shown(execution: JobExecution) -> dict[str, Any]:
+    def summary(execution: JobExecution) -> dict[str, Any]:
         return {"jobId": execution.job_id, "jobExecutionSummary": _execution_summary(execution)}
 
-    return page("executionSummaries", found, more, shown)
+    return page("executionSummaries", executions, more, summary)
 
 
 def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
-    found = service.execution(params["thingName"], params["jobId"], params.get("executionNumber"))
+    execution = service.execution(params["thingName"], params["jobId"], params.get("executionNumber"))
     described = {
-        **_execution_summary(found),
-        "jobId": found.job_id,
-        "forceCanceled": found.force_canceled or None,
-        "statusDetails": {"detailsMap": dict(found.status_details or {})},
-        "thingArn": service.thing_arn(found.thing_name),
-        "versionNumber": found.version,
-        "approximateSecondsBeforeTimedOut": seconds_left(found, service.device.now()),
+        **_execution_summary(execution),
+        "jobId": execution.job_id,
+        "forceCanceled": execution.force_canceled or None,
+        "statusDetails": {"detailsMap": dict(execution.status_details or {})},
+        "thingArn": service.thing_arn(execution.thing_name),
+        "versionNumber": execution.version,
+        "approximateSecondsBeforeTimedOut": seconds_left(execution, service.device.now()),
     }
     return {"execution": described}
 

@@ -22,10 +22,10 @@ def place(params: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def page(
-    member: str, items: Sequence[T], position: int | None, shown: Callable[[T], object] = lambda item: item
+    member: str, items: Sequence[T], position: int | None, as_json: Callable[[T], object] = lambda item: item
 ) -> dict[str, Any]:
     """Return one page as the API shows it."""
-    return {member: [shown(item) for item in items], "nextToken": pages.token(position)}
+    return {member: [as_json(item) for item in items], "nextToken": pages.token(position)}
 
 
 def refuse(params: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 from edge_sim import strictjson
 from edge_sim.cloud.store import Store, cut, dump, load
 from edge_sim.errors import EdgeSimError
-from edge_sim.jobs.execution import PENDING, JobExecution
+from edge_sim.jobs.execution import JobExecution
+from edge_sim.jobs.requests import PENDING
 
 _log = logging.getLogger(__name__)
 
@@ -95,8 +96,8 @@ class Records:
 
     def members_page(self, group: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
         """Return a page of a group's things."""
-        found = self._store.page("thing-group-member", group, limit=limit, position=position)
-        return [body["thing"] for body in found.documents], found.position
+        page = self._store.page("thing-group-member", group, limit=limit, position=position)
+        return [body["thing"] for body in page.documents], page.position
 
     def job(self, job_id: str) -> Job | None:
         rows = self._store.execute("SELECT job, status, body FROM jobs WHERE job = ?", (job_id,))
@@ -194,12 +195,12 @@ def handed_out(job: Job, thing: str, presign: Presign) -> dict[str, object]:
     say what is wrong.
     """
 
-    def presigned(found: re.Match[str]) -> str:
+    def presigned(match: re.Match[str]) -> str:
         try:
-            return presign(found[1], job.expires_s, thing)
+            return presign(match[1], job.expires_s, thing)
         except EdgeSimError as error:
-            _log.warning("job %s: %s is not presigned: %s", job.job_id, found[1], error)
-            return found[0]
+            _log.warning("job %s: %s is not presigned: %s", job.job_id, match[1], error)
+            return match[0]
 
     def replaced(value: object) -> Any:
         if isinstance(value, str):

@@ -6,14 +6,13 @@ scheduling, retries, abort criteria, exponential rollout) is refused by ``operat
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from edge_sim import strictjson
+from edge_sim import arns, strictjson
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.params import invalid
 from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
@@ -28,7 +27,6 @@ MAX_TARGETS = 100
 MAX_DOCUMENT_CHARS = 32768
 MAX_PLACEHOLDERS = 10
 
-_ARN = re.compile(r"arn:aws[a-z-]*:iot:([a-z0-9-]+):([0-9]{12}):(thing|thinggroup)/([a-zA-Z0-9:_-]{1,128})")
 _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
 
 
@@ -38,7 +36,7 @@ class JobsService:
     def __init__(self, device: DevicePlane, *, region: str, account: str) -> None:
         self.device = device
         self._records: Records = device.records
-        self._arn = f"arn:aws:iot:{region}:{account}:"
+        self._arn = arns.arn("iot", "", f"{region}:{account}")
 
     def thing_arn(self, name: str) -> str:
         """Return the ARN of a thing, which need not exist."""
@@ -47,25 +45,25 @@ class JobsService:
     def create_thing(self, name: str, attributes: Mapping[str, str] | None = None) -> Thing:
         """Return the thing, made now or, with the same attributes, before."""
         with self._records.transaction():
-            found = self._records.thing(name)
-            if found is None:
-                found = Thing(
+            thing = self._records.thing(name)
+            if thing is None:
+                thing = Thing(
                     name=name,
                     arn=self.thing_arn(name),
                     id=str(uuid.uuid4()),
                     attributes=dict(attributes or {}),
                 )
-                self._records.put_thing(found)
-        if dict(found.attributes) != dict(attributes or {}):
-            raise _exists(f"Thing {name} already exists in account with different attributes", found.id, found.arn)
-        return found
+                self._records.put_thing(thing)
+        if dict(thing.attributes) != dict(attributes or {}):
+            raise _exists(f"Thing {name} already exists in account with different attributes", thing.id, thing.arn)
+        return thing
 
     def describe_thing(self, name: str) -> Thing:
         """Return a thing, or refuse with ResourceNotFoundException."""
-        found = self._records.thing(name)
-        if found is None:
+        thing = self._records.thing(name)
+        if thing is None:
             raise _missing(f"Thing {name} not found.")
-        return found
+        return thing
 
     def attributes(self, name: str) -> Mapping[str, str] | None:
         """Return the attributes of a thing, or None when there is no such thing."""
@@ -76,9 +74,9 @@ class JobsService:
         """Make a static thing group; return its ARN and id."""
         arn = f"{self._arn}thinggroup/{name}"
         with self._records.transaction():
-            found = self._records.group(name)
-            if found is not None:
-                return arn, found
+            group = self._records.group(name)
+            if group is not None:
+                return arn, group
             group_id = str(uuid.uuid4())
             self._records.put_group(name, group_id)
         return arn, group_id
@@ -158,21 +156,21 @@ class JobsService:
             raise invalid(f"A job has 1 to {MAX_TARGETS} targets.")
         names: dict[str, None] = {}
         for arn in targets:
-            found = _ARN.fullmatch(arn)
-            if found is None:
+            match = arns.TARGET.fullmatch(arn)
+            if match is None:
                 raise invalid(f"Invalid target ARN: {arn[:200]}")
             if not arn.startswith(self._arn):
                 raise _missing(f"Target {arn} is not in this account and region.")
-            members = self.group_members(found[4]) if found[3] == "thinggroup" else [self.describe_thing(found[4]).name]
+            members = self.group_members(match[4]) if match[3] == "thinggroup" else [self.describe_thing(match[4]).name]
             names.update(dict.fromkeys(members))
         return tuple(names)
 
     def job(self, job_id: str) -> Job:
         """Return a job, or refuse with ResourceNotFoundException."""
-        found = self._records.job(job_id)
-        if found is None:
+        job = self._records.job(job_id)
+        if job is None:
             raise _missing(f"Job {job_id} does not exist.")
-        return found
+        return job
 
     def jobs(self, status: str | None, *, limit: int, position: int) -> tuple[list[Job], int | None]:
         """Return a page of all jobs, or of those with a status; newest first."""
@@ -194,10 +192,10 @@ class JobsService:
 
     def execution(self, thing: str, job_id: str, number: int | None = None) -> JobExecution:
         """Return one execution, final ones included, or refuse with ResourceNotFoundException."""
-        found = self._records.execution(thing, job_id)
-        if found is None or number not in (None, found.number):
+        execution = self._records.execution(thing, job_id)
+        if execution is None or number not in (None, execution.number):
             raise _missing(f"Job execution of job {job_id} on thing {thing} does not exist.")
-        return found
+        return execution
 
     def counts(self, job: Job) -> Counter[str]:
         """Return how many of a job's executions have each status."""
@@ -241,11 +239,11 @@ class JobsService:
     ) -> None:
         """Cancel one execution; refuses a wrong version, a final one, and without ``force`` a running one."""
         with self.device.changing([thing]):
-            found = self.execution(thing, job_id)
-            if expected_version not in (None, found.version):
-                raise ApiError("VersionConflictException", f"The job execution has version {found.version}.", 409)
+            execution = self.execution(thing, job_id)
+            if expected_version not in (None, execution.version):
+                raise ApiError("VersionConflictException", f"The job execution has version {execution.version}.", 409)
             try:
-                canceled = rules.cancel(found, self.device.now(), force=force)
+                canceled = rules.cancel(execution, self.device.now(), force=force)
             except JobsError as error:
                 raise ApiError("InvalidStateTransitionException", str(error), 409) from error
             if status_details is not None:

@@ -59,8 +59,8 @@ class Base:
 
 def cache_directory() -> Path | None:
     """Return where bases are kept: ``bases`` in $EDGE_SIM_CACHE, else in the user's cache; None for a user without."""
-    given = os.environ.get("EDGE_SIM_CACHE")
-    top = Path(given) if given else user_cache()
+    override = os.environ.get("EDGE_SIM_CACHE")
+    top = Path(override) if override else user_cache()
     return top / "bases" if top else None
 
 
@@ -88,13 +88,13 @@ def make(architecture: str, progress: Progress) -> Base:
     if base is None:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
-            base = cached(architecture) or _made(architecture, folder, progress)
+            base = cached(architecture) or _make(architecture, folder, progress)
     else:
-        progress(f"{architecture}: {base.path.name} is there, nothing to do")
+        progress(f"{architecture}: {base.path.name} exists, nothing to do")
     return base
 
 
-def _made(architecture: str, folder: Path, progress: Progress) -> Base:
+def _make(architecture: str, folder: Path, progress: Progress) -> Base:
     for leftover in folder.glob(f"{_MAKING}*"):  # of a process that was killed
         shutil.rmtree(leftover)
     source = f"deb {mirror()} {SUITE} main"
@@ -124,17 +124,17 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 def digest(file: Path) -> str:
     """Return the first twelve hexadecimal digits of a file's SHA-256, by which bases are told apart."""
-    with file.open("rb") as opened:
-        return sha256(opened)[:12]
+    with file.open("rb") as stream:
+        return sha256(stream)[:12]
 
 
 def mirror() -> str:
     """Return the Debian mirror that this machine's own apt sources name for the suite."""
-    listed = run(
+    listing = run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
         timeout=60,
     ).stdout.decode()
-    for line in listed.splitlines():
+    for line in listing.splitlines():
         uri, _, rest = line.partition(" ")
         if rest == f"{SUITE} main":
             return uri.rstrip("/")
@@ -175,20 +175,20 @@ def _mmdebstrap(argv: list[str], architecture: str, place: Path, progress: Progr
     cpu = ARCHITECTURES[architecture].qemu_cpu
     if cpu:
         environment["QEMU_CPU"] = cpu
-    said: list[str] = []
+    log: list[str] = []
     started = time.monotonic()
     with _process(argv, environment) as child:
         assert child.stderr is not None  # noqa: S101 - we asked for it
         for raw in child.stderr:
             line = raw.decode(errors="replace").strip()
-            said.append(line)
+            log.append(line)
             if line.startswith(_STAGES):
                 progress(f"{architecture}: {line[3:]} ({time.monotonic() - started:.0f} s)")
     if child.returncode:
         late = time.monotonic() - started >= LIMIT_S
         raise UnsupportedEnvironmentError(
             f"mmdebstrap made no base for {architecture}" + (f" within {LIMIT_S:g} s" if late else ""),
-            details="\n".join(said[-8:]) or None,
+            details="\n".join(log[-8:]) or None,
             hint="As root on Debian: .ci/engine installs mmdebstrap and QEMU, and registers QEMU's interpreters.",
         )
 

@@ -68,7 +68,7 @@ class DockerBoard:
         self._container: Any = None
         self._closing = threading.Lock()
         self._libc = "glibc"
-        self._wanted = options.Wanted(
+        self._spec = options.ContainerSpec(
             name=boards.container_name(name),
             image=image,
             network=network,
@@ -85,7 +85,7 @@ class DockerBoard:
     @property
     def container(self) -> str:
         """The container's name, which is also its volume's."""
-        return self._wanted.name
+        return self._spec.name
 
     @property
     def standing_in(self) -> str | None:
@@ -101,7 +101,7 @@ class DockerBoard:
         import docker
 
         try:
-            with interrupts.held():  # what the engine is asked for while we are interrupted is made all the same
+            with interrupts.hold():  # what the engine is asked for while we are interrupted is made all the same
                 self._make()
             self._start()
         except BaseException as error:
@@ -147,7 +147,7 @@ class DockerBoard:
 
     def close(self) -> None:
         """End the board: its processes, its container, its volume. Safe to call again, and from another thread."""
-        with interrupts.held(), self._closing:
+        with interrupts.hold(), self._closing:
             container, self._container = self._container, None
             try:
                 if container is not None:
@@ -155,33 +155,37 @@ class DockerBoard:
                 if hasattr(self, "program"):
                     self.program.close()
             finally:
-                storage.remove(self._engine, self._wanted.volume)
+                storage.remove(self._engine, self._spec.volume)
 
     def _make(self) -> None:
         profile = self.profile
-        made = storage.make(
-            self._engine, self._wanted.volume, profile.greengrass.root, profile.storage_kib, self._wanted.labels
+        volume = storage.make(
+            self._engine,
+            self._spec.volume,
+            profile.greengrass.root,
+            profile.storage_kib,
+            self._spec.labels,
         )
-        with self._loops() as wanted:
-            self._container = self._engine.containers.create(**options.for_create(profile, self._plan, wanted))
-        self.notes = (*options.notes(profile, self._plan, wanted), *tree.notes(self._plan), made.note)
+        with self._loops() as spec:
+            self._container = self._engine.containers.create(**options.for_create(profile, self._plan, spec))
+        self.notes = (*options.notes(profile, self._plan, spec), *tree.notes(self._plan), volume.note)
 
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
-        init = options.for_init(self.profile, self._plan, self._wanted)
+        init = options.for_init(self.profile, self._plan, self._spec)
         own = (*tree.own_files(init, self._agent, self._cafile), *tree.frames(self._plan))
         return tree.archive((*tree.items(boardplan.with_key(self._plan)), *own))
 
     @contextlib.contextmanager
-    def _loops(self) -> Iterator[options.Wanted]:
+    def _loops(self) -> Iterator[options.ContainerSpec]:
         """Make the board's block devices for a container that is made inside the with block, and then owns them."""
         loops: dict[str, str] = {}
         try:
             for device in self._plan.devices:
                 if device.backing == "loop":
                     loops[device.path] = storage.block_device(self.container, device.path, device.size_kib)
-            labels = {**self._wanted.labels, storage.LOOP_LABEL: " ".join(loops.values())}
-            yield replace(self._wanted, loops=loops, labels=labels)
+            labels = {**self._spec.labels, storage.LOOP_LABEL: " ".join(loops.values())}
+            yield replace(self._spec, loops=loops, labels=labels)
         except BaseException:
             for loop in loops.values():
                 storage.detach(loop, self.container)
@@ -189,16 +193,16 @@ class DockerBoard:
 
     def _start(self) -> None:
         container, api = self._container, self._engine.api
-        streams = {"stdin": int(self._wanted.life), "stdout": 1, "stderr": 1, "stream": 1}
+        streams = {"stdin": int(self._spec.life), "stdout": 1, "stderr": 1, "stream": 1}
         connection = api.attach_socket(container.id, params=streams)
         api._disable_socket_timeout(connection)
         self.program = ContainerProgram(
-            connection, argv=[self._wanted.name], status=self._status, send=lambda number: self._signal(number)
+            connection, argv=[self._spec.name], status=self._status, send=lambda number: self._signal(number)
         )
         with ThreadPoolExecutor(1) as aside:
-            laid = aside.submit(self._tree)
+            pending = aside.submit(self._tree)
             container.start()
-            with laid.result() as archive:
+            with pending.result() as archive:
                 container.put_archive("/", archive)
         about = self._first_words()
         self.machine, self._libc = about["machine"], about["libc"]
@@ -211,12 +215,12 @@ class DockerBoard:
         try:
             about: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            told = line.strip() if ready else f"nothing within {START_LIMIT_S:g} s"
+            text = line.strip() if ready else f"nothing within {START_LIMIT_S:g} s"
             if ready and self.program.poll() is not None:
-                told = f"{told}\n{self.program.stderr.read()}".strip()
+                text = f"{text}\n{self.program.stderr.read()}".strip()
             raise UnsupportedEnvironmentError(
-                f"{self.profile.name}: the board's first process does not start from {self._wanted.image}",
-                details=told[-2000:] or None,
+                f"{self.profile.name}: the board's first process does not start from {self._spec.image}",
+                details=text[-2000:] or None,
                 hint="Is QEMU registered for its architecture? See: edge-sim doctor",
             ) from error
         return about
@@ -225,7 +229,7 @@ class DockerBoard:
         import docker
 
         try:
-            state = self._engine.api.inspect_container(self._wanted.name)["State"]
+            state = self._engine.api.inspect_container(self._spec.name)["State"]
         except docker.errors.NotFound:
             return 137
         return None if state["Running"] else int(state["ExitCode"])
@@ -234,4 +238,4 @@ class DockerBoard:
         import docker
 
         with contextlib.suppress(docker.errors.APIError):  # it has ended
-            self._engine.api.kill(self._wanted.name, number)
+            self._engine.api.kill(self._spec.name, number)

@@ -60,18 +60,18 @@ def labels(name: str = "", spec: BoardSpec | None = None, *, lasting: bool = Tru
     }
 
 
-def listed(engine: Any) -> list[BoardRecord]:
+def records(engine: Any) -> list[BoardRecord]:
     """Return all boards, by name, those of running scenarios included."""
-    found = engine.containers.list(all=True, filters={"label": BOARD}, ignore_removed=True)
-    return sorted((_record(container) for container in found), key=lambda board: board.name)
+    containers = engine.containers.list(all=True, filters={"label": BOARD}, ignore_removed=True)
+    return sorted((_record(container) for container in containers), key=lambda board: board.name)
 
 
 def find(engine: Any, name: str) -> Any:
     """Return the container of the board ``name``; raises UsageError when there is none."""
     for container in engine.containers.list(all=True, filters={"label": f"{BOARD}={name}"}, ignore_removed=True):
         return container
-    known = ", ".join(board.name for board in listed(engine)) or "none"
-    raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Make one: edge-sim board up")
+    known = ", ".join(board.name for board in records(engine)) or "none"
+    raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Create one: edge-sim board up")
 
 
 def umask_of(container: Any) -> int:
@@ -95,15 +95,15 @@ class ContainerShell:
         return completed(program, timeout)
 
 
-def named(engine: Any, *, lasting: bool = False) -> list[str]:
+def names(engine: Any, *, lasting: bool = False) -> list[str]:
     """Return the names of all boards of which anything is there, a volume alone included; ``lasting``: those that stay.
 
     A ``board up`` or ``board down`` that is killed leaves a part of one.
     """
     marked = {"label": BOARD}
-    there = [one.labels for one in engine.containers.list(all=True, filters=marked, ignore_removed=True)]
+    there = [container.labels for container in engine.containers.list(all=True, filters=marked, ignore_removed=True)]
     for kind in (engine.volumes, engine.networks):
-        there += [one.attrs.get("Labels") or {} for one in kind.list(filters=marked)]
+        there += [container.attrs.get("Labels") or {} for container in kind.list(filters=marked)]
     return sorted({marks[BOARD] for marks in there if marks[BOARD] and not (lasting and marks.get(OWNER))})
 
 
@@ -112,10 +112,10 @@ def remove(engine: Any, name: str) -> None:
 
     What is left of a board counts as one. Raises UsageError when there is nothing of that name.
     """
-    if name not in named(engine):
+    if name not in names(engine):
         find(engine, name)
     marked = {"label": f"{BOARD}={name}"}
-    with interrupts.held():
+    with interrupts.hold():
         for container in engine.containers.list(all=True, filters=marked, ignore_removed=True):
             storage.remove_container(container)
         for volume in engine.volumes.list(filters=marked):

@@ -92,10 +92,10 @@ def sets_firewall(processes: Path = Path("/proc"), settings: Path = Path("/etc/d
     Without them (``--iptables=false``, which ``.ci/engine`` falls back to) members of a network reach each other.
     """
     try:
-        told = json.loads(settings.read_text(encoding="utf-8"))
+        configuration = json.loads(settings.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        told = None
-    if isinstance(told, dict) and told.get("iptables") is False:
+        configuration = None
+    if isinstance(configuration, dict) and configuration.get("iptables") is False:
         return False
     return not any(b"--iptables=false" in _arguments(name.parent) for name in processes.glob("[0-9]*/comm"))
 
@@ -140,16 +140,20 @@ def explain(error: Exception) -> UnsupportedEnvironmentError:
 
 def _causes(error: BaseException) -> list[BaseException]:
     """Return the chain of an error; requests and urllib3 keep causes among the arguments."""
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
-        one = waiting.pop()
-        if one is None or one in found:
+        cause = waiting.pop()
+        if cause is None or cause in causes:
             continue
-        found.append(one)
-        reason = getattr(one, "reason", None)
-        waiting += [one.__cause__, one.__context__, *(a for a in (*one.args, reason) if isinstance(a, BaseException))]
-    return found
+        causes.append(cause)
+        reason = getattr(cause, "reason", None)
+        waiting += [
+            cause.__cause__,
+            cause.__context__,
+            *(a for a in (*cause.args, reason) if isinstance(a, BaseException)),
+        ]
+    return causes
 
 
 def interpreters(folder: Path = BINFMT) -> Mapping[str, Interpreter]:
@@ -175,11 +179,11 @@ def qemu_version(interpreter: Interpreter) -> str | None:
     # Under its registered name (…-binfmt-P) QEMU takes its arguments differently.
     program = Path(interpreter.program).resolve()
     try:
-        said = run([str(program), "--version"], timeout=10).stdout.decode(errors="replace")
+        text = run([str(program), "--version"], timeout=10).stdout.decode(errors="replace")
     except UnsupportedEnvironmentError:
         return None
-    found = re.search(r"version (\d+(?:\.\d+)+)", said)
-    return found[1] if found else None
+    match = re.search(r"version (\d+(?:\.\d+)+)", text)
+    return match[1] if match else None
 
 
 def require(architecture: str, client: Any) -> Interpreter | None:

@@ -78,9 +78,9 @@ def build(architecture: str, base: Path | None, progress: Progress, client: Any 
         _check_machine(base, architecture)
     image = _image(architecture, base)
     if client is not None:
-        return _built(image, client, progress)
+        return _build_image(image, client, progress)
     with engine.connected() as own:
-        return _built(image, own, progress)
+        return _build_image(image, own, progress)
 
 
 def import_base(base: Base, client: Any, progress: Progress) -> str:
@@ -124,17 +124,17 @@ def dockerfile(architecture: str) -> Path:
 
 def platform(architecture: str) -> str:
     """Return the platform of an image's user land: ``linux/arm/v5`` for armv6l, as Debian's armel is."""
-    found = re.search(r"^ARG PLATFORM=(\S+)$", dockerfile(architecture).read_text(encoding="utf-8"), re.MULTILINE)
-    return found[1] if found else ARCHITECTURES[architecture].oci_platform
+    match = re.search(r"^ARG PLATFORM=(\S+)$", dockerfile(architecture).read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1] if match else ARCHITECTURES[architecture].oci_platform
 
 
 def _sources() -> list[str]:
     from docker.utils.build import exclude_paths
 
     lines = (_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    found = exclude_paths(str(_ROOT), [line for line in lines if line and not line.startswith("#")])
+    paths = exclude_paths(str(_ROOT), [line for line in lines if line and not line.startswith("#")])
     # It gives directories as well, and .dockerignore itself.
-    return sorted(name for name in found if name.startswith("edge_sim/") and (_ROOT / name).is_file())
+    return sorted(name for name in paths if name.startswith("edge_sim/") and (_ROOT / name).is_file())
 
 
 def _image(architecture: str, file: Path | None) -> _Image:
@@ -155,26 +155,28 @@ def _has(client: Any, name: str) -> bool:
     return True
 
 
-def _built(image: _Image, client: Any, progress: Progress) -> str:
+def _build_image(image: _Image, client: Any, progress: Progress) -> str:
     if _has(client, image.tag):
-        progress(f"{image.architecture}: {image.tag} is there, nothing to do")
+        progress(f"{image.architecture}: {image.tag} exists, nothing to do")
         return image.tag
     engine.require(image.architecture, client)
     if image.base is None:
         progress(f"{image.architecture}: no base of our own, asking the registry for the Dockerfile's")
     name = import_base(image.base, client, progress) if image.base else None
     started = time.monotonic()
-    said: list[str] = []
+    log: list[str] = []
     try:
         for event in _events(image, name, client):
-            said += _lines(event, image.architecture, progress)
+            log += _lines(event, image.architecture, progress)
             if "error" in event:
-                raise _failed(image, said, event["error"])
+                raise _failed(image, log, event["error"])
             if time.monotonic() - started > BUILD_LIMIT_S:
-                raise _failed(image, said, f"timed out after {BUILD_LIMIT_S:g} s")
+                raise _failed(image, log, f"timed out after {BUILD_LIMIT_S:g} s")
     except engine.failures() as error:
         silent = "timed out" in str(error)
-        raise _failed(image, said, f"a step said nothing for {SILENCE_LIMIT_S} s" if silent else str(error)) from error
+        raise _failed(
+            image, log, f"a build step printed nothing for {SILENCE_LIMIT_S} s" if silent else str(error)
+        ) from error
     progress(f"{image.architecture}: built {image.tag} in {time.monotonic() - started:.0f} s")
     return image.tag
 
@@ -203,7 +205,7 @@ def _lines(event: Mapping[str, Any], architecture: str, progress: Progress) -> l
     return lines
 
 
-def _failed(image: _Image, said: list[str], why: str) -> UnsupportedEnvironmentError:
+def _failed(image: _Image, log: list[str], why: str) -> UnsupportedEnvironmentError:
     hint = None
     if image.base is None:
         hint = "Without a registry: make base-images, or give a root file system with --base FILE.tar."
@@ -211,7 +213,7 @@ def _failed(image: _Image, said: list[str], why: str) -> UnsupportedEnvironmentE
         hint = "A base must hold Python 3.10 or newer and the agent's packages, or reach its own package feed."
     return UnsupportedEnvironmentError(
         f"the image for {image.architecture} could not be built: {why}",
-        details="\n".join(said[-8:]) or None,
+        details="\n".join(log[-8:]) or None,
         hint=hint,
     )
 
@@ -225,8 +227,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def _write_archive(target: IO[bytes], layer: Path, name: str, on: str) -> None:
     """Write what ``docker save`` would: one layer and a configuration. The image's id depends on nothing else."""
     os_name, machine, *variant = on.split("/")
-    with layer.open("rb") as opened:
-        diff = sha256(opened)
+    with layer.open("rb") as stream:
+        diff = sha256(stream)
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NEWEST_FILE))
     config = {
         "architecture": machine,
@@ -247,8 +249,8 @@ def _write_archive(target: IO[bytes], layer: Path, name: str, on: str) -> None:
 @contextlib.contextmanager
 def _plain(path: Path) -> Iterator[Path]:
     """Give the tar file without its compression."""
-    with path.open("rb") as opened:
-        start = opened.read(8)
+    with path.open("rb") as stream:
+        start = stream.read(8)
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
     if opener is None:
         yield path
@@ -269,7 +271,7 @@ def _check_machine(path: Path, architecture: str) -> None:
     row = ARCHITECTURES[architecture]
     try:
         with tarfile.open(path) as tar:
-            machine = next((found for member in tar if (found := _machine(tar, member)) is not None), None)
+            machine = next((machine for member in tar if (machine := _machine(tar, member)) is not None), None)
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
         raise UsageError(f"{path}: no root file system: {error}") from error
     if machine != row.elf_machine:
@@ -284,6 +286,6 @@ def _machine(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int | None:
     """Return the ELF machine of a program below a bin directory, None for anything else."""
     if not (member.isfile() and member.mode & 0o111 and "bin/" in member.name):
         return None
-    opened = tar.extractfile(member)
-    header = opened.read(20) if opened else b""
+    stream = tar.extractfile(member)
+    header = stream.read(20) if stream else b""
     return struct.unpack_from("<H", header, 18)[0] if header[:4] == b"\x7fELF" and len(header) == 20 else None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PLAN = "/usr/lib/edge-sim/board"
-LAID = "/usr/lib/edge-sim/laid"
+TREE_LAID = "/usr/lib/edge-sim/laid"
 """Is there when everything else is."""
 LAID_LIMIT_S = 60.0
 AGENT_STOP_S = 8.0
@@ -155,9 +155,9 @@ def go_on_as(argv: list[str], waits: int) -> None:
 def await_tree(life: Life) -> None:
     """Wait until the board's files are there; the agent imports its modules in the meantime."""
     end = time.monotonic() + LAID_LIMIT_S
-    while not os.path.exists(LAID):
+    while not os.path.exists(TREE_LAID):
         if time.monotonic() > end:
-            sys.exit(f"{LAID}: not there after {LAID_LIMIT_S:g} s")
+            sys.exit(f"{TREE_LAID}: did not appear within {LAID_LIMIT_S:g} s")
         time.sleep(0.002)
         life.reap()
 
@@ -252,9 +252,9 @@ def say(notes: list[str]) -> None:
 def main() -> None:
     umask, *agent = sys.argv[1:]
     os.umask(int(umask, 8))
-    wake, written = os.pipe()
-    os.set_blocking(written, False)
-    signal.set_wakeup_fd(written)
+    wake, wake_end = os.pipe()
+    os.set_blocking(wake_end, False)
+    signal.set_wakeup_fd(wake_end)
     life = Life()
     signal.signal(signal.SIGTERM, life.end)
     signal.signal(signal.SIGINT, life.end)
@@ -265,12 +265,12 @@ def main() -> None:
         plan = eval(file.read(), {"__builtins__": {}})  # noqa: S307 - ours, and root's
     tidy(plan["volumes"])
     own = os.umask(0o022)  # a directory below /dev is not the umask's, as udev makes it
-    made = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
+    nodes = [make_device(device, plan["may_mount"]) for device in plan["devices"]]
     os.umask(own)
-    say([note for _, note in made if note])
+    say([note for _, note in nodes if note])
     if begin is not None:
         os.close(begin)
-    serve([peer for peer, _ in made if peer], life, [0] if plan["life"] else [], wake)
+    serve([peer for peer, _ in nodes if peer], life, [0] if plan["life"] else [], wake)
 
 
 if __name__ == "__main__":

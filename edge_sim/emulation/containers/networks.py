@@ -33,9 +33,9 @@ def make(engine: Any, name: str, labels: Mapping[str, str], *, internal: bool = 
     """
     import docker
 
-    found = find(engine, name)
-    if found:
-        return found
+    network = find(engine, name)
+    if network:
+        return network
     try:
         engine.networks.create(
             name,
@@ -46,10 +46,10 @@ def make(engine: Any, name: str, labels: Mapping[str, str], *, internal: bool = 
         )
     except docker.errors.APIError as error:
         raise UnsupportedEnvironmentError(f"Docker refused to create network {name}: {error.explanation}") from error
-    made = find(engine, name)
-    if made is None:
+    network = find(engine, name)
+    if network is None:
         raise UnsupportedEnvironmentError(f"the engine's network {name} has no address of this machine")
-    return made
+    return network
 
 
 def find(engine: Any, name: str) -> Network | None:
@@ -65,7 +65,7 @@ def remove(engine: Any, name: str) -> None:
     """Remove a network; one that boards are still on is left, one that is not there is no fault."""
     import docker
 
-    with interrupts.held():
+    with interrupts.hold():
         for network in engine.networks.list(names=[name]):
             if network.name != name:
                 continue
@@ -95,8 +95,8 @@ def remove_unused(engine: Any, name: str) -> None:
 def temporary(engine: Any, name: str, labels: Mapping[str, str], *, internal: bool = True) -> Iterator[Network]:
     """Make a network for the length of a with block."""
     try:
-        with interrupts.held():  # what the engine is asked for while we are interrupted is made all the same
-            made = make(engine, name, labels, internal=internal)
-        yield made
+        with interrupts.hold():  # what the engine is asked for while we are interrupted is made all the same
+            network = make(engine, name, labels, internal=internal)
+        yield network
     finally:
         remove(engine, name)

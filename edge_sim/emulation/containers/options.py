@@ -29,7 +29,7 @@ CONTAINER_CAPABILITIES = ("SYS_ADMIN", "SYS_CHROOT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ContainerSpec:
     """What a board in a container is made with, beside its profile.
 
     ``contained``: functions may run in containers. ``life``: the board ends with whoever made it. ``volume``: the
@@ -53,34 +53,34 @@ class Wanted:
     loops: Mapping[str, str] = field(default_factory=dict)
 
 
-def for_create(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
+def for_create(profile: DeviceProfile, plan: BoardPlan, spec: ContainerSpec) -> dict[str, Any]:
     """Return the keyword arguments of the docker SDK's ``containers.create``."""
     memory = f"{profile.memory_kib}k"
     return {
-        "image": wanted.image,
-        "name": wanted.name,
+        "image": spec.image,
+        "name": spec.name,
         "entrypoint": [PYTHON, "-I", "-S", "-B", INIT],
-        "command": [f"{profile.umask:04o}", *wanted.agent],
+        "command": [f"{profile.umask:04o}", *spec.agent],
         "hostname": profile.hostname,
         "user": "0:0",
         "working_dir": "/",
         "environment": environment(profile.architecture),
-        "labels": dict(wanted.labels),
-        "network": wanted.network,
+        "labels": dict(spec.labels),
+        "network": spec.network,
         "cap_drop": ["ALL"],
-        "cap_add": list(capabilities(contained=wanted.contained)),
-        "security_opt": list(_security(wanted)),
-        "devices": devices.passed(plan.devices, wanted.loops),
+        "cap_add": list(capabilities(contained=spec.contained)),
+        "security_opt": list(_security(spec)),
+        "devices": devices.passed(plan.devices, spec.loops),
         "volumes": {
-            wanted.volume: {"bind": profile.greengrass.root, "mode": "rw"},
+            spec.volume: {"bind": profile.greengrass.root, "mode": "rw"},
             **{bind.source: {"bind": bind.path, "mode": "rw"} for bind in plan.binds},
         },
         "tmpfs": _tmpfs(plan),
         "mem_limit": memory,
         "memswap_limit": memory,
-        "nano_cpus": min(profile.cpus, wanted.cpus) * 1_000_000_000,
+        "nano_cpus": min(profile.cpus, spec.cpus) * 1_000_000_000,
         "pids_limit": PIDS,
-        "stdin_open": wanted.life,
+        "stdin_open": spec.life,
         "log_config": {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "1"}},
     }
 
@@ -96,39 +96,41 @@ def environment(architecture: str) -> dict[str, str]:
     return {"QEMU_CPU": cpu} if cpu else {}
 
 
-def for_init(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> dict[str, Any]:
+def for_init(profile: DeviceProfile, plan: BoardPlan, spec: ContainerSpec) -> dict[str, Any]:
     """Return what ``init`` reads at its PLAN: plain values, written as a Python literal."""
     return {
         "volumes": [profile.greengrass.root],
         "devices": devices.for_init(plan.devices),
-        "may_mount": wanted.contained,
-        "life": wanted.life,
+        "may_mount": spec.contained,
+        "life": spec.life,
     }
 
 
-def notes(profile: DeviceProfile, plan: BoardPlan, wanted: Wanted) -> Iterator[str]:
+def notes(profile: DeviceProfile, plan: BoardPlan, spec: ContainerSpec) -> Iterator[str]:
     """Yield what differs from a real board, or what this container may do, one sentence each."""
     yield from devices.notes(plan.devices)
-    granted = ", ".join(capabilities(contained=wanted.contained))
-    yield f"capabilities: {granted}" + ("" if wanted.contained else "; none for mounts, so no containerised function")
-    if wanted.contained:
+    capability_list = ", ".join(capabilities(contained=spec.contained))
+    yield f"capabilities: {capability_list}" + (
+        "" if spec.contained else "; none for mounts, so no containerised function"
+    )
+    if spec.contained:
         yield (
             "SYS_ADMIN and SYS_CHROOT are for containerised functions and their mounts; seccomp is the engine's own, "
             "which refuses pivot_root, so a function's root is moved into place"
         )
-    if wanted.contained and wanted.apparmor:
+    if spec.contained and spec.apparmor:
         yield "AppArmor does not confine the board: the engine's own AppArmor profile refuses every mount"
     yield "the root file system is the container's writable layer, as a board's is writable; the image is never changed"
-    if not wanted.firewall:
+    if not spec.firewall:
         yield "boards reach each other: this machine's Docker engine sets no firewall rules (--iptables=false)"
-    if profile.cpus > wanted.cpus:
-        yield f"{wanted.cpus} processors for {profile.cpus}: this machine has no more"
+    if profile.cpus > spec.cpus:
+        yield f"{spec.cpus} processors for {profile.cpus}: this machine has no more"
     yield f"kernel: this machine's, for {profile.kernel}; its link protection and cgroups are this machine's, too"
 
 
-def _security(wanted: Wanted) -> Iterator[str]:
+def _security(spec: ContainerSpec) -> Iterator[str]:
     yield "no-new-privileges:true"
-    if wanted.contained and wanted.apparmor:
+    if spec.contained and spec.apparmor:
         yield "apparmor=unconfined"
 
 

@@ -74,11 +74,11 @@ class ContainerProgram:
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Return all of both outputs; raises subprocess.TimeoutExpired, after which only ``close`` makes sense."""
-        found: dict[str, str] = {}
+        texts: dict[str, str] = {}
 
         def read(name: str, stream: IO[str]) -> None:
             with contextlib.suppress(ValueError):  # closed after a time-out
-                found[name] = stream.read()
+                texts[name] = stream.read()
 
         readers = [
             threading.Thread(target=read, args=("out", self.stdout), daemon=True),
@@ -89,7 +89,7 @@ class ContainerProgram:
         self.wait(timeout)
         for reader in readers:
             reader.join()
-        return found["out"], found["err"]
+        return texts["out"], texts["err"]
 
     def close(self) -> None:
         """Let go of the connection; the pipes end then. Safe to call again, and from another thread."""

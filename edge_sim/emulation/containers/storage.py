@@ -62,7 +62,7 @@ def remove(engine: Any, name: str) -> None:
     """Remove a volume and the device behind it; one that is not there is no fault."""
     import docker
 
-    with interrupts.held():  # between the two only the volume knows its device
+    with interrupts.hold():  # between the two only the volume knows its device
         try:
             volume = engine.volumes.get(name)
             volume.remove(force=True)
@@ -89,7 +89,7 @@ def remove_container(container: Any) -> None:
     import docker
 
     loops = str(container.labels.get(LOOP_LABEL) or "").split()
-    with interrupts.held():
+    with interrupts.hold():
         with contextlib.suppress(docker.errors.NotFound):
             try:
                 container.remove(force=True, v=True)
@@ -126,10 +126,10 @@ def detach(loop: str | None, name: str) -> None:
     if not loop:
         return
     if _is_of(loop, name):
-        done = run(["losetup", "--detach", loop], timeout=_LIMIT_S, check=False)
-        if done.returncode and _is_of(loop, name):  # it is not so where another process was faster
+        result = run(["losetup", "--detach", loop], timeout=_LIMIT_S, check=False)
+        if result.returncode and _is_of(loop, name):  # it is not so where another process was faster
             raise UnsupportedEnvironmentError(
-                f"could not detach {loop}", details=done.stderr.decode(errors="replace").strip()
+                f"could not detach {loop}", details=result.stderr.decode(errors="replace").strip()
             )
 
 

@@ -46,13 +46,13 @@ def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any], cafile: Pa
 
     ``cafile`` is a file of this machine.
     """
-    found = [Item(path=init.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
+    items = [Item(path=init.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
     if agent:
-        found.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
-        found.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
+        items.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
+        items.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
     if cafile:
-        found.append(Item(path=CAFILE, type="file", mode=0o644, source=str(cafile)))
-    return tuple(found)
+        items.append(Item(path=CAFILE, type="file", mode=0o644, source=str(cafile)))
+    return tuple(items)
 
 
 def frames(plan: BoardPlan) -> tuple[Item, ...]:
@@ -63,12 +63,12 @@ def frames(plan: BoardPlan) -> tuple[Item, ...]:
     return (*directories, *(Item(path=path, type="file", mode=0o600, source=file) for path, file in files.items()))
 
 
-def archive(laid: Sequence[Item]) -> IO[bytes]:
+def archive(items: Sequence[Item]) -> IO[bytes]:
     """Return the archive, open at its beginning; closing it removes it."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as into:
-            for item in (*laid, Item(path=init.LAID, type="file", mode=0o644)):
+            for item in (*items, Item(path=init.TREE_LAID, type="file", mode=0o644)):
                 _add(into, item)
     except BaseException:
         file.close()

@@ -180,13 +180,13 @@ class LocalBoard:
             keeper, self._keeper = self._keeper, None
             for program in self._programs:
                 program.release()
-            left = keeper.end() if keeper else None
+            remainder = keeper.end() if keeper else None
             for program in self._programs:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     program.wait(timeout=5)
             self._programs.clear()
-        if left:
-            raise UnsupportedEnvironmentError(left)
+        if remainder:
+            raise UnsupportedEnvironmentError(remainder)
 
     def _agent_config(self) -> dict[str, Any]:
         cafile = self._spec.agent.cafile if self._spec.agent else None

@@ -67,7 +67,7 @@ def keep(line: Line) -> None:
     """Make the board that the driver orders, keep it until the driver ends it, and remove it."""
     root: Path | None = None
     child = 0
-    kept = False
+    keeping = False
     try:
         order = line.read()
         _new_user_namespace(line, order["ids"])
@@ -77,7 +77,7 @@ def keep(line: Line) -> None:
         else:
             child = _start_board(line, root, order)
         while _wait(line, child):
-            kept = bool(line.read()["keep"])
+            keeping = bool(line.read()["keep"])
     except Ended:
         pass
     except OSError as error:
@@ -85,8 +85,8 @@ def keep(line: Line) -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _stop(child)
-        left = _remove(root) if root and not kept else None
-        line.send("left", error=left) if left else line.send("removed")
+        remainder = _remove(root) if root and not keeping else None
+        line.send("left", error=remainder) if remainder else line.send("removed")
 
 
 def _new_user_namespace(line: Line, ids: str | None) -> None:
@@ -105,13 +105,13 @@ def _new_user_namespace(line: Line, ids: str | None) -> None:
 
 
 def _directory(order: Mapping[str, Any]) -> Path:
-    given = Path(order["directory"]) if order["directory"] else None
-    if given:
-        given.mkdir(parents=True, exist_ok=True)
-    place = given or Path(tempfile.gettempdir())  # asked before anything is made there: nobody would remove it
+    directory = Path(order["directory"]) if order["directory"] else None
+    if directory:
+        directory.mkdir(parents=True, exist_ok=True)
+    place = directory or Path(tempfile.gettempdir())  # asked before anything is made there: nobody would remove it
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
         raise OSError(f"{place} lies on a file system mounted noexec; name another place with TMPDIR")
-    return given or Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
+    return directory or Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
 
 
 def _ready_without_namespaces(line: Line, root: Path, order: Mapping[str, Any]) -> None:

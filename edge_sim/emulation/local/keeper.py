@@ -90,20 +90,20 @@ class Keeper:
             if descriptor is not None:
                 os.close(descriptor)
         self.pidfd = self.view = None
-        left = None
+        remainder = None
         try:
             self._ours.shutdown(socket.SHUT_WR)
             deadline = time.monotonic() + _END_LIMIT
             while message := self._receive(deadline):
-                left = message.get("error") if message["event"] == "left" else left
+                remainder = message.get("error") if message["event"] == "left" else remainder
             self.process.wait(timeout=_END_LIMIT)
         except (OSError, UnsupportedEnvironmentError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait(timeout=_END_LIMIT)
-            left = "the board's keeper did not answer and was killed; its directory may be left"
+            remainder = "the board's keeper did not answer and was killed; its directory may be left"
         finally:
             self._ours.close()
-        return left
+        return remainder
 
     def _give_ids(self) -> None:
         """Write the user namespace's ids with the two set-id programs that may."""

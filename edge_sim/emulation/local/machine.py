@@ -48,11 +48,11 @@ def _shared() -> Iterator[Bind]:
     python = (sys.base_prefix, sys.base_exec_prefix, sys.prefix, Path(sys.executable).resolve().parents[1])
     for place in (*python, Path(edge_sim.__file__).parent):
         places += [Path(place), Path(place).resolve()]
-    chosen: list[Path] = []
+    paths: list[Path] = []
     for place in places:
-        covered = any(place.is_relative_to(other) for other in chosen)
+        covered = any(place.is_relative_to(other) for other in paths)
         if place.exists() and not place.is_symlink() and not covered and place != Path("/"):
-            chosen.append(place)
+            paths.append(place)
             yield Bind(source=str(place), path=str(place), read_only=True)
 
 
@@ -75,7 +75,7 @@ def _refuse_files(plan: BoardPlan, profile: DeviceProfile, places: Sequence[str]
         for place in places:
             if is_below(item.path, place) and not (item.path == place and item.node == own.get(place)):
                 raise InvalidDefinitionError(
-                    f"{item.named or item.path}: cannot be laid on a local board: {place} there is this machine's, "
+                    f"{item.named or item.path}: cannot be placed on a local board: {place} there is this machine's, "
                     "read-only",
                     hint=_HINT,
                 )

@@ -74,8 +74,8 @@ def mount_binds(root: Path, binds: tuple[Bind, ...]) -> None:
         if bind.read_only:
             for point in ns.mount_points(target):
                 # A user namespace may add restrictions to a mount, never drop one.
-                kept = os.statvfs(point).f_flag & _KEPT_FLAGS
-                ns.mount("none", point, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY | ns.MS_NOSUID | kept)
+                flags = os.statvfs(point).f_flag & _KEPT_FLAGS
+                ns.mount("none", point, flags=ns.MS_REMOUNT | ns.MS_BIND | ns.MS_RDONLY | ns.MS_NOSUID | flags)
 
 
 def mount_proc(target: str) -> str | None:

@@ -165,8 +165,8 @@ def _mind(settings: dict[str, object], argv: list[str], life: int, tell: int) ->
     while children := _children():
         for child in children:
             os.kill(child, signal.SIGKILL)
-        ended, status = os.wait()
-        killed[ended] = status
+        pid, status = os.wait()
+        killed[pid] = status
     if program in killed:
         os.write(tell, str(os.waitstatus_to_exitcode(killed[program])).encode())
     os._exit(0)
@@ -174,14 +174,14 @@ def _mind(settings: dict[str, object], argv: list[str], life: int, tell: int) ->
 
 def _children() -> list[int]:
     """Return this process's living or unreaped children."""
-    own, found = os.getpid(), []
+    own, children = os.getpid(), []
     for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib would double the start-up time
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
                 # The name in brackets may hold anything; the parent is the second word after it.
                 if int(stat.read().rpartition(")")[2].split()[1]) == own:
-                    found.append(int(name))
-    return found
+                    children.append(int(name))
+    return children
 
 
 def _hand_on_signals(handle: int) -> None:

@@ -105,15 +105,15 @@ def refusals(
 
     ``others`` as in ``check``.
     """
-    found = (f for f in check(group, facts, others=others) if f.severity == "error" and f.phase != "run")
-    return [f for f in found if facts is not None or not _BY_ID[f.id].on_core]
+    findings = (f for f in check(group, facts, others=others) if f.severity == "error" and f.phase != "run")
+    return [f for f in findings if facts is not None or not _BY_ID[f.id].on_core]
 
 
 def start_failures(group: Group, function: Function, facts: HostFacts) -> list[Finding]:
     """Return why the process of a deployed function does not start on a board."""
     attached = {policy.resource_id for policy in function.policies}
-    found = (f for f in check(group, facts) if f.severity == "error" and f.phase == "run")
-    return [f for f in found if f.function == function.id or (f.function is None and f.resource in attached)]
+    findings = (f for f in check(group, facts) if f.severity == "error" and f.phase == "run")
+    return [f for f in findings if f.function == function.id or (f.function is None and f.resource in attached)]
 
 
 def by_id(rule_id: str) -> Rule | None:

@@ -47,9 +47,9 @@ def known_resources(case: Case) -> Iterator[Fault]:
 )
 def resources_missing(case: Case) -> Iterator[Fault]:
     """Where the resource definition is not given, nothing can be said about what functions refer to."""
-    named = {policy.resource_id for function in case.group.functions for policy in function.policies}
-    if case.partial and named:
-        message = f"there is no resource definition here; functions refer to {len(named)} of its resources"
+    references = {policy.resource_id for function in case.group.functions for policy in function.policies}
+    if case.partial and references:
+        message = f"there is no resource definition here; functions refer to {len(references)} of its resources"
         yield Fault(path="$.Functions", message=message)
 
 
@@ -134,7 +134,7 @@ def local_resources_need_a_container(case: Case) -> Iterator[Fault]:
     condition="sourced",
     timing="inferred",
     source="secrets.md",
-    hint="Leave Permission out, or say ro.",
+    hint="Omit Permission, or set it to ro.",
 )
 def secret_permission(case: Case) -> Iterator[Fault]:
     """A secret can only be read."""
@@ -150,13 +150,13 @@ def secret_permission(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="note",
     source="silent: the model makes Permission optional, the console always sets it; here it means ro",
-    hint="Say ro or rw.",
+    hint="Set it to ro or rw.",
 )
 def permission_default(case: Case) -> Iterator[Fault]:
     """What a device or volume without Permission may be used for is not documented."""
     for a in case.local:
         if a.policy.permission is None:
-            message = f"function {a.function.id}: no Permission for {a.resource.id}; it is taken as ro here"
+            message = f"function {a.function.id}: no Permission for {a.resource.id}; it is treated as ro here"
             yield _fault(a, message)
 
 
@@ -191,12 +191,12 @@ def group_owner_ignored(case: Case) -> Iterator[Fault]:
 )
 def mount_hidden(case: Case) -> Iterator[Fault]:
     """Two resources at one place of a container: one hides the other."""
-    taken: dict[tuple[int, str], Resource] = {}
+    occupants: dict[tuple[int, str], Resource] = {}
     for a in case.attachments:
         if a.resource.destination_path is None or not a.contained:
             continue
         place = a.resource.destination_path.rstrip("/")
-        before = taken.setdefault((a.number, place), a.resource)
+        before = occupants.setdefault((a.number, place), a.resource)
         alike = a.resource.model and before.data.kind == a.resource.data.kind  # model-destination-unique refuses them
         if before.id != a.resource.id and not alike:
             yield _fault(a, f"function {a.function.id}: {a.resource.id} and {before.id} both appear at {place}")

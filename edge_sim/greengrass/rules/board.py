@@ -99,8 +99,8 @@ def platform(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The core exists for the board: armv6l came with GGC 1.9.3, OpenWrt with 1.9.2."""
     floor = _PLATFORMS.get((facts.architecture, facts.operating_system))
     if floor and case.version < floor:
-        needed = ".".join(map(str, floor))
-        yield Fault(path="$", message=f"{facts.operating_system} on {facts.architecture} needs GGC {needed}")
+        minimum = ".".join(map(str, floor))
+        yield Fault(path="$", message=f"{facts.operating_system} on {facts.architecture} needs GGC {minimum}")
 
 
 @board_rule(
@@ -115,10 +115,10 @@ def groups_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
         if (facts.groups.get(name) if resource.local else facts.gid(name)) is not None:
             continue
         doubt, near = facts.group_doubt(name), near_miss(name, facts.groups)
-        meant = f"; did you mean {near}?" if near else ""
+        suggestion = f"; did you mean {near}?" if near else ""
         yield Fault(
             path=path,
-            message=f"resource {resource.id}: {doubt or f'group {name!r} does not exist on this board'}{meant}",
+            message=f"resource {resource.id}: {doubt or f'group {name!r} does not exist on this board'}{suggestion}",
             resource=resource.id,
             hint=_LOOK if doubt else f"Create it on the board (groupadd {name}), or name one that it has.",
             unknown=doubt is not None,
@@ -141,8 +141,8 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
         gid = facts.gid(name) if resource.model else None
         if gid is not None and gid not in known:
             unknown = "groups" not in facts.whole
-            told = "the profile does not say which group has" if unknown else "no group of this board has"
-            message = f"resource {resource.id}: {told} the GID {gid}"
+            clause = "the profile does not say which group has" if unknown else "no group of this board has"
+            message = f"resource {resource.id}: {clause} the GID {gid}"
             yield Fault(path=path, message=message, resource=resource.id, unknown=unknown)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
+from edge_sim.arns import NOWHERE, pattern
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
@@ -21,7 +22,7 @@ from edge_sim.greengrass.rules.settings import DEFAULT, Settings
 from edge_sim.versions import LATEST, Version
 
 _Data = TypeVar("_Data", bound=ResourceData)
-EXECUTABLE = re.compile(r"arn:aws[a-z-]*:greengrass:::runtime/function/executable")
+EXECUTABLE = re.compile(pattern("greengrass", "runtime/function/executable", NOWHERE))
 """The Lambda runtime of native executables (lambda-functions.md); as a FunctionArn it is taken, with a warning."""
 
 

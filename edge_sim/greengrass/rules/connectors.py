@@ -241,7 +241,7 @@ def not_judged(case: Case) -> Iterator[Fault]:
     """What else a connector needs is not judged: the form of its parameters, software on the board, the group role."""
     for instance in instances(case):
         message = (
-            f"connector {instance.id}: not judged are the values of its parameters, the software that it needs on the "
+            f"connector {instance.id}: not checked are the values of its parameters, the software that it needs on the "
             f"board, the permissions of the group role ({instance.connector.page}); the simulator does not run it"
         )
         yield Fault(path=instance.path, message=message)

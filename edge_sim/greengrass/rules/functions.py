@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim.arns import pattern
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.rules.case import EXECUTABLE, Case, environment_path
@@ -19,7 +20,7 @@ from edge_sim.greengrass.rules.system import LISTED, is_system
 
 CONFIG = "lambda-group-config.md"
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
-_QUALIFIED = re.compile(rf"arn:aws[a-z-]*:lambda:{_PART}:{_PART}:function:{_PART}:({_PART})")
+_QUALIFIED = re.compile(pattern("lambda", f"function:{_PART}:({_PART})", f"{_PART}:{_PART}"))
 _DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
 """An ARN that has no version or alias, whatever a template's values are."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,7 +43,7 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     for function in case.group.functions:
         before = first.setdefault(function.id, function)
         if before is not function:
-            yield _fault(function, f"function Id {function.id!r} is used before, at {before.path}", ".Id")
+            yield _fault(function, f"function Id {function.id!r} is already used at {before.path}", ".Id")
 
 
 @rule(
@@ -89,7 +90,7 @@ def qualified(case: Case) -> Iterator[Fault]:
             continue
         match = _QUALIFIED.fullmatch(function.arn)
         if match is None or match[1] == "$LATEST":
-            what = "names $LATEST" if match else "is no function's ARN with a version or alias"
+            what = "names $LATEST" if match else "is not a function's ARN with a version or alias"
             yield _fault(function, f"function {function.id}: {function.arn!r} {what}", ".FunctionArn")
 
 
@@ -107,7 +108,7 @@ def environment_keys(case: Case) -> Iterator[Fault]:
     for function in case.group.functions:
         for name in function.variables:
             if not _VARIABLE.fullmatch(name) and not is_open(name):
-                message = f"function {function.id}: {name!r} is no name for an environment variable"
+                message = f"function {function.id}: {name!r} is not a valid name for an environment variable"
                 yield _environment(function, f"Variables.{name}", message)
 
 
@@ -128,10 +129,10 @@ def control_characters(case: Case) -> Iterator[Fault]:
         configuration = f"{function.path}.FunctionConfiguration"
         texts = {f"{environment_path(function)}.Variables.{name}": text for name, text in function.variables.items()}
         texts[f"{configuration}.ExecArgs"] = function.exec_args or ""
-        found = [(path, "\0") for path, text in texts.items() if "\0" in text]
+        matches = [(path, "\0") for path, text in texts.items() if "\0" in text]
         if match := CONTROL.search(function.executable or ""):
-            found.append((f"{configuration}.Executable", match[0]))
-        for path, character in found:
+            matches.append((f"{configuration}.Executable", match[0]))
+        for path, character in matches:
             message = f"function {function.id}: {path.rpartition('.')[2]} holds the control character {character!r}"
             yield Fault(path=path, message=message, function=function.id)
 
@@ -157,7 +158,7 @@ def executable_arns(case: Case) -> Iterator[Fault]:
     """The ARN of native executables is a Lambda runtime, not a function."""
     for function in case.group.functions:
         if EXECUTABLE.fullmatch(function.arn):
-            message = f"function {function.id}: {function.arn} names a runtime, no function"
+            message = f"function {function.id}: {function.arn} names a runtime, not a function"
             yield _fault(function, message, ".FunctionArn")
 
 
@@ -211,14 +212,14 @@ def numbers(case: Case) -> Iterator[Fault]:
     for function in case.group.functions:
         size = function.memory_size_kb
         if size is not None and size <= 0 and case.contained(function):
-            message = f"function {function.id}: no process lives in a MemorySize of {size} KB"
+            message = f"function {function.id}: no process can run in a MemorySize of {size} KB"
             yield _fault(function, message, ".FunctionConfiguration.MemorySize")
         if function.timeout_s < 0:
-            message = f"function {function.id}: a Timeout of {function.timeout_s} s is over before it begins"
+            message = f"function {function.id}: a Timeout of {function.timeout_s} s leaves no time to run"
             yield _fault(function, message, ".FunctionConfiguration.Timeout")
         for key, value in (("MemorySize", size or 0), ("Timeout", function.timeout_s)):
             if value > _MAX_INTEGER:
-                message = f"function {function.id}: {key} {value} is more than an integer of the API holds"
+                message = f"function {function.id}: {key} {value} is larger than an integer of the API can be"
                 yield _fault(function, message, f".FunctionConfiguration.{key}")
 
 
@@ -270,7 +271,7 @@ def run_as_range(case: Case) -> Iterator[Fault]:
     for path, who, run_as in _run_as(case):
         for key, value in (("Uid", run_as.uid), ("Gid", run_as.gid)):
             if value is not None and not 0 <= value <= MAX_GID:
-                yield Fault(path=f"{path}.{key}", message=f"{who}: RunAs {key} {value} is not a number Linux has")
+                yield Fault(path=f"{path}.{key}", message=f"{who}: RunAs {key} {value} is not a valid Linux id")
 
 
 @rule(

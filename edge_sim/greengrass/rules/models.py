@@ -28,7 +28,7 @@ MAX_GID = 2**32 - 2
     "GroupPermission is not present",
     source=_PAGES,
     since="1.10",
-    hint="Give both, or leave OwnerSetting out.",
+    hint="Set both, or omit OwnerSetting.",
 )
 def owner_is_whole(case: Case) -> Iterator[Fault]:
     """An OwnerSetting has both GroupOwner and GroupPermission."""
@@ -102,10 +102,8 @@ def owner_disputed(case: Case) -> Iterator[Fault]:
     """A model's GroupOwner may be a group's name by the API reference; the developer guide says GID."""
     for resource, owner in _named(case) if not case.settings.gid_only else ():
         if owner.group_owner and not owner.is_gid:
-            message = (
-                f"resource {resource.id}: GroupOwner {owner.group_owner!r} is a name; the developer guide wants a GID"
-            )
-            yield _fault(resource, message, "GroupOwner")
+            name = f"GroupOwner {owner.group_owner!r} is a name"
+            yield _fault(resource, f"resource {resource.id}: {name}; the developer guide requires a GID", "GroupOwner")
 
 
 @rule(

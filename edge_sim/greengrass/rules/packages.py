@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim.arns import pattern
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.model import is_open
@@ -15,11 +16,11 @@ from edge_sim.greengrass.resources import Resource, S3Model, SageMakerModel, Sec
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
-_TRAINING_JOB = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:training-job/.+")
+_TRAINING_JOB = re.compile(pattern("sagemaker", "training-job/.+"))
 _S3 = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
 _OBJECT = re.compile(rf"(?:s3://([^/]+)|https?://{_S3}/([^/]+)|https?://([^/]+)\.{_S3})/(?P<key>.+)", re.DOTALL)
 _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
-_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[^:]*:[^:]*:secret:(.+)")
+_SECRET = re.compile(pattern("secretsmanager", "secret:(.+)"))
 
 
 @rule("model-package", condition="sourced", timing="inferred", source="ml-inference.md")

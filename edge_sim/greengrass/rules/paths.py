@@ -64,7 +64,7 @@ def too_long(case: Case) -> Iterator[Fault]:
         for key, path in _paths(resource):
             if _bytes(path) > _PATH_MAX or any(_bytes(name) > _NAME_MAX for name in path.split("/")):
                 most = f"{_NAME_MAX} bytes for a name, {_PATH_MAX} in all"
-                message = f"resource {resource.id}: {key} is longer than a kernel takes: {most}"
+                message = f"resource {resource.id}: {key} is longer than the kernel allows: {most}"
                 yield _fault(resource, key, message)
     for attached in case.models:
         destination = attached.resource.destination_path or ""
@@ -108,7 +108,7 @@ def device_path(case: Case) -> Iterator[Fault]:
     """A device's source is a path below /dev: neither /dev itself nor one that only begins alike."""
     for resource, data in case.of_kind(LocalDevice):
         if data.source_path.startswith("/dev") and not data.source_path.startswith("/dev/"):
-            message = f"resource {resource.id}: {data.source_path} is no path below /dev"
+            message = f"resource {resource.id}: {data.source_path} is not a path below /dev"
             yield _fault(resource, "SourcePath", message)
 
 

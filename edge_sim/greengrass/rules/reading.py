@@ -13,7 +13,7 @@ RULES: tuple[Rule, ...] = (
         "The file can be read: text in UTF-8, JSON or YAML, within the limits of size and depth, of a known form.",
         condition="ours",
         timing="ours",
-        source="ours: a fault after which nothing more can be told",
+        source="ours: a fault after which nothing more can be said",
     ),
     reading_rule(
         "shape",

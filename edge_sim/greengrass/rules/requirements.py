@@ -125,8 +125,8 @@ def interpreters(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def default_accounts(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """Where the group's default identity is the standard one, ggc_user and ggc_group exist on the board."""
     run_as = case.group.default_config.run_as
-    refused = any(isinstance(who, InvalidDefinitionError) for who in case.identities)  # "accounts" says so
-    if case.group.functions and (run_as.uid is None or run_as.gid is None) and not refused:
+    missing = any(isinstance(who, InvalidDefinitionError) for who in case.identities)  # "accounts" says so
+    if case.group.functions and (run_as.uid is None or run_as.gid is None) and not missing:
         yield from _unmet(facts, "accounts")
 
 

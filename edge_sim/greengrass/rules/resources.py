@@ -30,7 +30,7 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     for resource, first in doubled(case.group.resources):
         yield Fault(
             path=f"{resource.path}.Id",
-            message=f"resource Id {resource.id!r} is used before, at {first.path}",
+            message=f"resource Id {resource.id!r} is already used at {first.path}",
             resource=resource.id,
         )
 
@@ -85,9 +85,9 @@ def total_disputed(case: Case) -> Iterator[Fault]:
 @rule("unused-resource", condition="ours", timing="ours", severity="note", source="ours: nothing refuses it")
 def unused(case: Case) -> Iterator[Fault]:
     """A resource that no function is attached to, and no connector names, can be opened by none."""
-    used = frozenset().union(*case.attached_ids, _of_connectors(case))
+    references = frozenset().union(*case.attached_ids, _of_connectors(case))
     for resource in case.group.resources if case.group.functions else ():
-        if resource.id not in used:
+        if resource.id not in references:
             what = "is fetched, but " if resource.model else ""
             message = f"resource {resource.id} {what}is attached to no function"
             yield Fault(path=resource.path, message=message, resource=resource.id)
@@ -95,8 +95,8 @@ def unused(case: Case) -> Iterator[Fault]:
 
 def _of_connectors(case: Case) -> Iterator[str]:
     """Yield the values of connectors' parameters, some of which are resources' Ids (``MLModelResourceId``)."""
-    given = case.sections.get("Connectors")
-    for connector in given if isinstance(given, list) else ():
+    connectors = case.sections.get("Connectors")
+    for connector in connectors if isinstance(connectors, list) else ():
         parameters = connector.get("Parameters") if isinstance(connector, Mapping) else None
         for value in parameters.values() if isinstance(parameters, Mapping) else ():
             yield text(value) or ""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.access import Access, computed
+from edge_sim.greengrass.access import Access, compute_access
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import (
     FunctionProcess,
@@ -53,13 +53,13 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
             continue  # "source-exists" reports an absent source
         mount = _mount(a)
         if (who, mount) not in answers:
-            answers[who, mount] = computed(_process(a, who, mount), facts.paths, mount.destination)
+            answers[who, mount] = compute_access(_process(a, who, mount), facts.paths, mount.destination)
         answer = answers[who, mount]
         if not answer.read or not (answer.write or mount.read_only):
             doubts = tuple(group_doubts(case.group, a.function, facts))
             if doubts:
                 process = replace(_process(a, who, mount), doubts=doubts)
-                answer = computed(process, facts.paths, mount.destination, facts)
+                answer = compute_access(process, facts.paths, mount.destination, facts)
             yield _denied(a, who, mount, answer)
 
 
@@ -118,7 +118,7 @@ def _reached(case: Case, facts: HostFacts) -> Iterator[tuple[Function, Resource,
     owners = [(r, r.owner, facts.gid(r.owner.group_owner or "")) for r in case.group.resources if r.owner]
     for number, function in enumerate(case.group.functions):
         attached = case.attached_ids[number]
-        uid, gids, lent = _ids(case, number, {gid for resource, _, gid in owners if resource.id in attached})
+        uid, gids, loans = _ids(case, number, {gid for resource, _, gid in owners if resource.id in attached})
         if uid == 0:
             continue
         named = {owner.group for resource, owner, _ in owners if resource.id in attached}
@@ -129,8 +129,8 @@ def _reached(case: Case, facts: HostFacts) -> Iterator[tuple[Function, Resource,
                 continue
             if gid in gids:
                 yield function, resource, gid, "identity"
-            elif gid in lent or doubtful:
-                yield function, resource, gid, "loan" if gid in lent else "unknown loan"
+            elif gid in loans or doubtful:
+                yield function, resource, gid, "loan" if gid in loans else "unknown loan"
 
 
 def _unattached(function: Function, resource: Resource, message: str) -> Fault:
@@ -178,11 +178,11 @@ def _process(a: Attachment, who: Identity, mount: Mount) -> FunctionProcess:
 
 
 def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault:
-    wanted = "ro" if mount.read_only else "rw"
+    permission = "ro" if mount.read_only else "rw"
     verdict = "may not have" if answer.doubt else "does not have"
     return Fault(
         path=a.path,
-        message=f"function {a.function.id} {verdict} {wanted} on {mount.source}: {'; '.join(answer.reasons)}",
+        message=f"function {a.function.id} {verdict} {permission} on {mount.source}: {'; '.join(answer.reasons)}",
         unknown=answer.doubt is not None,
         resource=a.resource.id,
         function=a.function.id,
@@ -191,7 +191,7 @@ def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault
             "path": mount.source,
             "uid": str(who.uid),
             "gids": " ".join(str(gid) for gid in (who.gid, *who.groups)),
-            "ro/rw": wanted,
+            "ro/rw": permission,
         },
         hint="; ".join(answer.reasons),
     )

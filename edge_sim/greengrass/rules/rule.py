@@ -106,14 +106,14 @@ class Rule:
             phase=self.phase,
             path=fault.path,
             message=fault.message,
-            aws_text=None if fault.unknown else self._said(fault),
+            aws_text=None if fault.unknown else self._aws_text(fault),
             resource=fault.resource,
             function=fault.function,
             source=self.source,
             hint=fault.hint or self.hint,
         )
 
-    def _said(self, fault: Fault) -> str | None:
+    def _aws_text(self, fault: Fault) -> str | None:
         return fault.aws_text or (fill(self.aws_text, fault.values) if self.aws_text else None)
 
 
@@ -141,7 +141,7 @@ def rule(
 ) -> Callable[[Check], Rule]:
     """Make a rule of a function that looks at the definition alone."""
 
-    def made(check: Check) -> Rule:
+    def decorate(check: Check) -> Rule:
         return Rule(
             id=id_,
             what=_sentence(check.__doc__),
@@ -164,7 +164,7 @@ def rule(
             check=check,
         )
 
-    return made
+    return decorate
 
 
 def board_rule(
@@ -181,7 +181,7 @@ def board_rule(
 ) -> Callable[[BoardCheck], Rule]:
     """Make a rule of a function that looks at the definition and a board."""
 
-    def made(check: BoardCheck) -> Rule:
+    def decorate(check: BoardCheck) -> Rule:
         def on_the_board(case: Case) -> Iterator[Fault]:
             if case.facts is not None:
                 yield from check(case, case.facts)
@@ -200,7 +200,7 @@ def board_rule(
             check=on_the_board,
         )
 
-    return made
+    return decorate
 
 
 def reading_rule(

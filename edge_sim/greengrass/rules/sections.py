@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from edge_sim.arns import pattern
 from edge_sim.greengrass.connectors import connector_arn
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.model import is_open, text
@@ -21,12 +22,19 @@ _QUOTAS = "AWS General Reference, Greengrass V1 quotas"
 _MODEL = "botocore greengrass 2017-06-07"
 _FAMILIES = {family.member: family for word, family in FAMILIES.items() if word not in ("resources", "functions")}
 """The families whose items have no rules about their Id of their own."""
-_THING = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/[^\0- ]+")
-_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:iot:[^:]+:[^:]+:cert/[^\0- ]+")
+_WHERE = "[^:]+:[^:]+"
+_THING = re.compile(pattern("iot", r"thing/[^\0- ]+", _WHERE))
+_CERTIFICATE = re.compile(pattern("iot", r"cert/[^\0- ]+", _WHERE))
 _PARTY = re.compile(
-    r"cloud|GGShadowService|arn:aws[a-z-]*:iot:[^:]+:[^:]+:thing/.+"
-    r"|arn:aws[a-z-]*:lambda:[^:]*:[^:]*:function:[^:]+:(?!\$LATEST\Z)[^:]+"
-    r"|arn:aws[a-z-]*:greengrass:[^:]*:[^:]*:/connectors/.+"
+    "|".join(
+        (
+            "cloud",
+            "GGShadowService",
+            pattern("iot", "thing/.+", _WHERE),
+            pattern("lambda", r"function:[^:]+:(?!\$LATEST\Z)[^:]+"),
+            pattern("greengrass", "/connectors/.+"),
+        )
+    )
 )
 _SOURCE_TEXT = (
     "The subscriptions definition is invalid or corrupted. (ErrorDetails: [Subscription source is invalid. ID is "
@@ -56,7 +64,7 @@ def unique_ids(case: Case) -> Iterator[Fault]:
         for path, entry in entries(case, member):
             id_ = text(entry.get("Id"))
             if id_ is not None and (before := first.setdefault(id_, path)) != path:
-                yield Fault(path=f"{path}.Id", message=f"{family.noun} Id {id_!r} is used before, at {before}")
+                yield Fault(path=f"{path}.Id", message=f"{family.noun} Id {id_!r} is already used at {before}")
 
 
 @rule(
@@ -180,32 +188,32 @@ def filters(case: Case) -> Iterator[Fault]:
 )
 def unknown_parties(case: Case) -> Iterator[Fault]:
     """The functions, devices and connectors that a subscription names are in the group."""
-    known = {
+    arns_by_kind = {
         ":lambda:": [function.arn for function in case.group.functions],
         ":thing/": [text(entry.get("ThingArn")) or "" for _, entry in entries(case, "Devices")],
         ":/connectors/": [text(entry.get("ConnectorArn")) or "" for _, entry in entries(case, "Connectors")],
     }
-    given = {
+    known = {
         mark: set(arns)
-        for mark, arns in known.items()
+        for mark, arns in arns_by_kind.items()
         if arns and not any(is_open(arn) or mark not in arn for arn in arns)
     }
     for path, entry in entries(case, "Subscriptions"):
         for key in ("Source", "Target"):
             arn = text(entry.get(key)) or ""
-            if not is_open(arn) and any(mark in arn and arn not in arns for mark, arns in given.items()):
+            if not is_open(arn) and any(mark in arn and arn not in arns for mark, arns in known.items()):
                 message = f"subscription {entry.get('Id')}: its {key} {arn} is not in the group"
                 yield Fault(path=f"{path}.{key}", message=message)
 
 
 def entries(case: Case, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Yield the objects of one of the API's lists (``Connectors``), each with its JSON path."""
-    given = case.sections.get(name)
-    if given is None and name == "Subscriptions":
-        given = [
+    value = case.sections.get(name)
+    if value is None and name == "Subscriptions":
+        value = [
             {"Id": s.id, "Source": s.source, "Subject": s.subject, "Target": s.target} for s in case.group.subscriptions
         ]
-    for index, entry in enumerate(given if isinstance(given, list) else []):
+    for index, entry in enumerate(value if isinstance(value, list) else []):
         if isinstance(entry, Mapping):
             yield f"$.{name}[{index}]", entry
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from edge_sim.arns import NOWHERE, pattern
 from edge_sim.facts import near_miss
 from edge_sim.greengrass.functions import Function, RunAs
 from edge_sim.greengrass.model import is_open, whole_number
 from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
+
+def _own(name: str) -> re.Pattern[str]:
+    """Return the pattern of the ARNs of one of the core's own functions."""
+    return re.compile(pattern("lambda", rf"function:{name}(:[\w$-]+)?", NOWHERE))
+
+
 TROUBLE = "gg-troubleshooting.md"
 LISTED = f"{TROUBLE} (among the issues with creating a group or a function)"
-SYSTEM = re.compile(r"arn:aws[a-z-]*:lambda:::function:(?P<name>GG\w+)(:[\w$-]+)?")
-STREAM_MANAGER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGStreamManager(:[\w$-]+)?")
-_SPOOLER = re.compile(r"arn:aws[a-z-]*:lambda:::function:GGCloudSpooler(:[\w$-]+)?")
+SYSTEM = _own(r"(?P<name>GG\w+)")
+STREAM_MANAGER = _own("GGStreamManager")
+_SPOOLER = _own("GGCloudSpooler")
 _NAMES = (
     *("GGCloudSpooler", "GGConnManager", "GGDeviceCertificateManager", "GGIPDetector", "GGSecretManager"),
     *("GGShadowService", "GGShadowSyncManager", "GGStreamManager", "GGTES"),

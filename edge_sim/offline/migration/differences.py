@@ -10,7 +10,7 @@ from edge_sim.greengrass.rows import AccessRow
 from edge_sim.offline import access
 from edge_sim.offline.inputs import Inputs
 from edge_sim.offline.packages import packed_group
-from edge_sim.offline.plan import planned
+from edge_sim.offline.plan import make_plan
 from edge_sim.offline.target import Target
 from edge_sim.v2.access import Difference, cell, rights_of
 from edge_sim.v2.move import Move
@@ -24,7 +24,7 @@ def before(inputs: Inputs, board: Target) -> tuple[Rows, str | None]:
     """Return V1's rows by function and resource, and why there are none where its core refuses the group."""
     try:
         with packed_group(inputs) as packed:
-            found = access.rows(planned(packed, board))
+            found = access.rows(make_plan(packed, board))
     except EdgeSimError as error:
         return {}, f"what V1 allowed is not known: {error.brief}"
     return {(row.function, row.resource): row for row in found if row.resource}, None

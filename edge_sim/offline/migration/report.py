@@ -10,7 +10,7 @@ from typing import Any
 from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.rules.rule import Labels, Rule
 from edge_sim.offline.migration.moves import Migration
-from edge_sim.report import Severity, one_line
+from edge_sim.report import Severity, printable
 from edge_sim.v2.access import WHY, Cell, Difference
 from edge_sim.v2.checks import CHECKS
 from edge_sim.v2.designs import Placement, placements
@@ -21,7 +21,7 @@ from edge_sim.v2.verdicts import Verdict
 from edge_sim.validation.formats import finding_json
 from edge_sim.validation.sarif import to_sarif
 from edge_sim.validation.text import place
-from edge_sim.validation.verdict import Located
+from edge_sim.validation.verdict import LocatedFinding
 
 TITLES: Mapping[Severity, str] = {
     "error": "Blocks",
@@ -35,7 +35,7 @@ LABELS = "sourced: a page or a source text says so; inferred: they fit together 
 
 def lines(migration: Migration) -> Iterator[str]:
     """Yield the lines of the report: what becomes of each function, what blocks, what changes, what to know."""
-    return map(one_line, _lines(migration))
+    return map(printable, _lines(migration))
 
 
 def as_json(migration: Migration) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _cell_json(cell: Cell) -> dict[str, object]:
     }
 
 
-def _finding(one: Located, migration: Migration) -> Iterator[str]:
+def _finding(one: LocatedFinding, migration: Migration) -> Iterator[str]:
     finding, rule = one.finding, _BY_ID.get(one.finding.id) or by_id(one.finding.id)
     some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != migration.judgement.boards else ""
     yield f"{place(one.position)}  {finding.id}: {finding.message}{some}"
@@ -201,7 +201,7 @@ def _placement_json(one: Placement) -> dict[str, object]:
     }
 
 
-def _labels_json(one: Located) -> dict[str, object] | None:
+def _labels_json(one: LocatedFinding) -> dict[str, object] | None:
     rule = _BY_ID.get(one.finding.id) or by_id(one.finding.id)
     labels: Labels | None = rule.labels if rule else None
     return asdict(labels) if labels else None

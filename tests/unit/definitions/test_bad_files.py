@@ -75,7 +75,7 @@ def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
     types = ("CoreDefinitionVersion", "ResourceDefintion")
     content = ", ".join(f'"{t[0]}": {{"Type": "AWS::Greengrass::{t}", "Properties": {{"Cores": []}}}}' for t in types)
     (tmp_path / "a.json").write_text(f'{{"Resources": {{{content}}}}}')
-    assert "R is of no type that Greengrass V1 had" in "".join(map(str, read(tmp_path / "a.json").notes))
+    assert "R has a type that Greengrass V1 did not have" in "".join(map(str, read(tmp_path / "a.json").notes))
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:

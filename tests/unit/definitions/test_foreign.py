@@ -219,7 +219,7 @@ def test_a_condition_that_is_not_decided_is_tried_both_ways_and_named(tmp_path: 
     assert told["device-outside-dev"].endswith("(where condition Prod is false)")
     assert "where" not in told["resource-identifier"], "that is wrong either way"
     (note,) = [note for note in definition.notes if "condition" in note.message]
-    assert note.message.startswith("condition Prod is not decided")
+    assert note.message.startswith("condition Prod is undecided")
 
 
 def test_one_condition_is_one_switch_for_the_whole_file(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_one_of_several_groups_is_read(tmp_path: Path) -> None:
     ("text", "choice", "message"),
     [
         (GROUPS, Choice(group="third"), "there is no group third"),
-        ("Resources: []\n", Choice(group="third"), "no template"),
+        ("Resources: []\n", Choice(group="third"), "not a template"),
         (CONDITIONS, Choice(parameters={"Gpus": "1"}), "--parameter Gpus"),
         ("Resources: []\n", Choice(parameters={"Gpu": "1"}), "--parameter Gpu"),
     ],
@@ -312,7 +312,7 @@ def test_what_is_referred_to_and_not_there_is_noted(tmp_path: Path) -> None:
     assert "the group refers to arn:aws:greengrass:x, which is not in this template" in notes
     table = {"Subscriptions": [{"Id": "1", "Source": ARN, "Subject": "a", "Target": "cloud"}]}
     (note,) = read(written(tmp_path, "s.json", table)).notes
-    assert f"subscriptions name what the files do not hold, and nobody judged: {ARN} (line 1)" in note.message
+    assert f"subscriptions name what the files do not hold, so it was not checked: {ARN} (line 1)" in note.message
     assert read(written(tmp_path, "both.json", {**table, **function()})).notes == ()
 
 

@@ -161,7 +161,7 @@ def test_a_condition_among_a_group_s_references_is_taken_as_true_and_told(tmp_pa
     definition = read(tmp_path / "template.yaml")
     assert [item["Id"] for item in definition.sections["resources"]["Resources"]] == ["camera"]
     (note,) = messages(definition)
-    assert note.startswith("condition HasCamera is not decided: taken as true, judged both ways")
+    assert note.startswith("condition HasCamera is undecided: assumed true, checked both ways")
     assert [one.sections["resources"]["Resources"][0]["Id"] for one in definition.variants.values()] == ["readings"]
     other = CHOICE.replace('!If [HasCamera, !Ref Camera, !Sub "${Readings}"]', '!Sub "${Readings}"')
     (tmp_path / "template.yaml").write_text(other)
@@ -332,12 +332,12 @@ def survives(file: Path) -> None:
         return
     for finding in definition.findings:
         assert definition.locate(finding.path) is not None
-        definition.silenced(finding)
+        definition.ignore_for(finding)
     written = dump(definition)
     file.with_suffix(".again.yaml").write_text(written)
     again = read(file.with_suffix(".again.yaml"))
     assert dump(again) == written
-    if not definition.lost:
+    if not definition.ambiguities:
         assert again.group == replace(definition.group, code={}, artifacts={})
 
 

@@ -106,7 +106,7 @@ def test_the_group_s_own_override_counts(tmp_path: Path) -> None:
         ("!Ref Plain", "function f: ${Ref:Plain} is a function's name"),
         (
             '!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:reader"',
-            "function f: 'arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:reader' is no function's ARN",
+            "function f: 'arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:reader' is not a function's ARN",
         ),
         ('!Sub "arn:aws:lambda:${AWS::Region}:1:function:reader:$LATEST"', None),
         ('!Sub "arn:aws:lambda:${AWS::Region}:1:function:${Name}"', ""),

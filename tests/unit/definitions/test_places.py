@@ -111,14 +111,14 @@ def test_comments_silence_what_starts_in_their_line_or_next(definition: Definiti
     ],
 )
 def test_what_is_silenced(definition: Definition, rule: str, path: str, silenced: bool) -> None:
-    assert bool(definition.silenced(finding(rule, path))) is silenced
+    assert bool(definition.ignore_for(finding(rule, path))) is silenced
 
 
 def test_a_doubled_key_is_found_where_the_second_stands(tmp_path: Path) -> None:
     file = tmp_path / "group.yaml"
     file.write_text("InitialVersion:\n  Resources:\n    - Id: a\n      Id: b\n      Name: n\n")
     definition = read(file)
-    (doubled,) = definition.lost
+    (doubled,) = definition.ambiguities
     assert doubled.path == "$.Resources[0].Id"
     assert str(definition.locate(doubled.path)) == f"{file}:4:7"
 
@@ -132,8 +132,8 @@ def test_the_list_silences_as_well_and_is_kept_by_the_canonical_form(tmp_path: P
     )
     definition = read(file)
     assert {f.id for f in definition.findings} == {"shape"}, "the list is no unknown member"
-    assert definition.silenced(finding("dev-rule", "$.Resources[1]"))
-    assert not definition.silenced(finding("dev-rule", "$.Resources[0]"))
+    assert definition.ignore_for(finding("dev-rule", "$.Resources[1]"))
+    assert not definition.ignore_for(finding("dev-rule", "$.Resources[0]"))
     assert definition.ignored[0].position.line == 3
     assert canonical(definition)["x-edge-sim-ignore"] == [entry]
 

@@ -30,7 +30,7 @@ def function(member: str) -> str:
         (
             '{"InitialVersion": {"Resources": []}, "Functions": []}',
             "$ has no member 'Functions'",
-            "It stands beside the definition that is read; give it a file of its own.",
+            "It is next to the definition that is read; move it to a file of its own.",
         ),
         ('{"InitialVersion": {"Resources": []}, "Definition": {}}', "$ has no member 'Definition'", None),
         ('{"edgeSimGroup": 1, "resource": {}}', "$ has no member 'resource'", "Did you mean resources?"),

@@ -151,7 +151,7 @@ def test_what_readers_do_not_agree_on_is_told_and_reading_goes_on(
         ('{"a": [1,\n 2,]}', "file:2:4: not valid JSON: expected a value, found ']'"),
         ('{"a" 1}', "file:1:6: not valid JSON: expected ':', found '1'"),
         ("{a: 1}", "file:1:2: not valid JSON: expected a key in double quotes"),
-        ('{"a": 1} x', "file:1:10: not valid JSON: there is more after the end"),
+        ('{"a": 1} x', "file:1:10: not valid JSON: there is text after the end"),
         ('{"a": tru}', "file:1:7: not valid JSON: expected a value, found 't'"),
         ('"a\tb"', "file:1:3: not valid JSON: Invalid control character"),
         ('{"a": "', "file:1:7: not valid JSON: Unterminated string"),

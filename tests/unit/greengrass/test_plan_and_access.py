@@ -9,7 +9,7 @@ import pytest
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import Node
 from edge_sim.greengrass import groupfile
-from edge_sim.greengrass.access import computed
+from edge_sim.greengrass.access import compute_access
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import Content, paths_of_interest, plan
 from edge_sim.greengrass.process import Identity, function_process
@@ -132,7 +132,7 @@ WEIGHTS = f"{TOP}/workdir/n/models/digits/digits/weights.json"
 
 def access(made: Group, function_id: str, path: str) -> tuple[bool, bool]:
     chosen = next(f for f in made.functions if f.id == function_id)
-    answer = computed(function_process(made, chosen, board()), nodes(made), path)
+    answer = compute_access(function_process(made, chosen, board()), nodes(made), path)
     assert answer.reasons
     return answer.read, answer.write
 
@@ -158,7 +158,7 @@ def test_a_container_reaches_a_model_that_only_root_reaches_on_the_host() -> Non
 def test_reasons_name_the_component_that_blocks() -> None:
     made = example("ro", owned=False)
     stranger = function_process(made, made.functions[-1], board())
-    answer = computed(stranger, nodes(made), f"{TOP}/mlmodel/uuid-model/digits")
+    answer = compute_access(stranger, nodes(made), f"{TOP}/mlmodel/uuid-model/digits")
     assert answer.reasons == (
         f"no search permission: {TOP}/mlmodel is 0700 0:0; the process uses the other permission bits",
     )
@@ -168,14 +168,14 @@ def test_the_owner_is_judged_by_the_owners_bits_alone() -> None:
     made = group([], [function("f")])
     process = function_process(made, made.functions[0], board())
     tree = {"/": directory(), "/x": file(0o077, uid=995, gid=995), "/tty": char(0o060, gid=995)}
-    assert not computed(process, tree, "/x").read
-    assert computed(process, tree, "/tty").write
+    assert not compute_access(process, tree, "/x").read
+    assert compute_access(process, tree, "/tty").write
 
 
 def test_links_that_loop_end() -> None:
     made = group([], [function("f")])
     tree = {"/": directory(), "/a": Node(type="link", uid=0, gid=0, mode=0o777, target="a")}
-    answer = computed(function_process(made, made.functions[0], board()), tree, "/a")
+    answer = compute_access(function_process(made, made.functions[0], board()), tree, "/a")
     assert "too many levels" in answer.reasons[-1]
 
 
@@ -229,4 +229,4 @@ def test_the_group_of_what_lies_behind_a_linked_directory_is_its_own() -> None:
     facts = board(paths=paths)
     process = function_process(made, made.functions[0], facts)
     assert (facts.at("/data/readings"), process.identity.groups) == (paths["/srv/readings"], (20,))
-    assert computed(process, paths, "/readings").read
+    assert compute_access(process, paths, "/readings").read

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_sim.facts import AclEntry, Node
-from edge_sim.greengrass.access import RIGHTS, Right, View, computed
+from edge_sim.greengrass.access import RIGHTS, Right, View, compute_access
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
@@ -44,7 +44,7 @@ def model_at(made: Group, resource_id: str) -> str:
 
 
 def told(one: Case, path: str, right: Right) -> str | None:
-    return fix(one, computed(one.process, one.view.nodes, path), right, path)
+    return fix(one, compute_access(one.process, one.view.nodes, path), right, path)
 
 
 def models(*functions: dict[str, Any], permission: str = "ro", gid: object = "video") -> Group:
@@ -62,7 +62,9 @@ def test_by_attachment_by_a_shared_gid_and_as_root() -> None:
     assert by(case(made, "attached", "model"), path, "read") == "attachment"
     assert by(case(made, "sharing", "model"), path, "read") == "shared gid"
     assert by(case(made, "root", "model"), path, "read") == "root"
-    assert not computed(case(made, "stranger", "model").process, case(made, "stranger", "model").view.nodes, path).read
+    assert not compute_access(
+        case(made, "stranger", "model").process, case(made, "stranger", "model").view.nodes, path
+    ).read
 
 
 def test_by_world_bits_and_as_owner() -> None:
@@ -151,7 +153,7 @@ def test_a_definition_changed_as_told_is_one_that_v1_takes(
             assert not refused, definition
             here = case(made, "f", "model")
             inside = "/models/digits/weights" if here.attached and isolation == C else model_at(made, "model")
-            answer = computed(here.process, here.view.nodes, inside)
+            answer = compute_access(here.process, here.view.nodes, inside)
             if answer.grants(right):
                 tried += 1
                 break
@@ -275,7 +277,7 @@ def test_following_the_changes_leads_to_access() -> None:
         for right in RIGHTS:
             now, steps = dict(nodes), 0
             one = process
-            while not computed(one, now, path).grants(right):
+            while not compute_access(one, now, path).grants(right):
                 where = Case(view=View(one, now, board()), resource=None, attached=False)
                 change = told(where, path, right)
                 if change is None:  # listing a file
@@ -312,10 +314,10 @@ def test_rows_say_what_each_right_comes_from() -> None:
 def test_a_container_sees_only_what_is_attached() -> None:
     made = group([device("serial"), volume(source="/srv/x")], [function("f", isolation=C)])
     one = case(made, "f", "serial", dev__ttyAMA0=char(0o666), srv__x=file(0o666), sys=directory(), sys__k=file(0o444))
-    answer = computed(one.process, one.view.nodes, "/dev/ttyAMA0")
+    answer = compute_access(one.process, one.view.nodes, "/dev/ttyAMA0")
     assert (answer.read, answer.reasons) == (False, ("/dev/ttyAMA0: a container's /dev holds only what is attached",))
-    assert not computed(one.process, one.view.nodes, "/sys/k").read
-    assert computed(one.process, one.view.nodes, "/srv/x").read, "V1's overlay shows the whole board"
+    assert not compute_access(one.process, one.view.nodes, "/sys/k").read
+    assert compute_access(one.process, one.view.nodes, "/srv/x").read, "V1's overlay shows the whole board"
 
 
 def test_the_blast_radius_names_who_and_what_else() -> None:
@@ -381,6 +383,6 @@ def test_an_acl_that_decides_is_what_is_to_be_changed() -> None:
     node = Node(type="file", uid=0, gid=0, mode=0o660, acl=acl)
     made = group([volume("v", "/srv/x", "/x")], [function("f", ("v", "ro"), isolation=C)])
     one = case(made, "f", "v", srv__x=node)
-    answer = computed(one.process, one.view.nodes, "/x")
+    answer = compute_access(one.process, one.view.nodes, "/x")
     assert (answer.read, answer.reasons[0]) == (False, "/x is 0660 0:0; its ACL decides")
     assert fix(one, answer, "read", "/x") == "setfacl -m u:995:r /srv/x"

@@ -116,7 +116,7 @@ def test_a_whole_listing_is_read(tmp_path: Path) -> None:
     [
         ("", "empty"),
         ("hello\n", ":1:1: not a snapshot"),
-        (WHOLE.replace("# end\n", ""), "cut short"),
+        (WHOLE.replace("# end\n", ""), "truncated"),
         (WHOLE.replace("n drwxr-xr-x 0 0 /\n", "n drwxr-xr-x 0 0\n"), ":7:1: not a line"),
         (WHOLE.replace("drwxr-xr-x", "drwxr-xr-?"), ":7:1: not a line"),
         (WHOLE.replace("0 0 /\n", "zero 0 /\n"), ":7:1: not a line"),

@@ -114,7 +114,7 @@ def test_the_same_question_is_answered_from_the_cache_and_another_is_not(tmp_pat
     entry.write_text('{"profile": 1')
     assert {c["warnings"] for c in grid(tmp_path, *ask)[1].values()} != {77}, "a damaged answer is none"
     (tmp_path / "g.yaml").write_text(VOLUME.replace("SOURCE", "/sys/x"))
-    assert grid(tmp_path, *ask)[0] == 3, "another content"
+    assert grid(tmp_path, *ask)[0] == 3, "andifferent content"
 
 
 def test_a_kept_answer_names_the_file_as_it_was_asked_for(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_json_definitions_have_places_too(tmp_path: Path) -> None:
 
 def test_without_a_profile_it_says_that_the_board_was_not_looked_at(group: Path) -> None:
     text = validate(group, cwd=group.parent).stdout
-    assert "the board was not looked at" in text
+    assert "no board was checked" in text
     assert "source-exists" not in text
     assert "not valid: 2 errors, 1 note" in text.splitlines()
 

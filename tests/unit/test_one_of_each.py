@@ -1,0 +1,71 @@
+"""What is said in one place: the form of an ARN, text made printable, the words for how a job or deployment stands."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_sim import arns
+from edge_sim.greengrass import deployment
+from edge_sim.jobs import requests
+
+PACKAGE = Path(__file__).parents[2] / "edge_sim"
+SDK = "agent/functions/sdk/"
+"""Copied beside users' functions, where nothing else of ours is."""
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = str(path.relative_to(PACKAGE))
+        if not name.startswith(SDK):
+            yield name, ast.parse(path.read_text("utf-8"))
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """Yield the strings of a module, but for its docstrings."""
+    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+            yield node.value
+
+
+def test_the_form_of_an_arn_is_written_once() -> None:
+    assert [name for name, tree in modules() if any(text.startswith("arn:aws") for text in texts(tree))] == ["arns.py"]
+
+
+def test_text_is_made_printable_in_one_place() -> None:
+    """Elsewhere ``isprintable`` only decides."""
+
+    def replaces(node: ast.AST) -> bool:
+        return isinstance(node, ast.GeneratorExp) and "isprintable" in ast.dump(node)
+
+    assert [name for name, tree in modules() if any(map(replaces, ast.walk(tree)))] == ["report.py"]
+
+
+def test_statuses_are_listed_once() -> None:
+    """Two of them beside each other, in a tuple, list, set or Literal, are a list of them."""
+    words = {*requests.STATUSES, *deployment.RUNNING, *deployment.ENDED} - {"QUEUED"}
+
+    def lists(node: ast.AST) -> bool:
+        items = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else []
+        return sum(isinstance(item, ast.Constant) and item.value in words for item in items) > 1
+
+    listing = {name for name, tree in modules() if any(map(lists, ast.walk(tree)))}
+    about_jobs = {"jobs/requests.py", "jobs/execution.py", "cloud/jobs/service.py"}
+    assert listing == {*about_jobs, "greengrass/deployment.py"}
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "account", "resource"),
+    [
+        ("arn:aws:lambda:eu-west-1:123456789012:function:f:1", "eu-west-1", "123456789012", "function:f:1"),
+        ("arn:aws:lambda:::function:GGRouter", "", "", "function:GGRouter"),
+        ("arn:aws", "", "", ""),
+        ("", "", "", ""),
+    ],
+)
+def test_an_arn_is_read(text: str, region: str, account: str, resource: str) -> None:
+    assert arns.parts(text) == (region, account, resource)
