@@ -281,7 +281,7 @@ def _system() -> Iterator[Row]:
         right="the storage type is FileSystem or Memory",
         argv=("validate", "spooler-settings.json"),
         status=3,
-        says=("GG_CONFIG_STORAGE_TYPE is 'Disc', not FileSystem or Memory", "not valid: 1 error"),
+        says=("GG_CONFIG_STORAGE_TYPE is", "not FileSystem or Memory", "not valid: 1 error"),
     )
     yield Row(
         right="the quality of subscriptions came with 1.10",

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from edge_sim.definitions.definition import Definition, Ignored, in_order
 from edge_sim.errors import Position
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass import rules
+from edge_sim.greengrass import prefix, rules
 from edge_sim.greengrass.rules.settings import DEFAULT, Settings
 from edge_sim.report import SEVERITIES, Finding
 from edge_sim.versions import Version
@@ -88,7 +88,19 @@ def judge(
             mentions=variant.mentions,
         )
 
-    return judged(definition, boards, look, faults=faults)
+    verdict = judged(definition, boards, look, faults=faults)
+    return replace(verdict, notes=(*verdict.notes, *_unread_code(definition)))
+
+
+def _unread_code(definition: Definition) -> Iterator[str]:
+    """Yield what was not looked at for want of the functions' code: only a scenario has it."""
+    group = definition.group
+    unread = [f.id for f in group.functions if f.id not in definition.mentions and prefix.model_paths(group, f)]
+    if unread:
+        yield (
+            f"the code of {', '.join(unread)} was not looked at: whether it opens its models by {prefix.VARIABLE} "
+            "is seen where a scenario (edge-sim.yaml) names the code's folder"
+        )
 
 
 def judged(
