@@ -42,11 +42,11 @@ class Connection(H11Protocol):
         self._watch()
 
     def shutdown(self) -> None:
-        """End the connection when its answer has left; over TLS without waiting for the client's farewell."""
-        super().shutdown()
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self.transport.get_write_buffer_size():
-            self.transport.abort()
+        """End the connection when its answer has left."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._hang_up()
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
@@ -68,6 +68,13 @@ class Connection(H11Protocol):
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0] and not self.transport.is_closing():
             text = f"The request did not arrive within {HEAD_LIMIT_S:g} s."
             self._refuse(408, "RequestTimeoutException", text)
+        else:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close at once when everything is sent: over TLS ``close`` waits half a minute for the client's farewell."""
+        if self.transport.is_closing() or not self.transport.get_write_buffer_size():
+            self.transport.abort()
         else:
             self.transport.close()
 

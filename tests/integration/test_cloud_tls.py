@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import ssl
@@ -16,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge_sim.cloud import http_connection
 from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.ca import CertificateAuthority
 from edge_sim.cloud.server import Cloud, Tls
@@ -286,6 +288,20 @@ def test_a_restart_keeps_certificates_and_keys(tmp_path: Path) -> None:
         ):
             wrapped.sendall(packets.packet(packets.CONNECT << 4, text("MQTT") + b"\4\2\0\74" + text("kept")))
             assert wrapped.recv(4) == b"\x20\2\0\0"
+
+
+def test_a_silent_client_is_hung_up_on_and_does_not_keep_the_cloud_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_LIMIT_S", 0.05)
+    with tls_cloud(tmp_path) as world:
+        port = int(world.cloud.http_url.rpartition(":")[2])
+        plain = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
+        silent = world.context().wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=True)
+        with contextlib.suppress(ConnectionError):
+            assert silent.recv(1) == b""
+    silent.close()
+    assert "has ended" not in caplog.text
 
 
 def test_the_embedded_broker_stays_on_plain_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

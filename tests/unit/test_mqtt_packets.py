@@ -60,10 +60,17 @@ def test_a_connect_keeps_everything_but_user_and_password(version: int, login: s
     rewritten = found.as_user("edge-sim", "secret")
     assert rewritten[0] == first
     again = packets.connect(rewritten[2:])
-    assert (again.client_id, again.will_topic, again._keep_alive) == ("board", "last/words", b"\0\x4d")
+    assert (again.client_id, again.will_topic, again.keep_alive) == ("board", "last/words", 77)
     assert again._flags == found._flags | 0xC0
     assert rewritten.endswith(b"\0\x08edge-sim\0\x06secret")
     assert b"their" not in rewritten
+
+
+@pytest.mark.parametrize(("asked", "made"), [(0, 1200), (1, 1), (1200, 1200), (1201, 1200), (65535, 1200)])
+def test_a_keep_alive_is_at_most_awss(asked: int, made: int) -> None:
+    for version, expected in ((paho.MQTTv311, made), (paho.MQTTv5, asked)):  # version 5 is told by mosquitto
+        ((_, body),) = sent(version, lambda client: client._send_connect(asked))
+        assert packets.connect(packets.connect(body).as_user("u", "p")[2:]).keep_alive == expected
 
 
 @pytest.mark.parametrize("version", [paho.MQTTv311, paho.MQTTv5])

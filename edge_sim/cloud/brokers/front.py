@@ -13,6 +13,7 @@ import asyncio
 import concurrent.futures
 import logging
 import socket
+import sqlite3
 import ssl
 import threading
 from collections.abc import Callable
@@ -146,7 +147,10 @@ class Front:
 
     def _review(self) -> None:
         for session in list(self._sessions):
-            found = self._gate.admit(session.certificate, session.client_id)
+            try:
+                found = self._gate.admit(session.certificate, session.client_id)
+            except sqlite3.Error as error:
+                found = f"its rights cannot be read: {error}"
             if isinstance(found, str):
                 session.end(found)
             else:

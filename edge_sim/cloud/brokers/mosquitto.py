@@ -21,11 +21,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import IO, Any
 
+from edge_sim.cloud.brokers.packets import MAX_KEEP_ALIVE_S
 from edge_sim.errors import UnsupportedEnvironmentError
 
 START_TRIES = 3
 CONNECT_LIMIT_S = 5.0
-MAX_KEEP_ALIVE_S = 1200
 MAX_LOG_BYTES = 16 * 1024
 _PR_SET_PDEATHSIG = 1
 _ITERATIONS = 101

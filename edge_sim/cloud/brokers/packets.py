@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 V5 = 5
+MAX_KEEP_ALIVE_S = 1200
+"""AWS IoT's longest keep-alive (General Reference, "AWS IoT Core quotas")."""
 _PROTOCOLS = {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", V5)}
 _WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x04, 0x20, 0x40, 0x80
 NOT_AUTHORIZED = 0x87
@@ -28,17 +30,24 @@ class Connect:
     will_topic: str | None
     will_retain: bool
     will_size: int
+    keep_alive: int
+    """Seconds."""
     _protocol: bytes
     _flags: int
-    _keep_alive: bytes
     _properties: bytes
     _identity: bytes
     """Client id and will as they came."""
 
     def as_user(self, name: str, password: str) -> bytes:
-        """Return the packet with another user name and password."""
+        """Return the packet with another user name and password, and a keep-alive that mosquitto takes.
+
+        As AWS does, 0 and more than the most become the most; to a client of version 5 mosquitto says so itself.
+        """
         flags = self._flags | _USER | _PASSWORD
-        head = _text(self._protocol) + bytes([self.version, flags]) + self._keep_alive + self._properties
+        keep_alive = (
+            self.keep_alive if 0 < self.keep_alive <= MAX_KEEP_ALIVE_S or self.version == V5 else MAX_KEEP_ALIVE_S
+        )
+        head = _text(self._protocol) + bytes([self.version, flags]) + struct.pack("!H", keep_alive) + self._properties
         return packet(CONNECT << 4, head + self._identity + _text(name.encode()) + _text(password.encode()))
 
 
@@ -104,7 +113,7 @@ def connect(body: bytes) -> Connect:
     version, flags = reader.take(2)
     if (protocol, version) not in _PROTOCOLS:
         raise MalformedError(f"protocol {protocol[:16]!r} version {version} is not MQTT 3.1, 3.1.1 or 5")
-    keep_alive = reader.take(2)
+    (keep_alive,) = struct.unpack("!H", reader.take(2))
     properties = reader.skip_properties() if version == V5 else b""
     start = reader.at
     client_id = reader.text()
@@ -120,9 +129,9 @@ def connect(body: bytes) -> Connect:
         will_topic=will_topic,
         will_retain=bool(flags & _WILL_RETAIN),
         will_size=will_size,
+        keep_alive=keep_alive,
         _protocol=protocol,
         _flags=flags,
-        _keep_alive=keep_alive,
         _properties=properties,
         _identity=body[start : reader.at],
     )
