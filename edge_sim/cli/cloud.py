@@ -145,11 +145,15 @@ def env(fmt: str) -> None:
 
 
 def advertised_broker(starts: str) -> str:
-    """Return the broker of the cloud that is running.
+    """Return the broker of the cloud that is running, for a board without a certificate.
 
-    Raises UnsupportedEnvironmentError when none is; its hint is ``starts``, the command that starts one.
+    Raises UnsupportedEnvironmentError when there is none; its hint is ``starts``, the command that starts one.
     """
-    return str(_running(starts)["mqtt"])
+    about = _running(starts)
+    if about.get("cafile"):
+        why = f"the cloud at {about['http']} wants certificates, which boards in containers do not have"
+        raise UnsupportedEnvironmentError(why, hint=f"Stop it, and start one without --tls: {starts}")
+    return str(about["mqtt"])
 
 
 def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
@@ -194,7 +198,7 @@ def _tls(wanted: bool, mqtt_port: int | None, names: tuple[str, ...], broker: st
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", name):
             raise UsageError(f"--name {name!r}: neither a host name nor an IPv4 address")
-    return Tls(mqtt_port=8883 if mqtt_port is None else mqtt_port, names=names)
+    return Tls(mqtt_port=8883 if mqtt_port is None else mqtt_port, names=tuple(map(str.lower, names)))
 
 
 def _check_address(text: str, *, open_: bool) -> None:

@@ -131,7 +131,7 @@ def _refuse_web_page(request: Request, names: frozenset[str]) -> None:
     if request.headers.get("origin") is not None:
         raise ApiError("AccessDeniedException", "edge-sim does not answer web pages.", 403)
     host = request.headers.get("host")
-    if host is not None and not is_local(host) and host.rpartition(":")[0].lower() not in names:
+    if host is not None and not is_local(host) and host.lower().partition(":")[0] not in names:
         text = f"edge-sim does not answer for the host {host[:100]}: use its address, or localhost."
         raise ApiError("AccessDeniedException", text, 403)
 

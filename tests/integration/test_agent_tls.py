@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from edge_sim.agent import tls
+from edge_sim.agent.configfile import read_config
 from edge_sim.cloud.provisioning import Endpoints, provision
 from tests import needs
 from tests.integration.test_cloud_iot import deploy
@@ -80,6 +82,16 @@ def test_a_certificate_that_was_deactivated_is_told_and_tried_again(world: World
         assert "it refused the connection (Not authorized)" in next(why for why in reasons if "refused" in why)
         world.iot.update_certificate(certificateId=id_, newStatus="ACTIVE")
         assert next(event for event in events if event["event"] == "connected")
+
+
+def test_the_agent_asks_for_the_protocol_of_port_443(world: World, tmp_path: Path) -> None:
+    found = read_config(provisioned(world, tmp_path, "mqtts://127.0.0.1:443"), tmp_path)
+    context = tls.context(found.cafile, found.certificate, found.key, alpn=found.alpn)
+    with (
+        socket.create_connection(("127.0.0.1", world.mqtt_port)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as wrapped,
+    ):
+        assert wrapped.selected_alpn_protocol() == "x-amzn-mqtt-ca"
 
 
 def test_a_server_of_another_name_is_not_trusted(world: World, tmp_path: Path) -> None:

@@ -288,6 +288,14 @@ def test_a_restart_keeps_certificates_and_keys(tmp_path: Path) -> None:
         ):
             wrapped.sendall(packets.packet(packets.CONNECT << 4, text("MQTT") + b"\4\2\0\74" + text("kept")))
             assert wrapped.recv(4) == b"\x20\2\0\0"
+        port = int(cloud.http_url.rpartition(":")[2])
+        for name, status in (("bench.example", b"200"), ("other.example", b"403")):  # a page's name is not the cloud's
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as plain,
+                context.wrap_socket(plain, server_hostname="bench.example") as wrapped,
+            ):
+                wrapped.sendall(f"GET /things/kept/jobs HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n".encode())
+                assert wrapped.recv(12) == b"HTTP/1.1 " + status
 
 
 def test_a_silent_client_is_hung_up_on_and_does_not_keep_the_cloud_from_stopping(
