@@ -37,6 +37,7 @@ _COMMANDS = {
     "import": "Convert any form of a definition to one canonical YAML file.",
     "matrix": "Check one definition against many boards and core versions.",
     "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
+    "nucleus": "Run what a migration wrote on a stand-in for a Greengrass V2 core.",
     "plan": "Show what a deployment would create on a board, path by path.",
     "profiles": "List the device profiles, or show one.",
     "rescue": "Get a group, its models and code back from a board's disk.",

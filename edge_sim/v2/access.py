@@ -92,7 +92,7 @@ def process(move: Move, function: Function, groups: Sequence[int] = ()) -> Funct
     """Return the process of a function that can be moved; ``groups`` are further ones of its account."""
     who = ids(move, function)
     contained = stays_contained(move, function)
-    extra = {*supplementary(move, who), *groups} - {who.gid}
+    extra = {*supplementary(move.to, who.uid, who.gid), *groups} - {who.gid}
     component = component_names(move)[function.id]
     return FunctionProcess(
         function=function,

@@ -60,14 +60,13 @@ def ids(move: Move, function: Function | None = None) -> Ids:
     return Ids(uid=user, gid=primary if own.gid is None else own.gid)
 
 
-def supplementary(move: Move, who: Ids) -> tuple[int, ...]:
-    """Return the groups that the board's group file gives an account, as sudo and systemd do, and its primary group."""
-    facts = move.to
-    names = [name for name, user in facts.users.items() if user.uid == who.uid] if facts else []
+def supplementary(facts: HostFacts | None, uid: int, gid: int) -> tuple[int, ...]:
+    """Return the groups beside ``gid`` that the board's files give an account, as sudo and systemd take them."""
+    names = [name for name, user in facts.users.items() if user.uid == uid] if facts else []
     if not facts or not names:
         return ()
-    listed = {gid for gid, members in facts.members.items() if names[0] in members}
-    return tuple(sorted((listed | {facts.users[names[0]].gid}) - {who.gid}))
+    listed = {group for group, members in facts.members.items() if names[0] in members}
+    return tuple(sorted((listed | {facts.users[names[0]].gid}) - {gid}))
 
 
 def tree(move: Move) -> dict[str, Node]:

@@ -33,6 +33,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "import": ([TWO], 3),
     "matrix": ([TWO, "--profile=raspberry-pi-3"], 3),
     "migrate": ([TWO, "--from-profile=raspberry-pi-3"], 3),
+    "nucleus": ([".", "--root=."], 2),
     "plan": (["bad.json", "--profile=raspberry-pi-3"], 3),
     "profiles list": ([], 3),
     "profiles show": (["bad.yaml"], 3),

@@ -1,0 +1,238 @@
+"""Components of a migration's folder, deployed below a board's root and run: in order, as their accounts, with the IPC.
+
+Paths are below the root, and processes see this machine's: a component's program is this machine's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets as tokens
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_sim.agent.probe import probe
+from edge_sim.agent.rooted import inside
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.facts import HostFacts
+from edge_sim.offline.nucleus import layout
+from edge_sim.offline.nucleus.ipc import Client, Hub, serving
+from edge_sim.offline.nucleus.recipes import Component, component, merged, ordered, resolved
+from edge_sim.v2.nucleus import Nucleus
+from edge_sim.v2.tree import supplementary
+
+INSTALL_LIMIT_S, STOP_LIMIT_S = 120.0, 5.0
+"""A lifecycle's default time-out, and how long a component has to stop after SIGTERM (ours)."""
+SERVED = frozenset({"aws.greengrass.SecretManager", "aws.greengrass.TokenExchangeService"})
+"""AWS's components that stand in; the first answers GetSecretValue, the second does nothing."""
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is deployed: components in the order in which they start, with the account of each, and notes."""
+
+    components: tuple[Component, ...]
+    accounts: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Core:
+    """A stand-in that runs. ``processes`` are the long-running ones by component."""
+
+    hub: Hub
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def broken(self) -> list[str]:
+        """Return a sentence for each component whose run script has ended."""
+        ended = ((name, process.poll()) for name, process in self.processes.items())
+        return [f"component {name} ended with status {status}" for name, status in ended if status is not None]
+
+
+def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
+    """Read a migration's folder as a nucleus takes it. Raises InvalidDefinitionError for what that refuses."""
+    try:
+        deployment = json.loads((folder / "deployment.json").read_text(encoding="utf-8"))["components"]
+    except (OSError, ValueError, KeyError) as error:
+        hint = "Give the folder that edge-sim migrate -o wrote."
+        raise UsageError(f"{folder}: no deployment.json that can be read: {error}", hint=hint) from error
+    found, notes = [], []
+    for name, wanted in deployment.items():
+        recipe = folder / "components" / name / "recipe.yaml"
+        if recipe.is_file():
+            one = component(yaml.safe_load(recipe.read_text(encoding="utf-8")), nucleus, architecture)
+            found.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(wanted))}))
+            notes += [f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in one.ignored]
+        elif recipe.parent.is_dir():
+            notes.append(f"component {name}: an imported Lambda needs AWS's launcher, which is closed: not run")
+        elif name != nucleus.component:
+            if not nucleus.lambdas:
+                raise InvalidDefinitionError(f"component {name}: nucleus lite does not run it")
+            notes += [] if name in SERVED else [f"component {name}: AWS's own, not run here"]
+    default = _merge(deployment.get(nucleus.component, {})).get("runWithDefault", {}).get("posixUser")
+    accounts = {
+        one.name: str((nucleus.lambdas and deployment[one.name].get("runWith", {}).get("posixUser")) or default or "")
+        for one in found
+    }
+    provided = frozenset(deployment) & SERVED if nucleus.lambdas else frozenset[str]()
+    return Plan(components=tuple(ordered(found, provided)), accounts=accounts, notes=tuple(notes))
+
+
+@contextlib.contextmanager
+def running(
+    plan: Plan, folder: Path, root: Path, nucleus: Nucleus, *, secrets: Mapping[str, str], path: str | None = None
+) -> Iterator[Core]:
+    """Deploy to the board below ``root`` and run the components for as long as the block lasts.
+
+    ``path`` is the programs' PATH; None: this Python's folder first. Raises InvalidDefinitionError where the nucleus
+    would fail the deployment.
+    """
+    facts = probe(root)
+    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*plan.notes])
+    if os.geteuid() != 0:
+        core.notes.append("not run as root: components run as this user, and owners are not set")
+    values: dict[str, str] = {}
+    for one in plan.components:
+        owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
+        mine = owner if os.geteuid() == 0 else None
+        core.notes += layout.lay(root, nucleus, one, folder / "components" / one.name / "artifacts", mine)
+        values |= _values(root, nucleus, one)
+    with tempfile.TemporaryDirectory(prefix="edge-sim-ipc-") as place, contextlib.ExitStack() as stack:
+        Path(place).chmod(0o755)
+        socket = Path(place) / "ipc.socket"
+        stack.enter_context(serving(socket, core.hub))
+        for one in plan.components:
+            owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
+            groups = supplementary(facts, owner.uid, owner.gid)
+            started = _Started(one, root, nucleus, values, owner, socket, path, groups)
+            stack.callback(started.stop)
+            started.start(core)
+        yield core
+
+
+def _merge(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    text = wanted.get("configurationUpdate", {}).get("merge", "{}")
+    found = json.loads(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _account(facts: HostFacts, posix_user: str, one: Component) -> layout.Owner:
+    """Return the ids of ``user[:group]`` on the board. Raises InvalidDefinitionError where it has no such account."""
+    user, _, group = posix_user.partition(":")
+    known = facts.users.get(user)
+    if known is None and not user.isdigit():
+        message = f"component {one.name}: the board has no account {user}, which it runs as"
+        raise InvalidDefinitionError(message, hint="Run board.sh on the board.")
+    uid = known.uid if known else int(user)
+    gid = facts.groups.get(group) if group and not group.isdigit() else int(group or (known.gid if known else uid))
+    if gid is None:
+        raise InvalidDefinitionError(
+            f"component {one.name}: the board has no group {group}", hint="Run board.sh on the board."
+        )
+    return layout.Owner(uid=uid, gid=gid)
+
+
+def _values(root: Path, nucleus: Nucleus, one: Component) -> dict[str, str]:
+    """Return a component's recipe variables."""
+    packages = f"{nucleus.root}/packages"
+    places = {
+        "artifacts:path": f"{packages}/artifacts/{one.name}/{one.version}",
+        "artifacts:decompressedPath": f"{packages}/artifacts-unarchived/{one.name}/{one.version}",
+        "work:path": nucleus.work(one.name),
+        "kernel:rootPath": nucleus.root,
+    }
+    found = {f"{one.name}:{key}": str(inside(root, place)) for key, place in places.items()}
+    return {**found, f"{one.name}:iot:thingName": "edge-sim-core"}
+
+
+class _Started:
+    """One component's processes."""
+
+    def __init__(
+        self,
+        one: Component,
+        root: Path,
+        nucleus: Nucleus,
+        values: Mapping[str, str],
+        owner: layout.Owner,
+        socket: Path,
+        path: str | None,
+        groups: tuple[int, ...],
+    ) -> None:
+        self._groups = groups
+        self._one, self._root, self._nucleus, self._values, self._owner = one, root, nucleus, values, owner
+        self._token = tokens.token_hex(16)
+        self._log = layout.made(root, f"{nucleus.root}/logs") / f"{one.name}.log"
+        self._environment = {
+            "PATH": path or f"{Path(sys.executable).parent}:{_PATH}",
+            "HOME": str(inside(root, nucleus.work(one.name))),
+            "AWS_IOT_THING_NAME": "edge-sim-core",
+            "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(socket),
+            "SVCUID": self._token,
+            **{key: resolved(text, values, one, nucleus) for key, text in one.environment.items()},
+        }
+
+    def start(self, core: Core) -> None:
+        """Run install and startup to their end, and start run. Raises InvalidDefinitionError where one fails."""
+        core.hub.clients[self._token] = Client(name=self._one.name, configuration=self._one.configuration)
+        for step in ("install", "startup"):
+            if step in self._one.steps:
+                self._to_its_end(step)
+        if "run" in self._one.steps:
+            self._process = self._popen("run")
+            core.processes[self._one.name] = self._process
+
+    def stop(self) -> None:
+        """Run shutdown, and end the run script with everything it started."""
+        process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
+        with contextlib.suppress(InvalidDefinitionError):
+            if "shutdown" in self._one.steps:
+                self._to_its_end("shutdown")
+        if process is None:
+            return
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_LIMIT_S)
+                return
+
+    def _to_its_end(self, step: str) -> None:
+        process = self._popen(step)
+        try:
+            status = process.wait(INSTALL_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = None
+        if status != 0:
+            why = "did not end" if status is None else f"ended with status {status}"
+            raise InvalidDefinitionError(f"component {self._one.name}: its {step} script {why}")
+
+    def _popen(self, step: str) -> subprocess.Popen[bytes]:
+        script = resolved(self._one.steps[step], self._values, self._one, self._nucleus)
+        root = os.geteuid() == 0
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                ["sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=inside(self._root, self._nucleus.work(self._one.name)),
+                user=self._owner.uid if root else None,
+                group=self._owner.gid if root else None,
+                extra_groups=self._groups if root else None,
+                start_new_session=True,
+            )

@@ -1,0 +1,97 @@
+"""A V1 group, migrated and run on the stand-in for a V2 core: the same handler, called over the Greengrass IPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.small_group import answer, edge, make_root, ml, write_group
+from tests.unit.greengrass.build import function
+from tests.unit.v2.build import F, subscription
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.process,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: components run as other users"),
+]
+BOARDS = ("--from-profile", "raspberry-pi-3", "--to-profile", "raspberry-pi-4")
+HANDLER = """
+import json, os
+import greengrasssdk
+
+MODEL = os.environ["AWS_GG_RESOURCE_PREFIX"] + "/models/m/net"
+
+def handler(event, context):
+    names = sorted(os.listdir(MODEL))
+    with open(MODEL + "/labels.txt") as file:
+        first = file.readline().strip()
+    try:
+        open(MODEL + "/labels.txt", "a").close()
+        writes = "could"
+    except OSError as error:
+        writes = type(error).__name__
+    who = [os.getuid(), os.getgid(), os.getgroups()]
+    told = {"names": names, "first": first, "writes": writes, "who": who, "event": event}
+    told["topic"] = context.client_context.custom["subject"]
+    greengrasssdk.client("iot-data").publish(topic="up/" + event["to"], payload=json.dumps(told))
+"""
+
+
+def board(folder: Path) -> Path:
+    """A board whose accounts board.sh has made."""
+    for place in (folder, *folder.parents):
+        if place.stat().st_uid == os.geteuid() and not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    root = make_root(folder / "root")
+    with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
+        users.write("gg_component:x:996:996::/:/bin/sh\n")
+        groups.write("gg_component:x:996:\nvideo2:x:4400:ggc_user\n")
+    return root
+
+
+def scenario(folder: Path) -> Path:
+    group = write_group(
+        folder, [ml("m")], [function("f", ("m", None), Executable="main.handler")], code={"main.py": HANDLER}
+    )
+    routes = [subscription("cloud", F, "down/#"), subscription(F, "cloud", "up/a")]
+    (group / "subscriptions.json").write_text(json.dumps({"Subscriptions": routes}))
+    text = yaml.safe_load((group / "edge-sim.yaml").read_text())
+    text["group"]["subscriptions"] = "subscriptions.json"
+    (group / "edge-sim.yaml").write_text(yaml.safe_dump(text))
+    return group
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "who"), [("classic", [998, 997, [4400]]), ("lite", [996, 996, []])])
+def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(
+    tmp_path: Path, target: str, who: list[Any]
+) -> None:
+    root, out = board(tmp_path), tmp_path / "out"
+    edge("migrate", scenario(tmp_path / "group"), *BOARDS, "--target", target, "-o", out, status=3)
+    sends = ("--send", 'down/x={"to": "a"}', "--answers", "1")
+    told = answer("nucleus", out, "--root", root, "--target", target, *sends)
+    assert [(one["component"], one["to"], one["topic"]) for one in told["sent"]] == [("f", "IoT Core", "up/a")]
+    payload = json.loads(told["sent"][0]["payload"])
+    assert payload["names"] == ["labels.txt", "weights.bin"]
+    assert (payload["first"], payload["writes"], payload["topic"]) == ("cat", "PermissionError", "down/x")
+    assert payload["who"] == who
+    top = root / {"classic": "greengrass/v2", "lite": "var/lib/greengrass"}[target]
+    model = top / "packages/artifacts-unarchived/f/1.0.0/models/models/m/net/labels.txt"
+    assert (model.stat().st_uid, stat.S_IMODE(model.stat().st_mode)) == (who[0], 0o440)
+
+
+def test_what_v1_let_nobody_hear_is_refused_and_a_missing_account_is_told(tmp_path: Path) -> None:
+    root, out = board(tmp_path), tmp_path / "out"
+    edge("migrate", scenario(tmp_path / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
+    sends = ("--send", 'down/x={"to": "b"}', "--answers", "1", "--wait", "4")
+    told = answer("nucleus", out, "--root", root, *sends, status=4)
+    assert told["sent"] == []
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    done = edge("nucleus", out, "--root", root, status=3)
+    assert "no account ggc_user" in str(done.exception)

@@ -1,0 +1,179 @@
+"""The stand-in for a V2 core: frames against botocore, the IPC against awsiotsdk's client, recipes by nucleus."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.eventstream import EventStreamBuffer
+
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.offline.nucleus import eventstream
+from edge_sim.offline.nucleus.eventstream import Frame
+from edge_sim.offline.nucleus.ipc import Client, Hub, allowed, serving
+from edge_sim.offline.nucleus.recipes import component, ordered, resolved
+from edge_sim.v2.nucleus import CLASSIC, LITE
+
+HEADERS: dict[str, int | str] = {":message-type": 0, ":stream-id": 7, "operation": "aws.greengrass#PublishToTopic"}
+
+
+def test_frames_are_what_botocore_reads_and_damage_is_seen() -> None:
+    data = eventstream.encode(Frame(headers=HEADERS, payload=b'{"a": 1}'))
+    buffer = EventStreamBuffer()
+    buffer.add_data(data)
+    message = next(iter(buffer))
+    assert (dict(message.headers), message.payload) == (HEADERS, b'{"a": 1}')
+    stream = io.BytesIO(data + data)
+    assert [eventstream.read(stream.read) for _ in range(3)] == [Frame(headers=HEADERS, payload=b'{"a": 1}')] * 2 + [
+        None
+    ]
+    for at in (0, 5, 9, 20, len(data) - 1):
+        broken = bytearray(data)
+        broken[at] ^= 1
+        with pytest.raises(ValueError, match="frame"):
+            eventstream.read(io.BytesIO(bytes(broken)).read)
+    with pytest.raises(ValueError, match="frame"):
+        eventstream.read(io.BytesIO(data[:-3]).read)
+
+
+def control(service: str, operation: str, *resources: str) -> dict[str, Any]:
+    policy = {"operations": [f"aws.greengrass#{operation}"], "resources": [*resources]}
+    return {f"aws.greengrass.{service}": {"mine:1": policy}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked", "may"),
+    [
+        (["a/b"], "a/b", True),
+        (["a/*"], "a/b/c", True),
+        (["*"], "x", True),
+        (["a/+"], "a/b", False),
+        (["a/b"], "a/c", False),
+        (["a[b]"], "ab", False),
+    ],
+)
+def test_a_policy_lets_exactly_what_it_names(resources: list[str], asked: str, may: bool) -> None:
+    client = Client(name="c", configuration={"accessControl": control("ipc.pubsub", "PublishToTopic", *resources)})
+    assert allowed(client, "aws.greengrass.ipc.pubsub", "PublishToTopic", asked) is may
+    assert not allowed(client, "aws.greengrass.ipc.pubsub", "SubscribeToTopic", asked)
+
+
+def test_mqtts_wildcards_are_the_clouds() -> None:
+    client = Client(name="c", configuration={"accessControl": control("ipc.mqttproxy", "PublishToIoTCore", "up/+/#")})
+    assert allowed(client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "up/a/b")
+    assert not allowed(client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "down/a")
+
+
+@contextmanager
+def connected(folder: Path, hub: Hub, configuration: dict[str, Any]) -> Iterator[Any]:
+    """awsiotsdk's own client, connected to the stand-in as component ``mine``."""
+    from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
+
+    hub.clients["token"] = Client(name="mine", configuration=configuration)
+    path = folder / "ipc.socket"
+    before = dict(os.environ)
+    with serving(path, hub):
+        os.environ |= {"AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(path), "SVCUID": "token"}
+        client = GreengrassCoreIPCClientV2()
+        try:
+            yield client
+        finally:
+            client.close()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@pytest.mark.network
+def test_awss_client_publishes_subscribes_and_reads_as_access_control_lets_it(tmp_path: Path) -> None:
+    from awsiot.greengrasscoreipc.model import BinaryMessage, PublishMessage, UnauthorizedError
+
+    policies = {
+        **control("ipc.pubsub", "PublishToTopic", "local/*"),
+        **control("ipc.mqttproxy", "SubscribeToIoTCore", "down/#"),
+        **control("SecretManager", "GetSecretValue", "arn:aws:secretsmanager:r:a:secret:key-Ab3dEf"),
+    }
+    hub = Hub(secrets={"arn:aws:secretsmanager:r:a:secret:key-Ab3dEf": "hush"})
+    heard: list[tuple[str, bytes]] = []
+    with connected(tmp_path, hub, {"accessControl": policies, "mode": {"speed": 3}}) as ipc:
+        message = PublishMessage(binary_message=BinaryMessage(message=b"x"))
+        ipc.publish_to_topic(topic="local/a", publish_message=message)
+        with pytest.raises(UnauthorizedError):
+            ipc.publish_to_topic(topic="elsewhere", publish_message=message)
+
+        def hear(event: Any) -> None:
+            heard.append((event.message.topic_name, event.message.payload))
+            hub.tell()
+
+        ipc.subscribe_to_iot_core(topic_name="down/+", qos="1", on_stream_event=hear)
+        hub.deliver("down/a", b"\x00y", cloud=True)
+        hub.deliver("up/a", b"z", cloud=True)
+        assert hub.wait(lambda _: bool(heard), 30)
+        assert ipc.get_secret_value(secret_id="key").secret_value.secret_string == "hush"
+        assert ipc.get_configuration(key_path=["mode"]).value == {"speed": 3}
+    assert [(one.component, one.topic, one.payload) for one in hub.sent] == [("mine", "local/a", b"x")]
+    assert heard == [("down/a", b"\x00y")]
+    assert len(hub.refused) == 1
+
+
+def recipe(**changes: Any) -> dict[str, Any]:
+    manifest = {"Platform": {"os": "linux", "runtime": "*"}, "Lifecycle": {"run": "x"}, "Artifacts": []}
+    return {"ComponentName": "c", "ComponentVersion": "1.0.0", "Manifests": [{**manifest, **changes}]}
+
+
+def artifact(**changes: str) -> dict[str, Any]:
+    return recipe(Artifacts=[{"Uri": "s3://b/k.zip", "Unarchive": "ZIP", **changes}])
+
+
+@pytest.mark.parametrize(
+    ("made", "lite", "classic"),
+    [
+        (recipe(Platform={"os": "linux"}), "no manifest fits", None),
+        (recipe(Platform={"os": "/linux|x/", "runtime": "*"}), "no manifest fits", None),
+        (
+            recipe(Platform={"os": "linux", "runtime": "*", "architecture": "amd64"}),
+            "no manifest fits",
+            "no manifest fits",
+        ),
+        (artifact(Unarchive="TAR"), "unpacks ZIP only", "unpacks ZIP only"),
+        (artifact(Uri="https://b/k.zip"), "fetches s3://", "fetches s3://"),
+        ({**recipe(), "ComponentType": "aws.greengrass.lambda"}, "generic components only", None),
+    ],
+)
+def test_what_a_nucleus_refuses_is_refused_with_its_reason(
+    made: dict[str, Any], lite: str, classic: str | None
+) -> None:
+    for nucleus, words in ((LITE, lite), (CLASSIC, classic)):
+        if words is None:
+            component(made, nucleus, "armv7l")
+        else:
+            with pytest.raises(InvalidDefinitionError, match=words):
+                component(made, nucleus, "armv7l")
+
+
+def test_keys_have_a_case_on_lite_and_none_on_classic() -> None:
+    odd = recipe(Lifecycle={"Run": {"script": "x"}, "Shutdown": "y"})
+    assert component(odd, CLASSIC, "x86_64").steps == {"run": "x", "shutdown": "y"}
+    assert component(odd, LITE, "x86_64").steps == {}
+    assert component(recipe(Lifecycle={"run": "x", "shutdown": "y"}), LITE, "x86_64").ignored == ("shutdown",)
+
+
+def test_variables_of_others_are_direct_dependencies_and_only_on_classic() -> None:
+    needs = {**recipe(), "ComponentDependencies": {"m": {"VersionRequirement": "1.0.0"}}}
+    one = component(needs, CLASSIC, "x86_64")
+    values = {"m:artifacts:path": "/m", "c:work:path": "/w"}
+    assert resolved("{m:artifacts:path} {work:path} {unknown} ${x}", values, one, CLASSIC) == "/m /w {unknown} ${x}"
+    for text, nucleus, words in (
+        ("{m:artifacts:path}", LITE, "no variable of another"),
+        ("{n:artifacts:path}", CLASSIC, "no direct dependency"),
+    ):
+        with pytest.raises(InvalidDefinitionError, match=words):
+            resolved(text, values, one, nucleus)
+    model = component({**recipe(), "ComponentName": "m"}, CLASSIC, "x86_64")
+    assert [found.name for found in ordered([one, model], frozenset())] == ["m", "c"]
+    with pytest.raises(InvalidDefinitionError, match="not deployed"):
+        ordered([one], frozenset())
