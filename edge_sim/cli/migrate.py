@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, page_writers
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 from edge_sim.report import printable
@@ -70,7 +71,13 @@ _EMPTY: dict[str, object] = {
 @LINKS
 @LIMITS
 @STRICT
-@click.option("--format", "fmt", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["text", "json", "sarif", "html", "markdown"]),
+    default="text",
+    show_default=True,
+)
 @template_choice
 def command(
     group: Path,
@@ -103,6 +110,7 @@ def command(
     from edge_sim.offline.target import Target as Board
     from edge_sim.profiles import load_profiles
 
+    Output(fmt=fmt).check(())
     leaving, *_ = load_profiles([from_name])
     going = load_profiles(to_names or [from_name])
     inputs = read_inputs(group, sources, limits, links, choice, faulty=True)
@@ -158,8 +166,12 @@ def _write(found: Migration, made: Materials, limits: Limits, output: Path) -> l
 
 def _print(found: Migration, fmt: str) -> None:
     from edge_sim.offline.migration import report
+    from edge_sim.offline.migration.page import migration_page
 
-    if fmt == "text":
-        click.echo("\n".join(report.lines(found)))
-    else:
-        click.echo(json.dumps(report.as_json(found) if fmt == "json" else report.as_sarif(found), indent=2))
+    writers: Writers = {
+        "text": lambda: "\n".join(report.lines(found)) + "\n",
+        "json": lambda: json.dumps(report.as_json(found), indent=2) + "\n",
+        "sarif": lambda: json.dumps(report.as_sarif(found), indent=2) + "\n",
+        **page_writers(lambda: migration_page(found)),
+    }
+    Output(fmt=fmt).write(writers)

@@ -16,6 +16,7 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.sections import entries
+from edge_sim.greengrass.tree import Tree
 from edge_sim.v2.nucleus import CLASSIC, Nucleus
 
 CODE_PATTERNS: Mapping[str, str] = {
@@ -83,6 +84,11 @@ class Move(Case):
     bucket: str | None = None
     include_values: bool = False
     """Write values that seem to be secrets."""
+
+    @property
+    def old_tree(self) -> Tree:
+        """The tree of the core on the board that the group leaves."""
+        return Tree((self.facts or HostFacts(architecture="", operating_system="")).greengrass.root)
 
     @cached_property
     def own_functions(self) -> tuple[Function, ...]:

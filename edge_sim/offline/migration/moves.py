@@ -13,6 +13,7 @@ from edge_sim.offline.inputs import Inputs
 from edge_sim.offline.migration.differences import before, differences
 from edge_sim.offline.migration.materials import Materials
 from edge_sim.offline.target import Target as Board
+from edge_sim.scenario import redaction
 from edge_sim.v2.access import Difference
 from edge_sim.v2.checks import check
 from edge_sim.v2.move import Move
@@ -85,6 +86,8 @@ def migration(
         name: judged(definition, boards, lambda one, to, name=name: check(on(name, one, to)), migration=True)  # type: ignore[misc]
         for name in (NUCLEI if target == "auto" else (target,))
     }
+    if not include_values:
+        judgements = {name: redaction(inputs.scenario).value(one) for name, one in judgements.items()}
     nucleus = min(judgements, key=lambda name: len(judgements[name].errors))
     chosen = "asked for" if target != "auto" else _chosen(judgements)
     moves = {name: on(nucleus, definition, to) for name, to in boards.items()}

@@ -29,7 +29,7 @@ TITLES: Mapping[Severity, str] = {
     "unknown": "Not known",
     "note": "Worth knowing",
 }
-_BY_ID: Mapping[str, Rule] = {rule.id: rule for rule in CHECKS}
+BY_ID: Mapping[str, Rule] = {rule.id: rule for rule in CHECKS}
 LABELS = "sourced: a page or a source text says so; inferred: they fit together only so; ours: nobody says"
 
 
@@ -103,15 +103,21 @@ def _functions(migration: Migration) -> Iterator[str]:
     for id_, by in migration.verdicts.items():
         yield f"  {id_} (component {names[id_]})"
         for nucleus, boards in by.items():
-            for words, same in groupby(boards.items(), key=lambda pair: _said(pair[1])):
+            for words, same in groupby(boards.items(), key=lambda pair: said(pair[1])):
                 on = [board for board, _ in same]
                 where = f" on {', '.join(on)}" if len(on) < len(boards) else ""
                 yield f"    {nucleus}{where}: {words}"
 
 
-def _said(verdict: Verdict) -> str:
+def said(verdict: Verdict) -> str:
+    """Return a verdict in one line, with its reason."""
+    return f"{verdict.words}: {because(verdict)}"
+
+
+def because(verdict: Verdict) -> str:
+    """Return why a verdict is what it is, with its label."""
     doubt = f"; not known: {verdict.doubt}" if verdict.doubt else ""
-    return f"{verdict.words} [{verdict.label}]: {verdict.reason}{doubt}"
+    return f"{verdict.reason} [{verdict.label}]{doubt}"
 
 
 def _models(migration: Migration) -> Iterator[str]:
@@ -129,16 +135,17 @@ def _access(migration: Migration) -> Iterator[str]:
         yield from ("", f"Access on {board}: {len(changed)} of {len(rows)} rows differ")
         for one in changed:
             attached = "" if one.attached else ", not attached"
-            yield f"  {one.function} × {one.resource}{attached}: could {_rights(one.before)} (V1)"
+            yield f"  {one.function} × {one.resource}{attached}: could {rights(one.before)} (V1)"
             for nucleus, cell in one.cells.items():
                 why, label = WHY[cell.reason]
-                yield f"    can {_rights(cell.rights)} ({nucleus}): {cell.doubt or why} [{label}]"
+                yield f"    can {rights(cell.rights)} ({nucleus}): {cell.doubt or why} [{label}]"
                 if cell.restores:
                     yield f"      restore: {cell.restores}"
 
 
-def _rights(rights: tuple[str, ...] | None) -> str:
-    return "?" if rights is None else ", ".join(rights) or "nothing"
+def rights(given: tuple[str, ...] | None) -> str:
+    """Return rights in words."""
+    return "?" if given is None else ", ".join(given) or "nothing"
 
 
 def _difference_json(one: Difference) -> dict[str, object]:
@@ -162,8 +169,8 @@ def _cell_json(cell: Cell) -> dict[str, object]:
     }
 
 
-def _finding(one: LocatedFinding, migration: Migration) -> Iterator[str]:
-    finding, rule = one.finding, _BY_ID.get(one.finding.id) or by_id(one.finding.id)
+def _finding(one: Located, migration: Migration) -> Iterator[str]:
+    finding, rule = one.finding, BY_ID.get(one.finding.id) or by_id(one.finding.id)
     some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != migration.judgement.boards else ""
     yield f"{place(one.position)}  {finding.id}: {finding.message}{some}"
     if finding.hint:
@@ -202,6 +209,6 @@ def _placement_json(one: Placement) -> dict[str, object]:
 
 
 def _labels_json(one: LocatedFinding) -> dict[str, object] | None:
-    rule = _BY_ID.get(one.finding.id) or by_id(one.finding.id)
+    rule = BY_ID.get(one.finding.id) or by_id(one.finding.id)
     labels: Labels | None = rule.labels if rule else None
     return asdict(labels) if labels else None

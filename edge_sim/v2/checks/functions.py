@@ -248,7 +248,7 @@ def code_missing(move: Move) -> Iterator[Fault]:
     """The code of a function that becomes a generic component is at hand."""
     for function in move.own_functions:
         if function.id not in move.code_known and verdict(move, function).becomes == "generic":
-            hint = f"--source {function.arn}=FOLDER; on a board it lies below /greengrass/ggc/deployment/lambda."
+            hint = f"--source {function.arn}=FOLDER; on the board it lies below {move.old_tree.functions}."
             yield of(function, "", "it becomes a generic component, and nobody gave its code", hint)
 
 

@@ -55,7 +55,7 @@ def missing(move: Move) -> Iterator[Fault]:
     for resource, package in _models(move):
         if package is None:
             address, key = _address(resource)
-            hint = f"--source {address}=PATH; on a board it lies unpacked below /greengrass/ggc/deployment."
+            hint = f"--source {address}=PATH; on the board it lies unpacked below {move.old_tree.deployment}."
             yield _at(resource, "nobody gave its package: no zip was made of it", key, hint)
 
 

@@ -64,6 +64,23 @@ def test_sarif_names_the_checks_and_a_board_is_judged_apart(tmp_path: Path) -> N
     assert [one["profiles"] for one in only] == [["raspberry-pi-zero-w"]]
 
 
+@pytest.mark.parametrize(("fmt", "words"), [("html", "<h1"), ("markdown", "### Changes without an error")])
+def test_the_page_says_the_same_for_people(tmp_path: Path, fmt: str, words: str) -> None:
+    group = group_of(tmp_path / "<b>group", "m", gid="video")
+    text = edge("migrate", group, *BOARDS, "--format", fmt, status=3).stdout
+    assert words in text
+    for told in ("must become a generic component", "v2-model-owner", "can delete and replace files", "FunctionArn"):
+        assert told in text
+    assert fmt != "html" or "<b>group" not in text
+
+
+def test_values_of_variables_stay_out_of_the_report(tmp_path: Path) -> None:
+    functions = [function("f", variables={"PLACE": "/greengrass/ggc/hush-hush"})]
+    group = write_group(tmp_path / "group", [], functions)
+    assert "hush-hush" not in edge("migrate", group, *BOARDS, status=None).stdout
+    assert "hush-hush" in edge("migrate", group, *BOARDS, "--include-values", status=None).stdout
+
+
 def test_nothing_blocks_a_plain_function_on_classic(tmp_path: Path) -> None:
     found = report(write_group(tmp_path / "group", [], [function("f", Pinned=True, Timeout=3)]), status=0)
     assert found["ok"]
