@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: components run as other users"),
 ]
+SENDS = ("--send", 'down/x={"to": "a"}', "--answers", "1")
 BOARDS = ("--from-profile", "raspberry-pi-3", "--to-profile", "raspberry-pi-4")
 HANDLER = """
 import json, os
@@ -43,11 +47,22 @@ def handler(event, context):
 """
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that other accounts reach; pytest closes its own whenever a session of it begins."""
+    with tempfile.TemporaryDirectory(prefix="edge-sim-test-") as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
+@pytest.fixture
+def reached() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 def board(folder: Path) -> Path:
     """A board whose accounts board.sh has made."""
-    for place in (folder, *folder.parents):
-        if place.stat().st_uid == os.geteuid() and not place.stat().st_mode & 0o001:
-            place.chmod(place.stat().st_mode | 0o011)
     root = make_root(folder / "root")
     with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
         users.write("gg_component:x:996:996::/:/bin/sh\n")
@@ -69,13 +84,10 @@ def scenario(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "who"), [("classic", [998, 997, [4400]]), ("lite", [996, 996, []])])
-def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(
-    tmp_path: Path, target: str, who: list[Any]
-) -> None:
-    root, out = board(tmp_path), tmp_path / "out"
-    edge("migrate", scenario(tmp_path / "group"), *BOARDS, "--target", target, "-o", out, status=3)
-    sends = ("--send", 'down/x={"to": "a"}', "--answers", "1")
-    told = answer("nucleus", out, "--root", root, "--target", target, *sends)
+def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(reached: Path, target: str, who: list[Any]) -> None:
+    root, out = board(reached), reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", target, "-o", out, status=3)
+    told = answer("nucleus", out, "--root", root, "--target", target, *SENDS)
     assert [(one["component"], one["to"], one["topic"]) for one in told["sent"]] == [("f", "IoT Core", "up/a")]
     payload = json.loads(told["sent"][0]["payload"])
     assert payload["names"] == ["labels.txt", "weights.bin"]
@@ -86,12 +98,21 @@ def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(
     assert (model.stat().st_uid, stat.S_IMODE(model.stat().st_mode)) == (who[0], 0o440)
 
 
-def test_what_v1_let_nobody_hear_is_refused_and_a_missing_account_is_told(tmp_path: Path) -> None:
-    root, out = board(tmp_path), tmp_path / "out"
-    edge("migrate", scenario(tmp_path / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
+def test_what_v1_let_nobody_hear_is_refused_and_a_missing_account_is_told(reached: Path) -> None:
+    root, out = board(reached), reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
     sends = ("--send", 'down/x={"to": "b"}', "--answers", "1", "--wait", "4")
     told = answer("nucleus", out, "--root", root, *sends, status=4)
     assert told["sent"] == []
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = edge("nucleus", out, "--root", root, status=3)
     assert "no account ggc_user" in str(done.exception)
+
+
+def test_a_root_that_no_other_account_reaches_is_told(reached: Path) -> None:
+    (reached / "shut").mkdir(mode=0o700)
+    (reached / "shut/in").mkdir()
+    root, out = board(reached / "shut/in"), reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
+    done = edge("nucleus", out, "--root", root, status=6)
+    assert f"{reached}/shut is closed" in str(done.exception)

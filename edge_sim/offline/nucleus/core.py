@@ -22,7 +22,7 @@ import yaml
 
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
-from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Client, Hub, serving
@@ -96,9 +96,10 @@ def running(
     """Deploy to the board below ``root`` and run the components for as long as the block lasts.
 
     ``path`` is the programs' PATH; None: this Python's folder first. Raises InvalidDefinitionError where the nucleus
-    would fail the deployment.
+    would fail the deployment, UnsupportedEnvironmentError where no other account reaches the root.
     """
     facts = probe(root)
+    _check_reach(root)
     core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*plan.notes])
     if os.geteuid() != 0:
         core.notes.append("not run as root: components run as this user, and owners are not set")
@@ -119,6 +120,14 @@ def running(
             stack.callback(started.stop)
             started.start(core)
         yield core
+
+
+def _check_reach(root: Path) -> None:
+    """Raise UnsupportedEnvironmentError where other accounts cannot reach the board's root from outside."""
+    shut = [place for place in root.resolve().parents if not place.stat().st_mode & 0o001]
+    if os.geteuid() == 0 and shut:
+        message = f"{shut[0]} is closed to other accounts, so that no component can reach its files below {root}"
+        raise UnsupportedEnvironmentError(message, hint=f"chmod o+x {shut[0]}, or use a root directory elsewhere.")
 
 
 def _merge(wanted: Mapping[str, Any]) -> dict[str, Any]:
