@@ -12,7 +12,7 @@ import click
 
 from edge_sim.cli.options import FORMAT, ROOT, PathType
 from edge_sim.cli.report import Report
-from edge_sim.report import one_line
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.offline.nucleus.core import Core
@@ -134,11 +134,11 @@ def _as_json(core: Core, unheard: list[str]) -> dict[str, object]:
 def _print(told: Mapping[str, object]) -> None:
     sent = told["sent"]
     for one in sent if isinstance(sent, list) else ():
-        click.echo(one_line(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}"))
+        click.echo(printable(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}"))
     for key in ("refused", "broken", "unheard"):
         found = told[key]
         for text in found if isinstance(found, list) else ():
-            click.echo(one_line(f"{key}: {text}"))
+            click.echo(printable(f"{key}: {text}"))
     notes = told["notes"]
     for note in notes if isinstance(notes, list) else ():
-        click.echo(one_line(f"note: {note}"), err=True)
+        click.echo(printable(f"note: {note}"), err=True)

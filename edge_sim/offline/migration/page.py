@@ -18,7 +18,7 @@ from edge_sim.v2.names import component_names
 from edge_sim.v2.nucleus import NUCLEI
 from edge_sim.v2.verdicts import Becomes, Verdict
 from edge_sim.validation.text import place
-from edge_sim.validation.verdict import Located
+from edge_sim.validation.verdict import LocatedFinding
 
 MOST = 400
 """Rows of a table that a page shows."""
@@ -49,7 +49,7 @@ def migration_page(migration: Migration) -> Page:
     )
 
 
-def _board(name: str, findings: Sequence[Located]) -> Board:
+def _board(name: str, findings: Sequence[LocatedFinding]) -> Board:
     mine = [one for one in findings if not one.boards or name in one.boards]
     blocking = [_issue(one) for one in mine if one.finding.severity == "error"]
     unknown = any(one.finding.severity == "unknown" for one in mine)
@@ -58,7 +58,7 @@ def _board(name: str, findings: Sequence[Located]) -> Board:
     return Board(name=name, state=state, verdict=words, issues=blocking)
 
 
-def _issue(one: Located) -> Issue:
+def _issue(one: LocatedFinding) -> Issue:
     finding = one.finding
     rule: Rule | None = BY_ID.get(finding.id) or by_id(finding.id)
     about = finding.resource or finding.function

@@ -169,7 +169,7 @@ def _cell_json(cell: Cell) -> dict[str, object]:
     }
 
 
-def _finding(one: Located, migration: Migration) -> Iterator[str]:
+def _finding(one: LocatedFinding, migration: Migration) -> Iterator[str]:
     finding, rule = one.finding, BY_ID.get(one.finding.id) or by_id(one.finding.id)
     some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != migration.judgement.boards else ""
     yield f"{place(one.position)}  {finding.id}: {finding.message}{some}"
