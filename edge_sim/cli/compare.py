@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge_sim.cli.options import PathType
 from edge_sim.cli.output import Output, output_options, page_writers
 from edge_sim.cli.report import Report
 
@@ -23,8 +24,8 @@ _EMPTY: dict[str, object] = {
 
 
 @click.command("compare", cls=Report, empty=_EMPTY)
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=PathType(path_type=Path))
+@click.argument("b", type=PathType(path_type=Path))
 @output_options("text", "json", "html", "markdown")
 def command(a: Path, b: Path, output: Output) -> None:
     """Show which access, path, mode, rule or update differs between the reports A and B; status 7 when any does.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_sim.cli.options import PathType
 from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
 from edge_sim.report import printable
 
@@ -80,13 +81,13 @@ def output_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @click.option("--format", "fmt", type=click.Choice(formats), default="text", show_default=True)
         @click.option(
-            "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead."
+            "-o", "--output", "file", type=PathType(path_type=Path), metavar="FILE", help="Write here instead."
         )
         @click.option(
             "--report",
             "reports",
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=PathType(path_type=Path),
             metavar="FILE",
             help=f"Write a report as well; repeat it. Its name says the format: {_suffixes(formats)}.",
         )
