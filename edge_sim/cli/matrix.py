@@ -47,7 +47,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 )
 @click.option("--no-cache", is_flag=True, help="Ignore cached answers.")
 @STRICT
-@output_options("text", "json", "html", "markdown")
+@output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
 @template_choice
 def command(
     paths: tuple[Path, ...],
@@ -90,14 +90,19 @@ def command(
 
 
 def _writers(cells: Sequence[MatrixRow], name: str, status: int) -> Writers:
-    from edge_sim.validation import grid
+    from edge_sim.greengrass.rules import RULES
+    from edge_sim.validation import annotations, grid, junit, sarif
     from edge_sim.validation.page import matrix_page
+    from edge_sim.validation.results import Check, of_matrix
 
     rows = [cell.as_json() for cell in cells]
     document = {"ok": status == 0, "unknown": _unknown(cells), "cells": rows}
     return {
         "text": lambda: "\n".join([*grid.lines(cells), *_real_lines(cells), *_unknown_line(cells)]) + "\n",
         "json": lambda: json.dumps(document, indent=2) + "\n",
+        "sarif": lambda: json.dumps(sarif.log(of_matrix(cells), [Check.of(rule) for rule in RULES]), indent=2) + "\n",
+        "junit": lambda: junit.matrix_to_junit(cells),
+        "github": lambda: "".join(f"{line}\n" for line in annotations.github(of_matrix(cells))),
         **page_writers(lambda: matrix_page(cells, name, status, document)),
     }
 

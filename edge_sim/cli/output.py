@@ -81,19 +81,21 @@ def output_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @click.option("--format", "fmt", type=click.Choice(formats), default="text", show_default=True)
         @click.option(
-            "-o", "--output", "file", type=PathType(path_type=Path), metavar="FILE", help="Write here instead."
+            "-o", "--output", "output_file", type=PathType(path_type=Path), metavar="FILE", help="Write here instead."
         )
         @click.option(
             "--report",
-            "reports",
+            "report_files",
             multiple=True,
             type=PathType(path_type=Path),
             metavar="FILE",
             help=f"Write a report as well; repeat it. Its name says the format: {_suffixes(formats)}.",
         )
         @functools.wraps(command)
-        def with_output(*args: Any, fmt: str, file: Path | None, reports: tuple[Path, ...], **others: Any) -> None:
-            output = Output(fmt=fmt, file=file, reports=reports)
+        def with_output(
+            *args: Any, fmt: str, output_file: Path | None, report_files: tuple[Path, ...], **others: Any
+        ) -> None:
+            output = Output(fmt=fmt, file=output_file, reports=report_files)
             output.check(formats)
             command(*args, output=output, **others)
 

@@ -51,8 +51,8 @@ class Report(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         output = Output(
             fmt=ctx.params.get("fmt") or "text",
-            file=ctx.params.get("file"),
-            reports=ctx.params.get("reports") or (),
+            file=ctx.params.get("output_file"),
+            reports=ctx.params.get("report_files") or (),
         )
         with self._reporting(output, ctx):
             return super().invoke(ctx)
@@ -82,7 +82,7 @@ class Report(click.Command):
 
             return json.dumps(failure(_text(error), error.exit_status), indent=2) + "\n"
         if fmt == "github":
-            from edge_sim.validation.formats import github_error
+            from edge_sim.validation.annotations import github_error
 
             return github_error(_text(error)) + "\n"
         pages = page_writers(lambda: self._page(error, data))
@@ -139,15 +139,17 @@ def _as_json(error: EdgeSimError) -> dict[str, object]:
 
 
 def _as_junit(name: str, error: EdgeSimError) -> str:
-    from xml.etree import ElementTree as ET
+    from edge_sim.validation.junitxml import Case, Suite, document
 
-    counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
-    suites = ET.Element("testsuites", {"name": name, **counts})
-    suite = ET.SubElement(suites, "testsuite", {"name": name, **counts})
-    case = ET.SubElement(suite, "testcase", classname="edge-sim", name=name)
-    ET.SubElement(case, "error", message=printable(error.brief), type=f"status {error.exit_status}").text = _text(error)
-    ET.indent(suites)
-    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    case = Case(
+        group="edge-sim",
+        name=name,
+        outcome="error",
+        message=printable(error.brief),
+        kind=f"status {error.exit_status}",
+        text=_text(error),
+    )
+    return document(name, [Suite(name=name, cases=[case])])
 
 
 def _text(error: EdgeSimError) -> str:

@@ -38,7 +38,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @BROKER
 @BROKER_CAFILE
-@output_options("text", "json", "junit", "html", "markdown")
+@output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
 @click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
 @template_choice
 def command(
@@ -96,14 +96,18 @@ def command(
 
 
 def _writers(report: RunReport) -> Writers:
+    from edge_sim.runs.claims import CHECKS, of_run
     from edge_sim.runs.junit import to_junit
     from edge_sim.runs.page import page
     from edge_sim.runs.text import as_text
+    from edge_sim.validation import annotations, sarif
 
     return {
         "text": lambda: as_text(report),
         "json": lambda: json.dumps(report.as_json(), indent=2) + "\n",
+        "sarif": lambda: json.dumps(sarif.log(of_run(report), CHECKS), indent=2) + "\n",
         "junit": lambda: to_junit(report),
+        "github": lambda: "".join(f"{line}\n" for line in annotations.github(of_run(report))),
         **page_writers(lambda: page(report)),
     }
 

@@ -95,14 +95,15 @@ def _verdict(
 
 
 def _writers(verdict: Verdict, subject: str) -> Writers:
-    from edge_sim.validation import formats, junit, sarif, text
+    from edge_sim.validation import annotations, formats, junit, sarif, text
     from edge_sim.validation.page import verdict_page
+    from edge_sim.validation.results import of_verdict
 
     return {
         "text": lambda: "\n".join(text.lines(verdict)) + "\n",
         "json": lambda: json.dumps(formats.as_json(verdict), indent=2) + "\n",
         "sarif": lambda: json.dumps(sarif.to_sarif(verdict), indent=2) + "\n",
         "junit": lambda: junit.to_junit(verdict),
-        "github": lambda: "".join(f"{line}\n" for line in formats.github(verdict)),
+        "github": lambda: "".join(f"{line}\n" for line in annotations.github(of_verdict(verdict))),
         **page_writers(lambda: verdict_page(verdict, subject)),
     }

@@ -1,78 +1,74 @@
 """A run as JUnit XML: a test suite a board, a test case a claim. What was not checked is skipped, never passed.
 
-The board's certificate is among the suite's properties.
+The board's certificate is among the suite's properties; what a function returned and logged is in its case's output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
-from xml.etree import ElementTree as ET
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from edge_sim.report import printable
-from edge_sim.runs.results import BoardReport, RunReport
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Case:
-    """A claim; ``message`` says why it failed or was skipped, ``text`` what to do about it."""
-
-    kind: str
-    name: str
-    outcome: Literal["passed", "failure", "skipped"] = "passed"
-    message: str = ""
-    text: str | None = None
+from edge_sim.runs.results import BoardReport, Problem, RunReport
+from edge_sim.runs.rows import FunctionRow, UpdateRow
+from edge_sim.validation.junitxml import Case, Suite, document
+from edge_sim.validation.text import place
 
 
 def to_junit(report: RunReport) -> str:
     """Return the report as a JUnit document, as CI systems read it."""
-    suites = ET.Element("testsuites", name=f"edge-sim {report.scenario}")
-    for board in report.boards:
-        cases = list(_cases(board))
-        counts = {outcome: sum(case.outcome == outcome for case in cases) for outcome in ("failure", "skipped")}
-        suite = ET.SubElement(
-            suites,
-            "testsuite",
-            name=board.profile,
-            tests=str(len(cases)),
-            failures=str(counts["failure"]),
-            skipped=str(counts["skipped"]),
-        )
-        if board.certificate:
-            properties = ET.SubElement(suite, "properties")
-            for fact in board.certificate:
-                value = f"{fact.verdict}: {fact.found} for {fact.claimed}"
-                ET.SubElement(properties, "property", name=f"certificate.{fact.fact}", value=value)
-        for case in cases:
-            row = ET.SubElement(suite, "testcase", classname=f"{board.profile}.{case.kind}", name=case.name)
-            if case.outcome != "passed":
-                ET.SubElement(row, case.outcome, message=case.message).text = case.text
-    ET.indent(suites)
-    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    return document(f"edge-sim {report.scenario}", [_suite(board) for board in report.boards])
 
 
-def _cases(board: BoardReport) -> Iterator[_Case]:
+def _suite(board: BoardReport) -> Suite:
+    properties = {
+        f"certificate.{fact.fact}": f"{fact.verdict}: {fact.found} for {fact.claimed}" for fact in board.certificate
+    }
+    return Suite(name=board.profile, cases=[*_cases(board)], properties=properties, seconds=board.seconds)
+
+
+def _cases(board: BoardReport) -> Iterator[Case]:
+    rows = {(case.group, case.name): case for case in _rows(board)}
     for problem in board.problems:
-        more = [f"hint: {problem.hint}"] if problem.hint else []
-        more += [printable(line) for line in problem.log]
-        text = "\n".join(more) or None
-        yield _Case(kind=problem.kind, name=problem.where, outcome="failure", message=problem.message, text=text)
+        yield _failed(problem, rows, f"{board.profile}.{problem.kind}")
     if board.deployment and board.deployment.status == "Success":
-        yield _Case(kind="definition", name="deployment")
-    told = {(problem.kind, problem.where) for problem in board.problems}
-    yield from (case for case in _rows(board) if (case.kind, case.name) not in told)
+        yield Case(group=f"{board.profile}.definition", name="deployment")
+    told = {(f"{board.profile}.{problem.kind}", problem.where) for problem in board.problems}
+    yield from (case for name, case in rows.items() if name not in told)
     for claim in board.not_proven:
-        yield _Case(kind="not-proven", name=claim, outcome="skipped", message="not proven here")
+        yield Case(group=f"{board.profile}.not-proven", name=claim, outcome="skipped", message="not proven here")
 
 
-def _rows(board: BoardReport) -> Iterator[_Case]:
+def _failed(problem: Problem, rows: Mapping[tuple[str, str], Case], group: str) -> Case:
+    """Return the case of a problem, with the time and output of the row that it is about."""
+    lines = [f"hint: {problem.hint}"] if problem.hint else []
+    lines += [place(problem.place)] if problem.place else []
+    lines += [printable(line) for line in problem.log]
+    case = rows.get((group, problem.where), Case(group=group, name=problem.where))
+    return replace(case, outcome="failure", message=problem.message, kind=problem.kind, text="\n".join(lines))
+
+
+def _rows(board: BoardReport) -> Iterator[Case]:
     """Yield the case of each row: passed, or skipped where nothing could be checked. Problems tell what failed."""
     for row in board.access:
+        case = Case(group=f"{board.profile}.access", name=row.name)
         if row.ok is None:
-            reasons = "; ".join(row.reasons) or "not checked"
-            yield _Case(kind="access", name=row.name, outcome="skipped", message=reasons)
-        else:
-            yield _Case(kind="access", name=row.name)
-    yield from (_Case(kind="function", name=row.function) for row in board.functions)
-    yield from (_Case(kind="update", name=row.name) for row in board.updates)
+            case = replace(case, outcome="skipped", message="; ".join(row.reasons) or "not checked")
+        yield case
+    yield from (_function(row, f"{board.profile}.function") for row in board.functions)
+    yield from (_update(row, f"{board.profile}.update") for row in board.updates)
+
+
+def _function(row: FunctionRow, group: str) -> Case:
+    returned = row.error or json.dumps(row.result, ensure_ascii=False)
+    output = "\n".join(map(printable, (returned, *row.log.splitlines())))
+    return Case(group=group, name=row.function, output=output, seconds=row.seconds)
+
+
+def _update(row: UpdateRow, group: str) -> Case:
+    output = "\n".join(
+        printable(f"{step.seconds:.2f} s {step.phase} {step.detail or ''}".rstrip()) for step in row.timeline
+    )
+    seconds = row.timeline[-1].seconds if row.timeline else None
+    return Case(group=group, name=row.name, output=output, seconds=seconds)

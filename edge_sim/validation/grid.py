@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from edge_sim.definitions.definition import Definition
+from edge_sim.errors import Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
 from edge_sim.jsonobject import JsonObject
@@ -40,6 +41,11 @@ class Cause:
     path: str | None = None
     file: str | None = None
     line: int | None = None
+
+    @property
+    def position(self) -> Position | None:
+        """The place, None where it stands in no file."""
+        return Position(file=Path(self.file), line=self.line or 1) if self.file else None
 
     @property
     def place(self) -> str | None:

@@ -1,21 +1,19 @@
-"""A verdict as JUnit XML: a test case a rule, so that a report shows what was held to and not only what broke."""
+"""Verdicts as JUnit: a test case a rule, or a board and core version, so that a report shows what was held to."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from xml.etree import ElementTree as ET
+from dataclasses import replace
 
 from edge_sim.greengrass.rules import RULES
+from edge_sim.validation.grid import MatrixRow, agrees
+from edge_sim.validation.junitxml import Case, Outcome, Suite, document
 from edge_sim.validation.text import place
 from edge_sim.validation.verdict import LocatedFinding, Verdict
 
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to write."""
-
 
 def to_junit(verdict: Verdict) -> str:
-    """Return the JUnit document.
+    """Return the JUnit document of a verdict.
 
     Errors are failures; a rule that is not decided is skipped; warnings and notes are in a passing case's output.
     """
@@ -23,40 +21,56 @@ def to_junit(verdict: Verdict) -> str:
     for result in verdict.findings:
         by_rule.setdefault(result.finding.id, []).append(result)
     unseen = {rule.id for rule in RULES if rule.board and not verdict.boards}
-    cases = [_case(id_, results, unseen=id_ in unseen) for id_, results in by_rule.items()]
-    failures, skipped = (sum(case.find(tag) is not None for case in cases) for tag in ("failure", "skipped"))
-    counts = {"tests": str(len(cases)), "failures": str(failures), "skipped": str(skipped)}
-    suites = ET.Element("testsuites", {"name": "edge-sim validate", **counts})
-    suite = ET.SubElement(suites, "testsuite", {"name": _text(verdict.form), "errors": "0", **counts})
-    suite.extend(cases)
-    ET.indent(suites)
-    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    cases = [_case(id_, found, unseen=id_ in unseen) for id_, found in by_rule.items()]
+    return document("edge-sim validate", [Suite(name=verdict.form, cases=cases)])
 
 
-def _case(id_: str, results: Sequence[LocatedFinding], *, unseen: bool) -> ET.Element:
-    case = ET.Element("testcase", classname="edge-sim.rules", name=id_)
-    errors, unknowns = (
-        [result for result in results if result.finding.severity == word] for word in ("error", "unknown")
-    )
-    others = [result for result in results if result not in errors]
+def _case(id_: str, found: Sequence[LocatedFinding], *, unseen: bool) -> Case:
+    errors, unknowns = ([one for one in found if one.finding.severity == word] for word in ("error", "unknown"))
+    output = "\n".join(_line(one) for one in found if one not in errors)
+    case = Case(group="edge-sim.rules", name=id_, output=output)
     if unseen:
-        ET.SubElement(case, "skipped", message="no board was checked (no --profile)")
-    elif errors:
-        failure = ET.SubElement(case, "failure", message=_text(errors[0].finding.message), type=id_)
-        failure.text = _text("\n".join(_line(result) for result in errors))
-    elif unknowns:
-        ET.SubElement(case, "skipped", message=_text("; ".join(result.finding.message for result in unknowns)))
-    if others:
-        ET.SubElement(case, "system-out").text = _text("\n".join(_line(result) for result in others))
+        return _not_passed(case, "skipped", "no board was checked (no --profile)")
+    if errors:
+        text = "\n".join(_line(one) for one in errors)
+        return _not_passed(case, "failure", errors[0].finding.message, kind=id_, text=text)
+    if unknowns:
+        return _not_passed(case, "skipped", "; ".join(one.finding.message for one in unknowns))
     return case
 
 
-def _line(result: LocatedFinding) -> str:
-    finding = result.finding
-    return f"{place(result.position)}: {finding.severity}: {finding.message}" + (
-        f" (AWS: {finding.aws_text})" if finding.aws_text else ""
-    )
+def _not_passed(case: Case, outcome: Outcome, message: str, *, kind: str = "", text: str = "") -> Case:
+    return replace(case, outcome=outcome, message=message, kind=kind, text=text)
 
 
-def _text(text: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+def _line(one: LocatedFinding) -> str:
+    finding = one.finding
+    aws = f" (AWS: {finding.aws_text})" if finding.aws_text else ""
+    hint = f"\n  hint: {finding.hint}" if finding.hint else ""
+    return f"{place(one.position)}: {finding.severity}: {finding.message}{aws}{hint}"
+
+
+def matrix_to_junit(rows: Sequence[MatrixRow]) -> str:
+    """Return the JUnit document of a matrix: a suite a board, a case a core version.
+
+    What fails is a failure, as is a simulated board that does not agree; what is unsupported or unknown is skipped.
+    """
+    boards = dict.fromkeys(row.profile for row in rows)
+    suites = [Suite(name=name, cases=[_of_row(row) for row in rows if row.profile == name]) for name in boards]
+    return document("edge-sim matrix", suites)
+
+
+def _of_row(row: MatrixRow) -> Case:
+    case = Case(group=row.profile, name=f"core {row.ggc}")
+    cause, real = row.cause, row.real
+    if real and (not agrees(row) or real.status == "fail"):
+        said = real.message or real.status
+        message = f"on a simulated board: {said}" if agrees(row) else f"a simulated board does not agree: {said}"
+        return _not_passed(case, "failure", message, kind="simulated board")
+    if cause is None:
+        return case
+    aws = f"\nAWS: {cause.aws_text}" if cause.aws_text else ""
+    text = f"{cause.place or '-'}: {cause.message}{aws}\nsource: {cause.source}"
+    if row.status == "fail":
+        return _not_passed(case, "failure", cause.message, kind=cause.id, text=text)
+    return _not_passed(case, "skipped", f"{row.status}: {cause.message}", text=text)

@@ -1,87 +1,106 @@
-"""A verdict as SARIF 2.1.0 (OASIS), for code hosts. Silenced findings are suppressed results."""
+"""Results as SARIF 2.1.0 (OASIS), for code hosts. Silenced findings are suppressed results.
+
+GitHub shows 5,000 results of a run and takes 10 MB: more are left out, worst last, and a notification says so.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from edge_sim import __version__
+from edge_sim.errors import Position
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.validation.results import LEVELS, Check, Result, of_verdict
 from edge_sim.validation.text import relative
-from edge_sim.validation.verdict import LocatedFinding, Verdict
+from edge_sim.validation.verdict import Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+MOST = 5_000
 
 
 def to_sarif(verdict: Verdict, rules: Sequence[Rule] = RULES) -> dict[str, Any]:
-    """Return the SARIF log; ``rules`` are those that were asked."""
-    index = {rule.id: number for number, rule in enumerate(rules)}
-    return _log([_result(result, index) for result in (*verdict.findings, *verdict.ignored)], rules)
+    """Return the SARIF log of a verdict; ``rules`` are those that were asked."""
+    return log(of_verdict(verdict), [Check.of(rule) for rule in rules])
 
 
 def failure(message: str, exit_status: int) -> dict[str, Any]:
     """Return the SARIF log of a run that came to no verdict, and why: no result in it is not a good one."""
-    notification = {"level": "error", "message": {"text": message}}
-    invocation = {
-        "executionSuccessful": False,
-        "exitCode": exit_status,
-        "toolExecutionNotifications": [notification],
+    return _log([], [Check.of(rule) for rule in RULES], _invocation("error", message, exit_status))
+
+
+def log(results: Sequence[Result], checks: Sequence[Check]) -> dict[str, Any]:
+    """Return the SARIF log of some results, the worst first; ``checks`` are those that were asked."""
+    index = {check.id: number for number, check in enumerate(checks)}
+    ordered = sorted(results, key=lambda result: LEVELS.index(result.level))
+    left = len(ordered) - MOST
+    told = (
+        _invocation("warning", f"{left} more results are left out: code hosts show no more", None) if left > 0 else {}
+    )
+    seen: Counter[str] = Counter()
+    return _log([_result(one, index, seen) for one in ordered[:MOST]], checks, told)
+
+
+def _log(
+    results: Sequence[Mapping[str, Any]], checks: Sequence[Check], invocation: Mapping[str, object]
+) -> dict[str, Any]:
+    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(check) for check in checks]}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints"}
+    more = {"invocations": [invocation]} if invocation else {}
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [{**run, **more, "results": list(results)}]}
+
+
+def _invocation(level: str, message: str, exit_status: int | None) -> dict[str, object]:
+    notification = {"level": level, "message": {"text": message}}
+    status = {} if exit_status is None else {"exitCode": exit_status}
+    return {"executionSuccessful": exit_status is None, **status, "toolExecutionNotifications": [notification]}
+
+
+def _rule(check: Check) -> dict[str, object]:
+    properties = {key: value for key, value in (("phase", check.phase), ("source", check.source)) if value}
+    return {
+        "id": check.id,
+        "shortDescription": {"text": check.what},
+        "fullDescription": {"text": check.description},
+        "help": {"text": check.help},
+        **({"helpUri": check.page} if check.page else {}),
+        "defaultConfiguration": {"level": check.level},
+        "properties": properties,
     }
-    return _log([], RULES, invocations=[invocation])
 
 
-def _log(results: Sequence[Mapping[str, Any]], rules: Sequence[Rule], **more: object) -> dict[str, Any]:
-    driver = {"name": "edge-sim", "version": __version__, "rules": [_rule(rule) for rule in rules]}
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", **more, "results": list(results)}
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-
-
-def _rule(rule: Rule) -> dict[str, object]:
-    members: dict[str, object] = {
-        "id": rule.id,
-        "shortDescription": {"text": rule.what},
-        "defaultConfiguration": {"level": rule.severity},
-        "properties": {"phase": rule.phase, "source": rule.source},
+def _result(one: Result, index: Mapping[str, int], seen: Counter[str]) -> dict[str, object]:
+    file = relative(one.position.file) if one.position else ""
+    name = "\0".join((one.check, file, one.about))
+    seen[name] += 1
+    fingerprint = hashlib.sha256(f"{name}\0{seen[name]}".encode("utf-8", "backslashreplace")).hexdigest()
+    return {
+        "ruleId": one.check,
+        **({"ruleIndex": index[one.check]} if one.check in index else {}),
+        "level": one.level,
+        "message": {"text": one.text},
+        "locations": [_location(one.position, one.path or one.about)] if one.position else [],
+        "partialFingerprints": {"edgeSim/v1": fingerprint},
+        "properties": {"path": one.path, "profiles": list(one.boards), "unknown": one.unknown},
+        **(
+            {}
+            if one.justification is None
+            else {"suppressions": [{"kind": "inSource", "justification": one.justification}]}
+        ),
     }
-    if rule.hint:
-        members["help"] = {"text": rule.hint}
-    return members
 
 
-def _result(located: LocatedFinding, index: Mapping[str, int]) -> dict[str, object]:
-    finding = located.finding
-    parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
-    unknown = finding.severity == "unknown"
-    members: dict[str, object] = {
-        "ruleId": finding.id,
-        "level": "note" if unknown else finding.severity,
-        "message": {"text": "\n".join(part for part in parts if part)},
-        "locations": [_location(located)] if located.position else [],
-        "properties": {
-            "path": finding.path,
-            "phase": finding.phase,
-            "profiles": list(located.boards),
-            "unknown": unknown,
-        },
-    }
-    if finding.id in index:
-        members["ruleIndex"] = index[finding.id]
-    if located.ignored:
-        members["suppressions"] = [{"kind": "inSource", "justification": located.ignored.reason}]
-    return members
-
-
-def _location(result: LocatedFinding) -> dict[str, object]:
-    where = result.position
-    assert where is not None  # noqa: S101 - asked before
-    name = relative(where.file)
-    artifact = {"uri": quote(name)} if not name.startswith("/") else {"uri": f"file://{quote(name)}"}
+def _location(where: Position, name: str) -> dict[str, object]:
+    file = relative(where.file)
+    artifact = {"uri": quote(file)} if not file.startswith("/") else {"uri": f"file://{quote(file)}"}
     return {
         "physicalLocation": {
             "artifactLocation": artifact,
             "region": {"startLine": where.line, "startColumn": where.column},
         },
-        "logicalLocations": [{"fullyQualifiedName": result.finding.path}],
+        "logicalLocations": [{"fullyQualifiedName": name}],
     }

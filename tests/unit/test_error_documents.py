@@ -28,6 +28,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "check-archive": (["no-such.tar.gz"], 2),
     "cloud env": ([], 6),
     "cloud serve": (["--bind=nowhere"], 2),
+    "compare": (["bad.json", "bad.json"], 2),
     "doctor": (["--profile=bad.yaml"], 3),
     "drift": (["bad.json", "--root=."], 3),
     "import": ([TWO], 3),
@@ -103,6 +104,9 @@ def told(fmt: str, text: str) -> tuple[int | None, str]:
         (invocation,) = run["invocations"]
         assert invocation["executionSuccessful"] is False
         return invocation["exitCode"], invocation["toolExecutionNotifications"][0]["message"]["text"]
+    if fmt == "html":
+        document = json.loads(text.partition('id="edge-sim-data">')[2].partition("</script>")[0])
+        return document["exit_status"], document["error"]["message"]
     assert fmt == "github", fmt
     (line,) = text.splitlines()
     assert line.startswith("::error")

@@ -191,3 +191,12 @@ def test_no_variable_of_a_function_reaches_a_verdict(tmp_path: Path) -> None:
     group.write_text(json.dumps({"Functions": [{**function, "FunctionConfiguration": configuration}]}))
     for fmt in ("text", "json", "sarif", "junit", "github", "html", "markdown"):
         assert canary not in call("validate", group, "--format", fmt).stdout
+
+
+def test_an_archive_that_is_refused_is_not_written_over(tmp_path: Path) -> None:
+    """Its argument is called ``file``, as the option of a report once was."""
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(b"no archive")
+    call("check-archive", archive, "--format", "json", "--limit", "nonsense")
+    call("check-archive", archive, "--format", "json")
+    assert archive.read_bytes() == b"no archive"
