@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +25,8 @@ from edge_sim.pages.page import Page
 from edge_sim.report import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_LONE = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, as in a name that is not UTF-8: strict readers of JSON refuse it."""
 _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 """What could end a script element, or a line of it, is written as JSON's own escapes."""
 
@@ -48,7 +51,8 @@ def render(page: Page, *, at: datetime | None = None) -> str:
 
 def embedded(data: Mapping[str, object]) -> str:
     """Return JSON that may stand in a script element."""
-    return json.dumps(data, ensure_ascii=True).translate(_DATA)
+    text = json.dumps(data, ensure_ascii=False)
+    return _LONE.sub("\N{REPLACEMENT CHARACTER}", text).translate(_DATA)
 
 
 @functools.cache
