@@ -27,6 +27,7 @@ from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.rules.system import SETTINGS
 from edge_sim.limits import Limits
 from edge_sim.redaction import Redaction, texts
 from edge_sim.report import Finding
@@ -128,7 +129,8 @@ def redaction(scenario: Scenario) -> Redaction:
     """Return what keeps a scenario's secrets, and the values of its functions' variables, out of reports."""
     group = scenario.definition.group
     values = [value for source in scenario.sources for value in (source.value, *source.stages.values()) if value]
-    values += [value for function in group.functions for value in function.variables.values()]
+    variables = (item for function in group.functions for item in function.variables.items())
+    values += [value for name, value in variables if name not in SETTINGS]
     said = [part for resource in group.resources for part in (resource.id, resource.name, *_paths(resource))]
     said += [part for function in group.functions for part in (function.id, function.arn)]
     return Redaction((text for value in values for text in texts(value)), [*said, *scenario.boards])

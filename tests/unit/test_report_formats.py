@@ -200,3 +200,12 @@ def test_an_archive_that_is_refused_is_not_written_over(tmp_path: Path) -> None:
     call("check-archive", archive, "--format", "json", "--limit", "nonsense")
     call("check-archive", archive, "--format", "json")
     assert archive.read_bytes() == b"no archive"
+
+
+def test_a_setting_of_the_core_is_no_secret(tmp_path: Path) -> None:
+    environment = {"Variables": {"GG_CONFIG_STORAGE_TYPE": "Floppy-Disk", "TOKEN": "canary-in-a-variable"}}
+    arn = "arn:aws:lambda:::function:GGCloudSpooler:1"
+    function = {"Id": "spooler", "FunctionArn": arn, "FunctionConfiguration": {"Environment": environment}}
+    group = tmp_path / "functions.json"
+    group.write_text(json.dumps({"Functions": [function]}))
+    assert "Floppy-Disk" in call("validate", group).stdout

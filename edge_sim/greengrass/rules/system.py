@@ -38,6 +38,8 @@ _VALUES: Mapping[str, tuple[str, str]] = {
 }
 _SINCE: Mapping[str, tuple[int, int]] = {_SIZE: (1, 6), _STORAGE: (1, 6), _QUALITY: (1, 10)}
 """The release that brought each setting of the spooler (gg-core.md)."""
+SETTINGS = frozenset(_SINCE)
+"""Variables that are settings of the core's own functions, and no secrets: rules say their values."""
 
 
 def is_system(function: Function) -> bool:
