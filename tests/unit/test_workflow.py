@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,8 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_command_and_option_exists() -> None:
-    calls = named(r'edge-sim"? ((?:run|doctor)\b[^\n|>]*(?:\\\n[^\n|>]*)?)')
-    assert {call.split()[0] for call in calls} == {"run", "doctor"}
+    calls = named(r'edge-sim"? ((?:run|doctor|validate|matrix)\b[^\n|>]*(?:\\\n[^\n|>]*)?)')
+    assert {call.split()[0] for call in calls} == {"run", "doctor", "validate", "matrix"}
     for call in calls:
         words = call.replace("\\\n", " ").split()
         command = edge_sim.get_command(click.Context(edge_sim), words[0])
@@ -68,9 +69,12 @@ def test_every_command_and_option_exists() -> None:
 def test_action_inputs_and_outputs_are_used_and_known() -> None:
     text, action = FILES[1].read_text(encoding="utf-8"), load(FILES[1])
     assert (
-        set(re.findall(r"inputs\.(\w+)", text)) == set(action["inputs"]) == {"scenario", "profiles", "driver", "report"}
+        set(re.findall(r"inputs\.(\w+)", text))
+        == set(action["inputs"])
+        == {"scenario", "profiles", "driver", "reports"}
     )
-    assert set(re.findall(r'echo "(\w+)=', text)) == set(action["outputs"])
+    verdict = next(step for step in steps(FILES[1]) if step.get("id") == "verdict")
+    assert set(re.findall(r'echo "(\w+)=', verdict["run"])) == set(action["outputs"])
     assert all("${{ inputs" not in script for script in scripts(FILES[1])), "an input in a script is an injection"
 
 
@@ -81,22 +85,57 @@ def test_scripts_are_shell(script: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+PROGRAM = """\
+#!/bin/sh
+echo "$@" >>"$RUNNER_TEMP/calls"
+[ "$1" != run ] || exit 4
+exec {python} -m edge_sim.cli.main "$@"
+"""
+
+
 @pytest.mark.process
-@pytest.mark.parametrize(("profiles", "status"), [("", 0), ("raspberry-pi-3 openwrt-armv7", 4)])
-def test_the_run_step_calls_edge_sim_and_hands_on_its_status(tmp_path: Path, profiles: str, status: int) -> None:
-    """With a program in edge-sim's place that prints what it was given."""
+@pytest.mark.parametrize(("profiles", "status"), [("", 4), ("raspberry-pi-3 openwrt-armv7", 3)])
+def test_the_actions_steps_write_reports_summary_and_verdict(tmp_path: Path, profiles: str, status: int) -> None:
+    """With the real ``validate`` and ``matrix``, and a program in the place of ``run`` that fails."""
     program = tmp_path / "edge-sim/bin/edge-sim"
     program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@"\nexit {status}\n')
+    program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
-    script = next(step["run"] for step in steps(FILES[1]) if step.get("id") == "run")
+    reports = tmp_path / "all reports"
     environment = {
-        **os.environ, "RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(tmp_path / "out"), "SCENARIO": "a folder",
-        "PROFILES": profiles, "DRIVER": "local", "REPORT": str(tmp_path / "report.xml"),
-    }  # fmt: skip
-    done = subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=environment, timeout=20, check=False)
-    boards = [word for name in profiles.split() for word in ("--profile", load_profile(name).name)]
-    assert done.returncode == status
-    words = ["run", "a folder", *boards, "--driver", "local", "--format", "junit"]
-    assert (tmp_path / "report.xml").read_text().splitlines() == words
-    assert (tmp_path / "out").read_text() == f"status={status}\nreport={tmp_path / 'report.xml'}\n"
+        **os.environ,
+        "RUNNER_TEMP": str(tmp_path),
+        "SCENARIO": str(REPO / "examples/no-container-ml"),
+        "PROFILES": profiles,
+        "DRIVER": "local",
+        "REPORTS": str(reports),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    ended: dict[str, str] = {}
+    for step in (one for one in steps(FILES[1]) if "id" in one):
+        name, out = step["id"], tmp_path / f"{step['id']}.out"
+        statuses = " ".join(ended[one] for one in ("validate", "run", "matrix")) if name == "verdict" else ""
+        words = ["bash", "-eo", "pipefail", "-c", step["run"]]
+        mine = {**environment, "GITHUB_OUTPUT": str(out), "STATUSES": statuses}
+        done = subprocess.run(words, env=mine, timeout=60, check=False, capture_output=True, text=True)
+        ended[name] = dict(line.split("=", 1) for line in out.read_text().splitlines())["status"]
+        assert done.returncode == (status if name == "verdict" else 0), done.stderr
+    assert ended["verdict"] == str(status)
+    endings = {"html", "sarif", "xml", "md", "txt"}
+    assert {file.name for file in reports.iterdir()} == {
+        f"{name}.{end}" for name in ("validate", "matrix") for end in endings
+    }
+    summary = (tmp_path / "summary").read_text("utf-8")
+    assert 0 < len(summary.encode()) < 2**20
+    assert "edge-sim validate" in summary
+    assert "::group::edge-sim matrix" in done.stdout
+    call = next(line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("run "))
+    boards = "".join(f" --profile {load_profile(name).name}" for name in profiles.split())
+    assert f"no-container-ml{boards} --driver local --format github --report {reports}/run.html" in call
+
+
+def test_the_action_uses_no_other_action_and_no_secret() -> None:
+    text = FILES[1].read_text("utf-8")
+    assert [step["uses"] for step in steps(FILES[1]) if "uses" in step] == []
+    assert "secrets." not in text
+    assert "--require-hashes" in text
