@@ -1,0 +1,67 @@
+"""A run whose function tells everything it knows, in every format at once: planted canaries are found in none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_sim.redaction import HIDDEN
+from tests import needs
+
+EXAMPLE = Path("examples/no-container-ml")
+CANARIES = ("canary-in-a-secret", "canary-in-a-variable")
+LIMIT_S = 300
+ENDINGS = ("html", "md", "json", "xml", "sarif", "txt")
+LEAK = """
+    import base64
+    told = token()
+    print("the token is", told, "or", base64.b64encode(told.encode()).decode())
+    print("https://bucket.s3.amazonaws.com/key?X-Amz-Signature=canary-in-a-query")
+    print("-----BEGIN PRIVATE KEY-----\\\\nY2FuYXJ5LWluLWEta2V5\\\\n-----END PRIVATE KEY-----")
+    raise RuntimeError(f"{dict(os.environ)} {told}")
+"""
+
+pytestmark = [pytest.mark.network, pytest.mark.root]
+
+
+def talkative(folder: Path) -> Path:
+    """The example with canaries, a function that tells them, and no updates."""
+    copied = folder / "example"
+    shutil.copytree(EXAMPLE, copied)
+    scenario, functions, code = (
+        copied / name for name in ("edge-sim.yaml", "functions.json", "functions/read_digits/read_digits.py")
+    )
+    text = scenario.read_text("utf-8").partition("stableWindow:")[0]
+    assert "not-a-real-token" in text
+    scenario.write_text(text.replace("not-a-real-token", CANARIES[0]), "utf-8")
+    document = json.loads(functions.read_text("utf-8"))
+    document["Functions"][0]["FunctionConfiguration"]["Environment"]["Variables"] = {"TOKEN": CANARIES[1]}
+    functions.write_text(json.dumps(document, indent=2), "utf-8")
+    text = code.read_text("utf-8")
+    handler = next(line for line in text.splitlines() if line.startswith("def function_handler"))
+    code.write_text(text.replace(handler, f"{handler}{LEAK}", 1), "utf-8")
+    return copied
+
+
+@needs.mounts
+def test_what_a_function_tells_of_secrets_is_in_no_report(tmp_path: Path) -> None:
+    scenario = talkative(tmp_path)
+    files = [tmp_path / f"report.{ending}" for ending in ENDINGS]
+    reports = [word for file in files for word in ("--report", str(file))]
+    words = ["run", str(scenario), "--profile", "raspberry-pi-3", "--format", "github", *reports]
+    argv = [sys.executable, "-m", "edge_sim.cli.main", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 4, done.stderr
+    encoded = [base64.b64encode(canary.encode()).decode().rstrip("=") for canary in CANARIES]
+    for text in (done.stdout, done.stderr, *(file.read_text("utf-8") for file in files)):
+        assert not any(word in text for word in ("canary", "Y2FuYXJ5LWluLWEta2V5", *encoded))
+    for file in files:
+        text = file.read_text("utf-8")
+        assert "RuntimeError" in text, file
+        assert HIDDEN in text or file.suffix == ".md", file
