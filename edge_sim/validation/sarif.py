@@ -15,7 +15,7 @@ from edge_sim import __version__
 from edge_sim.errors import Position
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
-from edge_sim.report import one_line
+from edge_sim.report import printable
 from edge_sim.validation.results import LEVELS, Check, Result, of_verdict
 from edge_sim.validation.text import relative
 from edge_sim.validation.verdict import Verdict
@@ -83,18 +83,18 @@ def _result(one: Result, index: Mapping[str, int], seen: Counter[str]) -> dict[s
         "ruleId": one.check,
         **({"ruleIndex": index[one.check]} if one.check in index else {}),
         "level": one.level,
-        "message": {"text": "\n".join(map(one_line, one.text.split("\n")))},
+        "message": {"text": "\n".join(map(printable, one.text.split("\n")))},
         "locations": [_location(one.position, one.path or one.about)] if one.position else [],
         "partialFingerprints": {"edgeSim/v1": fingerprint},
         "properties": {
-            "path": one_line(one.path) if one.path else None,
-            "profiles": [one_line(board) for board in one.boards],
+            "path": printable(one.path) if one.path else None,
+            "profiles": [printable(board) for board in one.boards],
             "unknown": one.unknown,
         },
         **(
             {}
             if one.justification is None
-            else {"suppressions": [{"kind": "inSource", "justification": one_line(one.justification)}]}
+            else {"suppressions": [{"kind": "inSource", "justification": printable(one.justification)}]}
         ),
     }
 
@@ -107,5 +107,5 @@ def _location(where: Position, name: str) -> dict[str, object]:
             "artifactLocation": artifact,
             "region": {"startLine": where.line, "startColumn": where.column},
         },
-        "logicalLocations": [{"fullyQualifiedName": one_line(name)}],
+        "logicalLocations": [{"fullyQualifiedName": printable(name)}],
     }
