@@ -40,6 +40,7 @@ def left(about: dict[str, Any]) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = folder / f"{os.getpid()}-{time.monotonic_ns()}.json"
             temporary = path.with_suffix(".new")
+            temporary.touch(mode=0o600)  # the exports hold a secret when there is TLS
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
             for name in (path, temporary):
                 stack.callback(name.unlink, missing_ok=True)

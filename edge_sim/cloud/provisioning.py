@@ -54,10 +54,21 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[
         certs / f"{name}.private.key": (made["keyPair"]["PrivateKey"], 0o400),
         config / "config.json": (json.dumps(_config(arn, name, endpoints), indent=2) + "\n", 0o644),
     }
-    for path, (text, mode) in files.items():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
+    try:
+        for path, (text, mode) in files.items():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        _withdraw(iot, thing, made)
+        raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return list(files)
+
+
+def _withdraw(iot: Any, thing: str, made: Mapping[str, Any]) -> None:
+    """Delete a certificate whose key nobody has."""
+    iot.detach_thing_principal(thingName=thing, principal=made["certificateArn"])
+    iot.update_certificate(certificateId=made["certificateId"], newStatus="INACTIVE")
+    iot.delete_certificate(certificateId=made["certificateId"], forceDelete=True)
 
 
 def _ensure_policy(iot: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,13 @@ class Iot:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.on_create: Callable[[], object] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         def call(**params: Any) -> dict[str, Any]:
             self.calls.append(name)
+            if name == "create_keys_and_certificate":
+                self.on_create()
             if name == "get_policy":
                 raise self.exceptions.ResourceNotFoundException
             keys = {"PrivateKey": "private", "PublicKey": "public"}
@@ -91,3 +95,13 @@ def test_the_files_of_a_thing_are_a_cores(tmp_path: Path) -> None:
     assert (folder / "certs").stat().st_mode & 0o777 == 0o700
     with pytest.raises(UsageError, match="not empty"):
         provision(iot, "core", endpoints, folder)
+
+
+def test_a_certificate_whose_files_cannot_be_written_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("ca")
+    endpoints = Endpoints(http="https://192.0.2.1:8443", mqtt="mqtts://192.0.2.1:8883", cafile=tmp_path / "ca.pem")
+    iot, folder = Iot(), tmp_path / "core"
+    iot.on_create = lambda: (folder / "certs").rmdir()
+    with pytest.raises(UsageError, match=r"root\.ca\.pem: cannot be written: No such file"):
+        provision(iot, "core", endpoints, folder)
+    assert iot.calls[-3:] == ["detach_thing_principal", "update_certificate", "delete_certificate"]

@@ -147,14 +147,18 @@ class Front:
 
     def _review(self) -> None:
         for session in list(self._sessions):
-            try:
-                found = self._gate.admit(session.certificate, session.client_id)
-            except sqlite3.Error as error:
-                found = f"its rights cannot be read: {error}"
-            if isinstance(found, str):
-                session.end(found)
-            else:
-                session.permit = found
+            self._check(session)
+
+    def _check(self, session: _Session) -> None:
+        """Give a session the rights that it has now, or end it."""
+        try:
+            found = self._gate.admit(session.certificate, session.client_id)
+        except sqlite3.Error as error:
+            found = f"its rights cannot be read: {error}"
+        if isinstance(found, str):
+            session.end(found)
+        else:
+            session.permit = found
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
@@ -194,6 +198,7 @@ class Front:
     async def _pass(self, session: _Session) -> None:
         """Let packets through in both directions until one side hangs up."""
         self._sessions.add(session)
+        self._check(session)  # a change since it was admitted did not find it here
         ways = [asyncio.create_task(_inward(session)), asyncio.create_task(_outward(session))]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
