@@ -16,6 +16,7 @@ from edge_sim.agent.proxy import Proxy
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.tls import ALPN_MQTT
 from edge_sim.errors import UsageError
+from edge_sim.greengrass.tree import Tree
 from edge_sim.jobs.topics import is_thing_name
 
 MQTT_PORT, ALPN_PORT = 8883, 443
@@ -27,7 +28,7 @@ def from_core(path: Path, found: Mapping[str, Any], root: Path) -> AgentConfig:
     """Return what the config.json at ``path``, on the board below ``root``, says. Raises UsageError naming the key."""
     reader = _Reader(path, found)
     top = _board_path(path, root)
-    certificates = f"{top}/certs" if top != "/" else "/certs"
+    certificates = Tree(top.rstrip("/")).certificates
     thing = reader.text("coreThing", "thingArn").rpartition(":thing/")[2]
     if not is_thing_name(thing):
         raise reader.wrong("coreThing.thingArn", "not the ARN of a thing")

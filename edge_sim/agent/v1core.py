@@ -18,7 +18,7 @@ from edge_sim.agent.config import AgentConfig
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass.tree import BELOW
 
-_DAEMON = re.compile(r"(?P<root>/.*)/ggc/(core|packages/[^/]+)/bin/daemon")
+_DAEMON = re.compile(rf"(?P<root>/.*)/(?:{BELOW.core}|{BELOW.packages}/[^/]+)/bin/daemon")
 """Where a core's daemon lies (greengrassd starts it by that path)."""
 
 
@@ -36,7 +36,7 @@ def refuse_running(config: AgentConfig, root: Path, processes: Iterable[Sequence
         if top is not None and not _simulated(top, pid) and _shares(top, config, own):
             raise UnsupportedEnvironmentError(
                 f"the V1 core at {top} runs as the thing {config.thing}: a broker keeps one client of an id",
-                hint=f"Stop it ({top}/ggc/core/greengrassd stop), or give the agent a thing of its own: "
+                hint=f"Stop it ({top / BELOW.core}/greengrassd stop), or give the agent a thing of its own: "
                 "edge-sim cloud certs THING --out DIR",
             )
 
