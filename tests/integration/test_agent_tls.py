@@ -19,6 +19,7 @@ from edge_sim.agent import tls
 from edge_sim.agent.configfile import read_config
 from edge_sim.cloud.provisioning import Endpoints, provision
 from tests import needs
+from tests.connect_proxy import connect_proxy
 from tests.integration.test_cloud_iot import deploy
 from tests.integration.tls_cloud import World, tls_cloud
 from tests.waiting import until
@@ -55,12 +56,25 @@ def provisioned(world: World, root: Path, mqtt: str | None = None) -> Path:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for the owners of what is deployed")
-def test_a_core_with_its_certificate_deploys_a_group(world: World, tmp_path: Path) -> None:
+def test_a_core_with_its_certificate_deploys_a_group_through_its_proxy(world: World, tmp_path: Path) -> None:
     config = provisioned(world, tmp_path)
+    content = json.loads(config.read_text())
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "passwd").write_text("ggc_user:x:998:998::/:/bin/false\n")
     (tmp_path / "etc" / "group").write_text("ggc_group:x:998:\nml:x:1001:\n")
-    with agent(tmp_path, config) as events:
+    with connect_proxy() as (port, targets):
+        content["coreThing"]["networkProxy"] = {"proxy": {"url": f"http://127.0.0.1:{port}"}}
+        config.write_text(json.dumps(content))
+        deployed(world, tmp_path, config)
+    urls = (world.cloud.mqtt_url, world.cloud.http_url)
+    assert {*targets} == {url.partition("://")[2] for url in urls}
+    assert (tmp_path / "greengrass/ggc/deployment/group/group.json").exists()
+    assert (tmp_path / "greengrass/ggc/var/state/secrets.json").exists()
+
+
+def deployed(world: World, root: Path, config: Path) -> None:
+    """Deploy a group to the board below ``root``, until the cloud knows that it went well."""
+    with agent(root, config) as events:
         assert next(event for event in events if event["event"] == "connected")
         group_id, deployment = deploy(world)
         done = next(event for event in events if event["event"] == "deployment" and event["status"] != "InProgress")
@@ -68,8 +82,6 @@ def test_a_core_with_its_certificate_deploys_a_group(world: World, tmp_path: Pat
         gg = world.client("greengrass")
         call = {"GroupId": group_id, "DeploymentId": deployment}
         until(lambda: gg.get_deployment_status(**call)["DeploymentStatus"] == "Success", "the core's report")
-    assert (tmp_path / "greengrass/ggc/deployment/group/group.json").exists()
-    assert (tmp_path / "greengrass/ggc/var/state/secrets.json").exists()
 
 
 def test_a_certificate_that_was_deactivated_is_told_and_tried_again(world: World, tmp_path: Path) -> None:
