@@ -29,7 +29,10 @@ def refuse_running(config: AgentConfig, root: Path, processes: Iterable[Sequence
     """
     if config.certificate is None or (root.resolve() != Path("/") and processes is None):
         return
-    own = Path(config.certificate).read_bytes()
+    try:
+        own = Path(config.certificate).read_bytes()
+    except OSError:
+        return  # whoever loads it says so
     for pid, *arguments in _processes() if processes is None else processes:
         found = next((match for match in map(_DAEMON.fullmatch, arguments[:2]) if match), None)
         top = Path(found["root"]) if found else None

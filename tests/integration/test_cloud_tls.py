@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho_client
+import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -310,6 +311,19 @@ def test_a_silent_client_is_hung_up_on_and_does_not_keep_the_cloud_from_stopping
             assert silent.recv(1) == b""
     silent.close()
     assert "has ended" not in caplog.text
+
+
+def test_the_brokers_death_is_told_and_ends_every_connection(tmp_path: Path) -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    reasons: queue.Queue[str] = queue.Queue()
+    with Cloud(tmp_path / "cloud.sqlite", tls=Tls(), died=reasons.put) as cloud:
+        world = World(cloud, tmp_path)
+        with world.raw(world.thing("a"), "a") as raw:
+            assert raw.connected()
+            (broker,) = [child for child in psutil.Process().children() if child.pid not in before]
+            broker.kill()
+            assert raw.read() is None
+        assert "has ended: killed by signal 9" in reasons.get(timeout=LIMIT_S)
 
 
 def test_the_embedded_broker_stays_on_plain_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import ssl
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,4 +204,4 @@ def test_the_identity_of_a_core_that_runs_is_refused(tmp_path: Path) -> None:
     (root / "ggc" / "var" / "state" / "core.json").write_text('{"version": "1.11.6", "pid": 77}')
     refuse_running(config, Path("/"), [running])  # a simulated core: the agent's own
     refuse_running(config, Path("/"))  # and what runs here is none
-    assert os.getpid() != 77
+    refuse_running(replace(config, certificate=str(tmp_path / "missing")), Path("/"), [running])  # told elsewhere
