@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 
-from edge_sim.agent.tls import context, distrust
+from edge_sim.agent.tls import NOT_YET_VALID, context, distrust
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.mqttclient import new_client
 
@@ -295,7 +295,8 @@ class _Client(paho.Client):
 
 def _in_words(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({distrust(error)}); cafile in the configuration names its CA"
+        hint = "" if error.verify_code == NOT_YET_VALID else "; cafile in the configuration names its CA"
+        return f"its certificate is not trusted ({distrust(error)}){hint}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     return getattr(error, "strerror", None) or str(error)

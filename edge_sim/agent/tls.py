@@ -10,8 +10,8 @@ from edge_sim.errors import UsageError
 
 ALPN_MQTT = "x-amzn-mqtt-ca"
 """What AWS IoT wants to be asked for on port 443 (IoT developer guide, "Device communication protocols")."""
-_NOT_YET_VALID = 9
-"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
+NOT_YET_VALID = 9
+"""OpenSSL's X509_V_ERR_CERTNOT_YET_VALID."""
 
 
 def context(
@@ -49,7 +49,7 @@ def _show(found: ssl.SSLContext, certificate: str, key: str) -> None:
 
 def distrust(error: ssl.SSLCertVerificationError) -> str:
     """Return why a server's certificate is not trusted. A board without a clock of its own is the usual reason."""
-    if error.verify_code != _NOT_YET_VALID:
+    if error.verify_code != NOT_YET_VALID:
         return str(error.verify_message)
     here = time.strftime("%Y-%m-%d", time.gmtime())  # no minutes: the same reason is said once
     return f"this board's clock says {here}, which is before the certificate begins: set the clock"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from edge_sim.agent import tls
 from edge_sim.agent.config import AgentConfig
@@ -144,13 +151,49 @@ def test_files_that_cannot_be_shown_are_named(issued: Path, tmp_path: Path) -> N
             tls.context(*files)
 
 
-def test_a_clock_before_the_certificate_is_the_reason_that_is_named() -> None:
-    error = ssl.SSLCertVerificationError("certificate verify failed")
-    error.verify_code, error.verify_message = 9, "certificate is not yet valid"
-    assert tls.distrust(error).startswith("this board's clock says ")
-    assert tls.distrust(error).endswith("which is before the certificate begins: set the clock")
-    error.verify_code, error.verify_message = 10, "certificate has expired"
-    assert tls.distrust(error) == "certificate has expired"
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("begin_days", "end_days", "why"),
+    [
+        (1, 2, r"this board's clock says \d{4}-\d\d-\d\d, which is before the certificate begins: set the clock"),
+        (-2, -1, "certificate has expired"),
+    ],
+)
+def test_a_clock_before_the_certificate_is_the_reason_that_is_named(
+    tmp_path: Path, begin_days: int, end_days: int, why: str
+) -> None:
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(self_signed(begin_days, end_days))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                server.wrap_socket(listener.accept()[0], server_side=True)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with (
+            socket.create_connection(listener.getsockname(), timeout=LIMIT_S) as plain,
+            pytest.raises(ssl.SSLCertVerificationError) as failed,
+        ):
+            tls.context(str(pem)).wrap_socket(plain, server_hostname="127.0.0.1")
+    assert re.fullmatch(why, tls.distrust(failed.value))
+
+
+def self_signed(begin_days: int, end_days: int) -> bytes:
+    """Return a key and a certificate for 127.0.0.1, good between two days from now, as PEM."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+    begin, end = now + timedelta(begin_days), now + timedelta(end_days)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(*form) + made.public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.network
