@@ -23,23 +23,23 @@ def context(
     the key is not the certificate's, or others may read the key.
     """
     try:
-        found = ssl.create_default_context(cafile=cafile)
+        tls = ssl.create_default_context(cafile=cafile)
     except OSError as error:
         raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
-    found.minimum_version = ssl.TLSVersion.TLSv1_2
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None and key is not None:
-        _show(found, certificate, key)
+        _show(tls, certificate, key)
     if alpn is not None:
-        found.set_alpn_protocols([alpn])
-    return found
+        tls.set_alpn_protocols([alpn])
+    return tls
 
 
-def _show(found: ssl.SSLContext, certificate: str, key: str) -> None:
+def _show(tls: ssl.SSLContext, certificate: str, key: str) -> None:
     try:
         mode = Path(key).stat().st_mode & 0o777
         if mode & 0o077:
             raise UsageError(f"{key}: mode {mode:04o} lets others read the private key", hint=f"Run: chmod 400 {key}")
-        found.load_cert_chain(certificate, key, password=lambda: "")
+        tls.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         why = "is not the certificate's key" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
         raise UsageError(f"{certificate}, {key}: the private key {why}") from error

@@ -24,9 +24,9 @@ _CERTIFICATE = ("crypto", "principals", "IoTCertificate")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
-def from_core(path: Path, found: Mapping[str, Any], root: Path) -> AgentConfig:
+def from_core(path: Path, content: Mapping[str, Any], root: Path) -> AgentConfig:
     """Return what the config.json at ``path``, on the board below ``root``, says. Raises UsageError naming the key."""
-    reader = _Reader(path, found)
+    reader = _Reader(path, content)
     top = _board_path(path, root)
     certificates = Tree(top.rstrip("/")).certificates
     thing = reader.text("coreThing", "thingArn").rpartition(":thing/")[2]
@@ -65,19 +65,19 @@ def _board_path(path: Path, root: Path) -> str:
 
 
 class _Reader:
-    def __init__(self, path: Path, found: Mapping[str, Any]) -> None:
-        self._path, self._found = path, found
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        self._path, self._content = path, content
 
     def wrong(self, key: str, why: str, hint: str | None = None) -> UsageError:
         return UsageError(f"{self._path}: {key}: {why}", hint=hint)
 
     def section(self, *keys: str) -> Mapping[str, Any]:
-        found: Any = self._found
+        value: Any = self._content
         for depth, key in enumerate(keys, 1):
-            found = found.get(key, {})
-            if not isinstance(found, Mapping):
+            value = value.get(key, {})
+            if not isinstance(value, Mapping):
                 raise self.wrong(".".join(keys[:depth]), "not an object")
-        return found  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]
 
     def text(self, section: str, key: str, default: str | None = None) -> str:
         value = self.section(section).get(key, default)
@@ -104,11 +104,11 @@ class _Reader:
 
     def proxy(self) -> Proxy | None:
         section = self.section("coreThing", "networkProxy")
-        found = self.section("coreThing", "networkProxy", "proxy")
+        proxy = self.section("coreThing", "networkProxy", "proxy")
         if not section:
             return None
         name = "coreThing.networkProxy.proxy.url"
-        url, direct = found.get("url"), section.get("noProxyAddresses", "")
+        url, direct = proxy.get("url"), section.get("noProxyAddresses", "")
         try:
             parts = urlsplit(url if isinstance(url, str) else "")
             port = parts.port or 80
@@ -119,7 +119,7 @@ class _Reader:
         return Proxy(
             host=parts.hostname,
             port=port,
-            username=found.get("username") or parts.username,
-            password=found.get("password") or parts.password,
+            username=proxy.get("username") or parts.username,
+            password=proxy.get("password") or parts.password,
             direct=tuple(each.strip().lower() for each in str(direct).split(",") if each.strip()),
         )

@@ -34,8 +34,8 @@ def refuse_running(config: AgentConfig, root: Path, processes: Iterable[Sequence
     except OSError:
         return  # whoever loads it says so
     for pid, *arguments in _processes() if processes is None else processes:
-        found = next((match for match in map(_DAEMON.fullmatch, arguments[:2]) if match), None)
-        top = Path(found["root"]) if found else None
+        match = next((match for match in map(_DAEMON.fullmatch, arguments[:2]) if match), None)
+        top = Path(match["root"]) if match else None
         if top is not None and not _simulated(top, pid) and _shares(top, config, own):
             raise UnsupportedEnvironmentError(
                 f"the V1 core at {top} runs as the thing {config.thing}: a broker keeps one client of an id",
@@ -56,15 +56,15 @@ def _simulated(top: Path, pid: str) -> bool:
 
 def _shares(top: Path, config: AgentConfig, own: bytes) -> bool:
     """Say whether a core's config.json names the same thing, or a file with the same certificate."""
-    found = _json(top / BELOW.config)
-    core = found.get("coreThing")
+    content = _json(top / BELOW.config)
+    core = content.get("coreThing")
     core = core if isinstance(core, Mapping) else {}
     if str(core.get("thingArn", "")).rpartition(":thing/")[2] == config.thing:
         return True
-    files: object = found
+    value: object = content
     for key in ("crypto", "principals", "IoTCertificate", "certificatePath"):
-        files = files.get(key) if isinstance(files, Mapping) else None
-    name = str(files or core.get("certPath") or "").removeprefix("file://")
+        value = value.get(key) if isinstance(value, Mapping) else None
+    name = str(value or core.get("certPath") or "").removeprefix("file://")
     with contextlib.suppress(OSError):
         return bool(name) and (top / BELOW.certificates / name).read_bytes() == own
     return False
@@ -72,6 +72,6 @@ def _shares(top: Path, config: AgentConfig, own: bytes) -> bool:
 
 def _json(path: Path) -> Mapping[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        found = strictjson.loads(path.read_bytes())
-        return found if isinstance(found, Mapping) else {}
+        content = strictjson.loads(path.read_bytes())
+        return content if isinstance(content, Mapping) else {}
     return {}

@@ -41,8 +41,8 @@ def command(thing: str, folder: Path, host: str | None) -> None:
         cafile=about["cafile"],
     )
     urls = [about[name] if host is None else _elsewhere(about[name], host) for name in ("http", "mqtt")]
-    written = provision(iot, thing, Endpoints(http=urls[0], mqtt=urls[1], cafile=Path(about["cafile"])), folder)
-    for path in written:
+    paths = provision(iot, thing, Endpoints(http=urls[0], mqtt=urls[1], cafile=Path(about["cafile"])), folder)
+    for path in paths:
         click.echo(path)
 
 
@@ -54,8 +54,8 @@ def _elsewhere(url: str, host: str) -> str:
 def _secured() -> dict[str, Any]:
     """Return what the first cloud with TLS has left behind of itself."""
     clouds = notes.read()
-    found = next((cloud for cloud in clouds if cloud.get("cafile")), None)
-    if found is None:
+    cloud_with_tls = next((cloud for cloud in clouds if cloud.get("cafile")), None)
+    if cloud_with_tls is None:
         why = f"the cloud at {clouds[0]['http']} serves without TLS" if clouds else "no local cloud is running"
         raise UnsupportedEnvironmentError(f"no certificate can be made: {why}", hint=f"Start one: {_SERVE}")
-    return found
+    return cloud_with_tls

@@ -136,9 +136,9 @@ class CertificateAuthority:
         id_ = hashlib.sha256(plain + serial.to_bytes(20, "big")).hexdigest()
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = self._builder(id_, key, serial, begin or _now() - SKEW, end).add_extension(usage, critical=False)
-        made = builder.sign(self._key, hashes.SHA256())
-        begin, end = made.not_valid_before_utc, made.not_valid_after_utc
-        return Issued(id=id_, pem=_pem(made).decode(), not_before=begin.timestamp(), not_after=end.timestamp())
+        certificate = builder.sign(self._key, hashes.SHA256())
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return Issued(id=id_, pem=_pem(certificate).decode(), not_before=begin.timestamp(), not_after=end.timestamp())
 
     def _root(self) -> x509.Certificate:
         name = _name("edge-sim private CA")
@@ -169,18 +169,18 @@ class CertificateAuthority:
         """Return certificate and key of the server; another certificate when it has other names, or is about to end."""
         path, key_path = self._folder / "server.pem", self._folder / "server.key"
         key = _key(key_path)
-        wanted = x509.SubjectAlternativeName([_general_name(name) for name in dict.fromkeys(names)])
-        if not self._serves(path, key, wanted):
+        alternative_names = x509.SubjectAlternativeName([_general_name(name) for name in dict.fromkeys(names)])
+        if not self._serves(path, key, alternative_names):
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-            made = (
+            certificate = (
                 self._builder(
                     "edge-sim", key.public_key(), x509.random_serial_number(), _now() - SKEW, _now() + SERVER_LIFE
                 )
                 .add_extension(usage, critical=False)
-                .add_extension(wanted, critical=False)
+                .add_extension(alternative_names, critical=False)
                 .sign(self._key, hashes.SHA256())
             )
-            _write(path, _pem(made), 0o444)
+            _write(path, _pem(certificate), 0o444)
         return path, key_path
 
     def _serves(self, path: Path, key: ec.EllipticCurvePrivateKey, names: x509.SubjectAlternativeName) -> bool:
@@ -204,10 +204,10 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _usage(**wanted: bool) -> x509.KeyUsage:
+def _usage(**bits: bool) -> x509.KeyUsage:
     names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
     names += ["key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
-    return x509.KeyUsage(**{**dict.fromkeys(names, False), **wanted})
+    return x509.KeyUsage(**{**dict.fromkeys(names, False), **bits})
 
 
 def _now() -> datetime:
@@ -221,9 +221,9 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Return the key in a file, made at the first time."""
     if not path.exists():
-        made = ec.generate_private_key(ec.SECP256R1())
+        new = ec.generate_private_key(ec.SECP256R1())
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        _write(path, made.private_bytes(*form), 0o400)
+        _write(path, new.private_bytes(*form), 0o400)
     _private(path)
     try:
         key: PrivateKeyTypes = serialization.load_pem_private_key(path.read_bytes(), password=None)

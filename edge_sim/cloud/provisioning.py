@@ -44,14 +44,14 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[
         raise UsageError(f"{folder}: {error.strerror}") from error
     arn = iot.create_thing(thingName=thing)["thingArn"]
     _ensure_policy(iot)
-    made = iot.create_keys_and_certificate(setAsActive=True)
-    iot.attach_policy(policyName=DEVICE_POLICY, target=made["certificateArn"])
-    iot.attach_thing_principal(thingName=thing, principal=made["certificateArn"])
-    name = made["certificateId"][:10]  # as in the names of AWS's own files
+    certificate = iot.create_keys_and_certificate(setAsActive=True)
+    iot.attach_policy(policyName=DEVICE_POLICY, target=certificate["certificateArn"])
+    iot.attach_thing_principal(thingName=thing, principal=certificate["certificateArn"])
+    name = certificate["certificateId"][:10]  # as in the names of AWS's own files
     files = {
         certs / "root.ca.pem": (endpoints.cafile.read_text(encoding="ascii"), 0o444),
-        certs / f"{name}.cert.pem": (made["certificatePem"], 0o444),
-        certs / f"{name}.private.key": (made["keyPair"]["PrivateKey"], 0o400),
+        certs / f"{name}.cert.pem": (certificate["certificatePem"], 0o444),
+        certs / f"{name}.private.key": (certificate["keyPair"]["PrivateKey"], 0o400),
         config / "config.json": (json.dumps(_config(arn, name, endpoints), indent=2) + "\n", 0o644),
     }
     try:
@@ -59,16 +59,16 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
-        _withdraw(iot, thing, made)
+        _withdraw(iot, thing, certificate)
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return list(files)
 
 
-def _withdraw(iot: Any, thing: str, made: Mapping[str, Any]) -> None:
+def _withdraw(iot: Any, thing: str, certificate: Mapping[str, Any]) -> None:
     """Delete a certificate whose key nobody has."""
-    iot.detach_thing_principal(thingName=thing, principal=made["certificateArn"])
-    iot.update_certificate(certificateId=made["certificateId"], newStatus="INACTIVE")
-    iot.delete_certificate(certificateId=made["certificateId"], forceDelete=True)
+    iot.detach_thing_principal(thingName=thing, principal=certificate["certificateArn"])
+    iot.update_certificate(certificateId=certificate["certificateId"], newStatus="INACTIVE")
+    iot.delete_certificate(certificateId=certificate["certificateId"], forceDelete=True)
 
 
 def _ensure_policy(iot: Any) -> None:

@@ -39,10 +39,10 @@ def problem(
 ) -> str | None:
     """Return why a call is not signed with ``key`` (access key id, secret), or None when it is."""
     headers = call.headers
-    found = _AUTHORIZATION.fullmatch(headers.get("authorization", "").strip())
-    if found is None:
+    match = _AUTHORIZATION.fullmatch(headers.get("authorization", "").strip())
+    if match is None:
         return "Missing Authentication Token"
-    name, date, region, service, signed, signature = found.groups()
+    name, date, region, service, signed_names, signature = match.groups()
     moment = headers.get("x-amz-date", "")
     try:
         apart = abs(now() - datetime.strptime(moment, _TIME).replace(tzinfo=timezone.utc))
@@ -50,14 +50,14 @@ def problem(
         return "X-Amz-Date is missing or cannot be read"
     if apart > SKEW or not moment.startswith(date):
         return f"Signature expired or not yet current: {moment} is more than 15 minutes from this cloud's time"
-    wanted = signed.split(";")
-    if not {"host", "x-amz-date"} <= {*wanted} or not all(each in headers for each in wanted):
+    names = signed_names.split(";")
+    if not {"host", "x-amz-date"} <= {*names} or not all(each in headers for each in names):
         return "SignedHeaders does not name host, x-amz-date and headers that are there"
-    if "x-amz-content-sha256" in wanted and headers["x-amz-content-sha256"] != hashlib.sha256(call.body).hexdigest():
+    if "x-amz-content-sha256" in names and headers["x-amz-content-sha256"] != hashlib.sha256(call.body).hexdigest():
         return "X-Amz-Content-SHA256 is not the digest of the body"
     target = f"https://{headers['host']}{call.path}{f'?{call.query}' if call.query else ''}"
     request = AWSRequest(call.method, target, data=call.body)
-    for each in wanted:
+    for each in names:
         request.headers[each] = headers[each]
     request.context["timestamp"] = moment
     auth = _Check(Credentials(*key), service, region)

@@ -152,13 +152,13 @@ class Front:
     def _check(self, session: _Session) -> None:
         """Give a session the rights that it has now, or end it."""
         try:
-            found = self._gate.admit(session.certificate, session.client_id)
+            answer = self._gate.admit(session.certificate, session.client_id)
         except sqlite3.Error as error:
-            found = f"its rights cannot be read: {error}"
-        if isinstance(found, str):
-            session.end(found)
+            answer = f"its rights cannot be read: {error}"
+        if isinstance(answer, str):
+            session.end(answer)
         else:
-            session.permit = found
+            session.permit = answer
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
@@ -181,18 +181,18 @@ class Front:
         first, body = await _packet(reader)
         if first != packets.CONNECT << 4:
             raise MalformedError("the first packet is no CONNECT")
-        asked = packets.connect(body)
-        admitted = self._gate.admit(certificate, asked.client_id)
-        why = admitted if isinstance(admitted, str) else _connect_problem(asked, admitted)
-        if isinstance(admitted, str) or why is not None:
-            _log.warning("MQTT client %.128r with certificate %s is refused: %s", asked.client_id, certificate, why)
-            writer.write(packets.refusal(asked.version))
+        request = packets.connect(body)
+        answer = self._gate.admit(certificate, request.client_id)
+        why = answer if isinstance(answer, str) else _connect_problem(request, answer)
+        if isinstance(answer, str) or why is not None:
+            _log.warning("MQTT client %.128r with certificate %s is refused: %s", request.client_id, certificate, why)
+            writer.write(packets.refusal(request.version))
             await writer.drain()
             return None
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._inner)
-        inner_writer.write(asked.as_user(*self._login))
+        inner_writer.write(request.as_user(*self._login))
         return _Session(
-            certificate, asked.client_id, asked.version, admitted, reader, writer, inner_reader, inner_writer
+            certificate, request.client_id, request.version, answer, reader, writer, inner_reader, inner_writer
         )
 
     async def _pass(self, session: _Session) -> None:
@@ -255,12 +255,12 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return first, await reader.readexactly(length.value)
 
 
-def _connect_problem(asked: packets.Connect, permit: Permit) -> str | None:
-    if len(asked.client_id.encode()) > MAX_CLIENT_ID:
+def _connect_problem(request: packets.Connect, permit: Permit) -> str | None:
+    if len(request.client_id.encode()) > MAX_CLIENT_ID:
         return f"its client id is longer than {MAX_CLIENT_ID} bytes"
-    if asked.will_topic is None:
+    if request.will_topic is None:
         return None
-    will = packets.Publish(topic=asked.will_topic, retain=asked.will_retain, id=None, size=asked.will_size)
+    will = packets.Publish(topic=request.will_topic, retain=request.will_retain, id=None, size=request.will_size)
     problem = _publish_problem(will, permit)
     return problem and f"its will: {problem}"
 
@@ -282,11 +282,11 @@ def _publish_problem(message: packets.Publish, permit: Permit) -> str | None:
 def _subscribe_problem(filters: list[str], permit: Permit) -> str | None:
     if len(filters) > MAX_FILTERS:
         return f"more than {MAX_FILTERS} subscriptions in one packet"
-    for wanted in filters:
-        if _too_long(wanted):
+    for each in filters:
+        if _too_long(each):
             return f"a topic filter longer than {MAX_TOPIC_BYTES} bytes or with more than {MAX_SLASHES} slashes"
-        if not permit.subscribe(wanted):
-            return f"it may not subscribe to {wanted!r}"
+        if not permit.subscribe(each):
+            return f"it may not subscribe to {each!r}"
     return None
 
 

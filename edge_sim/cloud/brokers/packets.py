@@ -80,11 +80,11 @@ class _Reader:
         self.body, self.at = body, 0
 
     def take(self, count: int) -> bytes:
-        found = self.body[self.at : self.at + count]
-        if len(found) < count:
+        data = self.body[self.at : self.at + count]
+        if len(data) < count:
             raise MalformedError("the packet ends too early")
         self.at += count
-        return found
+        return data
 
     def data(self) -> bytes:
         (length,) = struct.unpack("!H", self.take(2))

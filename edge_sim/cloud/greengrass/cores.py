@@ -12,8 +12,8 @@ CURRENT, DESIRED = "core-running", "core-desired"
 
 def deployment(store: Store, deployment_id: str) -> tuple[str, str] | None:
     """Return the ARN of a deployment and the name of the core that it is for; None when there is none."""
-    found = store.get("deployments", deployment_id)
-    return (found["DeploymentArn"], found["ThingName"]) if found else None
+    document = store.get("deployments", deployment_id)
+    return (document["DeploymentArn"], document["ThingName"]) if document else None
 
 
 def subscriptions(store: Store, thing_name: str) -> tuple[Subscription, ...]:

@@ -45,7 +45,7 @@ class IotApi:
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by operation."""
-        asking: Mapping[str, Handler] = {
+        queries: Mapping[str, Handler] = {
             "DescribeCertificate": self._describe_certificate,
             "ListCertificates": self._list_certificates,
             "GetPolicy": lambda p: _policy(self._policies.get(p["policyName"]), self._policies),
@@ -59,7 +59,7 @@ class IotApi:
             "ListThingPrincipals": self._list_thing_principals,
             "ListPrincipalThings": self._list_principal_things,
         }
-        changing: Mapping[str, Handler] = {
+        changes: Mapping[str, Handler] = {
             "CreateKeysAndCertificate": self._create_keys,
             "CreateCertificateFromCsr": self._create_from_request,
             "UpdateCertificate": _silent(lambda p: self._certificates.update(p["certificateId"], p["newStatus"])),
@@ -80,7 +80,7 @@ class IotApi:
             "AttachThingPrincipal": self._attach_thing,
             "DetachThingPrincipal": self._detach_thing,
         }
-        return {**asking, **{name: self._whole(handler) for name, handler in changing.items()}}
+        return {**queries, **{name: self._whole(handler) for name, handler in changes.items()}}
 
     def _whole(self, handler: Handler) -> Handler:
         def handle(params: Params) -> Result:
@@ -92,23 +92,23 @@ class IotApi:
         return handle
 
     def _create_keys(self, params: Params) -> Result:
-        made, keys = self._certificates.create(active=bool(params.get("setAsActive")))
-        return {**_created(made), "keyPair": {"PublicKey": keys.public, "PrivateKey": keys.private}}
+        certificate, keys = self._certificates.create(active=bool(params.get("setAsActive")))
+        return {**_created(certificate), "keyPair": {"PublicKey": keys.public, "PrivateKey": keys.private}}
 
     def _create_from_request(self, params: Params) -> Result:
         request = params["certificateSigningRequest"]
         return _created(self._certificates.create_from_request(request, active=bool(params.get("setAsActive"))))
 
     def _describe_certificate(self, params: Params) -> Result:
-        found = self._certificates.get(params["certificateId"])
-        validity = {"notBefore": _time(found.not_before), "notAfter": _time(found.not_after)}
+        certificate = self._certificates.get(params["certificateId"])
+        validity = {"notBefore": _time(certificate.not_before), "notAfter": _time(certificate.not_after)}
         return {
             "certificateDescription": {
-                **_listed(found),
-                "certificatePem": found.pem,
+                **_listed(certificate),
+                "certificatePem": certificate.pem,
                 "ownedBy": self._account,
-                "lastModifiedDate": _time(found.changed_at),
-                "customerVersion": found.version,
+                "lastModifiedDate": _time(certificate.changed_at),
+                "customerVersion": certificate.version,
                 "validity": validity,
             }
         }
@@ -116,8 +116,8 @@ class IotApi:
     def _list_certificates(self, params: Params) -> Result:
         limit, position = _place(params)
         newest = not params.get("ascendingOrder")
-        found, more = self._certificates.page(limit=limit, position=position, newest_first=newest)
-        return _page("certificates", [_listed(one) for one in found], more)
+        certificates, more = self._certificates.page(limit=limit, position=position, newest_first=newest)
+        return _page("certificates", [_listed(each) for each in certificates], more)
 
     def _delete_certificate(self, params: Params) -> Result:
         id_ = params["certificateId"]
@@ -131,47 +131,47 @@ class IotApi:
 
     def _create_policy(self, params: Params) -> Result:
         refuse(params, ("tags",))
-        made = self._policies.create(params["policyName"], params["policyDocument"])
+        policy = self._policies.create(params["policyName"], params["policyDocument"])
         return {
-            "policyName": made.name,
-            "policyArn": made.arn,
+            "policyName": policy.name,
+            "policyArn": policy.arn,
             "policyDocument": params["policyDocument"],
-            "policyVersionId": str(made.default),
+            "policyVersionId": str(policy.default),
         }
 
     def _list_policies(self, params: Params) -> Result:
         limit, position = _place(params)
         newest = not params.get("ascendingOrder")
-        found, more = self._policies.page(limit=limit, position=position, newest_first=newest)
-        return _page("policies", [_named(one) for one in found], more)
+        policies, more = self._policies.page(limit=limit, position=position, newest_first=newest)
+        return _page("policies", [_named(each) for each in policies], more)
 
     def _create_version(self, params: Params) -> Result:
         name, default = params["policyName"], bool(params.get("setAsDefault"))
-        made = self._policies.add_version(name, params["policyDocument"], default=default)
+        version = self._policies.add_version(name, params["policyDocument"], default=default)
         return {
             "policyArn": self._policies.get(name).arn,
-            "policyDocument": made.document,
-            "policyVersionId": str(made.number),
+            "policyDocument": version.document,
+            "policyVersionId": str(version.number),
             "isDefaultVersion": default,
         }
 
     def _get_version(self, params: Params) -> Result:
         policy = self._policies.get(params["policyName"])
-        found = self._policies.version(policy.name, params["policyVersionId"])
+        version = self._policies.version(policy.name, params["policyVersionId"])
         return {
             "policyArn": policy.arn,
             "policyName": policy.name,
-            "policyDocument": found.document,
-            "policyVersionId": str(found.number),
-            "isDefaultVersion": found.number == policy.default,
-            "creationDate": _time(found.created_at),
-            "lastModifiedDate": _time(found.created_at),
+            "policyDocument": version.document,
+            "policyVersionId": str(version.number),
+            "isDefaultVersion": version.number == policy.default,
+            "creationDate": _time(version.created_at),
+            "lastModifiedDate": _time(version.created_at),
         }
 
     def _list_versions(self, params: Params) -> Result:
         default = self._policies.get(params["policyName"]).default
-        found = reversed(self._policies.versions(params["policyName"]))
-        return {"policyVersions": [_version(one, default) for one in found]}
+        versions = reversed(self._policies.versions(params["policyName"]))
+        return {"policyVersions": [_version(each, default) for each in versions]}
 
     def _attach(self, policy: str, arn: str) -> Result:
         self._policies.attach(policy, self._certificates.of_arn(arn).id)
@@ -183,13 +183,13 @@ class IotApi:
 
     def _attached(self, arn: str, params: Params) -> Result:
         limit, position = _place(params)
-        found, more = self._policies.attached_page(self._certificates.of_arn(arn).id, limit=limit, position=position)
-        return _page("policies", [_named(one) for one in found], more)
+        policies, more = self._policies.attached_page(self._certificates.of_arn(arn).id, limit=limit, position=position)
+        return _page("policies", [_named(each) for each in policies], more)
 
     def _targets(self, member: str, params: Params) -> Result:
         limit, position = _place(params)
-        found, more = self._policies.targets_page(params["policyName"], limit=limit, position=position)
-        return _page(member, [self._certificates.get(id_).arn for id_ in found], more)
+        ids, more = self._policies.targets_page(params["policyName"], limit=limit, position=position)
+        return _page(member, [self._certificates.get(id_).arn for id_ in ids], more)
 
     def _attach_thing(self, params: Params) -> Result:
         if params.get("thingPrincipalType") == "EXCLUSIVE_THING":
@@ -206,14 +206,14 @@ class IotApi:
     def _list_thing_principals(self, params: Params) -> Result:
         self._known(params["thingName"])
         limit, position = place(params)
-        found, more = self._certificates.page_of_thing(params["thingName"], limit=limit, position=position)
-        return page("principals", found, more)
+        arns, more = self._certificates.page_of_thing(params["thingName"], limit=limit, position=position)
+        return page("principals", arns, more)
 
     def _list_principal_things(self, params: Params) -> Result:
         limit, position = place(params)
         id_ = self._certificates.of_arn(params["principal"]).id
-        found, more = self._certificates.things_page(id_, limit=limit, position=position)
-        return page("things", found, more)
+        things, more = self._certificates.things_page(id_, limit=limit, position=position)
+        return page("things", things, more)
 
 
 def _place(params: Mapping[str, Any]) -> tuple[int, int]:
@@ -238,17 +238,17 @@ def _silent(change: Callable[[Params], None]) -> Handler:
     return handle
 
 
-def _created(made: Certificate) -> Result:
-    return {"certificateArn": made.arn, "certificateId": made.id, "certificatePem": made.pem}
+def _created(certificate: Certificate) -> Result:
+    return {"certificateArn": certificate.arn, "certificateId": certificate.id, "certificatePem": certificate.pem}
 
 
-def _listed(found: Certificate) -> Result:
+def _listed(certificate: Certificate) -> Result:
     return {
-        "certificateArn": found.arn,
-        "certificateId": found.id,
-        "status": found.status,
+        "certificateArn": certificate.arn,
+        "certificateId": certificate.id,
+        "status": certificate.status,
         "certificateMode": "DEFAULT",
-        "creationDate": _time(found.created_at),
+        "creationDate": _time(certificate.created_at),
     }
 
 

@@ -81,33 +81,33 @@ class Certificates:
 
     def get(self, id_: str) -> Certificate:
         """Return a certificate, or refuse with ResourceNotFoundException."""
-        found = self.find(id_)
-        if found is None:
+        certificate = self.find(id_)
+        if certificate is None:
             raise ApiError("ResourceNotFoundException", f"The certificate {id_} does not exist.", 404)
-        return found
+        return certificate
 
     def of_arn(self, arn: str) -> Certificate:
         """Return the certificate that an ARN names, or refuse."""
-        found = _ARN.fullmatch(arn)
-        if found is None:
+        match = _ARN.fullmatch(arn)
+        if match is None:
             raise invalid(f"edge-sim knows certificates as principals and targets, not {arn[:200]}.")
         if not arn.startswith(self._arn):
             raise ApiError("ResourceNotFoundException", f"{arn} is not in this account and region.", 404)
-        return self.get(found[3])
+        return self.get(match[3])
 
     def page(self, *, limit: int, position: int, newest_first: bool) -> tuple[list[Certificate], int | None]:
         """Return a page of all certificates."""
-        found = self._store.page("certificate", limit=limit, position=position, newest_first=newest_first)
-        return [Certificate(**body) for body in found.documents], found.position
+        page = self._store.page("certificate", limit=limit, position=position, newest_first=newest_first)
+        return [Certificate(**body) for body in page.documents], page.position
 
     def update(self, id_: str, status: str) -> None:
         """Set a certificate's status. REVOKED is final (ours: no page says that it can be taken back)."""
-        found = self.get(id_)
+        certificate = self.get(id_)
         if status not in STATUSES:
             raise invalid(f"The status {status} is AWS's own to give.")
-        if found.status == REVOKED and status != REVOKED:
+        if certificate.status == REVOKED and status != REVOKED:
             raise ApiError("CertificateStateException", f"The certificate {id_} is revoked.", 406)
-        self._put(replace(found, status=status, changed_at=self._now(), version=found.version + 1))
+        self._put(replace(certificate, status=status, changed_at=self._now(), version=certificate.version + 1))
 
     def delete(self, id_: str) -> None:
         """Remove a certificate that is not active and not attached to a thing."""
@@ -135,17 +135,17 @@ class Certificates:
 
     def things_page(self, id_: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
         """Return a page of ``things``."""
-        found = self._store.page("certificate-thing", id_, limit=limit, position=position)
-        return [body["thing"] for body in found.documents], found.position
+        page = self._store.page("certificate-thing", id_, limit=limit, position=position)
+        return [body["thing"] for body in page.documents], page.position
 
     def page_of_thing(self, thing: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
         """Return a page of the ARNs of a thing's certificates."""
-        found = self._store.page("thing-certificate", thing, limit=limit, position=position)
-        return [f"{self._arn}{body['certificate']}" for body in found.documents], found.position
+        page = self._store.page("thing-certificate", thing, limit=limit, position=position)
+        return [f"{self._arn}{body['certificate']}" for body in page.documents], page.position
 
     def _register(self, issued: Issued, *, active: bool) -> Certificate:
         now = self._now()
-        made = Certificate(
+        certificate = Certificate(
             id=issued.id,
             arn=f"{self._arn}{issued.id}",
             pem=issued.pem,
@@ -155,8 +155,8 @@ class Certificates:
             not_before=issued.not_before,
             not_after=issued.not_after,
         )
-        self._put(made)
-        return made
+        self._put(certificate)
+        return certificate
 
     def _put(self, certificate: Certificate) -> None:
         self._store.put("certificate", certificate.id, asdict(certificate))

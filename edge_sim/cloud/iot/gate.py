@@ -103,9 +103,9 @@ class Gate:
 
         Without an action it is enough to be attached to the thing. ``resource`` is an ARN, None for the thing's own.
         """
-        found = self._refusal(certificate_id)
-        if found is not None:
-            return found
+        why = self._refusal(certificate_id)
+        if why is not None:
+            return why
         if thing not in self._certificates.things(certificate_id):
             return f"the certificate is not attached to the thing {thing}"
         if action is not None and not self._rights(certificate_id, thing).may(
@@ -115,10 +115,10 @@ class Gate:
         return None
 
     def _refusal(self, certificate_id: str) -> str | None:
-        found = self._certificates.find(certificate_id)
-        if found is None:
+        certificate = self._certificates.find(certificate_id)
+        if certificate is None:
             return "its certificate is not registered"
-        return None if found.status == ACTIVE else f"its certificate is {found.status}"
+        return None if certificate.status == ACTIVE else f"its certificate is {certificate.status}"
 
     def _rights(self, certificate_id: str, client_id: str) -> Rights:
         attributes = self._attributes(client_id)
@@ -129,12 +129,12 @@ class Gate:
             context.update(
                 {f"iot:Connection.Thing.Attributes[{key}]": text for key, text in (attributes or {}).items()}
             )
-        ours = attached and DEVICE_POLICY in self._policies.names(certificate_id)
+        by_group = attached and DEVICE_POLICY in self._policies.names(certificate_id)
         return Rights(
             statements=self._policies.statements(certificate_id),
             context=context,
             base=self._base,
-            table=self._table(client_id) if ours else (),
+            table=self._table(client_id) if by_group else (),
         )
 
 
@@ -145,9 +145,9 @@ def device_policy() -> dict[str, object]:
     agent's reserved thing; the answers on all of them.
     """
     thing = "$aws/things/${iot:Connection.Thing.ThingName}"
-    asked = ["jobs/get", "jobs/start-next", "jobs/*/get", "jobs/*/update"]
-    asked += [f"shadow/{name}{verb}" for name in ("", "name/*/") for verb in ("get", "update", "delete")]
-    publish = [*(f"{thing}/{topic}" for topic in asked), f"{thing}-gda/shadow/get", f"{thing}-gda/shadow/update"]
+    requests = ["jobs/get", "jobs/start-next", "jobs/*/get", "jobs/*/update"]
+    requests += [f"shadow/{name}{verb}" for name in ("", "name/*/") for verb in ("get", "update", "delete")]
+    publish = [*(f"{thing}/{topic}" for topic in requests), f"{thing}-gda/shadow/get", f"{thing}-gda/shadow/update"]
     own = [f"{thing}/*", f"{thing}-gda/*"]
     attached = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
     name = "${iot:Connection.Thing.ThingName}"

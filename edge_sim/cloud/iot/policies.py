@@ -60,10 +60,10 @@ class Policies:
                 "ResourceAlreadyExistsException", f"Policy cannot be created - name already exists ({name})", 409
             )
         now = self._now()
-        made = Policy(name=name, arn=f"{self._arn}{name}", default=1, latest=1, created_at=now, changed_at=now)
-        self._put(made)
+        policy = Policy(name=name, arn=f"{self._arn}{name}", default=1, latest=1, created_at=now, changed_at=now)
+        self._put(policy)
         self._put_version(Version(policy=name, number=1, document=document, created_at=now))
-        return made
+        return policy
 
     def get(self, name: str) -> Policy:
         """Return a policy, or refuse with ResourceNotFoundException."""
@@ -74,8 +74,8 @@ class Policies:
 
     def page(self, *, limit: int, position: int, newest_first: bool) -> tuple[list[Policy], int | None]:
         """Return a page of all policies."""
-        found = self._store.page("policy", limit=limit, position=position, newest_first=newest_first)
-        return [Policy(**body) for body in found.documents], found.position
+        page = self._store.page("policy", limit=limit, position=position, newest_first=newest_first)
+        return [Policy(**body) for body in page.documents], page.position
 
     def delete(self, name: str) -> None:
         """Remove a policy that is attached to nothing and has no version but its default one."""
@@ -95,12 +95,12 @@ class Policies:
         if len(self.versions(name)) >= MAX_VERSIONS:
             text = f"The policy {name} already has {MAX_VERSIONS} versions."
             raise ApiError("VersionsLimitExceededException", text, 409)
-        made = Version(policy=name, number=policy.latest + 1, document=document, created_at=self._now())
-        self._put_version(made)
-        self._put(replace(policy, latest=made.number, changed_at=made.created_at))
+        version = Version(policy=name, number=policy.latest + 1, document=document, created_at=self._now())
+        self._put_version(version)
+        self._put(replace(policy, latest=version.number, changed_at=version.created_at))
         if default:
-            self.set_default(name, str(made.number))
-        return made
+            self.set_default(name, str(version.number))
+        return version
 
     def version(self, name: str, number: str) -> Version:
         """Return a version of a policy, or refuse with ResourceNotFoundException."""
@@ -151,14 +151,14 @@ class Policies:
 
     def attached_page(self, certificate: str, *, limit: int, position: int) -> tuple[list[Policy], int | None]:
         """Return a page of the policies of a certificate."""
-        found = self._store.page("certificate-policy", certificate, limit=limit, position=position)
-        return [self.get(body["policy"]) for body in found.documents], found.position
+        page = self._store.page("certificate-policy", certificate, limit=limit, position=position)
+        return [self.get(body["policy"]) for body in page.documents], page.position
 
     def targets_page(self, name: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
         """Return a page of the ids of the certificates that a policy is attached to."""
         self.get(name)
-        found = self._store.page("policy-certificate", name, limit=limit, position=position)
-        return [body["certificate"] for body in found.documents], found.position
+        page = self._store.page("policy-certificate", name, limit=limit, position=position)
+        return [body["certificate"] for body in page.documents], page.position
 
     def statements(self, certificate: str) -> tuple[Statement, ...]:
         """Return what the policies of a certificate say, together."""

@@ -49,20 +49,20 @@ class Statement:
 def parse(document: str) -> tuple[Statement, ...]:
     """Return the statements of a policy document. Raises MalformedPolicyError."""
     try:
-        found = strictjson.loads(document.encode())
+        policy = strictjson.loads(document.encode())
     except (ValueError, UnicodeEncodeError) as error:
         raise MalformedPolicyError(f"it is not JSON: {error}") from error
-    if not isinstance(found, dict) or found.keys() - {"Version", "Id", "Statement"}:
+    if not isinstance(policy, dict) or policy.keys() - {"Version", "Id", "Statement"}:
         raise MalformedPolicyError("it is not an object of Version and Statement")
-    if found.get("Version", VERSIONS[0]) not in VERSIONS:
+    if policy.get("Version", VERSIONS[0]) not in VERSIONS:
         raise MalformedPolicyError(f"Version is none of {', '.join(VERSIONS)}")
     if len("".join(document.split())) > MAX_SIZE:
         raise MalformedPolicyError(f"it has more than {MAX_SIZE} characters without white space")
-    statements = found.get("Statement")
-    listed = statements if isinstance(statements, list) else [statements]
-    if not listed:
+    statements = policy.get("Statement")
+    items = statements if isinstance(statements, list) else [statements]
+    if not items:
         raise MalformedPolicyError("it has no statement")
-    return tuple(_statement(one) for one in listed)
+    return tuple(_statement(each) for each in items)
 
 
 def unsupported(statements: Sequence[Statement]) -> str | None:
@@ -93,9 +93,9 @@ def allows(statements: Sequence[Statement], context: Context, action: str, resou
 
 
 def _applies(statement: Statement, context: Context, action: str, resource: str) -> bool:
-    if not any(_pattern(wanted.lower()).fullmatch(action.lower()) for wanted in statement.actions):
+    if not any(_pattern(each.lower()).fullmatch(action.lower()) for each in statement.actions):
         return False
-    patterns = (_filled(wanted, context) for wanted in statement.resources)
+    patterns = (_filled(each, context) for each in statement.resources)
     if not any(re.fullmatch(pattern, resource, re.DOTALL) for pattern in patterns if pattern is not None):
         return False
     return all(_holds(*condition, context) for condition in statement.conditions)
@@ -109,9 +109,9 @@ def _holds(operator: str, variable: str, values: Sequence[str], context: Context
         return negative
     if operator == "Bool":
         return any(actual.lower() == value.lower() for value in values)
-    filled = (_filled(value, context) if "Like" in operator else _literal(value, context) for value in values)
-    met = any(re.fullmatch(pattern, actual, re.DOTALL) for pattern in filled if pattern is not None)
-    return met is not negative
+    patterns = (_filled(value, context) if "Like" in operator else _literal(value, context) for value in values)
+    matches = any(re.fullmatch(pattern, actual, re.DOTALL) for pattern in patterns if pattern is not None)
+    return matches is not negative
 
 
 def _filled(text: str, context: Context) -> str | None:
@@ -137,10 +137,10 @@ def _literal(text: str, context: Context) -> str | None:
 def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
     """Yield the literal parts of a text, and each variable's name."""
     at = 0
-    for found in _VARIABLE.finditer(text):
-        yield text[at : found.start()], None
-        yield "", found[1]
-        at = found.end()
+    for variable in _VARIABLE.finditer(text):
+        yield text[at : variable.start()], None
+        yield "", variable[1]
+        at = variable.end()
     yield text[at:], None
 
 
@@ -180,9 +180,9 @@ def _conditions(value: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
-    listed = value if isinstance(value, list) else [value]
-    texts = [str(item).lower() if isinstance(item, bool) else item for item in listed]
-    found = tuple(text for text in texts if isinstance(text, str) and text)
-    if not found or len(found) < len(texts):
+    items = value if isinstance(value, list) else [value]
+    texts = [str(item).lower() if isinstance(item, bool) else item for item in items]
+    strings = tuple(text for text in texts if isinstance(text, str) and text)
+    if not strings or len(strings) < len(texts):
         raise MalformedPolicyError(f"{name} is neither a text nor a list of texts")
-    return found
+    return strings
