@@ -101,7 +101,7 @@ class Certificates:
         return [Certificate(**body) for body in page.documents], page.position
 
     def update(self, id_: str, status: str) -> None:
-        """Set a certificate's status. REVOKED is final (ours: no page says that it can be taken back)."""
+        """Set a certificate's status. REVOKED is final (IoT developer guide, "Revoke a client certificate")."""
         certificate = self.get(id_)
         if status not in STATUSES:
             raise invalid(f"The status {status} is AWS's own to give.")
