@@ -11,17 +11,14 @@ missed.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import queue
 import random
-import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
@@ -30,6 +27,7 @@ from edge_sim.agent.events import OTA_LOG, Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
+from edge_sim.agent.lock import only_one
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.tls import context
 from edge_sim.agent.update.candidates import candidates
@@ -37,17 +35,20 @@ from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import Installation, Settings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.journal import Journal, Record
-from edge_sim.agent.update.phases import StoppingError
+from edge_sim.agent.update.ownprogram import OwnProgram
+from edge_sim.agent.update.phases import StoppingError, Target
 from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.agent.update.updater import Updater
-from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
+from edge_sim.agent.version import VERSION
+from edge_sim.errors import EdgeSimError
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
 
-_STOP_FIRST = "stop that one first: two process the same jobs, which creates conflicts (core-ota-update.md)"
 RETRY_MOST_S = 64.0
+HandOver = Callable[[], NoReturn]
 WORK_STOP_S = 2.0
 CORE_STOP_S = 1.0
 """Both leave room within the 5 s in which the agent must be gone after SIGTERM."""
@@ -61,50 +62,20 @@ def run(
     *,
     functions: Functions | None = None,
     settings: Settings = Settings(),  # noqa: B008 - a frozen value
+    hand_over: HandOver | None = None,
 ) -> None:
     """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
 
-    ``deploy`` carries out deployment documents, ``functions`` are what is deployed. Raises UsageError for an address or
+    ``deploy`` carries out deployment documents, ``functions`` are what is deployed, ``hand_over`` ends this process in
+    favour of another version of the agent; without it the agent cannot be updated. Raises UsageError for an address or
     CA certificates that cannot be read, and UnsupportedEnvironmentError when another agent is running on this board.
     """
     mqtt.address(config.broker)
     supervisor = Supervisor(root, config.greengrass_root)
-    with _only_one(supervisor.gg):
-        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, functions)
+    with only_one(supervisor.gg):
+        agent = _Agent(config, root, deploy, board, supervisor, emit, settings, functions, hand_over)
         with signals(agent.inbox):
             agent.run()
-
-
-@contextmanager
-def _only_one(gg: Path) -> Iterator[None]:
-    """Hold the board's agent lock: two agents would both process the same job."""
-    path = gg / BELOW.agent_lock
-    try:
-        descriptor = _lock_file(path)
-    except OSError as error:  # the core is to run all the same
-        print(f"{path}: cannot be locked: {error.strerror}; another agent would not be noticed", file=sys.stderr)
-        yield
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UnsupportedEnvironmentError(
-                f"another agent is running on this board: {path} is locked", hint=_STOP_FIRST
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock_file(path: Path) -> int:
-    """Open what the lock is held on: its file, or on a disk that cannot be written the file or directory there is."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        there = next(each for each in (path, *path.parents) if each.exists())
-        return os.open(there, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 class _Agent:
@@ -120,6 +91,7 @@ class _Agent:
         emit: Emit,
         settings: Settings,
         functions: Functions | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
         self.inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._config = config
@@ -153,7 +125,7 @@ class _Agent:
             stable_s=settings.stable_s,
         )
         self._updater = Updater(
-            installation,
+            self._targets(installation, http, settings, hand_over),
             self._jobs,
             journal,
             board,
@@ -163,6 +135,21 @@ class _Agent:
             stop=self._stop,
         )
         self._deployments = Deployments(deploy, http, emit=emit, log=self._log, stop=self._stop)
+
+    def _targets(
+        self, core: Installation, http: Client, settings: Settings, hand_over: HandOver | None
+    ) -> Mapping[str, Target]:
+        """Return what can be updated: the core, and this program where it can hand over."""
+        targets = {CORE.name: Target(installation=core, watch=self._guard)}
+        if hand_over is not None:
+            own = OwnProgram(
+                self._supervisor,
+                online=lambda: self._online,
+                hand_over=partial(self._hand_over, hand_over),
+                sleep=self._stop.wait,
+            )
+            targets[own.software.name] = Target(installation=Installation(own, http_fetch(http), settings), watch=own)
+        return targets
 
     # ---- main thread
 
@@ -240,8 +227,8 @@ class _Agent:
                 self._guard.start()
             else:  # the core first, from whatever the disk still says
                 self._guard.start()
-                self._resolve()
                 self._connect()  # what it brings waits in the queue until the core runs
+                self._resolve()
             self._guard.wait()
             self._refresh()
             self._do_tasks()
@@ -249,6 +236,15 @@ class _Agent:
             pass
         except BaseException as error:  # raised again in the main thread
             self.inbox.put(Stopped(error=error))
+
+    def _hand_over(self, become: HandOver) -> NoReturn:
+        """End in favour of another version of this program; the core runs on."""
+        if self._functions is not None:
+            self._functions.close()
+        if self._channel is not None:
+            self._channel.close()
+        self._emit("handed over", version=VERSION)
+        become()
 
     def _resolve(self) -> None:
         """Finish what a restart cut off; what the disk does not let be written now is tried again with every task."""

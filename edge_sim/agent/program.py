@@ -6,13 +6,14 @@ the first one, and ``main`` does without click.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import loop
+from edge_sim.agent import loop, supervise
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
@@ -20,10 +21,15 @@ from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.ownprogram import CONNECT_LIMIT_S
 from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import UPDATE_TOOLS, HostFacts
-from edge_sim.greengrass.tree import Tree
+from edge_sim.greengrass.tree import BELOW, Tree
+
+TRIAL_SLACK_S = 60
+"""What a new agent may take beside connecting and its stable window: its start on a slow board, its reports."""
 
 
 def run(root: Path, config: Path) -> None:
@@ -32,6 +38,11 @@ def run(root: Path, config: Path) -> None:
     Raises EdgeSimError when it cannot start.
     """
     settings = read_config(config, root)
+    gg = inside(root.resolve(), settings.greengrass_root)
+    trial_s = CONNECT_LIMIT_S + settings.stable_window_s + TRIAL_SLACK_S
+    become = partial(supervise.become, VERSION, str(gg), trial_s, str(root), str(config))
+    if supervise.SUPERVISED not in os.environ and os.path.lexists(gg / BELOW.ota_agent):
+        become()
     if settings.certificate is not None:
         from edge_sim.agent.v1core import refuse_running
 
@@ -66,7 +77,7 @@ def run(root: Path, config: Path) -> None:
         missing_tools=tuple(tool for tool in UPDATE_TOOLS if who.has_program(tool) is False),
     )
     update = Settings(stable_s=settings.stable_window_s)
-    loop.run(settings, root, carry_out, identity, functions=functions, settings=update)
+    loop.run(settings, root, carry_out, identity, functions=functions, settings=update, hand_over=become)
 
 
 def main() -> None:

@@ -11,14 +11,12 @@ import gzip
 import io
 import json
 import re
-import struct
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.boarditems import Item
+from edge_sim.emulation.platform import Platform, elf_file
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.tree import BELOW
 
@@ -191,24 +189,8 @@ FACTORY_GROUP: dict[str, object] = {
 }
 """group.json as V1 ships it and as a reset leaves it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Platform:
-    """What a build's programs are for, in the words of the API."""
-
-    architecture: str
-    operating_system: str
-
-    @property
-    def loader(self) -> str:
-        """The dynamic loader that its programs ask for: musl's on OpenWrt, else glibc's."""
-        musl = self.operating_system == "openwrt"
-        return {
-            "x86_64": "/lib/ld-musl-x86_64.so.1" if musl else "/lib64/ld-linux-x86-64.so.2",
-            "aarch64": "/lib/ld-musl-aarch64.so.1" if musl else "/lib/ld-linux-aarch64.so.1",
-        }.get(self.architecture, "/lib/ld-musl-armhf.so.1" if musl else "/lib/ld-linux-armhf.so.3")
-
-
+Member = tuple[str, int, bytes | None]
+"""Name, mode and content in an archive; a directory has no content."""
 KEY = f"{BELOW.certificates}/core.private.key"
 """Where a core's private key lies, below the Greengrass root."""
 DIRECTORIES = (
@@ -223,31 +205,28 @@ def core_build(version: str, platform: Platform | None = None, *, starts: bool =
     It holds an ELF file of ``platform``, as AWS's programs were, which is never run; none for None. Raises UsageError
     when ``version`` is not three numbers with dots between them.
     """
+    members = [*_members(version, starts=starts)]
+    if platform is not None:
+        members.append((f"packages/{version}/bin/platform", 0o755, elf_file(platform)))
+    return archive_of(members)
+
+
+def archive_of(members: Iterable[Member]) -> bytes:
+    """Return a tar.gz of ``members``, parents first, all of it root's: the same bytes for the same members."""
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
-        for name, mode, content in _members(version, starts=starts):
+        for name, mode, content in members:
             _add(archive, name, mode, content)
-        if platform is not None:
-            _add(archive, f"packages/{version}/bin/platform", 0o755, elf_file(platform))
     return buffer.getvalue()
 
 
-def elf_file(platform: Platform) -> bytes:
-    """Return the smallest ELF program that names a processor and the dynamic loader of a C library. Layout: elf(5)."""
-    architecture = ARCHITECTURES[platform.architecture]
-    wide = platform.architecture in ("x86_64", "aarch64")
-    loader = platform.loader.encode() + b"\0"
-    identity = b"\x7fELF" + bytes((2 if wide else 1, 1, 1)) + bytes(9)
-    if wide:
-        head = struct.pack("<HHIQQQIHHHHHH", 2, architecture.elf_machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-        row = struct.pack("<IIQQQQQQ", 3, 4, 120, 0, 0, len(loader), len(loader), 1)
-    else:
-        head = struct.pack("<HHIIIIIHHHHHH", 2, architecture.elf_machine, 1, 0, 52, 0, 0x5000400, 52, 32, 1, 0, 0, 0)
-        row = struct.pack("<IIIIIIII", 3, 84, 0, 0, len(loader), len(loader), 4, 1)
-    return identity + head + row + loader
+def check_version(version: str, software: str) -> None:
+    """Check the version of a ``software``. Raises UsageError when it is not three numbers with dots between them."""
+    if not re.fullmatch(r"\d{1,5}\.\d{1,5}\.\d{1,5}", version, re.ASCII):
+        raise UsageError(f"{software} version {version!r}: not three numbers like 1.11.6")
 
 
 def factory(
@@ -294,10 +273,9 @@ def private_key(path: str) -> Item:
     return Item(path=path, type="file", mode=0o600, text=pem.decode("ascii"))
 
 
-def _members(version: str, *, starts: bool) -> Iterator[tuple[str, int, bytes | None]]:
-    """Yield (name, mode, content) of every member, parents first; a directory has no content."""
-    if not re.fullmatch(r"\d{1,5}\.\d{1,5}\.\d{1,5}", version, re.ASCII):
-        raise UsageError(f"core version {version!r}: not three numbers like 1.11.6")
+def _members(version: str, *, starts: bool) -> Iterator[Member]:
+    """Yield every member of a build, parents first."""
+    check_version(version, "core")
     base = f"packages/{version}"
     daemon = DAEMON if starts else BROKEN_DAEMON
     yield "packages", 0o755, None

@@ -53,6 +53,23 @@ class Tree:
         """What functions' processes are made with; V1 had it in each version's package."""
         return self._below("ggc/runtime")
 
+    # ---- the OTA agent's software
+
+    @property
+    def ota(self) -> str:
+        """One directory ``ota_agent_v<version>`` for each version of the OTA agent."""
+        return self._below("ota")
+
+    @property
+    def ota_agent(self) -> str:
+        """The link to the version that runs."""
+        return self._below("ota/ota_agent")
+
+    @property
+    def last_good_agent(self) -> str:
+        """The version of the OTA agent that was last seen healthy (the name is ours)."""
+        return self._below("ota/last-known-good")
+
     # ---- what is deployed
 
     @property

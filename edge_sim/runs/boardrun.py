@@ -18,15 +18,20 @@ from pathlib import Path, PurePosixPath
 from edge_sim.agent import cgroups
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
+from edge_sim.agent.update.software import OTA_AGENT
+from edge_sim.agent.version import VERSION as AGENT_VERSION
 from edge_sim.deviceprofile import DeviceProfile
+from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
-from edge_sim.emulation.corebuild import Platform, core_build
+from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for
 from edge_sim.emulation.drivers import Driver, Progress
+from edge_sim.emulation.platform import Platform
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.tree import Tree
+from edge_sim.jobs.update import Software
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.pages.access import message
 from edge_sim.runs import aws
@@ -261,10 +266,13 @@ class BoardRun:
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
         self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
-        before, heard = self._running(board), len(agent.events)
+        before, heard = self._running(board, update.software), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
-        platform = Platform(architecture=where[1], operating_system=where[0])
-        build = core_build(update.version, platform, starts=update.starts)
+        if update.software == "core":
+            platform = Platform(architecture=where[1], operating_system=where[0])
+            build = core_build(update.version, platform, starts=update.starts)
+        else:
+            build = agent_build(update.version, starts=update.starts)
         with self.cloud.offering:
             self.cloud.load_build(update.software, *where, update.version, build)
             job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)
@@ -272,7 +280,7 @@ class BoardRun:
         stable_s = STABLE_WINDOW_S if window_s is None else window_s
         execution = aws.wait_for_update(self.aws, job_id, self.thing, stable_s=stable_s, alive=self._alive(agent))
         agent.check()
-        running = self._running(board)
+        running = self._running(board, update.software)
         row = UpdateRow(
             job_id=job_id,
             job_status=aws.job_status(self.aws, job_id),
@@ -297,11 +305,12 @@ class BoardRun:
                 f"{update.status} with {update.running}",
             )
 
-    def _running(self, board: Board) -> str:
-        """Return the version that the core link leads to, read on the board but not by the agent."""
-        link = PurePosixPath(board.root) / Tree(self.profile.greengrass.root).core.lstrip("/")
-        found = board.exec(["readlink", str(link)], COMMAND_S)
-        return PurePosixPath(found.stdout.strip()).name
+    def _running(self, board: Board, software: Software) -> str:
+        """Return the version that the software's link leads to, read on the board but not by the agent."""
+        tree = Tree(self.profile.greengrass.root)
+        link = PurePosixPath(board.root) / (tree.core if software == "core" else tree.ota_agent).lstrip("/")
+        found = PurePosixPath(board.exec(["readlink", str(link)], COMMAND_S).stdout.strip()).name
+        return found if software == "core" else found.removeprefix(OTA_AGENT.prefix) or AGENT_VERSION
 
     def _possible_updates(self, board: Board) -> Sequence[Update]:
         """Return the scenario's updates; none, and a line that says so, where only this machine lacks the room."""

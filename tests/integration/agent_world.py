@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,15 +125,15 @@ class Cloud:
 
 
 class Agent:
-    """An agent process on the board below ``root``."""
+    """An agent process on the board below ``root``, of the tests' program or started by ``command``."""
 
-    def __init__(self, root: Path, config: Path) -> None:
+    def __init__(self, root: Path, config: Path, command: Sequence[str] = ()) -> None:
         self.root = root
         self.gg = root / "greengrass"
         self.events: list[dict[str, Any]] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root)],
+            command or [sys.executable, "-m", "tests.integration.agent_program", str(config), str(root)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],

@@ -53,8 +53,8 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     given: Any = (scenario, spec, cloud, cloud, None, driver, lambda text: None)
     run = BoardRun(*given)
     agent: Any = SimpleNamespace(check=lambda: None, events=[])
-    board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="/greengrass/ggc/1.10.0\n"))
-    update = Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.10.0")
+    board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="ota_agent_v1.2.0\n"))
+    update = Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0")
     run._update(board, agent, "arn:aws:iot:eu-central-1:123456789012:thing/t", update)
     assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
     assert run.report.problems == []

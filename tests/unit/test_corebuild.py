@@ -14,7 +14,8 @@ import pytest
 
 from edge_sim.agent.elf import elf_header, interpreter
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
-from edge_sim.emulation.corebuild import Platform, core_build
+from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.platform import Platform
 from edge_sim.errors import UsageError
 from tests import needs
 from tests.factory import install_core

@@ -11,8 +11,9 @@ import pytest
 from edge_sim.agent.events import Log
 from edge_sim.agent.update.guard import EVENTS_KEPT, LONGEST_PAUSE_S, LOOK_EVERY_S, Guard
 from edge_sim.agent.update.releases import Releases
+from edge_sim.agent.update.runner import Running
 from edge_sim.agent.update.software import CORE
-from edge_sim.agent.update.supervisor import CoreError, Running, Supervisor
+from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.errors import UpdateError
 from tests.factory import install_core
 

@@ -17,6 +17,7 @@ from edge_sim.agent import inbox, loop, mqtt
 from edge_sim.agent.archives import Limits
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.configfile import read_config
+from edge_sim.agent.lock import only_one
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient, JobEndedError, RefusedError, clean
@@ -262,12 +263,12 @@ def test_many_notifications_ask_only_once_while_they_wait() -> None:
 
 def test_a_second_agent_is_refused_and_the_lock_ends_with_the_first(tmp_path: Path) -> None:
     with (
-        loop._only_one(tmp_path),
+        only_one(tmp_path),
         pytest.raises(UnsupportedEnvironmentError, match="another agent is running on this board"),
-        loop._only_one(tmp_path),
+        only_one(tmp_path),
     ):
         pass
-    with loop._only_one(tmp_path):
+    with only_one(tmp_path):
         pass
 
 
@@ -285,9 +286,9 @@ def test_a_disk_that_cannot_be_written_is_no_reason_not_to_start(
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", read_only)
         with (
-            loop._only_one(tmp_path),
+            only_one(tmp_path),
             pytest.raises(UnsupportedEnvironmentError, match="another agent is running on this board"),
-            loop._only_one(tmp_path),
+            only_one(tmp_path),
         ):
             pass
 
@@ -296,7 +297,7 @@ def test_a_disk_that_cannot_be_written_is_no_reason_not_to_start(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", nothing)
-        with loop._only_one(tmp_path):
+        with only_one(tmp_path):
             pass
     assert "agent.lock: cannot be locked: Input/output error" in capfd.readouterr().err
 

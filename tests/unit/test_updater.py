@@ -20,7 +20,8 @@ from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
-from edge_sim.emulation.corebuild import Platform, core_build
+from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.platform import Platform
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
@@ -97,7 +98,7 @@ def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[
         ({"operatingSystem": "openwrt"}, "the build is for openwrt, this board runs raspbian"),
         ({"version": "1.9.4"}, "version 1.9.4 is older than 1.10.0"),
         ({"version": "1.10.0-RC4"}, "is older than 1.10.0"),
-        ({"software": "ota_agent"}, "not simulated yet"),
+        ({"software": "ota_agent"}, "this agent cannot replace the software ota_agent"),
         ({"surprise": 1}, "unknown member"),
     ],
 )

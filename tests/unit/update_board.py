@@ -16,6 +16,7 @@ from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
 from edge_sim.agent.update.journal import Journal
+from edge_sim.agent.update.phases import Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.agent.update.updater import Updater
@@ -85,7 +86,7 @@ class UpdateBoard:
             sleep=lambda _: None,
         )
         self.updater = Updater(
-            installation,
+            {"core": Target(installation=installation, watch=self.guard)},
             self.jobs,
             self.journal,
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),

@@ -19,6 +19,8 @@ def candidates(releases: Releases, journal: Journal) -> list[str]:
         record = journal.read()
     except UpdateError:
         record = None
+    if record is not None and record.software != releases.software.name:
+        record = None
     current, last_good = releases.current(), releases.last_known_good()
     if record is not None and record.phase is Phase.ROLL_BACK and not record.confirmed:
         return _runnable(releases, [*after_roll_back(releases, record), current])

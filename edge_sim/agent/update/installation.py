@@ -21,7 +21,7 @@ from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.update import hooks, platform
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, BoardIdentity, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
-from edge_sim.agent.update.supervisor import HEALTH_CHECKS, HEALTH_INTERVAL_S, Supervisor
+from edge_sim.agent.update.runner import HEALTH_CHECKS, HEALTH_INTERVAL_S, Runner
 from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
 from edge_sim.greengrass.tree import BELOW
@@ -87,16 +87,16 @@ class Installation:
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        runner: Runner,
         fetch: Fetch,
         settings: Settings,
     ) -> None:
-        self._supervisor = supervisor
+        self._runner = runner
         self._fetch = fetch
         self._settings = settings
-        self.gg = supervisor.gg
-        self.software = supervisor.software
-        self.releases = Releases(supervisor.root, supervisor.gg, supervisor.software)
+        self.gg = runner.gg
+        self.software = runner.software
+        self.releases = Releases(runner.root, runner.gg, runner.software)
 
     def stage(self, update: UpdateDocument, on_progress: Callable[[int], None]) -> None:
         """Download the build. A part that is already there may be continued by ``fetch``."""
@@ -108,7 +108,7 @@ class Installation:
         """Look whether the board can take an update now and make room for the download. Raises UpdateError."""
         check_board(self.gg, needed=self._settings.free_bytes_needed)
         if managed_respawn(self.gg):
-            hooks.check(self._supervisor.root, self._supervisor.board_path)
+            hooks.check(self._runner.root, self._runner.board_path)
         self.releases.clear_staging()
 
     def verify(self, update: UpdateDocument, board: BoardIdentity) -> None:
@@ -124,34 +124,37 @@ class Installation:
         self.releases.adopt(tree, update.version)
         self.releases.sweep()
 
-    def activate(self, version: str) -> None:
-        """Stop the old core, move the link, start the new core; nothing of it when ``version`` runs already.
+    def activate(self, old: str, version: str) -> None:
+        """Stop the ``old`` version, move the link, start the new one; nothing of it when ``version`` runs already.
 
-        With ``managedRespawn`` the owner's scripts stop and start the core.
+        With ``managedRespawn`` the owner's scripts stop and start the core, and are run around an agent's update.
         """
-        if self.releases.current() == version and self._supervisor.trouble(version) is None:
-            return  # it was cut off after that
-        hooked = managed_respawn(self.gg)
+        own, hooked = self._runner.hands_over, managed_respawn(self.gg)
+        if self.releases.current() == version and self._runner.trouble(version) is None:
+            if own and hooked:
+                self._run_hook(self.software.hooks[1])
+            return  # it was cut off after that, or handed over
         if hooked:
             self._run_hook(self.software.hooks[0])
-            if self._supervisor.running() is not None:
+            if not own and self._runner.running() is not None:
                 raise UpdateError(f"{self.software.hooks[0]} ended, and the {self.software.name} still runs")
         else:
-            self._supervisor.stop()
+            self._runner.stop()
         point("P17 old-stopped")
+        self._runner.expect(old, version)
         self.releases.switch(version)
-        if hooked:
+        if hooked and not own:
             self._run_hook(self.software.hooks[1])
-            wrong = self._supervisor.trouble(version)
+            wrong = self._runner.trouble(version)
             if wrong is not None:
                 raise UpdateError(f"{self.software.hooks[1]} ended, and {wrong}")
         else:
-            self._supervisor.start(version)
+            self._runner.start(version)
         point("P21 new-started")
 
     def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
-        """Watch the new core for its stable window. Raises UpdateError when it is not well."""
-        wrong = self._watch(version, self._settings.stable_checks, on_pass)
+        """Watch the new version for its stable window. Raises UpdateError when it is not well."""
+        wrong = self._runner.not_ready() or self._watch(version, self._settings.stable_checks, on_pass)
         if wrong is not None:
             raise UpdateError(wrong)
 
@@ -165,7 +168,7 @@ class Installation:
             self.releases.sweep()
         if version is not None and self.releases.current() == version and self.unhealthy(version) is None:
             return version
-        self._supervisor.stop()
+        self._runner.stop()
         point("R03 new-stopped")
         trouble: Exception | None = None
         try:
@@ -184,11 +187,19 @@ class Installation:
         return running
 
     def unhealthy(self, version: str) -> str | None:
-        """Return what is wrong with the core that should be running, or None."""
+        """Return what is wrong with the version that should be running, or None."""
         return self._watch(version, self._settings.health_checks, lambda: None)
 
+    def given_up(self, version: str) -> str | None:
+        """Return why another process gave ``version`` up, or None."""
+        return self._runner.given_up(version)
+
+    def settle(self) -> None:
+        """Forget what only an update under way needs. Raises OSError."""
+        self._runner.settle()
+
     def _run_hook(self, name: str) -> None:
-        self._supervisor.run_script(f"{BELOW.respawn_scripts}/{name}", self._settings.hook_limit_s)
+        self._runner.run_script(f"{BELOW.respawn_scripts}/{name}", self._settings.hook_limit_s)
 
     def _unhealthy_old(self, version: str) -> str | None:
         point("R06 old-started")
@@ -199,7 +210,7 @@ class Installation:
         return self.releases.staging / "build.tar.gz"
 
     def _watch(self, version: str, checks: int, on_pass: Callable[[], None]) -> str | None:
-        return self._supervisor.unhealthy(
+        return self._runner.unhealthy(
             version,
             checks=checks,
             interval_s=self._settings.health_interval_s,

@@ -21,13 +21,16 @@ from edge_sim.jobs.update import Phase
 
 
 class Outbox:
-    """Tells how updates go and how they end. ``core_events`` is what happened to the core since the job began."""
+    """Tells how updates go and how they end.
+
+    ``releases`` are those of a software, by its name; ``core_events`` is what happened to the core since the job began.
+    """
 
     def __init__(
         self,
         jobs: Jobs,
         journal: Journal,
-        releases: Releases,
+        releases: Callable[[str], Releases],
         core_events: Callable[[], str],
         *,
         emit: Emit,
@@ -55,7 +58,7 @@ class Outbox:
         report = Report(status=end.name, details=self.details(record, **more))
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
-                self._releases.remember_good(record.new)
+                self._releases(record.software).remember_good(record.new)
         self._journal.write(replace(record, report=report, token=uuid4().hex))
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
@@ -103,7 +106,8 @@ class Outbox:
 
     def _tidy(self, record: Record) -> None:
         """Remove what nobody needs any more; the version before stays."""
-        self._releases.sweep()
-        self._releases.prune((record.old or "",))
+        releases = self._releases(record.software)
+        releases.sweep()
+        releases.prune((record.old or "",))
         point("P27 old-pruned")
         self._journal.close()

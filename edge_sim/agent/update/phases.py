@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.candidates import after_roll_back
-from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation
 from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record
@@ -57,27 +57,43 @@ class Task:
         return self.document
 
 
+class Watch(Protocol):
+    """Who looks after a software while no update does."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Leave the software to the caller while the block lasts."""
+
+    def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
+        """Start ``versions``, the best one first, until one runs well, and return it. Raises UpdateError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A software of this board that can be updated."""
+
+    installation: Installation
+    watch: Watch
+
+
 class Phases:
     """The phases of an update on one board."""
 
     def __init__(
         self,
-        installation: Installation,
+        targets: Mapping[str, Target],
         jobs: Jobs,
         journal: Journal,
         board: BoardIdentity,
         outbox: Outbox,
-        guard: Guard,
         *,
         log: Log,
         stop: threading.Event,
     ) -> None:
-        self._installation = installation
+        self._targets = targets
         self._jobs = jobs
         self._journal = journal
         self._board = board
         self._outbox = outbox
-        self._guard = guard
         self._log = log
         self._stop = stop
         self._steps: dict[Phase, Callable[[Task], None]] = {
@@ -99,7 +115,7 @@ class Phases:
             held = False
             while phase in PHASES:
                 if PHASES[phase].reach is Reach.RUNNING and not held:
-                    stack.enter_context(self._guard.held())
+                    stack.enter_context(self._target(task).watch.held())
                     held = True
                 phase = PHASES[phase].ways[self._pass(task, phase)]
         return phase
@@ -144,16 +160,19 @@ class Phases:
 
     def _preflight(self, task: Task) -> None:
         point("P03 journal-created")
+        if task.update.software not in self._targets:
+            raise UpdateError(f"this agent cannot replace the software {task.update.software}")
         against = objection(task.update, self._board, task.record.old)
         if against is not None:
             raise UpdateError(against)
         point("P06 preflight")
 
     def _stage(self, task: Task) -> None:
-        self._installation.prepare()
+        installation = self._target(task).installation
+        installation.prepare()
         for attempt in range(FRESH_URLS + 1):
             try:
-                self._installation.stage(task.update, self._download_progress(task))
+                installation.stage(task.update, self._download_progress(task))
                 return
             except ExpiredError as error:
                 if attempt == FRESH_URLS:
@@ -188,11 +207,11 @@ class Phases:
         return fresh.url
 
     def _verify(self, task: Task) -> None:
-        self._installation.verify(task.update, self._board)
+        self._target(task).installation.verify(task.update, self._board)
 
     def _activate(self, task: Task) -> None:
         point("P16 staged-recorded")
-        self._installation.activate(task.record.new)
+        self._target(task).installation.activate(task.record.old or "", task.record.new)
 
     def _confirm(self, task: Task) -> None:
         tell = self._every_while(task)
@@ -201,7 +220,7 @@ class Phases:
             point("P22 health-pass")
             tell("CONFIRM watched")
 
-        self._installation.confirm(task.record.new, on_pass)
+        self._target(task).installation.confirm(task.record.new, on_pass)
         self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation
         confirmed = replace(task.record, confirmed=True)
         self._journal.write(confirmed)
@@ -210,10 +229,14 @@ class Phases:
 
     def _roll_back(self, task: Task) -> None:
         point("R02 recorded")
-        versions = after_roll_back(self._installation.releases, task.record)
-        running = self._installation.roll_back(task.record.old, partial(self._guard.bring_up, versions))
+        target = self._target(task)
+        versions = after_roll_back(target.installation.releases, task.record)
+        running = target.installation.roll_back(task.record.old, partial(target.watch.bring_up, versions))
         if running != task.record.old:
             raise UpdateError(f"{task.record.old} does not start, {running} runs instead")
+
+    def _target(self, task: Task) -> Target:
+        return self._targets[task.record.software]
 
     def _progress(self, task: Task, text: str) -> None:
         """Tell the cloud how far it is. No answer is no reason to stop; a cancelled job is (JobEndedError)."""

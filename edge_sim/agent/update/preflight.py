@@ -37,8 +37,6 @@ class BoardIdentity:
 
 def objection(update: UpdateDocument, board: BoardIdentity, current: str | None) -> str | None:
     """Return why the job is to be rejected, or None. An equal version is no objection (there is nothing to do)."""
-    if update.software != "core":
-        return f"software {update.software}: updates of the OTA agent are not simulated yet"
     if update.architecture != board.architecture:
         return f"the build is for {update.architecture}, this board is {board.architecture}"
     if update.operating_system != board.operating_system:

@@ -33,7 +33,7 @@ class Releases:
 
     def __init__(self, root: Path, gg: Path, software: Software) -> None:
         self._root = root
-        self._software = software
+        self.software = software
         self._packages = gg / software.packages
         self._link = gg / software.link
         self._last_good = gg / software.last_good
@@ -43,31 +43,36 @@ class Releases:
 
     def directory(self, version: str) -> Path:
         """Where ``version`` lies, or would."""
-        return self._packages / version
+        return self._packages / self._name(version)
 
     def current(self) -> str | None:
         """Return the version that the link leads to; None when it is missing, dangling or leads anywhere else.
 
         Links are followed as the board would: a directory of another name or place is never taken for a version.
         """
+        if self.software.factory is not None and not os.path.lexists(self._link):
+            return self.software.factory
         try:
             place, packages = (inside(self._root, self._on_board(path)) for path in (self._link, self._packages))
         except UnsupportedEnvironmentError:  # a loop of links, or one that may not be read
             return None
-        version = place.name
-        return version if VERSION.fullmatch(version) and place == packages / version and place.is_dir() else None
+        version = place.name.removeprefix(self.software.prefix)
+        here = place == packages / self._name(version) and place.is_dir()
+        return version if here and VERSION.fullmatch(version) else None
 
     def installed(self) -> list[str]:
         """Return the versions that are there, the oldest first."""
+        prefix = self.software.prefix
         names = (entry.name for entry in self._packages.iterdir()) if self._packages.is_dir() else ()
-        return sorted((name for name in names if VERSION.fullmatch(name)), key=version_key)
+        versions = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        return sorted((version for version in versions if VERSION.fullmatch(version)), key=version_key)
 
     def whole(self, version: str) -> bool:
         """Tell whether ``version`` is there and can be run."""
         try:
             self._verify(self.directory(version), version)
         except (UpdateError, OSError):
-            return False
+            return version == self.software.factory
         return True
 
     def clear_staging(self) -> Path:
@@ -88,17 +93,18 @@ class Releases:
 
         Raises UpdateError when it is not a build of ``version``, or when that version is the current one.
         """
-        packages = tree / "packages"
+        name, packages = self._name(version), tree / self.software.archive
         others = sorted(entry.name for entry in packages.iterdir()) if packages.is_dir() else []
-        if others != [version]:
-            raise UpdateError(f"the build holds {', '.join(others) or 'nothing'} in packages/, not just {version}")
-        self._verify(packages / version, version)
+        if others != [name]:
+            found = ", ".join(others) or "nothing"
+            raise UpdateError(f"the build holds {found} in {self.software.archive}/, not just {name}")
+        self._verify(packages / name, version)
         place = self.directory(version)
         if self.current() == version:
             raise UpdateError(f"version {version} is in use and cannot be replaced")
         if place.exists():
             shutil.rmtree(place)
-        (packages / version).rename(place)
+        (packages / name).rename(place)
         durable.sync_directory(place.parent)
 
     def switch(self, version: str) -> None:
@@ -108,10 +114,14 @@ class Releases:
         """
         if self.current() == version:
             return
+        if version == self.software.factory and not self.directory(version).exists():
+            self._link.unlink()
+            durable.sync_directory(self._link.parent)
+            return
         self._verify(self.directory(version), version)
         beside = self._link.with_name(f".{self._link.name}.new")
         beside.unlink(missing_ok=True)
-        beside.symlink_to(self._target / version)
+        beside.symlink_to(self._target / self._name(version))
         point("P18 link-created")
         beside.replace(self._link)
         point("P19 link-renamed")
@@ -139,16 +149,20 @@ class Releases:
             shutil.rmtree(self.directory(version))
         return removed
 
+    def _name(self, version: str) -> str:
+        return f"{self.software.prefix}{version}"
+
     def _on_board(self, path: Path) -> str:
         return f"/{path.relative_to(self._root)}"
 
     def _verify(self, place: Path, version: str) -> None:
         """Check that ``place`` is a whole build of ``version``. Raises UpdateError."""
+        where = f"{self.software.archive}/{self._name(version)}"
         if not place.is_dir() or place.is_symlink():
-            raise UpdateError(f"the build holds no packages/{version}")
-        for name in self._software.executables:
+            raise UpdateError(f"the build holds no {where}")
+        for name in self.software.executables:
             path = place / name
             if not path.exists() or not stat.S_ISREG(path.lstat().st_mode):
-                raise UpdateError(f"the build holds no file packages/{version}/{name}")
+                raise UpdateError(f"the build holds no file {where}/{name}")
             if not path.lstat().st_mode & 0o100:
-                raise UpdateError(f"packages/{version}/{name} in the build is not executable")
+                raise UpdateError(f"{where}/{name} in the build is not executable")

@@ -1,13 +1,16 @@
 """What an update replaces: a software of the board, with the place of its versions and how it is started and stopped.
 
-Releases, supervisor and journal work on any ``Software``; the core is the first one. All paths are relative to the
-Greengrass root; the places are V1's, the state files are ours.
+Releases, installation, phases and journal work on any ``Software``. All paths are relative to the Greengrass root; the
+places are V1's, the state files are ours.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+from edge_sim.agent import supervise
+from edge_sim.agent.version import VERSION
 from edge_sim.greengrass.tree import BELOW
 
 Command = tuple[str, ...]
@@ -21,7 +24,9 @@ class Software:
     ``name`` is the one in jobs and in the journal. ``packages`` holds a directory for each version, ``link`` points
     to the current one, and ``executables`` are what a version must hold to be one. A running software says its
     ``version`` and ``pid`` in the file ``state``; ``last_good`` names the version that was last seen healthy.
-    ``hooks`` are run before and after an update of it where ``managedRespawn`` is set.
+    A version's directory is called ``prefix`` and the version, and lies below ``archive`` in a build. ``factory`` is
+    the version that comes with the board, without directory or link; None where that is one like the others. ``hooks``
+    are run before and after an update of it where ``managedRespawn`` is set.
     """
 
     name: str
@@ -33,6 +38,9 @@ class Software:
     state: str
     last_good: str
     hooks: tuple[str, str]
+    archive: str
+    prefix: str = ""
+    factory: str | None = None
 
 
 CORE = Software(
@@ -45,4 +53,20 @@ CORE = Software(
     state=BELOW.core_state,
     last_good=BELOW.last_good_core,
     hooks=("ggc_pre_update.sh", "ggc_post_update.sh"),
+    archive="packages",
 )
+OTA_AGENT = Software(
+    name="ota_agent",
+    packages=BELOW.ota,
+    link=BELOW.ota_agent,
+    executables=("ggc-ota",),
+    start=(),
+    stop=(),
+    state="",
+    last_good=BELOW.last_good_agent,
+    hooks=("ota_pre_update.sh", "ota_post_update.sh"),
+    archive=BELOW.ota,
+    prefix="ota_agent_v",
+    factory=os.environ.get(supervise.SUPERVISED, VERSION),
+)
+"""The agent's own program; ``supervise`` starts it."""

@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.confinement import BuildLimits, Confinement
+from edge_sim.agent.update.runner import Runner, Running
 from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import VERSION
@@ -28,8 +28,6 @@ START_LIMIT_S = 35.0
 """``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
 STOP_LIMIT_S = 30.0
 KILL_LIMIT_S = 5.0
-HEALTH_CHECKS = 3
-HEALTH_INTERVAL_S = 1.0
 MAX_STATE_BYTES = 4096
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -38,15 +36,7 @@ class CoreError(UpdateError):
     """The core software did not start or stop; the text says what it said last."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """A software that says it runs, in its state file, and whose process is there."""
-
-    version: str
-    pid: int
-
-
-class Supervisor:
+class Supervisor(Runner):
     """A ``software`` of the board below ``root``; ``greengrass_root`` is its path on the board."""
 
     def __init__(
@@ -142,29 +132,14 @@ class Supervisor:
             return f"version {running.version} is running, not {version}"
         return self._confinement.breach()
 
-    def unhealthy(
-        self,
-        version: str,
-        *,
-        checks: int = HEALTH_CHECKS,
-        interval_s: float = HEALTH_INTERVAL_S,
-        on_pass: Callable[[], None] = lambda: None,
-    ) -> str | None:
-        """Look ``checks`` times in a row: None when ``version`` ran, as one process, each time; else what was wrong.
+    def expect(self, old: str, new: str) -> None:
+        """Nothing is to be prepared: this process watches the new one."""
 
-        ``on_pass`` is called after each good look; what it raises ends the checks.
-        """
-        first = self.running()
-        for number in range(checks):
-            if number:
-                self._sleep(interval_s)
-            wrong = self.trouble(version)
-            if wrong is None and self.running() != first:
-                wrong = f"version {version} was restarted while it was watched"
-            if wrong is not None:
-                return f"{wrong} (health check {number + 1} of {checks})"
-            on_pass()
-        return None
+    def settle(self) -> None:
+        """Nothing was prepared."""
+
+    def sleep(self, seconds: float) -> object:
+        return self._sleep(seconds)
 
     def _run(self, version: str, command: Command, limit_s: float) -> tuple[int, str]:
         """Run a command of ``version``; return its status and its last words. Raises CoreError after ``limit_s``."""

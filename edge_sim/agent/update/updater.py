@@ -9,6 +9,7 @@ How one update goes through its phases is in ``phases``, how its end reaches the
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -18,8 +19,10 @@ from edge_sim.agent.update.installation import Installation
 from edge_sim.agent.update.jobclient import HOLDER, Jobs, JobTakenError
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.phases import Phases, Task
+from edge_sim.agent.update.phases import Phases, Target, Task
 from edge_sim.agent.update.preflight import BoardIdentity
+from edge_sim.agent.update.releases import Releases
+from edge_sim.agent.update.software import CORE
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
 from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, is_software_update, parse_document
@@ -30,7 +33,7 @@ class Updater:
 
     def __init__(
         self,
-        installation: Installation,
+        targets: Mapping[str, Target],
         jobs: Jobs,
         journal: Journal,
         board: BoardIdentity,
@@ -40,8 +43,7 @@ class Updater:
         log: Log,
         stop: threading.Event,
     ) -> None:
-        self._installation = installation
-        self._releases = installation.releases
+        self._targets = targets
         self._jobs = jobs
         self._journal = journal
         self._log = log
@@ -50,7 +52,7 @@ class Updater:
         self._emit = emit
         self._left: tuple[str, str] | None = None
         self._outbox = Outbox(jobs, journal, self._releases, lambda: guard.events, emit=emit, log=log)
-        self._phases = Phases(installation, jobs, journal, board, self._outbox, guard, log=log, stop=stop)
+        self._phases = Phases(targets, jobs, journal, board, self._outbox, log=log, stop=stop)
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
@@ -58,20 +60,20 @@ class Updater:
         if record is not None and record.report is not None:
             return
         if record is not None and self._committed(record):
-            self._outbox.put(record, Phase.SUCCEEDED)
+            self._end(record, Phase.SUCCEEDED)
             return
         phase = self._resumed_at(record) if record is not None else Phase.PREFLIGHT
         if record is None:
             self._forget()
         if record is None or phase is Phase.PREFLIGHT:  # the cloud hands the job over again
             return
-        reason = record.reason
+        reason = record.reason or self._installation(record.software).given_up(record.new)
         if phase is Phase.ROLL_BACK and reason is None:
             reason = f"interrupted in {record.phase.name}" + (f" {record.starts} times" if record.starts > 1 else "")
         self._drive(Task(record=replace(record, phase=phase, confirmed=False, reason=reason)))
 
     def switching(self) -> bool:
-        """Tell whether a switch to a new version is under way, as far as the journal can be read.
+        """Tell whether a switch to a new core is under way, as far as the journal can be read.
 
         Its next start counts and is written down ahead of it, so that a version that takes the board down with it is
         not started for ever: ``resolve`` does both.
@@ -81,7 +83,8 @@ class Updater:
         except UpdateError:
             return False
         under_way = record is not None and record.report is None and not record.confirmed
-        return under_way and record is not None and PHASES[record.phase].reach is Reach.RUNNING
+        core = record is not None and record.software == CORE.name
+        return core and under_way and record is not None and PHASES[record.phase].reach is Reach.RUNNING
 
     def work(self) -> None:
         """Send what is unreported, then carry out software updates until none is pending.
@@ -104,7 +107,8 @@ class Updater:
 
     def _forget(self) -> None:
         """Remove what is left of an update that the cloud does not ask for any more."""
-        self._releases.sweep()
+        for target in self._targets.values():
+            target.installation.releases.sweep()
         self._journal.close()
 
     def _carry_out(self, execution: JobExecutionData) -> None:
@@ -122,7 +126,7 @@ class Updater:
             execution=execution.execution_number,
             version_number=execution.version_number,
             phase=Phase.PREFLIGHT,
-            old=self._releases.current(),
+            old=self._releases(CORE.name).current(),
             new="",
             holder=holder or uuid4().hex[:12],
         )
@@ -134,8 +138,9 @@ class Updater:
             return
         self._log.threshold = update.log_level
         self._guard.forget_events()
-        record = replace(record, software=update.software, new=update.version)
-        if update.software == self._installation.software.name and update.version == record.old:
+        old = self._releases(update.software).current()
+        record = replace(record, software=update.software, old=old, new=update.version)
+        if update.software in self._targets and update.version == record.old:
             self._already_there(record)
         else:
             self._drive(Task(record=record, document=update, started=started))
@@ -150,7 +155,7 @@ class Updater:
             self._log.write("ERROR", "A job is left alone.", job=job, reason=text, holder=other)
 
     def _already_there(self, record: Record) -> None:
-        wrong = self._installation.unhealthy(record.new)
+        wrong = self._installation(record.software).unhealthy(record.new)
         if wrong is None:
             self._outbox.put(record, Phase.SUCCEEDED, "already-installed")
         else:
@@ -159,11 +164,22 @@ class Updater:
     def _drive(self, task: Task) -> None:
         phase = self._phases.run(task)
         if task.canceled:
+            self._installation(task.record.software).settle()
             self._outbox.drop(task.record)
         elif phase is Phase.REJECTED:
             self._outbox.put(task.record, _refusal(started=task.started), task.record.reason)
         else:
-            self._outbox.put(task.record, phase, task.record.reason)
+            self._end(task.record, phase)
+
+    def _end(self, record: Record, phase: Phase) -> None:
+        self._installation(record.software).settle()
+        self._outbox.put(record, phase, record.reason)
+
+    def _installation(self, software: str) -> Installation:
+        return self._targets.get(software, self._targets[CORE.name]).installation
+
+    def _releases(self, software: str) -> Releases:
+        return self._installation(software).releases
 
     def _committed(self, record: Record) -> bool:
         """Tell whether the new version stays. Neither journal nor link decides alone.
@@ -171,19 +187,22 @@ class Updater:
         A commit whose name reached the disk though the disk reported an error was rolled back: the link leads to the
         old version then, and the journal could not be written any more.
         """
-        return record.confirmed and self._releases.current() != record.old
+        return record.confirmed and self._releases(record.software).current() != record.old
 
     def _resumed_at(self, record: Record) -> Phase:
         """Return where an update goes on that was cut off.
 
         The link is asked too: the journal may be an older copy, of a phase that did not touch the link yet.
         """
-        if record.software != self._installation.software.name:  # refused in PREFLIGHT, where nothing is touched
+        if record.software not in self._targets:  # refused in PREFLIGHT, where nothing is touched
             return Phase.PREFLIGHT
         row = PHASES[record.phase]
         if record.confirmed or (row.ways[Event.CUT_OFF] is Phase.ACTIVATE and record.starts >= MAX_STARTS):
             return Phase.ROLL_BACK
-        if row.reach is not Reach.RUNNING and record.new != record.old and self._releases.current() == record.new:
+        if self._installation(record.software).given_up(record.new) is not None:
+            return Phase.ROLL_BACK
+        new_is_current = record.new not in ("", record.old) and self._releases(record.software).current() == record.new
+        if row.reach is not Reach.RUNNING and new_is_current:
             return Phase.ROLL_BACK
         return row.ways[Event.CUT_OFF]
 

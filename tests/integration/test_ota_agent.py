@@ -1,0 +1,127 @@
+"""Updates of the OTA agent itself: real releases of the program that runs, started by a real supervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from edge_sim.agent import supervise
+from edge_sim.agent.version import VERSION
+from edge_sim.emulation.agentbuild import agent_build
+from tests.integration.agent_world import Agent, World, good, world
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+NEWER = "1.3.0"
+
+
+class WholeAgent(Agent):
+    """The agent as a board runs it, with nothing of the tests in it: a release has it too."""
+
+    def __init__(self, root: Path, config: Path) -> None:
+        start = [sys.executable, "-c", "from edge_sim.agent.program import main; main()"]
+        super().__init__(root, config, [*start, str(root), str(config)])
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as found:
+        settings = json.loads(found.config.read_text())
+        found.config.write_text(json.dumps({**settings, "stableWindow": 1}))
+        yield found
+
+
+@contextmanager
+def running(here: World) -> Iterator[WholeAgent]:
+    agent = WholeAgent(here.root, here.config)
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+def kept(here: World) -> Mapping[str, bytes]:
+    """What an update must keep (core-ota-update.md): configuration, group, shadows, and logs up to where they were."""
+    gg = here.root / "greengrass"
+    shadows = gg / "ggc/var/state/shadows"
+    places = [gg / "config/config.json", gg / "ggc/deployment/group/group.json", *sorted(shadows.glob("*"))]
+    logs = [gg / "ggc/var/log/system/runtime.log", here.root / "var/log/greengrass/ota/ggc_ota.txt"]
+    return {str(path): path.read_bytes() for path in (*places, *(log for log in logs if log.exists()))}
+
+
+def assert_kept(before: Mapping[str, bytes], here: World) -> None:
+    after = kept(here)
+    for path, content in before.items():
+        assert after[path].startswith(content) if path.endswith((".log", ".txt")) else after[path] == content, path
+
+
+def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(here: World) -> None:
+    shadows = here.root / "greengrass/ggc/var/state/shadows"
+    shadows.mkdir(parents=True)
+    (shadows / "board-1.json").write_text('{"state": {"reported": {"lamp": "on"}}}')
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
+        core, pid, before = agent.core(), agent.process.pid, kept(here)
+        job = here.cloud.update_job("agent", agent_build(NEWER), version=NEWER, software="ota_agent")
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert (status, details["from"], details["to"]) == ("SUCCEEDED", VERSION, NEWER), details
+        assert (agent.gg / "ota/ota_agent").readlink() == Path(f"ota_agent_v{NEWER}")
+        assert agent.core() == core, "the core has run all the while"
+        assert_kept(before, here)
+        assert not (agent.gg / supervise.TRIAL).exists()
+        assert agent.process.pid == pid, "whoever started the agent still has it"
+
+        # the release carries out updates: of the core, and of the agent
+        assert here.cloud.end_of(here.cloud.update_job("core", good()))[0] == "SUCCEEDED"
+        job = here.cloud.update_job("again", agent_build("1.4.0"), version="1.4.0", software="ota_agent")
+        assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+        agent.wait_for(event="reported", job=job)
+        assert agent.stop() == 0
+    with running(here) as agent:  # the link decides at the next boot
+        agent.wait_for(event="connected")
+        same = here.cloud.update_job("same", agent_build("1.4.0"), version="1.4.0", software="ota_agent")
+        assert here.cloud.end_of(same)[1]["reason"] == "already-installed"
+
+
+@pytest.mark.parametrize("fault", ["ends at once", "dies in its window"])
+def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_says_so(here: World, fault: str) -> None:
+    if fault == "ends at once":
+        build, why = agent_build(NEWER, starts=False), "ended with status 1"
+    else:
+        build, why = agent_build(NEWER), "ended with status -9"
+        settings = json.loads(here.config.read_text())
+        here.config.write_text(json.dumps({**settings, "stableWindow": 600}))
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
+        core = agent.core()
+        job = here.cloud.update_job("agent", build, version=NEWER, software="ota_agent")
+        if fault == "dies in its window":
+            agent.wait_for(event="update", job=job, phase="CONFIRM")
+            os.kill(child_of(agent.process.pid), signal.SIGKILL)
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert status == "FAILED"
+        assert details["reason"].startswith(f"the OTA agent {NEWER} {why}")
+        assert agent.core() == core
+        assert not (agent.gg / "ota/ota_agent").is_symlink()
+        assert not (agent.gg / supervise.TRIAL).exists()
+        if fault == "ends at once":  # the other has a window of ten minutes
+            assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
+
+
+def child_of(pid: int) -> int:
+    """The agent below a supervisor."""
+    children = psutil.Process(pid).children()
+    (found,) = (child.pid for child in children if "keeper.py" not in " ".join(child.cmdline()))
+    return found
