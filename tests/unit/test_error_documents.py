@@ -17,7 +17,7 @@ from edge_sim.errors import EdgeSimError
 from tests.cases_table import FOLDER
 
 FOR_PEOPLE = {"text", "markdown", "yaml"}
-"""yaml is what ``import`` makes of a definition: a definition, or nothing."""
+"""yaml is what ``import`` makes: a definition, or nothing."""
 TWO = str(FOLDER / "two-groups.yaml")
 FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "access": (["bad.json", "--profile=raspberry-pi-3"], 3),
@@ -105,6 +105,7 @@ def told(fmt: str, text: str) -> tuple[int | None, str]:
         assert invocation["executionSuccessful"] is False
         return invocation["exitCode"], invocation["toolExecutionNotifications"][0]["message"]["text"]
     if fmt == "html":
+        assert text.rstrip().endswith("</html>")
         document = json.loads(text.partition('id="edge-sim-data">')[2].partition("</script>")[0])
         return document["exit_status"], document["error"]["message"]
     assert fmt == "github", fmt
@@ -128,6 +129,14 @@ def test_a_failure_is_told_in_the_format_that_was_asked_for(
     assert said in (status, None)
     assert message
     assert message.splitlines()[0] in error.explained() or fmt == "github", "one sentence, on standard error as well"
+
+
+def test_an_error_is_never_written_to_what_a_command_reads(tmp_path: Path) -> None:
+    archive = tmp_path / "m.zip"
+    archive.mkdir()
+    for words in (["check-archive", str(archive)], ["check-archive", str(tmp_path / "gone.zip")]):
+        assert failed(*words, "--format", "json")[0].stdout.startswith("{")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.zip"]
 
 
 def test_the_last_format_counts() -> None:
