@@ -20,6 +20,7 @@ from edge_sim.definitions import reader
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
+from edge_sim.definitions.tree import Note
 from edge_sim.documents import Place, read_text, unusable
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
 from edge_sim.greengrass import prefix
@@ -207,9 +208,19 @@ def _with_code(definition: Definition, code: Iterable[Code]) -> Definition:
             if (code := by_arn.get(function.arn))
         }
         group = replace(entry.group, code={**entry.group.code, **known})
-        return replace(entry, group=group, mentions=_mentions(group, by_arn))
+        notes = (*entry.notes, *_overridden(group))
+        return replace(entry, group=group, notes=notes, mentions=_mentions(group, by_arn))
 
     return _in_all(definition, coded)
+
+
+def _overridden(group: Group) -> Iterator[Note]:
+    """Yield a note for each function whose definition names another Executable than the scenario's handler."""
+    for function in group.functions:
+        code = group.code.get(function.id)
+        if code and function.executable and function.executable != code.handler:
+            told = f"its Executable {function.executable!r} is what runs, not the scenario's handler {code.handler!r}"
+            yield Note(message=f"function {function.id}: {told}")
 
 
 def _in_all(definition: Definition, change: Callable[[Definition], Definition]) -> Definition:

@@ -32,6 +32,10 @@ _V1 = {
     "taken": "V1 would have unpacked it as well (inferred: plain files and directories, each directory first).",
     "unknown": "What V1 did with such a package is not documented.",
 }
+_FLAT = (
+    "V1's guide asks for a parent directory in a tar.gz (ml-console.md), and this one has none: what V1 did with it is "
+    "not documented."
+)
 
 
 @click.command("check-archive", cls=Report, empty={"ok": False, "file": None, "findings": []})
@@ -112,7 +116,7 @@ def _lines(file: Path, verdict: Verdict) -> Iterator[str]:
         yield f"  files: {files:,}, directories: {everything - files:,}, bytes inflated: {verdict.unpacked_bytes:,}"
     if verdict.copied_links:
         yield f"  links that become copies: {verdict.copied_links:,}"
-    yield f"  {_V1[verdict.v1]}"
+    yield f"  {_FLAT if verdict.flat and not verdict.faults else _V1[verdict.v1]}"
 
 
 def _wrapped(head: str, text: str) -> list[str]:

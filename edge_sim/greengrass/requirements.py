@@ -22,6 +22,11 @@ GUIDE = "what-is-gg.md (requirements)"
 CGROUPS_TEXT = "The following cgroup subsystems are not mounted: <subsystems>"
 """A core's launcher, as printed in aws-greengrass-samples issue 41."""
 SOCKET_TEXT = "stat /greengrass/ggc/socket/greengrass_ipc.sock: permission denied"
+SOCKET_PATH_TEXT = (
+    "ds server failed to start listening to socket: listen unix <ggc-path>/ggc/socket/greengrass_ipc.sock: bind: "
+    "invalid argument"
+)
+_ROOT_BYTES = 79
 _KERNEL, _CONTAINER_KERNEL = (3, 17), (4, 4)
 _LIBCS = {"glibc": (2, 14), "musl": (1, 1, 16)}
 _UMASK = 0o022
@@ -86,6 +91,17 @@ def _core(facts: HostFacts) -> Iterator[Requirement]:
         consequence="the core software does not start",
         source="gg-troubleshooting.md (umask)",
         aws_text=SOCKET_TEXT,
+    )
+    root = facts.greengrass.root
+    yield Requirement(
+        fact="install path",
+        subject="core",
+        has=root,
+        needs=f"fewer than {_ROOT_BYTES} bytes",
+        state=_state(met=len(root.encode()) < _ROOT_BYTES),
+        consequence="the core software does not start",
+        source="gg-troubleshooting.md (greengrass_ipc.sock: invalid argument)",
+        aws_text=SOCKET_PATH_TEXT.replace("<ggc-path>", root),
     )
     yield _size("memory", "core", facts.memory_kib, _MEMORY_KIB, "128 MB", "the core has too little memory")
     yield _size("storage", "core", facts.storage_kib, _DISK_KIB, "128 MB", "the core software has no room")

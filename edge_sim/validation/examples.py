@@ -86,6 +86,7 @@ def facts(changes: Mapping[str, Any]) -> HostFacts:
         users={name: User(uid=uid, gid=gid) for name, (uid, gid) in users.items()},
         groups={"root": 0, "dialout": 20, "video": 44, "ggc_group": 995},
         greengrass=GreengrassInstall(
+            root=changes.get("root", "/greengrass"),
             version=changes.get("greengrass", RELEASES["1.11"]),
             allow_functions_to_run_as_root=changes.get("allow_root", False),
         ),

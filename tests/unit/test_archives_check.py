@@ -16,7 +16,7 @@ from edge_sim.agent.archives.check import MOST_FAULTS, check
 from edge_sim.cli.check_archive import command
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import UsageError
-from tests.archive_build import END, Zipped, directory, entry, gz_member, link, pax, record, tgz, zipped
+from tests.archive_build import END, Zipped, directory, entry, gz_member, link, ordinary_zip, pax, record, tgz, zipped
 from tests.archive_cases import Case, cases
 from tests.archive_run import OURS, SMALL
 
@@ -211,3 +211,11 @@ def test_nothing_is_written(tmp_path: Path) -> None:
         os.chdir(here)
     assert {path: path.stat().st_mtime_ns for path in before} == {p: s.st_mtime_ns for p, s in before.items()}
     assert list(tmp_path.iterdir()) == [tmp_path / "m.tar.gz"]
+
+
+def test_a_flat_tar_is_not_said_to_be_what_v1_took(tmp_path: Path) -> None:
+    """ml-console.md asks for a parent directory; zips of the guide's own are flat."""
+    (tmp_path / "m.tar.gz").write_bytes(tgz(entry("weights")))
+    (tmp_path / "m.zip").write_bytes(ordinary_zip({"weights": b"w"}))
+    assert [as_json(tmp_path / name)["v1"] for name in ("m.tar.gz", "m.zip")] == ["unknown", "taken"]
+    assert "asks for a parent directory" in run(tmp_path / "m.tar.gz")[1]

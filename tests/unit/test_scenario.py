@@ -307,3 +307,11 @@ def test_code_without_the_prefix_is_another_scenario_and_holds_for_every_variant
     variants = replace(before.definition, variants={"where A is false": before.definition}, mentions={})
     made = scenario._with_code(variants, after.code)
     assert made.variants["where A is false"].mentions == made.mentions == after.definition.mentions
+
+
+def test_an_executable_of_the_definition_is_said_to_take_the_handlers_place(folder: Path) -> None:
+    definitions = json.loads((folder / "functions.json").read_text())
+    definitions["Functions"][0]["FunctionConfiguration"]["Executable"] = "other.main"
+    (folder / "functions.json").write_text(json.dumps(definitions))
+    notes = [str(note) for note in load(folder).definition.notes]
+    assert any("its Executable 'other.main' is what runs, not the scenario's handler" in note for note in notes)

@@ -46,7 +46,13 @@ class Verdict:
         """What V1 did with such a package: one refusal is documented, taking ordinary ones is inferred."""
         if any(fault.code == "NO_PARENT" for fault in self.faults):
             return "refused"
-        return "unknown" if self.faults or self.copied_links else "taken"
+        return "unknown" if self.faults or self.copied_links or self.flat else "taken"
+
+    @property
+    def flat(self) -> bool:
+        """Tell whether a tar.gz has no directory at all: the guide asks for one (ml-console.md)."""
+        plain = all(one.type == "file" and "/" not in one.path for one in self.contents)
+        return self.kind == "tar.gz" and plain and bool(self.contents)
 
 
 def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdict:

@@ -11,7 +11,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass import requirements
 from edge_sim.greengrass.model import is_open
-from edge_sim.greengrass.requirements import CGROUPS_TEXT, GUIDE, SOCKET_TEXT
+from edge_sim.greengrass.requirements import CGROUPS_TEXT, GUIDE, SOCKET_PATH_TEXT, SOCKET_TEXT
 from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 from edge_sim.greengrass.rules.system import STREAM_MANAGER
@@ -43,6 +43,20 @@ def libc(_case: Case, facts: HostFacts) -> Iterator[Fault]:
 def umask(_case: Case, facts: HostFacts) -> Iterator[Fault]:
     """The core is started with a umask no stricter than 0022."""
     yield from _unmet(facts, "umask")
+
+
+@board_rule(
+    "board-install-path",
+    condition="sourced",
+    timing="sourced",
+    phase="run",
+    aws_text=SOCKET_PATH_TEXT,
+    source="gg-troubleshooting.md (greengrass_ipc.sock: invalid argument); with a write directory 83 bytes",
+    hint="Install the core below a shorter path.",
+)
+def install_path(_case: Case, facts: HostFacts) -> Iterator[Fault]:
+    """The core is installed below a path of fewer than 79 bytes."""
+    yield from _unmet(facts, "install path")
 
 
 @board_rule(
@@ -185,6 +199,7 @@ RULES: tuple[Rule, ...] = (
     kernel,
     libc,
     umask,
+    install_path,
     cgroups,
     storage,
     memory,
