@@ -57,7 +57,7 @@ def command(
     if root:
         _requirements(root, fmt)
         return
-    if profile or board:
+    if profile is not None or board is not None:
         _certificate(driver, profile, board, fmt)
         return
     from edge_sim.emulation.hostchecks import host_checks, missing
@@ -116,9 +116,9 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     from edge_sim.greengrass.requirements import requirements
     from edge_sim.profiles import load_profile
 
-    profile = load_profile(profile_name) if profile_name else None
+    profile = load_profile(profile_name) if profile_name is not None else None
     notes: tuple[str, ...] | None = None
-    if board:
+    if board is not None:
         name, rows = doctor.running_certificate(board, profile)
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
