@@ -81,6 +81,30 @@ def _core(facts: HostFacts) -> Iterator[Requirement]:
         state=_at_least(_numbers(facts.libc_version), least),
         consequence="the core does not run",
     )
+    yield from _start(facts)
+    yield _size("memory", "core", facts.memory_kib, _MEMORY_KIB, "128 MB", "the core has too little memory")
+    yield _size("storage", "core", facts.storage_kib, _DISK_KIB, "128 MB", "the core software has no room")
+    lacking = [
+        what
+        for what, known in (
+            (f"user {facts.greengrass.user}", facts.greengrass.user in facts.users),
+            (f"group {facts.greengrass.group}", facts.greengrass.group in facts.groups),
+        )
+        if not known
+    ]
+    whole = {"users", "groups"} <= facts.whole
+    yield Requirement(
+        fact="accounts",
+        subject="core",
+        has=f"no {' and no '.join(lacking)}" if lacking else f"{facts.greengrass.user}, {facts.greengrass.group}",
+        needs="ggc_user and ggc_group, unless the group's default identity names others",
+        state="met" if not lacking else "unmet" if whole else "unknown",
+        consequence="deployments fail",
+        source="gg-troubleshooting.md; lambda-group-config.md",
+    )
+
+
+def _start(facts: HostFacts) -> Iterator[Requirement]:
     umask = facts.umask
     yield Requirement(
         fact="umask",
@@ -102,26 +126,6 @@ def _core(facts: HostFacts) -> Iterator[Requirement]:
         consequence="the core software does not start",
         source="gg-troubleshooting.md (greengrass_ipc.sock: invalid argument)",
         aws_text=SOCKET_PATH_TEXT.replace("<ggc-path>", root),
-    )
-    yield _size("memory", "core", facts.memory_kib, _MEMORY_KIB, "128 MB", "the core has too little memory")
-    yield _size("storage", "core", facts.storage_kib, _DISK_KIB, "128 MB", "the core software has no room")
-    lacking = [
-        what
-        for what, known in (
-            (f"user {facts.greengrass.user}", facts.greengrass.user in facts.users),
-            (f"group {facts.greengrass.group}", facts.greengrass.group in facts.groups),
-        )
-        if not known
-    ]
-    whole = {"users", "groups"} <= facts.whole
-    yield Requirement(
-        fact="accounts",
-        subject="core",
-        has=f"no {' and no '.join(lacking)}" if lacking else f"{facts.greengrass.user}, {facts.greengrass.group}",
-        needs="ggc_user and ggc_group, unless the group's default identity names others",
-        state="met" if not lacking else "unmet" if whole else "unknown",
-        consequence="deployments fail",
-        source="gg-troubleshooting.md; lambda-group-config.md",
     )
 
 
