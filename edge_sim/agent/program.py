@@ -28,6 +28,8 @@ from edge_sim.errors import EdgeSimError
 from edge_sim.facts import UPDATE_TOOLS, HostFacts
 from edge_sim.greengrass.tree import BELOW, Tree
 
+SIMULATED = Path("/usr/lib/edge-sim/board")
+"""Is there on a board in a container, whose programs are its image's and not the real board's."""
 TRIAL_SLACK_S = 60
 """What a new agent may take beside connecting and its stable window: its start on a slow board, its reports."""
 
@@ -74,10 +76,15 @@ def run(root: Path, config: Path) -> None:
     identity = BoardIdentity(
         architecture=who.architecture,
         operating_system=who.operating_system,
-        missing_tools=tuple(tool for tool in UPDATE_TOOLS if who.has_program(tool) is False),
+        missing_tools=() if SIMULATED.exists() else missing_tools(who),
     )
     update = Settings(stable_s=settings.stable_window_s)
     loop.run(settings, root, carry_out, identity, functions=functions, settings=update, hand_over=become)
+
+
+def missing_tools(who: HostFacts) -> tuple[str, ...]:
+    """Return the programs that AWS's agent calls and the board is known to lack."""
+    return tuple(tool for tool in UPDATE_TOOLS if who.has_program(tool) is False)
 
 
 def main() -> None:
