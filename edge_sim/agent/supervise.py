@@ -32,6 +32,8 @@ HAND_OVER = 75
 MAX_STARTS = 3
 LINK, RELEASES, PROGRAM, TRIAL = "ota/ota_agent", "ota/ota_agent_v", "ggc-ota", "ota/trial.json"
 END_LIMIT_S = 5.0
+LOOK_EVERY_S = 0.2
+PAUSE_S = 0.05
 
 
 def become(version: str, gg: str, trial_s: float, root: str, config: str) -> NoReturn:
@@ -83,6 +85,23 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
+def wait(child: subprocess.Popen[bytes], limit_s: float | None) -> int | None:
+    """Wait for ``child``, at most ``limit_s``, and return its status, None when it has not ended.
+
+    What the agent before this supervisor has started is collected too: it is this process's now.
+    """
+    deadline = time.monotonic() + (limit_s or 0)
+    while True:
+        pid, status = os.waitpid(-1, 0 if limit_s is None else os.WNOHANG)
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return child.returncode
+        if limit_s is not None and pid == 0:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(PAUSE_S)
+
+
 class Supervisor:
     """The agent of one board, one process after the other."""
 
@@ -95,8 +114,8 @@ class Supervisor:
 
     def stop(self, *_: object) -> None:
         self.stopping = True
-        if self.child is not None:
-            self.child.terminate()
+        if self.child is not None and self.child.returncode is None:
+            os.kill(self.child.pid, signal.SIGTERM)
 
     def run(self) -> int:
         """Run agents until one ends for good; return its status."""
@@ -140,21 +159,20 @@ class Supervisor:
         except OSError as error:
             return 127, f"cannot be run: {error.strerror}"
         if self.stopping:
-            child.terminate()
+            self.stop()
         if trial is None:
-            return child.wait(), None
+            return wait(child, None) or 0, None
         deadline = time.monotonic() + self.trial_s
         while time.monotonic() < deadline or self.proven():
-            try:
-                return child.wait(None if self.proven() else 0.2), None
-            except subprocess.TimeoutExpired:
-                pass
-        child.terminate()
-        try:
-            child.wait(END_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        return child.wait(), f"did not prove itself within {self.trial_s:g} s"
+            status = wait(child, None if self.proven() else LOOK_EVERY_S)
+            if status is not None:
+                return status, None
+        os.kill(child.pid, signal.SIGTERM)
+        status = wait(child, END_LIMIT_S)
+        if status is None:
+            os.kill(child.pid, signal.SIGKILL)
+            status = wait(child, None) or 0
+        return status, f"did not prove itself within {self.trial_s:g} s"
 
     def command(self) -> list[str]:
         """Return how the installed agent is started: the link's, else the one that this file came with."""

@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from edge_sim.agent import supervise
+from edge_sim.agent.update import hooks
 from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
-from tests.integration.agent_world import Agent, World, good, world
+from tests.integration.agent_world import THING, Agent, World, good, world
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -118,6 +119,34 @@ def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_sa
         assert not (agent.gg / supervise.TRIAL).exists()
         if fault == "ends at once":  # the other has a window of ten minutes
             assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the owner's scripts must be owned by it")
+def test_a_power_cut_in_a_new_agents_window_begins_it_again_and_the_owners_scripts_are_run(here: World) -> None:
+    gg = here.root / "greengrass"
+    config = gg / "config/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "managedRespawn": True}))
+    for name in hooks.NAMES:
+        script = gg / "usr/scripts" / name
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f"#!/bin/sh\necho {name} >>{gg}/ran\n")
+        script.chmod(0o700)
+    settings = json.loads(here.config.read_text())
+    here.config.write_text(json.dumps({**settings, "stableWindow": 5}))
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        job = here.cloud.update_job("agent", agent_build(NEWER), version=NEWER, software="ota_agent")
+        agent.wait_for(event="update", job=job, phase="CONFIRM")
+        new = child_of(agent.process.pid)
+        agent.process.kill()
+        os.kill(new, signal.SIGKILL)
+    assert here.cloud.jobs.execution(THING, job).status == "IN_PROGRESS"
+    with running(here) as agent:
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert (status, details["to"]) == ("SUCCEEDED", NEWER)
+    ran = (gg / "ran").read_text().split()
+    assert ran == ["ota_pre_update.sh", "ota_post_update.sh", "ota_post_update.sh"], "after each start of the new agent"
 
 
 def child_of(pid: int) -> int:
