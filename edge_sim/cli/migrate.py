@@ -114,10 +114,10 @@ def command(
     leaving, *_ = load_profiles([from_name])
     going = load_profiles(to_names or [from_name])
     inputs = read_inputs(group, sources, limits, links, choice, faulty=True)
-    with materials(inputs) as made:
-        found = migration(
+    with materials(inputs) as packages:
+        result = migration(
             inputs,
-            made,
+            packages,
             target=target,
             leaving=Board(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
@@ -125,12 +125,12 @@ def command(
             bucket=bucket,
             include_values=include_values,
         )
-        notes = _write(found, made, inputs.limits, output) if output else []
-    _print(found, fmt)
+        notes = _write(result, packages, inputs.limits, output) if output else []
+    _print(result, fmt)
     for note in notes:
         click.echo(printable(f"note: {note}"), err=True)
-    unknown = UNKNOWN if strict and found.judgement.unknowns else 0
-    sys.exit(unknown if found.judgement.ok else BLOCKED)
+    unknown = UNKNOWN if strict and result.judgement.unknowns else 0
+    sys.exit(unknown if result.judgement.ok else BLOCKED)
 
 
 def _config(file: Path | None) -> Mapping[str, object]:
@@ -141,37 +141,37 @@ def _config(file: Path | None) -> Mapping[str, object]:
     from edge_sim.strictjson import loads
 
     try:
-        found = loads(file.read_bytes())
+        config = loads(file.read_bytes())
     except (ValueError, OSError) as error:
         raise InvalidDefinitionError(f"not a config.json: {error}", place=Position(file=file)) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(config, Mapping):
         raise UsageError(f"{file}: not a config.json: no object")
-    return found
+    return config
 
 
-def _write(found: Migration, made: Materials, limits: Limits, output: Path) -> list[str]:
+def _write(result: Migration, packages: Materials, limits: Limits, output: Path) -> list[str]:
     """Write the folder, and return notes on what is missing in it."""
     from edge_sim.offline.migration.files import write_files
     from edge_sim.offline.migration.folder import whole_folder
     from edge_sim.offline.migration.report import as_json, as_sarif, lines
 
     with whole_folder(output) as folder:
-        notes = write_files(folder, found.strictest, made, limits, blocking=len(found.judgement.errors))
-        text = "\n".join([*lines(found), *(printable(f"note: {note}") for note in notes)]) + "\n"
+        notes = write_files(folder, result.strictest, packages, limits, blocking=len(result.judgement.errors))
+        text = "\n".join([*lines(result), *(printable(f"note: {note}") for note in notes)]) + "\n"
         (folder / "report.txt").write_text(text, encoding="utf-8")
-        (folder / "report.json").write_text(json.dumps(as_json(found), indent=2) + "\n", encoding="utf-8")
-        (folder / "report.sarif").write_text(json.dumps(as_sarif(found), indent=2) + "\n", encoding="utf-8")
+        (folder / "report.json").write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
+        (folder / "report.sarif").write_text(json.dumps(as_sarif(result), indent=2) + "\n", encoding="utf-8")
     return notes
 
 
-def _print(found: Migration, fmt: str) -> None:
+def _print(result: Migration, fmt: str) -> None:
     from edge_sim.offline.migration import report
     from edge_sim.offline.migration.page import migration_page
 
     writers: Writers = {
-        "text": lambda: "\n".join(report.lines(found)) + "\n",
-        "json": lambda: json.dumps(report.as_json(found), indent=2) + "\n",
-        "sarif": lambda: json.dumps(report.as_sarif(found), indent=2) + "\n",
-        **page_writers(lambda: migration_page(found)),
+        "text": lambda: "\n".join(report.lines(result)) + "\n",
+        "json": lambda: json.dumps(report.as_json(result), indent=2) + "\n",
+        "sarif": lambda: json.dumps(report.as_sarif(result), indent=2) + "\n",
+        **page_writers(lambda: migration_page(result)),
     }
     Output(fmt=fmt).write(writers)

@@ -81,12 +81,12 @@ def command(
     with running(plan, folder, root, nucleus, secrets=_secrets(group)) as core:
         unheard = [*_send(core, messages, seconds, cloud=True), *_send(core, local, seconds, cloud=False)]
         enough = core.hub.wait(lambda hub: len(hub.sent) >= answers or bool(core.broken()), seconds)
-        told = _as_json(core, unheard)
+        result = _as_json(core, unheard)
     if fmt == "json":
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(result, indent=2))
     else:
-        _print(told)
-    sys.exit(FAILED if unheard or not enough or told["broken"] else 0)
+        _print(result)
+    sys.exit(FAILED if unheard or not enough or result["broken"] else 0)
 
 
 def _secrets(group: Path | None) -> Mapping[str, str]:
@@ -131,14 +131,14 @@ def _as_json(core: Core, unheard: list[str]) -> dict[str, object]:
     }
 
 
-def _print(told: Mapping[str, object]) -> None:
-    sent = told["sent"]
+def _print(result: Mapping[str, object]) -> None:
+    sent = result["sent"]
     for one in sent if isinstance(sent, list) else ():
         click.echo(printable(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}"))
     for key in ("refused", "broken", "unheard"):
-        found = told[key]
-        for text in found if isinstance(found, list) else ():
+        entries = result[key]
+        for text in entries if isinstance(entries, list) else ():
             click.echo(printable(f"{key}: {text}"))
-    notes = told["notes"]
+    notes = result["notes"]
     for note in notes if isinstance(notes, list) else ():
         click.echo(printable(f"note: {note}"), err=True)

@@ -73,12 +73,12 @@ def command(
         load_profile(profile)
     with whole_folder(output) as folder:
         if export:
-            found = of_export(export, folder)
+            result = of_export(export, folder)
         else:
             opened = disk.of_root(root, greengrass_root) if root else disk.of_tar(Path(str(tar_file)), greengrass_root)
             with opened as board:
-                found = rescue(board, folder, profile)
+                result = rescue(board, folder, profile)
     if fmt == "json":
-        click.echo(json.dumps(found.as_json(), indent=2))
+        click.echo(json.dumps(result.as_json(), indent=2))
     else:
-        click.echo("\n".join(map(printable, found.lines())))
+        click.echo("\n".join(map(printable, result.lines())))

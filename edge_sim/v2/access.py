@@ -114,30 +114,33 @@ def cell(
     could = rights_of(before)
     if verdict(move, function).becomes == "nothing":
         return Cell(rights=(), path=None, reason="same" if could == () else "cannot be moved")
-    asked = question(move, function, resource)
-    if asked is None:
+    query = question(move, function, resource)
+    if query is None:
         return Cell(rights=could, path=None, reason="same")
-    doubt = _doubt(move, function, resource, asked, nodes)
+    doubt = _doubt(move, function, resource, query, nodes)
     if doubt:
-        return Cell(rights=None, path=asked.paths[0][0], reason="not known", doubt=doubt)
-    found = answer(move, function, asked, nodes)
-    can = rights_of(found)
+        return Cell(rights=None, path=query.paths[0][0], reason="not known", doubt=doubt)
+    access_row = answer(move, function, query, nodes)
+    can = rights_of(access_row)
     if can is None or could is None:
-        doubt = found.unknown or "V1's own answer is not known"
-        return Cell(rights=can, path=found.path, reason="not known", doubt=doubt)
+        doubt = access_row.unknown or "V1's own answer is not known"
+        return Cell(rights=can, path=access_row.path, reason="not known", doubt=doubt)
     if can == could:
-        return Cell(rights=can, path=found.path, reason="same")
-    reason = _reason(move, function, asked, nodes, could, can)
+        return Cell(rights=can, path=access_row.path, reason="same")
+    reason = _reason(move, function, query, nodes, could, can)
     return Cell(
-        rights=can, path=found.path, reason=reason, restores=_restores(move, function, resource, reason, could, can)
+        rights=can,
+        path=access_row.path,
+        reason=reason,
+        restores=_restores(move, function, resource, reason, could, can),
     )
 
 
 def answer(
-    move: Move, function: Function, asked: Question, nodes: Mapping[str, Node], groups: Sequence[int] = ()
+    move: Move, function: Function, query: Question, nodes: Mapping[str, Node], groups: Sequence[int] = ()
 ) -> AccessRow:
     """Return the row of one question, computed for a function's process, with further ``groups`` of its account."""
-    return row(View(process(move, function, groups), nodes, _facts(move)), asked)
+    return row(View(process(move, function, groups), nodes, _facts(move)), query)
 
 
 def question(move: Move, function: Function, resource: Resource) -> Question | None:
@@ -155,11 +158,11 @@ def question(move: Move, function: Function, resource: Resource) -> Question | N
     )
 
 
-def rights_of(found: AccessRow | None) -> tuple[Right, ...] | None:
+def rights_of(access_row: AccessRow | None) -> tuple[Right, ...] | None:
     """Return the rights of a row; None where they are not known."""
-    if found is None or found.unknown:
+    if access_row is None or access_row.unknown:
         return None
-    return tuple(right for right in RIGHTS if found.answers[right].computed)
+    return tuple(right for right in RIGHTS if access_row.answers[right].computed)
 
 
 def _facts(move: Move) -> HostFacts:
@@ -176,8 +179,8 @@ def _paths(move: Move, function: Function, resource: Resource, *, attached: bool
     for one in placements(move):
         own = one.function.id == function.id
         if one.resource.id == resource.id and own == attached:
-            found = unpacked(one, package.contents if package else ())
-            yield from found if own else ((there, there) for _, there in found)
+            pairs = unpacked(one, package.contents if package else ())
+            yield from pairs if own else ((there, there) for _, there in pairs)
 
 
 def _mounts(move: Move, function: Function) -> Iterator[Mount]:
@@ -191,12 +194,12 @@ def _mounts(move: Move, function: Function) -> Iterator[Mount]:
 
 
 def _doubt(
-    move: Move, function: Function, resource: Resource, asked: Question, nodes: Mapping[str, Node]
+    move: Move, function: Function, resource: Resource, query: Question, nodes: Mapping[str, Node]
 ) -> str | None:
     """Return why nobody can say what an imported container may open here, None where it can be computed."""
     if not stays_contained(move, function):
         return None
-    if not asked.attached:
+    if not query.attached:
         return "what else an imported function's container sees is not known"
     if resource.local and resource.local.group_owner.auto_add_group_owner:
         return "what addGroupOwner does is not known: prove it on a device"
@@ -222,35 +225,39 @@ def _lent(move: Move, resource: Resource) -> tuple[int, ...]:
 def _reason(
     move: Move,
     function: Function,
-    asked: Question,
+    query: Question,
     nodes: Mapping[str, Node],
     could: tuple[Right, ...],
     can: tuple[Right, ...],
 ) -> Reason:
     """Return what the difference comes from: the first change that would account for it."""
-    resource = asked.resource
+    resource = query.resource
     lost = {*could} - {*can}
-    lent = _lent(move, resource) if resource and asked.attached else ()
+    lent = _lent(move, resource) if resource and query.attached else ()
     if resource and resource.model:
-        if asked.attached:
+        if query.attached:
             if not lost:
                 return "folders are its own"
             return "files are read-only" if lost == {"write"} else "account differs"
-        return _stranger_gains(move, function, asked, nodes)
-    if lost and lent and {*could} <= {*(rights_of(answer(move, function, asked, nodes, lent)) or ())}:
+        return _stranger_gains(move, function, query, nodes)
+    if lost and lent and {*could} <= {*(rights_of(answer(move, function, query, nodes, lent)) or ())}:
         return "group owner lost"
     if move.contained(function) and not stays_contained(move, function):
         return "container lost"
     return "account differs"
 
 
-def _stranger_gains(move: Move, function: Function, asked: Question, nodes: Mapping[str, Node]) -> Reason:
+def _stranger_gains(move: Move, function: Function, query: Question, nodes: Mapping[str, Node]) -> Reason:
     """Return why a function may open a model that is not attached to it."""
-    found = [nodes[there] for _, there in asked.paths if there in nodes]
+    model_nodes = [nodes[there] for _, there in query.paths if there in nodes]
     identity = process(move, function).identity
-    if any(counts_as(identity, node) != "others" for node in found):
+    if any(counts_as(identity, node) != "others" for node in model_nodes):
         return "one account owns it"
-    return "files are open" if any(node.type == "file" and node.mode & 0o004 for node in found) else "folders are open"
+    return (
+        "files are open"
+        if any(node.type == "file" and node.mode & 0o004 for node in model_nodes)
+        else "folders are open"
+    )
 
 
 def _restores(

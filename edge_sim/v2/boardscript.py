@@ -60,21 +60,21 @@ def _lines(move: Move) -> Iterator[str]:
     yield f"\n# The account that components run as by default (nucleus {nucleus.name})."
     yield f"getent group {group} >/dev/null || groupadd --system {group}"
     yield f"getent passwd {user} >/dev/null || useradd --system --create-home --gid {group} {user}"
-    told: set[str] = set()
+    lines_so_far: set[str] = set()
     for function in move.own_functions:
         if verdict(move, function).becomes == "nothing":
             continue
-        yield from _of_function(move, function, told)
+        yield from _of_function(move, function, lines_so_far)
     yield from _folders(move)
 
 
-def _of_function(move: Move, function: Function, told: set[str]) -> Iterator[str]:
+def _of_function(move: Move, function: Function, lines_so_far: set[str]) -> Iterator[str]:
     name = account(move, function)
     for group, resource in memberships(move, function):
         line = membership(group, name)
-        if line in told:
+        if line in lines_so_far:
             continue
-        told.add(line)
+        lines_so_far.add(line)
         yield f"\n# {printable(f'Function {function.id} opens {resource} by this group in V1.')}"
         if name.isdigit():
             yield f"# {printable(f'No account is known for UID {name}; create one, then:')}"

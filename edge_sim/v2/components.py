@@ -85,8 +85,8 @@ def _components(move: Move) -> Iterator[Component]:
 def bucket(move: Move) -> str:
     """Return where artifacts will be: as asked for, else where the first model came from, else a placeholder."""
     uris = (str(r.data.members().get("S3Uri") or "") for r in move.group.resources)
-    found = (uri.removeprefix("s3://").partition("/")[0] for uri in uris if uri.startswith("s3://"))
-    return move.bucket or next(found, "") or placeholder("bucket")
+    buckets = (uri.removeprefix("s3://").partition("/")[0] for uri in uris if uri.startswith("s3://"))
+    return move.bucket or next(buckets, "") or placeholder("bucket")
 
 
 def variables(move: Move, function: Function) -> dict[str, str]:
@@ -233,14 +233,14 @@ def _head(name: str, version: str, description: str) -> Json:
 
 def access_control(move: Move, function: Function, name: str) -> Json:
     """Return what a component may do: publish what its function is the source of, hear what it is the target of."""
-    found: dict[str, dict[str, set[str]]] = {_PUBSUB: {}, _MQTT: {}}
+    topics_by_operation: dict[str, dict[str, set[str]]] = {_PUBSUB: {}, _MQTT: {}}
     for route in move.routes:
         for service, operation, topic in _operations(route, function):
-            found[service].setdefault(operation, set()).add(topic)
-    told: Json = {}
-    for service, operations in found.items():
+            topics_by_operation[service].setdefault(operation, set()).add(topic)
+    policies: Json = {}
+    for service, operations in topics_by_operation.items():
         short = service.rpartition(".")[2]
-        told |= (
+        policies |= (
             {
                 service: {
                     f"{name}:{short}:{number}": _policy(
@@ -252,7 +252,7 @@ def access_control(move: Move, function: Function, name: str) -> Json:
             if operations
             else {}
         )
-    return {**told, **secret_policies(move, function, name)}
+    return {**policies, **secret_policies(move, function, name)}
 
 
 def routes_of(move: Move, function: Function) -> list[Json]:
@@ -278,13 +278,13 @@ def _operations(route: Route, function: Function) -> Iterator[tuple[str, str, st
 def _environment(move: Move, function: Function, own: list[Placement]) -> Json:
     code = move.group.code.get(function.id)
     handler = function.executable or (code.handler if code else "") or placeholder(function.id, "handler")
-    found: Json = {**variables(move, function), HANDLER_VARIABLE: handler, "MY_FUNCTION_ARN": function.arn}
-    found[ROUTES_VARIABLE] = json.dumps(routes_of(move, function))
+    environment: Json = {**variables(move, function), HANDLER_VARIABLE: handler, "MY_FUNCTION_ARN": function.arn}
+    environment[ROUTES_VARIABLE] = json.dumps(routes_of(move, function))
     for one in own:
         top = one.archive.removesuffix(".zip")
         inside = "" if one.way == "A" else f"{one.component}:"
-        found["AWS_GG_RESOURCE_PREFIX"] = f"{{{inside}artifacts:decompressedPath}}/{top}"
-    return found
+        environment["AWS_GG_RESOURCE_PREFIX"] = f"{{{inside}artifacts:decompressedPath}}/{top}"
+    return environment
 
 
 def _script(move: Move, function: Function) -> str:

@@ -51,10 +51,10 @@ def deployment(move: Move) -> Json:
 
 def configurations(move: Move) -> dict[str, Json]:
     """Return the configuration of each of AWS's components that the group needs, by its name."""
-    found = {move.nucleus.component: nucleus(move)}
+    by_name = {move.nucleus.component: nucleus(move)}
     if move.nucleus.lambdas:
-        found |= dict(_of_classic(move))
-    return found
+        by_name |= dict(_of_classic(move))
+    return by_name
 
 
 def _of_classic(move: Move) -> Iterator[tuple[str, Json]]:
@@ -91,18 +91,18 @@ def nucleus(move: Move) -> Json:
     run_as = move.group.default_config.run_as
     user = move.nucleus.user if run_as.uid is None else str(run_as.uid)
     group = move.nucleus.group if run_as.gid is None else str(run_as.gid)
-    found: Json = {"runWithDefault": {"posixUser": f"{user}:{group}"}}
+    configuration: Json = {"runWithDefault": {"posixUser": f"{user}:{group}"}}
     logging = _logging(move)
     if logging and move.nucleus.lambdas:
-        found["logging"] = logging
+        configuration["logging"] = logging
     mqtt = _mqtt(move)
     if mqtt and move.nucleus.lambdas:
-        found["mqtt"] = mqtt
+        configuration["mqtt"] = mqtt
     url = lookup(move.config, "coreThing.networkProxy.proxy.url")
     if isinstance(url, str) and "@" not in url:
         without = lookup(move.config, "coreThing.networkProxy.noProxyAddresses")
-        found["networkProxy"] = {"proxy": {"url": url}, **({"noProxyAddresses": without} if without else {})}
-    return found
+        configuration["networkProxy"] = {"proxy": {"url": url}, **({"noProxyAddresses": without} if without else {})}
+    return configuration
 
 
 def router(move: Move) -> dict[str, Json]:
@@ -113,10 +113,10 @@ def router(move: Move) -> dict[str, Json]:
         function = move.by_arn.get(arn)
         if function:
             return f"component:{names[function.id]}" if becomes_lambda(move, function) else None
-        found = [
+        successors = [
             SUCCESSORS[one.name][0] for one in instances(move) if one.name in SUCCESSORS and f"/{one.name}/" in arn
         ]
-        return f"component:{found[0]}" if found else None
+        return f"component:{successors[0]}" if successors else None
 
     table: dict[str, Json] = {}
     for number, route in enumerate(move.routes):
@@ -191,7 +191,7 @@ def shadows(move: Move) -> Json:
 
 def log_uploads(move: Move) -> Json:
     """Return LogManager's configuration: of the system's log, and of each function's."""
-    found: Json = {}
+    uploads: Json = {}
     for _, entry in entries(move, "Loggers"):
         if entry.get("Type") != "AWSCloudWatch":
             continue
@@ -200,39 +200,39 @@ def log_uploads(move: Move) -> Json:
         if space:
             settings |= {"diskSpaceLimit": str(space), "diskSpaceLimitUnit": "KB"}
         if entry.get("Component") == "GreengrassSystem":
-            found["systemLogsConfiguration"] = {"uploadToCloudWatch": "true", **settings}
+            uploads["systemLogsConfiguration"] = {"uploadToCloudWatch": "true", **settings}
         else:
             names = component_names(move).values()
-            found["componentLogsConfigurationMap"] = {name: dict(settings) for name in names}
-    return found
+            uploads["componentLogsConfigurationMap"] = {name: dict(settings) for name in names}
+    return uploads
 
 
 def _logging(move: Move) -> Json:
     levels = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-    found = [entry for _, entry in entries(move, "Loggers") if entry.get("Type") == "FileSystem"]
-    named = [str(entry.get("Level")) for entry in found if entry.get("Level") in levels]
+    on_disk = [entry for _, entry in entries(move, "Loggers") if entry.get("Type") == "FileSystem"]
+    named = [str(entry.get("Level")) for entry in on_disk if entry.get("Level") in levels]
     if not named:
         return {}
     level = min(named, key=levels.index)
-    space = sum(whole_number(entry.get("Space")) or 0 for entry in found)
+    space = sum(whole_number(entry.get("Space")) or 0 for entry in on_disk)
     return {"level": "ERROR" if level == "FATAL" else level, **({"totalLogsSizeKB": space} if space else {})}
 
 
 def _mqtt(move: Move) -> Json:
-    found: Json = {}
+    mqtt: Json = {}
     port, alive = lookup(move.config, "coreThing.iotMqttPort"), lookup(move.config, "coreThing.keepAlive")
     if isinstance(port, int):
-        found["port"] = port
+        mqtt["port"] = port
     if isinstance(alive, int):
-        found["keepAliveTimeoutMs"] = alive * 1000
+        mqtt["keepAliveTimeoutMs"] = alive * 1000
     function = move.system.get("GGCloudSpooler")
     if function:
         size = whole_number(function.variables.get("GG_CONFIG_MAX_SIZE_BYTES", ""))
-        found["spooler"] = {
+        mqtt["spooler"] = {
             "storageType": "Disk" if _spools_to_disk(move) else "Memory",
             **({"maxSizeInBytes": size} if size else {}),
         }
-    return found
+    return mqtt
 
 
 def _spools_to_disk(move: Move) -> bool:

@@ -34,8 +34,8 @@ class Row:
         """Return whether the group has this member."""
         if self.where == "config.json":
             return lookup(move.config, self.member) is not None
-        held = move.sections.get(self.where)
-        items = held if isinstance(held, list) else [held]
+        section = move.sections.get(self.where)
+        items = section if isinstance(section, list) else [section]
         return any(isinstance(item, Mapping) and lookup(item, self.member) is not None for item in items)
 
 

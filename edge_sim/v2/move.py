@@ -98,14 +98,14 @@ class Move(Case):
     @cached_property
     def system(self) -> Mapping[str, Function]:
         """The functions of the core that the group configures, by name: ``GGIPDetector``."""
-        found = ((_SYSTEM_NAME.fullmatch(function.arn), function) for function in self.group.functions)
-        return {match[1]: function for match, function in found if match}
+        matches = ((_SYSTEM_NAME.fullmatch(function.arn), function) for function in self.group.functions)
+        return {match[1]: function for match, function in matches if match}
 
     def configuration(self, function: Function) -> Mapping[str, object] | None:
         """Return a function's configuration as the definition has it, None where only its values are known."""
         entry = self._written.get(function.path)
-        held = entry.get("FunctionConfiguration") if entry else None
-        return held if isinstance(held, Mapping) else None
+        settings = entry.get("FunctionConfiguration") if entry else None
+        return settings if isinstance(settings, Mapping) else None
 
     @cached_property
     def _written(self) -> Mapping[str, Mapping[str, object]]:

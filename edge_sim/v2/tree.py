@@ -99,15 +99,15 @@ def _working_folder(move: Move, one: Component) -> dict[str, Node]:
 
 def _unpacked(move: Move, one: Component, placed: tuple[Placement, ...], owner: Ids) -> Iterator[tuple[str, Node]]:
     """Yield the unpacked folders and files of the models in a component."""
-    held = [p for p in placed if p.component == one.name]
-    if not held:
+    own_models = [p for p in placed if p.component == one.name]
+    if not own_models:
         return
     who, group = component_owner(move, one)
     base = f"{move.nucleus.root}/packages/artifacts-unarchived/{one.name}"
     yield base, _directory(owner.uid, owner.gid)
-    yield f"{base}/{held[0].version}", _directory(owner.uid, owner.gid)
-    mode = file_mode(one, held[0].archive)
-    for place in held:
+    yield f"{base}/{own_models[0].version}", _directory(owner.uid, owner.gid)
+    mode = file_mode(one, own_models[0].archive)
+    for place in own_models:
         yield place.top, _directory(who, group)
         model = place.resource.model
         steps = inside(model).split("/") if model else []
@@ -151,14 +151,14 @@ def _owner(move: Move) -> Ids:
 
 
 def _account(facts: HostFacts, user: str, group: str, above: tuple[int, ...] = ()) -> Ids:
-    found, gid = facts.users.get(user), facts.groups.get(group)
+    known_user, gid = facts.users.get(user), facts.groups.get(group)
     used = {one.uid for one in facts.users.values()} | {one.gid for one in facts.users.values()}
     used |= {*facts.groups.values(), *above}
     free = next(number for number in range(_LAST_SYSTEM_ID, 0, -1) if number not in used)
     return Ids(
-        uid=found.uid if found else free,
+        uid=known_user.uid if known_user else free,
         gid=gid if gid is not None else free,
-        known=found is not None and gid is not None,
+        known=known_user is not None and gid is not None,
     )
 
 

@@ -53,22 +53,24 @@ def stays_contained(move: Move, function: Function) -> bool:
 
 
 def _on_classic(move: Move, function: Function) -> Verdict:
-    def told(becomes: Becomes, reason: str, label: Label, doubt: str | None = None) -> Verdict:
+    def verdict_of(becomes: Becomes, reason: str, label: Label, doubt: str | None = None) -> Verdict:
         return Verdict(function=function.id, becomes=becomes, reason=reason, label=label, doubt=doubt)
 
     if move.native(function):
-        return told("generic", "V2 imports no native executables", "sourced")
+        return verdict_of("generic", "V2 imports no native executables", "sourced")
     if move.contained(function):
         if move.to is not None and move.to.cgroups == "v2":
-            return told("generic", "its container needs cgroups of version 1, and the board has version 2", "sourced")
+            return verdict_of(
+                "generic", "its container needs cgroups of version 1, and the board has version 2", "sourced"
+            )
         doubt = None
         if move.to is None or move.to.cgroups is None:
             doubt = "whether the board has cgroups of version 1, which its container needs"
-        return told("lambda", "the Lambda launcher starts it in a container", "sourced", doubt)
+        return verdict_of("lambda", "the Lambda launcher starts it in a container", "sourced", doubt)
     if move.models_of(function):
         reason = "an imported function without a container has neither mounts nor recipe variables for its model"
-        return told("generic", reason, "inferred")
-    return told("lambda", "the Lambda launcher starts it without a container", "sourced")
+        return verdict_of("generic", reason, "inferred")
+    return verdict_of("lambda", "the Lambda launcher starts it without a container", "sourced")
 
 
 def _on_lite(move: Move, function: Function) -> Verdict:
@@ -86,11 +88,11 @@ def _lacking_on_lite(move: Move, function: Function) -> list[str]:
         *(r.target_kind for r in move.routes if r.source == function.arn),
         *(r.source_kind for r in move.routes if r.target == function.arn),
     ]
-    found = {
+    needs = {
         "secret manager": any(resource.secret for resource, _ in move.group.attached(function)),
         "local shadow service": "shadow" in uses or "shadow" in ends,
         "client devices": "device" in ends,
         "stream manager": "stream-manager" in uses,
         "connectors": "connector" in ends,
     }
-    return [what for what, needed in found.items() if needed]
+    return [what for what, needed in needs.items() if needed]

@@ -24,10 +24,10 @@ def before(inputs: Inputs, board: Target) -> tuple[Rows, str | None]:
     """Return V1's rows by function and resource, and why there are none where its core refuses the group."""
     try:
         with packed_group(inputs) as packed:
-            found = access.rows(make_plan(packed, board))
+            access_rows = access.rows(make_plan(packed, board))
     except EdgeSimError as error:
         return {}, f"what V1 allowed is not known: {error.brief}"
-    return {(row.function, row.resource): row for row in found if row.resource}, None
+    return {(row.function, row.resource): row for row in access_rows if row.resource}, None
 
 
 def differences(move: Move, rows: Rows) -> tuple[Difference, ...]:

@@ -53,8 +53,8 @@ class Sender:
 
     def get_secret_value(self, SecretId: str, VersionStage: str = "AWSCURRENT", **_more: Any) -> dict[str, Any]:  # noqa: N803
         """Return a secret as V1's SDK did."""
-        found = self._ipc.get_secret_value(secret_id=SecretId, version_stage=VersionStage)
-        value = found.secret_value
+        answer = self._ipc.get_secret_value(secret_id=SecretId, version_stage=VersionStage)
+        value = answer.secret_value
         return {"SecretString": value.secret_string, "SecretBinary": value.secret_binary}
 
 

@@ -23,16 +23,16 @@ from edge_sim.v2.move import Move
 _ENTRY_POINT = Path(__file__).with_name("entry_point.py")
 
 
-def write_files(folder: Path, move: Move, made: Materials, limits: Limits, *, blocking: int) -> list[str]:
+def write_files(folder: Path, move: Move, materials: Materials, limits: Limits, *, blocking: int) -> list[str]:
     """Write everything but the report, and return notes on what could not be written.
 
     Raises InvalidDefinitionError where a recipe of ours breaks a rule of recipes: that would be a fault of ours, or of
     a name that nothing can be made of.
     """
-    found = [*_sound(components(move))]
+    sound = [*_sound(components(move))]
     notes: list[str] = []
     texts: dict[str, str] = {}
-    for one in found:
+    for one in sound:
         place = folder / "components" / one.name
         place.mkdir(parents=True)
         texts[one.name] = _recipe(one)
@@ -42,22 +42,22 @@ def write_files(folder: Path, move: Move, made: Materials, limits: Limits, *, bl
         else:
             request = one.request or {}
         _write(place / "create-component-version.json", _json(request))
-        notes += _artifacts(place / "artifacts", one, move, made, limits)
+        notes += _artifacts(place / "artifacts", one, move, materials, limits)
     plan = deployment(move)
-    told = placeholders([[one.request for one in found], texts, plan])
+    open_places = placeholders([[one.request for one in sound], texts, plan])
     _write(folder / "deployment.json", _json(plan))
-    _write(folder / "template.json", _json(template([(one, texts[one.name]) for one in found], plan)))
+    _write(folder / "template.json", _json(template([(one, texts[one.name]) for one in sound], plan)))
     _write(folder / "board.sh", boardscript.script(move))
     (folder / "iam").mkdir()
     _write(folder / "iam" / "token-exchange-policy.draft.json", _json(iam.policy(move)))
-    _write(folder / "README.md", steps.readme(move, found, told, blocking))
+    _write(folder / "README.md", steps.readme(move, sound, open_places, blocking))
     return notes
 
 
-def _sound(found: tuple[Component, ...]) -> Iterator[Component]:
+def _sound(candidates: tuple[Component, ...]) -> Iterator[Component]:
     """Yield the components with names of their own; the checks tell of the others."""
     seen: set[str] = set()
-    for one in found:
+    for one in candidates:
         if one.name not in seen and one.name not in (".", "..") and len(one.name) <= 128:
             seen.add(one.name)
             yield one
@@ -72,13 +72,13 @@ def _recipe(one: Component) -> str:
     return text
 
 
-def _artifacts(place: Path, one: Component, move: Move, made: Materials, limits: Limits) -> Iterator[str]:
+def _artifacts(place: Path, one: Component, move: Move, materials: Materials, limits: Limits) -> Iterator[str]:
     """Write a component's artifacts, and yield a note for each that could not be made."""
     if one.function and one.recipe and not move.native(one.function):
         place.mkdir(exist_ok=True)
         (place / ENTRY_POINT).write_bytes(_ENTRY_POINT.read_bytes())
     for archive in one.archives:
-        parts, lacking = _parts(one, archive, move, made)
+        parts, lacking = _parts(one, archive, move, materials)
         if lacking:
             yield f"components/{one.name}/artifacts/{archive}: not written: {', '.join(lacking)}"
             continue
@@ -88,10 +88,10 @@ def _artifacts(place: Path, one: Component, move: Move, made: Materials, limits:
             yield f"components/{one.name}/artifacts/{error.brief}"
 
 
-def _parts(one: Component, archive: str, move: Move, made: Materials) -> tuple[dict[str, Path], list[str]]:
+def _parts(one: Component, archive: str, move: Move, materials: Materials) -> tuple[dict[str, Path], list[str]]:
     """Return the folders that a zip is made of, and what of them is not at hand."""
     if archive == CODE_ARCHIVE and one.function:
-        code = made.code.get(one.function.id)
+        code = materials.code.get(one.function.id)
         folder = code.folder if code else None
         return ({"": folder}, []) if folder else ({}, [f"no code of function {one.function.id}"])
     parts: dict[str, Path] = {}
@@ -100,7 +100,7 @@ def _parts(one: Component, archive: str, move: Move, made: Materials) -> tuple[d
         own = placed.function == one.function and archive == OWN_ARCHIVE
         if not (own or placed.resource == one.resource) or placed.resource.model is None:
             continue
-        material = made.models.get(placed.resource.id)
+        material = materials.models.get(placed.resource.id)
         if material and material.folder:
             parts[inside(placed.resource.model)] = material.folder
         elif (missing := f"no readable package of model {placed.resource.id}") not in lacking:

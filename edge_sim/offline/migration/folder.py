@@ -25,12 +25,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         ):
             raise UsageError(f"{folder}: is there already", hint="Give a folder that does not exist yet, or is empty.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
     try:
-        yield made
-        made.replace(folder)
+        yield draft
+        draft.replace(folder)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -53,21 +53,21 @@ def materials(inputs: Inputs) -> Iterator[Materials]:
     with folders.while_in_use("edge-sim-migrate-") as (place, _), ExitStack() as stack:
         models, code = {}, {}
         for number, resource in enumerate(inputs.group.resources):
-            given = inputs.packages.get(address(resource) or "")
-            if given:
-                models[resource.id] = _material(given, "model.tar.gz", inputs.limits, place / f"model{number}", stack)
+            source = inputs.packages.get(address(resource) or "")
+            if source:
+                models[resource.id] = _material(source, "model.tar.gz", inputs.limits, place / f"model{number}", stack)
         for number, function in enumerate(inputs.group.functions):
-            given = inputs.packages.get(function.arn)
-            if given and not is_system_function(function.arn):
-                code[function.id] = _material(given, "code.zip", inputs.limits, place / f"code{number}", stack)
+            source = inputs.packages.get(function.arn)
+            if source and not is_system_function(function.arn):
+                code[function.id] = _material(source, "code.zip", inputs.limits, place / f"code{number}", stack)
         uses = {name: folders.mentioned(one.folder, _PATTERNS) for name, one in code.items() if one.folder}
         yield Materials(models=models, code=code, uses=uses)
 
 
-def _material(given: Given, default: str, limits: Limits, place: Path, stack: ExitStack) -> Material:
-    name = given.file_name or (default if given.path.is_dir() else given.path.name)
+def _material(source: Given, default: str, limits: Limits, place: Path, stack: ExitStack) -> Material:
+    name = source.file_name or (default if source.path.is_dir() else source.path.name)
     try:
-        archive = given.path
+        archive = source.path
         if archive.is_dir():
             archive = stack.enter_context(packed(archive, "zip" if name.endswith(".zip") else "tar.gz"))
         verdict = check(archive, limits=limits, file_name=_readable(name))

@@ -54,7 +54,7 @@ class Migration:
 
 def migration(
     inputs: Inputs,
-    made: Materials,
+    packages: Materials,
     *,
     target: Target,
     leaving: Board,
@@ -73,9 +73,9 @@ def migration(
             mentions=one.mentions,
             nucleus=BY_NAME[nucleus],
             to=to,
-            models_known={name: material.package for name, material in made.models.items()},
-            code_known={name: material.package for name, material in made.code.items()},
-            uses=made.uses,
+            models_known={name: material.package for name, material in packages.models.items()},
+            code_known={name: material.package for name, material in packages.code.items()},
+            uses=packages.uses,
             config=config,
             bucket=bucket,
             include_values=include_values,

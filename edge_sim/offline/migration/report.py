@@ -75,10 +75,10 @@ def _lines(migration: Migration) -> Iterator[str]:
     yield from _functions(migration)
     yield from _models(migration)
     ordered = sorted(migration.judgement.findings, key=lambda one: [*TITLES].index(one.finding.severity))
-    for severity, found in groupby(ordered, key=lambda one: one.finding.severity):
-        told = list(found)
-        yield from ("", f"{TITLES[severity]} ({len(told)})")
-        for one in told:
+    for severity, group in groupby(ordered, key=lambda one: one.finding.severity):
+        findings = list(group)
+        yield from ("", f"{TITLES[severity]} ({len(findings)})")
+        for one in findings:
             yield from _finding(one, migration)
     for one in migration.judgement.ignored:
         reason = (one.ignored.reason if one.ignored else "") or "no reason given"
@@ -121,10 +121,10 @@ def because(verdict: Verdict) -> str:
 
 
 def _models(migration: Migration) -> Iterator[str]:
-    found = placements(migration.strictest)
-    if found:
+    placed = placements(migration.strictest)
+    if placed:
         yield from ("", "Models")
-    for one in found:
+    for one in placed:
         yield f"  {one.function.id} × {one.resource.id}: way {one.way}, opened at {one.seen} [ours]"
 
 
@@ -143,9 +143,9 @@ def _access(migration: Migration) -> Iterator[str]:
                     yield f"      restore: {cell.restores}"
 
 
-def rights(given: tuple[str, ...] | None) -> str:
+def rights(names: tuple[str, ...] | None) -> str:
     """Return rights in words."""
-    return "?" if given is None else ", ".join(given) or "nothing"
+    return "?" if names is None else ", ".join(names) or "nothing"
 
 
 def _difference_json(one: Difference) -> dict[str, object]:
@@ -180,8 +180,8 @@ def _finding(one: LocatedFinding, migration: Migration) -> Iterator[str]:
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, object]:
-    told = {"becomes": verdict.becomes, "reason": verdict.reason, "label": verdict.label, "doubt": verdict.doubt}
-    return {**told, "words": verdict.words}
+    members = {"becomes": verdict.becomes, "reason": verdict.reason, "label": verdict.label, "doubt": verdict.doubt}
+    return {**members, "words": verdict.words}
 
 
 def _row_json(row: Row) -> dict[str, object]:

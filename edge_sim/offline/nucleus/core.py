@@ -67,12 +67,12 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
     except (OSError, ValueError, KeyError) as error:
         hint = "Give the folder that edge-sim migrate -o wrote."
         raise UsageError(f"{folder}: no deployment.json that can be read: {error}", hint=hint) from error
-    found, notes = [], []
-    for name, wanted in deployment.items():
+    components, notes = [], []
+    for name, entry in deployment.items():
         recipe = folder / "components" / name / "recipe.yaml"
         if recipe.is_file():
             one = component(yaml.safe_load(recipe.read_text(encoding="utf-8")), nucleus, architecture)
-            found.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(wanted))}))
+            components.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(entry))}))
             notes += [f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in one.ignored]
         elif recipe.parent.is_dir():
             notes.append(f"component {name}: an imported Lambda needs AWS's launcher, which is closed: not run")
@@ -83,10 +83,10 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
     default = _merge(deployment.get(nucleus.component, {})).get("runWithDefault", {}).get("posixUser")
     accounts = {
         one.name: str((nucleus.lambdas and deployment[one.name].get("runWith", {}).get("posixUser")) or default or "")
-        for one in found
+        for one in components
     }
     provided = frozenset(deployment) & SERVED if nucleus.lambdas else frozenset[str]()
-    return Plan(components=tuple(ordered(found, provided)), accounts=accounts, notes=tuple(notes))
+    return Plan(components=tuple(ordered(components, provided)), accounts=accounts, notes=tuple(notes))
 
 
 @contextlib.contextmanager
@@ -130,10 +130,10 @@ def _check_reach(root: Path) -> None:
         raise UnsupportedEnvironmentError(message, hint=f"chmod o+x {shut[0]}, or use a root directory elsewhere.")
 
 
-def _merge(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    text = wanted.get("configurationUpdate", {}).get("merge", "{}")
-    found = json.loads(text)
-    return found if isinstance(found, dict) else {}
+def _merge(entry: Mapping[str, Any]) -> dict[str, Any]:
+    text = entry.get("configurationUpdate", {}).get("merge", "{}")
+    update = json.loads(text)
+    return update if isinstance(update, dict) else {}
 
 
 def _account(facts: HostFacts, posix_user: str, one: Component) -> layout.Owner:
@@ -161,8 +161,8 @@ def _values(root: Path, nucleus: Nucleus, one: Component) -> dict[str, str]:
         "work:path": nucleus.work(one.name),
         "kernel:rootPath": nucleus.root,
     }
-    found = {f"{one.name}:{key}": str(inside(root, place)) for key, place in places.items()}
-    return {**found, f"{one.name}:iot:thingName": "edge-sim-core"}
+    values = {f"{one.name}:{key}": str(inside(root, place)) for key, place in places.items()}
+    return {**values, f"{one.name}:iot:thingName": "edge-sim-core"}
 
 
 class _Started:
@@ -182,7 +182,7 @@ class _Started:
         self._groups = groups
         self._one, self._root, self._nucleus, self._values, self._owner = one, root, nucleus, values, owner
         self._token = tokens.token_hex(16)
-        self._log = layout.made(root, f"{nucleus.root}/logs") / f"{one.name}.log"
+        self._log = layout.ensure_directory(root, f"{nucleus.root}/logs") / f"{one.name}.log"
         self._environment = {
             "PATH": path or f"{Path(sys.executable).parent}:{_PATH}",
             "HOME": str(inside(root, nucleus.work(one.name))),

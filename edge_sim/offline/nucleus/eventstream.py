@@ -77,7 +77,7 @@ def _header(name: str, value: int | str) -> bytes:
 
 
 def _headers(data: bytes) -> tuple[dict[str, int | str], tuple[str, ...]]:
-    found: dict[str, int | str] = {}
+    headers: dict[str, int | str] = {}
     unread = []
     at = 0
     try:
@@ -85,14 +85,14 @@ def _headers(data: bytes) -> tuple[dict[str, int | str], tuple[str, ...]]:
             end = at + 1 + data[at]
             name, kind, at = data[at + 1 : end].decode(), data[end], end + 1
             if kind in (_TRUE, _FALSE):
-                found[name] = int(kind == _TRUE)
+                headers[name] = int(kind == _TRUE)
             elif kind == _INT32:
-                (found[name],) = struct.unpack_from(">i", data, at)
+                (headers[name],) = struct.unpack_from(">i", data, at)
                 at += 4
             elif kind in (6, _STRING):
                 (size,) = struct.unpack_from(">H", data, at)
                 if kind == _STRING:
-                    found[name] = data[at + 2 : at + 2 + size].decode()
+                    headers[name] = data[at + 2 : at + 2 + size].decode()
                 else:
                     unread.append(name)
                 at += 2 + size
@@ -101,4 +101,4 @@ def _headers(data: bytes) -> tuple[dict[str, int | str], tuple[str, ...]]:
                 at += _FIXED[kind]
     except (IndexError, KeyError, struct.error, UnicodeDecodeError) as error:
         raise ValueError("a frame's headers are damaged") from error
-    return found, tuple(unread)
+    return headers, tuple(unread)

@@ -86,8 +86,8 @@ class Hub:
     def deliver(self, topic: str, payload: bytes, *, cloud: bool) -> None:
         """Give a message to its subscribers."""
         with self._lock:
-            found = [one for one in self._subscribers if one.cloud == cloud and matches(one.topic, topic)]
-        for one in found:
+            subscribers = [one for one in self._subscribers if one.cloud == cloud and matches(one.topic, topic)]
+        for one in subscribers:
             one.connection.event(one.stream, topic, payload, cloud=cloud)
 
     def subscribe(self, one: _Subscriber) -> None:
@@ -182,9 +182,9 @@ class _Connection:
 
     def _answer(self, client: Client, frame: Frame) -> None:
         operation, stream = frame.text("operation").rpartition("#")[2], frame.number(":stream-id")
-        asked = json.loads(frame.payload or b"{}")
+        request = json.loads(frame.payload or b"{}")
         try:
-            answer = _OPERATIONS[operation](self, client, asked, stream) if operation in _OPERATIONS else None
+            answer = _OPERATIONS[operation](self, client, request, stream) if operation in _OPERATIONS else None
             if answer is None:
                 raise Refused("ServiceError", f"{operation} is not served here")
         except Refused as refused:
@@ -197,54 +197,56 @@ class _Connection:
 
     def _authorise(self, client: Client, service: str, operation: str, resource: str) -> None:
         if not allowed(client, service, operation, resource):
-            asked = f"{service}:aws.greengrass#{operation} on resource {resource}"
-            raise Refused("UnauthorizedError", f"Principal {client.name} is not authorized to perform {asked}")
+            action = f"{service}:aws.greengrass#{operation} on resource {resource}"
+            raise Refused("UnauthorizedError", f"Principal {client.name} is not authorized to perform {action}")
 
-    def publish(self, client: Client, asked: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
-        topic, held = str(asked.get("topic")), asked.get("publishMessage") or {}
+    def publish(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+        topic, message = str(request.get("topic")), request.get("publishMessage") or {}
         self._authorise(client, PUBSUB, "PublishToTopic", topic)
-        binary = held.get("binaryMessage")
-        payload = base64.b64decode(binary["message"]) if binary else json.dumps(held["jsonMessage"]["message"]).encode()
+        binary = message.get("binaryMessage")
+        payload = (
+            base64.b64decode(binary["message"]) if binary else json.dumps(message["jsonMessage"]["message"]).encode()
+        )
         return self._sent(client, topic, payload, cloud=False)
 
-    def publish_to_cloud(self, client: Client, asked: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
-        topic = str(asked.get("topicName"))
+    def publish_to_cloud(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+        topic = str(request.get("topicName"))
         self._authorise(client, MQTT, "PublishToIoTCore", topic)
-        return self._sent(client, topic, base64.b64decode(asked.get("payload") or ""), cloud=True)
+        return self._sent(client, topic, base64.b64decode(request.get("payload") or ""), cloud=True)
 
     def _sent(self, client: Client, topic: str, payload: bytes, *, cloud: bool) -> Mapping[str, Any]:
         self._hub.sent.append(Sent(component=client.name, cloud=cloud, topic=topic, payload=payload))
         self._hub.deliver(topic, payload, cloud=cloud)
         return {}
 
-    def subscribe(self, client: Client, asked: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
-        topic = str(asked.get("topic"))
+    def subscribe(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
+        topic = str(request.get("topic"))
         self._authorise(client, PUBSUB, "SubscribeToTopic", topic)
         self._hub.subscribe(_Subscriber(self, stream, cloud=False, topic=topic))
         return {"topicName": topic}
 
-    def subscribe_to_cloud(self, client: Client, asked: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
-        topic = str(asked.get("topicName"))
+    def subscribe_to_cloud(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
+        topic = str(request.get("topicName"))
         self._authorise(client, MQTT, "SubscribeToIoTCore", topic)
         self._hub.subscribe(_Subscriber(self, stream, cloud=True, topic=topic))
         return {}
 
-    def secret(self, client: Client, asked: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+    def secret(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
         if self._hub.secrets is None:
             raise Refused("ServiceError", "nucleus lite has no GetSecretValue")
-        wanted = str(asked.get("secretId"))
-        arn = next((one for one in self._hub.secrets if wanted in (one, _secret_name(one))), wanted)
+        secret_id = str(request.get("secretId"))
+        arn = next((one for one in self._hub.secrets if secret_id in (one, _secret_name(one))), secret_id)
         self._authorise(client, SECRETS, "GetSecretValue", arn)
         if arn not in self._hub.secrets:
-            raise Refused("ResourceNotFoundError", f"no secret {wanted}")
+            raise Refused("ResourceNotFoundError", f"no secret {secret_id}")
         value = {"secretString": self._hub.secrets[arn]}
         return {"secretId": arn, "versionId": "1", "versionStage": ["AWSCURRENT"], "secretValue": value}
 
-    def configuration(self, client: Client, asked: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
-        found = pointer(client.configuration, "/".join(asked.get("keyPath") or []))
-        if found is None:
+    def configuration(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
+        value = pointer(client.configuration, "/".join(request.get("keyPath") or []))
+        if value is None:
             raise Refused("ResourceNotFoundError", "Key not found")
-        return {"componentName": client.name, "value": found if isinstance(found, Mapping) else {"value": found}}
+        return {"componentName": client.name, "value": value if isinstance(value, Mapping) else {"value": value}}
 
     def _send(self, stream: int, shape: str, content: object, *, error: bool = False, last: bool = False) -> None:
         headers: dict[str, int | str] = {

@@ -36,17 +36,17 @@ def lay(root: Path, nucleus: Nucleus, one: Component, source: Path, owner: Owner
     deployment.
     """
     notes: list[str] = []
-    work = made(root, nucleus.work(one.name))
+    work = ensure_directory(root, nucleus.work(one.name))
     _own(work, owner, 0o700)
     for artifact in one.artifacts:
         file = source / artifact.file
         if not file.is_file():
             raise InvalidDefinitionError(f"component {one.name}: {artifact.file}: not among its artifacts")
-        kept = made(root, f"{nucleus.root}/packages/artifacts/{one.name}/{one.version}") / artifact.file
+        kept = ensure_directory(root, f"{nucleus.root}/packages/artifacts/{one.name}/{one.version}") / artifact.file
         shutil.copyfile(file, kept)
         _own(kept, owner, _mode(artifact))
         if artifact.unpacked:
-            made(root, f"{nucleus.root}/packages/artifacts-unarchived/{one.name}/{one.version}")
+            ensure_directory(root, f"{nucleus.root}/packages/artifacts-unarchived/{one.name}/{one.version}")
             top = inside(root, nucleus.unpacked(one.name, one.version, artifact.file))
             notes += _unpack(nucleus, one, file, top, artifact, owner)
     return notes
@@ -86,7 +86,7 @@ def _mode(artifact: Artifact) -> int:
     return MODES[artifact.read, artifact.execute]
 
 
-def made(root: Path, path: str) -> Path:
+def ensure_directory(root: Path, path: str) -> Path:
     """Return a directory of the board, made with its parents where it is missing."""
     place = inside(root, path)
     for parent in (*reversed(place.parents), place):

@@ -59,14 +59,14 @@ def component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) ->
         )
     lifecycle = look(manifest, "Lifecycle") or {}
     default = look(look(recipe, "ComponentConfiguration") or {}, "DefaultConfiguration") or {}
-    wanted = look(recipe, "ComponentDependencies") or {}
+    dependencies = look(recipe, "ComponentDependencies") or {}
     ignored = () if nucleus.lambdas else ("shutdown",)
     steps = {step: _script(look, look(lifecycle, step)) for step in STEPS if look(lifecycle, step)}
     return Component(
         name=name,
         version=version,
         configuration=default,
-        dependencies={one: str(look(how, "DependencyType") or "HARD") == "HARD" for one, how in wanted.items()},
+        dependencies={one: str(look(how, "DependencyType") or "HARD") == "HARD" for one, how in dependencies.items()},
         artifacts=tuple(_artifacts(look, look(manifest, "Artifacts") or [], name)),
         steps={step: script for step, script in steps.items() if step not in ignored},
         environment={key: str(value) for key, value in (look(lifecycle, "Setenv") or {}).items()},
@@ -126,12 +126,12 @@ def pointer(configuration: Any, path: str, default: object = None) -> object:
 
 def merged(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with a deployment's merge over it."""
-    found = dict(base)
+    result = dict(base)
     for key, value in update.items():
-        held = found.get(key)
-        both = isinstance(held, Mapping) and isinstance(value, Mapping)
-        found[key] = merged(held, value) if both else value  # type: ignore[arg-type]
-    return found
+        before = result.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(before, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 class _Reader:
@@ -157,11 +157,11 @@ def _fits(look: _Reader, manifest: Any, nucleus: Nucleus, architecture: str) -> 
     return all(_matches(look(platform, key), has, exact=not nucleus.lambdas) for key, has in board.items())
 
 
-def _matches(wanted: Any, has: str, *, exact: bool) -> bool:
-    if wanted in (None, "*", has):
+def _matches(pattern: Any, has: str, *, exact: bool) -> bool:
+    if pattern in (None, "*", has):
         return True
-    regex = isinstance(wanted, str) and wanted.startswith("/") and wanted.endswith("/") and not exact
-    return regex and re.fullmatch(wanted[1:-1], has) is not None
+    regex = isinstance(pattern, str) and pattern.startswith("/") and pattern.endswith("/") and not exact
+    return regex and re.fullmatch(pattern[1:-1], has) is not None
 
 
 def _script(look: _Reader, step: Any) -> str:

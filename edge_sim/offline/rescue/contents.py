@@ -47,7 +47,7 @@ class Code:
 
 
 @dataclass
-class Told:
+class RescueLog:
     """What could not be had, and what was guessed: sentences that grow while the rescue goes on."""
 
     lost: list[str]
@@ -55,30 +55,30 @@ class Told:
     notes: list[str]
 
 
-def models(disk: Disk, group: Group, folder: Path, told: Told) -> list[Model]:
+def models(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Model]:
     """Pack every model of the group that lies on the board into ``folder``/models."""
-    places = _model_places(disk, group, told)
-    found = []
+    places = _model_places(disk, group, log)
+    packages = []
     for resource, (directory, guessed) in places.items():
         name = group.artifacts[resource.id].file_name if resource.id in group.artifacts else ""
         form: Format = archive_format(name or address(resource) or "") or "tar.gz"
         file = f"models/{safe(resource.id)}.{form}"
         try:
-            _pack(disk, directory, folder / file, form, told)
+            _pack(disk, directory, folder / file, form, log)
         except EdgeSimError as error:
-            told.lost.append(f"model {resource.id}: {error.brief}")
+            log.lost.append(f"model {resource.id}: {error.brief}")
             continue
         node = disk.look(directory)
         if node is not None:
-            found.append(Model(resource=resource, file=file, directory=directory, node=node, guessed=guessed))
+            packages.append(Model(resource=resource, file=file, directory=directory, node=node, guessed=guessed))
         if resource.owner and resource.owner.group_permission == "rw":
-            told.notes.append(f"model {resource.id}: as it lies on the board, with what functions have written to it")
-    return found
+            log.notes.append(f"model {resource.id}: as it lies on the board, with what functions have written to it")
+    return packages
 
 
-def code(disk: Disk, group: Group, folder: Path, told: Told) -> list[Code]:
+def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Code]:
     """Copy the code of every function of the user's; where there is none a stand-in says so when it is called."""
-    found = []
+    codes = []
     for function in group.functions:
         if is_system_function(function.arn):
             continue
@@ -88,15 +88,15 @@ def code(disk: Disk, group: Group, folder: Path, told: Told) -> list[Code]:
             there = disk.look(directory)
             if there is None or there.type != "directory":
                 raise EdgeSimError(f"{directory} is not on the board")
-            told.notes += (f"function {function.id}: left out {one}" for one in disk.copy(directory, folder / target))
-            found.append(_known(group, function, folder / target, target, told))
+            log.notes += (f"function {function.id}: left out {one}" for one in disk.copy(directory, folder / target))
+            codes.append(_known(group, function, folder / target, target, log))
         except EdgeSimError as error:
-            told.lost.append(f"code of function {function.id}: {error.brief}; a stand-in fails when it is called")
+            log.lost.append(f"code of function {function.id}: {error.brief}; a stand-in fails when it is called")
             shutil.rmtree(folder / target, ignore_errors=True)
             (folder / target).mkdir(parents=True)
             (folder / target / "not_on_the_board.py").write_text(STUB, encoding="utf-8")
-            found.append(Code(function=function, folder=target, handler=STUB_HANDLER, runtime=STUB_RUNTIME))
-    return found
+            codes.append(Code(function=function, folder=target, handler=STUB_HANDLER, runtime=STUB_RUNTIME))
+    return codes
 
 
 def safe(name: str) -> str:
@@ -104,39 +104,39 @@ def safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", lambda match: f"%{ord(match[0]):02x}", name)[:120] or "_"
 
 
-def _known(group: Group, function: Function, folder: Path, target: str, told: Told) -> Code:
+def _known(group: Group, function: Function, folder: Path, target: str, log: RescueLog) -> Code:
     built = group.code.get(function.id)
     handler = function.executable or (built.handler if built else "")
     runtime = function.runtime_override or (built.runtime if built else "")
     if not runtime:
         runtime = "nodejs12.x" if any(folder.glob("*.js")) and not any(folder.glob("*.py")) else "python3.7"
-        told.guessed.append(f"function {function.id}: runtime {runtime}, from the names of its files")
+        log.guessed.append(f"function {function.id}: runtime {runtime}, from the names of its files")
     if not handler:
         modules = sorted(path.stem for path in folder.glob("*.py"))
         handler = f"{modules[0] if modules else 'index'}.function_handler"
-        told.guessed.append(f"function {function.id}: handler {handler}, from the names of its files")
+        log.guessed.append(f"function {function.id}: handler {handler}, from the names of its files")
     return Code(function=function, folder=target, handler=handler, runtime=runtime)
 
 
-def _model_places(disk: Disk, group: Group, told: Told) -> dict[Resource, tuple[str, bool]]:
+def _model_places(disk: Disk, group: Group, log: RescueLog) -> dict[Resource, tuple[str, bool]]:
     there = {name: f"{top}/{name}" for top in (disk.tree.models, disk.tree.public_models) for name in disk.names(top)}
-    wanted = [resource for resource in group.resources if resource.model]
-    known = {r: group.artifacts[r.id].id for r in wanted if r.id in group.artifacts}
-    found = {r: (there.pop(name), False) for r, name in known.items() if name in there}
-    missing = [r for r in wanted if r not in found]
+    model_resources = [resource for resource in group.resources if resource.model]
+    known = {r: group.artifacts[r.id].id for r in model_resources if r.id in group.artifacts}
+    places = {r: (there.pop(name), False) for r, name in known.items() if name in there}
+    missing = [r for r in model_resources if r not in places]
     if len(missing) == 1 and len(there) == 1 and missing[0] not in known:
         _, directory = there.popitem()
-        told.guessed.append(f"model {missing[0].id}: {directory}, the only directory that belongs to no other model")
-        found[missing.pop()] = directory, True
-    told.lost += (f"model {r.id}: not on the board" for r in missing)
-    told.lost += (f"{directory}: belongs to no model of group.json; it was not packed" for directory in there.values())
-    return found
+        log.guessed.append(f"model {missing[0].id}: {directory}, the only directory that belongs to no other model")
+        places[missing.pop()] = directory, True
+    log.lost += (f"model {r.id}: not on the board" for r in missing)
+    log.lost += (f"{directory}: belongs to no model of group.json; it was not packed" for directory in there.values())
+    return places
 
 
-def _pack(disk: Disk, directory: str, file: Path, form: Format, told: Told) -> None:
+def _pack(disk: Disk, directory: str, file: Path, form: Format, log: RescueLog) -> None:
     copied = file.parent / f".{file.name}.files"
     try:
-        told.notes += (f"{directory}: left out {one}" for one in disk.copy(directory, copied))
+        log.notes += (f"{directory}: left out {one}" for one in disk.copy(directory, copied))
         with packed(copied, form) as archive:
             shutil.copyfile(archive, file)
     finally:

@@ -149,7 +149,7 @@ def _wanted(greengrass_root: str) -> tuple[str, ...]:
     return (tree.deployment, tree.config, tree.certificates, "/etc/passwd", "/etc/group", "/etc/os-release", "/bin/sh")
 
 
-def _laid(file: IO[bytes], place: Path, wanted: tuple[str, ...], name: str) -> tuple[dict[str, Node], list[str]]:
+def _laid(file: IO[bytes], place: Path, tops: tuple[str, ...], name: str) -> tuple[dict[str, Node], list[str]]:
     nodes: dict[str, Node] = {}
     notes: list[str] = []
     try:
@@ -163,14 +163,14 @@ def _laid(file: IO[bytes], place: Path, wanted: tuple[str, ...], name: str) -> t
                     continue
                 nodes[path] = entry_node(entry, nodes)
                 content = archive.extractfile(entry) if entry.isreg() else None
-                _lay(place, path, entry, content if _concerns(path, wanted) else None)
+                _lay(place, path, entry, content if _concerns(path, tops) else None)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
     return nodes, notes
 
 
-def _concerns(path: str, wanted: tuple[str, ...]) -> bool:
-    return any(path == one or path.startswith(f"{one}/") for one in wanted)
+def _concerns(path: str, tops: tuple[str, ...]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in tops)
 
 
 def _lay(place: Path, path: str, entry: tarfile.TarInfo, content: IO[bytes] | None) -> None:

@@ -16,7 +16,7 @@ from edge_sim.definitions import reader, writer
 from edge_sim.definitions.definition import Definition
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.greengrass.group import Group
-from edge_sim.offline.rescue.contents import Code, Model, Told, code, models, safe
+from edge_sim.offline.rescue.contents import Code, Model, RescueLog, code, models, safe
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.offline.rescue.settings import certificates, settings
 from edge_sim.profiles import list_profiles, load_profile
@@ -64,39 +64,37 @@ def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
 
     Raises InvalidDefinitionError where the board has no group.json, or one that cannot be read at all.
     """
-    told = Told(lost=[], guessed=[], notes=[*disk.notes])
-    definition = _definition(disk, told)
+    log = RescueLog(lost=[], guessed=[], notes=[*disk.notes])
+    definition = _definition(disk, log)
     group = definition.group
     (folder / "models").mkdir()
     (folder / "functions").mkdir()
-    found, coded = models(disk, group, folder, told), code(disk, group, folder, told)
-    bundle = _owned(writer.canonical(definition), found, told)
+    packages, coded = models(disk, group, folder, log), code(disk, group, folder, log)
+    bundle = _owned(writer.canonical(definition), packages, log)
     _write(folder / GROUP_FILE, writer.bundle_text(bundle))
     config, left = settings(disk)
-    told.notes += left
+    log.notes += left
     if config is not None:
         _write(folder / SETTINGS_FILE, json.dumps(config, indent=2) + "\n")
     _write(folder / EMPTY_FILE, "")
-    board = profile or _guessed_profile(disk, told)
-    _write(folder / SCENARIO, scenario_text(group, board, found, coded, _volumes(disk, group, told)))
-    told.lost += (f"secret {r.id}: its value; the scenario says {NOT_RESCUED}" for r in group.resources if r.secret)
-    return _finish(folder, disk.name, group, found, certificates(disk), told)
+    board = profile or _guessed_profile(disk, log)
+    _write(folder / SCENARIO, scenario_text(group, board, packages, coded, _volumes(disk, group, log)))
+    log.lost += (f"secret {r.id}: its value; the scenario says {NOT_RESCUED}" for r in group.resources if r.secret)
+    return _finish(folder, disk.name, group, packages, certificates(disk), log)
 
 
 def of_export(export: Path, folder: Path) -> Rescued:
     """Read what AWS's exporter (export_ggv1.sh) wrote: functions, subscriptions, code; it has nothing else."""
-    told = Told(lost=[], guessed=[], notes=[])
+    log = RescueLog(lost=[], guessed=[], notes=[])
     files = [export / name for name in ("functions.json", "subscriptions.json") if (export / name).is_file()]
     if not files:
         raise InvalidDefinitionError(
             f"{export}: neither functions.json nor subscriptions.json: not an exporter's folder"
         )
     definition = reader.read(*files)
-    told.notes += map(str, definition.notes)
-    told.lost += (
-        f"{what}: AWS's exporter leaves them out" for what in ("resources with their owner settings", "cores")
-    )
-    told.lost += (f"{what}: AWS's exporter leaves them out" for what in ("connectors", "loggers", "devices"))
+    log.notes += map(str, definition.notes)
+    log.lost += (f"{what}: AWS's exporter leaves them out" for what in ("resources with their owner settings", "cores"))
+    log.lost += (f"{what}: AWS's exporter leaves them out" for what in ("connectors", "loggers", "devices"))
     for name in ("models", "functions"):
         (folder / name).mkdir()
     disk = Disk(name=str(export), root=export.resolve(), greengrass_root="/greengrass")
@@ -105,22 +103,22 @@ def of_export(export: Path, folder: Path) -> Rescued:
         name = part[6] if len(part) > 6 else function.id
         target = f"functions/{safe(function.id)}"
         if "/" in name or disk.look(f"/lambda-code/{name}") is None:
-            told.lost.append(f"code of function {function.id}: no lambda-code/{name} in the folder")
+            log.lost.append(f"code of function {function.id}: no lambda-code/{name} in the folder")
             continue
-        told.notes += (
+        log.notes += (
             f"function {function.id}: left out {one}" for one in disk.copy(f"/lambda-code/{name}", folder / target)
         )
     _write(folder / GROUP_FILE, writer.dump(definition))
-    told.notes.append(f"{GROUP_FILE} has no core and no resources: add them before a scenario can be made of it")
-    return _finish(folder, str(export), definition.group, [], iter(()), told)
+    log.notes.append(f"{GROUP_FILE} has no core and no resources: add them before a scenario can be made of it")
+    return _finish(folder, str(export), definition.group, [], iter(()), log)
 
 
 def scenario_text(
-    group: Group, board: str, found: Sequence[Model], coded: Sequence[Code], volumes: Sequence[Mapping[str, object]]
+    group: Group, board: str, packages: Sequence[Model], coded: Sequence[Code], volumes: Sequence[Mapping[str, object]]
 ) -> str:
     """Return the scenario: the group, and what stands behind each of its addresses."""
     sources: list[dict[str, object]] = []
-    for model in found:
+    for model in packages:
         data = model.resource.model
         members = data.members() if data else {}
         if "S3Uri" in members:
@@ -146,7 +144,7 @@ def scenario_text(
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6)
 
 
-def _definition(disk: Disk, told: Told) -> Definition:
+def _definition(disk: Disk, log: RescueLog) -> Definition:
     path = disk.tree.group_file
     text = disk.text(path)
     if text is None:
@@ -160,15 +158,17 @@ def _definition(disk: Disk, told: Told) -> Definition:
         except EdgeSimError as error:
             problem = getattr(error, "problem", error.brief)
             raise InvalidDefinitionError(f"{disk.name}: {path}: {problem}", hint=error.hint) from error
-    told.notes += (note.message for note in definition.notes)
-    told.notes += (f"group.json, kept as it is: {finding.path}: {finding.message}" for finding in definition.findings)
+    log.notes += (note.message for note in definition.notes)
+    log.notes += (f"group.json, kept as it is: {finding.path}: {finding.message}" for finding in definition.findings)
     return definition
 
 
-def _owned(bundle: dict[str, Any], found: Sequence[Model], told: Told) -> dict[str, Any]:
+def _owned(bundle: dict[str, Any], packages: Sequence[Model], log: RescueLog) -> dict[str, Any]:
     """Return the bundle with owner settings from the disk, where group.json has none and the disk shows an owner."""
     by_id = {
-        model.resource.id: model for model in found if "mlmodel_public" in model.directory and not model.resource.owner
+        model.resource.id: model
+        for model in packages
+        if "mlmodel_public" in model.directory and not model.resource.owner
     }
     for resource in (bundle.get("resources") or {}).get("Resources") or []:
         model = by_id.get(str(resource.get("Id")))
@@ -176,15 +176,15 @@ def _owned(bundle: dict[str, Any], found: Sequence[Model], told: Told) -> dict[s
             permission = "rw" if model.node.mode & 0o020 else "ro"
             setting = {"GroupOwner": str(model.node.gid), "GroupPermission": permission}
             next(iter(resource["ResourceDataContainer"].values()))["OwnerSetting"] = setting
-            told.guessed.append(
+            log.guessed.append(
                 f"model {model.resource.id}: OwnerSetting {model.node.gid}:{permission}, from {model.directory}"
             )
     return bundle
 
 
-def _volumes(disk: Disk, group: Group, told: Told) -> list[dict[str, object]]:
+def _volumes(disk: Disk, group: Group, log: RescueLog) -> list[dict[str, object]]:
     """Return stand-ins for the sources of volumes, so that the scenario can be deployed; their files stay there."""
-    made: list[dict[str, object]] = []
+    entries: list[dict[str, object]] = []
     seen: set[str] = set()
     for resource in group.resources:
         path = resource.source_path
@@ -193,12 +193,12 @@ def _volumes(disk: Disk, group: Group, told: Told) -> list[dict[str, object]]:
         seen.add(path)
         node = disk.look(path)
         is_file = node is not None and node.type == "file"
-        made.append({"path": path, **({"copy": EMPTY_FILE} if is_file else {"directory": True})})
-        told.notes.append(f"volume {resource.id}: {path} is empty in the scenario; its files stay on the board")
-    return made
+        entries.append({"path": path, **({"copy": EMPTY_FILE} if is_file else {"directory": True})})
+        log.notes.append(f"volume {resource.id}: {path} is empty in the scenario; its files stay on the board")
+    return entries
 
 
-def _guessed_profile(disk: Disk, told: Told) -> str:
+def _guessed_profile(disk: Disk, log: RescueLog) -> str:
     """Return the profile that is most like the board: the same system, then the same architecture."""
     release = dict(
         line.split("=", 1)
@@ -218,21 +218,23 @@ def _guessed_profile(disk: Disk, told: Told) -> str:
         )
 
     best = max(list_profiles(), key=lambda name: (likeness(name), name == "raspberry-pi-3"))
-    told.guessed.append(
+    log.guessed.append(
         f"the board's profile: {best}, from /etc/os-release ({system or '?'} {version or '?'}) and /bin/sh"
     )
     return best
 
 
-def _finish(folder: Path, name: str, group: Group, found: Sequence[Model], names: Iterator[str], told: Told) -> Rescued:
+def _finish(
+    folder: Path, name: str, group: Group, packages: Sequence[Model], names: Iterator[str], log: RescueLog
+) -> Rescued:
     done = Rescued(
         name=name,
         functions=len(group.functions),
-        models=len(found),
+        models=len(packages),
         certificates=tuple(names),
-        lost=tuple(told.lost),
-        guessed=tuple(told.guessed),
-        notes=tuple(told.notes),
+        lost=tuple(log.lost),
+        guessed=tuple(log.guessed),
+        notes=tuple(log.notes),
     )
     _write(folder / REPORT_FILE, "\n".join(done.lines()) + "\n")
     return done

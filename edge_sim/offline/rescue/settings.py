@@ -20,13 +20,13 @@ def settings(disk: Disk) -> tuple[dict[str, object] | None, list[str]]:
     if text is None:
         return None, [f"{disk.tree.config}: not there: the core's settings are not known"]
     try:
-        found = loads(text)
+        config = loads(text)
     except ValueError as error:
         return None, [f"{disk.tree.config}: cannot be read: {error}"]
-    if not isinstance(found, Mapping):
+    if not isinstance(config, Mapping):
         return None, [f"{disk.tree.config}: no object"]
     left: list[str] = []
-    return {str(key): _clean(str(key), value, left) for key, value in found.items() if _keeps(str(key), left)}, left
+    return {str(key): _clean(str(key), value, left) for key, value in config.items() if _keeps(str(key), left)}, left
 
 
 def certificates(disk: Disk) -> Iterator[str]:

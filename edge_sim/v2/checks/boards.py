@@ -101,8 +101,8 @@ def memory(move: Move) -> Iterator[Fault]:
     """The board has memory for the nucleus and what its functions had."""
     if move.to and move.to.memory_kib:
         least = move.nucleus.memory_kib
-        wanted = least + sum(f.memory_size_kb or 0 for f in move.own_functions)
-        room = max(wanted, 128 * MIB if move.nucleus.lambdas else least)
+        need_kib = least + sum(f.memory_size_kb or 0 for f in move.own_functions)
+        room = max(need_kib, 128 * MIB if move.nucleus.lambdas else least)
         if move.to.memory_kib < room:
             message = f"the new board has {move.to.memory_kib} KiB of memory, nucleus and functions need {room} KiB"
             yield Fault(path="$", message=message)
@@ -114,14 +114,14 @@ def storage(move: Move) -> Iterator[Fault]:
     if move.to is None:
         return
     packages = [*move.models_known.values(), *move.code_known.values()]
-    wanted = sum(one.size + 2 * one.unpacked for one in packages) // 1024
-    room = move.nucleus.storage_kib + wanted
+    need_kib = sum(one.size + 2 * one.unpacked for one in packages) // 1024
+    room = move.nucleus.storage_kib + need_kib
     if move.to.storage_kib and move.to.storage_kib < room:
         yield Fault(
             path="$", message=f"the new board has {move.to.storage_kib} KiB, nucleus and packages need {room} KiB"
         )
-    elif wanted > MAX_STORE_KIB:
-        yield Fault(path="$", message=f"the packages need {wanted} KiB, a nucleus keeps 10 GB at most by default")
+    elif need_kib > MAX_STORE_KIB:
+        yield Fault(path="$", message=f"the packages need {need_kib} KiB, a nucleus keeps 10 GB at most by default")
 
 
 @check("component-count", "error", phase="deploy", source="aws-greengrass-lite, constants.h", nuclei=("lite",))
@@ -213,11 +213,11 @@ def loggers(move: Move) -> Iterator[Fault]:
 @check("log-levels", "warning", source=f"{NUCLEUS} (logging.level)")
 def levels(move: Move) -> Iterator[Fault]:
     """Functions have no log level of their own in V2."""
-    found = [entry for _, entry in entries(move, "Loggers") if entry.get("Type") == "FileSystem"]
-    named = {str(entry.get("Component")): str(entry.get("Level")) for entry in found}
+    on_disk = [entry for _, entry in entries(move, "Loggers") if entry.get("Type") == "FileSystem"]
+    named = {str(entry.get("Component")): str(entry.get("Level")) for entry in on_disk}
     if len(set(named.values())) > 1:
-        told = ", ".join(f"{component} {level}" for component, level in named.items())
-        yield Fault(path="$.Loggers", message=f"two levels become one: {told}")
+        pairs = ", ".join(f"{component} {level}" for component, level in named.items())
+        yield Fault(path="$.Loggers", message=f"two levels become one: {pairs}")
 
 
 @check("cloudwatch-logs", "warning", source="V2 guide, log-manager-component.md", nuclei=("classic",))

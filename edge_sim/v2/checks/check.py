@@ -41,7 +41,7 @@ def check(
 ) -> Callable[[Look], MoveRule]:
     """Make a rule of a function that looks at a move; its docstring is the rule in one sentence."""
 
-    def made(look: Look) -> MoveRule:
+    def decorate(look: Look) -> MoveRule:
         def at(case: Case) -> Iterator[Fault]:
             if isinstance(case, Move) and case.nucleus.name in nuclei:
                 yield from look(case)
@@ -58,7 +58,7 @@ def check(
             check=at,
         )
 
-    return made
+    return decorate
 
 
 def of(function: Function, key: str, message: str, hint: str | None = None, *, unknown: bool = False) -> Fault:

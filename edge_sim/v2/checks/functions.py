@@ -31,13 +31,13 @@ _DEPRECATED = re.compile(r"python2\.7|python3\.[678]|nodejs(4|6|8|10|12)(\.\w+)?
 def version(move: Move) -> Iterator[Fault]:
     """An imported Lambda is named by a published version's number: no alias, not $LATEST."""
     for function in move.own_functions:
-        found = lambda_version(function)
-        if move.native(function) or (found and found.isascii() and found.isdigit()):
+        number = lambda_version(function)
+        if move.native(function) or (number and number.isascii() and number.isdigit()):
             continue
         if is_open(function.arn):
             yield of(function, "", "the template leaves open which version its ARN names", unknown=True)
         else:
-            named = f"names {found}" if found else "names no version"
+            named = f"names {number}" if number else "names no version"
             yield of(function, "", f"its ARN {named}; V2 imports a version's number only")
 
 
@@ -126,9 +126,9 @@ def on_lite(move: Move) -> Iterator[Fault]:
 def becomes_generic(move: Move) -> Iterator[Fault]:
     """A function that cannot be imported as it is becomes a generic component, with an entry point of its own."""
     for function in move.own_functions:
-        found = verdict(move, function)
-        if found.becomes == "generic" and not move.native(function):
-            yield of(function, "", f"it must become a generic component: {found.reason}")
+        outcome = verdict(move, function)
+        if outcome.becomes == "generic" and not move.native(function):
+            yield of(function, "", f"it must become a generic component: {outcome.reason}")
 
 
 @check(
@@ -142,9 +142,9 @@ def becomes_generic(move: Move) -> Iterator[Fault]:
 def nothing_on_lite(move: Move) -> Iterator[Fault]:
     """Nucleus lite has no secrets, local shadows, client devices, stream manager or connectors."""
     for function in move.own_functions:
-        found = verdict(move, function)
-        if found.becomes == "nothing":
-            yield of(function, "", f"it cannot be moved: {found.reason}")
+        outcome = verdict(move, function)
+        if outcome.becomes == "nothing":
+            yield of(function, "", f"it cannot be moved: {outcome.reason}")
 
 
 @check(

@@ -129,12 +129,16 @@ def owner(move: Move) -> Iterator[Fault]:
 @check("model-writable", "warning", condition="inferred", source=f"{MODES}: there is no write permission")
 def writable(move: Move) -> Iterator[Fault]:
     """A model that functions write to is read-only in V2: its user can replace files, and write none in place."""
-    for found in move.models:
-        if effective_permission(found.resource, found.policy) == "rw":
+    for attachment in move.models:
+        if effective_permission(attachment.resource, attachment.policy) == "rw":
             hint = f"Have it write to its working folder: {move.nucleus.work('COMPONENT')}"
-            message = f"function {found.function.id}: it may write to {found.resource.id} in V1, not in V2"
+            message = f"function {attachment.function.id}: it may write to {attachment.resource.id} in V1, not in V2"
             yield Fault(
-                path=found.path, message=message, resource=found.resource.id, function=found.function.id, hint=hint
+                path=attachment.path,
+                message=message,
+                resource=attachment.resource.id,
+                function=attachment.function.id,
+                hint=hint,
             )
 
 
@@ -225,12 +229,13 @@ def versioned(move: Move) -> Iterator[Fault]:
 )
 def in_place(move: Move) -> Iterator[Fault]:
     """A model altered in place stays altered: classic unpacks anew only what is missing or of another size."""
-    for found in move.models:
-        if effective_permission(found.resource, found.policy) == "rw":
-            message = (
-                f"function {found.function.id}: a file of {found.resource.id} replaced in equal size stays as it is"
+    for attachment in move.models:
+        if effective_permission(attachment.resource, attachment.policy) == "rw":
+            name, model = attachment.function.id, attachment.resource.id
+            message = f"function {name}: a file of {model} replaced in equal size stays as it is"
+            yield Fault(
+                path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
             )
-            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
 
 
 @check("model-zip64", "warning", condition="inferred", source="not tested with either nucleus", phase="deploy")

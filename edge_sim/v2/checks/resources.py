@@ -45,28 +45,36 @@ PARTLY: Mapping[str, str] = {
 )
 def auto_owner(move: Move) -> Iterator[Fault]:
     """AutoAddGroupOwner becomes addGroupOwner, whose text says something else than V1's."""
-    for found in move.local:
-        data = found.resource.local
+    for attachment in move.local:
+        data = attachment.resource.local
         if data and data.group_owner.auto_add_group_owner:
-            where = "may mean something else" if stays_contained(move, found.function) else "is lost with the container"
-            message = f"function {found.function.id}: AutoAddGroupOwner of {found.resource.id} {where}"
-            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+            where = (
+                "may mean something else"
+                if stays_contained(move, attachment.function)
+                else "is lost with the container"
+            )
+            message = f"function {attachment.function.id}: AutoAddGroupOwner of {attachment.resource.id} {where}"
+            yield Fault(
+                path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
+            )
 
 
 @check("group-owner", "warning", source=f"{IMPORT} (no such parameter)")
 def named_owner(move: Move) -> Iterator[Fault]:
     """A group that a local resource names (GroupOwner) is lost."""
-    for found in move.local:
-        data = found.resource.local
+    for attachment in move.local:
+        data = attachment.resource.local
         if data and data.group_owner.group_owner and not data.group_owner.auto_add_group_owner:
             group = data.group_owner.group_owner
-            message = f"function {found.function.id}: group {group}, which {found.resource.id} lends it, is lost"
+            message = (
+                f"function {attachment.function.id}: group {group}, which {attachment.resource.id} lends it, is lost"
+            )
             hint = f"On the board: usermod -aG {group} {move.nucleus.user}; or runWith of the deployment."
             yield Fault(
-                path=f"{found.resource.path}.ResourceDataContainer.{data.kind.container_key}.GroupOwnerSetting",
+                path=f"{attachment.resource.path}.ResourceDataContainer.{data.kind.container_key}.GroupOwnerSetting",
                 message=message,
-                resource=found.resource.id,
-                function=found.function.id,
+                resource=attachment.resource.id,
+                function=attachment.function.id,
                 hint=hint,
             )
 
@@ -100,14 +108,15 @@ def source_paths(move: Move) -> Iterator[Fault]:
 @check("local-without-container", "warning", condition="sourced", source="V2 guide, choose-runtime.md")
 def without_container(move: Move) -> Iterator[Fault]:
     """A volume or device of a function that leaves its container is opened at its path on the board."""
-    for found in move.local:
-        if not stays_contained(move, found.function):
-            there, seen = found.resource.source_path, found.resource.container_path
+    for attachment in move.local:
+        if not stays_contained(move, attachment.function):
+            there, seen = attachment.resource.source_path, attachment.resource.container_path
             moved = f", which is {there} then" if seen != there else ""
-            message = (
-                f"function {found.function.id}: it opens {seen} of {found.resource.id}{moved}, with its user's rights"
+            name, resource = attachment.function.id, attachment.resource.id
+            message = f"function {name}: it opens {seen} of {resource}{moved}, with its user's rights"
+            yield Fault(
+                path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
             )
-            yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
 
 
 @check(
@@ -119,9 +128,11 @@ def without_container(move: Move) -> Iterator[Fault]:
 )
 def secret_policy(move: Move) -> Iterator[Fault]:
     """A function reads a secret only if its component's accessControl names it."""
-    for found in move.secrets:
-        message = f"function {found.function.id}: secret {found.resource.id} needs an accessControl policy"
-        yield Fault(path=found.path, message=message, resource=found.resource.id, function=found.function.id)
+    for attachment in move.secrets:
+        message = f"function {attachment.function.id}: secret {attachment.resource.id} needs an accessControl policy"
+        yield Fault(
+            path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
+        )
 
 
 @check("secret-arn", "warning", condition="inferred", source="secret-manager-component.md (cloudSecrets: arn)")
@@ -137,31 +148,33 @@ def secret_arn(move: Move) -> Iterator[Fault]:
 @check("connector-none", "error", phase="deploy", source=CONNECTORS)
 def no_successor(move: Move) -> Iterator[Fault]:
     """A connector has a successor in V2, and the nucleus takes it."""
-    for found in instances(move):
-        if found.name in SUCCESSORS:
-            component, is_lambda = SUCCESSORS[found.name]
+    for instance in instances(move):
+        if instance.name in SUCCESSORS:
+            component, is_lambda = SUCCESSORS[instance.name]
             if not is_lambda or move.nucleus.lambdas:
                 continue
             message, hint = f"its successor {component} is a Lambda, which nucleus lite does not take", None
         else:
             message, hint = (
                 "V2 has no successor for it",
-                PARTLY.get(found.name, "Write a component that does its work."),
+                PARTLY.get(instance.name, "Write a component that does its work."),
             )
         yield Fault(
-            path=f"{found.path}.ConnectorArn", message=f"connector {found.id} ({found.name}): {message}", hint=hint
+            path=f"{instance.path}.ConnectorArn",
+            message=f"connector {instance.id} ({instance.name}): {message}",
+            hint=hint,
         )
 
 
 @check("connector-successor", "warning", phase="deploy", source=CONNECTORS)
 def successor(move: Move) -> Iterator[Fault]:
     """A connector's successor has a configuration of its own: parameters do not carry over by themselves."""
-    for found in instances(move):
-        if found.name in SUCCESSORS and (move.nucleus.lambdas or not SUCCESSORS[found.name][1]):
-            names = ", ".join(found.parameters) or "none"
-            component = SUCCESSORS[found.name][0]
-            message = f"connector {found.id} ({found.name}) becomes {component}; set there what it had: {names}"
-            yield Fault(path=f"{found.path}.ConnectorArn", message=message)
+    for instance in instances(move):
+        if instance.name in SUCCESSORS and (move.nucleus.lambdas or not SUCCESSORS[instance.name][1]):
+            names = ", ".join(instance.parameters) or "none"
+            component = SUCCESSORS[instance.name][0]
+            message = f"connector {instance.id} ({instance.name}) becomes {component}; set there what it had: {names}"
+            yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 
 CHECKS: tuple[MoveRule, ...] = (
