@@ -186,6 +186,14 @@ def test_a_foreign_group_json_is_one_sentence_and_leaves_nothing(tmp_path: Path,
     assert words
 
 
+def test_a_core_that_writes_elsewhere_is_told_where(tmp_path: Path) -> None:
+    root = board(tmp_path / "root", group_json())
+    shutil.rmtree(root / GG)
+    (root / "greengrass/config/config.json").write_text('{"writeDirectory": "/data/gg"}')
+    done = edge("rescue", "--root", root, "-o", tmp_path / "out", *PI, status=3)
+    assert "/data/gg" in str(done.exception.hint)  # type: ignore[union-attr]
+
+
 def test_what_awss_exporter_wrote_is_read_and_what_it_lacks_is_told(tmp_path: Path) -> None:
     export = tmp_path / "export"
     (export / "lambda-code/f").mkdir(parents=True)

@@ -149,6 +149,10 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
     text = disk.text(path)
     if text is None:
         hint = f"A core has it at {path}; name another place with --greengrass-root."
+        config, _ = settings(disk)
+        elsewhere = (config or {}).get("writeDirectory")
+        if isinstance(elsewhere, str) and elsewhere:
+            hint = f"config.json names {elsewhere} as writeDirectory: copy its deployment folder to {disk.tree.ggc}."
         raise InvalidDefinitionError(f"{disk.name}: no {path}: the group cannot be had from here", hint=hint)
     with tempfile.TemporaryDirectory(prefix="edge-sim-group-") as place:
         file = Path(place) / "group.json"
