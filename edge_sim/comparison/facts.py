@@ -58,7 +58,7 @@ def read(file: Path) -> Report:
     inside = _DATA.search(data)
     try:
         document = JsonObject(loads(inside[1] if inside else data, max_bytes=MAX_BYTES), "the report")
-        _refuse_error(file, document)
+        _refuse_empty(file, document)
         readers = [reader for members, reader in _READERS if members <= {*document}]
         if not readers:
             raise UsageError(f"{file}: not a report of edge-sim", hint=_HINT)
@@ -69,7 +69,9 @@ def read(file: Path) -> Report:
     return Report(file=str(file), facts=facts, kinds=kinds, boards=frozenset(_boards(document)))
 
 
-def _refuse_error(file: Path, document: JsonObject) -> None:
+def _refuse_empty(file: Path, document: JsonObject) -> None:
+    if "left_out" in document:
+        raise UsageError(f"{file}: {document.text('left_out')}")
     if "error" in document:
         message = document.child("error").text("message")
         raise UsageError(f"{file}: this report holds no result: {message}", hint="Compare reports of finished runs.")

@@ -25,6 +25,9 @@ from edge_sim.pages.page import Page
 from edge_sim.report import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
+DATA_MOST = 8 * 1024 * 1024
+"""Characters of JSON in the file: a browser has to read past them, and a mail to carry them."""
+_LEFT_OUT = "The data, {size} MB of JSON, is left out of this file: --report FILE.json writes it."
 _LONE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, as in a name that is not UTF-8: strict readers of JSON refuse it."""
 _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
@@ -33,6 +36,8 @@ _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\
 
 def render(page: Page, *, at: datetime | None = None) -> str:
     """Return the HTML file; ``at`` is when the report was made, now unless it is given."""
+    data = embedded(page.data)
+    left_out = _LEFT_OUT.format(size=len(data) >> 20) if len(data) > DATA_MOST else None
     style = (_TEMPLATES / "style.css").read_text("utf-8")
     made = (at or datetime.now(timezone.utc)).strftime("%Y-%m-%d %H:%M UTC")
     return (
@@ -44,7 +49,8 @@ def render(page: Page, *, at: datetime | None = None) -> str:
             made=made,
             style=Markup(style),  # noqa: S704 - a file of ours
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            data=Markup(embedded(page.data)),  # noqa: S704 - escaped for where it stands
+            left_out=left_out,
+            data=Markup(embedded({"left_out": left_out}) if left_out else data),  # noqa: S704 - escaped for where it stands
         )
     )
 

@@ -123,6 +123,7 @@ def test_reports_of_every_command_are_read(
         ('{"boards": [{}], "scenario": "s"}', "profile must be a string"),
         ('{"cells": [], "error": {"message": "no such file"}}', "holds no result: no such file"),
         ("<html></html>", "not a report"),
+        ('{"left_out": "the data is elsewhere"}', "the data is elsewhere"),
     ],
 )
 def test_what_is_no_report_is_told_in_a_sentence(text: str, words: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from edge_sim.facts import Node
 from edge_sim.greengrass.rows import LayoutRow
-from edge_sim.pages.html import embedded, render
+from edge_sim.pages.html import DATA_MOST, embedded, render
 from edge_sim.pages.page import Cell, Lines, Page, Section, Table
 from edge_sim.report import printable
 from edge_sim.runs.page import page
@@ -139,3 +139,10 @@ def test_a_page_without_boards_or_blocks_has_no_empty_heading() -> None:
     assert "<nav" not in text
     assert 'id="full"' in text
     assert render(replace(bare, sections=[])).count("<h2") == 0
+
+
+def test_data_that_would_burden_a_browser_is_left_out_and_the_file_says_so() -> None:
+    text = render(replace(page(run_report(failed_board())), data={"rows": "x" * (DATA_MOST + 1)}))
+    assert len(text) < 64 * 1024
+    assert "The data, 8 MB of JSON, is left out of this file: --report FILE.json writes it." in text
+    assert [*json.loads(Elements(text).scripts[0])] == ["left_out"]
