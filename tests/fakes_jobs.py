@@ -60,6 +60,10 @@ class FileJobs:
         if found["status"] not in OPEN:
             raise JobEndedError(job, found["status"])
         found["history"].append(change.status)
+        found["step"] = change.step_timeout_minutes
+        if change.status == "IN_PROGRESS":
+            found["shown"] = [*found.get("shown", ()), dict(change.status_details or {})]
+            assert change.step_timeout_minutes, "a board that falls silent is to be noticed"
         found.update(status=change.status, details=dict(change.status_details or {}), version=found["version"] + 1)
         self._write(jobs)
         if change.status not in OPEN:

@@ -58,7 +58,7 @@ class Server:
         answer = self.script[min(len(self.requests), len(self.script) - 1)]
         self.requests.append(request)
         data = answer(request) if callable(answer) else answer
-        connection.sendall(data)
+        connection.sendall(data.removesuffix(b"<hang>"))
         if data.endswith(b"<hang>"):
             self.linger.wait(30)
         while data.endswith(b"<drip>") and not self.linger.wait(0.02):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_sim import strictjson
-from edge_sim.agent.config import ASK_EVERY_S, KEEP_ALIVE_S, STABLE_WINDOW_S, AgentConfig
+from edge_sim.agent.config import ASK_EVERY_S, KEEP_ALIVE_S, STABLE_WINDOW_S, STEP_TIMEOUT_MINUTES, AgentConfig
 from edge_sim.agent.tls import ALPN_MQTT
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
+from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
 from edge_sim.jobs.topics import is_thing_name
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
@@ -32,7 +33,7 @@ _KEYS = frozenset(
             "greengrassRoot",
             "packages",
         ),
-        *("askEvery", "stableWindow"),
+        *("askEvery", "stableWindow", "stepTimeout", "allowLoopback"),
     }
 )
 
@@ -87,14 +88,29 @@ def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
         greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
         packages=_packages(path, found["packages"]) if "packages" in found else None,
         ask_every_s=_seconds(path, found, "askEvery", ASK_EVERY_S, 1, 86_400),
+        allow_loopback=_flag(path, found, "allowLoopback"),
         stable_window_s=_seconds(path, found, "stableWindow", STABLE_WINDOW_S, 1, 3600),
+        step_timeout_minutes=_whole(
+            path, found, "stepTimeout", STEP_TIMEOUT_MINUTES, 1, MAX_TIMEOUT_MINUTES, "minutes"
+        ),
     )
 
 
 def _seconds(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int) -> int:
+    return _whole(path, found, key, default, least, most, "seconds")
+
+
+def _whole(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int, unit: str) -> int:
     value = found.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise UsageError(f"{path}: {key} is {value!r}, not a number of seconds from {least} to {most}")
+        raise UsageError(f"{path}: {key} is {value!r}, not a number of {unit} from {least} to {most}")
+    return value
+
+
+def _flag(path: Path, found: Mapping[str, object], key: str) -> bool:
+    value = found.get(key, False)
+    if not isinstance(value, bool):
+        raise UsageError(f"{path}: {key} is {value!r}, not true or false")
     return value
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
 LOG_SPACE = 128 * 1024
 """Bytes in a log file before it is set aside: V1's default ``Space``. One older file is kept (ours)."""
 
+RECENT_LINES = 20
 _OUTPUT = threading.Lock()
 
 
@@ -59,12 +61,24 @@ class Log:
         self._now = now
         self._space = space
         self._lock = threading.Lock()
+        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
+
+    def forget(self) -> None:
+        """Begin a new list of recent lines: a job begins."""
+        self._recent.clear()
+
+    def recent(self, most: int) -> str:
+        """Return the last lines in at most ``most`` characters, the newest last."""
+        text = " | ".join(self._recent)
+        return text if len(text) <= most else f"…{text[1 - most :]}"
 
     def write(self, level: Level, message: str, /, **context: object) -> None:
         """Append one line. A full or read-only disk must not stop an update, so a failure is dropped."""
         if THRESHOLDS.index(level) < THRESHOLDS.index(self.threshold):
             return
-        line = redact(_line(self._now(), level, message, context))
+        now = self._now()
+        line = redact(_line(now, level, message, context))
+        self._recent.append(f"{now:%H:%M:%S} {redact(_brief(level, message, context))}")
         with self._lock, suppress(OSError):
             self._make_room()
             with self._path.open("a", encoding="utf-8") as file:
@@ -77,6 +91,12 @@ class Log:
         elif self._path.stat().st_size >= self._space:
             self._path.replace(self._path.with_name(self._path.name + ".1"))
             self._path.touch(mode=0o600)
+
+
+def _brief(level: Level, message: str, context: dict[str, object]) -> str:
+    """Return a line as one reads it, without what every line of a job has."""
+    more = [f"{name}={value}" for name, value in context.items() if name != "job" and value is not None]
+    return " ".join([level, *message.split(), *more])
 
 
 def _line(now: datetime, level: Level, message: str, context: dict[str, object]) -> str:

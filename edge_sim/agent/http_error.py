@@ -15,16 +15,26 @@ from edge_sim.report import printable
 
 
 class HttpError(EdgeSimError):
-    """An exchange failed. ``status`` is the HTTP status, if there was one; ``retryable``: may go away by itself."""
+    """An exchange failed. ``status`` is the HTTP status, if there was one; ``retryable``: may go away by itself.
+
+    ``retry_after_s``: how long the server wants to be left alone.
+    """
 
     exit_status = 3
 
     def __init__(
-        self, brief: str, *, status: int | None = None, retryable: bool = False, hint: str | None = None
+        self,
+        brief: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        hint: str | None = None,
+        retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(brief, hint=hint)
         self.status = status
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class UnreachableError(HttpError):

@@ -23,6 +23,7 @@ from typing import Any, Literal, NoReturn
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
+from edge_sim.agent.destinations import is_loopback
 from edge_sim.agent.events import OTA_LOG, Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
@@ -109,7 +110,8 @@ class _Agent:
         checked = config.cafile is not None or config.certificate is not None
         self._tls = context(config.cafile, config.certificate, config.key, alpn=config.alpn) if checked else None
         https = context(config.cafile, config.certificate, config.key) if checked else None
-        http = Client(tls=https, proxy=config.proxy, stop=self._stop)
+        loopback = config.allow_loopback or is_loopback(mqtt.address(config.broker)[0])
+        http = Client(tls=https, proxy=config.proxy, loopback=loopback, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop, on_message=self._tell_message)
         ota_log = Log(inside(root, OTA_LOG))
         installation = Installation(supervisor, http_fetch(http), settings)

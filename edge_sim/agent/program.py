@@ -78,7 +78,7 @@ def run(root: Path, config: Path) -> None:
         operating_system=who.operating_system,
         missing_tools=() if SIMULATED.exists() else missing_tools(who),
     )
-    update = Settings(stable_s=settings.stable_window_s)
+    update = Settings(stable_s=settings.stable_window_s, step_minutes=settings.step_timeout_minutes)
     loop.run(settings, root, carry_out, identity, functions=functions, settings=update, hand_over=become)
 
 

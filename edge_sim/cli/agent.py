@@ -50,7 +50,7 @@ def command() -> None:
     type=PathType(path_type=Path),
     required=True,
     help="A V1 core's config.json, or JSON of ours: thing, broker; also cafile, certificate, key, keepAlive, askEvery, "
-    "stableWindow, greengrassRoot, packages, architecture, operatingSystem.",
+    "stableWindow, stepTimeout, allowLoopback, greengrassRoot, packages, architecture, operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.

@@ -102,7 +102,10 @@ class Downloads:
         byte_range = request.headers.get("range")
         if byte_range is not None and not _RANGE.fullmatch(byte_range):
             _without_range(request)  # S3 sends the whole object then
-        headers = {"ETag": f'"{sha256}"'}
+        etag = f'"{sha256}"'
+        if request.headers.get("if-match", etag) not in (etag, "*"):
+            return _error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        headers = {"ETag": etag}
         return FileResponse(path, headers=headers, media_type="application/octet-stream")
 
 
@@ -111,9 +114,14 @@ def _without_range(request: Request) -> None:
 
 
 def _no_such_key() -> Response:
-    inner = "<Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>"
+    return _error(404, "NoSuchKey", "The specified key does not exist.")
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    """Return an error as S3 says it."""
+    inner = f"<Code>{code}</Code><Message>{message}</Message>"
     xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'
-    return Response(xml.encode(), 404, media_type="application/xml")
+    return Response(xml.encode(), status, media_type="application/xml")
 
 
 def error_answer(error: ApiError) -> Response:

@@ -130,6 +130,10 @@ class Tree:
         return self._below("ggc/var/log/system/runtime.log")
 
     @property
+    def crash_log(self) -> str:
+        return self._below("ggc/var/log/crash.log")
+
+    @property
     def user_logs(self) -> str:
         """One file for each function, below region and account."""
         return self._below("ggc/var/log/user")

@@ -79,6 +79,8 @@ class Cloud:
     def __init__(self, url: str, files: Files) -> None:
         self.files = files
         self.signed = 0
+        self.stepped = False
+        """Whether a step timer was seen."""
         self.device = DevicePlane(Store(), presign=self._presign)
         self.jobs = JobsService(self.device, region="eu-west-1", account="123456789012")
         self.deployment: dict[str, Any] | None = None
@@ -110,6 +112,7 @@ class Cloud:
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             execution = self.jobs.execution(THING, job)
+            self.stepped |= execution.step_deadline is not None
             if execution.status not in ("QUEUED", "IN_PROGRESS"):
                 return execution.status, dict(execution.status_details or {})
             time.sleep(0.05)

@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.agent_world import LIMIT_S, NEW, OLD, THING, World, broken, good, world
 from tests.relay import Relay
+from tests.scripted_server import Server, ok
 from tests.waiting import until
 
 pytestmark = pytest.mark.network
@@ -102,6 +103,8 @@ def test_a_build_that_dies_within_its_stable_window_is_rolled_back(here: World) 
         agent.wait_for(event="reported", job=job)
         assert status == "FAILED"
         assert details["reason"].startswith("CONFIRM: the core is not running (health check ")
+        assert details["reason"].endswith("; its log: daemon: fatal: no luck")
+        assert here.cloud.stepped, "the cloud notices a board that falls silent"
         assert agent.core()["version"] == OLD
         assert agent.phases(job)[-2:] == ["ROLL_BACK", "FAILED"]
 
@@ -134,7 +137,9 @@ def dying(after_s: int) -> bytes:
         for member in source:
             file = source.extractfile(member)
             content = file.read() if file is not None else b""
-            content = content.replace(b"sleep 3600 &", f"sleep {after_s}; rm -f $STATE; exit 1".encode())
+            content = content.replace(
+                b"sleep 3600 &", f"sleep {after_s}; echo daemon: fatal: no luck >&2; rm -f $STATE; exit 1".encode()
+            )
             member.size = len(content)
             target.addfile(member, io.BytesIO(content))
     return changed.getvalue()
@@ -199,8 +204,12 @@ def test_a_job_that_waited_for_the_agent_is_found_and_jobs_of_others_are_left_al
 
 
 def test_a_job_cancelled_during_the_download_leaves_the_old_version_alone(here: World) -> None:
+    """Though the server says nothing from then on."""
+    go_on = threading.Event()
+
     def cancel() -> None:
         here.cloud.jobs.cancel_job(job, force=True)
+        go_on.wait(LIMIT_S)
 
     here.files.on_get = cancel
     with here.agent() as agent:
@@ -209,6 +218,8 @@ def test_a_job_cancelled_during_the_download_leaves_the_old_version_alone(here: 
         job = "GreengrassUpdateJob_canceled"
         here.cloud.update_job("canceled", good())
         agent.wait_for(event="update", phase="CANCELED")
+        assert not go_on.is_set()
+        go_on.set()
         assert here.cloud.jobs.execution(THING, job).status == "CANCELED"
         assert agent.core()["pid"] == pid
         assert packages(here) == [OLD]
@@ -301,6 +312,32 @@ def test_sigterm_in_a_stalled_download_ends_the_agent_and_the_next_one_finishes_
     assert cores(here.root) == []
     with here.agent():
         assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+
+
+def test_a_download_goes_on_where_a_killed_agent_left_it(here: World) -> None:
+    build = good()
+    half = len(build) // 2
+    server = Server()
+    head = f'Content-Range: bytes {half}-{len(build) - 1}/{len(build)}\r\nETag: "build"\r\n'
+    server.script = [
+        ok(build[:half] + b"<hang>", length=len(build), headers='ETag: "build"\r\n'),
+        ok(build[half:], headers=head, status="206 Partial Content"),
+    ]
+    here.files.url = server.url.partition("/artifacts")[0]
+    try:
+        with here.agent() as agent:
+            job = here.cloud.update_job("cut", build)
+            part = agent.gg / "ggc/packages/.staging/.build.tar.gz.part"
+            until(lambda: part.is_file() and part.stat().st_size == half)
+            agent.process.kill()
+            agent.process.wait(LIMIT_S)
+        server.linger.set()
+        with here.agent():
+            assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+        assert f"Range: bytes={half}-".encode() in server.requests[1]
+        assert b'If-Match: "build"' in server.requests[1]
+    finally:
+        server.close()
 
 
 def test_a_core_runs_without_a_broker_and_its_agent_connects_when_there_is_one(here: World) -> None:

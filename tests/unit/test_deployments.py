@@ -14,8 +14,9 @@ import pytest
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.events import Log
-from edge_sim.agent.http import MESSAGE, Client, Patience
+from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import UnreachableError
+from edge_sim.agent.patience import MESSAGE, Patience
 from edge_sim.errors import InvalidDefinitionError
 
 MESSAGE_BODY = {"DeploymentId": "d", "DocumentUrl": "http://h/document", "StatusUrl": "http://h/status"}

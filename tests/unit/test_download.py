@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.download import download
-from edge_sim.agent.http import Client, Patience
+from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError, shown
+from edge_sim.agent.patience import Patience
 from tests.ports import port_of_nobody
 from tests.scripted_server import SECRET, Server, ok
 
@@ -29,19 +34,30 @@ def server() -> Iterator[Server]:
     made.close()
 
 
-def ranged(request: bytes) -> bytes:
+def ranged(request: bytes, length: int | None = None, *, headers: str = "") -> bytes:
     line = next(li for li in request.split(b"\r\n") if li.lower().startswith(b"range:"))
     start = int(line.split(b"=")[1].rstrip(b"-"))
     rest = BODY[start:]
-    header = f"Content-Range: bytes {start}-{len(BODY) - 1}/{len(BODY)}\r\n"
-    return ok(rest, headers=header, status="206 Partial Content")
+    headers += f"Content-Range: bytes {start}-{len(BODY) - 1}/{len(BODY)}\r\n"
+    return ok(rest[:length], length=len(rest), headers=headers, status="206 Partial Content")
 
 
 def fetch(
     server: Server, target: Path, *, patience: Patience = QUICK, size: int = len(BODY), sha256: str = DIGEST
 ) -> list[float]:
+    """Download, and return how long each pause between two tries was."""
     pauses: list[float] = []
-    download(Client(pause=pauses.append), server.url, target, sha256=sha256, size=size, patience=patience)
+    tries = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal tries
+        if len(server.requests) > tries:
+            tries = len(server.requests)
+            pauses.append(0.0)
+        pauses[-1] += seconds
+
+    http = Client(pause=pause, chance=lambda: 1.0)
+    download(http, server.url, target, sha256=sha256, size=size, patience=patience)
     return pauses
 
 
@@ -51,8 +67,9 @@ def refused(server: Server, target: Path, **options: object) -> HttpError:
         fetch(server, target, **options)  # type: ignore[arg-type]
     text = f"{failed.value.brief} {failed.value.hint} {failed.value.details}"
     assert "c0ffee" not in text
-    left = [path.name for path in target.parent.iterdir()]
-    assert left == ([f".{target.name}.part"] if failed.value.retryable else [])
+    left = {path.name for path in target.parent.iterdir() if path.name.strip(".").split(".")[0] == target.name}
+    kept = failed.value.retryable or failed.value.status == 403
+    assert left - {f".{target.name}.etag"} == ({f".{target.name}.part"} if kept else set())
     return failed.value
 
 
@@ -85,7 +102,67 @@ def test_resumes_after_a_cut(server: Server, tmp_path: Path) -> None:
     assert fetch(server, tmp_path / "a") == [1.0]
     assert (tmp_path / "a").read_bytes() == BODY
     assert b"Range: bytes=100000-" in server.requests[1]
-    assert b'If-Range: "one"' in server.requests[1]
+    assert b'If-Match: "one"' in server.requests[1]
+
+
+def test_tries_count_only_without_progress(server: Server, tmp_path: Path) -> None:
+    """Five tries in all were not enough where the network breaks every few seconds, though each brought more."""
+    server.script = [ok(BODY[:9000], length=len(BODY)), *[lambda request: ranged(request, 9000)] * 26, ranged]
+    assert fetch(server, tmp_path / "a") == [1.0] * 27
+    assert (tmp_path / "a").read_bytes() == BODY
+    server.requests.clear()
+    server.script = [ok(BODY[:9000], length=len(BODY)), lambda request: ranged(request, 9)]
+    assert "it ended after" in refused(server, tmp_path / "b").brief
+    assert len(server.requests) == QUICK.tries, "a few bytes are no progress, or it would never end"
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_server_says_when_to_come_back(server: Server, tmp_path: Path, form: str) -> None:
+    asked = "7000" if form == "seconds" else formatdate(time.time() + 7000, usegmt=True)
+    server.script = [ok(b"", status="503 Slow Down", headers=f"Retry-After: {asked}\r\n"), ok(BODY)]
+    [pause] = fetch(server, tmp_path / "a")
+    assert 6000 < pause <= 7000
+
+
+@pytest.mark.parametrize("asked", ["999999999", "soon", "-1", ""])
+def test_a_time_that_cannot_be_waited_for_is_not(server: Server, tmp_path: Path, asked: str) -> None:
+    server.script = [ok(b"", status="429 Too Many Requests", headers=f"Retry-After: {asked}\r\n")]
+    error = refused(server, tmp_path / "a")
+    assert error.status == 429
+    assert len(server.requests) == (1 if asked == "999999999" else QUICK.tries)
+
+
+def test_pauses_are_left_to_chance(server: Server, tmp_path: Path) -> None:
+    pauses: list[float] = []
+    server.script = [ok(b"", status="503 Slow Down")]
+    with pytest.raises(HttpError):
+        download(
+            Client(pause=pauses.append, chance=lambda: 0.0), server.url, tmp_path / "a", sha256=DIGEST, size=1,
+            patience=QUICK,
+        )  # fmt: skip
+    assert sum(pauses) == 0.5 + 1.0
+
+
+def test_a_later_process_continues_the_same_file_only(server: Server, tmp_path: Path) -> None:
+    cut = ok(BODY[:100_000], length=len(BODY), headers='ETag: "one"\r\n')
+    server.script = [cut, ok(b"", status="403 Forbidden")]
+    assert refused(server, tmp_path / "a", patience=replace(QUICK, tries=2)).status == 403
+    server.requests.clear()
+    changed = ok(b"", status="412 Precondition Failed")
+    server.script = [changed, ok(BODY)]
+    fetch(server, tmp_path / "a")
+    assert b"Range: bytes=100000-" in server.requests[0]
+    assert b'If-Match: "one"' in server.requests[0]
+    assert b"Range" not in server.requests[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_server_that_forgets_what_it_was_asked_gives_no_mixture(server: Server, tmp_path: Path) -> None:
+    cut = ok(BODY[:100_000], length=len(BODY), headers='ETag: "one"\r\n')
+    server.script = [cut, lambda request: ranged(request, headers='ETag: "two"\r\n'), ok(BODY)]
+    fetch(server, tmp_path / "a")
+    assert [b"Range" in request for request in server.requests] == [False, True, False]
+    assert (tmp_path / "a").read_bytes() == BODY
 
 
 def test_continues_what_an_earlier_run_left(server: Server, tmp_path: Path) -> None:
@@ -120,7 +197,7 @@ def test_whole_answer_to_a_range_starts_afresh(server: Server, tmp_path: Path) -
 
 def test_resumed_to_a_wrong_digest_starts_afresh(server: Server, tmp_path: Path) -> None:
     server.script = [ok(b"z" * 1000, length=len(BODY)), ranged, ok(BODY)]
-    assert fetch(server, tmp_path / "a") == [1.0, 2.0]
+    assert fetch(server, tmp_path / "a") == [1.0, 1.0]
     assert b"Range" not in server.requests[2]
 
 
@@ -137,7 +214,14 @@ def test_wrong_digest(server: Server, tmp_path: Path) -> None:
     error = refused(server, tmp_path / "a")
     assert "SHA-256" in error.brief
     assert not error.retryable
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2, "once more, as it may have been damaged on the way"
+
+
+def test_one_wrong_digest_is_not_the_end(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(bytes(len(BODY))), ok(BODY)]
+    fetch(server, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert b"Range" not in server.requests[1]
 
 
 def test_announced_too_large(server: Server, tmp_path: Path) -> None:
@@ -165,6 +249,12 @@ XML = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request ha
         (b"", None, "the connection was lost", 3),
         (b"what?\r\n\r\n", None, "the connection was lost (BadStatusLine", 3),
         (ok(BODY[:5], length=len(BODY)), None, "of 256000 bytes", 3),
+        (
+            ok(BODY, status="302 Found", headers="Location: http://169.254.169.254/latest/meta-data\r\n"),
+            302,
+            "another place, http://169.254.169.254",
+            1,
+        ),
         (
             ok(BODY, status="302 Found", headers="Location: http://example.org/x?X-Amz=c0ffee\r\n"),
             302,
@@ -240,12 +330,61 @@ def test_nobody_listens(tmp_path: Path) -> None:
         "http://127.0.0.1:1/a b",
         "http://127.0.0.1:1/é",
         "http://a..b/x",
+        "http://user:pw@127.0.0.1/x",
     ],
 )
 def test_other_urls(tmp_path: Path, url: str) -> None:
     with pytest.raises(HttpError) as refused:
         download(Client(), url, tmp_path / "a", sha256=DIGEST, size=1)
     assert not refused.value.retryable
+
+
+METADATA = "a link-local or metadata address"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("169.254.169.254", METADATA),
+        ("169.254.170.2", METADATA),
+        ("2852039166", METADATA),
+        ("0xa9.0xfe.0xa9.0xfe", METADATA),
+        ("[::ffff:169.254.169.254]", METADATA),
+        ("[64:ff9b::a9fe:a9fe]", METADATA),
+        ("[fd00:ec2::254]", METADATA),
+        ("[fe80::1]", METADATA),
+        ("100.100.100.200", METADATA),
+        ("127.0.0.1", "the board itself"),
+        ("127.1", "the board itself"),
+        ("[::1]", "the board itself"),
+        ("[::ffff:127.0.0.1]", "the board itself"),
+        ("0.0.0.0", "no address of a server"),
+        ("224.0.0.1", "no address of a server"),
+        ("255.255.255.255", "no address of a server"),
+    ],
+)
+def test_addresses_that_a_board_does_not_fetch_from(tmp_path: Path, host: str, why: str) -> None:
+    with pytest.raises(HttpError, match=f"refused, because .* is {why}") as refused:
+        download(Client(loopback=False), f"http://{host}/latest", tmp_path / "a", sha256=DIGEST, size=1)
+    assert not refused.value.retryable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_is_judged_by_its_addresses(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is connected to is what was looked at, so a name cannot change its address in between."""
+    found = ["169.254.169.254"]
+
+    def look_up(_host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    url = server.url.replace("127.0.0.1", "updates.example")
+    server.script = [ok(BODY)]
+    with pytest.raises(HttpError, match=f"updates.example: refused, because 169.254.169.254 is {METADATA}"):
+        download(Client(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
+    found.append("127.0.0.1")
+    download(Client(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
+    assert f"Host: updates.example:{url.split(':')[2].split('/')[0]}".encode() in server.requests[0]
 
 
 def test_no_room(server: Server, tmp_path: Path) -> None:

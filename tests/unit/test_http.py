@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +15,11 @@ import pytest
 
 from edge_sim.agent import tls
 from edge_sim.agent.deployment.deployments import Deployments
+from edge_sim.agent.download import download
 from edge_sim.agent.events import Log
-from edge_sim.agent.http import MESSAGE, Client, Patience
+from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
+from edge_sim.agent.patience import MESSAGE, Patience
 from tests.certificates import certificate_authority, server_certificate
 from tests.scripted_server import SECRET, Server, ok
 from tests.waiting import LIMIT_S
@@ -118,6 +122,31 @@ def test_who_waits_is_called_while_nothing_comes(server: Server) -> None:
         http.open("GET", server.url, Patience(timeout_s=3600), 10**9, on_wait=on_wait) as answer,
     ):
         answer.read(2000)
+
+
+def test_who_waits_is_called_in_a_handshake_that_never_ends() -> None:
+    """A server may stall before it is one; a force-cancelled job was heard of after 30 s."""
+
+    def on_wait() -> None:
+        raise LookupError("the job was cancelled")
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        with (
+            pytest.raises(LookupError, match="cancelled"),
+            Client().open("GET", url, Patience(timeout_s=3600), time.monotonic() + 3600, on_wait=on_wait),
+        ):
+            pass
+
+
+def test_who_waits_is_called_in_a_pause(server: Server, tmp_path: Path) -> None:
+    server.script = [ok(b"", status="503 Slow Down", headers="Retry-After: 3600\r\n")]
+
+    def progress(_: int) -> None:
+        raise LookupError("the job was cancelled")
+
+    with pytest.raises(LookupError, match="cancelled"):
+        download(Client(), server.url, tmp_path / "a", sha256="0" * 64, size=1, progress=progress)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.deployment import libcrypto, secrets
-from edge_sim.agent.http import Client, Patience
+from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
+from edge_sim.agent.patience import Patience
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource, Secret

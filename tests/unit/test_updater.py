@@ -67,6 +67,10 @@ def test_a_good_build_replaces_the_old_one(boards: list[UpdateBoard], tmp_path: 
     job = board.jobs.get(JOB)
     assert (job["status"], board.running(), board.releases.current()) == ("SUCCEEDED", NEW, NEW)
     assert job["history"][0] == "IN_PROGRESS"
+    assert [shown["phase"] for shown in job["shown"]][:4] == ["STAGE", "VERIFY", "ACTIVATE", "CONFIRM"]
+    assert job["shown"][-1]["progress"] == "healthy for the whole stable window"
+    assert "Software update: CONFIRM. from=1.10.0 to=1.11.6" in job["details"]["log"]
+    assert len(job["details"]) <= 10
     assert board.releases.installed() == [OLD, NEW]
     assert board.releases.last_known_good() == NEW
     assert board.journal.read() is None
@@ -114,7 +118,7 @@ def test_what_the_board_cannot_take_is_rejected(
 def test_a_job_that_another_board_of_this_name_has_is_left_alone(boards: list[UpdateBoard], tmp_path: Path) -> None:
     board = new_board(boards, tmp_path)
     board.jobs.queue(JOB, document(GOOD))
-    board.jobs.update(JOB, Update(status="IN_PROGRESS", status_details={"holder": "the other one"}))
+    board.jobs.update(JOB, Update(status="IN_PROGRESS", status_details={"holder": "other"}, step_timeout_minutes=60))
     board.start()
     for _ in range(2):
         board.updater.work()

@@ -20,8 +20,9 @@ from edge_sim import strictjson
 from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
-from edge_sim.agent.http import MESSAGE, Client, Patience
+from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError, shown
+from edge_sim.agent.patience import MESSAGE, Patience
 from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edge_sim.agent.config import STABLE_WINDOW_S
+from edge_sim.agent.config import STABLE_WINDOW_S, STEP_TIMEOUT_MINUTES
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.download import download
+from edge_sim.agent.download import FORBIDDEN, download, leftovers
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.update import hooks, platform
+from edge_sim.agent.update.logtail import LogTail
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, BoardIdentity, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.runner import HEALTH_CHECKS, HEALTH_INTERVAL_S, Runner
@@ -27,7 +28,6 @@ from edge_sim.errors import UpdateError
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.update import UpdateDocument
 
-FORBIDDEN = 403
 BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
 """How much a build may hold."""
 
@@ -74,6 +74,8 @@ class Settings:
     health_interval_s: float = HEALTH_INTERVAL_S
     stable_s: float = STABLE_WINDOW_S
     """How long a new version must run before it is confirmed: its stable window."""
+    step_minutes: int = STEP_TIMEOUT_MINUTES
+    """How long the cloud may hear nothing of a running update before it counts as TIMED_OUT."""
     hook_limit_s: float = hooks.LIMIT_S
 
     @property
@@ -93,7 +95,7 @@ class Installation:
     ) -> None:
         self._runner = runner
         self._fetch = fetch
-        self._settings = settings
+        self.settings = settings
         self.gg = runner.gg
         self.software = runner.software
         self.releases = Releases(runner.root, runner.gg, runner.software)
@@ -105,11 +107,14 @@ class Installation:
         point("P09 download-fsync")
 
     def prepare(self) -> None:
-        """Look whether the board can take an update now and make room for the download. Raises UpdateError."""
-        check_board(self.gg, needed=self._settings.free_bytes_needed)
+        """Look whether the board can take an update now and make room for the download.
+
+        What an earlier attempt at the same job has downloaded stays. Raises UpdateError.
+        """
+        check_board(self.gg, needed=self.settings.free_bytes_needed)
         if managed_respawn(self.gg):
             hooks.check(self._runner.root, self._runner.board_path)
-        self.releases.clear_staging()
+        self.releases.clear_staging(keep=leftovers(self._build))
 
     def verify(self, update: UpdateDocument, board: BoardIdentity) -> None:
         """Check size and digest of what lies on the disk, unpack it, check it, and put it beside the others."""
@@ -154,9 +159,11 @@ class Installation:
 
     def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
         """Watch the new version for its stable window. Raises UpdateError when it is not well."""
-        wrong = self._runner.not_ready() or self._watch(version, self._settings.stable_checks, on_pass)
+        log = LogTail(self.gg / name for name in self.software.logs)
+        wrong = self._runner.not_ready() or self._watch(version, self.settings.stable_checks, on_pass)
         if wrong is not None:
-            raise UpdateError(wrong)
+            words = log.last_words()
+            raise UpdateError(f"{wrong}; its log: {words}" if words else wrong)
 
     def roll_back(self, version: str | None, bring_up: BringUp) -> str:
         """Have an older version running again, ``version`` if it can be, and return which one does.
@@ -188,7 +195,7 @@ class Installation:
 
     def unhealthy(self, version: str) -> str | None:
         """Return what is wrong with the version that should be running, or None."""
-        return self._watch(version, self._settings.health_checks, lambda: None)
+        return self._watch(version, self.settings.health_checks, lambda: None)
 
     def given_up(self, version: str) -> str | None:
         """Return why another process gave ``version`` up, or None."""
@@ -199,7 +206,7 @@ class Installation:
         self._runner.settle()
 
     def _run_hook(self, name: str) -> None:
-        self._runner.run_script(f"{BELOW.respawn_scripts}/{name}", self._settings.hook_limit_s)
+        self._runner.run_script(f"{BELOW.respawn_scripts}/{name}", self.settings.hook_limit_s)
 
     def _unhealthy_old(self, version: str) -> str | None:
         point("R06 old-started")
@@ -213,7 +220,7 @@ class Installation:
         return self._runner.unhealthy(
             version,
             checks=checks,
-            interval_s=self._settings.health_interval_s,
+            interval_s=self.settings.health_interval_s,
             on_pass=on_pass,
         )
 

@@ -28,7 +28,7 @@ ANSWER_LIMIT_S = 10.0
 ATTEMPTS = 3
 LATER = frozenset({"RequestThrottled", "InternalError"})
 ENDED = frozenset({"InvalidStateTransition", "ResourceNotFound", "TerminalStateReached"})
-NOT_TERMINAL = frozenset({"QUEUED", "IN_PROGRESS"})
+
 HOLDER = "holder"
 """In statusDetails: which board has the job (ours). Two boards with one thing's name see the same jobs."""
 
@@ -174,20 +174,27 @@ class JobClient:
             include_state=True,
             client_token=change.client_token or self._new_token(),
         )
-        holder = (body.status_details or {}).get(HOLDER)
-        answer = self._send_update(job, body, attempts)
-        state = answer.state if isinstance(answer, Rejected) else None
-        if isinstance(answer, Rejected) and answer.code == "VersionMismatch" and state is not None:
-            if state.status not in requests.PENDING:
-                raise JobEndedError(job, state.status)
-            if (state.status_details or {}).get(HOLDER, holder) != holder:
-                raise JobTakenError(job)
-            answer = self._send_update(job, replace(body, expected_version=state.version_number), attempts)
-        if not isinstance(answer, Rejected):
-            return answer
+        for _ in range(ATTEMPTS):
+            answer = self._send_update(job, body, attempts)
+            if not isinstance(answer, Rejected):
+                return answer
+            if answer.code != "VersionMismatch" or answer.state is None:
+                break
+            body = replace(body, expected_version=self._our_version(job, answer.state, body))
+        else:
+            raise OfflineError(f"job {job}: its version changed {ATTEMPTS} times")
         if answer.code in ENDED:
             raise JobEndedError(job, answer.state.status if answer.state else "deleted")
         raise RefusedError(f"job {job}: {change.status} was refused: {answer.code}: {answer.message}")
+
+    def _our_version(self, job: str, state: messages.ExecutionState, body: requests.Update) -> int:
+        """Return the version of an execution that moved on: by an earlier message of ours, or the job is not ours."""
+        holder = (body.status_details or {}).get(HOLDER)
+        if state.status not in requests.PENDING:
+            raise JobEndedError(job, state.status)
+        if (state.status_details or {}).get(HOLDER, holder) != holder:
+            raise JobTakenError(job)
+        return state.version_number
 
     def _send_update(self, job: str, body: requests.Update, attempts: int) -> int | Rejected:
         """Send an update; return the execution's new version, or the refusal."""

@@ -16,7 +16,7 @@ from edge_sim.agent.events import Emit, Log
 from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.update.releases import Releases
-from edge_sim.jobs.requests import Update
+from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
 from edge_sim.jobs.update import Phase
 
 
@@ -64,10 +64,14 @@ class Outbox:
         self.tell(record, end, reason)
 
     def details(self, record: Record, **more: str) -> dict[str, str]:
-        """Return statusDetails (the keys are ours): phase, from and to which version, the core's events, and more."""
+        """Return statusDetails (the keys are ours): phase, versions, who has the job, core events, log lines, and more.
+
+        At most ten pairs: AWS IoT's limit; ``jobclient.clean`` cuts the values.
+        """
         versions = {"from": record.old or "none", "to": record.new or "unknown"}
         events = self._core_events()
-        found = {"phase": record.phase.name, **versions, "core": events, HOLDER: record.holder, **more}
+        found = {"phase": record.phase.name, **versions, HOLDER: record.holder, **more}
+        found |= {"core": events, "log": self._log.recent(MAX_DETAIL_CHARS)}
         return {name: value for name, value in found.items() if value}
 
     def send(self) -> None:

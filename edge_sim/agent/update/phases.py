@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
@@ -29,8 +30,9 @@ from edge_sim.jobs.update import PHASES, Event, Phase, Reach, Reporting, UpdateD
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
-PROGRESS_EVERY_S = 5.0
-"""How often the cloud is told how far a download or a stable window is, and so whether the job was cancelled."""
+PROGRESS_EVERY_S = 3.0
+"""How often the cloud is told how far a download or a stable window is. The answer also says whether the job was
+cancelled, so that the board stops within 5 s of it."""
 
 
 class StoppingError(Exception):
@@ -153,10 +155,10 @@ class Phases:
         reporting = PHASES[phase].reporting
         if reporting is Reporting.CONSENT:
             point("P04 start-sent")
-            self._report(task, phase.name)
+            self._report(task, "started")
             point("P05 in-progress-acked")
         elif reporting is Reporting.PROGRESS:
-            self._progress(task, phase.name)
+            self._progress(task, "started")
 
     def _preflight(self, task: Task) -> None:
         point("P03 journal-created")
@@ -181,7 +183,8 @@ class Phases:
 
     def _download_progress(self, task: Task) -> Callable[[int], None]:
         tell = self._every_while(task)
-        return lambda received: tell(f"STAGE {100 * received // task.update.size}%")
+        size = task.update.size
+        return lambda received: tell(f"{100 * received // size}% ({received:,} of {size:,} bytes)")
 
     def _every_while(self, task: Task) -> Callable[[str], None]:
         """Return what tells the cloud how far it is, when it has not heard for a while; it may be called often."""
@@ -214,14 +217,15 @@ class Phases:
         self._target(task).installation.activate(task.record.old or "", task.record.new)
 
     def _confirm(self, task: Task) -> None:
-        tell = self._every_while(task)
+        tell, passes = self._every_while(task), count(1)
+        checks = self._target(task).installation.settings.stable_checks
 
         def on_pass() -> None:
             point("P22 health-pass")
-            tell("CONFIRM watched")
+            tell(f"healthy {next(passes)} of {checks} times")
 
         self._target(task).installation.confirm(task.record.new, on_pass)
-        self._progress(task, "CONFIRM healthy")  # the last moment to hear of a cancellation
+        self._progress(task, "healthy for the whole stable window")  # the last moment to hear of a cancellation
         confirmed = replace(task.record, confirmed=True)
         self._journal.write(confirmed)
         point("P23 confirmed-recorded")
@@ -247,8 +251,12 @@ class Phases:
 
     def _report(self, task: Task, progress: str, *, attempts: int = ATTEMPTS) -> None:
         record = task.record
-        told = self._outbox.details(record, progress=progress)
-        change = Update(status="IN_PROGRESS", status_details=told, expected_version=record.version_number)
+        change = Update(
+            status="IN_PROGRESS",
+            status_details=self._outbox.details(record, progress=progress),
+            expected_version=record.version_number,
+            step_timeout_minutes=self._target(task).installation.settings.step_minutes,
+        )
         task.record = replace(record, version_number=self._jobs.update(record.job, change, attempts=attempts))
 
     def _stop_if_asked(self) -> None:

@@ -75,18 +75,26 @@ class Releases:
             return version == self.software.factory
         return True
 
-    def clear_staging(self) -> Path:
-        """Remove what an earlier attempt left, and return the empty staging directory, for its owner only."""
-        self.sweep()
-        self.staging.mkdir(parents=True, mode=0o700)
+    def clear_staging(self, keep: Collection[Path] = ()) -> Path:
+        """Remove what an earlier attempt left but the files ``keep``; return the staging directory (0700)."""
+        if self.staging.is_symlink() or not self.staging.is_dir():
+            self.sweep()
+            self.staging.mkdir(parents=True, mode=0o700)
+        for entry in self.staging.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry not in keep:
+                entry.unlink()
         return self.staging
 
     def sweep(self) -> None:
         """Remove everything staged."""
         if self.staging.is_symlink():
             self.staging.unlink()
-        elif self.staging.exists():
+        elif self.staging.is_dir():
             shutil.rmtree(self.staging)
+        else:
+            self.staging.unlink(missing_ok=True)
 
     def adopt(self, tree: Path, version: str) -> None:
         """Check an unpacked build and rename its ``packages/<version>`` into place, replacing a leftover.

@@ -26,7 +26,8 @@ class Software:
     ``version`` and ``pid`` in the file ``state``; ``last_good`` names the version that was last seen healthy.
     A version's directory is called ``prefix`` and the version, and lies below ``archive`` in a build. ``factory`` is
     the version that comes with the board, without directory or link; None where that is one like the others. ``hooks``
-    are run before and after an update of it where ``managedRespawn`` is set.
+    are run before and after an update of it where ``managedRespawn`` is set. ``logs`` are what it writes
+    before it dies, the most telling one first.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Software:
     archive: str
     prefix: str = ""
     factory: str | None = None
+    logs: tuple[str, ...] = ()
 
 
 CORE = Software(
@@ -54,6 +56,7 @@ CORE = Software(
     last_good=BELOW.last_good_core,
     hooks=("ggc_pre_update.sh", "ggc_post_update.sh"),
     archive="packages",
+    logs=(BELOW.crash_log, BELOW.runtime_log),
 )
 OTA_AGENT = Software(
     name="ota_agent",

@@ -137,6 +137,7 @@ class Updater:
             self._outbox.put(record, _refusal(started=started), error.brief)
             return
         self._log.threshold = update.log_level
+        self._log.forget()
         self._guard.forget_events()
         old = self._releases(update.software).current()
         record = replace(record, software=update.software, old=old, new=update.version)

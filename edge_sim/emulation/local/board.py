@@ -191,7 +191,8 @@ class LocalBoard:
     def _agent_config(self) -> dict[str, Any]:
         cafile = self._spec.agent.cafile if self._spec.agent else None
         stand_in = {"architecture": self.profile.architecture, "operatingSystem": self.profile.operating_system}
-        return {**self._spec.agent_config(str(cafile.absolute()) if cafile else None), **stand_in}
+        shared = {"allowLoopback": True}  # it has this machine's network, and the cloud's files are there
+        return {**self._spec.agent_config(str(cafile.absolute()) if cafile else None), **shared, **stand_in}
 
     def _start(self) -> None:
         plan = boardplan.with_key(self._plan)
