@@ -35,6 +35,11 @@ def parse_version(text: str) -> Version:
     return 1, minor, patch
 
 
+def text(version: Version) -> str:
+    """Return ``1.10.4``."""
+    return ".".join(map(str, version))
+
+
 def core_version(text: str) -> Version:
     """Return the version a board states; what was never a V1 core counts as the newest."""
     try:

@@ -9,7 +9,7 @@ import queue
 import re
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.interrupts import awaited
 
 if TYPE_CHECKING:
-    from edge_sim.cloud.server import Tls
+    from edge_sim.cloud.server import Cloud, Tls
+    from edge_sim.emulation.catalogue import Offer
 
 PORT = click.IntRange(0, 65535)
 
@@ -65,6 +66,12 @@ command.add_command(cloud_certs.command)
     metavar="NAME",
     help="With --tls: a further host name or address that boards use for this machine. Repeatable.",
 )
+@click.option(
+    "--updates",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="updates.yaml: builds to offer in place of AWS's last release; of a pair's, an update installs the last.",
+)
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
 def serve(
@@ -77,6 +84,7 @@ def serve(
     tls: bool,
     mqtt_port: int | None,
     names: tuple[str, ...],
+    updates: Path | None,
     private: bool,
     fmt: str,
 ) -> None:
@@ -88,13 +96,17 @@ def serve(
     A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values.
     What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
 
+    CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs, unless --updates or
+    PUT /edge-sim/builds has offered another build.
+
     Example: edge-sim cloud serve --state cloud.sqlite --tls --bind 192.168.1.10
     """
-    if sources not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", sources):
-        raise UsageError(f"--sources {sources}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
+    _check_sources(sources)
     secured = _tls(tls, mqtt_port, names, broker)
-    from edge_sim.cloud.server import ACCOUNT, REGION, Cloud
+    from edge_sim.cloud.server import Cloud
+    from edge_sim.emulation import catalogue
 
+    offers = catalogue.read_offers(updates) if updates else ()
     ends = _ends()
     with (
         _address(bind, open_=tls or private) as address,
@@ -105,19 +117,13 @@ def serve(
             broker=broker,
             broker_cafile=broker_cafile,
             sources=sources,
+            catalogue=catalogue.newest,
             died=ends.put,
             tls=secured,
         ) as cloud,
     ):
-        about = {
-            "http": cloud.http_url,
-            "mqtt": cloud.mqtt_url,
-            "broker": cloud.broker_kind,
-            "region": REGION,
-            "account": ACCOUNT,
-            "state": str(state) if state else None,
-            "cafile": str(cloud.cafile) if cloud.cafile else None,
-        }
+        _register(cloud, offers)
+        about = _about(cloud)
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
             print(json.dumps(about) if fmt == "json" else _shown(exports, secret=tls), flush=True)
@@ -133,6 +139,31 @@ def _ends() -> queue.SimpleQueue[str]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(""))
     return ends
+
+
+def _check_sources(text: str) -> None:
+    if text not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", text):
+        raise UsageError(f"--sources {text}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
+
+
+def _about(cloud: Cloud) -> dict[str, Any]:
+    from edge_sim.cloud.server import ACCOUNT, REGION
+
+    return {
+        "http": cloud.http_url,
+        "mqtt": cloud.mqtt_url,
+        "broker": cloud.broker_kind,
+        "region": REGION,
+        "account": ACCOUNT,
+        "state": str(cloud.state) if cloud.state else None,
+        "cafile": str(cloud.cafile) if cloud.cafile else None,
+    }
+
+
+def _register(cloud: Cloud, offers: Sequence[Offer]) -> None:
+    for offer in offers:
+        where = (offer.operating_system, offer.architecture, offer.version)
+        cloud.parts.updates.register(offer.software, *where, offer.chunks())
 
 
 @command.command(cls=Report)
@@ -154,6 +185,11 @@ def advertised_broker(starts: str) -> str:
         why = f"the cloud at {about['http']} wants certificates, which boards in containers do not have"
         raise UnsupportedEnvironmentError(why, hint=f"Stop it, and start one without --tls: {starts}")
     return str(about["mqtt"])
+
+
+def running_cloud() -> dict[str, Any]:
+    """Return the note of the cloud that is running. Raises UnsupportedEnvironmentError when none is."""
+    return _running()
 
 
 def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:

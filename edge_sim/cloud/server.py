@@ -32,6 +32,7 @@ from edge_sim.cloud.app import App
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_private
 from edge_sim.cloud.brokers.front import ALPN_MQTT, Front
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
+from edge_sim.cloud.greengrass.updates import Catalogue
 from edge_sim.cloud.http_connection import Connection
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -67,8 +68,9 @@ class Cloud:
     ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``address``: of this machine, for HTTP
     and a broker of its own; it also stands in every URL that is handed out. ``broker``: None for one of its own, or the
     URL of a running one; ``broker_cafile`` is what an mqtts:// one is checked with. ``sources``: "moto" (in this
-    process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``died`` is told, from
-    another thread, when the broker ends on its own. ``tls`` None serves without.
+    process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``catalogue`` has
+    the builds that CreateSoftwareUpdateJob offers where none was registered. ``died`` is told, from another thread,
+    when the broker ends on its own. ``tls`` None serves without.
 
     Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
     """
@@ -82,6 +84,7 @@ class Cloud:
         broker: str | None = None,
         broker_cafile: Path | None = None,
         sources: str = "moto",
+        catalogue: Catalogue = lambda *_: None,
         died: Callable[[str], None] | None = None,
         tls: Tls | None = None,
     ) -> None:
@@ -95,6 +98,7 @@ class Cloud:
         self._broker = broker
         self._broker_cafile = broker_cafile
         self._sources = sources
+        self._catalogue = catalogue
         self._died = died
         self._tls = tls
         self._key = (TEST_ACCESS_KEY, TEST_ACCESS_KEY)
@@ -180,6 +184,7 @@ class Cloud:
             region=REGION,
             account=ACCOUNT,
             sources=self._sources,
+            catalogue=self._catalogue,
         )
         parts = wire(settings, self._stack, self._review)
         context = authority().server_context(self._names(), required=False) if self._tls else None

@@ -22,7 +22,7 @@ from edge_sim.cloud.greengrass.building import Builder
 from edge_sim.cloud.greengrass.definitions import Definitions
 from edge_sim.cloud.greengrass.deployments import Deployments, SignUrl
 from edge_sim.cloud.greengrass.function_code import FunctionCodes
-from edge_sim.cloud.greengrass.updates import Updates, build_digest
+from edge_sim.cloud.greengrass.updates import Catalogue, Updates, build_digest
 from edge_sim.cloud.iot.api import IotApi
 from edge_sim.cloud.iot.certificates import Certificates
 from edge_sim.cloud.iot.gate import Gate
@@ -63,6 +63,7 @@ class Settings:
     region: str
     account: str
     sources: str
+    catalogue: Catalogue = lambda *_: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
     sources = _sources(settings, artifacts, store, server)
     device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
     jobs = JobsService(device, region=settings.region, account=settings.account)
-    updates = Updates(store, artifacts, namespace, jobs.create_job)
+    updates = Updates(store, artifacts, namespace, jobs.create_job, settings.catalogue)
     functions, definitions = FunctionCodes(store, artifacts), Definitions(store, namespace)
     builder = Builder(definitions, sources, functions, namespace)
 

@@ -2,7 +2,8 @@
 
 Sourced (greengrass-v1 facts 4.1-4.3): the accepted pairs, the job's id, description, presigned URL settings and that
 the caller cannot choose a version. Ours: the texts of the refusals, the job document, and that "the latest version" is
-the build registered last. Whether the signer role exists and may be assumed is not looked at: there is no IAM here.
+the build registered last, or where none was, the catalogue's. Whether the signer role exists and may be assumed is not
+looked at: there is no IAM here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from edge_sim.jobs.update import JOB_ID_PREFIX, OPERATING_SYSTEMS, SOFTWARE, VER
 EXPIRES_S = 3600
 MAX_TARGETS = 100
 
+Catalogue = Callable[[str, str, str], tuple[str, bytes] | None]
+"""Software, operating system, architecture → version and content of the build that AWS would have had, or None."""
 CreateJob = Callable[..., str]
 """``create_job(job_id, targets, document, description, presigned_role_arn, expires_s)`` → ARN of the IoT job."""
 
@@ -43,9 +46,20 @@ class Build:
 
 
 class Updates:
-    """Builds and the jobs that install them. ``create_job`` is the Jobs service's."""
+    """Builds and the jobs that install them. ``create_job`` is the Jobs service's.
 
-    def __init__(self, store: Store, artifacts: ArtifactStore, namespace: Namespace, create_job: CreateJob) -> None:
+    ``catalogue`` is asked where nothing was registered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        artifacts: ArtifactStore,
+        namespace: Namespace,
+        create_job: CreateJob,
+        catalogue: Catalogue = lambda *_: None,
+    ) -> None:
+        self._catalogue = catalogue
         self._store = store
         self._artifacts = artifacts
         self._namespace = namespace
@@ -85,14 +99,7 @@ class Updates:
         system, architecture = params["UpdateTargetsOperatingSystem"], params["UpdateTargetsArchitecture"]
         self._check(params)
         software = params["SoftwareToUpdate"]
-        latest = self._store.page("builds", f"{software}/{system}/{architecture}", limit=1, newest_first=True)
-        if not latest.documents:
-            text = (
-                f"There is no build of {software} for {system} on {architecture}: register one with "
-                f"PUT /edge-sim/builds/{software}/{system}/{architecture}/VERSION"
-            )
-            raise ApiError("BadRequestException", text)
-        build, job_id = Build(**latest.documents[0]), f"{JOB_ID_PREFIX}{uuid.uuid4()}"
+        build, job_id = self._latest(software, system, architecture), f"{JOB_ID_PREFIX}{uuid.uuid4()}"
         arn = self._create_job(
             job_id=job_id,
             targets=list(params["UpdateTargets"]),
@@ -102,6 +109,20 @@ class Updates:
             expires_s=EXPIRES_S,
         )
         return {"IotJobArn": arn, "IotJobId": job_id, "PlatformSoftwareVersion": build.version}
+
+    def _latest(self, software: str, system: str, architecture: str) -> Build:
+        latest = self._store.page("builds", f"{software}/{system}/{architecture}", limit=1, newest_first=True)
+        if latest.documents:
+            return Build(**latest.documents[0])
+        known = self._catalogue(software, system, architecture)
+        if known is None:
+            text = (
+                f"There is no build of {software} for {system} on {architecture}: register one with "
+                f"PUT /edge-sim/builds/{software}/{system}/{architecture}/VERSION"
+            )
+            raise ApiError("BadRequestException", text)
+        version, content = known
+        return self.register(software, system, architecture, version, [content])
 
     def _check(self, params: Mapping[str, Any]) -> None:
         system, architecture = params["UpdateTargetsOperatingSystem"], params["UpdateTargetsArchitecture"]
