@@ -38,6 +38,7 @@ _COMMANDS = {
     "matrix": "Check one definition against many boards and core versions.",
     "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
     "nucleus": "Run what a migration wrote on a stand-in for a Greengrass V2 core.",
+    "ota": "Make, create, watch and look at software updates.",
     "plan": "Show what a deployment would create on a board, path by path.",
     "profiles": "List the device profiles, or show one.",
     "rescue": "Get a group, its models and code back from a board's disk.",

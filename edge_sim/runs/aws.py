@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.arns import arn
-from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.deployment import ENDED
 from edge_sim.jobs.requests import PENDING
 from edge_sim.jobs.update import Software
@@ -38,21 +38,33 @@ class Aws:
 
     def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
         """Call one operation. A refusal or a dead endpoint becomes an error that names the call."""
-        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+        return call(client, operation, params, self._silent)
 
-        try:
-            answer: dict[str, Any] = getattr(client, operation)(**params)
-        except ClientError as error:
-            told = error.response.get("Error", {})
-            raise InvalidDefinitionError(
-                f"{operation} was refused: {told.get('Message') or told.get('Code')}"
-            ) from error
-        except ParamValidationError as error:
-            raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
-        except BotoCoreError as error:
-            self._check()
-            raise UnsupportedEnvironmentError(f"{operation}: the local cloud does not answer: {error}") from error
-        return answer
+    def _silent(self, text: str) -> EdgeSimError:
+        self._check()
+        operation, _, why = text.partition(": ")
+        return UnsupportedEnvironmentError(f"{operation}: the local cloud does not answer: {why}")
+
+
+def call(
+    client: Any, operation: str, params: Mapping[str, Any], silent: Callable[[str], EdgeSimError]
+) -> dict[str, Any]:
+    """Call one operation of a boto3 client.
+
+    Raises InvalidDefinitionError when it is refused, and ``silent``'s error for a server that does not answer.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    try:
+        answer: dict[str, Any] = getattr(client, operation)(**params)
+    except ClientError as error:
+        told = error.response.get("Error", {})
+        raise InvalidDefinitionError(f"{operation} was refused: {told.get('Message') or told.get('Code')}") from error
+    except ParamValidationError as error:
+        raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
+    except BotoCoreError as error:
+        raise silent(f"{operation}: {error}") from error
+    return answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,252 @@
+"""``edge-sim ota status|build|create|watch``: software updates, from the build to every core's end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_sim.cli.groups import Commands
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.report import Report, printed
+from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.runs.updatejobs import Endpoint, Execution
+
+FAILED = 5
+"""The exit status of a job that did not succeed on every core."""
+_ENDPOINT = click.option(
+    "--endpoint-url", metavar="URL", help="An IoT endpoint that boto3 can call, in place of the running local cloud."
+)
+_AWS = click.option("--aws", is_flag=True, help="Real AWS, with your own credentials and region.")
+
+
+@click.group("ota", cls=Commands)
+def command() -> None:
+    """Software updates over MQTT: make a build, create a job, watch it, and look at a board."""
+
+
+@command.command(cls=Report)
+@click.option(
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    default="/",
+    show_default=True,
+    help="The board's root directory; / on a real one.",
+)
+@GREENGRASS_ROOT
+@FORMAT
+def status(root: Path, greengrass_root: str, fmt: str) -> None:
+    """Show a board's core versions and the update that is under way. Nothing is changed.
+
+    Example: edge-sim ota status --root /
+    """
+    from edge_sim.agent.update.status import status as look
+
+    found = look(root, greengrass_root)
+    if fmt == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    running = found["running"]
+    agent = {True: "running", False: "not running", None: "not known"}[found["agent"]]
+    click.echo(f"core      {found['current'] or 'none'}, {_running(running)}")
+    click.echo(f"installed {', '.join(found['installed']) or 'none'}; last good: {found['last_good'] or 'none'}")
+    click.echo(f"agent     {agent}")
+    click.echo(f"update    {_update(found['update'])}")
+    for text in found["journal"]:
+        click.echo(f"note: {text}", err=True)
+
+
+def _running(running: dict[str, Any] | None) -> str:
+    return f"running {running['version']} as process {running['pid']}" if running else "not running"
+
+
+def _update(update: dict[str, Any] | None) -> str:
+    if update is None:
+        return "none"
+    text = f"{update['job']}: {update['from'] or 'none'} → {update['to'] or 'unknown'}, {update['phase']}"
+    if update["unreported"]:
+        text += f", ended {update['unreported']}, which the cloud does not know yet"
+    return f"{text} ({update['reason']})" if update["reason"] else text
+
+
+@command.command(cls=Report)
+@click.argument("folder", required=False, type=PathType(path_type=Path, exists=True, file_okay=False))
+@click.option("--version", metavar="VERSION", help="Of the build; default: the folder's name.")
+@click.option("--simulated", type=click.Choice(["good", "broken"]), help="In place of FOLDER: a simulated core.")
+@click.option("--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: whose processor it is for.")
+@click.option(
+    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Default: greengrass-core-VERSION.tar.gz"
+)
+@FORMAT
+def build(
+    folder: Path | None, version: str | None, simulated: str | None, pair: str | None, output: Path | None, fmt: str
+) -> None:
+    """Make a build of FOLDER, which holds what packages/VERSION is to hold: greengrassd, bin/daemon and the rest.
+
+    \b
+    Example: edge-sim ota build core/1.11.7
+             edge-sim ota build --simulated broken --version 1.11.7
+    """
+    from edge_sim.digests import sha256
+
+    if (folder is None) == (simulated is None):
+        raise UsageError("ota build takes a FOLDER, or --simulated good or broken")
+    version = version or (folder.resolve().name if folder else None)
+    if version is None:
+        raise UsageError("ota build --simulated needs --version VERSION")
+    content = _simulated(version, simulated, pair) if folder is None else _packed(folder, version)
+    output = output or Path(f"greengrass-core-{version}.tar.gz")
+    output.write_bytes(content)
+    with output.open("rb") as file:
+        about = {"file": str(output), "version": version, "size": len(content), "sha256": sha256(file)}
+    click.echo(json.dumps(about) if fmt == "json" else f"{output}: core {version}, {len(content):,} bytes")
+
+
+def _simulated(version: str, kind: str | None, pair: str | None) -> bytes:
+    from edge_sim.emulation.corebuild import core_build
+    from edge_sim.emulation.platform import Platform
+
+    system, architecture = _pair(pair) if pair else ("", "")
+    platform = Platform(architecture=architecture, operating_system=system) if pair else None
+    return core_build(version, platform, starts=kind == "good")
+
+
+def _packed(folder: Path, version: str) -> bytes:
+    from edge_sim.emulation.buildfolder import pack_core
+
+    return pack_core(folder, version)
+
+
+@command.command(cls=Report)
+@click.option("--thing", "things", multiple=True, metavar="NAME", help="A core to update; repeat it.")
+@click.option("--target", "targets", multiple=True, metavar="ARN", help="A thing or thing group by its ARN; repeat it.")
+@click.option(
+    "--for", "pair", required=True, metavar="SYSTEM/ARCHITECTURE", help="What the cores are: raspbian/armv7l."
+)
+@click.option("--software", type=click.Choice(["core", "ota_agent"]), default="core", show_default=True)
+@click.option(
+    "--build", "build_file", type=PathType(path_type=Path, exists=True, dir_okay=False), help="What to install."
+)
+@click.option(
+    "--url", metavar="URL", help="Where devices get --build: https://… as it is, or s3://BUCKET/KEY with --role."
+)
+@click.option("--role", metavar="ARN", help="The role that signs S3 URLs.")
+@click.option("--log-level", default="ERROR", show_default=True, help="UpdateAgentLogLevel.")
+@_ENDPOINT
+@_AWS
+@click.option("--yes", is_flag=True, help="Do not ask before a job is created on real AWS.")
+@FORMAT
+def create(
+    things: tuple[str, ...],
+    targets: tuple[str, ...],
+    pair: str,
+    software: str,
+    build_file: Path | None,
+    url: str | None,
+    role: str | None,
+    log_level: str,
+    endpoint_url: str | None,
+    aws: bool,
+    yes: bool,
+    fmt: str,
+) -> None:
+    """Create an update job: on the local cloud as V1's users did, elsewhere as a plain IoT job.
+
+    On the local cloud --build is offered to it first; without, its newest build is installed. Elsewhere --build and
+    --url are needed: AWS closed CreateSoftwareUpdateJob with V1, but its Jobs go on. Real AWS only after a question, or
+    --yes.
+
+    \b
+    Example: edge-sim ota create --thing core-1 --for raspbian/armv7l
+             edge-sim ota create --aws --thing core-1 --for raspbian/armv7l --build core.tar.gz \\
+                 --url s3://my-bucket/core.tar.gz --role arn:aws:iam::123456789012:role/signer
+    """
+    from edge_sim.runs import updatejobs
+
+    system, architecture = _pair(pair)
+    endpoint = _endpoint(endpoint_url, aws=aws)
+    if not things and not targets:
+        raise UsageError("ota create needs --thing NAME or --target ARN")
+    _confirm(endpoint, [*things, *targets], yes=yes)
+    arns = [*updatejobs.thing_arns(endpoint, things), *targets]
+    if endpoint.greengrass is not None and url is None:
+        if build_file is not None:
+            updatejobs.offer(endpoint, software, pair, build_file)
+        job, version = updatejobs.create_software_update(endpoint, arns, software, pair, log_level, role)
+    else:
+        update = updatejobs.update_document(
+            build_file, url, role, software=software, system=system, architecture=architecture, log_level=log_level
+        )
+        job, version = updatejobs.create_plain(endpoint, arns, update, role)
+    about = {"job": job, "software": software, "version": version, "targets": arns, "endpoint": endpoint.name}
+    text = f"{job}: {software} {version} for {', '.join((*things, *targets))}; edge-sim ota watch {job}"
+    click.echo(json.dumps(about) if fmt == "json" else text)
+
+
+def _confirm(endpoint: Endpoint, targets: list[str], *, yes: bool) -> None:
+    if not endpoint.real or yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"this creates a job on {endpoint.name}, and nobody can be asked", hint="Add --yes.")
+    click.confirm(f"Create an update job for {', '.join(targets)} on {endpoint.name}?", abort=True, err=True)
+
+
+@command.command(cls=Report)
+@click.argument("job")
+@_ENDPOINT
+@_AWS
+@FORMAT
+def watch(job: str, endpoint_url: str | None, aws: bool, fmt: str) -> None:
+    """Show every core's way through a job, live, until all are done. JSON: one object a line.
+
+    Status 5 when it did not succeed on every core.
+
+    Example: edge-sim ota watch GreengrassUpdateJob_0e4b…
+    """
+    from edge_sim.runs import updatejobs
+
+    ended = updatejobs.watch(_endpoint(endpoint_url, aws=aws), job, _line(fmt))
+    printed()
+    failed = [execution for execution in ended if execution.status != "SUCCEEDED"]
+    if fmt == "text":
+        click.echo(f"{len(ended) - len(failed)} of {len(ended)} cores updated")
+    sys.exit(FAILED if failed else 0)
+
+
+def _line(fmt: str) -> Callable[[Execution], None]:
+    if fmt == "json":
+        return lambda execution: click.echo(json.dumps(execution.as_json()))
+
+    def tell(execution: Execution) -> None:
+        details = execution.details
+        words = [details.get("phase", ""), details.get("progress", ""), details.get("reason", "")]
+        more = "  ".join(word for word in words if word and word != execution.status)
+        click.echo(f"{time.strftime('%H:%M:%S')}  {execution.thing}  {execution.status}  {more}".rstrip())
+
+    return tell
+
+
+def _endpoint(url: str | None, *, aws: bool) -> Endpoint:
+    from edge_sim.cli.cloud import running_cloud
+    from edge_sim.runs import updatejobs
+
+    if aws and url:
+        raise UsageError("--aws and --endpoint-url name two endpoints")
+    return updatejobs.remote(url) if aws or url else updatejobs.local(running_cloud())
+
+
+def _pair(text: str) -> tuple[str, str]:
+    from edge_sim.arch import UPDATE_TARGETS
+
+    system, _, architecture = text.partition("/")
+    if (system, architecture) not in UPDATE_TARGETS:
+        pairs = ", ".join(sorted(f"{o}/{a}" for o, a in UPDATE_TARGETS))
+        raise UsageError(f"--for {text}: V1 had no core software for it", hint=f"One of {pairs}.")
+    return system, architecture

@@ -1,0 +1,59 @@
+"""A folder as an update's build: what ``packages/VERSION`` is to hold, in the form that a core's update has.
+
+The same folder gives the same bytes: entries are sorted, times and owners are zero. Execute bits are kept.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import tarfile
+from pathlib import Path
+
+from edge_sim import folders
+from edge_sim.errors import InvalidDefinitionError, UsageError
+from edge_sim.jobs.update import VERSION
+
+NEEDED = ("greengrassd", "bin/daemon")
+"""Without these a board refuses a core."""
+
+
+def pack_core(folder: Path, version: str) -> bytes:
+    """Return the archive. Raises UsageError for a version that is none, InvalidDefinitionError for what is no core."""
+    if not VERSION.fullmatch(version):
+        raise UsageError(f"{version!r} is not a version such as 1.11.7", hint="Name one: --version 1.11.7")
+    for name in NEEDED:
+        path = folder / name
+        if not path.is_file() or path.is_symlink() or not path.stat().st_mode & 0o100:
+            raise InvalidDefinitionError(
+                f"{path}: no executable file", hint="A core has greengrassd and bin/daemon; boards refuse others."
+            )
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in ("packages", f"packages/{version}"):
+            _add(archive, name, 0o755, None)
+        for path in folders.below(folder):
+            _add_path(archive, f"packages/{version}/{path.relative_to(folder).as_posix()}", path)
+    return buffer.getvalue()
+
+
+def _add_path(archive: tarfile.TarFile, name: str, path: Path) -> None:
+    mode = path.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        _add(archive, name, 0o755, None)
+    elif stat.S_ISREG(mode):
+        _add(archive, name, 0o755 if mode & 0o100 else 0o644, path.read_bytes())
+    else:
+        raise InvalidDefinitionError(f"{path}: a build holds files and folders only")
+
+
+def _add(archive: tarfile.TarFile, name: str, mode: int, content: bytes | None) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.mode = mode
+    entry.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+    entry.size = len(content or b"")
+    archive.addfile(entry, io.BytesIO(content or b""))

@@ -1,0 +1,35 @@
+"""``/edge-sim/`` of a cloud that runs already: what AWS's API has no call for."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+
+
+def put(url: str, content: bytes, cafile: str | None, name: str) -> None:
+    """Send a file to ``url``; ``name`` is the cloud's, for people.
+
+    Raises InvalidDefinitionError when it is refused, UnsupportedEnvironmentError when nobody answers.
+    """
+    request = urllib.request.Request(url, data=content, method="PUT", headers={"Content-Type": "application/gzip"})
+    context = ssl.create_default_context(cafile=cafile) if url.startswith("https:") else None
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if context is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    try:
+        urllib.request.build_opener(*handlers).open(request, timeout=60).close()
+    except urllib.error.HTTPError as error:
+        raise InvalidDefinitionError(_message(error)) from error
+    except OSError as error:
+        raise UnsupportedEnvironmentError(f"{name} does not answer: {error}") from error
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["message"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"{error.url}: HTTP {error.code}"

@@ -1,0 +1,238 @@
+"""Software update jobs on any AWS IoT endpoint: created there, and watched until every core is done.
+
+On a cloud of ours a job is created as V1's users did it, with CreateSoftwareUpdateJob. AWS closed that call with V1, so
+elsewhere it is a plain IoT job with the same document; what carries it out is an agent of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from edge_sim.digests import sha256
+from edge_sim.errors import EdgeSimError, InvalidPackageError, UnsupportedEnvironmentError, UsageError
+from edge_sim.jobs.requests import PENDING
+from edge_sim.jobs.update import JOB_ID_PREFIX, VERSION, UpdateDocument, build_document
+from edge_sim.runs.aws import call
+from edge_sim.runs.control import put
+
+PAGE = 250
+POLL_S = 1.0
+EXPIRES_S = 3600
+SIGNER = "arn:aws:iam::123456789012:role/greengrass-url-signer"
+AWS_NAMES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where jobs are kept. ``greengrass`` is V1's API, None where it is not served any more; ``real``: AWS itself."""
+
+    name: str
+    iot: Any
+    greengrass: Any | None = None
+    cafile: str | None = None
+    real: bool = False
+
+    def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
+        """Call one operation. Raises InvalidDefinitionError when it is refused, UnsupportedEnvironmentError."""
+        return call(client, operation, params, self._silent)
+
+    def _silent(self, text: str) -> EdgeSimError:
+        return UnsupportedEnvironmentError(f"{self.name} does not answer: {text}")
+
+
+def local(note: Mapping[str, Any]) -> Endpoint:
+    """Return the endpoint of a cloud of ours, as its note describes it."""
+    from edge_sim.cloud.clients import make_client
+
+    cafile: str | None = note.get("cafile")
+    where = {"endpoint_url": note["http"], "region": note["region"], "cafile": cafile}
+    secret = note["exports"]["AWS_SECRET_ACCESS_KEY"]
+    iot, greengrass = (make_client(service, secret=secret, **where) for service in ("iot", "greengrass"))
+    return Endpoint(name=f"the local cloud at {note['http']}", iot=iot, greengrass=greengrass, cafile=cafile)
+
+
+def remote(url: str | None) -> Endpoint:
+    """Return AWS, or what answers for it at ``url``, with the user's own credentials and region."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        iot = boto3.session.Session().client("iot", endpoint_url=url)
+    except (BotoCoreError, ValueError) as error:
+        raise UnsupportedEnvironmentError(f"no client for AWS IoT: {error}", hint="Set AWS_REGION.") from error
+    host = urlsplit(iot.meta.endpoint_url).hostname or ""
+    real = host.endswith(AWS_NAMES)
+    name = f"AWS IoT in {iot.meta.region_name}" if real else f"the IoT endpoint {iot.meta.endpoint_url}"
+    return Endpoint(name=name, iot=iot, real=real)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFile:
+    """A build's archive: what a job's document says of it."""
+
+    version: str
+    size: int
+    sha256: str
+
+
+def read_build(path: Path) -> BuildFile:
+    """Return what a build is. Raises InvalidPackageError when it is no archive with one ``packages/VERSION``."""
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            names = {member.name.split("/")[1] for member in archive if member.name.startswith("packages/")}
+    except (tarfile.TarError, EOFError) as error:
+        raise InvalidPackageError(f"{path}: not a tar.gz archive ({error})") from error
+    versions = sorted(name for name in names if VERSION.fullmatch(name))
+    if len(versions) != 1 or len(names) != 1:
+        raise InvalidPackageError(
+            f"{path}: holds {', '.join(sorted(names)) or 'nothing'} in packages/, not one version",
+            hint="edge-sim ota build makes such an archive of a folder",
+        )
+    with path.open("rb") as file:
+        return BuildFile(version=versions[0], size=path.stat().st_size, sha256=sha256(file))
+
+
+def create_software_update(
+    endpoint: Endpoint, targets: Sequence[str], software: str, pair: str, log_level: str, role: str | None
+) -> tuple[str, str]:
+    """Create a job as V1's users did; return its id and the version that it installs.
+
+    ``role`` signs S3 URLs; a cloud of ours looks at its form only.
+    """
+    system, _, architecture = pair.partition("/")
+    made = endpoint.call(
+        endpoint.greengrass,
+        "create_software_update_job",
+        S3UrlSignerRole=role or SIGNER,
+        SoftwareToUpdate=software,
+        UpdateAgentLogLevel=log_level,
+        UpdateTargets=list(targets),
+        UpdateTargetsArchitecture=architecture,
+        UpdateTargetsOperatingSystem=system,
+    )
+    return made["IotJobId"], made["PlatformSoftwareVersion"]
+
+
+def create_plain(
+    endpoint: Endpoint, targets: Sequence[str], update: UpdateDocument, role: str | None
+) -> tuple[str, str]:
+    """Create a plain IoT job; return its id and the version that it installs.
+
+    With ``role`` the document's URL is an S3 address, presigned for each device; without, devices get it as it is.
+    """
+    job_id = f"{JOB_ID_PREFIX}{uuid.uuid4()}"
+    document = build_document(update)
+    more: dict[str, Any] = {"presignedUrlConfig": {"roleArn": role, "expiresInSec": EXPIRES_S}}
+    if role is None:
+        document["file"]["url"], more = update.url, {}
+    endpoint.call(
+        endpoint.iot,
+        "create_job",
+        jobId=job_id,
+        targets=list(targets),
+        document=json.dumps(document),
+        description=f"{update.software} {update.version}",
+        targetSelection="SNAPSHOT",
+        **more,
+    )
+    return job_id, update.version
+
+
+def thing_arns(endpoint: Endpoint, things: Sequence[str]) -> list[str]:
+    """Return the ARNs of things, all of which exist."""
+    return [endpoint.call(endpoint.iot, "describe_thing", thingName=name)["thingArn"] for name in things]
+
+
+def offer(endpoint: Endpoint, software: str, pair: str, file: Path) -> None:
+    """Make a build the newest one of a cloud of ours."""
+    version = read_build(file).version
+    path = f"/edge-sim/builds/{software}/{pair}/{version}"
+    put(f"{endpoint.iot.meta.endpoint_url}{path}", file.read_bytes(), endpoint.cafile, endpoint.name)
+
+
+def update_document(
+    file: Path | None,
+    url: str | None,
+    role: str | None,
+    *,
+    software: str,
+    system: str,
+    architecture: str,
+    log_level: str,
+) -> UpdateDocument:
+    """Return what a plain job's document says. Raises UsageError for what does not go together."""
+    if file is None or url is None:
+        raise UsageError("a plain IoT job needs --build FILE, and --url URL where the devices get it")
+    s3 = re.fullmatch(r"s3://([^/]+)/(.+)", url)
+    if (s3 is None) is not (role is None):
+        raise UsageError("--role and an s3:// URL go together: IoT Jobs signs such a URL for each device")
+    if s3 is None and not url.startswith(("http://", "https://")):
+        raise UsageError(f"--url {url}: neither https://… nor s3://BUCKET/KEY")
+    build = read_build(file)
+    return UpdateDocument(
+        software=software,
+        version=build.version,
+        architecture=architecture,
+        operating_system=system,
+        log_level=log_level,
+        url=f"https://s3.amazonaws.com/{s3[1]}/{s3[2]}" if s3 else url,
+        sha256=build.sha256,
+        size=build.size,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How far one core is with a job. ``details`` are its statusDetails."""
+
+    thing: str
+    status: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        return {"thing": self.thing, "status": self.status, "details": dict(self.details)}
+
+
+def watch(
+    endpoint: Endpoint,
+    job_id: str,
+    tell: Callable[[Execution], None],
+    *,
+    wait: Callable[[float], object] = time.sleep,
+) -> Sequence[Execution]:
+    """Tell of every core's execution when it changes, until all are over; return how they ended."""
+    known: dict[str, Execution] = {}
+    while True:
+        for thing, status in _statuses(endpoint, job_id):
+            before = known.get(thing)
+            if before is not None and before.status == status and status != "IN_PROGRESS":
+                continue
+            found = endpoint.call(endpoint.iot, "describe_job_execution", jobId=job_id, thingName=thing)["execution"]
+            details = found.get("statusDetails", {}).get("detailsMap", {})
+            now = known[thing] = Execution(thing=thing, status=found["status"], details=details)
+            if now != before:
+                tell(now)
+        if all(execution.status not in PENDING for execution in known.values()):
+            return [known[thing] for thing in sorted(known)]
+        wait(POLL_S)
+
+
+def _statuses(endpoint: Endpoint, job_id: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    more: dict[str, str] = {}
+    while True:
+        page = endpoint.call(endpoint.iot, "list_job_executions_for_job", jobId=job_id, maxResults=PAGE, **more)
+        rows = page["executionSummaries"]
+        found += [(row["thingArn"].rpartition("/")[2], row["jobExecutionSummary"]["status"]) for row in rows]
+        if "nextToken" not in page:
+            return found
+        more = {"nextToken": page["nextToken"]}
