@@ -6,7 +6,7 @@ PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages sabotage clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -68,6 +68,16 @@ base-images: $(VENV)/.sim
 emulated: $(VENV)/.dev
 	-@$(BIN)/python -m edge_sim.emulation.containers.baseimages
 	@$(BIN)/python -m pytest tests/emulated
+
+# Fault tests, in parts that run alone; each prints what it counted.
+faults: faults-messages
+
+faults-messages: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.histories 10000
+
+# Deliberate mistakes, each of which a named test has to notice; the last line counts them.
+sabotage: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.sabotage
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache
