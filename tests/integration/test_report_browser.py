@@ -50,10 +50,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     red = run_report(failed_board(), failed_board("b", layout=failed_board().layout[:1]))
     files["run"] = folder / "run.html"
     files["run"].write_text(render(page(red)), "utf-8")
+    other, files["compare"] = folder / "other.html", folder / "compare.html"
+    other.write_text(render(page(run_report(failed_board(layout=[]), failed_board("b")))), "utf-8")
+    compared = ["compare", str(files["run"]), str(other), "--report", str(files["compare"])]
+    CliRunner().invoke(edge_sim, compared)
     return files
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "matrix", "access", "plan", "drift"])
+@pytest.mark.parametrize("command", ["run", "validate", "matrix", "access", "plan", "drift", "compare"])
 def test_a_page_is_for_everybody(driver: webdriver.Chrome, pages: dict[str, Path], command: str) -> None:
     screens: tuple[tuple[browser.Scheme, int], ...] = (("light", 1280), ("dark", 400))
     for scheme, width in screens:
