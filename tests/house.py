@@ -15,6 +15,8 @@ import grimp
 from edge_sim.greengrass.resources import ResourceData
 
 PACKAGE = Path(__file__).parents[1] / "edge_sim"
+VAGUE = frozenset(("found", "told", "given", "made", "one", "kept", "wanted", "said", "asked"))
+"""Names that leave a reader to look up what they stand for: a noun says it."""
 KINDS = frozenset({"Local", "Model", *(kind.__name__ for kind in get_args(ResourceData))})
 
 
@@ -39,12 +41,14 @@ def figures() -> list[Figure]:
     lines = {name: len(text.splitlines()) for name, text in texts.items()}
     untyped = sum(isinstance(node, ast.Name) and node.id == "Any" for tree in trees.values() for node in ast.walk(tree))
     asking = [name for name, tree in trees.items() if any(map(_asks_for_a_kind, ast.walk(tree)))]
+    vague = sum(name.strip("_") in VAGUE for tree in trees.values() for name in set(_names(tree)))
     lengths = {f"{name}: {function}": length for name, tree in trees.items() for function, length in _functions(tree)}
     cycle = _import_cycle()
     longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
     return [
         Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=11),
         Figure("files that ask for a kind of resource", len(asking), limit=15),
+        Figure("names that are no nouns (found, told, one …)", vague, limit=130),
         Figure("lines of the longest function", lengths[longest_function], limit=60, where=longest_function),
         Figure("lines of the longest module", lines[longest_module], limit=350, where=longest_module),
         Figure("modules in a circle of imports", len(cycle), limit=0, where=" → ".join(cycle)),
@@ -60,6 +64,19 @@ def _asks_for_a_kind(node: ast.AST) -> bool:
     else:
         return False
     return any(isinstance(name, ast.Name) and name.id in KINDS for name in ast.walk(kinds))
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module calls its functions, parameters, attributes and variables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, int]]:

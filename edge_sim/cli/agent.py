@@ -40,7 +40,7 @@ _BOARD = click.option(
 
 @click.group("agent", cls=Commands)
 def command() -> None:
-    """What runs on the board: deployments, functions, updates."""
+    """Run the board's part: deployments, functions, updates."""
 
 
 @command.command()
@@ -125,7 +125,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
 @_ROOT
 @click.option("--expect", metavar="JSON", required=True, help="The device profile to compare with, as JSON.")
 def certificate(root: Path, expect: str) -> None:
-    """Print what about this board is true, emulated or not faithful, compared with a device profile.
+    """Compare this board with a device profile: what is true, emulated or not faithful.
 
     Example: edge-sim agent certificate --expect "$(edge-sim profiles show raspberry-pi-3 --format json)"
     """

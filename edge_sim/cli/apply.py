@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Apply the plan shown by "edge-sim plan GROUP --root DIR". If anything fails, nothing is changed.
 
-    What the definition no longer has is removed; what no deployment made stays. Accounts and groups are the board's
+    What the definition no longer has is removed; what no deployment created stays. Accounts and groups are the board's
     own, from its /etc. To set owners, root is needed, or a user namespace (unshare --map-auto --map-root-user).
 
     \b

@@ -38,7 +38,7 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 
 @click.group("board", cls=Commands)
 def command() -> None:
-    """Boards in containers, of four architectures."""
+    """Manage boards in containers, of four architectures."""
 
 
 command.add_command(exec_)

@@ -44,7 +44,7 @@ _FLAT = (
 @LIMITS
 @FORMAT
 def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) -> None:
-    """Say whether a model package (.tar.gz, .tgz or .zip) would be unpacked, all its faults at once.
+    """Check whether a model package (.tar.gz, .tgz or .zip) would be unpacked, and list all its faults.
 
     FILE is read exactly as a board reads it, and nothing is written. Ends with status 3 when it would be refused.
 

@@ -32,7 +32,7 @@ PORT = click.IntRange(0, 65535)
 
 @click.group("cloud", cls=Commands)
 def command() -> None:
-    """The local cloud: Greengrass V1 API, IoT Jobs over a real MQTT broker, artifact URLs."""
+    """Serve the local cloud: Greengrass V1 API, IoT Jobs over a real MQTT broker, artifact URLs."""
 
 
 command.add_command(cloud_certs.command)
@@ -228,7 +228,7 @@ def _tls(wanted: bool, mqtt_port: int | None, names: tuple[str, ...], broker: st
             raise UsageError(f"{'--name' if names else '--mqtt-port'} goes with --tls")
         return None
     if broker:
-        raise UsageError("--tls and --broker exclude each other", hint="A named broker has listeners of its own.")
+        raise UsageError("--tls and --broker cannot be combined", hint="A named broker has listeners of its own.")
     from edge_sim.cloud.server import Tls
 
     for name in names:

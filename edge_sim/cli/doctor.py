@@ -37,13 +37,13 @@ _WIDTH = 80
     "--root",
     type=PathType(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Say what a V1 core needs of the board below DIR, / for this machine.",
+    help="Show what a V1 core needs from the board below DIR; / for this machine.",
 )
 @FORMAT
 def command(
     driver: Literal["local", "docker"], profile: str | None, board: str | None, root: Path | None, fmt: str
 ) -> None:
-    """Say what works on this machine, which facts of a board are true (--profile, --board), or what it lacks (--root).
+    """Check this machine, show how faithful a board is (--profile, --board), or what a board lacks (--root).
 
     Ends with status 6 when the driver that was asked for cannot work here.
 

@@ -58,7 +58,7 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Print exactly the paths of a board that are not as GROUP's plan says; status 7 when there are any.
+    """Show where a board differs from GROUP's plan; status 7 where it does.
 
     Type, owner, group, mode, ACLs and link target are compared, and the bytes of packages that are given and that no
     function may write to. Status 6: all that could be compared is as planned, but not everything could be.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @template_choice
 def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:
-    """Turn any form of a group's definition into one canonical file; say on stderr what could not be recovered.
+    """Convert any form of a group's definition to one canonical file; report on stderr what could not be recovered.
 
     PATHS: files, a folder of them, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests and
     Get… answers, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and what this command writes.

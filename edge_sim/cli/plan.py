@@ -65,7 +65,7 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Print every path that deploying GROUP makes: type, owner, mode, link target, and why.
+    """Show every path that deploying GROUP creates: type, owner, mode, link target, and why.
 
     GROUP is a scenario's folder or a definition. With --root the paths are compared with what is there (+ to make,
     ~ to change, - to remove). Nothing is touched, and root is not needed. What the core refuses ends with status 3.

@@ -18,7 +18,7 @@ from edge_sim.profiles import list_profiles, load_profile, profile_path
 
 @click.group("profiles", cls=Commands)
 def command() -> None:
-    """The boards that edge-sim knows."""
+    """List the device profiles, or show one."""
 
 
 @command.command("list", cls=Report)

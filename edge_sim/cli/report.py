@@ -64,9 +64,9 @@ class Report(click.Command):
         except Exception as error:
             failure = fault(error)
             if failure is not None and not (ctx and ctx.meta.get(_PRINTED)):
-                for one in output.each():
+                for target in output.each():
                     with contextlib.suppress(OSError, EdgeSimError):  # it may be the output that cannot be written
-                        one.write({one.fmt: partial(self._document, one.fmt, failure)}, terminal=_nothing)
+                        target.write({target.fmt: partial(self._document, target.fmt, failure)}, terminal=_nothing)
             raise
 
     def _document(self, fmt: str, error: EdgeSimError) -> str:
@@ -118,12 +118,12 @@ def _nothing() -> None:
 
 def _format(args: Sequence[str]) -> str | None:
     """Return the value of --format among arguments that could not be read."""
-    given = [
+    values = [
         after if text == "--format" else text.removeprefix("--format=")
         for text, after in pairwise((*args, ""))
         if text == "--format" or text.startswith("--format=")
     ]
-    return given[-1] if given else None
+    return values[-1] if values else None
 
 
 def _as_json(error: EdgeSimError) -> dict[str, object]:

@@ -49,10 +49,10 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Say what Greengrass V1 would have refused of GROUP, before anything is deployed.
+    """Show what Greengrass V1 would have refused of GROUP, before anything is deployed.
 
     GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, or several files together.
-    Without --profile only the definition itself is judged. Exit status 3 when there is an error. What a profile does
+    Without --profile only the definition itself is checked. Exit status 3 when there is an error. What a profile does
     not list is unknown; the last line counts that. GROUP may be -, the standard input.
 
     \b

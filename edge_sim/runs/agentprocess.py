@@ -63,9 +63,9 @@ class AgentProcess:
         """Wait until the agent has said ``event`` and return that line."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            found = next((e for e in self.events if e.get("event") == event), None)
-            if found:
-                return found
+            match = next((e for e in self.events if e.get("event") == event), None)
+            if match:
+                return match
             self.check()
             alive()
             self._take(0.1)
@@ -131,11 +131,11 @@ def ask(board: Board, verb: str, *options: str, read: Callable[[JsonObject], _T]
     ``read`` raises ValueError for an answer that is not of that command.
     """
     argv = [*board.agent_command, verb, *options, "--root", str(board.root), "--config", board.agent_config]
-    done = board.exec(argv, timeout_s)
+    result = board.exec(argv, timeout_s)
     try:
-        return read(JsonObject.parse(done.stdout))
+        return read(JsonObject.parse(result.stdout))
     except ValueError as error:
-        details = "\n".join(filter(None, [done.stdout and str(error), done.stderr.strip()[-2000:]]))
+        details = "\n".join(filter(None, [result.stdout and str(error), result.stderr.strip()[-2000:]]))
         raise UnsupportedEnvironmentError(
-            f"agent {verb} ended with status {done.returncode} and no answer", details=details or None
+            f"agent {verb} ended with status {result.returncode} and no answer", details=details or None
         ) from error

@@ -58,8 +58,9 @@ def call(
     try:
         answer: dict[str, Any] = getattr(client, operation)(**params)
     except ClientError as error:
-        told = error.response.get("Error", {})
-        raise InvalidDefinitionError(f"{operation} was refused: {told.get('Message') or told.get('Code')}") from error
+        details = error.response.get("Error", {})
+        message = details.get("Message") or details.get("Code")
+        raise InvalidDefinitionError(f"{operation} was refused: {message}") from error
     except ParamValidationError as error:
         raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
     except BotoCoreError as error:
@@ -129,14 +130,14 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
         CoreDefinitionVersionArn=cores["LatestVersionArn"],
         **{key: arn for key, arn in arns.items() if arn},
     )
-    made = aws.call(
+    deployment = aws.call(
         gg,
         "create_deployment",
         GroupId=group["Id"],
         GroupVersionId=version["Version"],
         DeploymentType="NewDeployment",
     )
-    return group["Id"], made["DeploymentId"]
+    return group["Id"], deployment["DeploymentId"]
 
 
 def wait_for_deployment(
@@ -155,7 +156,7 @@ def create_update(
     aws: Aws, thing_arn: str, architecture: str, operating_system: str, software: Software = "core"
 ) -> tuple[str, str]:
     """Ask for the core software (or the OTA agent) to be updated; return the job id and the version offered."""
-    made = aws.call(
+    job = aws.call(
         aws.greengrass,
         "create_software_update_job",
         S3UrlSignerRole=arn("iam", "role/greengrass-url-signer", ":123456789012"),
@@ -165,7 +166,7 @@ def create_update(
         UpdateTargetsArchitecture=architecture,
         UpdateTargetsOperatingSystem=operating_system,
     )
-    return made["IotJobId"], made["PlatformSoftwareVersion"]
+    return job["IotJobId"], job["PlatformSoftwareVersion"]
 
 
 def wait_for_update(

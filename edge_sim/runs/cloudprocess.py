@@ -138,8 +138,8 @@ class CloudProcess:
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
         """Return ``cause``, ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""
-        found: dict[str, object] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
-        return found
+        document: dict[str, object] = json.loads(self._control("GET", f"/edge-sim/deployments/{deployment_id}", None))
+        return document
 
     def _control(self, method: str, path: str, body: object) -> bytes:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
@@ -149,14 +149,14 @@ class CloudProcess:
             with _DIRECTLY.open(request, timeout=60) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
-            told = _body(error.read())
-            text = str(told.get("message") or f"{path}: HTTP {error.code}")
+            message = _body(error.read())
+            text = str(message.get("message") or f"{path}: HTTP {error.code}")
             if error.code == HTTPStatus.INSUFFICIENT_STORAGE:
                 raise UnsupportedEnvironmentError(
                     text, hint="Set TMPDIR to choose where a run creates its files."
                 ) from error
             kind = InvalidDefinitionError if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else EdgeSimError
-            raise kind(text, hint=told.get("hint")) from error
+            raise kind(text, hint=message.get("hint")) from error
         except OSError as error:
             self.explain()
             raise UnsupportedEnvironmentError(f"the local cloud at {self.http} does not answer: {error}") from error
@@ -180,10 +180,10 @@ class CloudProcess:
         if self._process is None or self._process.stderr is None:
             return None
         try:
-            told = self._process.communicate(timeout=_ENDING_S)[1].decode(errors="replace").strip()
+            text = self._process.communicate(timeout=_ENDING_S)[1].decode(errors="replace").strip()
         except (subprocess.TimeoutExpired, ValueError):
             return None
-        return told[-2000:] or None
+        return text[-2000:] or None
 
 
 def _body(text: bytes) -> dict[str, Any]:

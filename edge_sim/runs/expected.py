@@ -10,12 +10,12 @@ def differences(expect: object, actual: object, where: str = "result") -> list[s
     if isinstance(expect, Mapping):
         if not isinstance(actual, Mapping):
             return [f"{where}: expected an object, got {actual!r}"]
-        found = []
+        texts = []
         for key, value in expect.items():
             if key not in actual:
-                found.append(f"{where}.{key}: expected {value!r}, but it is not there")
+                texts.append(f"{where}.{key}: expected {value!r}, but it is not there")
             else:
-                found += differences(value, actual[key], f"{where}.{key}")
-        return found
+                texts += differences(value, actual[key], f"{where}.{key}")
+        return texts
     same = expect == actual and isinstance(expect, bool) == isinstance(actual, bool)
     return [] if same else [f"{where}: expected {expect!r}, got {actual!r}"]

@@ -34,8 +34,8 @@ def _cases(board: BoardReport) -> Iterator[Case]:
         yield _failed(problem, rows, f"{board.profile}.{problem.kind}")
     if board.deployment and board.deployment.status == "Success":
         yield Case(group=f"{board.profile}.definition", name="deployment")
-    told = {(f"{board.profile}.{problem.kind}", problem.where) for problem in board.problems}
-    yield from (case for name, case in rows.items() if name not in told)
+    reports = {(f"{board.profile}.{problem.kind}", problem.where) for problem in board.problems}
+    yield from (case for name, case in rows.items() if name not in reports)
     for claim in board.not_proven:
         yield Case(group=f"{board.profile}.not-proven", name=claim, outcome="skipped", message="not proven here")
 

@@ -38,24 +38,24 @@ def on_boards(
     """
     content = f"{scenario.digest} {trees(_given(scenario))}"
     machine = f"{platform.uname()} {platform.python_version()} {os.geteuid()}"
-    told: dict[Place, Outcome] = {}
+    outcomes: dict[Place, Outcome] = {}
     waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}
     for place, profile in boards.items():
         version = RELEASES.get(place[1], place[1])
         board = replace(profile, greengrass=replace(profile.greengrass, version=version))
         name = key("board", content, stable(board), driver, machine)
-        kept = Outcome.from_json(cache.get(name)) if cache else None
-        if kept:
-            told[place] = kept
+        before = Outcome.from_json(cache.get(name)) if cache else None
+        if before:
+            outcomes[place] = before
         else:
             waiting.setdefault(version, {})[place] = board, name
     for todo in waiting.values():
-        ended = _run(scenario, [board for board, _ in todo.values()], driver, progress)
+        fresh = _run(scenario, [board for board, _ in todo.values()], driver, progress)
         for place, (board, name) in todo.items():
-            told[place] = ended[board.name]
+            outcomes[place] = fresh[board.name]
             if cache:
-                cache.put(name, told[place].as_json())
-    return told
+                cache.put(name, outcomes[place].as_json())
+    return outcomes
 
 
 def _given(scenario: Scenario) -> Iterator[Path]:
@@ -72,16 +72,19 @@ def _run(
     try:
         report = run(scenario, profiles, driver=driver, progress=progress)
     except InvalidDefinitionError as error:
-        return {one.name: Outcome(status="fail", refused=True, exit_status=3, message=error.brief) for one in profiles}
+        return {
+            profile.name: Outcome(status="fail", refused=True, exit_status=3, message=error.brief)
+            for profile in profiles
+        }
     return {board.profile: _outcome(board) for board in report.boards}
 
 
 def _outcome(board: BoardReport) -> Outcome:
-    told = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
+    texts = [*(f"{problem.where}: {problem.message}" for problem in board.problems), *map(str, board.not_proven)]
     packaged = board.deployment is not None and board.deployment.cause == "package"
     return Outcome(
         status="fail" if board.problems else "not proven" if board.not_proven else "pass",
         refused=not packaged and any(problem.kind == "definition" for problem in board.problems),
         exit_status=exit_status([board]),
-        message=told[0] if told else None,
+        message=texts[0] if texts else None,
     )

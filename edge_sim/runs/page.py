@@ -202,10 +202,10 @@ def _layouts(report: RunReport) -> list[Block]:
     ]
     for board in others:
         leaves = [_leaf(row, nodes.get(row.path)) for row in board.layout]
-        gone = [row for path, row in nodes.items() if path not in {leaf.path for leaf in leaves}]
+        removals = [row for path, row in nodes.items() if path not in {leaf.path for leaf in leaves}]
         leaves += [
             layout.Leaf(path=row.path, node=row.node, whose=_whose(row), mark="-", changes=("not on this board",))
-            for row in gone
+            for row in removals
         ]
         if any(leaf.mark or leaf.changes for leaf in leaves):
             blocks.append(_tree(board, leaves, f"against {reference.profile}"))
@@ -243,7 +243,7 @@ def _functions(report: RunReport, found: _Found) -> list[Block]:
     for board in report.boards:
         for row in board.functions:
             anchors = [one.anchor for one in found.by_board.get(board.profile, ()) if one.where == row.function]
-            said = row.error or json.dumps(row.result, ensure_ascii=False)
+            text = row.error or json.dumps(row.result, ensure_ascii=False)
             rows.append(
                 [
                     Cell(text=row.function),
@@ -251,7 +251,7 @@ def _functions(report: RunReport, found: _Found) -> list[Block]:
                     Cell(
                         text="✓ ok" if row.ok else "✗ failed",
                         state="good" if row.ok else "bad",
-                        detail=said[:_RESULT] + "…" * (len(said) > _RESULT),
+                        detail=text[:_RESULT] + "…" * (len(text) > _RESULT),
                         link=anchors[0] if anchors and not row.ok else None,
                     ),
                     Cell(text=row.isolation, detail=_who(row, board)),
@@ -259,7 +259,7 @@ def _functions(report: RunReport, found: _Found) -> list[Block]:
                 ]
             )
             if not row.ok:
-                lines = [*said.splitlines(), *row.log.splitlines()]
+                lines = [*text.splitlines(), *row.log.splitlines()]
                 logs.append(Log(caption=f"{row.function} on {board.profile}: result and log", lines=lines))
     if not rows:
         return []
@@ -306,11 +306,11 @@ def _messages(row: UpdateRow) -> Iterator[Moment]:
 
 
 def _journal(row: UpdateRow) -> Iterator[Moment]:
-    for one in row.journal:
-        confirmed = "confirmed: the new version stays" if one.confirmed else None
-        report = f"to be reported: {one.report}" if one.report else None
+    for entry in row.journal:
+        confirmed = "confirmed: the new version stays" if entry.confirmed else None
+        report = f"to be reported: {entry.report}" if entry.report else None
         detail = "; ".join(filter(None, (confirmed, report))) or None
-        yield Moment(seconds=one.seconds, kind="journal", text=one.phase, detail=detail)
+        yield Moment(seconds=entry.seconds, kind="journal", text=entry.phase, detail=detail)
 
 
 def _core(row: UpdateRow) -> Iterator[Moment]:

@@ -141,7 +141,7 @@ class RunReport:
 
 def exit_status(boards: Sequence[BoardReport]) -> int:
     """Return the documented status: the gravest problem's, 6 when something could not be proven here, else 0."""
-    found = [_STATUS[problem.kind] for board in boards for problem in board.problems]
-    if found:
-        return min(found)
+    statuses = [_STATUS[problem.kind] for board in boards for problem in board.problems]
+    if statuses:
+        return min(statuses)
     return 6 if any(board.not_proven for board in boards) else 0

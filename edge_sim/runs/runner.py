@@ -59,7 +59,9 @@ def run(
         progress("creating the definitions with boto3")
         definitions = aws.create_definitions(client, scenario.name, versions(scenario.definition))
         cafile = broker.cafile if broker else None
-        specs = [board_spec(scenario, one, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for one in profiles]
+        specs = [
+            board_spec(scenario, profile, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for profile in profiles
+        ]
         parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
         for part in parts:
             part.report.notes += warnings
@@ -110,11 +112,13 @@ def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:
 def check_definition(definition: Definition) -> list[str]:
     """Return the warnings about a definition; raise InvalidDefinitionError with everything that is wrong with it."""
     verdict = judge(replace(definition, variants={}), {})  # what is deployed is one of them
-    definition.refuse(one.finding for one in (*verdict.errors, *verdict.ignored) if one.finding.severity == "error")
+    definition.refuse(
+        result.finding for result in (*verdict.errors, *verdict.ignored) if result.finding.severity == "error"
+    )
     if definition.group.core is None:
         problem = "a run needs the group's core: its certificate stands for it"
         raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Name its file below group: core.")
-    warnings = (one.finding for one in verdict.findings if one.finding.severity == "warning")
+    warnings = (result.finding for result in verdict.findings if result.finding.severity == "warning")
     return [f"{finding.id}: {finding.message}" + (f". {finding.hint}" if finding.hint else "") for finding in warnings]
 
 

@@ -25,7 +25,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
         (["--mqtt-port", "8883"], "--mqtt-port goes with --tls"),
         (["--name", "bench"], "--name goes with --tls"),
         (["--tls", "--name", "a b"], "neither a host name nor an IPv4 address"),
-        (["--tls", "--broker", "mqtt://127.0.0.1:1"], "--tls and --broker exclude each other"),
+        (["--tls", "--broker", "mqtt://127.0.0.1:1"], "--tls and --broker cannot be combined"),
     ],
 )
 def test_a_cloud_that_would_be_open_or_odd_is_not_started(options: list[str], message: str) -> None:

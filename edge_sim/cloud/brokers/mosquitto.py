@@ -103,11 +103,11 @@ class Mosquitto:
 
     def _failure(self, what: str, log: IO[bytes]) -> UnsupportedEnvironmentError:
         log.seek(0)
-        said = log.read(MAX_LOG_BYTES).decode(errors="replace").strip()
-        last = said.rpartition("\n")[2] or "it said nothing"
+        text = log.read(MAX_LOG_BYTES).decode(errors="replace").strip()
+        last = text.rpartition("\n")[2] or "it said nothing"
         return UnsupportedEnvironmentError(
             f"{self._program} {what}: {last}",
-            details=said if said != last else None,
+            details=text if text != last else None,
             hint="Repair it, take it off the PATH (the embedded broker is used then), or name a broker that runs: "
             "--broker mqtt://HOST:PORT",
         )

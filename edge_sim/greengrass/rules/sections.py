@@ -174,7 +174,7 @@ def filters(case: Case) -> Iterator[Fault]:
         if topic is not None and not is_filter(topic) and not is_open(topic):
             yield Fault(
                 path=f"{path}.Subject",
-                message=f"subscription {entry.get('Id')}: {topic!r} is no topic filter of MQTT, and matches nothing",
+                message=f"subscription {entry.get('Id')}: {topic!r} is not an MQTT topic filter, so it matches nothing",
             )
 
 
