@@ -82,7 +82,7 @@ def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
 
     Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
     """
-    if len(paths) == 1 and _is_scenario(paths[0]):
+    if len(paths) == 1 and is_scenario(paths[0]):
         return load(paths[0], choice)
     definition = reader.read(*paths, choice=choice)
     return Scenario(name=definition.name or paths[0].stem, definition=definition, digest=definition.digest)
@@ -141,7 +141,8 @@ def _paths(resource: Resource) -> Iterator[str]:
     return filter(None, (resource.source_path, resource.destination_path))
 
 
-def _is_scenario(path: Path) -> bool:
+def is_scenario(path: Path) -> bool:
+    """Say whether a path is a scenario's folder or its file."""
     return (path / SCENARIO).is_file() if path.is_dir() else path.name == SCENARIO and path.is_file()
 
 

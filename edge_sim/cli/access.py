@@ -101,7 +101,7 @@ def command(
     _check(function_id, [function.id for function in read.group.functions])
     with packed_group(read) as packed:
         boards = [
-            _look(make_plan(packed, board), root and root.resolve(), path, function_id, probe=probe)
+            look(make_plan(packed, board), root and root.resolve(), path, function_id, probe=probe)
             for board in _targets(read, names, root, greengrass_root)
         ]
     boards, notes = redaction(read.scenario).value((boards, read.notes))
@@ -109,10 +109,10 @@ def command(
     if output.fmt == "text":
         print_notes([note for board in boards for note in board.notes] + notes)
     unknown = sum(board.unknown for board in boards)
-    sys.exit(_status([row for board in boards for row in board.access]) or (UNKNOWN if strict and unknown else 0))
+    sys.exit(status([row for board in boards for row in board.access]) or (UNKNOWN if strict and unknown else 0))
 
 
-def _look(
+def look(
     plan: OfflinePlan, root: Path | None, path: str | None, function_id: str | None, *, probe: bool
 ) -> BoardAccess:
     """Answer for one board; ``root`` is where it lies on this machine."""
@@ -161,7 +161,8 @@ def _targets(read: Inputs, names: Sequence[str], root: Path | None, greengrass_r
     return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(targets)]
 
 
-def _status(rows: Sequence[AccessRow]) -> int:
+def status(rows: Sequence[AccessRow]) -> int:
+    """Return the exit status of what was found: 1 for a disagreement, 4 for access not as defined, else 0."""
     if any(row.agree is False for row in rows):
         return DISAGREEMENT
     return NOT_AS_DEFINED if any(row.ok is False for row in rows) else 0

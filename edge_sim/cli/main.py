@@ -45,6 +45,7 @@ _COMMANDS = {
     "rules": "List what V1 refused or warned of, or explain one rule.",
     "run": "Deploy a scenario to boards, run its functions and updates, and report.",
     "snapshot-script": "Print the script that lists a real board, for drift.",
+    "try": "Try whether a group's functions can open their models, without a scenario.",
     "validate": "Show what V1 would have refused of a definition, with file and line.",
 }
 

@@ -1,0 +1,134 @@
+"""``edge-sim try``: what its options give, as a scenario that lives as long as the question."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edge_sim.definitions import reader
+from edge_sim.definitions.assembly import Source
+from edge_sim.definitions.conditions import Choice
+from edge_sim.definitions.definition import Definition
+from edge_sim.documents import unusable
+from edge_sim.errors import UsageError
+from edge_sim.greengrass.families import FAMILIES
+from edge_sim.greengrass.functions import Function
+from edge_sim.greengrass.group import Core, Group
+from edge_sim.offline import starter
+from edge_sim.offline.inputs import Inputs, Package, address
+from edge_sim.offline.starter import Code, Parts
+from edge_sim.scenario import SCENARIO, Scenario, load
+
+_CERTIFICATE = "arn:aws:iot:us-east-1:123456789012:cert/" + "0" * 64
+_THING = "arn:aws:iot:us-east-1:123456789012:thing/try"
+
+
+def parts(group: Group, model_texts: Sequence[str], code_texts: Sequence[str]) -> Parts:
+    """Read ``RESOURCE=PATH`` and ``FUNCTION=FOLDER``; each is named by its id or its name.
+
+    Raises UsageError for one that the group does not have, for a path that is not there, and for code whose handler
+    is not clear.
+    """
+    resources = {key: one.id for one in starter.models(group) for key in (one.name, one.id)}
+    functions = {key: one for one in starter.functions(group) for key in (starter.lambda_name(one), one.id, one.arn)}
+    models = {resources[name]: path for name, path in (_pair("--model", text, resources) for text in model_texts)}
+    code = {}
+    for text in code_texts:
+        name, folder = _pair("--code", text, functions)
+        code[functions[name].id] = Code(folder=folder, handler=_handler(functions[name], folder, text))
+    return Parts(models=models, code=code)
+
+
+def missing(group: Group, given: Parts) -> list[str]:
+    """Return the options that a deployment still needs."""
+    models = [f"--model {one.id}=FILE" for one in starter.models(group) if one.id not in given.models]
+    return models + [f"--code {one.id}=FOLDER" for one in starter.functions(group) if one.id not in given.code]
+
+
+def stand_ins(group: Group) -> list[str]:
+    """Say what a trial assumes because the definition does not tell it."""
+    notes = [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
+    notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
+    if starter.functions(group):
+        notes.append(f"functions run as {starter.RUNTIME}: the definition does not say their runtime")
+    return notes
+
+
+def inputs(definition: Definition, given: Parts) -> Inputs:
+    """Return what access is computed from, without a run; what is not given is unknown."""
+    group = definition.group
+    packages: dict[str, Package] = {}
+    for resource in starter.models(group):
+        uri = str(address(resource))
+        path = given.models.get(resource.id)
+        if path:
+            name = uri.rpartition("/")[2] if uri.startswith("s3://") else path.name if path.is_file() else None
+            packages[uri] = Package(path=path, file_name=name)
+    for function in starter.functions(group):
+        code = given.code.get(function.id)
+        if code:
+            packages[function.arn] = Package(path=code.folder, handler=code.handler, runtime=starter.RUNTIME)
+    return Inputs(scenario=Scenario(name="try", definition=definition), packages=packages)
+
+
+@contextmanager
+def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, choice: Choice) -> Iterator[Scenario]:
+    """Yield the scenario of a trial, read as one from a file is; its folder goes with the context."""
+    group = reader.definition(sources, choice).group
+    absolute = Parts(
+        models={name: path.resolve() for name, path in given.models.items()},
+        code={name: replace(code, folder=code.folder.resolve()) for name, code in given.code.items()},
+    )
+    with tempfile.TemporaryDirectory(prefix="edge-sim-try-") as folder:
+        file = Path(folder) / SCENARIO
+        file.write_text(starter.text(group, group_files(sources), boards, absolute), encoding="utf-8")
+        loaded = load(file, choice)
+        yield replace(loaded, definition=with_core(loaded.definition))
+
+
+def group_files(sources: Sequence[Source]) -> list[str] | dict[str, str]:
+    """Return the files of a group as a scenario names them: one for all, or one for each section."""
+    if len(sources) == 1:
+        return [str(sources[0].file.path.resolve())]
+    return {
+        word: str(source.file.path.resolve()) for word in FAMILIES for source in sources if word in source.part.sections
+    }
+
+
+def with_core(definition: Definition) -> Definition:
+    """Return a definition that has a core: a run needs its certificate, on which no access depends."""
+    if definition.group.core:
+        return definition
+    core = Core(id="try", thing_arn=_THING, certificate_arn=_CERTIFICATE)
+    return replace(definition, group=replace(definition.group, core=core))
+
+
+def _pair(option: str, text: str, known: Mapping[str, object]) -> tuple[str, Path]:
+    """Read one ``NAME=PATH``; names and paths may hold ``=``, so the known names decide where it is split."""
+    name = max((name for name in known if name and text.startswith(f"{name}=")), key=len, default=None)
+    if name is None:
+        noun = "model" if option == "--model" else "function"
+        hint = f"The group's: {', '.join(known)}." if known else f"The group has no {noun}."
+        raise UsageError(f"{option} {text}: the group has no such {noun}", hint=hint)
+    path = Path(text[len(name) + 1 :])
+    usable = path.is_dir() or (option == "--model" and path.is_file())
+    if not usable:
+        raise UsageError(
+            f"{option} {text}: {path}: {unusable(path, 'folder' if option == '--code' else 'file or folder')}"
+        )
+    return name, path
+
+
+def _handler(function: Function, folder: Path, text: str) -> str:
+    try:
+        known = starter.handlers(folder, function)
+    except OSError as error:
+        raise UsageError(f"--code {text}: cannot be read: {error.strerror}") from error
+    if len(known) != 1:
+        why = f"several may be its handler: {', '.join(known)}" if known else "no Python file here defines a handler"
+        hint = 'Set the function\'s "Executable" to module.function, or name the handler in a scenario: edge-sim init.'
+        raise UsageError(f"--code {text}: {why}", hint=hint)
+    return known[0]
