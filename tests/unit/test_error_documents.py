@@ -45,6 +45,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "rescue": (["--root=.", "-o", "out"], 3),
     "rules": (["no-such-rule"], 2),
     "run": (["bad.json"], 3),
+    "try": (["bad.json", "--profile=raspberry-pi-3"], 3),
     "validate": ([TWO, "--profile=bad.yaml"], 3),
 }
 """How to make each command fail by what it was given, and with which status."""
