@@ -35,6 +35,7 @@ _COMMANDS = {
     "doctor": "Check this machine, and show how faithful a simulated board is.",
     "drift": "Show where a board differs from its group's plan.",
     "import": "Convert any form of a definition to one canonical YAML file.",
+    "init": "Write a first scenario for a group, with what lies beside its files.",
     "matrix": "Check one definition against many boards and core versions.",
     "migrate": "Show what becomes of a group on Greengrass V2, and write the files.",
     "nucleus": "Run what a migration wrote on a stand-in for a Greengrass V2 core.",

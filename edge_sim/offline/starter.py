@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -33,10 +34,11 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the user has for a group: models by resource id, code by function id."""
+    """What the user has for a group: models by resource id, code by function id; paths are relative to ``base``."""
 
     models: Mapping[str, Path] = field(default_factory=dict)
     code: Mapping[str, Code] = field(default_factory=dict)
+    base: Path = Path()
 
 
 def models(group: Group) -> list[Resource]:
@@ -69,9 +71,26 @@ def handlers(folder: Path, function: Function) -> list[str]:
     ]
 
 
-def text(group: Group, files: Sequence[str] | Mapping[str, str], boards: Sequence[str], parts: Parts) -> str:
-    """Return the scenario. ``files``: the group's one file, or its file for each section."""
-    return "\n".join(_lines(group, files, boards, parts)) + "\n"
+def text(
+    group: Group,
+    files: Sequence[str] | Mapping[str, str],
+    boards: Sequence[str],
+    parts: Parts,
+    directories: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the scenario. ``files``: the group's one file, or its file for each section.
+
+    ``directories`` are made on the boards, each for the volume with the id beside it.
+    """
+    return "\n".join((*_lines(group, files, boards, parts), *_files(directories))) + "\n"
+
+
+def _files(directories: Mapping[str, str]) -> Iterator[str]:
+    if directories:
+        yield "files:  # laid on every board before the core starts"
+    for path, name in directories.items():
+        yield f"  - path: {_scalar(path)}  # volume {_comment(name)}"
+        yield "    directory: true  # empty; copy: FOLDER lays your files there"
 
 
 def _lines(
@@ -88,6 +107,8 @@ def _lines(
         yield f"group: {_scalar(files[0])}  # the definition"
     yield from _section("sources:  # what S3, SageMaker and Secrets Manager hold", list(_sources(group, parts)))
     yield from _section("code:  # what Lambda holds", list(_code(group, parts)))
+    yield "# invocations:  # calls of functions, and what their results must at least hold"
+    yield "#   - {function: ID, event: {}, expect: {}}"
 
 
 def _section(head: str, lines: Sequence[str]) -> Iterator[str]:
@@ -101,7 +122,7 @@ def _sources(group: Group, parts: Parts) -> Iterator[str]:
         uri = str(address(resource))
         path = parts.models.get(resource.id)
         mark = "  " if path else "  # "
-        is_file = path is not None and path.is_file()
+        is_file = path is not None and (parts.base / path).is_file()
         if uri.startswith("s3://"):
             yield f"{mark}- s3: {_scalar(uri)}  # resource {_comment(resource.id)}"
         else:

@@ -22,8 +22,12 @@ from edge_sim.offline.inputs import Inputs, Package, address
 from edge_sim.offline.starter import Code, Parts
 from edge_sim.scenario import SCENARIO, Scenario, load
 
-_CERTIFICATE = "arn:aws:iot:us-east-1:123456789012:cert/" + "0" * 64
-_THING = "arn:aws:iot:us-east-1:123456789012:thing/try"
+CORE = {
+    "Id": "core",
+    "ThingArn": "arn:aws:iot:us-east-1:123456789012:thing/core",
+    "CertificateArn": "arn:aws:iot:us-east-1:123456789012:cert/" + "0" * 64,
+}
+"""Stands in for a group's core, as the API has it: a run needs its certificate, on which no access depends."""
 
 
 def parts(group: Group, model_texts: Sequence[str], code_texts: Sequence[str]) -> Parts:
@@ -99,10 +103,10 @@ def group_files(sources: Sequence[Source]) -> list[str] | dict[str, str]:
 
 
 def with_core(definition: Definition) -> Definition:
-    """Return a definition that has a core: a run needs its certificate, on which no access depends."""
+    """Return a definition that has a core: its own, or the stand-in."""
     if definition.group.core:
         return definition
-    core = Core(id="try", thing_arn=_THING, certificate_arn=_CERTIFICATE)
+    core = Core(id=CORE["Id"], thing_arn=CORE["ThingArn"], certificate_arn=CORE["CertificateArn"])
     return replace(definition, group=replace(definition.group, core=core))
 
 

@@ -1,0 +1,96 @@
+"""``edge-sim init``: what it writes is a scenario that the reader and validate take, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge_sim.cli.main import edge_sim
+from edge_sim.errors import EdgeSimError
+from edge_sim.scenario import SCENARIO, load
+
+PI = "raspberry-pi-3"
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:watch-birds:1"
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(edge_sim, [str(word) for word in words])
+
+
+def answers(folder: Path) -> list[Path]:
+    """A definition without a core, as the AWS CLI prints it."""
+    model = {
+        "S3Uri": "s3://models/2020/model.tar.gz",
+        "DestinationPath": "/opt/birds: all",
+        "OwnerSetting": {"GroupOwner": "100", "GroupPermission": "ro"},
+    }
+    data = {"S3MachineLearningModelResourceData": model}
+    resource = {"Id": "birds", "Name": "Bird_Model", "ResourceDataContainer": data}
+    environment = {"Execution": {"IsolationMode": "NoContainer"}, "ResourceAccessPolicies": [{"ResourceId": "birds"}]}
+    configuration = {"Timeout": 20, "Environment": environment}
+    function = {"Id": "watch", "FunctionArn": ARN, "FunctionConfiguration": configuration}
+    files = []
+    for name, definition in {"Resources": [resource], "Functions": [function]}.items():
+        files.append(folder / f"{name}.json")
+        files[-1].write_text(json.dumps({"Id": "1", "Version": "1", "Definition": {name: definition}}))
+    return files
+
+
+@pytest.mark.parametrize("example", ["no-container-ml", "migrate-no-container-ml"])
+def test_the_examples_get_a_scenario_like_their_own(tmp_path: Path, example: str) -> None:
+    shutil.copytree("examples", tmp_path / "examples")
+    folder = tmp_path / "examples" / example
+    own = load(folder)
+    (folder / SCENARIO).unlink()
+    result = call("init", folder, "--profile", PI)
+    assert result.exit_code == 0, result.exception
+    written = load(folder)
+    assert written.definition.sections == own.definition.sections
+    assert {(one.function_arn, one.handler) for one in written.code} == {
+        (one.function_arn, one.handler) for one in own.code
+    }
+    if example == "no-container-ml":
+        assert "missing" not in result.stderr
+        places = {one.address: one.path and one.path.resolve() for one in own.sources}
+        assert {one.address: one.path and one.path.resolve() for one in written.sources} | places == places
+        assert [one.path for one in written.files] == ["/srv/meter"]
+    else:  # its model lies in the other example's folder
+        assert "missing: the model of resource" in result.stderr
+    assert call("validate", folder, "--profile", PI).exit_code == 0
+
+
+def test_answers_of_the_api(tmp_path: Path) -> None:
+    files = answers(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "Bird_Model.tar.gz").write_bytes(b"")
+    (tmp_path / "watch_birds").mkdir()
+    (tmp_path / "watch_birds" / "main.py").write_text("def lambda_handler(event, context): ...\n")
+    folder = tmp_path / "my scenario: 1"
+    folder.mkdir()
+    result = call("init", *files, "-o", folder)
+    assert result.exit_code == 0, result.exception
+    assert f"note: board {PI} is a guess" in result.stderr
+    assert "note: the group has no core" in result.stderr
+    written = load(folder)
+    assert not written.definition.errors
+    assert written.definition.group.core is not None
+    assert [one.handler for one in written.code] == ["main.lambda_handler"]
+    assert [one.path and one.path.name for one in written.sources] == ["Bird_Model.tar.gz"]
+    assert call("validate", folder, "--profile", PI).exit_code == 0
+
+
+def test_what_is_missing_is_said_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    files = answers(tmp_path)
+    result = call("init", *files)
+    assert result.exit_code == 0
+    assert "missing: the model of resource birds (s3://models/2020/model.tar.gz)" in result.stderr
+    assert "missing: the code of function watch" in result.stderr
+    before = (tmp_path / SCENARIO).read_bytes()
+    error = call("init", *files).exception
+    assert isinstance(error, EdgeSimError)
+    assert error.exit_status == 2
+    assert (tmp_path / SCENARIO).read_bytes() == before
