@@ -22,6 +22,7 @@ import click
 from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
 from edge_sim.cli.groups import Commands
+from edge_sim.cli.topics import EXIT_STATUS_HELP
 from edge_sim.report import printable
 
 _COMMANDS = {
@@ -34,6 +35,7 @@ _COMMANDS = {
     "compare": "Show what differs between two reports.",
     "doctor": "Check this machine, and show how faithful a simulated board is.",
     "drift": "Show where a board differs from its group's plan.",
+    "help": "Explain exit statuses, environment variables and files.",
     "import": "Convert any form of a definition to one canonical YAML file.",
     "init": "Write a first scenario for a group, with what lies beside its files.",
     "matrix": "Check one definition against many boards and core versions.",
@@ -50,11 +52,6 @@ _COMMANDS = {
     "validate": "Show what V1 would have refused of a definition, with file and line.",
 }
 
-EXIT_STATUS_HELP = """\
-Exit status: 0 ok · 1 a bug, or computed and probed access disagree · 2 usage · 3 invalid definition, or what it refers
-to, or something blocks a migration · 4 access or a function's result is not as expected · 5 an update did not end as
-expected · 6 this environment cannot do it · 7 differs from the plan, or from another report · 130 interrupted ·
-141 whoever read its output went away"""
 _READER_GONE = 128 + signal.SIGPIPE
 """What a shell makes of a program that SIGPIPE ended."""
 
