@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_sim.agent.config import STEP_TIMEOUT_MINUTES
 from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import Handler, OfflineError
 from edge_sim.agent.update.installation import Settings
@@ -37,6 +38,9 @@ from tests.fakes_cloud import THING, MemoryCloud
 
 ROUNDS = 400
 """How often the agent asks before a history counts as one that never ends."""
+SILENT_AFTER = 200
+"""Rounds after which the step timers run out: a start that arrived late, of an agent that has forgotten it, is left
+alone as another board's."""
 CALM_AFTER = 60
 """Rounds after which nothing goes wrong any more: what was lost until then must be made good."""
 FIRST_VERSION = "1.0.0"
@@ -175,6 +179,7 @@ class History:
         self.state = state
         self.jobs: dict[str, str] = {}
         self.canceled: set[str] = set()
+        self.timed_out: set[str] = set()
         self.agent: JobClient | None = None
         self.board = Board(point=self._maybe_killed)
 
@@ -184,6 +189,8 @@ class History:
         for number in range(ROUNDS):
             if number == CALM_AFTER:
                 self.trouble = 0.0
+            if number == SILENT_AFTER:
+                self._let_timers_run_out()
             try:
                 agent = self._agent()
                 while not self._work(agent):
@@ -216,6 +223,14 @@ class History:
             document["file"]["url"] = "http://h/build"
             self.jobs[self.cloud.queue(f"{JOB_ID_PREFIX}{number}", document)] = version
         self.board.broken = frozenset(broken)
+
+    def _let_timers_run_out(self) -> None:
+        begun = [job for job, status in self._statuses().items() if status == "IN_PROGRESS"]
+        now = self.cloud.device.now() + 60 * (STEP_TIMEOUT_MINUTES + 1)
+        self.cloud.device.now = lambda: now
+        self.cloud.device.sweep()
+        self.timed_out.update(begun)
+        self.counts["timed out"] += len(begun)
 
     def _agent(self) -> Updater:
         """Start an agent on what the one before has left."""
@@ -304,6 +319,8 @@ class History:
             version, allowed = self.jobs[job], {"FAILED"} if self.jobs[job] in self.board.broken else {"SUCCEEDED"}
             if job in self.canceled:
                 allowed.add("CANCELED")
+            if job in self.timed_out:
+                allowed.add("TIMED_OUT")
             reason = (self.cloud.jobs.execution(THING, job).status_details or {}).get("reason", "")
             if f"{MAX_STARTS} times" in reason:  # it was killed at each of its starts
                 allowed.add("FAILED")
