@@ -11,7 +11,7 @@ from edge_sim.facts import CgroupVersion, GreengrassInstall, HostFacts, Listing,
 
 Backing = Literal["null", "zero", "random", "pty", "none"]
 Peer = Literal["silent", "nmea"]
-_STANDARD_NODES = {
+STANDARD_NODES = {
     f"/dev/{name}": Node(type="char", uid=0, gid=0, mode=0o666)
     for name in ("full", "null", "random", "tty", "urandom", "zero")
 } | {"/dev/shm": Node(type="directory", uid=0, gid=0, mode=0o1777)}
@@ -103,7 +103,7 @@ class DeviceProfile:
                 if (names := tuple(name for name, account in self.users.items() if group in account.groups))
             },
             greengrass=self.greengrass,
-            paths={**self.tree(), **_STANDARD_NODES, **{d.path: self.node(d) for d in self.devices}},
+            paths={**self.tree(), **STANDARD_NODES, **{d.path: self.node(d) for d in self.devices}},
             unsupported=self.unsupported,
             whole=self.whole,
         )

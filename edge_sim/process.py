@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from edge_sim.errors import UnsupportedEnvironmentError
 
@@ -13,6 +14,7 @@ def run(
     *,
     timeout: float,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``argv`` to its end, at most ``timeout`` seconds, and return its status and output.
@@ -25,6 +27,7 @@ def run(
             list(argv),
             stdin=subprocess.DEVNULL,
             env=env,
+            cwd=cwd,
             timeout=timeout,
             capture_output=True,
             check=False,

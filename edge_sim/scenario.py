@@ -47,6 +47,7 @@ __all__ = [
     "read",
 ]
 SCENARIO = "edge-sim.yaml"
+_BOARD = r"[A-Za-z0-9_.-]+|ssh://.+"
 _UNREADABLE = "unreadable"
 _REQUIRED = ("edgeSim", "name", "boards", "group")
 _OPTIONAL = ("sources", "code", "packages", "files", "devices", "invocations", "updates", "stableWindow")
@@ -67,6 +68,9 @@ class Scenario:
     digest: str = ""
     file: Path | None = None
     boards: tuple[str, ...] = ()
+    """Names of profiles."""
+    real_boards: tuple[str, ...] = ()
+    """Addresses, ``ssh://…``. A scenario may come from anybody: that it names a board is no leave to touch it."""
     sources: tuple[Source, ...] = ()
     code: tuple[Code, ...] = ()
     packages: Limits = field(default_factory=Limits)
@@ -150,11 +154,13 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
     top = place.mapping(_REQUIRED, _OPTIONAL)
     top["edgeSim"].text("1", "1, the version of this format")
     code = _each(top, "code", scenariofile.code)
+    boards = [board.text(_BOARD, "a profile's name, or ssh://[USER@]HOST[:PORT]") for board in top["boards"].items()]
     scenario = Scenario(
         name=top["name"].text(),
         definition=_with_code(definition, code),
         file=place.file,
-        boards=tuple(board.text(r"[A-Za-z0-9_.-]+", "a profile's name") for board in top["boards"].items()),
+        boards=tuple(board for board in boards if not board.startswith("ssh://")),
+        real_boards=tuple(board for board in boards if board.startswith("ssh://")),
         sources=_each(top, "sources", scenariofile.source),
         code=code,
         packages=scenariofile.packages(top["packages"]) if "packages" in top else Limits(),
@@ -249,7 +255,7 @@ def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tu
 
 def _check(scenario: Scenario, top: Mapping[str, Place]) -> None:
     """Check what one part of a scenario says about another."""
-    if not scenario.boards:
+    if not scenario.boards and not scenario.real_boards:
         top["boards"].fail("names no board", hint="See: edge-sim profiles list")
     functions = scenario.definition.group.functions
     codes = {code.function_arn for code in scenario.code}

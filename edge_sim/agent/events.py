@@ -23,8 +23,6 @@ Level = Literal["DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
 THRESHOLDS = ("TRACE", "VERBOSE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE")
 """``UpdateAgentLogLevel``'s words, the most talkative first; that order is inferred."""
 
-OTA_LOG = "var/log/greengrass/ota/ggc_ota.txt"
-"""Below the board's root."""
 LOG_SPACE = 128 * 1024
 """Bytes in a log file before it is set aside: V1's default ``Space``. One older file is kept (ours)."""
 

@@ -24,7 +24,7 @@ from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.destinations import is_loopback
-from edge_sim.agent.events import OTA_LOG, Emit, Log, emit
+from edge_sim.agent.events import Emit, Log, emit
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
@@ -44,6 +44,7 @@ from edge_sim.agent.update.supervisor import CoreError, Supervisor
 from edge_sim.agent.update.updater import Updater
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
+from edge_sim.greengrass import tree
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
@@ -113,7 +114,7 @@ class _Agent:
         loopback = config.allow_loopback or is_loopback(mqtt.address(config.broker)[0])
         http = Client(tls=https, proxy=config.proxy, loopback=loopback, stop=self._stop)
         self._jobs = JobClient(config.thing, stop=self._stop, on_message=self._tell_message)
-        ota_log = Log(inside(root, OTA_LOG))
+        ota_log = Log(inside(root, tree.ota_log(config.greengrass_root)))
         installation = Installation(supervisor, http_fetch(http), settings)
         releases = installation.releases
         trouble = partial(ota_log.write, "ERROR")

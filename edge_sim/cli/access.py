@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import (
+    BOARD,
     GREENGRASS_ROOT,
     GROUP,
     LIMITS,
@@ -57,6 +58,7 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
     metavar="DIR",
     help="A board's root directory.",
 )
+@BOARD
 @click.option("--probe", is_flag=True, help="With --root, as root: try each path in a process like the function's.")
 @GREENGRASS_ROOT
 @SOURCE
@@ -71,6 +73,7 @@ def command(
     path: str | None,
     names: tuple[str, ...],
     root: Path | None,
+    remote_board: str | None,
     probe: bool,
     greengrass_root: str,
     sources: tuple[str, ...],
@@ -102,7 +105,7 @@ def command(
     with packed_group(read) as packed:
         boards = [
             look(make_plan(packed, board), root and root.resolve(), path, function_id, probe=probe)
-            for board in _targets(read, names, root, greengrass_root)
+            for board in _targets(read, names, root, remote_board, greengrass_root)
         ]
     boards, notes = redaction(read.scenario).value((boards, read.notes))
     output.write(_writers(boards, read, notes, detailed=bool(function_id or path)))
@@ -147,12 +150,18 @@ def _check(function_id: str | None, known: Sequence[str]) -> None:
         raise UsageError(f"the group has no function {function_id}", hint=f"Functions: {', '.join(known) or 'none'}.")
 
 
-def _targets(read: Inputs, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
+def _targets(
+    read: Inputs, names: Sequence[str], root: Path | None, remote_board: str | None, greengrass_root: str
+) -> list[Target]:
     from edge_sim.offline import target
     from edge_sim.profiles import load_profiles
 
-    if root and names:
-        raise UsageError("--root and --profile cannot be combined")
+    if bool(root) + bool(names) + bool(remote_board) > 1:
+        raise UsageError("--root, --board and --profile cannot be combined")
+    if remote_board:
+        from edge_sim.offline import remote
+
+        return [remote.target(remote_board, read.group, greengrass_root)]
     if root:
         return [target.of_root(root, read.group, greengrass_root)]
     targets = names or read.scenario.boards

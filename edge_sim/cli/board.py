@@ -1,4 +1,4 @@
-"""``edge-sim board build|up|down|ls|exec|shell|logs``: boards in containers that stay."""
+"""``edge-sim board build|up|down|ls|exec|shell|logs``: boards in containers; ``bundle|restore`` are for real ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import click
 
 from edge_sim.cli import cloud
+from edge_sim.cli.board_bundle import bundle
 from edge_sim.cli.board_exec import exec_
+from edge_sim.cli.board_restore import restore
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.report import Report
@@ -38,10 +40,12 @@ ONE_OF_EACH = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4", "gener
 
 @click.group("board", cls=Commands)
 def command() -> None:
-    """Manage boards in containers, of four architectures."""
+    """Manage boards in containers, of four architectures, and the agent on real ones."""
 
 
 command.add_command(exec_)
+command.add_command(bundle)
+command.add_command(restore)
 
 
 @command.command(cls=Report)

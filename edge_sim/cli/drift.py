@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
+from edge_sim.cli.options import BOARD, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
@@ -39,6 +39,7 @@ _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "
 @click.option("--snapshot", type=_FILE, metavar="FILE", help="What the snapshot script printed on a board.")
 @click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A board as a tar file; nothing is extracted.")
 @click.option("--image", metavar="NAME", help="A Docker image; it is not started.")
+@BOARD
 @GREENGRASS_ROOT
 @SOURCE
 @LINKS
@@ -51,6 +52,7 @@ def command(
     snapshot: Path | None,
     tar_file: Path | None,
     image: str | None,
+    remote_board: str | None,
     greengrass_root: str,
     sources: tuple[str, ...],
     links: Links | None,
@@ -66,15 +68,18 @@ def command(
     \b
     Example: edge-sim drift examples/no-container-ml --snapshot board.txt
     """
-    if sum(source is not None for source in (root, snapshot, tar_file, image)) != 1:
-        raise UsageError("drift needs exactly one of --root, --snapshot, --tar and --image")
+    if sum(source is not None for source in (root, snapshot, tar_file, image, remote_board)) != 1:
+        raise UsageError("drift needs exactly one of --root, --snapshot, --tar, --image and --board")
     from edge_sim.offline.drift import drift
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.scenario import redaction
 
     read = read_inputs(group, sources, limits, links, choice)
-    with packed_group(read) as packed, _board(root, snapshot, tar_file, image, read.group, greengrass_root) as board:
+    with (
+        packed_group(read) as packed,
+        _board(root, snapshot, tar_file, image, remote_board, read.group, greengrass_root) as board,
+    ):
         result = drift(packed, board)
     result = redaction(read.scenario).value(replace(result, notes=(*read.notes, *result.notes)))
     output.write(_writers(result, board.name, read.scenario))
@@ -102,13 +107,16 @@ def _board(
     snapshot: Path | None,
     tar_file: Path | None,
     image: str | None,
+    remote_board: str | None,
     group: Group,
     greengrass_root: str,
 ) -> Iterator[Target]:
-    from edge_sim.offline import listing, target, tarlisting
+    from edge_sim.offline import listing, remote, target, tarlisting
 
     if root:
         yield target.of_root(root, group, greengrass_root)
+    elif remote_board:
+        yield remote.target(remote_board, group, greengrass_root)
     elif snapshot:
         yield listing.of_listing(listing.parse(snapshot), group, greengrass_root)
     elif tar_file:

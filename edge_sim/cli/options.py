@@ -93,6 +93,9 @@ PROFILES = click.option(
     metavar="NAME",
     help="A board's profile, or all for every profile; may be repeated.",
 )
+BOARD = click.option(
+    "--board", "remote_board", metavar="ssh://[USER@]HOST[:PORT]", help="A real board; nothing is changed there."
+)
 GROUP = click.argument("group", type=PathType(path_type=Path))
 ROOT = click.option(
     "--root",

@@ -1,4 +1,4 @@
-"""``edge-sim profiles list|show``."""
+"""``edge-sim profiles list|show|capture``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
+from edge_sim.cli.profiles_capture import capture
 from edge_sim.cli.report import Report
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
@@ -19,6 +20,9 @@ from edge_sim.profiles import list_profiles, load_profile, profile_path
 @click.group("profiles", cls=Commands)
 def command() -> None:
     """List the device profiles, or show one."""
+
+
+command.add_command(capture)
 
 
 @command.command("list", cls=Report)

@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from edge_sim.cli import run_board
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.report import Report
@@ -21,6 +22,7 @@ from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
+    from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.results import RunReport
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards": []}
 
@@ -35,6 +37,14 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
     show_default=True,
     help="local: namespaces of this machine; docker: containers of the boards' own architecture.",
 )
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    metavar="ssh://[USER@]HOST[:PORT]",
+    help="A real board, by your own OpenSSH; repeat it. With --profile, simulated boards are run beside it.",
+)
+@click.option("--yes", is_flag=True, help="Change a real board without asking.")
 @click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
 @BROKER
 @BROKER_CAFILE
@@ -45,6 +55,8 @@ def command(
     scenario: Path,
     names: tuple[str, ...],
     driver: Literal["local", "docker"],
+    boards: tuple[str, ...],
+    yes: bool,
     binds: tuple[str, ...],
     broker: str | None,
     broker_cafile: Path | None,
@@ -54,45 +66,69 @@ def command(
 ) -> None:
     """Deploy SCENARIO (a folder with edge-sim.yaml) to boards, run its functions and updates, and report.
 
+    With --board the run is on a real board, which is put back afterwards: what is found there and what would be made is
+    shown before anything is changed.
+
     \b
     Example: edge-sim run examples/no-container-ml --driver docker --profile raspberry-pi-3 --format json
+             edge-sim run examples/no-container-ml --board ssh://pi@raspberrypi.local
     """
-    if broker_cafile and not broker:
-        raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
-    if broker:
-        from edge_sim.cloud.brokers.broker import tls_context
-
-        tls_context(broker, broker_cafile)  # before anything is started
-    from rich.console import Console
-
     from edge_sim.profiles import load_profiles
     from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.runner import run
     from edge_sim.scenario import load
 
+    named = _broker(broker, broker_cafile, NamedBroker)
     loaded = load(scenario, choice)
-    profiles = load_profiles(names or loaded.boards)
+    real = run_board.chosen(loaded, boards, profiles=bool(names))
+    profiles = load_profiles(names or (() if boards else loaded.boards))
+    run_board.refuse_mixture(real, profiles, driver, binds)
     bind_list = dict(bind(text) for text in binds)
-    console = Console(stderr=True)
-    with _keep_folder(keep, local=driver == "local") as folder:
-        with console.status("…") as status:
-
-            def progress(text: str) -> None:
-                status.update(text)
-                if not console.is_terminal:
-                    console.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
-
+    with (
+        _keep_folder(keep, local=driver == "local") as folder,
+        run_board.opened(scenario, choice, real, yes=yes) as opened,
+    ):
+        with _progress() as progress:
             report = run(
                 loaded,
                 profiles,
-                driver=driver,
-                broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
+                real=opened,
+                driver=driver if profiles else "local",
+                broker=named,
                 binds=bind_list,
                 keep=folder,
                 progress=progress,
             )
         output.write(_writers(report), terminal=partial(_show, report))
     sys.exit(report.exit_status)
+
+
+def _broker(url: str | None, cafile: Path | None, named: type[NamedBroker]) -> NamedBroker | None:
+    """Return the broker of the command line; raises UsageError before anything is started."""
+    if url is None:
+        if cafile:
+            raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
+        return None
+    from edge_sim.cloud.brokers.broker import tls_context
+
+    tls_context(url, cafile)
+    return named(url=url, cafile=cafile)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield what shows a run's progress: one changing line on a terminal, else a line each."""
+    from rich.console import Console
+
+    told = Console(stderr=True)
+    with told.status("…") as status:
+
+        def progress(text: str) -> None:
+            status.update(text)
+            if not told.is_terminal:
+                told.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
+
+        yield progress
 
 
 def _writers(report: RunReport) -> Writers:

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.capabilities import Proves
@@ -50,6 +50,8 @@ class BoardSpec:
     binds: Mapping[str, Path] = field(default_factory=dict)
     core: str | None = None
     contained: bool = True
+    ports: Sequence[int] = ()
+    """This machine's loopback ports that the board's agent must reach under the same numbers."""
 
     def agent_config(self, cafile: str | None) -> dict[str, Any]:
         """Return the configuration of the board's agent; ``cafile`` is where the CA certificates are for it.
@@ -88,10 +90,10 @@ class Process(Protocol):
     """A running program on a board, both outputs piped: the part of ``subprocess.Popen`` that is used."""
 
     @property
-    def stdout(self) -> IO[str] | None: ...
+    def stdout(self) -> Iterable[str] | None: ...
 
     @property
-    def stderr(self) -> IO[str] | None: ...
+    def stderr(self) -> Iterable[str] | None: ...
 
     @property
     def returncode(self) -> Any: ...
@@ -145,6 +147,10 @@ class Board(Shell, Protocol):
 
     def start_agent(self) -> Process:
         """Start the agent, or take over the one that the board has started."""
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What stays behind once the board is closed, one sentence each."""
 
     def close(self) -> None:
         """End the board, from any thread."""

@@ -39,7 +39,7 @@ def plan(spec: BoardSpec) -> BoardPlan:
     have, or cannot lie where it is to, and UsageError for a bind where the board's own parts are.
     """
     profile = spec.profile
-    own = {item.path: item for item in (*_system(profile), *_core(spec))}
+    own = {item.path: item for item in (*_system(profile), *core(spec))}
     links = {path: item.target or "" for path, item in own.items() if item.type == "link"}
     items = dict(own)
     for file in spec.files:
@@ -105,6 +105,17 @@ def items_of(file: BoardFile, profile: DeviceProfile) -> Iterator[Item]:
             raise InvalidDefinitionError(f"{source}: only files, folders and links can be placed on a board")
 
 
+def core(spec: BoardSpec) -> Iterator[Item]:
+    """Yield the Greengrass tree of the factory's core, nothing for a board without one."""
+    if spec.core:
+        yield from corebuild.factory(
+            spec.profile.greengrass.root,
+            spec.core,
+            use_systemd=spec.profile.init == "systemd",
+            allow_functions_to_run_as_root=spec.profile.greengrass.allow_functions_to_run_as_root,
+        )
+
+
 def passwd(profile: DeviceProfile) -> str:
     """Return the board's passwd file."""
     rows = ((name, a.uid, a.gid, a.home, a.shell) for name, a in profile.users.items())
@@ -141,16 +152,6 @@ def _system(profile: DeviceProfile) -> Iterator[Item]:
         texts["/etc/openwrt_release"] = "".join(f"{key}='{value}'\n" for key, value in release)
     for path, text in texts.items():
         yield Item(path=path, type="file", mode=0o644, text=text)
-
-
-def _core(spec: BoardSpec) -> Iterator[Item]:
-    if spec.core:
-        yield from corebuild.factory(
-            spec.profile.greengrass.root,
-            spec.core,
-            use_systemd=spec.profile.init == "systemd",
-            allow_functions_to_run_as_root=spec.profile.greengrass.allow_functions_to_run_as_root,
-        )
 
 
 def _through(path: str, links: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
 """Where boards come from: a driver is opened once, and then asked for one board after the other, or several at once.
 
-``local`` (namespaces of this machine) or ``docker`` (containers, QEMU where needed). ``run`` and ``doctor`` open one;
-``lasting`` makes the one board of ``board up``. Whoever holds a ``Board`` does not know which driver it has.
+``local`` (namespaces of this machine), ``docker`` (containers, QEMU where needed) or ``ssh`` (a board of somebody's).
+``run`` and ``doctor`` open one; ``lasting`` makes the one board of ``board up``. Whoever holds a ``Board`` does not
+know which driver it has.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from edge_sim import interrupts
@@ -21,7 +22,12 @@ from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import UsageError
 
-DriverName = Literal["local", "docker"]
+if TYPE_CHECKING:
+    from edge_sim.emulation.bundle.archive import Bundle
+    from edge_sim.emulation.ssh.board import Visit
+    from edge_sim.emulation.ssh.connection import Connection
+
+DriverName = Literal["local", "docker", "ssh"]
 Progress = Callable[[str], None]
 AT_ONCE_HERE = 2
 """A local board's programs are this machine's own: more at once share the same processors."""
@@ -83,6 +89,16 @@ def docker(
                     yield board_in_container
 
             yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
+
+
+def ssh(connection: Connection, bundle: Bundle, visit: Visit) -> Driver:
+    """Return the driver of the one board at the other end of ``connection``, which stays the caller's."""
+    from edge_sim.emulation.ssh.board import SshBoard
+
+    def board(spec: BoardSpec) -> SshBoard:
+        return SshBoard(spec, connection=connection, bundle=bundle, visit=visit)
+
+    return Driver(name="ssh", bind=None, at_once=1, board=board)
 
 
 @contextmanager

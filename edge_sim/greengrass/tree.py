@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BESIDE_V1 = "/opt/edge-sim"
+"""Where edge_sim lives on a board of somebody's, with a Greengrass root of its own: a V1 core may run there as well."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -180,3 +183,17 @@ class Tree:
 
 BELOW = Tree()
 """The paths relative to the Greengrass root."""
+
+
+def ota_log(root: str) -> str:
+    """Return where the OTA agent's log lies. V1's is in the same place for every root."""
+    return f"{root}/{BELOW.logs}/ota/ggc_ota.txt" if _beside_v1(root) else "/var/log/greengrass/ota/ggc_ota.txt"
+
+
+def pid_directory(root: str) -> str:
+    """Return where ``greengrassd.pid`` lies. V1's is in the same place for every root."""
+    return f"{root}/{BELOW.state}" if _beside_v1(root) else "/var/run"
+
+
+def _beside_v1(root: str) -> bool:
+    return root.startswith(f"{BESIDE_V1}/")

@@ -17,10 +17,10 @@ from pathlib import Path
 from edge_sim.agent.deployment import state
 from edge_sim.agent.deployment.belongings import decoded_group
 from edge_sim.agent.deployment.state import State
-from edge_sim.agent.probe import Files, StandIn, describe
+from edge_sim.agent.probe import Files, StandIn, cgroup_mounts, describe
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError, Position
-from edge_sim.facts import AclEntry, HostFacts, Node, NodeType, below, resolve
+from edge_sim.facts import PROGRAMS, UPDATE_TOOLS, AclEntry, HostFacts, Node, NodeType, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.greengrass.tree import Tree
@@ -53,6 +53,8 @@ class Listing:
     absent: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     architecture: str | None = None
+    system: Mapping[str, str] = field(default_factory=dict)
+    """What only the running system tells, by the script's names; empty where nothing was running."""
     greengrass_root: str | None = None
     whole: bool = False
     notes: tuple[str, ...] = ()
@@ -80,8 +82,13 @@ def script() -> str:
 
 
 def parse(path: Path) -> Listing:
-    """Read what the script printed. Raises InvalidDefinitionError, with the line, for anything else."""
-    lines = read_text(path).splitlines()
+    """Read what the script printed into a file. Raises InvalidDefinitionError, with the line, for anything else."""
+    return parse_text(path, read_text(path))
+
+
+def parse_text(path: Path, text: str) -> Listing:
+    """Read what the script printed; ``path`` is what a fault's place and the listing are called by."""
+    lines = text.splitlines()
     if not lines or lines[0] != HEAD:
         hint = "Create it with: edge-sim snapshot-script"
         raise InvalidDefinitionError("not a snapshot", place=Position(file=path), hint=hint)
@@ -104,8 +111,8 @@ class _Reader:
         self._digests: dict[str, str] = {}
         self._sets: dict[str, set[str]] = {"0": set(), "x": set(), "!": set()}
         self._last = ""
-        self._machine: str | None = None
-        self._greengrass: str | None = None
+        self._system: dict[str, str] = {}
+        self._words: dict[str, str] = {}
 
     def take(self, number: int, line: str) -> None:
         kind, _, rest = line.partition(" ")
@@ -121,12 +128,13 @@ class _Reader:
                 self._texts[rest] = []
             elif kind == "|":
                 self._texts[self._last].append(rest)
-            elif kind == "g":
-                self._greengrass = rest
-            elif kind == "m":
-                self._machine = rest
+            elif kind == "f":
+                name, value = rest.split(" ", 1)
+                self._system[name] = value
+            elif kind in ("g", "m"):
+                self._words[kind] = rest
             elif kind == "r":
-                path = Tree(self._greengrass or "").config
+                path = Tree(self._words.get("g", "")).config
                 self._texts[path] = [json.dumps({"runtime": {"allowFunctionsToRunAsRoot": rest}})]
             elif kind in self._sets:
                 self._sets[kind].add(rest)
@@ -144,8 +152,9 @@ class _Reader:
             digests=self._digests,
             absent=frozenset(self._sets["0"]),
             closed=frozenset(self._sets["x"]),
-            architecture=self._machine,
-            greengrass_root=self._greengrass,
+            architecture=self._words.get("m"),
+            system=self._system,
+            greengrass_root=self._words.get("g"),
             notes=tuple(f"{path}: a name with a line break begins like this" for path in sorted(self._sets["!"])),
         )
 
@@ -177,7 +186,7 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
     files = Files(look=listing.look, text=listing.text, names=lambda path: _names(listing, path))
     interest = paths_of_interest(group, greengrass_root)
     stand_in = StandIn(architecture=listing.architecture)
-    facts = describe(files, interest, greengrass_root=greengrass_root, stand_in=stand_in)
+    facts = with_system(describe(files, interest, greengrass_root=greengrass_root, stand_in=stand_in), listing)
     record = listing.text(Tree(greengrass_root).record)
     deployed = listing.text(Tree(greengrass_root).group_file)
     return Target(
@@ -191,6 +200,36 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
         closed=frozenset(path for path in listing.closed if path.startswith(deployment_directory(facts))),
         unseen=frozenset() if listing.whole else frozenset(_unseen(interest, facts, listing.absent)),
     )
+
+
+def with_system(facts: HostFacts, listing: Listing) -> HostFacts:
+    """Return facts with what the listing has from the running system; without any they stay as they are."""
+    system = listing.system
+    if not system:
+        return facts
+    cgroups, subsystems = cgroup_mounts(listing.text("/proc/self/mounts"))
+    return replace(
+        facts,
+        kernel=system.get("kernel", ""),
+        libc_version=system.get("libc", "").removeprefix("glibc "),
+        memory_kib=_number(r"MemTotal:\s*(\d+) kB", listing.text("/proc/meminfo")) or 0,
+        storage_kib=_number(r"(\d+)", system.get("storage", "")) or 0,
+        cpus=len(re.findall(r"^processor\s*:", listing.text("/proc/cpuinfo"), re.MULTILINE)) or 1,
+        cgroups=cgroups,
+        cgroup_subsystems=subsystems,
+        programs={name: _is_there(name, system[name]) for name in PROGRAMS if name in system},
+        protected_links=system.get("protected_symlinks", "0") != "0",
+    )
+
+
+def _is_there(name: str, place: str) -> bool:
+    """Return whether a program is at ``place``; BusyBox's commands do not do for V1's update agent."""
+    return place != "-" and not (name in UPDATE_TOOLS and posixpath.basename(place) == "busybox")
+
+
+def _number(pattern: str, text: str) -> int | None:
+    found = re.search(pattern, text, re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def _unseen(paths: Iterable[str], facts: HostFacts, absent: Collection[str]) -> Iterator[str]:

@@ -56,15 +56,24 @@ class Target:
 
 def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Target:
     """Return a fresh board of ``profile`` with the files that a scenario lays on it before the core starts."""
-    facts = profile.facts()
-    paths = dict(facts.paths)
+    return _with_files(Target(name=profile.name, facts=profile.facts()), profile, files, over=True)
+
+
+def with_files(target: Target, profile: DeviceProfile, files: Sequence[BoardFile]) -> Target:
+    """Return a board with the files that a scenario lays on it where it has nothing; ``profile`` has its accounts."""
+    return _with_files(target, profile, files, over=False)
+
+
+def _with_files(target: Target, profile: DeviceProfile, files: Sequence[BoardFile], *, over: bool) -> Target:
+    paths = dict(target.facts.paths)
     for file in files:
         for item in items_of(file, profile):
             path = resolve(paths, posixpath.dirname(item.path)).rstrip("/") + f"/{posixpath.basename(item.path)}"
             for parent in _parents(path):
                 paths.setdefault(parent, Node(type="directory", uid=0, gid=0, mode=0o755))
-            paths[path] = item.node
-    return Target(name=profile.name, facts=replace(facts, paths=paths))
+            if over or path not in paths:
+                paths[path] = item.node
+    return replace(target, facts=replace(target.facts, paths=paths))
 
 
 def of_root(root: Path, group: Group, greengrass_root: str = "/greengrass") -> Target:

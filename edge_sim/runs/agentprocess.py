@@ -10,9 +10,9 @@ import queue
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from edge_sim.emulation.board import Board, Process
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -22,6 +22,10 @@ _T = TypeVar("_T")
 _STOP_S = 8.0
 _ENDING_S = 1.0
 """How long after its last connection a dying agent may still be there."""
+
+
+class NotHereError(UnsupportedEnvironmentError):
+    """The agent says that the board cannot do what it was asked."""
 
 
 class AgentProcess:
@@ -98,7 +102,7 @@ class AgentProcess:
         self.events.append({**line, "at": time.monotonic()})
         return True
 
-    def _read_events(self, stream: IO[str]) -> None:
+    def _read_events(self, stream: Iterable[str]) -> None:
         for line in stream:
             try:
                 value = json.loads(line)
@@ -107,7 +111,7 @@ class AgentProcess:
             if isinstance(value, dict):
                 self._lines.put(value)
 
-    def _read_errors(self, stream: IO[str]) -> None:
+    def _read_errors(self, stream: Iterable[str]) -> None:
         for line in stream:
             self._errors.append(line.rstrip())
 
@@ -128,13 +132,17 @@ def agent_running(board: Board) -> Iterator[AgentProcess]:
 def ask(board: Board, verb: str, *options: str, read: Callable[[JsonObject], _T], timeout_s: float) -> _T:
     """Run one of the agent's commands that print JSON (layout, access, invoke) and return what ``read`` makes of it.
 
-    ``read`` raises ValueError for an answer that is not of that command.
+    ``read`` raises ValueError for an answer that is not of that command. Raises NotHereError where the command says
+    that this board cannot do it, UnsupportedEnvironmentError where it gives no answer.
     """
     argv = [*board.agent_command, verb, *options, "--root", str(board.root), "--config", board.agent_config]
     result = board.exec(argv, timeout_s)
     try:
         return read(JsonObject.parse(result.stdout))
     except ValueError as error:
+        said = result.stderr.strip()
+        if result.returncode == NotHereError.exit_status and said.startswith("error: "):
+            raise NotHereError(said.splitlines()[0].removeprefix("error: ")) from error
         details = "\n".join(filter(None, [result.stdout and str(error), result.stderr.strip()[-2000:]]))
         raise UnsupportedEnvironmentError(
             f"agent {verb} ended with status {result.returncode} and no answer", details=details or None

@@ -9,7 +9,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,11 @@ from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.agent.update.software import OTA_AGENT
 from edge_sim.agent.version import VERSION as AGENT_VERSION
-from edge_sim.deviceprofile import DeviceProfile
+from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.emulation.agentbuild import agent_build
-from edge_sim.emulation.board import AgentSettings, Board, BoardSpec
+from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
-from edge_sim.emulation.doctor import certificate_for
+from edge_sim.emulation.doctor import certificate_for, real
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.emulation.platform import Platform
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -35,9 +35,10 @@ from edge_sim.jobs.update import Software
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.pages.access import message
 from edge_sim.runs import aws
-from edge_sim.runs.agentprocess import AgentProcess, agent_running, ask
+from edge_sim.runs.agentprocess import AgentProcess, NotHereError, agent_running, ask
 from edge_sim.runs.answers import read_access, read_layout, undecided, words
 from edge_sim.runs.aws import Aws
+from edge_sim.runs.boardspec import thing_name
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
@@ -46,6 +47,8 @@ from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
 CONNECT_S = 30.0
+CONNECT_OVER_SSH_S = 120.0
+"""A first Raspberry Pi takes its time for a Python that it has never run before."""
 DEPLOY_S = 120.0
 COMMAND_S = 120.0
 _LOG_LINES = "20"
@@ -57,32 +60,6 @@ _CLAIMS = {
     "identities": "functions with the rights of their users",
     "mounts": "volumes, devices and containers",
 }
-
-
-def thing_name(scenario: Scenario, profile: DeviceProfile) -> str:
-    """Return the thing that a board of ``profile`` is in a run of ``scenario``."""
-    return f"{scenario.name}-{profile.name}"
-
-
-def board_spec(
-    scenario: Scenario, profile: DeviceProfile, *, mqtt: str, cafile: Path | None, binds: Mapping[str, Path]
-) -> BoardSpec:
-    """Return the board of ``profile`` that a scenario is run on; ``mqtt`` and ``cafile`` are its broker's."""
-    return BoardSpec(
-        profile=profile,
-        agent=AgentSettings(
-            thing=thing_name(scenario, profile),
-            broker=mqtt,
-            packages=scenario.packages,
-            cafile=cafile,
-            stable_window_s=scenario.stable_window_s,
-        ),
-        files=scenario.files,
-        devices=scenario.devices,
-        binds=binds,
-        core=profile.greengrass.version,
-        contained=_has_containers(scenario),
-    )
 
 
 class BoardRun:
@@ -131,7 +108,8 @@ class BoardRun:
             self._board = board
             self._introduce(board)
             agent = stack.enter_context(agent_running(board))
-            agent.wait_for("connected", timeout_s=CONNECT_S, alive=self._check)
+            connect_s = CONNECT_OVER_SSH_S if self._real else CONNECT_S
+            agent.wait_for("connected", timeout_s=connect_s, alive=self._check)
             self._certify(board)
             thing_arn = aws.create_thing(self.aws, self.thing)
             if self._deploy(board, agent, thing_arn):
@@ -141,8 +119,14 @@ class BoardRun:
                     self._invoke(board)
             for update in self._possible_updates(board):
                 self._update(board, agent, thing_arn, update)
+        self.report.notes += board.left
         self.report.seconds = round(time.monotonic() - start, 2)
         return self.report
+
+    @property
+    def _real(self) -> bool:
+        """Whether the board is itself, and no simulation of one."""
+        return self.driver.name == "ssh"
 
     def stop(self) -> None:
         """End the board's part from another thread; ``run`` raises soon after."""
@@ -168,6 +152,9 @@ class BoardRun:
             self.report.not_proven.append(f"{_CLAIMS[missing.claim]}: {missing.reason}. {missing.help}")
 
     def _certify(self, board: Board) -> None:
+        if self._real:
+            self.report.certificate = real(self.profile)
+            return
         self.progress("asking the board what about it is true")
         try:
             self.report.certificate = certificate_for(board, self.profile)
@@ -203,7 +190,7 @@ class BoardRun:
         if failed:
             why = str(status.get("ErrorMessage") or "it failed without a reason")
             doubt = undecided(self.scenario.definition.group, self.profile.facts(), why)
-            if doubt:
+            if doubt and not self._real:
                 self._not_proven([f"deployment: {doubt}; this simulated board does not have it"])
             elif board.proves.mounts:
                 hint, log = advice["hint"], self._log(board, why)
@@ -233,16 +220,16 @@ class BoardRun:
         for invocation in self.scenario.invocations:
             self.progress(f"invoking {invocation.function_id}")
             start = time.monotonic()
-            row = ask(
-                board,
-                "invoke",
-                invocation.function_id,
-                "--event",
-                json.dumps(invocation.event),
-                read=partial(FunctionRow.from_json, invocation.function_id),
-                timeout_s=COMMAND_S,
-            )
-            self._judge(board, invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
+            called = (invocation.function_id, "--event", json.dumps(invocation.event))
+            read = partial(FunctionRow.from_json, invocation.function_id)
+            try:
+                row = ask(board, "invoke", *called, read=read, timeout_s=COMMAND_S)
+            except NotHereError as error:
+                if not self._real:
+                    raise
+                self._not_proven([f"function {error.brief}"])
+            else:
+                self._judge(board, invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
 
     def _judge(self, board: Board, invocation: Invocation, row: FunctionRow) -> None:
         found = differences(invocation.expect, row.result) if row.ok else [str(row.error)]
@@ -313,7 +300,11 @@ class BoardRun:
         return found if software == "core" else found.removeprefix(OTA_AGENT.prefix) or AGENT_VERSION
 
     def _possible_updates(self, board: Board) -> Sequence[Update]:
-        """Return the scenario's updates; none, and a line that says so, where only this machine lacks the room."""
+        """Return the scenario's updates; none, and a line that says why, where they cannot be tried."""
+        target = (self.profile.operating_system, self.profile.architecture)
+        if self.scenario.updates and target not in UPDATE_TARGETS:
+            self._not_proven([f"updates of the core: Greengrass V1 had none for {target[0]} on {target[1]}"])
+            return ()
         if self.scenario.updates and self.driver.name == "local":
             free = shutil.disk_usage(Path(board.root).parent).free
             if free < FREE_BYTES_NEEDED:
@@ -341,8 +332,3 @@ class BoardRun:
         places = (place for (_, id_), place in self.places.items() if id_ in about)
         place = next(places, None)
         self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log, place=place))
-
-
-def _has_containers(scenario: Scenario) -> bool:
-    group = scenario.definition.group
-    return any(group.isolation_mode(function) == "GreengrassContainer" for function in group.functions)

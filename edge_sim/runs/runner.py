@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from edge_sim import interrupts
 from edge_sim.definitions.definition import Definition
@@ -22,24 +23,35 @@ from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
-from edge_sim.runs.boardrun import BoardRun, board_spec
+from edge_sim.runs.boardrun import BoardRun
+from edge_sim.runs.boardspec import board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.scenario import Code, Scenario, Source, redaction
 from edge_sim.validation.verdict import judge
 
 
+@dataclass(frozen=True, kw_only=True)
+class RealBoard:
+    """A board of somebody's: its profile as it was seen, the driver that leads to it, what is to be said of it."""
+
+    profile: DeviceProfile
+    driver: Driver
+    notes: Sequence[str] = ()
+
+
 def run(
     scenario: Scenario,
     profiles: Sequence[DeviceProfile],
     *,
+    real: Sequence[RealBoard] = (),
     driver: DriverName = "local",
     broker: NamedBroker | None = None,
     binds: Mapping[str, Path] | None = None,
     keep: Path | None = None,
     progress: Progress,
 ) -> RunReport:
-    """Run ``scenario`` on a board of each profile.
+    """Run ``scenario`` on a board of each profile, and on real ones.
 
     ``binds`` are host paths that appear at board paths; ``keep`` is a directory in which the roots of local boards
     stay behind. Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does
@@ -63,9 +75,13 @@ def run(
             board_spec(scenario, profile, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for profile in profiles
         ]
         parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
+        for board in real:
+            spec = board_spec(scenario, board.profile, mqtt=cloud.mqtt, cafile=cafile, binds={}, ports=_ports(cloud))
+            parts.append(BoardRun(scenario, spec, cloud, client, definitions, board.driver, progress))
+            parts[-1].report.notes += board.notes
         for part in parts:
             part.report.notes += warnings
-        report.boards += _all(parts, opened.at_once)
+        report.boards += _all(parts, opened.at_once + len(real))
     return redaction(scenario).value(report)
 
 
@@ -87,6 +103,12 @@ def _driver(
 def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> CloudProcess:
     progress("starting the local cloud")
     return CloudProcess(broker=broker, bind=bind)
+
+
+def _ports(cloud: CloudProcess) -> list[int]:
+    """Return the ports of this machine's loopback that an agent must reach."""
+    urls = [urlsplit(url) for url in (cloud.http, cloud.mqtt)]
+    return [url.port for url in urls if url.port and url.hostname in ("127.0.0.1", "localhost")]
 
 
 def _all(parts: Sequence[BoardRun], at_once: int) -> list[BoardReport]:

@@ -27,7 +27,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import function_directory
 from edge_sim.greengrass.process import RUNTIME, FunctionProcess
 from edge_sim.greengrass.rules import start_failures
-from edge_sim.greengrass.tree import Tree
+from edge_sim.greengrass.tree import BESIDE_V1, Tree
 
 _SDK = Path(__file__).with_name("sdk")
 
@@ -76,8 +76,9 @@ def command(
 ) -> tuple[list[str], tuple[str, ...]]:
     """Return the command of the function's process, and a note when another interpreter stands in for its own.
 
-    The interpreter is the runtime's own name on the board's PATH (as V1 looked it up), else the running Python.
-    Raises UnsupportedEnvironmentError when neither is there.
+    The interpreter is the runtime's own name on the board's PATH (as V1 looked it up), else the running Python; where
+    that is a bundle's, which no function of a board would have, the board's ``python3``. Raises
+    UnsupportedEnvironmentError when neither is there.
     """
     runtime = process.function.runtime_override or code.runtime
     seen_at = RUNTIME if process.isolation == "GreengrassContainer" else runtime_directory(facts)
@@ -85,15 +86,27 @@ def command(
     arguments = ["-B", f"{seen_at}/python/lambda_runtime.py", f"--handler={handler}"]
     if process.isolation == "NoContainer":
         arguments.append(f"--code={process.code_directory}")
-    for directory in process.environment.get("PATH", "").split(":"):
-        place = f"{directory}/{runtime}"
-        if directory.startswith("/") and inside(root, place).is_file():
-            return [place, *arguments], ()
+    place = _on_path(process, runtime, root)
+    if place:
+        return [place, *arguments], ()
+    if sys.prefix.startswith(f"{BESIDE_V1}/"):
+        place = _on_path(process, "python3", root)
+        if place is None:
+            raise UnsupportedEnvironmentError(f"neither {runtime} nor another python3 is on the board's PATH")
+        name = inside(root, place).name
+        return [place, *arguments], (f"{name} stands in for {runtime}, which is not on the board's PATH",)
     running = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
     if not inside(root, running).is_file():
         raise UnsupportedEnvironmentError(f"neither {runtime} nor {running} is there below {root}")
     version = ".".join(map(str, sys.version_info[:2]))
     return [running, *arguments], (f"python{version} stands in for {runtime}, which is not on the board's PATH",)
+
+
+def _on_path(process: FunctionProcess, name: str, root: Path) -> str | None:
+    """Return the board's path of a program on the function's PATH, None when there is none."""
+    directories = process.environment.get("PATH", "").split(":")
+    places = (f"{directory}/{name}" for directory in directories if directory.startswith("/"))
+    return next((place for place in places if inside(root, place).is_file()), None)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from edge_sim.agent.update.confinement import BuildLimits, Confinement
 from edge_sim.agent.update.runner import Runner, Running
 from edge_sim.agent.update.software import CORE, Command, Software
 from edge_sim.errors import UpdateError
+from edge_sim.greengrass import tree
 from edge_sim.jobs.update import VERSION
 
 START_LIMIT_S = 35.0
@@ -166,7 +167,9 @@ class Supervisor(Runner):
             raise CoreError(f"{name}: cannot be run: {error.strerror}") from error
 
     def _environment(self, top: str) -> Mapping[str, str]:
-        pid_directory = "/var/run" if self.chrooted or self.root == Path("/") else str(self.root / "var/run")
+        pid_directory = tree.pid_directory(self.board_path)
+        if not self.chrooted:
+            pid_directory = str(self.root / pid_directory.lstrip("/"))
         return {"PATH": PATH, "HOME": "/", "GREENGRASS_ROOT": top, "GREENGRASS_PID_DIRECTORY": pid_directory}
 
     def _origin(self) -> tuple[str, Path]:

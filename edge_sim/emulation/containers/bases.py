@@ -57,11 +57,14 @@ class Base:
     content: str
 
 
-def cache_directory() -> Path | None:
-    """Return where bases are kept: ``bases`` in $EDGE_SIM_CACHE, else in the user's cache; None for a user without."""
+def cache_directory(name: str = "bases") -> Path | None:
+    """Return the folder ``name`` of what can be made again: in $EDGE_SIM_CACHE, else in the user's cache.
+
+    None for a user without one.
+    """
     override = os.environ.get("EDGE_SIM_CACHE")
     top = Path(override) if override else user_cache()
-    return top / "bases" if top else None
+    return top / name if top else None
 
 
 def cached(architecture: str) -> Base | None:
@@ -87,7 +90,7 @@ def make(architecture: str, progress: Progress) -> Base:
     base = cached(architecture)
     if base is None:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
+        with locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
             base = cached(architecture) or _make(architecture, folder, progress)
     else:
         progress(f"{architecture}: {base.path.name} exists, nothing to do")
@@ -108,7 +111,7 @@ def _make(architecture: str, folder: Path, progress: Progress) -> Base:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Keep other processes out of a folder; the lock goes with its process, however that ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -48,6 +48,7 @@ class DockerBoard:
     """
 
     root = PurePosixPath("/")
+    left: tuple[str, ...] = ()
     agent_command = boards.AGENT
     agent_config = tree.AGENT_CONFIG
     program: ContainerProgram

@@ -6,16 +6,12 @@ it.
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import tarfile
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from edge_sim.emulation import itemtar
 from edge_sim.emulation.boarditems import BoardPlan, Item
 from edge_sim.emulation.containers import devices, init
 
@@ -65,32 +61,4 @@ def frames(plan: BoardPlan) -> tuple[Item, ...]:
 
 def archive(items: Sequence[Item]) -> IO[bytes]:
     """Return the archive, open at its beginning; closing it removes it."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    try:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as into:
-            for item in (*items, Item(path=init.TREE_LAID, type="file", mode=0o644)):
-                _add(into, item)
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file
-
-
-def _add(into: tarfile.TarFile, item: Item) -> None:
-    entry = tarfile.TarInfo(item.path.lstrip("/"))
-    entry.uid, entry.gid, entry.mode, entry.mtime = item.uid, item.gid, item.mode, int(time.time())
-    if item.type == "directory":
-        entry.type = tarfile.DIRTYPE
-        into.addfile(entry)
-    elif item.type == "link":
-        entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, item.target or "", 0o777
-        into.addfile(entry)
-    elif item.source:
-        with Path(item.source).open("rb") as content:
-            entry.size = os.fstat(content.fileno()).st_size
-            into.addfile(entry, content)
-    else:
-        data = item.text.encode()
-        entry.size = len(data)
-        into.addfile(entry, io.BytesIO(data))
+    return itemtar.archive((*items, Item(path=init.TREE_LAID, type="file", mode=0o644)))

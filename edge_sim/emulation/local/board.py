@@ -39,6 +39,7 @@ class LocalBoard:
     proves, ``notes`` what differs from a real board, one sentence each.
     """
 
+    left: tuple[str, ...] = ()
     agent_command = (sys.executable, "-m", "edge_sim.cli.main", "agent")
     machine = platform.machine()
     root: Path

@@ -1,0 +1,45 @@
+"""``edge-sim board bundle``: the agent for a board in one file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edge_sim.arch import ARCHITECTURES
+from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.report import Report
+from edge_sim.errors import UsageError
+
+
+@click.command("bundle", cls=Report)
+@click.option("--profile", "profile_name", metavar="NAME", help="For a board like this one.")
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="For boards of this architecture.")
+@click.option(
+    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where to."
+)
+@FORMAT
+def bundle(profile_name: str | None, architecture: str | None, output: Path, fmt: str) -> None:
+    """Write the agent for a board as a tar.gz that needs nothing of the board but its kernel and a shell.
+
+    It holds a C library and a Python of its own, from Debian's packages; how it is installed is in docs/boards.md.
+
+    \b
+    Example: edge-sim board bundle --profile raspberry-pi-3 -o agent.tar.gz
+    """
+    if (profile_name is None) == (architecture is None):
+        raise UsageError("board bundle needs either --profile NAME or --architecture NAME")
+    from edge_sim.emulation.bundle import archive
+    from edge_sim.profiles import load_profile
+
+    chosen = architecture or load_profile(str(profile_name)).architecture
+    result = archive.bundle(chosen, lambda text: click.echo(f"… {text}", err=True))
+    output.write_bytes(result.packed)
+    about = {"file": str(output), "version": result.version, "architecture": chosen}
+    sizes = {"bytes": len(result.packed), "unpacked_bytes": result.unpacked}
+    if fmt == "json":
+        click.echo(json.dumps({**about, **sizes}))
+    else:
+        size = f"{len(result.packed) / 1e6:.1f} MB, {result.unpacked / 1e6:.1f} MB unpacked"
+        click.echo(f"{output}: {result.version} for {chosen}, {size}")
