@@ -11,6 +11,7 @@ expected · 6 this environment cannot do it · 7 differs from the plan, or from 
 141 whoever read its output went away"""
 _ENVIRONMENT = """\
 XDG_CACHE_HOME     where the user's cache is, an absolute path; default: ~/.cache
+XDG_CONFIG_HOME    where the user's settings are, an absolute path; default: ~/.config
 XDG_RUNTIME_DIR    where running clouds leave their notes; default: the user's cache
 EDGE_SIM_CACHE     where the base images of boards in containers are kept, instead of the user's cache
 EDGE_SIM_MQTT_URL  the broker of "board up", as "cloud env" exports it; --mqtt overrides it
@@ -21,6 +22,7 @@ _FILES = """\
 edge-sim.yaml                       a scenario; edge-sim init writes a first one
 $XDG_CACHE_HOME/edge-sim/bases      base images of boards in containers; may be deleted, and are made again
 $XDG_CACHE_HOME/edge-sim/matrix     answers of matrix, by content; may be deleted; --no-cache ignores them
+$XDG_CONFIG_HOME/edge-sim/boards    real boards (ssh://…), one a line, that a scenario may use without --board
 $XDG_RUNTIME_DIR/edge-sim/clouds    a note for each running cloud, which goes with it; may hold a secret (mode 0600)
 cloud serve --state FILE            the cloud's state (SQLite); without it the state ends with the cloud
 run --keep                          leaves the boards' root directories in TMPDIR and says where

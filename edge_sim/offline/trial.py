@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from edge_sim.arns import arn
 from edge_sim.definitions import reader
 from edge_sim.definitions.assembly import Source
 from edge_sim.definitions.conditions import Choice
@@ -22,10 +23,11 @@ from edge_sim.offline.inputs import Inputs, Package, address
 from edge_sim.offline.starter import Code, Parts
 from edge_sim.scenario import SCENARIO, Scenario, load
 
+_WHERE = "us-east-1:123456789012"
 CORE = {
     "Id": "core",
-    "ThingArn": "arn:aws:iot:us-east-1:123456789012:thing/core",
-    "CertificateArn": "arn:aws:iot:us-east-1:123456789012:cert/" + "0" * 64,
+    "ThingArn": arn("iot", "thing/core", _WHERE),
+    "CertificateArn": arn("iot", f"cert/{'0' * 64}", _WHERE),
 }
 """Stands in for a group's core, as the API has it: a run needs its certificate, on which no access depends."""
 

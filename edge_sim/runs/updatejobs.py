@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edge_sim.arns import arn
 from edge_sim.digests import sha256
 from edge_sim.errors import EdgeSimError, InvalidPackageError, UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs.requests import PENDING
@@ -27,7 +28,7 @@ from edge_sim.runs.control import put
 PAGE = 250
 POLL_S = 1.0
 EXPIRES_S = 3600
-SIGNER = "arn:aws:iam::123456789012:role/greengrass-url-signer"
+SIGNER = arn("iam", "role/greengrass-url-signer", ":123456789012")
 AWS_NAMES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 

@@ -23,6 +23,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "access": (["bad.json", "--profile=raspberry-pi-3"], 3),
     "apply": (["bad.json", "--root=."], 3),
     "board build": ([], 2),
+    "board bundle": (["--profile=bad.yaml", "-o", "agent.tar.gz"], 3),
     "board ls": ([], 6),
     "board up": (["--profile=bad.yaml"], 3),
     "check-archive": (["no-such.tar.gz"], 2),

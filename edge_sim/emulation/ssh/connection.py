@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import IO
 
 from edge_sim.emulation.ssh.address import Address
-from edge_sim.emulation.ssh.text import harmless, printable
+from edge_sim.emulation.ssh.text import LAYOUT, harmless
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
+from edge_sim.report import printable
 
 CONNECT_S = 120.0
 """For all of it, with a password that somebody types."""
@@ -169,7 +170,7 @@ class Connection:
             self.check()
             raise UnsupportedEnvironmentError(
                 f"{self.address}: the board's port {port} cannot lead to this machine",
-                details=printable(done.stderr.decode(errors="replace")).strip() or None,
+                details=printable(done.stderr.decode(errors="replace"), LAYOUT).strip() or None,
                 hint="Its ssh server must allow it (AllowTcpForwarding yes), and nothing else may listen there.",
             )
 
@@ -277,7 +278,7 @@ def _ignore_interrupts() -> None:
 
 
 def _refused(address: Address, errors: str) -> UnsupportedEnvironmentError:
-    errors = printable(errors).strip()
+    errors = printable(errors, LAYOUT).strip()
     why = next((why for sign, why in _REASONS if sign in errors), "ssh gives no connection")
     return UnsupportedEnvironmentError(
         f"{address}: {why}",

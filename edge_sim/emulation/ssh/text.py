@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 
+from edge_sim.report import printable
+
+LAYOUT = "\n\t"
+"""What may stay of the characters that do not print: line breaks and tabs."""
+
 
 def harmless(text: str) -> str:
     """Return text without control characters but line breaks and tabs; in JSON also those that it has as escapes."""
-    plain = printable(text)
+    plain = printable(text, LAYOUT)
     if not plain.startswith(("{", "[")):
         return plain
     try:
@@ -19,20 +24,9 @@ def harmless(text: str) -> str:
         return ""
 
 
-def printable(text: str) -> str:
-    """Return text whose control characters, but for line breaks and tabs, are shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode()
-
-
 def _harmless(value: object) -> object:
     if isinstance(value, str):
-        return printable(value)
+        return printable(value, LAYOUT)
     if isinstance(value, dict):
-        return {printable(key): _harmless(item) for key, item in value.items()}
+        return {printable(key, LAYOUT): _harmless(item) for key, item in value.items()}
     return [_harmless(item) for item in value] if isinstance(value, list) else value
