@@ -46,91 +46,91 @@ def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
-        found = strictjson.loads(text, max_bytes=MAX_BYTES)
+        members = strictjson.loads(text, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(members, dict):
         raise UsageError(f"{path}: not a JSON object")
-    if "coreThing" in found:
+    if "coreThing" in members:
         from edge_sim.agent.v1config import from_core
 
-        return from_core(path, found, root)
-    unknown = sorted(found.keys() - _KEYS)
+        return from_core(path, members, root)
+    unknown = sorted(members.keys() - _KEYS)
     if unknown:
         raise UsageError(f"{path}: unknown key {unknown[0]!r}", hint=f"allowed: {', '.join(sorted(_KEYS))}")
-    return _config(path, found)
+    return _config(path, members)
 
 
-def _config(path: Path, found: Mapping[str, object]) -> AgentConfig:
-    thing = _text(path, found, "thing")
+def _config(path: Path, members: Mapping[str, object]) -> AgentConfig:
+    thing = _text(path, members, "thing")
     if thing is None or not is_thing_name(thing):
         raise UsageError(f"{path}: thing is {thing!r}, not the name of a thing")
-    broker, architecture = _text(path, found, "broker"), _text(path, found, "architecture")
+    broker, architecture = _text(path, members, "broker"), _text(path, members, "architecture")
     if broker is None:
         raise UsageError(f"{path}: broker is missing")
     if architecture is not None and architecture not in ARCHITECTURES:
         raise UsageError(f"{path}: architecture is {architecture!r}, not one of {', '.join(ARCHITECTURES)}")
-    certificate, key = _text(path, found, "certificate"), _text(path, found, "key")
+    certificate, key = _text(path, members, "certificate"), _text(path, members, "key")
     if (certificate is None) is not (key is None):
         raise UsageError(f"{path}: certificate and key go together")
     return AgentConfig(
         thing=thing,
         broker=broker,
-        cafile=_text(path, found, "cafile"),
+        cafile=_text(path, members, "cafile"),
         certificate=certificate,
         key=key,
         alpn=ALPN_MQTT if broker.startswith("mqtts://") and broker.rstrip("/").endswith(":443") else None,
-        keep_alive_s=_seconds(path, found, "keepAlive", KEEP_ALIVE_S, 1, 1200),
+        keep_alive_s=_seconds(path, members, "keepAlive", KEEP_ALIVE_S, 1, 1200),
         architecture=architecture,
-        operating_system=_text(path, found, "operatingSystem"),
-        greengrass_root=_text(path, found, "greengrassRoot") or "/greengrass",
-        packages=_packages(path, found["packages"]) if "packages" in found else None,
-        ask_every_s=_seconds(path, found, "askEvery", ASK_EVERY_S, 1, 86_400),
-        allow_loopback=_flag(path, found, "allowLoopback"),
-        stable_window_s=_seconds(path, found, "stableWindow", STABLE_WINDOW_S, 1, 3600),
+        operating_system=_text(path, members, "operatingSystem"),
+        greengrass_root=_text(path, members, "greengrassRoot") or "/greengrass",
+        packages=_packages(path, members["packages"]) if "packages" in members else None,
+        ask_every_s=_seconds(path, members, "askEvery", ASK_EVERY_S, 1, 86_400),
+        allow_loopback=_flag(path, members, "allowLoopback"),
+        stable_window_s=_seconds(path, members, "stableWindow", STABLE_WINDOW_S, 1, 3600),
         step_timeout_minutes=_whole(
-            path, found, "stepTimeout", STEP_TIMEOUT_MINUTES, 1, MAX_TIMEOUT_MINUTES, "minutes"
+            path, members, "stepTimeout", STEP_TIMEOUT_MINUTES, 1, MAX_TIMEOUT_MINUTES, "minutes"
         ),
     )
 
 
-def _seconds(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int) -> int:
-    return _whole(path, found, key, default, least, most, "seconds")
+def _seconds(path: Path, members: Mapping[str, object], key: str, default: int, least: int, most: int) -> int:
+    return _whole(path, members, key, default, least, most, "seconds")
 
 
-def _whole(path: Path, found: Mapping[str, object], key: str, default: int, least: int, most: int, unit: str) -> int:
-    value = found.get(key, default)
+def _whole(path: Path, members: Mapping[str, object], key: str, default: int, least: int, most: int, unit: str) -> int:
+    value = members.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise UsageError(f"{path}: {key} is {value!r}, not a number of {unit} from {least} to {most}")
     return value
 
 
-def _flag(path: Path, found: Mapping[str, object], key: str) -> bool:
-    value = found.get(key, False)
+def _flag(path: Path, members: Mapping[str, object], key: str) -> bool:
+    value = members.get(key, False)
     if not isinstance(value, bool):
         raise UsageError(f"{path}: {key} is {value!r}, not true or false")
     return value
 
 
-def _packages(path: Path, found: object) -> Limits:
+def _packages(path: Path, members: object) -> Limits:
     """Read ``packages``: any limit by its name, and ``links``."""
     from edge_sim.limits import LINKS, Limits
 
-    if not isinstance(found, dict):
-        raise UsageError(f"{path}: packages is {found!r}, not an object of limits")
-    links = found.get("links", "refuse")
+    if not isinstance(members, dict):
+        raise UsageError(f"{path}: packages is {members!r}, not an object of limits")
+    links = members.get("links", "refuse")
     if links not in LINKS:
         raise UsageError(f"{path}: packages.links is {links!r}, not refuse or copy")
     try:
-        return Limits().changed((f"{name}={value}" for name, value in found.items() if name != "links"), links)
+        return Limits().changed((f"{name}={value}" for name, value in members.items() if name != "links"), links)
     except UsageError as error:
         raise UsageError(f"{path}: packages: {error.brief}", hint=error.hint) from error
 
 
-def _text(path: Path, found: Mapping[str, object], key: str) -> str | None:
-    value = found.get(key)
+def _text(path: Path, members: Mapping[str, object], key: str) -> str | None:
+    value = members.get(key)
     if value is None or (isinstance(value, str) and value):
         return value
     raise UsageError(f"{path}: {key} is {value!r}, not a string")

@@ -65,7 +65,10 @@ def binary(data: bytes) -> Any:
 
 
 def matches(topic_filter: str, topic: str) -> bool:
+    """Return whether an MQTT filter takes a topic, as in V1's router; nothing of edge-sim is beside this file."""
     parts, levels = topic_filter.split("/"), topic.split("/")
+    if topic.startswith("$") and parts[0] in ("+", "#"):
+        return False
     for index, part in enumerate(parts):
         if part == "#":
             return True

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from edge_sim.offline.migration.entry_point import Context, Sender, decoded, load, local
+from edge_sim.greengrass import subscriptions
+from edge_sim.offline.migration.entry_point import Context, Sender, decoded, load, local, matches
 
 ROUTES = [
     {"operation": "PublishToIoTCore", "topic": "up/#"},
@@ -59,3 +60,10 @@ def test_a_message_is_json_or_what_came() -> None:
     assert local(SimpleNamespace(binary_message=SimpleNamespace(message=b"x"))) == b"x"
     told = local(SimpleNamespace(binary_message=None, json_message=SimpleNamespace(message={"a": 1})))
     assert json.loads(told) == {"a": 1}
+
+
+def test_topics_are_matched_as_v1s_router_matches_them() -> None:
+    filters = ("a", "a/b", "+", "#", "+/b", "a/#", "a/+/c", "$aws/#", "$aws/+")
+    topics = ("a", "a/b", "a/b/c", "", "/", "$aws", "$aws/b", "$SYS/x")
+    pairs = [(topic_filter, topic) for topic_filter in filters for topic in topics]
+    assert [matches(*pair) for pair in pairs] == [subscriptions.matches(*pair) for pair in pairs]
