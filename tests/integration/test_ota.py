@@ -181,6 +181,10 @@ def test_real_aws_is_not_touched_without_a_yes(monkeypatch: pytest.MonkeyPatch) 
     assert calls == []
 
 
+def test_a_root_without_greengrass_is_refused(tmp_path: Path) -> None:
+    assert "it has no directory /greengrass" in refused("status", "--root", str(tmp_path)).brief
+
+
 def test_a_board_is_shown_with_its_open_update(tmp_path: Path) -> None:
     install_core(tmp_path, "/greengrass", "1.10.0")
     empty: dict[str, Any] = json.loads(ota("status", "--root", str(tmp_path), "--format", "json").output)

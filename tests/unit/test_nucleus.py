@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.offline.nucleus import eventstream
+from edge_sim.offline.nucleus.core import read_folder
 from edge_sim.offline.nucleus.eventstream import Frame
 from edge_sim.offline.nucleus.ipc import Client, Hub, allowed, serving
 from edge_sim.offline.nucleus.recipes import component, ordered, resolved
@@ -177,3 +178,26 @@ def test_variables_of_others_are_direct_dependencies_and_only_on_classic() -> No
     assert [found.name for found in ordered([one, model], frozenset())] == ["m", "c"]
     with pytest.raises(InvalidDefinitionError, match="not deployed"):
         ordered([one], frozenset())
+
+
+@pytest.mark.parametrize(
+    ("deployment", "recipe", "words"),
+    [
+        (None, "", "deployment.json: cannot be read: No such file or directory"),
+        ("[]", "", "the deployment must be an object"),
+        ("{}", "", "the deployment has no components"),
+        ('{"components": {"a": 1}}', "", "component a is not an object"),
+        ('{"components": {"a": {}}}', "a: [", "recipe.yaml: not YAML"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_one_sentence(
+    deployment: str | None, recipe: str, words: str, tmp_path: Path
+) -> None:
+    if deployment is not None:
+        (tmp_path / "deployment.json").write_text(deployment)
+    (tmp_path / "components/a").mkdir(parents=True)
+    (tmp_path / "components/a/recipe.yaml").write_text(recipe)
+    with pytest.raises(UsageError) as error:
+        read_folder(tmp_path, CLASSIC, "x86_64")
+    assert words in error.value.brief
+    assert "\n" not in error.value.brief

@@ -11,13 +11,21 @@ from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import Supervisor
-from edge_sim.errors import UpdateError
+from edge_sim.errors import UpdateError, UsageError
 from edge_sim.greengrass.tree import BELOW
 
 
 def status(root: Path, greengrass_root: str) -> dict[str, Any]:
-    """Return the versions of the core, which one runs, whether the agent does, and the open update or None."""
+    """Return the versions of the core, which one runs, whether the agent does, and the open update or None.
+
+    Raises UsageError where there is no Greengrass root: of a board without one there is nothing to say.
+    """
     supervisor = Supervisor(root, greengrass_root)
+    if not supervisor.gg.is_dir():
+        raise UsageError(
+            f"{root}: it has no directory {greengrass_root}, so no core was installed there",
+            hint="Name the board's root directory with --root, and another Greengrass root with --greengrass-root.",
+        )
     releases = Releases(supervisor.root, supervisor.gg, CORE)
     running = supervisor.running()
     damaged: list[str] = []

@@ -24,6 +24,7 @@ from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
+from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Client, Hub, serving
 from edge_sim.offline.nucleus.recipes import Component, component, merged, ordered, resolved
@@ -61,17 +62,16 @@ class Core:
 
 
 def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
-    """Read a migration's folder as a nucleus takes it. Raises InvalidDefinitionError for what that refuses."""
-    try:
-        deployment = json.loads((folder / "deployment.json").read_text(encoding="utf-8"))["components"]
-    except (OSError, ValueError, KeyError) as error:
-        hint = "Give the folder that edge-sim migrate -o wrote."
-        raise UsageError(f"{folder}: no deployment.json that can be read: {error}", hint=hint) from error
+    """Read a migration's folder as a nucleus takes it.
+
+    Raises InvalidDefinitionError for what that refuses, UsageError for a file that cannot be read.
+    """
+    deployment = _deployment(folder / "deployment.json")
     components, notes = [], []
     for name, entry in deployment.items():
         recipe = folder / "components" / name / "recipe.yaml"
         if recipe.is_file():
-            one = component(yaml.safe_load(recipe.read_text(encoding="utf-8")), nucleus, architecture)
+            one = component(_recipe(recipe), nucleus, architecture)
             components.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(entry))}))
             notes += [f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in one.ignored]
         elif recipe.parent.is_dir():
@@ -87,6 +87,33 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
     }
     provided = frozenset(deployment) & SERVED if nucleus.lambdas else frozenset[str]()
     return Plan(components=tuple(ordered(components, provided)), accounts=accounts, notes=tuple(notes))
+
+
+def _deployment(file: Path) -> Mapping[str, Any]:
+    """Return the components of a deployment by name."""
+    hint = "Give the folder that edge-sim migrate -o wrote."
+    try:
+        document = JsonObject.parse(file.read_text(encoding="utf-8"), "the deployment")
+        if "components" not in document:
+            raise ValueError("the deployment has no components")
+        components = document.mapping("components")
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}", hint=hint) from error
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}", hint=hint) from error
+    for name, entry in components.items():
+        if not isinstance(entry, Mapping):
+            raise UsageError(f"{file}: component {name} is not an object", hint=hint)
+    return components
+
+
+def _recipe(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
 
 
 @contextlib.contextmanager
