@@ -6,7 +6,7 @@ PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages sabotage clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages sabotage readme clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -78,6 +78,10 @@ faults-messages: $(VENV)/.dev
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.sabotage
+
+# The README's commands, called as it shows them: the last line says how many did what it says.
+readme: $(VENV)/.dev
+	@$(BIN)/python -m tests.documentation
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,7 @@
 """Screenshots of the report: ``python -m tests.screenshots FOLDER`` runs the example four ways, for Chromium.
 
-A green run, a red one, four boards, a failed update; light, dark, and 400 pixels wide. It prints each page's size.
+A green run, a red one, four boards, a failed update; light, dark, and 400 pixels wide. It prints each page's size. The
+README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a red run's first screen.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests import browser
 
 EXAMPLE = Path("examples/no-container-ml")
 FOUR = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4-raspbian", "generic-x86_64")
+README_WIDTH = 1000
 TALLEST = 6000
 """Pixels of a page that a screenshot shows."""
 
@@ -54,26 +56,27 @@ SCREENS: Mapping[str, tuple[browser.Scheme, int]] = {
 def made(folder: Path, name: str) -> Path:
     """Run the example, changed as the screenshot needs it; return its report."""
     boards, changes = RUNS[name]
-    scenario = folder / f"{name}-scenario"
+    place = folder / f"{name}-run"
+    scenario = place / EXAMPLE.name
     shutil.copytree(EXAMPLE, scenario, dirs_exist_ok=True)
     for change in changes:
         change(scenario)
-    file = folder / f"{name}.html"
+    file = folder.resolve() / f"{name}.html"
     words = [word for board in boards for word in ("--profile", board)]
     argv = [
         sys.executable,
         "-m",
         "edge_sim.cli.main",
         "run",
-        str(scenario),
+        scenario.name,
         *words,
         "--format",
         "html",
         "-o",
         str(file),
     ]
-    subprocess.run(argv, stderr=subprocess.DEVNULL, check=False)
-    shutil.rmtree(scenario)
+    subprocess.run(argv, cwd=place, stderr=subprocess.DEVNULL, check=False)
+    shutil.rmtree(place)
     return file
 
 
@@ -82,6 +85,14 @@ def shoot(driver: webdriver.Chrome, file: Path, scheme: browser.Scheme, width: i
     browser.show(driver, file, scheme=scheme, width=width)
     height = int(driver.execute_script("return document.documentElement.scrollHeight"))
     browser.show(driver, file, scheme=scheme, width=width, height=min(height, TALLEST))
+    driver.save_screenshot(str(into))
+
+
+def picture(driver: webdriver.Chrome, file: Path, into: Path) -> None:
+    """Write the README's picture: verdict, causes and what to do, without what is below them."""
+    browser.show(driver, file, width=README_WIDTH)
+    bottom = driver.execute_script("return document.querySelector('nav').getBoundingClientRect().top")
+    browser.show(driver, file, width=README_WIDTH, height=int(bottom))
     driver.save_screenshot(str(into))
 
 
@@ -95,6 +106,8 @@ def main() -> None:
             print(f"{file}: {file.stat().st_size / 1024:.0f} KiB")
             for screen, (scheme, width) in SCREENS.items():
                 shoot(driver, file, scheme, width, folder / f"{name}-{screen}.png")
+            if name == "red":
+                picture(driver, file, folder / "readme.png")
 
 
 if __name__ == "__main__":

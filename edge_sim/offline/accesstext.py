@@ -28,7 +28,7 @@ def access_lines(rows: Sequence[AccessRow], *, detailed: bool) -> Iterator[str]:
             yield f"      {row.unknown}"
     agreed = [row.agree for row in rows]
     if True in agreed or False in agreed:
-        counts = f"{agreed.count(True)} rows agree, {agreed.count(False)} disagree, {agreed.count(None)} not probed"
+        counts = f"{agreed.count(True)} agree, {agreed.count(False)} disagree, {agreed.count(None)} not probed"
         yield f"computed and probed by real processes: {counts}"
 
 

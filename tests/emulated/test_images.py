@@ -120,7 +120,7 @@ def test_a_base_is_the_same_image_wherever_it_is_loaded(native: str, client: Any
 
 
 def test_docker_build_by_hand_makes_the_same_from_the_clone(native: str, client: Any) -> None:
-    """What the README says: the Dockerfile and .dockerignore are enough."""
+    """The Dockerfile and .dockerignore are enough."""
     base = bases.cached(native)
     assert base is not None
     tag = f"edge-sim-test:{os.getpid()}"

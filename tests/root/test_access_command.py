@@ -307,7 +307,7 @@ def test_a_disagreement_is_its_own_status(root: Path, tmp_path: Path) -> None:
     text = edge("access", group, "--root", root, "--probe", status=1).output
     assert "computed and probed disagree" in text
     agreed = len(found["boards"][0]["access"]) - len(odd)
-    assert f"by real processes: {agreed} rows agree, {len(odd)} disagree, 0 not probed" in text
+    assert f"by real processes: {agreed} agree, {len(odd)} disagree, 0 not probed" in text
     assert "real processes" not in edge("access", group, "--root", root).output
 
 

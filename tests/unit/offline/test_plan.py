@@ -20,7 +20,7 @@ PI = ("--profile", "raspberry-pi-3")
 
 
 def test_the_example_is_planned_where_a_run_lays_it() -> None:
-    """The ids are the ones that the README shows of a run: the same packing, the same digests, the same places."""
+    """The ids are those of a run: the same packing, the same digests, the same places."""
     entries = {one["path"]: one for one in answer("plan", EXAMPLE, *PI)["entries"]}
     weights = entries[f"{TOP}/mlmodel_public/e12dceec-daaf-5cd6-976f-291ff92154e1/weights.csv"]
     assert weights == {

@@ -1,0 +1,87 @@
+"""The pages: what the README shows is what is printed, every page can be found, every link and option exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from edge_sim.cli.main import edge_sim
+from tests.documentation import PAGES, README, ROOT, Example, examples
+
+QUICK = [one for one in examples(README) if one.command.split()[1] in ("validate", "migrate")]
+
+
+@pytest.mark.parametrize("shown", QUICK, ids=lambda shown: shown.command.split()[1])
+def test_the_readme_shows_what_is_printed(shown: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    printed = CliRunner().invoke(edge_sim, shlex.split(shown.command)[1:]).stdout
+    assert shown.difference(printed) is None, printed
+
+
+def test_what_the_readme_shows_is_compared() -> None:
+    shown = Example(command="x", folder=ROOT, output=("a", "…", "c d …", "e"))
+    assert shown.difference("a\nb\nb\nc d e\ne\n") is None
+    assert shown.difference("a\nc d \ne\n") is None
+    assert shown.difference("b\nc d \ne\n") == "a"
+    assert shown.difference("a\nc d\ne\n") == "c d …"
+    assert shown.difference("a\nc d \ne\nf\n") == "(the end)"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs/index.md").read_text("utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages
+    assert [page for page in sorted(pages) if f"]({page})" not in index] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub names them in links."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text("utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    wrong = []
+    for page in PAGES:
+        text = re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", page.read_text("utf-8"))
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            file, _, anchor = target.partition("#")
+            place = page.parent / file if file else page
+            if not place.exists() or (anchor and place.suffix == ".md" and anchor not in anchors(place)):
+                wrong.append(f"{page.relative_to(ROOT)}: {target}")
+    assert wrong == []
+
+
+def shown_commands() -> set[tuple[str, str]]:
+    """Every ``edge-sim …`` in the pages' code, with its page."""
+    code = re.compile(r"(?m)^(?:    |\$ )(.*)$|`([^`\n]+)`")
+    return {
+        (str(page.relative_to(ROOT)), called.strip())
+        for page in PAGES
+        for line, word in code.findall(page.read_text("utf-8").replace("\\\n", " "))
+        for called in re.findall(r"(?<![\w./-])edge-sim ([a-z][^#\n|;&)]*)", (line or word).replace("\\|", " "))
+    }
+
+
+def test_every_command_and_option_in_the_pages_exists() -> None:
+    calls = shown_commands()
+    assert len(calls) > 50
+    wrong = []
+    for page, called in sorted(calls):
+        words = re.findall(r"[^\s\[\]]+", called)
+        command: click.Command | None = edge_sim
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            context = click.Context(command)
+            command = command.get_command(context, words.pop(0))
+        known = {name for one in (command.params if command else []) for name in one.opts} | {"--help", "-h"}
+        options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+        if command is None or not known.issuperset(options):
+            wrong.append(f"{page}: edge-sim {called}")
+    assert wrong == []
