@@ -6,7 +6,7 @@ PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install
 PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages sabotage readme clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts sabotage readme clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -70,10 +70,13 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 # Fault tests, in parts that run alone; each prints what it counted.
-faults: faults-messages
+faults: faults-messages faults-rollouts
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
+
+faults-rollouts: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.rollouts 10000
 
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev

@@ -63,9 +63,9 @@ def finish(things: int) -> float:
     device = DevicePlane(store, presign=lambda url, *_: url, publish=lambda *_: Sent())
     service = JobsService(device, region="us-east-1", account="123456789012")
     names = [f"thing-{n}" for n in range(things)]
-    service.create_thing_group("all")
+    service.things.create_group("all")
     for name in names:
-        service.create_thing(name)
+        service.things.create(name)
         service.add_to_group("all", name)
     service.create_job("job", [f"{ARN}:thinggroup/all"], '{"do": "it"}')
     body = b'{"status": "SUCCEEDED", "clientToken": "t"}'

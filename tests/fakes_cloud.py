@@ -28,7 +28,7 @@ class MemoryCloud:
     def __init__(self) -> None:
         self.device = DevicePlane(Store(), presign=lambda url, *_: url, publish=self._publish)
         self.jobs = JobsService(self.device, region="eu-west-1", account="123456789012")
-        self.jobs.create_thing(THING)
+        self.jobs.things.create(THING)
         self._channels: list[LoopbackChannel] = []
 
     def channel(self) -> LoopbackChannel:
@@ -40,7 +40,7 @@ class MemoryCloud:
     def queue(self, job: str, document: Mapping[str, Any] | None = None) -> str:
         """Create a job of somebody else's, or with a document, and return its id."""
         text = "{}" if document is None else json.dumps(document)
-        self.jobs.create_job(job, [self.jobs.thing_arn(THING)], text)
+        self.jobs.create_job(job, [self.jobs.things.arn(THING)], text)
         return job
 
     def queue_update(self, name: str) -> str:

@@ -77,8 +77,8 @@ class Things:
     def job(self, job_id: str, *things: str) -> None:
         """Queue a job on things, which are made when they are new; in a group of them when they are many."""
         for thing in things:
-            self.service.create_thing(thing)
-        self.service.create_thing_group(f"group-{job_id}")
+            self.service.things.create(thing)
+        self.service.things.create_group(f"group-{job_id}")
         for thing in things:
             self.service.add_to_group(f"group-{job_id}", thing)
         group = f"arn:aws:iot:us-east-1:123456789012:thinggroup/group-{job_id}"

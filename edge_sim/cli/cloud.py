@@ -72,6 +72,14 @@ command.add_command(cloud_certs.command)
     metavar="FILE",
     help="updates.yaml: builds to offer in place of AWS's last release; of a pair's, an update installs the last.",
 )
+@click.option(
+    "--rollout-minute",
+    "minute_s",
+    type=click.FloatRange(0.1, 60.0),
+    default=60.0,
+    metavar="SECONDS",
+    help="How long a minute of a job's rollout rate lasts; timeouts keep theirs. Default: 60.",
+)
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
 def serve(
@@ -85,6 +93,7 @@ def serve(
     mqtt_port: int | None,
     names: tuple[str, ...],
     updates: Path | None,
+    minute_s: float,
     private: bool,
     fmt: str,
 ) -> None:
@@ -120,6 +129,7 @@ def serve(
             catalogue=catalogue.newest,
             died=ends.put,
             tls=secured,
+            minute_s=minute_s,
         ) as cloud,
     ):
         _register(cloud, offers)

@@ -1,7 +1,8 @@
-"""From the first layout of the state file, one table of documents, to today's.
+"""From an earlier layout of the state file to today's.
 
-The first layout kept jobs and executions as documents of the kinds ``job`` and ``job-execution``, a job with the names
-of its things and a thing group with those of its members, and found a build's file by reading all builds.
+The first layout, one table of documents, kept jobs and executions as documents of the kinds ``job`` and
+``job-execution``, a job with the names of its things and a thing group with those of its members, and found a build's
+file by reading all builds. The second knew neither rollouts nor retries.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 FIRST_LAYOUT = 1
+SECOND_LAYOUT = 2
 FIRST_TABLES = frozenset(
     {("documents", "position", "kind", "id", "parent", "body"), ("sqlite_sequence", "name", "seq")}
 )
@@ -40,7 +42,30 @@ def from_first_layout(state: sqlite3.Connection, lay_out: Callable[[sqlite3.Conn
     for build in _earlier(state, "builds"):
         _insert_build_file(state, build)
     state.execute("DROP TABLE earlier")
+    _name_rollouts(state)
     state.execute("COMMIT")
+
+
+def from_second_layout(state: sqlite3.Connection) -> None:
+    """Bring a state of the second layout to the third, which must be today's. Call it on a copy, as the other."""
+    state.execute("BEGIN IMMEDIATE")
+    state.execute("ALTER TABLE jobs ADD COLUMN continuous INTEGER NOT NULL DEFAULT 0")
+    state.execute("ALTER TABLE jobs ADD COLUMN next_batch_at REAL")
+    state.execute("CREATE INDEX jobs_by_selection ON jobs (continuous, status, position)")
+    state.execute("CREATE INDEX jobs_by_next_batch ON jobs (next_batch_at) WHERE next_batch_at IS NOT NULL")
+    state.execute("ALTER TABLE executions ADD COLUMN retry_attempt INTEGER NOT NULL DEFAULT 0")
+    _name_rollouts(state)
+    state.execute("PRAGMA user_version = 3")
+    state.execute("COMMIT")
+
+
+def _name_rollouts(state: sqlite3.Connection) -> None:
+    """Say a job's rate as AWS's jobExecutionsRolloutConfig does."""
+    for position, body in state.execute("SELECT position, body FROM jobs").fetchall():
+        job = json.loads(body)
+        rate = job.pop("maximum_per_minute", None)
+        job["rollout"] = {} if rate is None else {"maximumPerMinute": rate}
+        state.execute("UPDATE jobs SET body = ? WHERE position = ?", (_text(job), position))
 
 
 def _earlier(state: sqlite3.Connection, kind: str) -> list[dict[str, object]]:

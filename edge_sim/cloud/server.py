@@ -34,6 +34,7 @@ from edge_sim.cloud.brokers.front import ALPN_MQTT, Front
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.greengrass.updates import Catalogue
 from edge_sim.cloud.http_connection import Connection
+from edge_sim.cloud.jobs.rollouts import MINUTE_S
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
@@ -87,6 +88,7 @@ class Cloud:
         catalogue: Catalogue = lambda *_: None,
         died: Callable[[str], None] | None = None,
         tls: Tls | None = None,
+        minute_s: float = MINUTE_S,
     ) -> None:
         self.state = state
         self.http_url = ""
@@ -101,6 +103,7 @@ class Cloud:
         self._catalogue = catalogue
         self._died = died
         self._tls = tls
+        self._minute_s = minute_s
         self._key = (TEST_ACCESS_KEY, TEST_ACCESS_KEY)
         self._front: Front | None = None
         self.cafile: Path | None = None
@@ -185,6 +188,7 @@ class Cloud:
             account=ACCOUNT,
             sources=self._sources,
             catalogue=self._catalogue,
+            minute_s=self._minute_s,
         )
         parts = wire(settings, self._stack, self._review)
         context = authority().server_context(self._names(), required=False) if self._tls else None

@@ -20,7 +20,7 @@ from edge_sim.folders import while_in_use
 
 APPLICATION_ID = 0x65647369
 """The letters "edsi"."""
-LAYOUT = 2
+LAYOUT = 3
 BUSY_TIMEOUT_S = 5.0
 _MAGIC = b"SQLite format 3\0"
 _HEADER_SIZE = 100
@@ -38,9 +38,12 @@ CREATE INDEX documents_by_parent ON documents (kind, parent, position);
 
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
-    job TEXT NOT NULL UNIQUE, status TEXT NOT NULL, body TEXT NOT NULL
+    job TEXT NOT NULL UNIQUE, status TEXT NOT NULL,
+    continuous INTEGER NOT NULL DEFAULT 0, next_batch_at REAL, body TEXT NOT NULL
 );
 CREATE INDEX jobs_by_status ON jobs (status, position);
+CREATE INDEX jobs_by_selection ON jobs (continuous, status, position);
+CREATE INDEX jobs_by_next_batch ON jobs (next_batch_at) WHERE next_batch_at IS NOT NULL;
 
 CREATE TABLE executions (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,7 +51,7 @@ CREATE TABLE executions (
     status TEXT NOT NULL, status_details TEXT, version INTEGER NOT NULL,
     queued_at REAL NOT NULL, started_at REAL, last_updated_at REAL NOT NULL,
     timeout_minutes INTEGER, job_deadline REAL, step_deadline REAL, deadline REAL,
-    force_canceled INTEGER NOT NULL,
+    force_canceled INTEGER NOT NULL, retry_attempt INTEGER NOT NULL DEFAULT 0,
     UNIQUE (thing, job, number)
 );
 CREATE INDEX executions_by_thing ON executions (thing, position);
@@ -171,8 +174,8 @@ def _rewrite(path: Path, layout: int) -> None:
                 "PRAGMA journal_mode = DELETE"
             )  # works the log in: beside another file it would be taken for its
             old.backup(new)
-            if layout == migration.FIRST_LAYOUT:
-                _migrate(path, new)
+            if layout:
+                _migrate(path, new, layout)
             else:
                 _lay_out(new)
         shutil.copymode(path, beside)
@@ -189,9 +192,12 @@ def _rewrite(path: Path, layout: int) -> None:
         os.close(folder)
 
 
-def _migrate(path: Path, copy: sqlite3.Connection) -> None:
+def _migrate(path: Path, copy: sqlite3.Connection, layout: int) -> None:
     try:
-        migration.from_first_layout(copy, _lay_out)
+        if layout == migration.FIRST_LAYOUT:
+            migration.from_first_layout(copy, _lay_out)
+        else:
+            migration.from_second_layout(copy)
     except (KeyError, TypeError, ValueError) as error:
         text = (
             f"cannot be migrated to layout {LAYOUT}, as a document in it is damaged ({error!r}); it was left unchanged"

@@ -28,8 +28,9 @@ from edge_sim.cloud.iot.certificates import Certificates
 from edge_sim.cloud.iot.gate import Gate
 from edge_sim.cloud.iot.policies import Policies
 from edge_sim.cloud.jobs.api import iot_handlers, jobs_data_handlers
+from edge_sim.cloud.jobs.delivery import Presign
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.records import Presign
+from edge_sim.cloud.jobs.rollouts import MINUTE_S
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import Service
 from edge_sim.cloud.source_server import SourceServer
@@ -47,7 +48,8 @@ class Settings:
 
     ``mqtt_url`` is where devices find the broker; the cloud itself finds it at ``broker_url``, with the CA certificates
     of ``broker_cafile`` and the user and password of ``broker_login``. ``authority`` returns the CA. ``key`` are the
-    access key id and the secret of the API's clients when there is TLS, ``names`` the names of its server.
+    access key id and the secret of the API's clients when there is TLS, ``names`` the names of its server. ``minute_s``
+    is how long a minute of a rollout's rate lasts.
     """
 
     state: Path | None
@@ -64,6 +66,7 @@ class Settings:
     account: str
     sources: str
     catalogue: Catalogue = lambda *_: None
+    minute_s: float = MINUTE_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
 
     server = _source_server(settings, store, stack)
     sources = _sources(settings, artifacts, store, server)
-    device = DevicePlane(store, presign=_presign(store, sources, server, sign_url))
+    device = DevicePlane(store, presign=_presign(store, sources, server, sign_url), minute_s=settings.minute_s)
     jobs = JobsService(device, region=settings.region, account=settings.account)
     updates = Updates(store, artifacts, namespace, jobs.create_job, settings.catalogue)
     functions, definitions = FunctionCodes(store, artifacts), Definitions(store, namespace)
@@ -153,12 +156,12 @@ def _registry(
     gate = Gate(
         certificates,
         policies,
-        attributes=jobs.attributes,
+        attributes=jobs.things.attributes,
         table=partial(cores.subscriptions, store),
         region=region,
         account=account,
     )
-    api = IotApi(store, certificates, policies, known=jobs.describe_thing, account=settings.account, changed=changed)
+    api = IotApi(store, certificates, policies, known=jobs.things.describe, account=settings.account, changed=changed)
     door = Door(gate, settings.key, partial(cores.deployment, store), settings.names) if settings.key else None
     return gate, door, api
 

@@ -8,6 +8,9 @@ the time (epoch seconds) and returns a new value; a refused change raises JobsEr
        │            └────────► TIMED_OUT                           a timer ran out
        ├──────────────────────► SUCCEEDED | FAILED | REJECTED      straight from the queue is allowed
        └── either ───────────► CANCELED                            the cloud says so (running: only with force)
+
+QUEUED also goes to REMOVED, when the thing is no target any more. A retry, and a thing that becomes a target again, is
+an execution of its own with the next number: whether AWS makes a new one for a retry is not known.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ class JobExecution:
     """One job on one thing. Times are epoch seconds; ``version`` grows by 1 with every accepted change.
 
     ``timeout_minutes`` is the job's inProgressTimeoutInMinutes; its timer starts with IN_PROGRESS and is never
-    reset. ``job_deadline`` and ``step_deadline`` are None when no timer runs.
+    reset. ``job_deadline`` and ``step_deadline`` are None when no timer runs. ``retry_attempt``: how many tries the job
+    had on this thing before, since the thing became a target.
     """
 
     job_id: str
@@ -47,6 +51,7 @@ class JobExecution:
     job_deadline: float | None = None
     step_deadline: float | None = None
     force_canceled: bool = False
+    retry_attempt: int = 0
 
     @property
     def pending(self) -> bool:
@@ -155,6 +160,26 @@ def cancel(execution: JobExecution, now: float, *, force: bool = False) -> JobEx
             state=state_fields(execution.state),
         )
     return replace(_end(execution, "CANCELED", now), force_canceled=force)
+
+
+def remove(execution: JobExecution, now: float) -> JobExecution:
+    """Return a queued execution as REMOVED; its version stays (a third party's capture), and a running one goes on."""
+    if execution.status != "QUEUED":
+        return execution
+    return replace(execution, status="REMOVED", last_updated_at=now)
+
+
+def again(execution: JobExecution, now: float, *, retry: bool) -> JobExecution:
+    """Return the execution that follows one that is final: a retry, or the first try of a thing that is back."""
+    return JobExecution(
+        job_id=execution.job_id,
+        thing_name=execution.thing_name,
+        queued_at=now,
+        last_updated_at=now,
+        number=execution.number + 1,
+        timeout_minutes=execution.timeout_minutes,
+        retry_attempt=execution.retry_attempt + 1 if retry else 0,
+    )
 
 
 def summary(execution: JobExecution) -> Summary:

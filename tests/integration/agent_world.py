@@ -86,7 +86,7 @@ class Cloud:
         self.deployment: dict[str, Any] | None = None
         self.bridge = Bridge(url, self.device, lambda _: self.deployment)
         self.device.start()
-        self.jobs.create_thing(THING)
+        self.jobs.things.create(THING)
 
     def update_job(self, name: str, build: bytes, *, version: str = NEW, **changes: str) -> str:
         """Queue an update job and return its id."""
@@ -104,7 +104,7 @@ class Cloud:
         }
         document = build_document(UpdateDocument(**values, size=len(build)))
         role = "arn:aws:iam::123456789012:role/updates"
-        self.jobs.create_job(job, [self.jobs.thing_arn(THING)], json.dumps(document), presigned_role_arn=role)
+        self.jobs.create_job(job, [self.jobs.things.arn(THING)], json.dumps(document), presigned_role_arn=role)
         return job
 
     def end_of(self, job: str) -> tuple[str, dict[str, str]]:

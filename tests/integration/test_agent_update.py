@@ -193,7 +193,7 @@ def test_an_expired_url_is_replaced_by_a_fresh_one(here: World) -> None:
 
 
 def test_a_job_that_waited_for_the_agent_is_found_and_jobs_of_others_are_left_alone(here: World) -> None:
-    target = [here.cloud.jobs.thing_arn(THING)]
+    target = [here.cloud.jobs.things.arn(THING)]
     here.cloud.jobs.create_job("someone-elses", target, '{"operation": "reboot"}')
     here.cloud.jobs.create_job("GreengrassUpdateJob_without-mark", target, '{"operation": "reboot"}')
     job = here.cloud.update_job("waiting", good())

@@ -78,7 +78,6 @@ def test_things_are_made_once_and_described(iot: Any) -> None:
     [
         {"tags": [{"Key": "team", "Value": "a"}]},
         {"thingGroupProperties": {"thingGroupDescription": "boards"}},
-        {"parentGroupName": "all"},
     ],
 )
 def test_what_a_thing_group_would_lose_is_refused(iot: Any, more: dict[str, Any]) -> None:
@@ -235,7 +234,7 @@ def test_errors_of_the_control_plane(iot: Any, thing: str) -> None:
     assert refused(iot.create_job, **{**good, "document": "[]"}) == bad
     assert refused(iot.create_job, **{**good, "document": '{"a":"' + "x" * 32768 + '"}'}) == bad
     assert refused(iot.create_job, **{**good, "document": json.dumps({"u": PLACEHOLDER})}) == bad
-    for unknown in ({"targetSelection": "CONTINUOUS"}, {"namespaceId": "n"}, {"documentSource": "https://x/y"}):
+    for unknown in ({"namespaceId": "n"}, {"documentSource": "https://x/y"}):
         assert refused(iot.create_job, **good, **unknown) == bad
     with pytest.raises(ClientError, match="edge-sim does not simulate tags"):
         iot.create_job(**good, tags=[{"Key": "team", "Value": "a"}])
@@ -266,3 +265,54 @@ def test_the_endpoints_are_this_clouds(cloud: Cloud, iot: Any) -> None:
     http = iot.describe_endpoint(endpointType="iot:Jobs")["endpointAddress"]
     assert (mqtt, http) == (urlsplit(cloud.mqtt_url).netloc, urlsplit(cloud.http_url).netloc)
     assert refused(iot.describe_endpoint, endpointType="iot:CredentialProvider") == ("InvalidRequestException", 400)
+
+
+def test_a_continuous_rollout_over_http_in_botocores_shapes(iot: Any, data: Any, thing: str) -> None:
+    group, cellar = (f"{name}-{thing}" for name in ("group", "cellar"))
+    arn = iot.create_thing_group(thingGroupName=group)["thingGroupArn"]
+    iot.create_thing_group(thingGroupName=cellar, parentGroupName=group)
+    metadata = iot.describe_thing_group(thingGroupName=cellar)["thingGroupMetadata"]
+    assert metadata["rootToParentThingGroups"] == [{"groupName": group, "groupArn": arn}]
+    iot.add_thing_to_thing_group(thingGroupName=cellar, thingName=thing)
+    assert iot.list_things_in_thing_group(thingGroupName=group)["things"] == []
+    assert iot.list_things_in_thing_group(thingGroupName=group, recursive=True)["things"] == [thing]
+    rollout = {
+        "maximumPerMinute": 50,
+        "exponentialRate": {
+            "baseRatePerMinute": 10,
+            "incrementFactor": 1.5,
+            "rateIncreaseCriteria": {"numberOfSucceededThings": 5},
+        },
+    }
+    criterion = {"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 33.33, "minNumberOfExecutedThings": 2}
+    retries = {"criteriaList": [{"failureType": "FAILED", "numberOfRetries": 1}]}
+    job_id = f"rollout-{thing}"
+    iot.create_job(
+        jobId=job_id,
+        targets=[arn],
+        document="{}",
+        targetSelection="CONTINUOUS",
+        jobExecutionsRolloutConfig=rollout,
+        abortConfig={"criteriaList": [criterion]},
+        jobExecutionsRetryConfig=retries,
+    )
+    job = iot.describe_job(jobId=job_id)["job"]
+    assert (job["targetSelection"], job["isConcurrent"]) == ("CONTINUOUS", False)
+    assert job["jobExecutionsRolloutConfig"] == rollout
+    assert (job["abortConfig"], job["jobExecutionsRetryConfig"]) == ({"criteriaList": [criterion]}, retries)
+    assert [entry["jobId"] for entry in iot.list_jobs(targetSelection="CONTINUOUS")["jobs"]] == [job_id]
+    data.update_job_execution(jobId=job_id, thingName=thing, status="FAILED")
+    summaries = iot.list_job_executions_for_job(jobId=job_id)["executionSummaries"]
+    assert [entry["jobExecutionSummary"].get("retryAttempt", 0) for entry in summaries] == [0, 1]
+    first = iot.describe_job_execution(jobId=job_id, thingName=thing, executionNumber=1)["execution"]
+    assert first["status"] == "FAILED"
+    data.update_job_execution(jobId=job_id, thingName=thing, status="FAILED")
+    job = iot.describe_job(jobId=job_id)["job"]
+    assert (job["status"], job["reasonCode"]) == ("CANCELED", "ABORT_CANCEL")
+    iot.delete_job_execution(jobId=job_id, thingName=thing, executionNumber=1)
+    assert iot.describe_job(jobId=job_id)["job"]["jobProcessDetails"]["numberOfFailedThings"] == 1
+    iot.remove_thing_from_thing_group(thingGroupName=cellar, thingName=thing)
+    assert refused(iot.update_job, jobId=job_id, description="late") == ("InvalidRequestException", 400)
+    bad = {"criteriaList": [{**criterion, "thresholdPercentage": 0.001}]}
+    refusal = refused(iot.create_job, jobId=f"x{job_id}", targets=[arn], document="{}", abortConfig=bad)
+    assert refusal == ("InvalidRequestException", 400)

@@ -15,7 +15,7 @@ import pytest
 from edge_sim.cloud.bridge import Bridge
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.service import JobsService
+from edge_sim.cloud.jobs.service import JobsService, Spread
 from edge_sim.cloud.store import Store
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from tests import needs
@@ -51,7 +51,7 @@ class World:
     thing: str = ""
 
     def job(self, job_id: str, document: dict[str, Any] | None = None, **more: Any) -> None:
-        targets = [self.service.thing_arn(self.thing)]
+        targets = [self.service.things.arn(self.thing)]
         text = json.dumps(document or {"do": job_id})
         self.service.create_job(f"{self.thing}-{job_id}", targets, text, **more)
 
@@ -80,7 +80,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[World]:
 @pytest.fixture
 def world(shared: World) -> World:
     shared.thing = f"board-{next(_numbers)}"
-    shared.service.create_thing(shared.thing)
+    shared.service.things.create(shared.thing)
     return shared
 
 
@@ -371,8 +371,8 @@ def test_the_sweeper_times_out_by_itself(tmp_path: Any) -> None:
     clock, store = Clock(), Store(tmp_path / "state.db")
     first = DevicePlane(store, presign=lambda url, *_: url, now=clock)
     service = JobsService(first, region=REGION, account=ACCOUNT)
-    service.create_thing("t")
-    service.create_job("j", [service.thing_arn("t")], "{}", timeout_minutes=1)
+    service.things.create("t")
+    service.create_job("j", [service.things.arn("t")], "{}", spread=Spread(timeout_minutes=1))
     first.take([("$aws/things/t/jobs/start-next", b"")])
     clock.at += 61
     told, seen = threading.Event(), []
@@ -414,7 +414,7 @@ def test_the_bridge_comes_back_after_the_broker_did(monkeypatch: pytest.MonkeyPa
     """The broker goes and another takes its port: the bridge subscribes again, and what it had to say is said."""
     device = DevicePlane(Store(), presign=lambda url, *_: url)
     service = JobsService(device, region=REGION, account=ACCOUNT)
-    service.create_thing("t")
+    service.things.create("t")
     with start_embedded() as first:
         port = int(first.url.rpartition(":")[2])
         bridge = Bridge(first.url, device, lambda thing: None)
@@ -425,7 +425,7 @@ def test_the_bridge_comes_back_after_the_broker_did(monkeypatch: pytest.MonkeyPa
         while not bridge.connected and time.monotonic() < until:
             threading.Event().wait(0.05)
         with Device(second.url, "t") as found:
-            service.create_job("j", [service.thing_arn("t")], "{}")
+            service.create_job("j", [service.things.arn("t")], "{}")
             assert found.next()[0] == NOTIFY
             assert found.next()[0] == NEXT
             assert found.quiet()

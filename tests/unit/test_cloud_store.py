@@ -152,7 +152,7 @@ def test_every_page_is_read_by_an_index() -> None:
         for newest_first in (False, True):
             store.page("k", parent, limit=3, position=5, newest_first=newest_first)
     for status in (None, "QUEUED"):
-        records.jobs_page(status, limit=3, position=5)
+        records.jobs_page(status, None, limit=3, position=5)
         records.executions_page(thing="t", status=status, limit=3, position=5)
         records.executions_page(job_id="j", status=status, limit=3, position=5)
     store._db.set_trace_callback(None)

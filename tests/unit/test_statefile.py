@@ -20,7 +20,7 @@ import pytest
 
 from edge_sim.cloud import migration, statefile
 from edge_sim.cloud.greengrass.updates import build_digest
-from edge_sim.cloud.jobs.records import Job, Records
+from edge_sim.cloud.jobs.records import Job, Records, ThingGroup
 from edge_sim.cloud.server import Cloud
 from edge_sim.cloud.store import Store
 from edge_sim.errors import UsageError
@@ -34,6 +34,56 @@ CREATE TABLE IF NOT EXISTS documents (
     UNIQUE (kind, id)
 );
 CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent, position);
+"""
+SECOND = """
+CREATE TABLE documents (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, id TEXT NOT NULL, parent TEXT, body TEXT NOT NULL,
+    UNIQUE (kind, id)
+);
+CREATE INDEX documents_by_kind ON documents (kind, position);
+CREATE INDEX documents_by_parent ON documents (kind, parent, position);
+
+CREATE TABLE jobs (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL UNIQUE, status TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX jobs_by_status ON jobs (status, position);
+
+CREATE TABLE executions (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL, thing TEXT NOT NULL, number INTEGER NOT NULL,
+    status TEXT NOT NULL, status_details TEXT, version INTEGER NOT NULL,
+    queued_at REAL NOT NULL, started_at REAL, last_updated_at REAL NOT NULL,
+    timeout_minutes INTEGER, job_deadline REAL, step_deadline REAL, deadline REAL,
+    force_canceled INTEGER NOT NULL,
+    UNIQUE (thing, job, number)
+);
+CREATE INDEX executions_by_thing ON executions (thing, position);
+CREATE INDEX executions_by_thing_and_status ON executions (thing, status, position);
+CREATE INDEX executions_by_job ON executions (job, position);
+CREATE INDEX executions_by_job_and_status ON executions (job, status, position);
+CREATE INDEX executions_by_deadline ON executions (deadline) WHERE deadline IS NOT NULL;
+
+CREATE TABLE execution_counts (
+    job TEXT NOT NULL, status TEXT NOT NULL, executions INTEGER NOT NULL,
+    PRIMARY KEY (job, status)
+) WITHOUT ROWID;
+CREATE TRIGGER execution_queued AFTER INSERT ON executions BEGIN
+    INSERT INTO execution_counts VALUES (new.job, new.status, 1)
+        ON CONFLICT (job, status) DO UPDATE SET executions = executions + 1;
+END;
+CREATE TRIGGER execution_changed AFTER UPDATE OF status ON executions WHEN old.status <> new.status BEGIN
+    UPDATE execution_counts SET executions = executions - 1 WHERE job = old.job AND status = old.status;
+    INSERT INTO execution_counts VALUES (new.job, new.status, 1)
+        ON CONFLICT (job, status) DO UPDATE SET executions = executions + 1;
+END;
+CREATE TRIGGER execution_deleted AFTER DELETE ON executions BEGIN
+    UPDATE execution_counts SET executions = executions - 1 WHERE job = old.job AND status = old.status;
+END;
+
+CREATE TABLE outbox (position INTEGER PRIMARY KEY, thing TEXT, topic TEXT NOT NULL, payload BLOB NOT NULL);
+PRAGMA application_id = 1701081961; PRAGMA user_version = 2;
 """
 JOB: dict[str, Any] = {
     "job_id": "j",
@@ -49,7 +99,7 @@ JOB: dict[str, Any] = {
     "role_arn": None,
     "expires_s": 3600,
     "timeout_minutes": 7,
-    "maximum_per_minute": None,
+    "maximum_per_minute": 50,
     "force_canceled": False,
     "reason_code": None,
     "comment": None,
@@ -125,11 +175,15 @@ def everything(store: Store) -> dict[str, Any]:
 
 
 EXPECTED = {
-    "job": Job(**{**{k: v for k, v in JOB.items() if k != "things"}, "targets": tuple(JOB["targets"])}),
+    "job": Job(
+        **{k: v for k, v in JOB.items() if k not in ("things", "targets", "maximum_per_minute")},
+        targets=tuple(JOB["targets"]),
+        rollout={"maximumPerMinute": 50},
+    ),
     "counts": Counter(IN_PROGRESS=1, SUCCEEDED=1, QUEUED=1),
     "executions": [JobExecution(**e) for e in EXECUTIONS],
     "due": [("b", "j")],
-    "members": (["b", "a", "c"], [], "g"),
+    "members": (["b", "a", "c"], [], ThingGroup(name="all", id="g")),
     "versions": [{"Version": "v1"}, {"Version": "v2"}],
     "things": [{"name": "a", "arn": "arn", "id": "1", "attributes": {}}],
     "builds": 2,
@@ -150,6 +204,33 @@ def test_a_state_of_the_first_layout_is_brought_to_todays_with_everything(tmp_pa
         assert statefile.look(path) == statefile.LAYOUT
     assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_state_of_the_second_layout_keeps_its_jobs_and_may_have_rollouts(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    kept = {name: value for name, value in JOB.items() if name not in ("job_id", "status", "things")}
+    row = {**EXECUTION, "status_details": json.dumps(EXECUTION["status_details"]), "deadline": 1_700_000_400.5}
+    names = {"job": "job_id", "thing": "thing_name"}
+    columns = [name for name in row if name not in ("job_id", "thing_name")] + list(names)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as state:
+        state.executescript(SECOND)
+        state.execute("INSERT INTO jobs (job, status, body) VALUES ('j', 'IN_PROGRESS', ?)", (json.dumps(kept),))
+        values = [row[names.get(column, column)] for column in columns]
+        marks = ", ".join("?" for _ in columns)
+        state.execute(f"INSERT INTO executions ({', '.join(columns)}) VALUES ({marks})", values)
+    store = Store(path)
+    records = Records(store)
+    assert (records.job("j"), records.executions("j")) == (EXPECTED["job"], [JobExecution(**EXECUTION)])
+    assert records.due_jobs(2_000_000_000) == []
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    statefile._lay_out(fresh)
+    look = "SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+    assert store.execute(look) == fresh.execute(look).fetchall()
+    for table in ("jobs", "executions"):
+        query = f"SELECT name FROM pragma_table_info('{table}') ORDER BY name"
+        assert store.execute(query) == fresh.execute(query).fetchall()
+    store.close()
+    assert statefile.look(path) == statefile.LAYOUT
 
 
 @pytest.mark.process
@@ -182,7 +263,7 @@ def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(
     assert line > 50
     statefile.look(kept)
     assert (left, list(temporary.iterdir())) == (True, []), "what a killed call left is swept by the next one"
-    assert seen == {(True, 1), (True, 2), (False, 2)}
+    assert seen == {(True, 1), (True, 3), (False, 3)}
 
 
 def killed_at(number: int, path: Path) -> bool:
@@ -228,7 +309,7 @@ def test_a_state_with_a_damaged_document_is_left_as_it_is(tmp_path: Path, body: 
     path = first_layout(tmp_path / "state.db")
     sql(path, f"UPDATE documents SET body = '{body}' WHERE id = 'a/j'; PRAGMA journal_mode=DELETE")
     before = path.read_bytes()
-    with pytest.raises(UsageError, match=r"state\.db: cannot be migrated to layout 2, as a document in it is damaged"):
+    with pytest.raises(UsageError, match=r"state\.db: cannot be migrated to layout 3, as a document in it is damaged"):
         Store(path)
     assert [p.name for p in tmp_path.iterdir()] == ["state.db"]
     assert path.read_bytes() == before

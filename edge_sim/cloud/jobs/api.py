@@ -36,9 +36,13 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
         "CreateThing": _create_thing,
         "DescribeThing": _describe_thing,
         "CreateThingGroup": _create_thing_group,
+        "DescribeThingGroup": _describe_thing_group,
         "AddThingToThingGroup": _add_thing_to_thing_group,
+        "RemoveThingFromThingGroup": _remove_thing_from_thing_group,
         "ListThingsInThingGroup": _list_things_in_thing_group,
         "CreateJob": operations.create_job,
+        "UpdateJob": operations.update_job,
+        "AssociateTargetsWithJob": operations.associate_targets,
         "DescribeJob": operations.describe_job,
         "GetJobDocument": operations.get_job_document,
         "ListJobs": operations.list_jobs,
@@ -47,6 +51,7 @@ def iot_handlers(service: JobsService, endpoints: Mapping[str, str] | None = Non
         "DescribeJobExecution": operations.describe_execution,
         "CancelJob": operations.cancel_job,
         "CancelJobExecution": operations.cancel_execution,
+        "DeleteJobExecution": operations.delete_execution,
         "DeleteJob": operations.delete_job,
     }
     known = dict(endpoints or {})
@@ -103,12 +108,12 @@ def _text_document(fields: dict[str, object]) -> dict[str, object]:
 def _create_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("thingTypeName", "billingGroupName"))
     attributes = (params.get("attributePayload") or {}).get("attributes")
-    thing = service.create_thing(params["thingName"], attributes)
+    thing = service.things.create(params["thingName"], attributes)
     return {"thingName": thing.name, "thingArn": thing.arn, "thingId": thing.id}
 
 
 def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
-    thing = service.describe_thing(params["thingName"])
+    thing = service.things.describe(params["thingName"])
     return {
         "defaultClientId": thing.name,
         "thingName": thing.name,
@@ -120,21 +125,54 @@ def _describe_thing(service: JobsService, params: dict[str, Any]) -> dict[str, o
 
 
 def _create_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
-    refuse(params, ("parentGroupName", "thingGroupProperties", "tags"))
-    arn, group_id = service.create_thing_group(params["thingGroupName"])
-    return {"thingGroupName": params["thingGroupName"], "thingGroupArn": arn, "thingGroupId": group_id}
+    refuse(params, ("thingGroupProperties", "tags"))
+    group = service.things.create_group(params["thingGroupName"], params.get("parentGroupName"))
+    return {
+        "thingGroupName": group.name,
+        "thingGroupArn": service.things.group_arn(group.name),
+        "thingGroupId": group.id,
+    }
+
+
+def _describe_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    group = service.things.group(params["thingGroupName"])
+    arn = service.things.group_arn
+    above = [{"groupName": g.name, "groupArn": arn(g.name)} for g in service.things.ancestors(group.name)]
+    return {
+        "thingGroupName": group.name,
+        "thingGroupId": group.id,
+        "thingGroupArn": arn(group.name),
+        "version": 1,
+        "thingGroupProperties": {},
+        "thingGroupMetadata": {"parentGroupName": group.parent, "rootToParentThingGroups": above or None},
+    }
 
 
 def _add_thing_to_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    service.add_to_group(*_membership(params))
+    return {}
+
+
+def _remove_thing_from_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    service.remove_from_group(*_membership(params))
+    return {}
+
+
+def _membership(params: dict[str, Any]) -> tuple[str, str]:
+    """Return the names of a group and of a thing, each given by its name or its ARN."""
     group = params.get("thingGroupName") or (params.get("thingGroupArn") or "").rpartition("/")[2]
     thing = params.get("thingName") or (params.get("thingArn") or "").rpartition("/")[2]
     if not group or not thing:
         raise invalid("A thing group and a thing must be named.")
-    service.add_to_group(group, thing)
-    return {}
+    return group, thing
 
 
 def _list_things_in_thing_group(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     limit, position = place(params)
-    things, more = service.group_members_page(params["thingGroupName"], limit=limit, position=position)
-    return page("things", things, more)
+    name = params["thingGroupName"]
+    if params.get("recursive"):
+        things = service.things.members(name)
+        end = position + limit
+        return page("things", things[position:end], end if things[end:] else None)
+    members, more = service.things.members_page(name, limit=limit, position=position)
+    return page("things", members, more)

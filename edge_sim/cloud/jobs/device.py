@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
+from edge_sim.cloud.jobs.delivery import Presign, handed_out
 from edge_sim.cloud.jobs.outbox import Outbox, Publish, Receipt
-from edge_sim.cloud.jobs.records import Presign, Records, handed_out
+from edge_sim.cloud.jobs.records import Records
+from edge_sim.cloud.jobs.rollouts import MINUTE_S, Rollouts
 from edge_sim.cloud.store import Store
 from edge_sim.jobs import execution as rules
 from edge_sim.jobs import messages, requests, topics
@@ -38,7 +39,8 @@ ANNOUNCE_EVERY_S = 0.1
 class DevicePlane:
     """The state of all job executions, and who has to hear of a change.
 
-    ``outbox.publish`` may be replaced while running (the bridge sets itself). ``now`` gives epoch seconds.
+    ``outbox.publish`` may be replaced while running (the bridge sets itself). ``now`` gives epoch seconds,
+    ``minute_s`` is how long a minute of a rollout's rate lasts.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class DevicePlane:
         presign: Presign,
         publish: Publish | None = None,
         now: Callable[[], float] = time.time,
+        minute_s: float = MINUTE_S,
     ) -> None:
         self.records = Records(store)
+        self.rollouts = Rollouts(self.records, self.changing, now, minute_s)
         self.outbox = Outbox(store, publish or _nowhere)
         self.now = now
         self._store = store
@@ -108,22 +112,23 @@ class DevicePlane:
         """Return what a thing still has to do, in order."""
         return rules.pending(self.records.pending(thing))
 
-    def save(self, execution: JobExecution) -> None:
-        """Write an execution, inside ``changing``; completes its job when it was the last one."""
-        self.records.put_execution(execution)
-        if not execution.pending:
-            self.settle(execution.job_id)
-
     def sweep(self) -> None:
-        """Time out every execution whose timer has run out, and send what the broker could not be handed before."""
+        """Time out executions whose timer has run out, advance rollouts, and send what waits for the broker."""
         with self.records.transaction():
             self.outbox.tidy()
         now = self.now()
         for thing, job_id in self.records.due(now):
-            with self.changing([thing]):
+            with self.records.transaction():
                 execution = self.records.execution(thing, job_id)
-                if execution is not None:
-                    self.save(rules.expire(execution, now))
+                if execution is None:
+                    continue
+                expired = rules.expire(execution, now)
+                with self.changing([thing]):
+                    self.records.put_execution(expired)
+                if not expired.pending:
+                    self.rollouts.conclude(expired)
+        with self.records.transaction():
+            self.rollouts.advance()
 
     def announce(self) -> None:
         """Send what an earlier process had stored and not sent, and every thing's next job.
@@ -187,6 +192,8 @@ class DevicePlane:
         if changed is not None:
             after = rules.pending(changed if e.job_id == changed.job_id else e for e in queued)
             self._notify(request.thing, rules.notices(before, after), after)
+            if not changed.pending:
+                self.rollouts.conclude(changed)
         return reply
 
     def _reply(
@@ -214,7 +221,7 @@ class DevicePlane:
         started = rules.start(queue[0], body, self.now())
         changed = None if started == queue[0] else started
         if changed is not None:
-            self.save(changed)
+            self.records.put_execution(changed)
         return self._execution_reply(started, body.client_token), changed
 
     def _describe(self, request: topics.Request, body: Describe, queue: Sequence[JobExecution]) -> ExecutionReply:
@@ -237,7 +244,7 @@ class DevicePlane:
         updated = rules.update(execution, body, now)
         if body.status == "REJECTED" and execution.status == "IN_PROGRESS":
             _log.warning("job %s: REJECTED after IN_PROGRESS; AWS may refuse this, its sources disagree", job_id)
-        self.save(updated)
+        self.records.put_execution(updated)
         job = self.records.job(job_id) if body.include_document else None
         reply = UpdateReply(
             timestamp=int(now),
@@ -278,15 +285,6 @@ class DevicePlane:
 
     def _next_of(self, queue: Sequence[JobExecution]) -> bytes:
         return messages.encode(self._execution_reply(queue[0] if queue else None, None))
-
-    def settle(self, job_id: str) -> None:
-        """A SNAPSHOT job is COMPLETED when all of its executions are final."""
-        counts = self.records.counts(job_id)
-        if any(counts[status] for status in requests.PENDING):
-            return
-        job, now = self.records.job(job_id), self.now()
-        if job is not None and job.status == "IN_PROGRESS":
-            self.records.put_job(replace(job, status="COMPLETED", completed_at=now, last_updated_at=now))
 
     def _sweep_on(self) -> None:
         work = self.announce

@@ -7,26 +7,26 @@ like it does more than it does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from edge_sim.cloud.jobs.params import invalid, page, place, refuse
 from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, Job
-from edge_sim.cloud.jobs.service import JobsService
+from edge_sim.cloud.jobs.service import JobsService, Spread
 from edge_sim.jobs import requests
 from edge_sim.jobs.execution import JobExecution, seconds_left
 from edge_sim.jobs.wire import JobsError
 
 NOT_SIMULATED = (
     "documentSource",
-    "abortConfig",
     "tags",
     "namespaceId",
     "jobTemplateArn",
-    "jobExecutionsRetryConfig",
     "documentParameters",
     "schedulingConfig",
     "destinationPackageVersions",
 )
+_SPREAD = {"jobExecutionsRolloutConfig": "rollout", "abortConfig": "abort", "jobExecutionsRetryConfig": "retry"}
 _COUNTS = {
     "QUEUED": "numberOfQueuedThings",
     "IN_PROGRESS": "numberOfInProgressThings",
@@ -41,10 +41,6 @@ _COUNTS = {
 
 def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, NOT_SIMULATED)
-    if params.get("targetSelection", "SNAPSHOT") != "SNAPSHOT":
-        raise invalid("edge-sim does not simulate CONTINUOUS jobs.")
-    rollout = params.get("jobExecutionsRolloutConfig") or {}
-    refuse(rollout, ("exponentialRate",))
     if params.get("document") is None:
         raise invalid("A job needs a document.")
     presigned = params.get("presignedUrlConfig") or {}
@@ -55,17 +51,41 @@ def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, object
         description=params.get("description"),
         presigned_role_arn=presigned.get("roleArn"),
         expires_s=presigned.get("expiresInSec") or DEFAULT_EXPIRES_S,
-        timeout_minutes=(params.get("timeoutConfig") or {}).get("inProgressTimeoutInMinutes"),
-        maximum_per_minute=rollout.get("maximumPerMinute"),
+        spread=Spread(continuous=params.get("targetSelection") == "CONTINUOUS", **_spread(params)),
     )
     return {"jobArn": arn, "jobId": params["jobId"], "description": params.get("description")}
+
+
+def _spread(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of Spread, and of Job, that ``params`` has something to say of."""
+    fields = {field: params[member] for member, field in _SPREAD.items() if params.get(member) is not None}
+    if params.get("timeoutConfig") is not None:
+        fields["timeout_minutes"] = params["timeoutConfig"].get("inProgressTimeoutInMinutes")
+    return fields
+
+
+def update_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    refuse(params, ("namespaceId",))
+    changes = _spread(params)
+    if params.get("description") is not None:
+        changes["description"] = params["description"]
+    if params.get("presignedUrlConfig") is not None:
+        presigned = params["presignedUrlConfig"]
+        changes.update(role_arn=presigned.get("roleArn"), expires_s=presigned.get("expiresInSec") or DEFAULT_EXPIRES_S)
+    service.update_job(params["jobId"], changes)
+    return {}
+
+
+def associate_targets(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    refuse(params, ("namespaceId",))
+    job = service.associate(params["jobId"], params["targets"], params.get("comment"))
+    return {"jobArn": job.arn, "jobId": job.job_id, "description": job.description}
 
 
 def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     job = service.job(params["jobId"])
     counts = service.counts(job)
     presigned = {"roleArn": job.role_arn, "expiresInSec": job.expires_s} if job.role_arn else {}
-    rollout = {} if job.maximum_per_minute is None else {"maximumPerMinute": job.maximum_per_minute}
     timeout = {} if job.timeout_minutes is None else {"inProgressTimeoutInMinutes": job.timeout_minutes}
     described = {
         **_job_summary(job),
@@ -75,10 +95,15 @@ def describe_job(service: JobsService, params: dict[str, Any]) -> dict[str, obje
         "targets": list(job.targets),
         "description": job.description,
         "presignedUrlConfig": presigned,
-        "jobExecutionsRolloutConfig": rollout,
+        "jobExecutionsRolloutConfig": dict(job.rollout),
+        "abortConfig": dict(job.abort) or None,
+        "jobExecutionsRetryConfig": dict(job.retry) or None,
         "timeoutConfig": timeout,
         "schedulingConfig": {},
-        "jobProcessDetails": {name: counts[status] for status, name in _COUNTS.items()},
+        "jobProcessDetails": {
+            "processingTargets": list(job.targets) if job.next_batch_at is not None else None,
+            **{name: counts[status] for status, name in _COUNTS.items()},
+        },
     }
     return {"job": described}
 
@@ -89,10 +114,10 @@ def get_job_document(service: JobsService, params: dict[str, Any]) -> dict[str, 
 
 def list_jobs(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("thingGroupName", "thingGroupId", "namespaceId"))
-    if params.get("targetSelection") == "CONTINUOUS":
-        return page("jobs", (), None)
     limit, position = place(params)
-    jobs, more = service.jobs(params.get("status"), limit=limit, position=position)
+    selection = params.get("targetSelection")
+    continuous = None if selection is None else selection == "CONTINUOUS"
+    jobs, more = service.jobs(params.get("status"), continuous, limit=limit, position=position)
     return page("jobs", jobs, more, _job_summary)
 
 
@@ -101,7 +126,7 @@ def list_executions_for_job(service: JobsService, params: dict[str, Any]) -> dic
     executions, more = service.executions_of_job(params["jobId"], params.get("status"), limit=limit, position=position)
 
     def summary(execution: JobExecution) -> dict[str, object]:
-        arn = service.thing_arn(execution.thing_name)
+        arn = service.things.arn(execution.thing_name)
         return {"thingArn": arn, "jobExecutionSummary": _execution_summary(execution)}
 
     return page("executionSummaries", executions, more, summary)
@@ -123,11 +148,11 @@ def list_executions_for_thing(service: JobsService, params: dict[str, Any]) -> d
 def describe_execution(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     execution = service.execution(params["thingName"], params["jobId"], params.get("executionNumber"))
     described = {
-        **_execution_summary(execution),
+        **_progress(execution),
         "jobId": execution.job_id,
         "forceCanceled": execution.force_canceled or None,
         "statusDetails": {"detailsMap": dict(execution.status_details or {})},
-        "thingArn": service.thing_arn(execution.thing_name),
+        "thingArn": service.things.arn(execution.thing_name),
         "versionNumber": execution.version,
         "approximateSecondsBeforeTimedOut": seconds_left(execution, service.device.now()),
     }
@@ -159,6 +184,17 @@ def cancel_execution(service: JobsService, params: dict[str, Any]) -> dict[str, 
     return {}
 
 
+def delete_execution(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
+    refuse(params, ("namespaceId",))
+    service.delete_execution(
+        params["thingName"],
+        params["jobId"],
+        params["executionNumber"],
+        force=bool(params.get("force")),
+    )
+    return {}
+
+
 def delete_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("namespaceId",))
     service.delete_job(params["jobId"], force=bool(params.get("force")))
@@ -169,16 +205,20 @@ def _job_summary(job: Job) -> dict[str, object]:
     return {
         "jobArn": job.arn,
         "jobId": job.job_id,
-        "targetSelection": "SNAPSHOT",
+        "targetSelection": "CONTINUOUS" if job.continuous else "SNAPSHOT",
         "status": job.status,
         "createdAt": job.created_at,
         "lastUpdatedAt": job.last_updated_at,
         "completedAt": job.completed_at,
-        "isConcurrent": False,
+        "isConcurrent": job.next_batch_at is not None,
     }
 
 
 def _execution_summary(execution: JobExecution) -> dict[str, object]:
+    return {**_progress(execution), "retryAttempt": execution.retry_attempt or None}
+
+
+def _progress(execution: JobExecution) -> dict[str, object]:
     return {
         "status": execution.status,
         "queuedAt": execution.queued_at,

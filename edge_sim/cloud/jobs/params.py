@@ -38,3 +38,14 @@ def refuse(params: Mapping[str, Any], names: Sequence[str]) -> None:
 def invalid(message: str) -> ApiError:
     """Return AWS IoT's answer to a request that makes no sense."""
     return ApiError("InvalidRequestException", message, 400)
+
+
+def missing(message: str) -> ApiError:
+    """Return AWS IoT's answer to a request for something that there is not."""
+    return ApiError("ResourceNotFoundException", message, 404)
+
+
+def exists(message: str, resource_id: str, arn: str) -> ApiError:
+    """Return AWS IoT's answer to the creation of something that there is already."""
+    details = {"resourceId": resource_id, "resourceArn": arn}
+    return ApiError("ResourceAlreadyExistsException", message, 409, details)

@@ -1,33 +1,50 @@
-"""AWS IoT Jobs as its owner sees it: things, thing groups, and SNAPSHOT jobs from creation to their end.
+"""AWS IoT Jobs as its owner sees it: jobs, SNAPSHOT and CONTINUOUS, from creation to their end.
 
-The device's side of the same jobs is ``device``. What is not simulated (CONTINUOUS, templates,
-scheduling, retries, abort criteria, exponential rollout) is refused by ``operations``, never ignored.
+The registry of things is ``things``, the device's side of the same jobs ``device``, who hears of them when
+``rollouts``. What is not simulated (templates, scheduling, package versions) is refused by ``operations``, never
+ignored.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from edge_sim import arns, strictjson
+from edge_sim import strictjson
+from edge_sim.cloud.jobs.delivery import PLACEHOLDER
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.params import invalid
-from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, PLACEHOLDER, Job, Records, Thing
+from edge_sim.cloud.jobs.params import exists, invalid, missing
+from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, Job, Records
+from edge_sim.cloud.jobs.things import MAX_TARGETS, Things
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.jobs import execution as rules
-from edge_sim.jobs import topics
+from edge_sim.jobs import rollout, topics
 from edge_sim.jobs.execution import JobExecution
 from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
+from edge_sim.jobs.rollout import Config
 from edge_sim.jobs.wire import JobsError
 
-MAX_TARGETS = 100
 MAX_DOCUMENT_CHARS = 32768
 MAX_PLACEHOLDERS = 10
 
 _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How a job is to reach its things, and what becomes of those that fail: AWS's members of CreateJob."""
+
+    continuous: bool = False
+    timeout_minutes: int | None = None
+    rollout: Config = field(default_factory=dict)
+    abort: Config = field(default_factory=dict)
+    retry: Config = field(default_factory=dict)
+
+
+AT_ONCE = Spread()
+"""What a job is that says nothing of it."""
 
 
 class JobsService:
@@ -35,72 +52,29 @@ class JobsService:
 
     def __init__(self, device: DevicePlane, *, region: str, account: str) -> None:
         self.device = device
+        self.things = Things(device.records, region=region, account=account)
         self._records: Records = device.records
-        self._arn = arns.arn("iot", "", f"{region}:{account}")
-
-    def thing_arn(self, name: str) -> str:
-        """Return the ARN of a thing, which need not exist."""
-        return f"{self._arn}thing/{name}"
-
-    def create_thing(self, name: str, attributes: Mapping[str, str] | None = None) -> Thing:
-        """Return the thing, made now or, with the same attributes, before."""
-        with self._records.transaction():
-            thing = self._records.thing(name)
-            if thing is None:
-                thing = Thing(
-                    name=name,
-                    arn=self.thing_arn(name),
-                    id=str(uuid.uuid4()),
-                    attributes=dict(attributes or {}),
-                )
-                self._records.put_thing(thing)
-        if dict(thing.attributes) != dict(attributes or {}):
-            raise _exists(f"Thing {name} already exists in account with different attributes", thing.id, thing.arn)
-        return thing
-
-    def describe_thing(self, name: str) -> Thing:
-        """Return a thing, or refuse with ResourceNotFoundException."""
-        thing = self._records.thing(name)
-        if thing is None:
-            raise _missing(f"Thing {name} not found.")
-        return thing
-
-    def attributes(self, name: str) -> Mapping[str, str] | None:
-        """Return the attributes of a thing, or None when there is no such thing."""
-        found = self._records.thing(name)
-        return None if found is None else found.attributes
-
-    def create_thing_group(self, name: str) -> tuple[str, str]:
-        """Make a static thing group; return its ARN and id."""
-        arn = f"{self._arn}thinggroup/{name}"
-        with self._records.transaction():
-            group = self._records.group(name)
-            if group is not None:
-                return arn, group
-            group_id = str(uuid.uuid4())
-            self._records.put_group(name, group_id)
-        return arn, group_id
 
     def add_to_group(self, group: str, thing: str) -> None:
-        """Make a thing a member; jobs that exist already do not change, as they are SNAPSHOTs."""
+        """Make a thing a member; CONTINUOUS jobs of which this makes it a target are queued on it."""
         with self._records.transaction():
-            self.describe_thing(thing)
-            self._existing_group(group)
-            self._records.put_member(group, thing)
+            jobs = self._records.continuous_jobs()
+            before = {job.job_id for job in jobs if self.things.is_meant(job.targets, thing)}
+            self.things.add(group, thing)
+            for job in jobs:
+                if job.job_id not in before and self.things.is_meant(job.targets, thing):
+                    self.device.rollouts.join(job, [thing])
 
-    def group_members(self, group: str) -> list[str]:
-        """Return the names of the things in a group, or refuse with ResourceNotFoundException."""
-        self._existing_group(group)
-        return self._records.members(group)
+    def remove_from_group(self, group: str, thing: str) -> None:
+        """Make a thing no member any more; CONTINUOUS jobs of which it is no target then are taken from it.
 
-    def group_members_page(self, group: str, *, limit: int, position: int) -> tuple[list[str], int | None]:
-        """Return a page of the names of the things in a group, or refuse with ResourceNotFoundException."""
-        self._existing_group(group)
-        return self._records.members_page(group, limit=limit, position=position)
-
-    def _existing_group(self, group: str) -> None:
-        if self._records.group(group) is None:
-            raise _missing(f"Thing group {group} not found.")
+        A SNAPSHOT job keeps the things that it was created for.
+        """
+        with self._records.transaction():
+            self.things.remove(group, thing)
+            for job in self._records.continuous_jobs():
+                if not self.things.is_meant(job.targets, thing):
+                    self.device.rollouts.leave(job, thing)
 
     def create_job(
         self,
@@ -111,70 +85,88 @@ class JobsService:
         presigned_role_arn: str | None = None,
         expires_s: int = DEFAULT_EXPIRES_S,
         *,
-        timeout_minutes: int | None = None,
-        maximum_per_minute: int | None = None,
+        spread: Spread = AT_ONCE,
     ) -> str:
-        """Create a SNAPSHOT job, queue it on every target and notify them; return the job's ARN.
+        """Create a job, queue it on the first of its targets and notify them; return the job's ARN.
 
         ``targets`` are ARNs of things and thing groups, ``document`` is the text of a JSON object.
         """
         if not topics.is_job_id(job_id):
             raise invalid("A job id must match [a-zA-Z0-9_-]{1,64}.")
         _check_document(document, presigned=presigned_role_arn is not None)
-        if timeout_minutes is not None and not 1 <= timeout_minutes <= MAX_TIMEOUT_MINUTES:
-            raise invalid(f"inProgressTimeoutInMinutes must lie between 1 and {MAX_TIMEOUT_MINUTES}.")
-        things, now = self.resolve(targets), self.device.now()
-        if maximum_per_minute is not None and len(things) > maximum_per_minute:
-            raise invalid(
-                "edge-sim rolls a job out at once; maximumPerMinute below the number of things is not simulated."
-            )
+        if not 1 <= len(targets) <= MAX_TARGETS:
+            raise invalid(f"A job has 1 to {MAX_TARGETS} targets.")
+        now = self.device.now()
         job = Job(
             job_id=job_id,
-            arn=f"{self._arn}job/{job_id}",
+            arn=f"{self.things.prefix}job/{job_id}",
             targets=tuple(targets),
             document=document,
             description=description,
             role_arn=presigned_role_arn,
             expires_s=expires_s,
-            timeout_minutes=timeout_minutes,
-            maximum_per_minute=maximum_per_minute,
             created_at=now,
             last_updated_at=now,
+            **vars(spread),
         )
-        with self.device.changing(things):
+        _check_spread(job)
+        with self._records.transaction():
+            things = self.things.meant(targets)
             if self._records.job(job_id) is not None:
-                raise _exists(f"Job {job_id} already exists.", job_id, job.arn)
-            self._records.put_job(job)
-            for thing in things:
-                self._records.add_execution(_queued(job, thing, now))
-            self.device.settle(job_id)  # an empty group: nothing to wait for
+                raise exists(f"Job {job_id} already exists.", job_id, job.arn)
+            self.device.rollouts.begin(job, things)
         return job.arn
 
-    def resolve(self, targets: Sequence[str]) -> tuple[str, ...]:
-        """Return the names of the things that target ARNs mean, each once; groups as they are now."""
-        if not 1 <= len(targets) <= MAX_TARGETS:
-            raise invalid(f"A job has 1 to {MAX_TARGETS} targets.")
-        names: dict[str, None] = {}
-        for arn in targets:
-            match = arns.TARGET.fullmatch(arn)
-            if match is None:
-                raise invalid(f"Invalid target ARN: {arn[:200]}")
-            if not arn.startswith(self._arn):
-                raise _missing(f"Target {arn} is not in this account and region.")
-            members = self.group_members(match[4]) if match[3] == "thinggroup" else [self.describe_thing(match[4]).name]
-            names.update(dict.fromkeys(members))
-        return tuple(names)
+    def update_job(self, job_id: str, changes: Mapping[str, Any]) -> None:
+        """Change fields of a job that is IN_PROGRESS.
+
+        A timeout holds for executions that have not started yet; retries can only be turned off, for the failures that
+        the job was created to retry.
+        """
+        with self._records.transaction():
+            job = self.job(job_id)
+            if job.status != "IN_PROGRESS":
+                raise invalid(f"Job {job_id} is {job.status} and cannot be updated.")
+            updated = replace(job, **changes, last_updated_at=self.device.now())
+            _check_spread(updated)
+            if "retry" in changes:
+                _check_fewer_retries(job, updated)
+            self._records.put_job(updated)
+            if updated.timeout_minutes != job.timeout_minutes:
+                for execution in self._records.executions(job_id):
+                    if execution.status == "QUEUED":
+                        self._records.put_execution(replace(execution, timeout_minutes=updated.timeout_minutes))
+
+    def associate(self, job_id: str, targets: Sequence[str], comment: str | None) -> Job:
+        """Give a CONTINUOUS job that is IN_PROGRESS further target groups; their things get it at once."""
+        with self._records.transaction():
+            job = self.job(job_id)
+            if not job.continuous or job.status != "IN_PROGRESS":
+                raise invalid("Targets can only be associated with a CONTINUOUS job that is IN_PROGRESS.")
+            if any(kind != "thinggroup" for kind, _ in map(self.things.target, targets)):
+                raise invalid("Only thing groups can be associated with a job.")
+            every = tuple(dict.fromkeys((*job.targets, *targets)))
+            if len(every) > MAX_TARGETS:
+                raise invalid(f"A job has 1 to {MAX_TARGETS} targets.")
+            known = set(self.things.meant(job.targets))
+            self._records.put_job(
+                replace(job, targets=every, comment=comment or job.comment, last_updated_at=self.device.now())
+            )
+            self.device.rollouts.join(job, [thing for thing in self.things.meant(targets) if thing not in known])
+        return job
 
     def job(self, job_id: str) -> Job:
         """Return a job, or refuse with ResourceNotFoundException."""
         job = self._records.job(job_id)
         if job is None:
-            raise _missing(f"Job {job_id} does not exist.")
+            raise missing(f"Job {job_id} does not exist.")
         return job
 
-    def jobs(self, status: str | None, *, limit: int, position: int) -> tuple[list[Job], int | None]:
-        """Return a page of all jobs, or of those with a status; newest first."""
-        return self._records.jobs_page(status, limit=limit, position=position)
+    def jobs(
+        self, status: str | None, continuous: bool | None = None, *, limit: int, position: int
+    ) -> tuple[list[Job], int | None]:
+        """Return a page of all jobs, of those with a status or of one target selection; newest first."""
+        return self._records.jobs_page(status, continuous, limit=limit, position=position)
 
     def executions_of_job(
         self, job_id: str, status: str | None = None, *, limit: int, position: int
@@ -187,14 +179,14 @@ class JobsService:
         self, thing: str, status: str | None = None, job_id: str | None = None, *, limit: int, position: int
     ) -> tuple[list[JobExecution], int | None]:
         """Return a page of a thing's executions, or of those with a status or of a job; newest first."""
-        self.describe_thing(thing)
+        self.things.describe(thing)
         return self._records.executions_page(thing=thing, job_id=job_id, status=status, limit=limit, position=position)
 
     def execution(self, thing: str, job_id: str, number: int | None = None) -> JobExecution:
         """Return one execution, final ones included, or refuse with ResourceNotFoundException."""
-        execution = self._records.execution(thing, job_id)
-        if execution is None or number not in (None, execution.number):
-            raise _missing(f"Job execution of job {job_id} on thing {thing} does not exist.")
+        execution = self._records.execution(thing, job_id, number)
+        if execution is None:
+            raise missing(f"Job execution of job {job_id} on thing {thing} does not exist.")
         return execution
 
     def counts(self, job: Job) -> Counter[str]:
@@ -208,25 +200,11 @@ class JobsService:
 
         What AWS answers for a job that is COMPLETED is not known; here it is an InvalidRequestException.
         """
-        now = self.device.now()
-        with self._changing_job(job_id):
+        with self._records.transaction():
             job = self.job(job_id)
             if job.status not in ("IN_PROGRESS", "CANCELED"):
                 raise invalid(f"Job {job_id} is {job.status} and cannot be canceled.")
-            job = replace(
-                job,
-                status="CANCELED",
-                force_canceled=job.force_canceled or force,
-                reason_code=reason_code or job.reason_code,
-                comment=comment or job.comment,
-                completed_at=job.completed_at or now,
-                last_updated_at=now,
-            )
-            self._records.put_job(job)
-            for execution in self._records.executions(job_id):
-                if execution.status == "QUEUED" or (force and execution.pending):
-                    self.device.save(rules.cancel(execution, now, force=force))
-        return job
+            return self.device.rollouts.cancel(job, force=force, reason_code=reason_code, comment=comment)
 
     def cancel_job_execution(
         self,
@@ -238,7 +216,7 @@ class JobsService:
         status_details: Mapping[str, str] | None = None,
     ) -> None:
         """Cancel one execution; refuses a wrong version, a final one, and without ``force`` a running one."""
-        with self.device.changing([thing]):
+        with self._records.transaction():
             execution = self.execution(thing, job_id)
             if expected_version not in (None, execution.version):
                 raise ApiError("VersionConflictException", f"The job execution has version {execution.version}.", 409)
@@ -248,30 +226,47 @@ class JobsService:
                 raise ApiError("InvalidStateTransitionException", str(error), 409) from error
             if status_details is not None:
                 canceled = replace(canceled, status_details=dict(status_details))
-            self.device.save(canceled)
+            with self.device.changing([thing]):
+                self._records.put_execution(canceled)
+            self.device.rollouts.conclude(canceled)
+
+    def delete_execution(self, thing: str, job_id: str, number: int, *, force: bool = False) -> None:
+        """Remove one execution; one that runs only with ``force``. Its job counts it no longer."""
+        with self._records.transaction():
+            with self.device.changing([thing]):
+                execution = self.execution(thing, job_id, number)
+                if execution.status == "IN_PROGRESS" and not force:
+                    text = f"The execution of job {job_id} on thing {thing} is IN_PROGRESS."
+                    raise ApiError("InvalidStateTransitionException", text, 409)
+                self._records.delete_execution(execution)
+            self.device.rollouts.settle(job_id)
 
     def delete_job(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job and its executions; one in progress only with ``force``."""
-        with self._changing_job(job_id):
+        with self._records.transaction(), self.device.changing(self._records.things_of(job_id)):
             if self.job(job_id).status == "IN_PROGRESS" and not force:
                 raise ApiError("InvalidStateTransitionException", f"Job {job_id} is IN_PROGRESS.", 409)
             self._records.delete_job(job_id)
 
-    @contextmanager
-    def _changing_job(self, job_id: str) -> Iterator[None]:
-        """Change all executions of a job at once."""
-        with self._records.transaction(), self.device.changing(self._records.things_of(job_id)):
-            yield
+
+def _check_spread(job: Job) -> None:
+    """Refuse what AWS refuses in the members that say how a job spreads."""
+    minutes = job.timeout_minutes
+    if minutes is not None and not 1 <= minutes <= MAX_TIMEOUT_MINUTES:
+        raise invalid(f"inProgressTimeoutInMinutes must lie between 1 and {MAX_TIMEOUT_MINUTES}.")
+    try:
+        rollout.rollout(job.rollout)
+        rollout.abort_criteria(job.abort)
+        rollout.retry_criteria(job.retry, with_timeout=minutes is not None)
+    except JobsError as error:
+        raise invalid(str(error)) from error
 
 
-def _queued(job: Job, thing: str, now: float) -> JobExecution:
-    return JobExecution(
-        job_id=job.job_id,
-        thing_name=thing,
-        queued_at=now,
-        last_updated_at=now,
-        timeout_minutes=job.timeout_minutes,
-    )
+def _check_fewer_retries(job: Job, updated: Job) -> None:
+    known = {criterion["failureType"] for criterion in job.retry.get("criteriaList", ())}
+    for criterion in updated.retry.get("criteriaList", ()):
+        if criterion["numberOfRetries"] or criterion["failureType"] not in known:
+            raise invalid("UpdateJob can only set the retries of a failureType that the job was created with to 0.")
 
 
 def _check_document(document: str, *, presigned: bool) -> None:
@@ -290,12 +285,3 @@ def _check_document(document: str, *, presigned: bool) -> None:
         raise invalid("The job document has a malformed presigned-URL placeholder.")
     if marks and not presigned:
         raise invalid("A job document with presigned-URL placeholders needs presignedUrlConfig.roleArn.")
-
-
-def _missing(message: str) -> ApiError:
-    return ApiError("ResourceNotFoundException", message, 404)
-
-
-def _exists(message: str, resource_id: str, arn: str) -> ApiError:
-    details = {"resourceId": resource_id, "resourceArn": arn}
-    return ApiError("ResourceAlreadyExistsException", message, 409, details)
