@@ -33,6 +33,11 @@ class Finding:
     source: str | None = None
     hint: str | None = None
 
+    @property
+    def note(self) -> str:
+        """The finding as a note of a report: its rule, what it says, and what to do."""
+        return f"{self.id}: {self.message}" + (f". {self.hint}" if self.hint else "")
+
 
 def printable(text: str, keep: str = "") -> str:
     """Return a text as one line: what does not print, line ends too, is escaped, but for the characters in ``keep``.

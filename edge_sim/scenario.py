@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -240,12 +239,10 @@ def _mentions(group: Group, code: Mapping[str, Code]) -> dict[str, frozenset[str
     """Return what the code of No-container functions mentions: paths of their models, and where these really are."""
     mentions = {}
     for function in group.functions:
-        paths = prefix.model_paths(group, function)
-        if paths and function.arn in code:
-            patterns = {path: prefix.pattern(path) for path in paths} | {prefix.VARIABLE: prefix.VARIABLE}
-            compiled = {name: re.compile(pattern.encode()) for name, pattern in patterns.items()}
+        patterns = prefix.patterns(group, function)
+        if patterns and function.arn in code:
             with contextlib.suppress(OSError):  # what cannot be read is told by whoever packs it
-                mentions[function.id] = folders.mentioned(code[function.arn].folder, compiled)
+                mentions[function.id] = folders.mentioned(code[function.arn].folder, patterns)
     return mentions
 
 

@@ -27,6 +27,12 @@ def pattern(path: str) -> str:
     return rf"(?<![\w./}}-])({re.escape(path)}(?:/[\w./-]*\w)?)(?![\w-]|\.\w)"
 
 
+def patterns(group: Group, function: Function) -> dict[str, re.Pattern[bytes]]:
+    """Return what is looked for in a function's code, by the names of ``Case.mentions``; nothing in a container."""
+    texts = {path: pattern(path) for path in model_paths(group, function)}
+    return {name: re.compile(text.encode()) for name, text in {**texts, VARIABLE: VARIABLE}.items()} if texts else {}
+
+
 def names(text: str, path: str) -> bool:
     """Tell whether ``text`` names ``path``, or what is below it, without anything before it."""
     return re.search(pattern(path), text) is not None

@@ -12,11 +12,12 @@ from edge_sim.agent.deployment.deployer import deploy
 from edge_sim.agent.host import Host, LinuxHost
 from edge_sim.agent.http_error import HttpError
 from edge_sim.errors import InvalidDefinitionError
+from edge_sim.greengrass import rules
 from edge_sim.greengrass.changes import Line, compare
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.content import fixed_packages
 from edge_sim.offline.packages import PackedGroup
-from edge_sim.offline.plan import adopt, group_json, refuse, rewritten_files
+from edge_sim.offline.plan import adopt, group_json, refuse, rewritten_files, warnings
 from edge_sim.offline.target import Target
 
 
@@ -44,6 +45,7 @@ def apply(
     Raises what ``deploy`` raises, and InvalidDefinitionError where a package was not given. ``host`` is for tests.
     """
     refuse(packed, target.facts)
+    cautions = warnings(packed.definition, rules.check(packed.group, target.facts, mentions=packed.definition.mentions))
     packed, notes = adopt(packed, target)
     if packed.unknown:
         owner = packed.unknown[0]
@@ -61,7 +63,9 @@ def apply(
         renewed=_directories(rewritten, packed, target),
     )
     lines = compare(result.entries, target.disk, target.ours, rewritten)
-    return Applied(changed=result.changed, lines=lines, notes=(*notes, *_secrets(packed.group), *result.not_proven))
+    return Applied(
+        changed=result.changed, lines=lines, notes=(*cautions, *notes, *_secrets(packed.group), *result.not_proven)
+    )
 
 
 def _directories(files: Collection[str], packed: PackedGroup, target: Target) -> frozenset[str]:

@@ -21,7 +21,9 @@ from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
+from edge_sim.offline.codetext import mentions
 from edge_sim.offline.inputs import Inputs, Package, address
+from edge_sim.report import printable
 
 _ARN = arn("greengrass", "/edge-sim/artifacts")
 
@@ -92,7 +94,7 @@ def packed_group(inputs: Inputs, *, listed: bool = True) -> Iterator[PackedGroup
             code={owner.id: _code(owner, ready.get(owner)) for owner in owners if owner.kind == "function"},
         )
         yield PackedGroup(
-            definition=inputs.scenario.definition,
+            definition=replace(inputs.scenario.definition, mentions=mentions(inputs)),
             group=group,
             limits=inputs.limits,
             archives={_arn(owner, archive): archive for owner, archive in ready.items()},
@@ -133,7 +135,9 @@ def _contents(owner: PackageOwner, archive: Archive, limits: Limits) -> tuple[Co
     if verdict.faults:
         first, *more = verdict.faults
         problem = f"{owner}: {first.brief}" + (f" (and {len(more)} more)" if more else "")
-        raise InvalidDefinitionError(problem, details="\n".join(fault.brief for fault in more) or None, hint=first.hint)
+        raise InvalidDefinitionError(
+            problem, details="\n".join(printable(fault.brief) for fault in more) or None, hint=first.hint
+        )
     return verdict.contents
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.arns import parts
+from edge_sim.definitions.definition import Definition
 from edge_sim.facts import HostFacts, Node, below
 from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.changes import Line, compare
@@ -69,7 +70,8 @@ class OfflinePlan:
 def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     refuse(packed, target.facts)
-    undecided = tuple(one for one in rules.check(packed.group, target.facts) if one.severity == "unknown")
+    findings = rules.check(packed.group, target.facts, mentions=packed.definition.mentions)
+    undecided = tuple(one for one in findings if one.severity == "unknown")
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -86,6 +88,7 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
         unknown=packed.unknown,
         notes=(
             *(finding.message for finding in undecided),
+            *warnings(packed.definition, findings),
             *notes,
             *(f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown),
             *(f"{path}: is in the way: no deployment created it, so apply will not touch it" for path in blocked),
@@ -109,6 +112,13 @@ def _in_the_way(lines: Sequence[Line], target: Target) -> Iterator[str]:
 def refuse(packed: PackedGroup, facts: HostFacts | None) -> None:
     """Raise InvalidDefinitionError with every reason for which this group is refused, with ``facts`` on that board."""
     packed.definition.refuse(rules.refusals(packed.group, facts))
+
+
+def warnings(definition: Definition, findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield the warnings among ``findings`` that the definition does not silence."""
+    for one in findings:
+        if one.severity == "warning" and definition.ignore_for(one) is None:
+            yield one.note
 
 
 def group_json(group: Group) -> dict[str, object]:

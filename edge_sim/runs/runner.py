@@ -140,8 +140,7 @@ def check_definition(definition: Definition) -> list[str]:
     if definition.group.core is None:
         problem = "a run needs the group's core: its certificate stands for it"
         raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Name its file below group: core.")
-    warnings = (result.finding for result in verdict.findings if result.finding.severity == "warning")
-    return [f"{finding.id}: {finding.message}" + (f". {finding.hint}" if finding.hint else "") for finding in warnings]
+    return [result.finding.note for result in verdict.findings if result.finding.severity == "warning"]
 
 
 def _source(source: Source) -> dict[str, Any]:

@@ -93,13 +93,13 @@ def judge(
 
 
 def _unread_code(definition: Definition) -> Iterator[str]:
-    """Yield what was not looked at for want of the functions' code: only a scenario has it."""
+    """Yield what was not looked at for want of the functions' code: only a scenario has it here."""
     group = definition.group
     unread = [f.id for f in group.functions if f.id not in definition.mentions and prefix.model_paths(group, f)]
     if unread:
         yield (
             f"the code of {', '.join(unread)} was not looked at: whether it opens its models by {prefix.VARIABLE} "
-            "is seen where a scenario (edge-sim.yaml) names the code's folder"
+            "is seen where a scenario (edge-sim.yaml) names the code's folder, and by plan and access with --source"
         )
 
 

@@ -231,7 +231,7 @@ def shared_owner(case: Case) -> Iterator[Fault]:
 def prefix_is_used(case: Case) -> Iterator[Fault]:
     """Code that runs without container and names a model's DestinationPath mentions AWS_GG_RESOURCE_PREFIX as well.
 
-    Looked for in a scenario's code folders, and in Variables.
+    Looked for in a scenario's code folders, in the packages of --source (plan, access, apply), and in Variables.
     """
     for a in case.models:
         mentions, paths = case.mentions.get(a.function.id), prefix.model_paths(case.group, a.function)

@@ -20,13 +20,12 @@ from edge_sim.agent.archives.check import check
 from edge_sim.cloud.packages import packed
 from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.greengrass.functions import is_system_function
-from edge_sim.greengrass.plan import Modes
 from edge_sim.limits import Limits
+from edge_sim.offline.codetext import AS_MINE
 from edge_sim.offline.inputs import Inputs, address
 from edge_sim.offline.inputs import Package as Given
 from edge_sim.v2.move import CODE_PATTERNS, Package
 
-_AS_MINE = Modes(uid=-1, gid=-1, file=0o600, executable=0o700, directory=0o700)
 _PATTERNS = {name: re.compile(pattern.encode(), re.MULTILINE) for name, pattern in CODE_PATTERNS.items()}
 
 
@@ -83,7 +82,7 @@ def _material(source: Given, default: str, limits: Limits, place: Path, stack: E
         if package.problem:
             return Material(package=package, folder=None)
         place.mkdir(mode=0o700)
-        unpack(archive, place, file_name=_readable(name), limits=limits, modes=_AS_MINE)
+        unpack(archive, place, file_name=_readable(name), limits=limits, modes=AS_MINE)
         return Material(package=package, folder=place)
     except UsageError:
         raise

@@ -10,7 +10,7 @@ from edge_sim.errors import EdgeSimError
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
-from tests.archive_build import entry, tgz
+from tests.archive_build import Zipped, entry, tgz, zipped
 from tests.deployments import picture
 from tests.small_group import CODE, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, uri, write_group
 from tests.unit.greengrass.build import ARN, device, function, volume
@@ -231,3 +231,28 @@ def test_the_same_content_has_the_same_place_whoever_packs_it(tmp_path: Path) ->
     assert made[0] == made[1]
     assert {content.path for content in made[0][1]["m1"]} == {"net", *WEIGHTS}
     assert {content.path for content in made[0][2]["predict"]} == set(CODE)
+
+
+NAMES_THE_PATH = b"def handler(event, context):\n    return open('/models/m1/weights.bin').read()\n"
+
+
+@pytest.mark.parametrize("command", ["plan", "access"])
+def test_code_without_the_prefix_is_found_in_a_package_that_is_given(tmp_path: Path, command: str) -> None:
+    """Of an archive and of a folder, and over what a scenario has; not where the code mentions the variable."""
+    group = group_of(tmp_path / "g", "m1", gid="video")
+    folder, archive = tmp_path / "code", tmp_path / "code.zip"
+    folder.mkdir()
+
+    def warnings(path: Path) -> list[str]:
+        (folder / "code.py").write_bytes(code)
+        archive.write_bytes(zipped(Zipped(name=b"code.py", data=code)))
+        notes = answer(command, group, *PI, "--source", f"{ARN}predict:1={path}")
+        notes = notes["notes"] if command == "plan" else notes["boards"][0]["notes"]
+        return [note for note in notes if note.startswith("model-prefix: ")]
+
+    code = NAMES_THE_PATH
+    for path in (folder, archive):
+        (note,) = warnings(path)
+        assert "its code names /models/m1, and its code mentions no AWS_GG_RESOURCE_PREFIX" in note
+    code = NAMES_THE_PATH + b"# AWS_GG_RESOURCE_PREFIX"
+    assert [warnings(path) for path in (folder, archive)] == [[], []]
