@@ -8,13 +8,20 @@ from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 
 
-def undecided(group: Group, facts: HostFacts, why: str) -> str | None:
-    """Return what the profile leaves open of a source that a deployment failed for; None where it is known.
+def undecided(group: Group, profile: HostFacts, board: HostFacts, why: str) -> str | None:
+    """Return why a failed deployment says nothing of the real board; None where it does.
 
-    A simulated board has what its profile lists. That the real one lacks the rest is not proven by that.
+    ``board`` is the simulated one: it has what ``profile`` lists, and what a scenario lays on it. That the real board
+    lacks the rest is not proven by that, and it has the devices that no simulated board can have.
     """
-    sources = (resource.source_path for resource in group.resources)
-    return next((doubt for path in sources if path and path in why and (doubt := facts.doubt(path))), None)
+    for path in (resource.source_path for resource in group.resources):
+        if path and path in why and board.at(path) is None:
+            if profile.at(path) is not None:
+                return f"no simulated board has {path}, which the profile lists"
+            doubt = profile.doubt(path)
+            if doubt:
+                return f"{doubt}; this simulated board does not have it"
+    return None
 
 
 def read_layout(answer: JsonObject) -> tuple[tuple[LayoutRow, ...], tuple[str, ...], tuple[str, ...]]:

@@ -21,13 +21,14 @@ from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.agent.update.software import OTA_AGENT
 from edge_sim.agent.version import VERSION as AGENT_VERSION
 from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.emulation import boardplan
 from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for, real
 from edge_sim.emulation.drivers import Driver, Progress
 from edge_sim.emulation.platform import Platform
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import InvalidDefinitionError, Position, UnsupportedEnvironmentError
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.tree import Tree
@@ -104,7 +105,11 @@ class BoardRun:
         with ExitStack() as stack:
             stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
             self.progress("making the board")
-            board = stack.enter_context(self.driver.board(self.spec))
+            try:
+                board = stack.enter_context(self.driver.board(self.spec))
+            except InvalidDefinitionError as error:  # what this board cannot have, another may
+                self._problem("definition", "scenario", error.problem, hint=error.hint, place=error.place)
+                return self.report
             self._board = board
             self._introduce(board)
             agent = stack.enter_context(agent_running(board))
@@ -189,15 +194,19 @@ class BoardRun:
         self._not_proven(advice["not_proven"])
         if failed:
             why = str(status.get("ErrorMessage") or "it failed without a reason")
-            doubt = undecided(self.scenario.definition.group, self.profile.facts(), why)
-            if doubt and not self._real:
-                self._not_proven([f"deployment: {doubt}; this simulated board does not have it"])
+            doubt = None if self._real else self._undecided(why)
+            if doubt:
+                self._not_proven([f"deployment: {doubt}"])
             elif board.proves.mounts:
                 hint, log = advice["hint"], self._log(board, why)
                 self._problem("definition", "deployment", why, hint=hint, log=log, about=words(why))
             else:
                 self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
         return not failed
+
+    def _undecided(self, why: str) -> str | None:
+        group, simulated = self.scenario.definition.group, boardplan.facts(self.profile, boardplan.plan(self.spec))
+        return undecided(group, self.profile.facts(), simulated, why)
 
     def _look(self, board: Board) -> None:
         self.progress("reading the layout")
@@ -327,8 +336,8 @@ class BoardRun:
         hint: str | None = None,
         log: Sequence[str] = (),
         about: Collection[str | None] = (),
+        place: Position | None = None,
     ) -> None:
-        """Note a problem; its place is that of the first resource, else function, among the Ids in ``about``."""
-        places = (place for (_, id_), place in self.places.items() if id_ in about)
-        place = next(places, None)
+        """Note a problem; without a place, that of the first resource, else function, among the Ids in ``about``."""
+        place = place or next((place for (_, id_), place in self.places.items() if id_ in about), None)
         self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log, place=place))

@@ -8,14 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from edge_sim.definitions.definition import Definition
+from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
-from edge_sim.facts import LISTINGS
+from edge_sim.facts import LISTINGS, HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.pages.access import message
 from edge_sim.profiles import load_profile
 from edge_sim.runs.answers import undecided
 from edge_sim.runs.boardrun import BoardRun
-from edge_sim.scenario import Scenario, Update
+from edge_sim.scenario import BoardFile, Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
 
@@ -65,10 +66,41 @@ def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_compu
     assert message(row) == "the definition says ro: it may write"
 
 
+def test_a_board_that_cannot_have_a_scenarios_file_ends_its_own_part_only() -> None:
+    scenario = Scenario(name="s", definition=Definition(group=Group(), form="scenario"))
+    spec = BoardSpec(profile=load_profile("docker-core"), files=(BoardFile(path="/srv/x", group="netdev"),))
+    driver = SimpleNamespace(name="fake", board=boardplan.plan)
+    given: Any = (scenario, spec, Cloud(), Cloud(), None, driver, lambda text: None)
+    (problem,) = BoardRun(*given).run().problems
+    assert (problem.kind, problem.message) == ("definition", "/srv/x: the board docker-core has no group netdev")
+
+
+PI = load_profile("raspberry-pi-3")
+GROUP = build.group([build.device(source=path) for path in ("/dev/vcsm", "/dev/mmcblk0", "/dev/gpiomem")], [])
+
+
+def simulated(*files: BoardFile) -> HostFacts:
+    return boardplan.facts(PI, boardplan.plan(BoardSpec(profile=PI, files=files)))
+
+
 def test_a_deployment_that_fails_for_what_the_profile_leaves_open_proves_nothing() -> None:
-    made = build.group([build.device(source="/dev/vcsm"), build.device("b", "/dev/ttyAMA0")], [])
-    pi = load_profile("raspberry-pi-3").facts()
-    assert "/dev/vcsm" in str(undecided(made, pi, "file doesn't exist: /dev/vcsm"))
-    assert undecided(made, pi, "no such group") is None
+    pi, board = PI.facts(), simulated()
+    assert "the profile does not say whether /dev/vcsm" in str(
+        undecided(GROUP, pi, board, "file doesn't exist: /dev/vcsm")
+    )
+    assert undecided(GROUP, pi, board, "no such group") is None
+    assert undecided(GROUP, pi, board, "no rw permission on the file: /dev/gpiomem") is None
     whole = replace(pi, whole=frozenset(LISTINGS))
-    assert undecided(made, whole, "file doesn't exist: /dev/vcsm") is None
+    assert undecided(GROUP, whole, board, "file doesn't exist: /dev/vcsm") is None
+
+
+def test_a_device_that_only_the_real_board_has_proves_nothing() -> None:
+    why = undecided(GROUP, PI.facts(), simulated(), "file doesn't exist: /dev/mmcblk0")
+    assert why == "no simulated board has /dev/mmcblk0, which the profile lists"
+
+
+def test_what_a_scenario_lays_on_the_board_is_known() -> None:
+    made = build.group([build.volume(source="/srv/data")], [])
+    why = "user or group doesn't have permission on the file, filePath: /srv/data"
+    assert undecided(made, PI.facts(), simulated(), why)
+    assert undecided(made, PI.facts(), simulated(BoardFile(path="/srv/data")), why) is None
