@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from edge_sim.report import printable
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""
 
@@ -47,9 +49,10 @@ class EdgeSimError(Exception):
         self.hint = hint
 
     def explained(self) -> str:
-        """Return what a user reads: ``error:``, the details indented, ``hint:``."""
+        """Return what a user reads: ``error:``, the details indented, ``hint:``; each line printable."""
         details = [f"  {line}" for line in (self.details or "").splitlines()]
-        return "\n".join([f"error: {self.brief}", *details, *([f"hint: {self.hint}"] if self.hint else [])])
+        lines = [f"error: {self.brief}", *details, *([f"hint: {self.hint}"] if self.hint else [])]
+        return "\n".join(map(printable, lines))
 
 
 class UsageError(EdgeSimError):

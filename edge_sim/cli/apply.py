@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE, template_choice
+from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import Report
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -59,8 +59,5 @@ def command(
         changes = [plantext.entry(line) for line in applied.lines if line.kind]
         click.echo(json.dumps({"changed": applied.changed, "entries": changes, "notes": notes}, indent=2))
         return
-    for line in plantext.lines(applied.lines, board.facts, changes_only=True):
-        click.echo(line)
-    click.echo(plantext.summary(applied.lines))
-    for note in notes:
-        click.echo(printable(f"note: {note}"), err=True)
+    say(*plantext.lines(applied.lines, board.facts, changes_only=True), plantext.summary(applied.lines))
+    print_notes(notes)

@@ -23,6 +23,7 @@ from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
 from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -75,7 +76,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
     if base and len(architectures) > 1:
         raise UsageError("--base is for one architecture", hint="Name one --profile.")
     with _engine() as engine:
-        tags = {architecture: images.build(architecture, base, _progress, engine) for architecture in architectures}
+        tags = {architecture: images.build(architecture, base, progress, engine) for architecture in architectures}
     click.echo(json.dumps(tags) if fmt == "json" else "\n".join(tags.values()))
 
 
@@ -135,7 +136,7 @@ def up(
         core=profile.greengrass.version,
         contained=not no_containers,
     )
-    with drivers.lasting(name, spec, _progress) as board:
+    with drivers.lasting(name, spec, progress) as board:
         AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
     about = {"name": name, "profile": profile.name, "thing": thing, "mqtt": mqtt, **_about(board)}
     _say_up({**about, "seconds": round(time.monotonic() - started, 2)}, fmt)
@@ -155,7 +156,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
             boards.remove_ownerless(engine)
         for name in names or boards.names(engine, lasting=True):
             boards.remove(engine, name)
-            click.echo(f"removed {name}", err=True)
+            say(f"removed {name}", err=True)
         if every:
             boards.remove_network(engine, networks.SHARED)
 
@@ -175,7 +176,7 @@ def list_(fmt: str) -> None:
         click.echo("no boards; create one: edge-sim board up --profile NAME", err=True)
     width = max((len(board.name) for board in records), default=0)
     for board in records:
-        click.echo(f"{board.name:<{width}}  {board.architecture:<8}  {board.state:<8}  {board.thing}  {board.mqtt}")
+        say(f"{board.name:<{width}}  {board.architecture:<8}  {board.state:<8}  {board.thing}  {board.mqtt}")
 
 
 @command.command()
@@ -245,9 +246,9 @@ def _say_up(about: dict[str, Any], fmt: str) -> None:
         click.echo(json.dumps(about))
         return
     for note in about["notes"]:
-        click.echo(f"  • {note}")
+        say(f"  • {note}")
     standing_in = f" ({about['standing_in']})" if about["standing_in"] else ""
-    click.echo(
+    say(
         f"{about['name']} is up: {about['uname']}{standing_in}, thing {about['thing']} connected to {about['mqtt']}, "
         f"{about['seconds']} s"
     )
@@ -257,7 +258,3 @@ def _checked(name: str) -> str:
     if not re.fullmatch(_NAME, name):
         raise UsageError(f"{name}: not a name for a board", hint="Letters, digits, - and _, at most 63.")
     return name
-
-
-def _progress(text: str) -> None:
-    click.echo(f"… {text}", err=True)

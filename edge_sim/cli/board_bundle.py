@@ -9,6 +9,7 @@ import click
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -34,7 +35,7 @@ def bundle(profile_name: str | None, architecture: str | None, output: Path, fmt
     from edge_sim.profiles import load_profile
 
     chosen = architecture or load_profile(str(profile_name)).architecture
-    result = archive.bundle(chosen, lambda text: click.echo(f"… {text}", err=True))
+    result = archive.bundle(chosen, progress)
     output.write_bytes(result.packed)
     about = {"file": str(output), "version": result.version, "architecture": chosen}
     sizes = {"bytes": len(result.packed), "unpacked_bytes": result.unpacked}
@@ -42,4 +43,4 @@ def bundle(profile_name: str | None, architecture: str | None, output: Path, fmt
         click.echo(json.dumps({**about, **sizes}))
     else:
         size = f"{len(result.packed) / 1e6:.1f} MB, {result.unpacked / 1e6:.1f} MB unpacked"
-        click.echo(f"{output}: {result.version} for {chosen}, {size}")
+        say(f"{output}: {result.version} for {chosen}, {size}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from edge_sim.cli.output import say
 from edge_sim.errors import UnsupportedEnvironmentError
 
 
@@ -29,5 +30,5 @@ def restore(board: str) -> None:
                 hint="Log in as root, or allow it sudo -n.",
             )
         for sentence in put_back(connection):
-            click.echo(sentence)
-    click.echo(f"{where}: no run is on the board")
+            say(sentence)
+    say(f"{where}: no run is on the board")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.cli.options import FORMAT, LIMITS, LINKS, PathType
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.limits import Limits
@@ -58,7 +59,7 @@ def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) 
     if fmt == "json":
         click.echo(json.dumps(_as_json(file, verdict), indent=2))
     else:
-        click.echo("\n".join(_lines(file, verdict)))
+        say(*_lines(file, verdict))
     sys.exit(InvalidDefinitionError.exit_status if verdict.faults else 0)
 
 

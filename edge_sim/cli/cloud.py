@@ -18,6 +18,7 @@ import click
 from edge_sim.cli import cloud_certs
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -208,7 +209,7 @@ def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
         raise UnsupportedEnvironmentError("no local cloud is running for this user", hint=f"Start one: {starts}")
     if len(clouds) > 1:
         others = ", ".join(cloud["http"] for cloud in clouds[1:])
-        click.echo(f"note: several clouds are running; this is the first, {clouds[0]['http']}, not {others}", err=True)
+        say(f"note: several clouds are running; this is the first, {clouds[0]['http']}, not {others}", err=True)
     return clouds[0]
 
 

@@ -13,6 +13,7 @@ import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -68,7 +69,7 @@ def command(
         document = {"driver": driver, "ok": not lacking, "checks": [check.as_json() for check in checks]}
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo("\n".join(table(checks)))
+        say(*table(checks))
         names = ", ".join(check.check for check in lacking)
         click.echo(f"\n--driver {driver} " + (f"does not work here: {names}" if lacking else "works here"))
     sys.exit(UnsupportedEnvironmentError.exit_status if lacking else 0)
@@ -108,7 +109,7 @@ def _requirements(root: Path, fmt: str) -> None:
     if fmt == "json":
         click.echo(json.dumps({"root": str(root), "requirements": [need.as_json for need in needs]}, indent=2))
     else:
-        click.echo("\n".join(requirements_table(needs)))
+        say(*requirements_table(needs))
 
 
 def _certificate(driver: Literal["local", "docker"], profile_name: str | None, board: str | None, fmt: str) -> None:
@@ -123,7 +124,7 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
         name = profile.name
-        rows, notes = doctor.certificate(driver, profile, lambda text: click.echo(f"… {text}", err=True))
+        rows, notes = doctor.certificate(driver, profile, progress)
     needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
         document = {
@@ -136,13 +137,11 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
         }
         click.echo(json.dumps(document, indent=2))
         return
-    click.echo("\n".join(certificate_table(rows)))
-    click.echo("")
-    click.echo("\n".join(_wrapped(summary(rows), "", 2)))
+    say(*certificate_table(rows), "", *_wrapped(summary(rows), "", 2))
     for note in notes or ():
-        click.echo("\n".join(_wrapped(note, "• ", 2)))
-    click.echo("")
-    click.echo("\n".join(requirements_table(needs)))
+        say(*_wrapped(note, "• ", 2))
+    say("")
+    say(*requirements_table(needs))
 
 
 def requirements_table(needs: Sequence[Requirement]) -> Iterator[str]:

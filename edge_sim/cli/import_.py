@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import PathType, template_choice
-from edge_sim.cli.output import write_file
+from edge_sim.cli.output import say, write_file
 from edge_sim.cli.report import Report
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """
     from edge_sim.definitions.writer import canonical, dump
-    from edge_sim.report import printable
     from edge_sim.scenario import read
 
     definition = read(*paths, choice=choice).definition
@@ -56,9 +55,9 @@ def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choi
         return
     _write(output, dump(definition))
     for note in definition.notes:
-        click.echo(printable(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
     for finding in definition.findings:
-        click.echo(printable(f"kept as it is: {definition.locate(finding.path)}: {finding.message}"), err=True)
+        say(f"kept as it is: {definition.locate(finding.path)}: {finding.message}", err=True)
 
 
 def _entry(definition: Definition, finding: Finding) -> dict[str, object]:

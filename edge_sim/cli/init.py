@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from edge_sim.cli.options import PROFILES, PathType
-from edge_sim.cli.output import print_notes
+from edge_sim.cli.output import print_notes, say
 from edge_sim.errors import UsageError
-from edge_sim.report import printable
 
 _GUESS = "raspberry-pi-3"
 
@@ -54,9 +53,9 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
             write_file(file, text)
             undo.callback(file.unlink, missing_ok=True)
         undo.pop_all()  # all are there
-    click.echo("\n".join(printable(f"wrote {file}") for file in result.files))
+    say(*(f"wrote {file}" for file in result.files))
     guess = [] if names else [f"board {_GUESS} is a guess; choose another with --profile"]
     print_notes([*guess, *result.assumed])
     print_notes(result.missing, label="missing")
     then = f"edge-sim run {folder}"
-    click.echo(printable(f"fill in what is missing in {SCENARIO}, then: {then}" if result.missing else f"next: {then}"))
+    say(f"fill in what is missing in {SCENARIO}, then: {then}" if result.missing else f"next: {then}")

@@ -111,7 +111,8 @@ def main() -> None:
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
     except click.ClickException as error:
-        error.show()
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        click.UsageError(printable(error.format_message()), context).show()
         status = error.exit_code
     except Exception as error:
         failure = fault(error)
@@ -119,7 +120,7 @@ def main() -> None:
             raise
         if isinstance(error, OSError):
             _discard_output()
-        click.echo("\n".join(map(printable, failure.explained().splitlines())), err=True)
+        click.echo(failure.explained(), err=True)
         status = failure.exit_status
     gc.freeze()  # the interpreter's last collections would look at every module once more, and free nothing
     sys.exit(status if isinstance(status, int) else 0)

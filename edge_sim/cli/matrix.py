@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import Output, Writers, output_options, page_writers
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, progress
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -146,9 +146,6 @@ def _real(
         raise UsageError("--real needs a scenario: a folder with edge-sim.yaml", hint="See: edge-sim run --help")
     by_name = {profile.name: profile for profile in profiles}
     places = {(cell.profile, cell.ggc): by_name[cell.profile] for cell in cells}
-
-    def progress(text: str) -> None:
-        click.echo(f"… {text}", err=True)
 
     return on_boards(scenario, places, driver, cache, progress)
 

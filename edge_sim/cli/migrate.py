@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import Output, Writers, page_writers
+from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 from edge_sim.report import printable
@@ -128,7 +128,7 @@ def command(
         notes = _write(result, packages, inputs.limits, output) if output else []
     _print(result, fmt)
     for note in notes:
-        click.echo(printable(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)
     unknown = UNKNOWN if strict and result.judgement.unknowns else 0
     sys.exit(unknown if result.judgement.ok else BLOCKED)
 

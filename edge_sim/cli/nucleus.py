@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, ROOT, PathType
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.offline.nucleus.core import Core
@@ -134,11 +134,11 @@ def _as_json(core: Core, unheard: list[str]) -> dict[str, object]:
 def _print(result: Mapping[str, object]) -> None:
     sent = result["sent"]
     for one in sent if isinstance(sent, list) else ():
-        click.echo(printable(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}"))
+        say(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}")
     for key in ("refused", "broken", "unheard"):
         entries = result[key]
         for text in entries if isinstance(entries, list) else ():
-            click.echo(printable(f"{key}: {text}"))
+            say(f"{key}: {text}")
     notes = result["notes"]
     for note in notes if isinstance(notes, list) else ():
-        click.echo(printable(f"note: {note}"), err=True)
+        say(f"note: {note}", err=True)

@@ -13,6 +13,7 @@ import click
 
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.errors import UsageError
 
@@ -55,12 +56,12 @@ def status(root: Path, greengrass_root: str, fmt: str) -> None:
         return
     running = found["running"]
     agent = {True: "running", False: "not running", None: "not known"}[found["agent"]]
-    click.echo(f"core      {found['current'] or 'none'}, {_running(running)}")
-    click.echo(f"installed {', '.join(found['installed']) or 'none'}; last good: {found['last_good'] or 'none'}")
-    click.echo(f"agent     {agent}")
-    click.echo(f"update    {_update(found['update'])}")
+    say(f"core      {found['current'] or 'none'}, {_running(running)}")
+    say(f"installed {', '.join(found['installed']) or 'none'}; last good: {found['last_good'] or 'none'}")
+    say(f"agent     {agent}")
+    say(f"update    {_update(found['update'])}")
     for text in found["journal"]:
-        click.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
 
 
 def _running(running: dict[str, Any] | None) -> str:
@@ -216,7 +217,7 @@ def watch(job: str, endpoint_url: str | None, aws: bool, fmt: str) -> None:
     printed()
     failed = [execution for execution in ended if execution.status != "SUCCEEDED"]
     if fmt == "text":
-        click.echo(f"{len(ended) - len(failed)} of {len(ended)} cores updated")
+        say(f"{len(ended) - len(failed)} of {len(ended)} cores updated")
     sys.exit(FAILED if failed else 0)
 
 
@@ -228,7 +229,7 @@ def _line(fmt: str) -> Callable[[Execution], None]:
         details = execution.details
         words = [details.get("phase", ""), details.get("progress", ""), details.get("reason", "")]
         more = "  ".join(word for word in words if word and word != execution.status)
-        click.echo(f"{time.strftime('%H:%M:%S')}  {execution.thing}  {execution.status}  {more}".rstrip())
+        say(f"{time.strftime('%H:%M:%S')}  {execution.thing}  {execution.status}  {more}".rstrip())
 
     return tell
 

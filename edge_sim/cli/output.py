@@ -120,10 +120,20 @@ def page_writers(page: Callable[[], Page]) -> Writers:
     return {"html": html, "markdown": markdown}
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines of text: each stays one, whatever a path or a name in it holds."""
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def progress(text: str) -> None:
+    """Say on standard error what is being done."""
+    say(f"… {text}", err=True)
+
+
 def print_notes(notes: Sequence[str], label: str = "note") -> None:
     """Print notes beside a text, on standard error."""
     for note in notes:
-        click.echo(printable(f"{label}: {note}"), err=True)
+        say(f"{label}: {note}", err=True)
 
 
 def check_file(file: Path) -> None:

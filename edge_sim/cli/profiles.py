@@ -10,11 +10,13 @@ import click
 
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
+from edge_sim.cli.output import say
 from edge_sim.cli.profiles_capture import capture
-from edge_sim.cli.report import Report
+from edge_sim.cli.report import Report, failed, printed
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.profiles import list_profiles, load_profile, profile_path
+from edge_sim.report import printable
 
 
 @click.group("profiles", cls=Commands)
@@ -34,13 +36,16 @@ def list_(fmt: str) -> None:
         try:
             profiles.append(load_profile(name))
         except EdgeSimError as error:
-            faults.append(error.brief)
+            faults.append(printable(error.brief))
+    fault = InvalidDefinitionError("some device profiles cannot be used", details="\n".join(faults)) if faults else None
+    summaries = [_summary(profile) for profile in profiles]
     if fmt == "text":
         _print(profiles)
-    elif not faults:
-        click.echo(json.dumps([_summary(p) for p in profiles], indent=2))
-    if faults:
-        raise InvalidDefinitionError("some device profiles cannot be used", details="\n".join(faults))
+    else:
+        click.echo(json.dumps({"profiles": summaries, **failed(fault)} if fault else summaries, indent=2))
+        printed()
+    if fault:
+        raise fault
 
 
 @command.command(cls=Report)
@@ -59,7 +64,7 @@ def _print(profiles: Sequence[DeviceProfile]) -> None:
     width = max((len(p.name) for p in profiles), default=0)
     for profile in profiles:
         pair = f"{profile.architecture}/{profile.operating_system}"
-        click.echo(f"{profile.name:<{width}}  {pair:<20}  {profile.description}")
+        say(f"{profile.name:<{width}}  {pair:<20}  {profile.description}")
 
 
 def _summary(profile: DeviceProfile) -> dict[str, str]:

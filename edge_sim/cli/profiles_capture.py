@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edge_sim.cli.options import PathType
+from edge_sim.cli.output import say
 
 
 @click.command("capture")
@@ -31,4 +32,4 @@ def capture(board: str, output: Path) -> None:
         connection.become_root()
         text = as_yaml(profile_of(remote.look(connection), where.name))
     output.write_text(text, encoding="utf-8")
-    click.echo(f"{output}: the profile of {where}")
+    say(f"{output}: the profile of {where}")

@@ -70,21 +70,21 @@ class Report(click.Command):
             raise
 
     def _document(self, fmt: str, error: EdgeSimError) -> str:
-        data = {**self._empty, "exit_status": error.exit_status, "error": _as_json(error)}
+        data = {**self._empty, **failed(error)}
         if fmt == "json":
             return json.dumps(data, indent=self._indent) + "\n"
         if fmt == "text":
-            return _text(error) + "\n"
+            return error.explained() + "\n"
         if fmt == "junit":
             return _as_junit(f"edge-sim {self.name}", error)
         if fmt == "sarif":
             from edge_sim.validation.sarif import failure
 
-            return json.dumps(failure(_text(error), error.exit_status), indent=2) + "\n"
+            return json.dumps(failure(error.explained(), error.exit_status), indent=2) + "\n"
         if fmt == "github":
             from edge_sim.validation.annotations import github_error
 
-            return github_error(_text(error)) + "\n"
+            return github_error(error.explained()) + "\n"
         pages = page_writers(lambda: self._page(error, data))
         return pages[fmt]() if fmt in pages else ""
 
@@ -126,6 +126,11 @@ def _format(args: Sequence[str]) -> str | None:
     return values[-1] if values else None
 
 
+def failed(error: EdgeSimError) -> dict[str, object]:
+    """Return what every JSON document of a command that failed has: its exit status and the error."""
+    return {"exit_status": error.exit_status, "error": _as_json(error)}
+
+
 def _as_json(error: EdgeSimError) -> dict[str, object]:
     place = error.place if isinstance(error, InvalidDefinitionError) else None
     return {
@@ -147,10 +152,6 @@ def _as_junit(name: str, error: EdgeSimError) -> str:
         outcome="error",
         message=printable(error.brief),
         kind=f"status {error.exit_status}",
-        text=_text(error),
+        text=error.explained(),
     )
     return document(name, [Suite(name=name, cases=[case])])
-
-
-def _text(error: EdgeSimError) -> str:
-    return "\n".join(map(printable, error.explained().splitlines()))

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
-from edge_sim.report import printable
 
 _EMPTY: dict[str, object] = {
     "name": None,
@@ -81,4 +81,4 @@ def command(
     if fmt == "json":
         click.echo(json.dumps(result.as_json(), indent=2))
     else:
-        click.echo("\n".join(map(printable, result.lines())))
+        say(*result.lines())

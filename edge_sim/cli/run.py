@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,9 +17,10 @@ import click
 
 from edge_sim.cli import run_board
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
-from edge_sim.cli.output import Output, Writers, output_options, page_writers
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -126,7 +128,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         def progress(text: str) -> None:
             status.update(text)
             if not told.is_terminal:
-                told.print(f"… {text}", highlight=False, markup=False, soft_wrap=True)
+                told.print(printable(f"… {text}"), highlight=False, markup=False, soft_wrap=True)
 
         yield progress
 
@@ -167,10 +169,10 @@ def _keep_folder(keep: bool, *, local: bool) -> Iterator[Path | None]:
         if not any(place.iterdir()):
             place.rmdir()
         else:
-            click.echo(f"kept: {place}", err=True)
+            say(f"kept: {place}", err=True)
             # The board's accounts are subordinate ids then, whose files only they may remove.
             if local and os.geteuid() != 0:
-                click.echo(f"hint: To remove it: unshare --map-auto --map-root-user rm -r {place}", err=True)
+                say(f"hint: To remove it: unshare --map-auto --map-root-user rm -r {shlex.quote(str(place))}", err=True)
 
 
 def bind(text: str, option: str = "--bind") -> tuple[str, Path]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli.output import progress, say
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -72,7 +72,7 @@ def opened(scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bo
         inputs = read_inputs(scenario, choice=choice) if boards else None
         judged = []
         for address in boards:
-            _say(f"{address}: connecting")
+            progress(f"{address}: connecting")
             connection = stack.enter_context(Connection(address))
             assert inputs is not None  # noqa: S101 - there are boards
             judged.append(_judged(connection, inputs))
@@ -90,7 +90,7 @@ def _judged(connection: Connection, inputs: Inputs) -> RealBoard:
     from edge_sim.runs.runner import RealBoard
 
     root = connection.become_root()
-    _say(f"{connection.address}: looking at the board")
+    progress(f"{connection.address}: looking at the board")
     seen = remote.look(connection, GREENGRASS_ROOT, remote.interest(inputs.scenario))
     profile = profile_of(seen, connection.address.name)
     profile = replace(profile, greengrass=replace(profile.greengrass, root=GREENGRASS_ROOT))
@@ -104,7 +104,9 @@ def _judged(connection: Connection, inputs: Inputs) -> RealBoard:
     return RealBoard(
         profile=profile,
         driver=drivers.ssh(
-            connection, archive.bundle(profile.architecture, _say, newest=False), remote.visit(seen, inputs.scenario)
+            connection,
+            archive.bundle(profile.architecture, progress, newest=False),
+            remote.visit(seen, inputs.scenario),
         ),
         notes=[clock] if clock else [],
     )
@@ -124,9 +126,4 @@ def _show(seen: Listing, profile: DeviceProfile, inputs: Inputs, name: str) -> N
             *access_lines(access.rows(plan), detailed=False),
             *(f"note: {note}" for note in plan.notes),
         ]
-    for line in lines:
-        click.echo(printable(line), err=True)
-
-
-def _say(text: str) -> None:
-    click.echo(f"… {text}", err=True)
+    say(*lines, err=True)

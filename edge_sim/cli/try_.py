@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, PROFILES, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import print_notes
+from edge_sim.cli.output import print_notes, progress, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.assembly import Source
@@ -104,7 +103,10 @@ def command(
     parts = trial.parts(definition.group, models, code)
     result = _try(sources, definition, parts, profiles, choice)
     result = scenario.redaction(scenario.Scenario(name="try", definition=definition)).value(result)
-    click.echo(json.dumps(result.as_json(), indent=2) if fmt == "json" else "\n".join(map(printable, _lines(result))))
+    if fmt == "json":
+        click.echo(json.dumps(result.as_json(), indent=2))
+    else:
+        say(*_lines(result))
     if fmt == "text":
         print_notes(result.notes)
     sys.exit(result.exit_status)
@@ -136,12 +138,8 @@ def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfi
     from edge_sim.runs.runner import run
 
     with trial.scenario(sources, [profile.name for profile in profiles], parts, choice) as scenario:
-        report = run(scenario, profiles, progress=_progress)
+        report = run(scenario, profiles, progress=progress)
     return Trial(boards=[_of_report(board) for board in report.boards], exit_status=report.exit_status)
-
-
-def _progress(text: str) -> None:
-    click.echo(printable(f"… {text}"), err=True)
 
 
 def _of_report(board: BoardReport) -> BoardTrial:

@@ -18,7 +18,7 @@ from edge_sim.definitions.tree import Array, Note, Object, member_path
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.group import Group
-from edge_sim.report import Finding
+from edge_sim.report import Finding, printable
 
 _INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTALL)
 _ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)
@@ -91,7 +91,7 @@ class Definition:
             return
         (place, first), *others = located
         details = [f"AWS: {first.aws_text}"] if first.aws_text else []
-        details += [f"{where or '-'}: {f.id}: {f.aws_text or f.message}" for where, f in others]
+        details += [printable(f"{where or '-'}: {f.id}: {f.aws_text or f.message}") for where, f in others]
         raise InvalidDefinitionError(
             first.message + (f" (and {len(others)} more)" if others else ""),
             place=place,

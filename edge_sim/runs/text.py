@@ -81,23 +81,20 @@ def _parts(board: BoardReport) -> Iterator[RenderableType]:
         yield _heading("Updates")
         yield from (_update(row) for row in board.updates)
     for title, lines, style in (
-        ("Not proven here", board.not_proven, "yellow"),
-        ("Notes", board.notes, "dim"),
-        ("Problems", [_problem(problem) for problem in board.problems], "red"),
+        ("Not proven here", map(printable, board.not_proven), "yellow"),
+        ("Notes", map(printable, board.notes), "dim"),
+        ("Problems", map(_problem, board.problems), "red"),
     ):
-        if lines:
+        entries = [Text(f"  • {line}", style=style) for line in lines]
+        if entries:
             yield _heading(title)
-            yield Group(*(Text(f"  • {line}", style=style) for line in lines))
+            yield Group(*entries)
 
 
 def _problem(problem: Problem) -> str:
-    hint = f"\n    hint: {problem.hint}" if problem.hint else ""
-    log = (
-        "".join(f"\n    {printable(line)}" for line in ("the last lines of its log:", *problem.log))
-        if problem.log
-        else ""
-    )
-    return f"{problem.where}: {problem.message}{hint}{log}"
+    hint = [f"hint: {problem.hint}"] if problem.hint else []
+    log = ["the last lines of its log:", *problem.log] if problem.log else []
+    return "\n    ".join(map(printable, (f"{problem.where}: {problem.message}", *hint, *log)))
 
 
 def _heading(text: str) -> Text:
@@ -108,7 +105,7 @@ def _deployment(deployment: DeploymentRow) -> Text:
     text = Text("Deployment ")
     text.append(deployment.status, style="green" if deployment.status == "Success" else "red")
     if deployment.error:
-        text.append(f"  {deployment.error}")
+        text.append(printable(f"  {deployment.error}"))
     return text
 
 

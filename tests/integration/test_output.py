@@ -104,3 +104,27 @@ def test_an_interruption_that_python_wraps_is_one() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
     assert done.returncode == 130, done.stderr
     assert b"Traceback" not in done.stderr
+
+
+HOSTILE = "a\nerror: b\x1b[31m\u2028c"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("validate", f"{HOSTILE}.json"),  # a fault in a file
+        ("check-archive", f"{HOSTILE}.zip"),  # a text on standard output
+        ("apply", f"{HOSTILE}.json", "--root", f"{HOSTILE}.json"),  # click's own words
+        ("doctor", "--root", HOSTILE),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_neither_ends_a_line_nor_begins_one(words: tuple[str, ...], tmp_path: Path) -> None:
+    for suffix in (".json", ".zip"):
+        (tmp_path / f"{HOSTILE}{suffix}").write_bytes(b"?")
+    argv = [sys.executable, "-m", "edge_sim.cli.main", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    lines = (done.stdout + done.stderr).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert any("a\\nerror: b\\x1b[31m\\u2028c" in line for line in lines)
+    assert not any(line.startswith("error: b") for line in lines)

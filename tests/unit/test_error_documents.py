@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from edge_sim.cli.faults import fault
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import EdgeSimError
+from edge_sim.profiles import profile_path
 from tests.cases_table import FOLDER
 
 FOR_PEOPLE = {"text", "markdown", "yaml"}
@@ -175,3 +176,15 @@ def test_a_mistyped_command_is_told_which_may_be_meant(words: Sequence[str], mea
 def test_an_empty_path_is_not_the_current_folder(command: str) -> None:
     _, error = failed(command, "")
     assert (error.exit_status, "the path is empty" in error.brief) == (2, True)
+
+
+def test_the_profiles_that_can_be_used_are_listed_beside_those_that_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.yaml").write_text("description: one\n")
+    (tmp_path / "good.yaml").write_text(profile_path("docker-core").read_text())
+    monkeypatch.setattr("edge_sim.profiles.profile_folder", lambda: tmp_path)
+    done, error = failed("profiles", "list", "--format", "json")
+    document = json.loads(done.stdout)
+    assert [one["name"] for one in document["profiles"]] == ["good"]
+    assert (document["exit_status"], "bad.yaml" in document["error"]["details"]) == (error.exit_status, True)
