@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from edge_sim.cloud.store import Store
@@ -140,6 +141,11 @@ class UrlSigner:
 def artifact_path(sha256: str, thing: str) -> str:
     """Return the path of a file of the store as ``thing`` is to fetch it."""
     return f"/artifacts/{sha256}/{thing}"
+
+
+def object_path(bucket: str, key: str, thing: str) -> str:
+    """Return the path of an S3 object as ``thing`` is to fetch it."""
+    return f"/artifacts/s3/{thing}/{bucket}/{quote(key)}"
 
 
 def signing_key(store: Store) -> bytes:

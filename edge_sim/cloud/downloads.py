@@ -1,6 +1,7 @@
 """``/artifacts/``: what a device gets and puts with presigned URLs.
 
 ``GET /artifacts/<sha256>/<thing>`` a file, with Range, ETag (the digest) and Content-Length · ``GET
+/artifacts/s3/<thing>/<bucket>/<key>`` an object of the built-in S3, in the same way · ``GET
 /artifacts/deployments/<id>/document`` a deployment · ``GET …/<id>/secrets/<n>`` one of its secrets, until it has
 ended · ``PUT …/<id>/status`` the core's report.
 Whatever has no good signature gets S3's 403, before anything else is said. With TLS the client's certificate has to
@@ -11,15 +12,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from urllib.parse import quote
+from collections.abc import Callable, Mapping
+from urllib.parse import quote, unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from edge_sim import strictjson
-from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner
+from edge_sim.cloud.artifacts import ArtifactStore, StoredFile, UrlSigner
 from edge_sim.cloud.door import Door
 from edge_sim.cloud.greengrass.deployments import Deployments
 from edge_sim.cloud.http_body import read_json
@@ -29,6 +30,7 @@ from edge_sim.cloud.shapes import dump
 _DEPLOYMENT = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/(document|status)")
 _SECRET = re.compile(r"/artifacts/deployments/([0-9a-f-]{36})/secrets/([0-9]{1,4})", re.ASCII)
 _FILE = re.compile(r"/artifacts/([0-9a-f]{64})/([a-zA-Z0-9:_-]{1,128})")
+_OBJECT = re.compile(r"/artifacts/s3/([a-zA-Z0-9:_-]{1,128})/([^/]+)/(.+)")
 _ACTIONS = {
     "document": "greengrass:GetDeployment",
     "secrets": "greengrass:GetDeploymentArtifacts",
@@ -39,14 +41,20 @@ _RANGE = re.compile(r"bytes=(\d*-\d*)", re.ASCII)
 
 
 class Downloads:
-    """Answers requests below ``/artifacts/``."""
+    """Answers requests below ``/artifacts/``. ``object_``: bucket and key → a copy of an S3 object, None for none."""
 
     def __init__(
-        self, artifacts: ArtifactStore, signer: UrlSigner, deployments: Deployments, door: Door | None = None
+        self,
+        artifacts: ArtifactStore,
+        signer: UrlSigner,
+        deployments: Deployments,
+        object_: Callable[[str, str], StoredFile | None],
+        door: Door | None = None,
     ) -> None:
         self._artifacts = artifacts
         self._signer = signer
         self._deployments = deployments
+        self._object = object_
         self._door = door
 
     async def answer(self, request: Request, path: str, query: str) -> Response:
@@ -62,6 +70,9 @@ class Downloads:
             secret = await run_in_threadpool(self._deployments.secret, match[1], int(match[2]))
             headers = {"Cache-Control": "no-store"}
             return Response(dump(secret), media_type="application/json", headers=headers) if secret else _no_such_key()
+        if match := _OBJECT.fullmatch(path):
+            copy = await run_in_threadpool(self._object, unquote(match[2]), unquote(match[3]))
+            return self._file(request, copy.sha256 if copy else "")
         match = _FILE.fullmatch(path)
         return self._file(request, match[1] if match else "")
 
@@ -72,6 +83,8 @@ class Downloads:
             arn, thing = door.deployment(match[1]) or ("", "")
             resource = f"{arn}/cores/{quote(door.rules.thing_arn(thing), safe='')}" if what == "status" else arn
             door.refuse_others(request, thing, _ACTIONS[what], resource)
+        elif match := _OBJECT.fullmatch(path):
+            door.refuse_others(request, match[1])
         else:
             match = _FILE.fullmatch(path)
             door.refuse_others(request, match[2] if match else "")

@@ -11,6 +11,7 @@ around them are ours.
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError, assert_never
 from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerModel, Secret
+
+_log = logging.getLogger(__name__)
 
 FORGOTTEN = "edge-sim: the value was given to an earlier run and is not kept"
 """Describes a secret of ``source_server`` whose value a restart has taken."""
@@ -128,16 +131,20 @@ class Sources:
             raise InvalidDefinitionError(f"the secret {arn} cannot be read: {why}") from error
         return {"ARN": arn, "Name": answer["Name"], "Versions": list(value.values())}
 
-    def presigned(self, url: str, expires_s: int) -> str | None:
-        """Return a presigned URL for an S3 object given by its https address, or None when it is no such address."""
-        try:
-            bucket, key = _location(url)
-        except ValueError:
-            return None
+    def presigned(self, bucket: str, key: str, expires_s: int) -> str:
+        """Return the endpoint's own presigned URL of an S3 object."""
         signed: str = self.client("s3").generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
         )
         return signed
+
+    def object(self, bucket: str, key: str) -> StoredFile | None:
+        """Copy an S3 object to the artifact store, unless it did not change; None where it cannot be read."""
+        try:
+            return self._fetched(f"s3://{bucket}/{key}", bucket, key)
+        except (ClientError, BotoCoreError) as error:
+            _log.warning("s3://%s/%s cannot be read: %s", bucket, key, error)
+            return None
 
     def _model_artifacts(self, resource: Resource, arn: str) -> str:
         match = TRAINING_JOB.fullmatch(arn)
@@ -159,7 +166,7 @@ class Sources:
 
     def _copy(self, resource: Resource, uri: str) -> Package:
         try:
-            bucket, key = _location(uri)
+            bucket, key = location(uri)
         except ValueError as error:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object") from error
         try:
@@ -219,7 +226,7 @@ def _chunks(body: Any) -> Iterator[bytes]:
 _HTTP = ("http", "https")
 
 
-def _location(uri: str) -> tuple[str, str]:
+def location(uri: str) -> tuple[str, str]:
     """Return (bucket, key) of ``s3://…`` and of S3's http forms; raises ValueError for anything else."""
     parts = urlsplit(uri)
     path = unquote(parts.path).lstrip("/")

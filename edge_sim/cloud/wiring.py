@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_sim.cloud.app import App
-from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, artifact_path, signing_key
+from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, artifact_path, object_path, signing_key
 from edge_sim.cloud.bridge import Bridge
 from edge_sim.cloud.control import Control
 from edge_sim.cloud.door import Door
@@ -34,7 +34,7 @@ from edge_sim.cloud.jobs.rollouts import MINUTE_S
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import Service
 from edge_sim.cloud.source_server import SourceServer
-from edge_sim.cloud.sources import Sources
+from edge_sim.cloud.sources import Sources, location
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
@@ -128,7 +128,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
     )
     app = App(
         {"greengrass": api.service(), **_iot(settings, jobs, registry)},
-        downloads=Downloads(artifacts, signer, deployments, door),
+        downloads=Downloads(artifacts, signer, deployments, sources.object, door),
         control=control,
         region=settings.region,
         door=door,
@@ -191,18 +191,23 @@ def _sources(settings: Settings, artifacts: ArtifactStore, store: Store, server:
 def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_url: SignUrl) -> Presign:
     """Return what turns an S3 address of a job document into a URL that a device can get.
 
-    It is called inside the store's transaction, so it must not start moto: that waits for the store in turn.
+    An object of the built-in S3, which is on loopback, is behind this cloud's own door. It is called inside the store's
+    transaction, so it must not start moto: that waits for the store in turn.
     """
 
     def presign(url: str, expires_s: int, thing: str) -> str:
         digest = build_digest(store, url)
         if digest is not None:
             return sign_url("GET", artifact_path(digest, thing), expires_s)
-        empty = server is not None and not server.running
-        presigned_url = None if empty else sources.presigned(url, expires_s)
-        if presigned_url is None:
+        try:
+            bucket, key = location(url)
+        except ValueError:
+            bucket = key = ""
+        if not bucket or (server is not None and not server.running):
             raise InvalidDefinitionError(f"{url}: there is no such object in this cloud")
-        return presigned_url
+        if server is not None:
+            return sign_url("GET", object_path(bucket, key, thing), expires_s)
+        return sources.presigned(bucket, key, expires_s)
 
     return presign
 

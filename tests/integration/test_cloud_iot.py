@@ -219,6 +219,30 @@ def test_another_things_jobs_documents_artifacts_and_secrets_are_refused(world: 
         assert raw.read() is None
 
 
+def test_an_object_that_a_job_names_is_the_things_alone(world: World) -> None:
+    mine, other = world.thing("camera1"), world.thing("camera2")
+    (world.folder / "update").write_bytes(b"an update")
+    world.cloud.load_sources([{"uri": "s3://updates/new/a ü+1%2F.tar.gz", "path": str(world.folder / "update")}])
+    names = {"there": "new/a%20%C3%BC%2B1%252F.tar.gz", "missing": "new/missing"}
+    marks = {
+        key: f"${{aws:iot:s3-presigned-url:https://updates.s3.amazonaws.com/{key_}}}" for key, key_ in names.items()
+    }
+    world.iot.create_job(
+        jobId="of-an-object",
+        targets=[world.iot.describe_thing(thingName="camera1")["thingArn"]],
+        document=json.dumps(marks),
+        presignedUrlConfig={"roleArn": "arn:aws:iam::123456789012:role/r", "expiresInSec": 60},
+    )
+    body = ask(world, mine, "GET", f"{world.cloud.http_url}/things/camera1/jobs/$next")[1]
+    urls = json.loads(json.loads(body)["execution"]["jobDocument"])
+    assert urls["there"].startswith(f"{world.cloud.http_url}/artifacts/s3/camera1/updates/new/a%20")
+    answers = [ask(world, shown, "GET", urls["there"]) for shown in (mine, other, None)]
+    assert [status for status, _ in answers] == [200, 403, 403]
+    assert answers[0][1] == b"an update"
+    assert ask(world, other, "GET", urls["there"].replace("/camera1/", "/camera2/"))[0] == 403
+    assert ask(world, mine, "GET", urls["missing"])[0] == 404
+
+
 def deploy(world: World) -> tuple[str, str]:
     """Deploy a group with a model, a secret and subscriptions to core1; return the ids of group and deployment."""
     (world.folder / "weights").write_text("w")
