@@ -13,6 +13,13 @@ NEWEST_PATCH = 99
 """Stands for the last patch of a line: ``1.10`` means the newest 1.10.x."""
 Version = tuple[int, int, int]
 LATEST: Version = (1, 11, 6)
+RELEASED = (
+    *("1.0.0", "1.1.0", "1.3.0", "1.5.0", "1.6.1", "1.7.1"),
+    *("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4", "1.9.0", "1.9.1", "1.9.2", "1.9.3", "1.9.4"),
+    *("1.10.0", "1.10.1", "1.10.2", "1.10.3", "1.10.4", "1.10.5"),
+    *("1.11.0", "1.11.1", "1.11.3", "1.11.4", "1.11.5", "1.11.6"),
+)
+"""The releases that what-is-gg.md describes; of the lines before 1.8 it names one each, or none."""
 _LAST_PATCHES = {8: 4, 9: 4, 10: 5, 11: 6}
 """The lines whose patches what-is-gg.md lists; of the older ones it names a release or two."""
 RELEASES = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}

@@ -106,8 +106,8 @@ def serve(
     A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values.
     What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
 
-    CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs, unless --updates or
-    PUT /edge-sim/builds has offered another build.
+    CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs, unless --updates,
+    edge-sim ota create --version or PUT /edge-sim/builds has offered another build.
 
     Example: edge-sim cloud serve --state cloud.sqlite --tls --bind 192.168.1.10
     """

@@ -16,6 +16,7 @@ from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.errors import UsageError
+from edge_sim.jobs.update import SOFTWARE, Software
 
 if TYPE_CHECKING:
     from edge_sim.runs.updatejobs import Endpoint, Execution
@@ -80,58 +81,76 @@ def _update(update: dict[str, Any] | None) -> str:
 @command.command(cls=Report)
 @click.argument("folder", required=False, type=PathType(path_type=Path, exists=True, file_okay=False))
 @click.option("--version", metavar="VERSION", help="Of the build; default: the folder's name.")
-@click.option("--simulated", type=click.Choice(["good", "broken"]), help="In place of FOLDER: a simulated core.")
+@click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
+@click.option("--simulated", type=click.Choice(["good", "broken"]), help="In place of FOLDER: a simulated build.")
 @click.option("--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: whose processor it is for.")
 @click.option(
-    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Default: greengrass-core-VERSION.tar.gz"
+    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Default: greengrass-SOFTWARE-VERSION.tar.gz"
 )
 @FORMAT
 def build(
-    folder: Path | None, version: str | None, simulated: str | None, pair: str | None, output: Path | None, fmt: str
+    folder: Path | None,
+    version: str | None,
+    software: Software,
+    simulated: str | None,
+    pair: str | None,
+    output: Path | None,
+    fmt: str,
 ) -> None:
     """Make a build of FOLDER, which holds what packages/VERSION is to hold: greengrassd, bin/daemon and the rest.
+
+    Of an OTA agent it holds what ota/ota_agent_vVERSION is to hold: ggc-ota and the rest. A simulated OTA agent is
+    edge-sim's own agent with that version number.
 
     \b
     Example: edge-sim ota build core/1.11.7
              edge-sim ota build --simulated broken --version 1.11.7
+             edge-sim ota build --software ota_agent --simulated good --version 1.4.0
     """
     from edge_sim.digests import sha256
 
     if (folder is None) == (simulated is None):
         raise UsageError("ota build takes a FOLDER, or --simulated good or broken")
-    version = version or (folder.resolve().name if folder else None)
+    version = version or (folder.resolve().name.removeprefix("ota_agent_v") if folder else None)
     if version is None:
         raise UsageError("ota build --simulated needs --version VERSION")
-    content = _simulated(version, simulated, pair) if folder is None else _packed(folder, version)
-    output = output or Path(f"greengrass-core-{version}.tar.gz")
+    content = _simulated(software, version, simulated, pair) if folder is None else _packed(folder, software, version)
+    output = output or Path(f"greengrass-{software}-{version}.tar.gz")
     output.write_bytes(content)
     with output.open("rb") as file:
         about = {"file": str(output), "version": version, "size": len(content), "sha256": sha256(file)}
-    click.echo(json.dumps(about) if fmt == "json" else f"{output}: core {version}, {len(content):,} bytes")
+    click.echo(json.dumps(about) if fmt == "json" else f"{output}: {software} {version}, {len(content):,} bytes")
 
 
-def _simulated(version: str, kind: str | None, pair: str | None) -> bytes:
+def _simulated(software: Software, version: str, kind: str | None, pair: str | None) -> bytes:
+    from edge_sim.emulation.agentbuild import agent_build
     from edge_sim.emulation.corebuild import core_build
     from edge_sim.emulation.platform import Platform
 
     system, architecture = _pair(pair) if pair else ("", "")
+    if software == "ota_agent":
+        return agent_build(version, starts=kind == "good")
     platform = Platform(architecture=architecture, operating_system=system) if pair else None
     return core_build(version, platform, starts=kind == "good")
 
 
-def _packed(folder: Path, version: str) -> bytes:
-    from edge_sim.emulation.buildfolder import pack_core
+def _packed(folder: Path, software: Software, version: str) -> bytes:
+    from edge_sim.emulation.buildfolder import pack
 
-    return pack_core(folder, version)
+    return pack(folder, software, version)
 
 
 @command.command(cls=Report)
 @click.option("--thing", "things", multiple=True, metavar="NAME", help="A core to update; repeat it.")
+@click.option("--group", "groups", multiple=True, metavar="NAME|ARN", help="A thing group to update; repeat it.")
 @click.option("--target", "targets", multiple=True, metavar="ARN", help="A thing or thing group by its ARN; repeat it.")
 @click.option(
     "--for", "pair", required=True, metavar="SYSTEM/ARCHITECTURE", help="What the cores are: raspbian/armv7l."
 )
-@click.option("--software", type=click.Choice(["core", "ota_agent"]), default="core", show_default=True)
+@click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
+@click.option(
+    "--version", metavar="VERSION", help="On the local cloud: a release of AWS's, simulated; default: newest."
+)
 @click.option(
     "--build", "build_file", type=PathType(path_type=Path, exists=True, dir_okay=False), help="What to install."
 )
@@ -146,9 +165,11 @@ def _packed(folder: Path, version: str) -> bytes:
 @FORMAT
 def create(
     things: tuple[str, ...],
+    groups: tuple[str, ...],
     targets: tuple[str, ...],
     pair: str,
-    software: str,
+    software: Software,
+    version: str | None,
     build_file: Path | None,
     url: str | None,
     role: str | None,
@@ -160,12 +181,14 @@ def create(
 ) -> None:
     """Create an update job: on the local cloud as V1's users did, elsewhere as a plain IoT job.
 
-    On the local cloud --build is offered to it first; without, its newest build is installed. Elsewhere --build and
+    On the local cloud --build, or a simulated --version, is offered to it first; without, its newest build is
+    installed. A group's job updates the things that are in it now. Elsewhere --build and
     --url are needed: AWS closed CreateSoftwareUpdateJob with V1, but its Jobs go on. Real AWS only after a question, or
     --yes.
 
     \b
     Example: edge-sim ota create --thing core-1 --for raspbian/armv7l
+             edge-sim ota create --group fleet --for raspbian/armv7l --version 1.10.4
              edge-sim ota create --aws --thing core-1 --for raspbian/armv7l --build core.tar.gz \\
                  --url s3://my-bucket/core.tar.gz --role arn:aws:iam::123456789012:role/signer
     """
@@ -173,13 +196,19 @@ def create(
 
     system, architecture = _pair(pair)
     endpoint = _endpoint(endpoint_url, aws=aws)
-    if not things and not targets:
-        raise UsageError("ota create needs --thing NAME or --target ARN")
-    _confirm(endpoint, [*things, *targets], yes=yes)
-    arns = [*updatejobs.thing_arns(endpoint, things), *targets]
+    named = [*things, *groups, *targets]
+    if not named:
+        raise UsageError("ota create needs --thing NAME, --group NAME or --target ARN")
+    if version is not None and (build_file is not None or endpoint.greengrass is None):
+        raise UsageError("--version names a release that the local cloud simulates; --build FILE is what it holds")
+    _confirm(endpoint, named, yes=yes)
+    arns = [*updatejobs.thing_arns(endpoint, things), *updatejobs.group_arns(endpoint, groups), *targets]
     if endpoint.greengrass is not None and url is None:
         if build_file is not None:
-            updatejobs.offer(endpoint, software, pair, build_file)
+            known = updatejobs.read_build(build_file, software)
+            updatejobs.offer(endpoint, software, pair, known.version, build_file.read_bytes())
+        elif version is not None:
+            updatejobs.offer_release(endpoint, software, pair, version)
         job, version = updatejobs.create_software_update(endpoint, arns, software, pair, log_level, role)
     else:
         update = updatejobs.update_document(
@@ -187,7 +216,7 @@ def create(
         )
         job, version = updatejobs.create_plain(endpoint, arns, update, role)
     about = {"job": job, "software": software, "version": version, "targets": arns, "endpoint": endpoint.name}
-    text = f"{job}: {software} {version} for {', '.join((*things, *targets))}; edge-sim ota watch {job}"
+    text = f"{job}: {software} {version} for {', '.join(named)}; edge-sim ota watch {job}"
     click.echo(json.dumps(about) if fmt == "json" else text)
 
 

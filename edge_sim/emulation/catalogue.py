@@ -1,7 +1,8 @@
 """Which core software the local cloud has to offer: simulated builds of what AWS released, and what a file adds.
 
-AWS always offered its newest release, for each of the seven pairs of system and architecture. ``updates.yaml`` lists
-further builds, good or broken, simulated or files of your own; the last one of a pair is its newest.
+AWS always offered its newest release, for each of the seven pairs of system and architecture; a simulated build of any
+release is made when it is asked for. ``updates.yaml`` lists further builds, good or broken, simulated or files of your
+own; the last one of a pair is its newest.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.platform import Platform
 from edge_sim.scenariofile import existing
 
-LATEST_AGENT = "1.3.0"
-"""The OTA agent that came with core 1.11 (field listings)."""
+AGENTS = ("1.0.0", "1.1.1", "1.2.0", "1.3.0")
+"""The OTA agents of field listings; 1.3.0 came with core 1.11.0. The guide names none."""
+FIRST_UPDATES: versions.Version = (1, 3, 0)
+"""The first core with an OTA agent (what-is-gg.md)."""
+FIRST_OF = {"openwrt": (1, 9, 2), "armv6l": (1, 9, 3)}
+"""The first core for a system or an architecture, where that is not the first one (what-is-gg.md)."""
 VERSION = (r"[0-9]{1,4}(\.[0-9]{1,4}){2}", "a version such as 1.11.7")
 PAIRS = tuple(f"{system}/{architecture}" for system, architecture in sorted(UPDATE_TARGETS))
 
@@ -37,27 +42,37 @@ class Offer:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the build. Raises OSError for a file that cannot be read."""
-        if self.file is None and self.software == "ota_agent":
-            yield agent_build(self.version, starts=self.starts)
-            return
         if self.file is None:
-            platform = Platform(architecture=self.architecture, operating_system=self.operating_system)
-            yield core_build(self.version, platform, starts=self.starts)
+            where = (self.operating_system, self.architecture)
+            yield simulated(self.software, *where, self.version, starts=self.starts)
             return
         with self.file.open("rb") as file:
             while data := file.read(1 << 18):
                 yield data
 
 
-def newest(software: str, operating_system: str, architecture: str) -> tuple[str, bytes] | None:
-    """Return version and content of what AWS would have offered, None where there is no simulated build."""
+def released(software: str, operating_system: str, architecture: str) -> Sequence[str]:
+    """Return the releases that AWS had for a system and architecture, the oldest first; none for a pair without any."""
     if (operating_system, architecture) not in UPDATE_TARGETS:
-        return None
+        return ()
     if software == "ota_agent":
-        return LATEST_AGENT, agent_build(LATEST_AGENT)
-    version = versions.text(versions.LATEST)
+        return AGENTS
+    first = max(FIRST_UPDATES, *(FIRST_OF.get(word, FIRST_UPDATES) for word in (operating_system, architecture)))
+    return [version for version in versions.RELEASED if versions.parse_version(version) >= first]
+
+
+def newest(software: str, operating_system: str, architecture: str) -> tuple[str, bytes] | None:
+    """Return version and content of what AWS would have offered, None where it had nothing."""
+    known = released(software, operating_system, architecture)
+    return (known[-1], simulated(software, operating_system, architecture, known[-1])) if known else None
+
+
+def simulated(software: str, operating_system: str, architecture: str, version: str, *, starts: bool = True) -> bytes:
+    """Return a simulated build of any version."""
+    if software == "ota_agent":
+        return agent_build(version, starts=starts)
     platform = Platform(architecture=architecture, operating_system=operating_system)
-    return version, core_build(version, platform)
+    return core_build(version, platform, starts=starts)
 
 
 def read_offers(path: Path) -> Sequence[Offer]:
@@ -71,13 +86,21 @@ def _offers(entry: Place) -> Iterator[Offer]:
     if "file" in got and "starts" in got:
         got["starts"].fail("says something of a simulated build, and file names a build of yours")
     software = got["software"].choice(("core", "ota_agent")) if "software" in got else "core"
-    for pair in [place.choice(PAIRS) for place in got["for"].items()] if "for" in got else PAIRS:
+    version = got["version"].text(*VERSION)
+    pairs = [place.choice(PAIRS) for place in got["for"].items()] if "for" in got else _pairs_of(software, version)
+    for pair in pairs:
         system, _, architecture = pair.partition("/")
         yield Offer(
             software=software,
             operating_system=system,
             architecture=architecture,
-            version=got["version"].text(*VERSION),
+            version=version,
             starts=got["starts"].flag() if "starts" in got else True,
             file=existing(got["file"], folder=False) if "file" in got else None,
         )
+
+
+def _pairs_of(software: str, version: str) -> Sequence[str]:
+    """Return the pairs that AWS had a release for; all of them for what it never released."""
+    had = [pair for pair in PAIRS if version in released(software, *pair.split("/", 1))]
+    return had or PAIRS

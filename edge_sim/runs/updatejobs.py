@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 from edge_sim.arns import arn
 from edge_sim.digests import sha256
+from edge_sim.emulation.buildfolder import FORMS
 from edge_sim.errors import EdgeSimError, InvalidPackageError, UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs.requests import PENDING
-from edge_sim.jobs.update import JOB_ID_PREFIX, VERSION, UpdateDocument, build_document
+from edge_sim.jobs.update import JOB_ID_PREFIX, VERSION, Software, UpdateDocument, build_document
 from edge_sim.runs.aws import call
 from edge_sim.runs.control import put
 
@@ -85,17 +86,18 @@ class BuildFile:
     sha256: str
 
 
-def read_build(path: Path) -> BuildFile:
-    """Return what a build is. Raises InvalidPackageError when it is no archive with one ``packages/VERSION``."""
+def read_build(path: Path, software: Software = "core") -> BuildFile:
+    """Return what a build is. Raises InvalidPackageError when it is no archive with one version of ``software``."""
+    form = FORMS[software]
     try:
         with tarfile.open(path, "r:gz") as archive:
-            names = {member.name.split("/")[1] for member in archive if member.name.startswith("packages/")}
+            names = form.versions(member.name for member in archive)
     except (tarfile.TarError, EOFError) as error:
         raise InvalidPackageError(f"{path}: not a tar.gz archive ({error})") from error
     versions = sorted(name for name in names if VERSION.fullmatch(name))
     if len(versions) != 1 or len(names) != 1:
         raise InvalidPackageError(
-            f"{path}: holds {', '.join(sorted(names)) or 'nothing'} in packages/, not one version",
+            f"{path}: holds {', '.join(sorted(names)) or 'nothing'} in {form.parent}/, not one version",
             hint="edge-sim ota build makes such an archive of a folder",
         )
     with path.open("rb") as file:
@@ -153,11 +155,31 @@ def thing_arns(endpoint: Endpoint, things: Sequence[str]) -> list[str]:
     return [endpoint.call(endpoint.iot, "describe_thing", thingName=name)["thingArn"] for name in things]
 
 
-def offer(endpoint: Endpoint, software: str, pair: str, file: Path) -> None:
+def group_arns(endpoint: Endpoint, groups: Sequence[str]) -> list[str]:
+    """Return the ARNs of thing groups, all of which exist; one that is an ARN already is not looked at."""
+    return [
+        group
+        if group.startswith("arn:")
+        else endpoint.call(endpoint.iot, "describe_thing_group", thingGroupName=group)["thingGroupArn"]
+        for group in groups
+    ]
+
+
+def offer(endpoint: Endpoint, software: str, pair: str, version: str, content: bytes) -> None:
     """Make a build the newest one of a cloud of ours."""
-    version = read_build(file).version
     path = f"/edge-sim/builds/{software}/{pair}/{version}"
-    put(f"{endpoint.iot.meta.endpoint_url}{path}", file.read_bytes(), endpoint.cafile, endpoint.name)
+    put(f"{endpoint.iot.meta.endpoint_url}{path}", content, endpoint.cafile, endpoint.name)
+
+
+def offer_release(endpoint: Endpoint, software: str, pair: str, version: str) -> None:
+    """Make a simulated build of one of AWS's releases the newest one of a cloud of ours. Raises UsageError."""
+    from edge_sim.emulation import catalogue
+
+    system, _, architecture = pair.partition("/")
+    known = catalogue.released(software, system, architecture)
+    if version not in known:
+        raise UsageError(f"AWS released no {software} {version} for {pair}", hint=f"It had {', '.join(known)}.")
+    offer(endpoint, software, pair, version, catalogue.simulated(software, system, architecture, version))
 
 
 def update_document(
@@ -165,7 +187,7 @@ def update_document(
     url: str | None,
     role: str | None,
     *,
-    software: str,
+    software: Software,
     system: str,
     architecture: str,
     log_level: str,
@@ -178,7 +200,7 @@ def update_document(
         raise UsageError("--role and an s3:// URL go together: IoT Jobs signs such a URL for each device")
     if s3 is None and not url.startswith(("http://", "https://")):
         raise UsageError(f"--url {url}: neither https://… nor s3://BUCKET/KEY")
-    build = read_build(file)
+    build = read_build(file, software)
     return UpdateDocument(
         software=software,
         version=build.version,

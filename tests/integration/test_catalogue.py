@@ -16,6 +16,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.jobs.messages import ExecutionReply
 from edge_sim.jobs.requests import Describe
 from edge_sim.jobs.topics import NEXT, Request
+from edge_sim.versions import parse_version
 from tests.integration.cloud_client import THING, client
 
 ROLE = "arn:aws:iam::123456789012:role/updates"
@@ -60,6 +61,26 @@ def test_a_plain_client_creates_update_jobs_for_all_pairs_without_another_call(t
         assert offered(cloud, "raspbian/armv6l")["PlatformSoftwareVersion"] == "1.11.6"
 
 
+@pytest.mark.parametrize(
+    ("pair", "first"),
+    [
+        ("openwrt/armv7l", "1.9.2"),
+        ("raspbian/armv6l", "1.9.3"),
+        ("ubuntu/x86_64", "1.3.0"),
+        ("amazon_linux/x86_64", "1.3.0"),
+    ],
+)
+def test_every_release_since_a_pair_was_supported_can_be_built(pair: str, first: str) -> None:
+    system, _, architecture = pair.partition("/")
+    known = catalogue.released("core", system, architecture)
+    assert (known[0], known[-1]) == (first, "1.11.6")
+    assert known == sorted(known, key=parse_version)
+    for version in known:
+        with tarfile.open(fileobj=io.BytesIO(catalogue.simulated("core", system, architecture, version))) as archive:
+            assert f"packages/{version}/bin/daemon" in archive.getnames()
+    assert catalogue.released("core", "raspbian", "x86_64") == ()
+
+
 def test_a_list_of_updates_is_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "mine.tar.gz").write_bytes(b"a build")
     file = tmp_path / "updates.yaml"
@@ -73,6 +94,9 @@ updates:
     )
     offers = catalogue.read_offers(file)
     assert [f"{o.operating_system}/{o.architecture}" for o in offers[:7]] == list(catalogue.PAIRS)
+    old = tmp_path / "old.yaml"
+    old.write_text("updates: [{version: 1.8.4}]")
+    assert {o.operating_system for o in catalogue.read_offers(old)} == {"ubuntu", "amazon_linux", "raspbian"}
     broken, *mine = offers[7:]
     with tarfile.open(fileobj=io.BytesIO(b"".join(broken.chunks()))) as archive:
         daemon = archive.extractfile("packages/1.11.7/bin/daemon")

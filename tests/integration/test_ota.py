@@ -92,6 +92,23 @@ def test_a_folder_becomes_the_same_build_each_time(tmp_path: Path) -> None:
     assert output.read_bytes() == content
 
 
+def test_a_build_of_the_ota_agent_is_one_of_a_folder_or_the_agent_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "ota_agent_v1.4.0"
+    folder.mkdir()
+    agent = ("build", "--software", "ota_agent")
+    assert "ggc-ota: no executable file" in refused(*agent, str(folder)).brief
+    (folder / "ggc-ota").write_text("#!/bin/sh\n")
+    (folder / "ggc-ota").chmod(0o755)
+    output = tmp_path / "agent.tar.gz"
+    for words in ((str(folder),), ("--simulated", "good", "--version", "1.4.0")):
+        assert ota(*agent, *words, "-o", str(output)).output.startswith(f"{output}: ota_agent 1.4.0, ")
+        assert updatejobs.read_build(output, "ota_agent").version == "1.4.0"
+        with tarfile.open(output) as archive:
+            assert archive.getmember("ota/ota_agent_v1.4.0/ggc-ota").mode == 0o755
+    with pytest.raises(InvalidPackageError, match="holds nothing in packages/"):
+        updatejobs.read_build(output)
+
+
 def test_what_is_no_build_is_refused(tmp_path: Path) -> None:
     folder = core_folder(tmp_path / "1.12.0")
     assert isinstance(refused("build"), UsageError)
@@ -146,6 +163,26 @@ def test_a_job_is_created_and_every_core_is_watched(running: Cloud, tmp_path: Pa
     made = json.loads(ota("create", *NAMED, *WHERE, "--build", str(build), "--format", "json").output)
     assert made["version"] == "1.11.7"
     assert "ResourceNotFound" in str(refused("watch", "none").brief) or "not" in refused("watch", "none").brief
+
+
+@pytest.mark.network
+@pytest.mark.process
+def test_a_group_is_named_and_gets_any_release_of_aws(running: Cloud) -> None:
+    iot = client(running, "iot")
+    iot.create_thing_group(thingGroupName="fleet")
+    iot.add_thing_to_thing_group(thingGroupName="fleet", thingName="core-2")
+    words = ("create", "--group", "fleet", *WHERE, "--format", "json")
+    made = json.loads(ota(*words, "--version", "1.10.4").output)
+    assert made["version"] == "1.10.4"
+    assert made["targets"] == [iot.describe_thing_group(thingGroupName="fleet")["thingGroupArn"]]
+    executions = iot.list_job_executions_for_job(jobId=made["job"])["executionSummaries"]
+    assert [row["thingArn"].rpartition("/")[2] for row in executions] == ["core-2"]
+    agent = json.loads(ota(*words, "--software", "ota_agent", "--version", "1.1.1").output)
+    assert agent["version"] == "1.1.1"
+    assert "AWS released no core 1.11.2 for raspbian/armv7l" in refused(*words, "--version", "1.11.2").brief
+    assert "Thing group none not found" in refused("create", "--group", "none", *WHERE).brief
+    away = ("--endpoint-url", running.http_url)
+    assert "that the local cloud simulates" in refused(*words, *away, "--version", "1.10.4").brief
 
 
 @pytest.mark.network
