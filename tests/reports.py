@@ -118,7 +118,7 @@ def failed_board(name: str = "raspberry-pi-3", **changes: Any) -> BoardReport:
             Problem(
                 kind="function", where="reader", message="PermissionError", hint="attach it", log=["opening", "failed"]
             ),
-            Problem(kind="update", where="1.10.0 → 1.11.6", message="ended FAILED"),
+            Problem(kind="update", where="core 1.10.0 → 1.11.6", message="ended FAILED"),
         ],
         "user_names": {110: "ggc_user"},
         "group_names": {996: "ggc_group", 100: "users"},

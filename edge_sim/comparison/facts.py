@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.access import RIGHTS
+from edge_sim.jobs.update import title
 from edge_sim.jsonobject import JsonObject
 from edge_sim.strictjson import loads
 
@@ -124,7 +125,8 @@ def _board(board: JsonObject, name: str) -> Rows:
     for row in board.children("updates", lambda row: row):
         fields = {"status": row.text("status"), "runs afterwards": row.text("running")}
         fields |= {"as expected": _word(row.flag("as_expected")), "reason": _steady(row.text_or_none("reason"))}
-        yield Name(kind="update", board=name, name=f"{row.text('from')} → {row.text('to')}"), fields
+        software = title(row.text_or_none("software") or "core")  # which an older report does not say
+        yield Name(kind="update", board=name, name=f"{software} {row.text('from')} → {row.text('to')}"), fields
     for row in board.children("certificate", lambda row: row):
         fields = {"verdict": row.text("verdict"), "found": row.text("found")}
         yield Name(kind="property", board=name, name=row.text("fact")), fields

@@ -180,6 +180,11 @@ class UpdateDocument:
     size: int
 
 
+def title(software: str) -> str:
+    """Return a software's name for people."""
+    return "OTA agent" if software == "ota_agent" else software
+
+
 def is_software_update(job_id: str, document: object) -> bool:
     """Tell whether a job is one of ours; every other job is to be left alone, neither accepted nor rejected."""
     return job_id.startswith(JOB_ID_PREFIX) and isinstance(document, Mapping) and MARK in document

@@ -32,7 +32,7 @@ from edge_sim.errors import InvalidDefinitionError, Position, UnsupportedEnviron
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.tree import Tree
-from edge_sim.jobs.update import Software
+from edge_sim.jobs.update import Software, title
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.pages.access import message
 from edge_sim.runs import aws
@@ -261,7 +261,7 @@ class BoardRun:
         return [line[:_LOG_LINE] for line in lines]
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
-        self.progress(f"updating {'the core' if update.software == 'core' else 'the OTA agent'} to {update.version}")
+        self.progress(f"updating the {title(update.software)} to {update.version}")
         before, heard = self._running(board, update.software), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
         if update.software == "core":
@@ -284,6 +284,7 @@ class BoardRun:
             to=version,
             status=execution["status"],
             running=running,
+            software=update.software,
             details=execution.get("statusDetails", {}).get("detailsMap", {}),
             timeline=timeline(agent.events, job_id),
             stable_window_s=stable_s,

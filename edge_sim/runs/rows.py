@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_sim.greengrass.process import Identity
+from edge_sim.jobs.update import title
 from edge_sim.jsonobject import JsonObject
 
 
@@ -64,7 +65,7 @@ class FunctionRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A phase that an update went through; ``seconds`` since its first event."""
+    """A phase that an update went through, or HAND_OVER; ``seconds`` since its first event."""
 
     phase: str
     detail: str | None
@@ -108,7 +109,7 @@ class JournalEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateRow:
-    """One software update. ``running`` is the version that runs afterwards; ``details`` are the job execution's.
+    """One update of ``software``. ``running`` is the version that runs afterwards; ``details`` are the job execution's.
 
     ``stable_window_s``: how long the new version had to run; ``core``: the guard's events from the job's start to its
     end.
@@ -120,6 +121,7 @@ class UpdateRow:
     to: str
     status: str
     running: str
+    software: str = "core"
     details: Mapping[str, str] = field(default_factory=dict)
     timeline: tuple[Step, ...] = ()
     stable_window_s: float = 0.0
@@ -130,7 +132,7 @@ class UpdateRow:
 
     @property
     def name(self) -> str:
-        return f"{self.before} → {self.to}"
+        return f"{title(self.software)} {self.before} → {self.to}"
 
     @property
     def reason(self) -> str | None:
@@ -140,6 +142,7 @@ class UpdateRow:
         return {
             "job_id": self.job_id,
             "job_status": self.job_status,
+            "software": self.software,
             "from": self.before,
             "to": self.to,
             "status": self.status,

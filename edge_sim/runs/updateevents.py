@@ -9,10 +9,21 @@ from edge_sim.runs.rows import CoreEvent, JobMessage, JournalEntry, Step
 
 
 def timeline(events: Sequence[dict[str, Any]], job_id: str) -> tuple[Step, ...]:
-    """Return the phases an update went through."""
-    steps = [e for e in events if e.get("event") == "update" and e.get("job") == job_id]
+    """Return the phases an update went through, and where one agent ended in favour of another (HAND_OVER)."""
+    own = [number for number, event in enumerate(events) if _is_phase(event, job_id)]
+    during = events[own[0] : own[-1] + 1] if own else ()
     start = _began(events, job_id)
-    return tuple(Step(phase=e["phase"], detail=e.get("detail"), seconds=_since(start, e)) for e in steps)
+    return tuple(_step(e, start) for e in during if _is_phase(e, job_id) or e.get("event") == "handed over")
+
+
+def _is_phase(event: dict[str, Any], job_id: str) -> bool:
+    return event.get("event") == "update" and event.get("job") == job_id
+
+
+def _step(event: dict[str, Any], start: float) -> Step:
+    if event["event"] == "handed over":
+        return Step(phase="HAND_OVER", detail=f"OTA agent {event['version']} ends", seconds=_since(start, event))
+    return Step(phase=event["phase"], detail=event.get("detail"), seconds=_since(start, event))
 
 
 def core_events(events: Sequence[dict[str, Any]], job_id: str) -> tuple[CoreEvent, ...]:
@@ -57,4 +68,4 @@ def _since(start: float, event: dict[str, Any]) -> float:
 
 def _began(events: Sequence[dict[str, Any]], job_id: str) -> float:
     """Return when an update's first event came."""
-    return next((float(e["at"]) for e in events if e.get("event") == "update" and e.get("job") == job_id), 0.0)
+    return next((float(e["at"]) for e in events if _is_phase(e, job_id)), 0.0)

@@ -76,6 +76,8 @@ def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(her
         status, details = here.cloud.end_of(job)
         agent.wait_for(event="reported", job=job)
         assert (status, details["from"], details["to"]) == ("SUCCEEDED", VERSION, NEWER), details
+        order = [e.get("phase", "handed over") for e in agent.events if e["event"] in ("update", "handed over")]
+        assert order[3:] == ["ACTIVATE", "handed over", "CONFIRM", "SUCCEEDED"], "a hand-over is no second start"
         assert (agent.gg / "ota/ota_agent").readlink() == Path(f"ota_agent_v{NEWER}")
         assert agent.core() == core, "the core has run all the while"
         assert_kept(before, here)
@@ -145,6 +147,7 @@ def test_a_power_cut_in_a_new_agents_window_begins_it_again_and_the_owners_scrip
         status, details = here.cloud.end_of(job)
         agent.wait_for(event="reported", job=job)
         assert (status, details["to"]) == ("SUCCEEDED", NEWER)
+        agent.wait_for(event="update", job=job, phase="ACTIVATE", detail="start 2 of 3")
     ran = (gg / "ran").read_text().split()
     assert ran == ["ota_pre_update.sh", "ota_post_update.sh", "ota_post_update.sh"], "after each start of the new agent"
 

@@ -132,8 +132,8 @@ def test_junit_has_times_bodies_and_logs(tmp_path: Path) -> None:
     assert (failure.message, failure.type) == ("PermissionError", "function")
     assert failure.text == "hint: attach it\nopening\nfailed"
     assert reader.system_out == "PermissionError\nopening\nfailed"
-    assert cases["1.10.0 → 1.11.6"].time == 2.0
-    assert "2.00 s FAILED died" in cases["1.10.0 → 1.11.6"].system_out
+    assert cases["core 1.10.0 → 1.11.6"].time == 2.0
+    assert "2.00 s FAILED died" in cases["core 1.10.0 → 1.11.6"].system_out
     assert "resources.json:3:5" in cases["reader × model"].result[0].text
     assert isinstance(cases["writer × other"].result[0], Skipped)
 

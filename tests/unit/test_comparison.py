@@ -71,7 +71,7 @@ def test_each_kind_of_fact_that_differs_is_named_with_both_values(tmp_path: Path
     ]
     assert found["path", "/w"]["change"] == "only in A"
     assert {"field": "read", "a": "no", "b": "yes"} in found["access", "reader × model"]["fields"]
-    assert {"field": "status", "a": "FAILED", "b": "SUCCEEDED"} in found["update", "1.10.0 → 1.11.6"]["fields"]
+    assert {"field": "status", "a": "FAILED", "b": "SUCCEEDED"} in found["update", "core 1.10.0 → 1.11.6"]["fields"]
     assert found["problem", "access: reader × model: expected ro"]["change"] == "only in A"
     result = compare(a, b)
     assert result.exit_code == 7

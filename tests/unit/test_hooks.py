@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edge_sim.agent import crashpoints
 from edge_sim.agent.update import hooks
 from tests.unit.test_updater import configure
 from tests.unit.update_board import GOOD, JOB, NEW, OLD, UpdateBoard, document
@@ -61,6 +64,66 @@ def test_the_scripts_stop_the_old_core_and_start_the_new_one(board: UpdateBoard)
     assert ran(board) == ["ggc_pre_update.sh", "ggc_post_update.sh"]
 
 
+def test_the_first_script_runs_before_the_download_and_the_guard_waits_for_the_second(board: UpdateBoard) -> None:
+    """core-ota-update.md: "Before starting the update, the agent runs the ggc_pre_update.sh script." """
+    seen: list[tuple[str, str | None, list[str]]] = []
+
+    def look(name: str) -> None:
+        if name in ("P05 in-progress-acked", "P07 download-open", "P16 staged-recorded", "P21 new-started"):
+            guard = threading.Thread(target=board.guard.look)
+            guard.start()  # it waits where the scripts own the core
+            if name.startswith(("P05", "P21")):
+                guards.append(guard)
+            else:
+                guard.join(0.05)
+                assert guard.is_alive()
+                guards.append(guard)
+            seen.append((name[:3], board.running(), ran(board)))
+
+    guards: list[threading.Thread] = []
+    with crashpoints.armed(look):
+        assert work(board) == ("SUCCEEDED", None)
+    for guard in guards:
+        guard.join()
+    first, both = ["ggc_pre_update.sh"], ["ggc_pre_update.sh", "ggc_post_update.sh"]
+    assert seen == [("P05", OLD, []), ("P07", None, first), ("P16", None, first), ("P21", NEW, both)]
+
+
+@pytest.mark.parametrize("end", ["no download", "cancelled", "late", "killed"])
+def test_an_update_that_ends_before_the_switch_leaves_the_old_core_running(
+    board: UpdateBoard, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script has stopped it, and the one that would start it is for completed updates."""
+    reasons = {
+        "no download": "STAGE: other size",
+        "late": "STAGE: the build was not there 900 s after ggc_pre_update.sh",
+    }
+    began = time.monotonic()
+    if end == "no download":
+        board.build = GOOD + b"x"
+
+    def at(name: str) -> None:
+        if end == "cancelled" and name == "P09 download-fsync":
+            board.jobs.force(JOB, "CANCELED")
+        if end == "late" and name == "P07 download-open":
+            monkeypatch.setattr(time, "monotonic", lambda: began + hooks.RESPAWN_LIMIT_S + 60)
+
+    if end == "killed":
+        assert "P10 hash-ok" in board.die_at("P10 hash-ok")
+        assert board.running() is None
+        restarted = UpdateBoard(board.root.parent, GOOD)
+        restarted.start()
+        assert restarted.running() == OLD
+        restarted.supervisor.kill()
+        return
+    with crashpoints.armed(at):
+        status, why = work(board)
+    assert (board.running(), board.releases.current()) == (OLD, OLD)
+    assert status == ("CANCELED" if end == "cancelled" else "FAILED")
+    assert str(why).startswith(reasons.get(end, "None"))
+    assert ran(board) == ["ggc_pre_update.sh"]
+
+
 def test_without_managed_respawn_no_script_is_run(board: UpdateBoard) -> None:
     configure(board, managedRespawn=False)
     assert work(board) == ("SUCCEEDED", None)
@@ -111,7 +174,8 @@ def test_a_script_that_fails_hangs_or_does_not_do_its_work_ends_on_the_old_versi
     script(board, name, body)
     status, why = work(board)
     assert (status, board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
-    assert str(why).startswith(f"ACTIVATE: {reason}")
+    assert str(why).startswith(f"{'STAGE' if 'pre' in name else 'ACTIVATE'}: {reason}")
+    assert ran(board) == ["ggc_pre_update.sh", "ggc_post_update.sh"][: 1 + ("post" in name)], "none on the way back"
     assert "ROLLBACK_FAILED" not in str(why)
     assert board.supervisor._confinement.processes() != []
     board.supervisor.stop()

@@ -53,6 +53,7 @@ def read_board(text: str) -> BoardReport:
                 to=update["to"],
                 status=update["status"],
                 running=update["running"],
+                software=update["software"],
                 details=update["details"],
                 timeline=tuple(Step(**step) for step in update["timeline"]),
                 stable_window_s=update["stable_window_s"],

@@ -130,11 +130,13 @@ def test_a_disagreement_is_told_apart_from_a_wrong_definition() -> None:
 
 
 def test_junit_counts_claims_failures_and_what_was_not_proven() -> None:
-    made = ET.fromstring(to_junit(report(board(("update", "1.10.0 → 1.11.6", "ended FAILED"), not_proven=["owners"]))))
+    made = ET.fromstring(
+        to_junit(report(board(("update", "core 1.10.0 → 1.11.6", "ended FAILED"), not_proven=["owners"])))
+    )
     (suite,) = made
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
-    assert failed == ["1.10.0 → 1.11.6"]
+    assert failed == ["core 1.10.0 → 1.11.6"]
 
 
 def test_junit_skips_what_was_not_checked_and_says_why() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.jobs.update import Phase
-from edge_sim.runs.rows import JobMessage, JournalEntry
+from edge_sim.runs.rows import JobMessage, JournalEntry, Step
 from edge_sim.runs.updateevents import journal, messages, timeline
 
 EVENTS: list[dict[str, Any]] = [
@@ -27,6 +27,28 @@ def test_seconds_count_from_the_updates_first_event() -> None:
         JobMessage(way="sent", topic="jobs/j/update", status="IN_PROGRESS", seconds=0.5),
     )
     assert str(messages(EVENTS, "j")[0].seconds) == "0.0"
+
+
+def test_an_agent_that_hands_over_is_a_step_of_its_own_update_only() -> None:
+    def phase(name: str, at: float, **more: str) -> dict[str, Any]:
+        return {"event": "update", "job": "j", "phase": name, "at": at, **more}
+
+    def handed_over(at: float) -> dict[str, Any]:
+        return {"event": "handed over", "version": "1.2.0", "at": at}
+
+    events = [
+        handed_over(1.0),
+        phase("ACTIVATE", 2.0),
+        handed_over(3.0),
+        phase("FAILED", 4.0, detail="no"),
+        handed_over(5),
+    ]
+    assert timeline(events, "j") == (
+        Step(phase="ACTIVATE", detail=None, seconds=0.0),
+        Step(phase="HAND_OVER", detail="OTA agent 1.2.0 ends", seconds=1.0),
+        Step(phase="FAILED", detail="no", seconds=2.0),
+    )
+    assert timeline(events, "other") == ()
 
 
 def test_the_journals_entries_are_those_of_the_job() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
-from edge_sim.emulation.corebuild import core_build
+from edge_sim.emulation.corebuild import archive_of, core_build
 from edge_sim.emulation.platform import Platform
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
@@ -56,6 +58,14 @@ def updated(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **c
     return board
 
 
+def altered(build: bytes, change: Callable[[str, bytes], bytes]) -> bytes:
+    """A build whose files are what ``change`` makes of them."""
+    with tarfile.open(fileobj=io.BytesIO(build)) as archive:
+        files = [(member, archive.extractfile(member)) for member in archive]
+        members = [(m.name, m.mode, None if f is None else change(m.name, f.read())) for m, f in files]
+    return archive_of(members)
+
+
 def configure(board: UpdateBoard, **changes: Any) -> None:
     """Change the core's config.json."""
     path = board.gg / "config/config.json"
@@ -80,8 +90,20 @@ def test_a_build_that_does_not_start_ends_on_the_old_one(boards: list[UpdateBoar
     board = updated(boards, tmp_path, BROKEN)
     job = board.jobs.get(JOB)
     assert (job["status"], board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
-    assert "broken on purpose" in job["details"]["reason"]
+    assert job["details"]["reason"].count("broken on purpose") == 1
+    assert job["details"]["core"].startswith(f"{NEW} failed (greengrassd start: greengrass daemon {NEW}: fatal: ")
+    assert job["details"]["core"].endswith(f"; {OLD} running")
     assert board.releases.installed() == [OLD]
+
+
+def test_a_build_that_dies_without_a_word_has_the_last_lines_of_its_log_in_the_reason(
+    boards: list[UpdateBoard], tmp_path: Path
+) -> None:
+    words = b'echo "cannot open the spooler" >>"$GREENGRASS_ROOT/ggc/var/log/system/runtime.log"'
+    daemon = b"#!/bin/sh\n" + words + b"\nexit 1\n"
+    build = altered(GOOD, lambda name, text: daemon if name.endswith("bin/daemon") else text)
+    reason = updated(boards, tmp_path, build).jobs.get(JOB)["details"]["reason"]
+    assert reason.endswith("died.; its log: cannot open the spooler"), reason
 
 
 def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
@@ -93,6 +115,10 @@ def test_a_build_that_dies_while_it_is_watched_ends_on_the_old_one(boards: list[
     job = board.jobs.get(JOB)
     assert (job["status"], board.running()) == ("FAILED", OLD)
     assert "CONFIRM: the core is not running (health check 2 of 2)" in job["details"]["reason"]
+    seen = [(event["status"], event["version"]) for event in board.events if event["event"] == "core"]
+    assert seen == [("running", OLD), ("running", NEW), ("died", NEW), ("running", OLD)]
+    order = [event.get("phase") or event["status"] for event in board.events if event["event"] != "reported"]
+    assert order[-5:] == ["CONFIRM", "died", "ROLL_BACK", "running", "FAILED"]
 
 
 @pytest.mark.parametrize(

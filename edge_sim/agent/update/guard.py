@@ -75,10 +75,12 @@ class Guard:
         """Leave the core to the caller while the block lasts; look after it at once when it is over."""
         with self._hold:
             self._up_since = self._chosen = None
+            before = self._next_start
             try:
                 yield
             finally:
-                if self._supervisor.running() is not None:
+                # Where nothing was tried on the caller's behalf, it was the caller who stopped the core.
+                if self._supervisor.running() is not None or self._next_start == before:
                     self._starts, self._next_start = 0, 0.0
                 self._look_safely()
 
@@ -102,6 +104,17 @@ class Guard:
                     self._note_down(version, wrong)
                 trouble = f"{version}: {wrong}"
             raise UpdateError(trouble)
+
+    def saw(self, version: str, trouble: str | None) -> None:
+        """Note what an update that holds the core saw of ``version``: that it runs, or why it does not."""
+        with self._hold:
+            if trouble is None:
+                self._chosen = version
+                self._note_up(version, self._now())
+            elif self._up_since is not None:
+                self._note_down(version, trouble)
+            else:
+                self._tell("failed", version, error=trouble)
 
     def start(self) -> None:
         """Watch in a thread of its own from now on, and return when it has the core in hand."""
@@ -169,6 +182,7 @@ class Guard:
         """Start ``version``, and have the link lead to it when it runs; return why it does not."""
         self._starts += 1
         pause = min(LONGEST_PAUSE_S, 2.0 ** min(self._starts - 1, 16))
+        self._up_since = None
         try:
             self._supervisor.stop()
             self._supervisor.start(version)

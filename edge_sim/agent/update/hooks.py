@@ -1,9 +1,10 @@
 """The scripts that an owner may have run around an update: ``managedRespawn`` in config.json (core-ota-update.md).
 
 Sourced: their names and place; that all four must be there, owned by root and executable by root only; that they must
-return successfully; that those before an update stop the core and those after it start it. Ours: that the first runs
-right before the old version would be stopped and not before the download, how long one may take, and that a roll-back
-runs none: the one that would start the core may be what failed.
+return successfully; that the agent runs one before it starts the update, which stops the core, and one after it has
+completed it, which starts the core. Ours: that "before the update" is after the job was accepted and before the
+download, how long one may take and the core may be stopped for the download, and that a failed update and a roll-back
+run none: the guide has the second run after a completed update only, and it may be what failed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from edge_sim.errors import UpdateError
 from edge_sim.greengrass.tree import Tree
 
 LIMIT_S = 60.0
+RESPAWN_LIMIT_S = 900.0
+"""How long an owner's script may leave the board without a core until the build is there."""
 NAMES = ("ggc_pre_update.sh", "ggc_post_update.sh", "ota_pre_update.sh", "ota_post_update.sh")
 
 

@@ -7,6 +7,7 @@ OSError whose text becomes the reason in the report.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
 """How much a build may hold."""
 
 
+Saw = Callable[[str | None], None]
+"""Hears of the new version that it runs (None), or what is wrong with it."""
 BringUp = Callable[[Callable[[str], str | None]], str]
 """Starts an older version and returns it; calls what it is given to hear what is wrong with one that it started."""
 
@@ -77,6 +80,7 @@ class Settings:
     step_minutes: int = STEP_TIMEOUT_MINUTES
     """How long the cloud may hear nothing of a running update before it counts as TIMED_OUT."""
     hook_limit_s: float = hooks.LIMIT_S
+    respawn_limit_s: float = hooks.RESPAWN_LIMIT_S
 
     @property
     def stable_checks(self) -> int:
@@ -99,21 +103,43 @@ class Installation:
         self.gg = runner.gg
         self.software = runner.software
         self.releases = Releases(runner.root, runner.gg, runner.software)
+        self._log: LogTail | None = None
+        """What the new version logs, from its start on."""
+        self._needed_by: float | None = None
+        """When the build must be there, where the owner's script has stopped the old version for it; monotonic."""
+
+    def respawns(self) -> bool:
+        """Tell whether the owner's scripts stop and start the software, as far as config.json can be read."""
+        try:
+            return managed_respawn(self.gg)
+        except UpdateError:
+            return False
 
     def stage(self, update: UpdateDocument, on_progress: Callable[[int], None]) -> None:
         """Download the build. A part that is already there may be continued by ``fetch``."""
+
+        def look(received: int) -> None:
+            self._look_at_deadline()
+            on_progress(received)
+
         point("P07 download-open")
-        self._fetch(update.url, self._build, size=update.size, sha256=update.sha256, on_progress=on_progress)
+        self._fetch(update.url, self._build, size=update.size, sha256=update.sha256, on_progress=look)
         point("P09 download-fsync")
 
     def prepare(self) -> None:
         """Look whether the board can take an update now and make room for the download.
 
-        What an earlier attempt at the same job has downloaded stays. Raises UpdateError.
+        With ``managedRespawn`` the owner's script before an update is run, which stops the old core. What an earlier
+        attempt at the same job has downloaded stays. Raises UpdateError.
         """
         check_board(self.gg, needed=self.settings.free_bytes_needed)
+        self._needed_by = None
         if managed_respawn(self.gg):
             hooks.check(self._runner.root, self._runner.board_path)
+            self._run_hook(self.software.hooks[0])
+            if not self._runner.hands_over:
+                self._check_stopped()
+                self._needed_by = time.monotonic() + self.settings.respawn_limit_s
         self.releases.clear_staging(keep=leftovers(self._build))
 
     def verify(self, update: UpdateDocument, board: BoardIdentity) -> None:
@@ -129,41 +155,56 @@ class Installation:
         self.releases.adopt(tree, update.version)
         self.releases.sweep()
 
-    def activate(self, old: str, version: str) -> None:
+    def activate(self, old: str, version: str, saw: Saw) -> None:
         """Stop the ``old`` version, move the link, start the new one; nothing of it when ``version`` runs already.
 
-        With ``managedRespawn`` the owner's scripts stop and start the core, and are run around an agent's update.
+        With ``managedRespawn`` the old core has been stopped before, and the owner's script starts the new one; the
+        one after an update of the agent is run by the new agent.
         """
+        self._log = None
         own, hooked = self._runner.hands_over, managed_respawn(self.gg)
         if self.releases.current() == version and self._runner.trouble(version) is None:
             if own and hooked:
                 self._run_hook(self.software.hooks[1])
+            saw(None)
             return  # it was cut off after that, or handed over
-        if hooked:
-            self._run_hook(self.software.hooks[0])
-            if not own and self._runner.running() is not None:
-                raise UpdateError(f"{self.software.hooks[0]} ended, and the {self.software.name} still runs")
+        if hooked and not own:
+            self._check_stopped()
         else:
             self._runner.stop()
         point("P17 old-stopped")
         self._runner.expect(old, version)
         self.releases.switch(version)
-        if hooked and not own:
-            self._run_hook(self.software.hooks[1])
-            wrong = self._runner.trouble(version)
-            if wrong is not None:
-                raise UpdateError(f"{self.software.hooks[1]} ended, and {wrong}")
-        else:
-            self._runner.start(version)
+        self._log = LogTail(self.gg / name for name in self.software.logs)
+        try:
+            self._start(version, hooked=hooked and not own)
+        except UpdateError as error:
+            saw(error.brief)
+            raise UpdateError(self._with_log(error.brief)) from error
+        saw(None)
         point("P21 new-started")
 
-    def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
+    def _start(self, version: str, *, hooked: bool) -> None:
+        if not hooked:
+            self._runner.start(version)
+            return
+        self._run_hook(self.software.hooks[1])
+        wrong = self._runner.trouble(version)
+        if wrong is not None:
+            raise UpdateError(f"{self.software.hooks[1]} ended, and {wrong}")
+
+    def confirm(self, version: str, on_pass: Callable[[], None], saw: Saw) -> None:
         """Watch the new version for its stable window. Raises UpdateError when it is not well."""
-        log = LogTail(self.gg / name for name in self.software.logs)
+        self._log = self._log or LogTail(self.gg / name for name in self.software.logs)
         wrong = self._runner.not_ready() or self._watch(version, self.settings.stable_checks, on_pass)
         if wrong is not None:
-            words = log.last_words()
-            raise UpdateError(f"{wrong}; its log: {words}" if words else wrong)
+            saw(wrong)
+            raise UpdateError(self._with_log(wrong))
+
+    def _with_log(self, wrong: str) -> str:
+        """Return what is wrong, with the last lines that the new version logged where they are not in it."""
+        words = self._log.last_words() if self._log else ""
+        return wrong if not words or words in wrong else f"{wrong}; its log: {words}"
 
     def roll_back(self, version: str | None, bring_up: BringUp) -> str:
         """Have an older version running again, ``version`` if it can be, and return which one does.
@@ -197,6 +238,10 @@ class Installation:
         """Return what is wrong with the version that should be running, or None."""
         return self._watch(version, self.settings.health_checks, lambda: None)
 
+    def took_over(self, version: str) -> bool:
+        """Tell whether this process is ``version``, at its first start."""
+        return self._runner.took_over(version)
+
     def given_up(self, version: str) -> str | None:
         """Return why another process gave ``version`` up, or None."""
         return self._runner.given_up(version)
@@ -207,6 +252,15 @@ class Installation:
 
     def _run_hook(self, name: str) -> None:
         self._runner.run_script(f"{BELOW.respawn_scripts}/{name}", self.settings.hook_limit_s)
+
+    def _check_stopped(self) -> None:
+        if self._runner.running() is not None:
+            raise UpdateError(f"{self.software.hooks[0]} ended, and the {self.software.name} still runs")
+
+    def _look_at_deadline(self) -> None:
+        if self._needed_by is not None and time.monotonic() > self._needed_by:
+            limit, hook = self.settings.respawn_limit_s, self.software.hooks[0]
+            raise UpdateError(f"the build was not there {limit:g} s after {hook} had stopped the {self.software.name}")
 
     def _unhealthy_old(self, version: str) -> str | None:
         point("R06 old-started")

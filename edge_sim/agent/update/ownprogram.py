@@ -63,6 +63,10 @@ class OwnProgram(Runner):
             self._sleep(LOOK_EVERY_S)
         return f"it was not connected within {CONNECT_LIMIT_S} s"
 
+    def took_over(self, version: str) -> bool:
+        trial = supervise.read_trial(str(self.gg))
+        return version == VERSION and trial is not None and (trial["new"], trial["starts"]) == (version, 1)
+
     def given_up(self, version: str) -> str | None:
         trial = supervise.read_trial(str(self.gg))
         return trial.get("failed") if trial is not None and trial["new"] == version else None
@@ -80,6 +84,9 @@ class OwnProgram(Runner):
     def held(self) -> Iterator[None]:
         """Nobody else starts or stops this process."""
         yield
+
+    def saw(self, version: str, trouble: str | None) -> None:
+        """The core, whose events these are, is not touched."""
 
     def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
         """Have the supervisor start the first of ``versions``, which this process may be already."""

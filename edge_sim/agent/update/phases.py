@@ -26,7 +26,7 @@ from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import PHASES, Event, Phase, Reach, Reporting, UpdateDocument, parse_document
+from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, Reporting, UpdateDocument, parse_document
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
@@ -50,6 +50,8 @@ class Task:
     document: UpdateDocument | None = None
     started: bool = True
     canceled: bool = False
+    entered: bool = False
+    """The process that handed over to this one has written the first phase down already."""
 
     @property
     def update(self) -> UpdateDocument:
@@ -67,6 +69,9 @@ class Watch(Protocol):
 
     def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
         """Start ``versions``, the best one first, until one runs well, and return it. Raises UpdateError."""
+
+    def saw(self, version: str, trouble: str | None) -> None:
+        """Note that a version runs, or why it does not, while the software is held."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +121,24 @@ class Phases:
         with ExitStack() as stack:
             held = False
             while phase in PHASES:
-                if PHASES[phase].reach is Reach.RUNNING and not held:
+                if not held and self._owns(task, phase):
                     stack.enter_context(self._target(task).watch.held())
                     held = True
                 phase = PHASES[phase].ways[self._pass(task, phase)]
         return phase
 
+    def _owns(self, task: Task, phase: Phase) -> bool:
+        """Tell whether nobody else may start or stop the software: an owner's script stops it before the download."""
+        if PHASES[phase].reach is Reach.NOTHING:
+            return False
+        return PHASES[phase].reach is Reach.RUNNING or self._target(task).installation.respawns()
+
     def _pass(self, task: Task, phase: Phase) -> Event:
         """Go through one phase and return how it ended; the record's ``reason`` says why."""
+        entered, task.entered = task.entered, False
         try:
-            self._enter(task, phase)
+            if not entered:
+                self._enter(task, phase)
             self._stop_if_asked()
             self._steps[phase](task)
         except JobEndedError as error:
@@ -151,7 +164,8 @@ class Phases:
             if phase is not Phase.ROLL_BACK:
                 raise
             self._log.write("ERROR", "Rolling back without a journal.", error=error.brief)
-        self._outbox.tell(task.record, phase, task.record.reason)
+        again = f"start {starts} of {MAX_STARTS}" if phase is Phase.ACTIVATE and starts > 1 else None
+        self._outbox.tell(task.record, phase, task.record.reason or again)
         reporting = PHASES[phase].reporting
         if reporting is Reporting.CONSENT:
             point("P04 start-sent")
@@ -214,17 +228,18 @@ class Phases:
 
     def _activate(self, task: Task) -> None:
         point("P16 staged-recorded")
-        self._target(task).installation.activate(task.record.old or "", task.record.new)
+        target, record = self._target(task), task.record
+        target.installation.activate(record.old or "", record.new, partial(target.watch.saw, record.new))
 
     def _confirm(self, task: Task) -> None:
-        tell, passes = self._every_while(task), count(1)
-        checks = self._target(task).installation.settings.stable_checks
+        tell, passes, target = self._every_while(task), count(1), self._target(task)
+        checks = target.installation.settings.stable_checks
 
         def on_pass() -> None:
             point("P22 health-pass")
             tell(f"healthy {next(passes)} of {checks} times")
 
-        self._target(task).installation.confirm(task.record.new, on_pass)
+        target.installation.confirm(task.record.new, on_pass, partial(target.watch.saw, task.record.new))
         self._progress(task, "healthy for the whole stable window")  # the last moment to hear of a cancellation
         confirmed = replace(task.record, confirmed=True)
         self._journal.write(confirmed)

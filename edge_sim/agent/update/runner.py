@@ -51,6 +51,10 @@ class Runner(Protocol):
         """Wait until what was started does its work; return why it does not, or None."""
         return None
 
+    def took_over(self, version: str) -> bool:
+        """Tell whether this process is ``version``, which the one before it has handed over to, at its first start."""
+        return False
+
     def given_up(self, version: str) -> str | None:
         """Return why another process gave ``version`` up and went back, or None."""
         return None

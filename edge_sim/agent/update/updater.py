@@ -70,7 +70,9 @@ class Updater:
         reason = record.reason or self._installation(record.software).given_up(record.new)
         if phase is Phase.ROLL_BACK and reason is None:
             reason = f"interrupted in {record.phase.name}" + (f" {record.starts} times" if record.starts > 1 else "")
-        self._drive(Task(record=replace(record, phase=phase, confirmed=False, reason=reason)))
+        handed_over = phase is Phase.ACTIVATE and self._installation(record.software).took_over(record.new)
+        entered = handed_over and record.phase is Phase.ACTIVATE
+        self._drive(Task(record=replace(record, phase=phase, confirmed=False, reason=reason), entered=entered))
 
     def switching(self) -> bool:
         """Tell whether a switch to a new core is under way, as far as the journal can be read.
