@@ -179,8 +179,9 @@ class Installation:
         try:
             self._start(version, hooked=hooked and not own)
         except UpdateError as error:
+            reason = self._with_log(error.brief)  # before the guard writes into the same log
             saw(error.brief)
-            raise UpdateError(self._with_log(error.brief)) from error
+            raise UpdateError(reason) from error
         saw(None)
         point("P21 new-started")
 
@@ -198,8 +199,9 @@ class Installation:
         self._log = self._log or LogTail(self.gg / name for name in self.software.logs)
         wrong = self._runner.not_ready() or self._watch(version, self.settings.stable_checks, on_pass)
         if wrong is not None:
+            reason = self._with_log(wrong)
             saw(wrong)
-            raise UpdateError(self._with_log(wrong))
+            raise UpdateError(reason)
 
     def _with_log(self, wrong: str) -> str:
         """Return what is wrong, with the last lines that the new version logged where they are not in it."""
