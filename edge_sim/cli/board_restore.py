@@ -10,16 +10,18 @@ from edge_sim.errors import UnsupportedEnvironmentError
 
 @click.command("restore")
 @click.argument("board", metavar="ssh://[USER@]HOST[:PORT]")
-def restore(board: str) -> None:
+@click.option("--bundle", is_flag=True, help="Remove the agent's bundle as well, which runs keep on the board.")
+def restore(board: str, bundle: bool) -> None:
     """End the run that is on a real board, and undo what it did there.
 
-    For a run that lost its connection, or was killed. What is to be undone is in a journal on the board.
+    For a run that lost its connection, was killed, or was made with --keep. What is to be undone is in a journal on the
+    board.
 
     \b
     Example: edge-sim board restore ssh://pi@raspberrypi.local
     """
     from edge_sim.emulation.ssh import address
-    from edge_sim.emulation.ssh.board import restore as put_back
+    from edge_sim.emulation.ssh import board as ssh_board
     from edge_sim.emulation.ssh.connection import Connection
 
     where = address.parse(board)
@@ -29,6 +31,8 @@ def restore(board: str) -> None:
                 f"{where}: the account is not root's and has no sudo without a password",
                 hint="Log in as root, or allow it sudo -n.",
             )
-        for sentence in put_back(connection):
+        for sentence in ssh_board.restore(connection):
             say(sentence)
+        if bundle:
+            ssh_board.forget(connection)
     say(f"{where}: no run is on the board")

@@ -51,7 +51,11 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @BROKER
 @BROKER_CAFILE
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
-@click.option("--keep", is_flag=True, help="Leave the boards' root directories behind and say where.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave the boards' root directories behind and say where; on a real board, until edge-sim board restore.",
+)
 @template_choice
 def command(
     scenario: Path,
@@ -68,8 +72,8 @@ def command(
 ) -> None:
     """Deploy SCENARIO (a folder with edge-sim.yaml) to boards, run its functions and updates, and report.
 
-    With --board the run is on a real board, which is put back afterwards: what is found there and what would be made is
-    shown before anything is changed.
+    With --board the run is on a real board, which is put back afterwards, but for the agent's bundle: what is found
+    there and what would be made is shown before anything is changed.
 
     \b
     Example: edge-sim run examples/no-container-ml --driver docker --profile raspberry-pi-3 --format json
@@ -88,7 +92,7 @@ def command(
     bind_list = dict(bind(text) for text in binds)
     with (
         _keep_folder(keep, local=driver == "local") as folder,
-        run_board.opened(scenario, choice, real, yes=yes) as opened,
+        run_board.opened(scenario, choice, real, yes=yes, keep=keep) as opened,
     ):
         with _progress() as progress:
             report = run(

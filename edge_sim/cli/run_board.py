@@ -57,8 +57,12 @@ def refuse_mixture(
 
 
 @contextmanager
-def opened(scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bool) -> Iterator[list[RealBoard]]:
+def opened(
+    scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bool, keep: bool
+) -> Iterator[list[RealBoard]]:
     """Connect to boards, show what a run would do there, and ask unless ``yes``; the connections last as the block.
+
+    ``keep``: what a run makes stays there.
 
     Raises InvalidDefinitionError where the group is refused on a board, UnsupportedEnvironmentError where no run can
     be, UsageError where nobody can be asked.
@@ -75,13 +79,14 @@ def opened(scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bo
             progress(f"{address}: connecting")
             connection = stack.enter_context(Connection(address))
             assert inputs is not None  # noqa: S101 - there are boards
-            judged.append(_judged(connection, inputs))
+            judged.append(_judged(connection, inputs, keep=keep))
         if boards and not yes:
-            click.confirm("Run the scenario there, and put everything back afterwards?", abort=True, err=True)
+            back = "leave it there" if keep else "put everything back"
+            click.confirm(f"Run the scenario there, and {back} afterwards?", abort=True, err=True)
         yield judged
 
 
-def _judged(connection: Connection, inputs: Inputs) -> RealBoard:
+def _judged(connection: Connection, inputs: Inputs, *, keep: bool) -> RealBoard:
     from edge_sim.emulation import drivers
     from edge_sim.emulation.bundle import archive
     from edge_sim.emulation.ssh.board import GREENGRASS_ROOT
@@ -107,6 +112,7 @@ def _judged(connection: Connection, inputs: Inputs) -> RealBoard:
             connection,
             archive.bundle(profile.architecture, progress, newest=False),
             remote.visit(seen, inputs.scenario),
+            keep=keep,
         ),
         notes=[clock] if clock else [],
     )

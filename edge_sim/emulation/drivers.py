@@ -91,12 +91,15 @@ def docker(
             yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
 
 
-def ssh(connection: Connection, bundle: Bundle, visit: Visit) -> Driver:
-    """Return the driver of the one board at the other end of ``connection``, which stays the caller's."""
+def ssh(connection: Connection, bundle: Bundle, visit: Visit, *, keep: bool = False) -> Driver:
+    """Return the driver of the one board at the other end of ``connection``, which stays the caller's.
+
+    ``keep``: what a run has made stays on the board.
+    """
     from edge_sim.emulation.ssh.board import SshBoard
 
     def board(spec: BoardSpec) -> SshBoard:
-        return SshBoard(spec, connection=connection, bundle=bundle, visit=visit)
+        return SshBoard(spec, connection=connection, bundle=bundle, visit=visit, keep=keep)
 
     return Driver(name="ssh", bind=None, at_once=1, board=board)
 

@@ -22,14 +22,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edge_sim.emulation.bundle.packages import File, packages
-from edge_sim.emulation.containers.board import DockerBoard
 from tests.emulated.containers import LIMIT_S
 
 OPENSSH = (
     *("openssh-server", "libwrap0", "libnsl2", "libpam0g", "libaudit1", "libcap-ng0", "libselinux1", "libpcre2-8-0"),
     *("libsystemd0", "libgssapi-krb5-2", "libkrb5-3", "libk5crypto3", "libkrb5support0", "libkeyutils1", "libcom-err2"),
     *("libcrypt1", "libssl3", "zlib1g", "libtirpc3", "liblzma5", "libzstd1", "liblz4-1", "libcap2", "libgcrypt20"),
-    "libgpg-error0",
+    *("libgpg-error0", "sudo", "libpam-modules"),
 )
 DROPBEAR = ("dropbear-bin", "libtommath1", "libtomcrypt1", "libgmp10", "zlib1g", "libcrypt1", "libc6")
 _TOOLS = (
@@ -96,29 +95,36 @@ def user(folder: Path) -> Ssh:
     return Ssh(folder)
 
 
-def with_openssh(board: DockerBoard, ssh: Ssh) -> str:
-    """Have a board in a container serve ssh; return its address in the engine's network."""
+def with_openssh(container: Any, architecture: str, ssh: Ssh) -> str:
+    """Have a running container with a Debian root serve ssh; return its address in the engine's network."""
     files: dict[str, File] = {}
-    for package in packages(board.profile.architecture, OPENSSH, print, newest=False):
+    for package in packages(architecture, OPENSSH, print, newest=False):
         files |= {
             p: f for p, f in package.files().items() if not p.startswith(("/usr/share", "/etc/init", "/lib/systemd"))
         }
     with _tar(files) as tar:
-        board._container.put_archive("/", tar)
+        container.put_archive("/", tar)
     own = {
         "/etc/ssh/sshd_config": File(content=_SSHD.encode()),
         "/etc/ssh/host": File(content=(ssh.folder / "host").read_bytes(), mode=0o600),
         "/root/.ssh/authorized_keys": File(content=ssh.key.encode(), mode=0o600),
         "/usr/bin/wget": File(content=b"#!/bin/sh\nexit 1\n", mode=0o755),  # V1's update agent asks that it is there
-        "/home/visitor/.ssh/authorized_keys": File(content=ssh.key.encode()),
+        **{f"/home/{name}/.ssh/authorized_keys": File(content=ssh.key.encode()) for name in ("visitor", "admin")},
+        "/etc/sudoers": File(content=b"admin ALL=(ALL) NOPASSWD: ALL\n", mode=0o440),
+        "/etc/pam.d/sudo": File(content=b"account required pam_permit.so\nsession required pam_permit.so\n"),
     }
     with _tar(own) as tar:
-        board._container.put_archive("/", tar)
-    accounts = "sshd:x:999:65534::/run/sshd:/usr/sbin/nologin\nvisitor:x:1234:65534::/home/visitor:/bin/sh\n"
-    board.exec(["sh", "-c", f"printf '{accounts}' >>/etc/passwd; mkdir -p /run/sshd; chown -R root /root"])
-    board.popen(["/usr/sbin/sshd", "-D"])
-    board._container.reload()
-    return answering(board._container)
+        container.put_archive("/", tar)
+    accounts = "sshd:x:999:65534::/run/sshd:/usr/sbin/nologin\n" + "".join(
+        f"{name}:x:{uid}:65534::/home/{name}:/bin/sh\n" for uid, name in enumerate(("visitor", "admin"), 1234)
+    )
+    done = container.exec_run(
+        ["sh", "-c", f"printf '{accounts}' >>/etc/passwd; mkdir -p /run/sshd; chown -R root /root"]
+    )
+    assert done.exit_code == 0, done.output
+    container.exec_run(["/usr/sbin/sshd", "-D"], detach=True)
+    container.reload()
+    return answering(container)
 
 
 @contextlib.contextmanager

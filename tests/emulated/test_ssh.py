@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tests.emulated.ssh_boards import Ssh
 pytestmark = [pytest.mark.emulated, needs.program("ssh"), needs.program("ssh-keygen")]
 PROFILE = "generic-x86_64"
 ROOT = "/opt/edge-sim/run/greengrass"
+KEPT = "/opt/edge-sim/bundle-of-runs"
 LISTING = "find / -xdev -not -path '/proc/*' -not -path '/tmp/date*' 2>/dev/null | sort"
 
 
@@ -35,19 +37,26 @@ def ssh(tmp_path_factory: pytest.TempPathFactory) -> Ssh:
     return ssh_boards.user(tmp_path_factory.mktemp("ssh"))
 
 
-@pytest.fixture(scope="module")
-def debian(client: Any, ssh: Ssh) -> Iterator[DockerBoard]:
-    """A board like ``--driver docker`` makes it, without an agent; ``ssh://debian`` leads to it."""
+@contextlib.contextmanager
+def _debian(client: Any, ssh: Ssh, profile_name: str, alias: str) -> Iterator[DockerBoard]:
+    """A board like ``--driver docker`` makes it, without an agent; ``ssh://ALIAS`` leads to it."""
     scenario = load(Path(EXAMPLE))
-    image = image_of(client, "x86_64")
-    name = f"test-ssh-{os.getpid()}"
-    spec = BoardSpec(profile=load_profile(PROFILE), files=scenario.files, devices=scenario.devices)
+    profile = load_profile(profile_name)
+    image = image_of(client, profile.architecture)
+    name = f"test-ssh-{os.getpid()}-{alias}"
+    spec = BoardSpec(profile=profile, files=scenario.files, devices=scenario.devices)
     with (
         networks.temporary(client, boards.container_name(name), boards.labels(lasting=False)) as network,
         DockerBoard(spec, engine=client, image=image, network=network.name, name=name) as board,
     ):
-        address = ssh_boards.with_openssh(board, ssh)
-        ssh.know("debian", address)
+        ssh.know(alias, ssh_boards.with_openssh(board._container, profile.architecture, ssh))
+        yield board
+
+
+@pytest.fixture(scope="module")
+def debian(client: Any, ssh: Ssh) -> Iterator[DockerBoard]:
+    with _debian(client, ssh, PROFILE, "debian") as board:
+        address = board._container.attrs["NetworkSettings"]["Networks"].popitem()[1]["IPAddress"]
         ssh.know("visitor", address, user="visitor")
         ssh.know("impostor", address, host_key=(ssh.folder / "other.pub").read_text(encoding="ascii"))
         yield board
@@ -65,14 +74,15 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def unchanged(debian: DockerBoard) -> Iterator[None]:
-    """The board is as it was when the test has ended: its files and its processes."""
+    """The board is as it was when the test has ended, but for the bundle: its files and its processes."""
     before = _state(debian)
     yield
     assert _state(debian) == before
 
 
-def _state(board: DockerBoard) -> tuple[str, int]:
-    listed = board.exec(["sh", "-c", LISTING]).stdout
+def _state(board: DockerBoard) -> tuple[list[str], int]:
+    listed = board.exec(["sh", "-c", LISTING]).stdout.splitlines()
+    listed = [path for path in listed if path != "/opt/edge-sim" and not path.startswith(KEPT)]
     ours = board.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -c ^/opt/edge-sim"]).stdout
     return listed, int(ours)
 
@@ -100,8 +110,21 @@ def rows(board: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("unchanged")
 def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
-    over_ssh = run(ssh, EXAMPLE, "ssh://debian")
-    argv = ("run", quick, "--driver", "docker", "--profile", PROFILE, "--format", "json")
+    over_ssh = _like_a_simulated_one(ssh, quick, "ssh://debian", PROFILE)
+    assert "/srv/meter is the board's own: the scenario's was not laid over it" in over_ssh["notes"]
+
+
+def test_a_board_of_another_architecture_over_ssh_gives_them_too(ssh: Ssh, client: Any, quick: str) -> None:
+    with _debian(client, ssh, "raspberry-pi-3", "armv7l") as board:
+        before = _state(board)
+        _like_a_simulated_one(ssh, quick, "ssh://armv7l", "raspberry-pi-3")
+        assert _state(board) == before
+
+
+def _like_a_simulated_one(ssh: Ssh, quick: str, address: str, profile: str) -> dict[str, Any]:
+    """Run the example over ssh, hold it against the same on a simulated board, and return what is reported."""
+    over_ssh = run(ssh, EXAMPLE, address)
+    argv = ("run", quick, "--driver", "docker", "--profile", profile, "--format", "json")
     simulated = json.loads(edge_sim(*argv).stdout)["boards"][0]
     assert rows(over_ssh) == rows(simulated)
     assert [row["result"] for row in over_ssh["functions"]] == [row["result"] for row in simulated["functions"]]
@@ -111,7 +134,33 @@ def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, debian: Do
     ]
     assert {row["verdict"] for row in over_ssh["certificate"]} == {"true"}
     assert over_ssh["driver"] == "ssh"
-    assert "/srv/meter is the board's own: the scenario's was not laid over it" in over_ssh["notes"]
+    return over_ssh
+
+
+def test_a_user_with_sudo_and_no_password_runs_as_root(ssh: Ssh, client: Any, quick: str, tmp_path: Path) -> None:
+    image = image_of(client, "x86_64")  # without no-new-privileges, which a simulated board has
+    container = client.containers.create(
+        image, ["3600"], entrypoint="sleep", cap_add=["SYS_ADMIN"], security_opt=["apparmor=unconfined"]
+    )
+    try:
+        container.start()
+        ssh.know("admin", ssh_boards.with_openssh(container, "x86_64", ssh), user="admin")
+        container.exec_run(["sh", "-c", _ACCOUNTS])
+        before = container.exec_run(["sh", "-c", LISTING]).output
+        text = (Path(quick) / "edge-sim.yaml").read_text(encoding="utf-8")
+        shutil.copytree(quick, tmp_path / "scenario")  # without the function that needs somebody behind the device
+        (tmp_path / "scenario/edge-sim.yaml").write_text(text.partition("  - function: meter-log\n    event")[0])
+        board = run(ssh, str(tmp_path / "scenario"), "ssh://admin")
+        ssh.edge_sim("board", "restore", "ssh://admin", "--bundle")
+        assert container.exec_run(["sh", "-c", LISTING]).output == before
+    finally:
+        container.remove(force=True, v=True)
+    assert all(row["ok"] is not False and row["agree"] is not False for row in board["access"])
+    assert [row["identity"]["uid"] for row in board["functions"]] == [110, 110]
+
+
+_ACCOUNTS = """mknod -m 660 /dev/ttyUSB0 c 1 3; groupadd -g 115 ggc_group; useradd -u 110 -g 115 ggc_user
+chown root:dialout /dev/ttyUSB0"""
 
 
 def test_a_board_of_busybox_alone_proves_all_but_functions(ssh: Ssh, client: Any, quick: str) -> None:
@@ -122,6 +171,8 @@ def test_a_board_of_busybox_alone_proves_all_but_functions(ssh: Ssh, client: Any
         container.exec_run(["sh", "-c", "mknod -m 660 /dev/ttyUSB0 c 1 3; chown 0:20 /dev/ttyUSB0"])
         before = container.exec_run(["sh", "-c", LISTING]).output
         board = run(ssh, quick, "ssh://busybox", status=6)
+        assert f"{KEPT}/about" in str(container.exec_run(["sh", "-c", LISTING]).output)
+        ssh.edge_sim("board", "restore", "ssh://busybox", "--bundle")
         assert container.exec_run(["sh", "-c", LISTING]).output == before
     assert board["deployment"]["status"] == "Success"
     assert all(row["ok"] is not False and row["agree"] is not False for row in board["access"])
@@ -130,6 +181,28 @@ def test_a_board_of_busybox_alone_proves_all_but_functions(ssh: Ssh, client: Any
         f"function {name}: could not be started: neither python3.7 nor another python3 is on the board's PATH"
         for name in ("read-digits", "sort-wine", "meter-log")
     ]
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_the_bundle_is_brought_again_only_where_it_is_damaged(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
+    run(ssh, quick, "ssh://debian")
+    first = debian.exec(["stat", "-c", "%i", f"{KEPT}/about"]).stdout
+    assert not any(KEPT in note for note in run(ssh, quick, "ssh://debian")["notes"])
+    assert debian.exec(["stat", "-c", "%i", f"{KEPT}/about"]).stdout == first
+    debian.exec(["sh", "-c", f"echo damaged >>{KEPT}/lib/loader"])
+    brought = f"the agent's bundle stays in {KEPT} for the next run; to remove it: "
+    assert any(note.startswith(brought) for note in run(ssh, quick, "ssh://debian")["notes"])
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_run_is_kept_on_the_board_until_it_is_put_back(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
+    done = ssh.edge_sim("run", quick, "--board", "ssh://debian", "--yes", "--keep", "--format", "json")
+    notes = json.loads(done.stdout)["boards"][0]["notes"]
+    assert any(note.startswith("the run stays in /opt/edge-sim/run, with its journal; to put the ") for note in notes)
+    assert debian.exec(["test", "-e", f"{ROOT}/ggc/deployment/group/group.json"]).returncode == 0
+    assert _state(debian)[1] == 0, "none of its processes"
+    assert "another run is on the board, or was cut off there" in refused(ssh, quick, "ssh://debian")
+    ssh.edge_sim("board", "restore", "ssh://debian")
 
 
 def _account(profile: DeviceProfile, name: str) -> tuple[object, ...]:

@@ -51,6 +51,7 @@ def bundle(architecture: str, progress: Progress, *, newest: bool = True) -> Bun
         files = content.files(parts)
         progress(f"{architecture}: packing {len(files)} files")
         files["about"] = File(content=f"version={version}\narchitecture={architecture}\n".encode())
+        files["sums"] = File(content=_sums(files))
         _keep(file, packed(files))
     bundle_ = Bundle(architecture=architecture, version=version, packed=file.read_bytes())
     if len(bundle_.packed) > MOST_PACKED or bundle_.unpacked > MOST_UNPACKED:
@@ -70,6 +71,12 @@ def _keep(file: Path, content: bytes) -> None:
     for older in file.parent.glob(f"*-{file.name.rpartition('-')[2]}"):
         if older != file:
             older.unlink(missing_ok=True)
+
+
+def _sums(files: Mapping[str, File]) -> bytes:
+    """Return the digests of files as ``sha256sum -c`` reads them: whoever has a bundle can see that it is whole."""
+    lines = (f"{hashlib.sha256(file.content).hexdigest()}  {name}\n" for name, file in sorted(files.items()))
+    return "".join(lines).encode()
 
 
 def packed(files: Mapping[str, File]) -> bytes:

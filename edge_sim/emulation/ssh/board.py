@@ -1,9 +1,11 @@
 """``--board ssh://…``: a real board, on which a run leaves nothing but what its functions wrote.
 
-    taken (one run at a time) ─► bundle ─► journal of what will be made ─► core, files ─► ports ─► agent ─► put back
+    taken (one run at a time) ─► bundle, unless it is there ─► journal of what will be made ─► core, files ─► ports
+    ─► agent ─► put back
 
 Everything of a run lies in one folder on the board, but for the scenario's files, which are laid only where nothing is.
-Each is in a journal on the board before it is made; ``restore`` undoes that, also after a lost connection.
+Each is in a journal on the board before it is made; ``restore`` undoes that, also after a lost connection. The bundle
+stays for the next run.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from edge_sim.greengrass.tree import BESIDE_V1
 
 RUN = f"{BESIDE_V1}/run"
 """The folder on the board that holds a run, and by which there is only one."""
+INSTALLED, KEPT = f"{BESIDE_V1}/bundle", f"{BESIDE_V1}/bundle-of-runs"
+"""Where a board may have the bundle already: by install.sh, or of an earlier run."""
 GREENGRASS_ROOT = f"{RUN}/greengrass"
 BRING_S = 900.0
 """For a bundle of 10 MB on a slow line, unpacked to slow flash."""
@@ -67,12 +71,17 @@ class SshBoard:
     standing_in: str | None = None
     proves = Proves(owners=True, identities=True, mounts=True)
 
-    def __init__(self, spec: BoardSpec, *, connection: Connection, bundle: Bundle, visit: Visit) -> None:
+    def __init__(
+        self, spec: BoardSpec, *, connection: Connection, bundle: Bundle, visit: Visit, keep: bool = False
+    ) -> None:
+        """``keep``: a run that has come to its end stays on the board, until somebody puts it back."""
         self._spec = spec
+        self._keep = keep
         self._connection = connection
         self._bundle = bundle
         self._visit = visit
-        self._place = f"{RUN}/{BUNDLE_FOLDER}"
+        self._place = KEPT
+        self._brought = False
         self._taken = False
         self._closing = threading.Lock()
         self.machine = visit.machine
@@ -85,10 +94,13 @@ class SshBoard:
 
     def __enter__(self) -> SshBoard:
         try:
-            self._refuse_small()
             with interrupts.hold():
-                self._take()
-            self._bring()
+                place = self._take()
+            self._refuse_small(SPARE_KIB if place else SPARE_KIB + self._bundle.unpacked // 1024)
+            if place is None:
+                self._bring()
+            else:
+                self._place = place
             self._lay()
             for port in self._spec.ports:
                 self._connection.forward(port)
@@ -102,7 +114,7 @@ class SshBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.close()
+            self._leave() if self._keep else self.close()
             return
         with contextlib.suppress(LostConnectionError):  # the error has said so
             self.close()
@@ -121,19 +133,34 @@ class SshBoard:
             if not self._taken:
                 return
             self._taken = False
-            stays = restore(self._connection, self._visit.writable)
-            self.left = (*stays, *(f"{device} could be written to during the run" for device in self._visit.devices))
+            self.left = (*restore(self._connection, self._visit.writable), *self._stays())
 
-    def _refuse_small(self) -> None:
-        free, needed = self._visit.free_kib, self._bundle.unpacked // 1024 + SPARE_KIB
+    def _leave(self) -> None:
+        """End the run's processes, and leave everything else on the board."""
+        with interrupts.hold(), self._closing:
+            self._taken = False
+            self._connection.run(_script("end"))
+            way_back = f"edge-sim board restore {self._connection.address}"
+            self.left = (f"the run stays in {RUN}, with its journal; to put the board back: {way_back}", *self._stays())
+
+    def _stays(self) -> Iterator[str]:
+        yield from (f"{device} could be written to during the run" for device in self._visit.devices)
+        if self._brought:
+            away = f"edge-sim board restore --bundle {self._connection.address}"
+            yield f"the agent's bundle stays in {KEPT} for the next run; to remove it: {away}"
+
+    def _refuse_small(self, needed: int) -> None:
+        free = self._visit.free_kib
         if free is not None and free < needed:
             raise UnsupportedEnvironmentError(
                 f"{self._connection.address}: the board has {free >> 10} MiB free, and a run needs {needed >> 10} MiB",
-                hint="Nothing was changed on the board.",
+                hint="The board is as it was.",
             )
 
-    def _take(self) -> None:
-        done = self._connection.run(_script("begin", f"{getpass.getuser()} on {socket.gethostname()}"))
+    def _take(self) -> str | None:
+        """Take the board, and return where it has the bundle already."""
+        who = f"{getpass.getuser()} on {socket.gethostname()}"
+        done = self._connection.run(_script("begin", who, self._bundle.version))
         if done.returncode == _BUSY:
             whose = self._connection.run(["cat", f"{RUN}/owner"]).stdout.strip() or "nobody that is known"
             raise UnsupportedEnvironmentError(
@@ -142,16 +169,18 @@ class SshBoard:
             )
         self._check(done, "nothing can be made on the board")
         self._taken = True
-        if f"version={self._bundle.version}" in done.stdout.splitlines():
-            self._place = f"{BESIDE_V1}/bundle"
+        place = done.stdout.strip()
+        return place if place in (INSTALLED, KEPT) else None
 
     def _bring(self) -> None:
-        if self._place.startswith(f"{RUN}/"):
-            with _temporary(self._bundle.packed) as packed:
-                done = self._connection.run(["tar", "-xzf", "-", "-C", RUN], stdin=packed, timeout=BRING_S)
-            self._check(done, "the bundle cannot be unpacked on the board")
-        done = self._connection.run([*self.agent_command, "--help"])
-        self._check(done, "the bundle does not start on the board")
+        """Unpack the bundle, see that it starts, and put it where it stays."""
+        with _temporary(self._bundle.packed) as packed:
+            done = self._connection.run(["tar", "-xzf", "-", "-C", RUN], stdin=packed, timeout=BRING_S)
+        self._check(done, "the bundle cannot be unpacked on the board")
+        self._place = f"{RUN}/{BUNDLE_FOLDER}"
+        self._check(self._connection.run([*self.agent_command, "--help"]), "the bundle does not start on the board")
+        self._check(self._connection.run(_script("keep")), "the bundle cannot be kept on the board")
+        self._place, self._brought = KEPT, True
 
     def _lay(self) -> None:
         """Make the core and the scenario's files: those where the board has nothing, each noted before it is made."""
@@ -193,7 +222,7 @@ class SshBoard:
             raise UnsupportedEnvironmentError(
                 f"{self._connection.address}: {what}: {last}",
                 details=errors[-2000:] or None,
-                hint="The board is as it was.",
+                hint=f"The board is as it was{f', but for the bundle in {KEPT}' if self._brought else ''}.",
             )
 
 
@@ -216,6 +245,15 @@ def restore(connection: Connection, writable: Sequence[str] = ()) -> Iterator[st
             yield f"{path} was written during the run, and stays"
         elif word == "left":
             yield f"{path} stays on the board: the run made it, and something else is in it now"
+
+
+def forget(connection: Connection) -> None:
+    """Remove the bundle that runs have kept on a board; raises UnsupportedEnvironmentError where that fails."""
+    done = connection.run(_script("forget"), timeout=RESTORE_S)
+    if done.returncode:
+        raise UnsupportedEnvironmentError(
+            f"{connection.address}: {KEPT} could not be removed", details=done.stderr.strip()[-2000:] or None
+        )
 
 
 def _script(verb: str, *arguments: str) -> list[str]:

@@ -1,9 +1,11 @@
 # What a run does on a board of somebody's, and undoes: sh -c THIS sh VERB [ARGUMENT...]. For any POSIX shell.
 TOP=/opt/edge-sim
 RUN=$TOP/run
+KEPT=$TOP/bundle-of-runs
+SHARED="^d $TOP\$|^d /opt\$" # folders that outlive a run where something else is in them
 umask 022
 
-# begin WHO: take the board, which only one run can; say which bundle is installed
+# begin WHO VERSION: take the board, which only one run can; print the folder of a whole bundle of that version
 begin() {
     made=
     for folder in /opt "$TOP"; do
@@ -19,7 +21,32 @@ begin() {
     {
         for folder in $made; do echo "d $folder"; done | sed '1!G;h;$!d' >"$RUN/journal" && echo "$1" >"$RUN/owner"
     } || { restore >/dev/null; exit 6; }
-    [ ! -r "$TOP/bundle/about" ] || cat "$TOP/bundle/about"
+    for bundle in "$TOP/bundle" "$KEPT"; do
+        grep -qx "version=$2" "$bundle/about" 2>/dev/null || continue
+        (cd "$bundle" && sha256sum -c sums >/dev/null 2>&1) || continue
+        echo "$bundle"
+        break
+    done
+}
+
+# keep: put the bundle that was brought where the next run finds it, in place of an older one
+keep() {
+    made=$(cat "$KEPT/made" 2>/dev/null; grep -E "$SHARED" "$RUN/journal")
+    rm -rf "$KEPT" && mv "$RUN/edge-sim" "$KEPT" && printf '%s\n' "$made" >"$KEPT/made" || exit 6
+    sync
+}
+
+# forget: remove that bundle, and the folders that were made for it
+forget() {
+    made=$(sed '1!G;h;$!d' "$KEPT/made" 2>/dev/null)
+    rm -rf "$KEPT" || exit 6
+    empty "$made"
+}
+
+# the folders of journal lines, where nothing is in them
+empty() {
+    printf '%s\n' "$1" | while IFS= read -r line; do rmdir "${line#? }" 2>/dev/null; done
+    sync
 }
 
 # journal: note the paths of the standard input ("d PATH" and "f PATH", parents first) at which nothing is, and print them
@@ -51,7 +78,7 @@ agent() {
 ours() {
     for place in /proc/[0-9]*; do
         for file in cmdline environ; do
-            if tr '\000' '\n' <"$place/$file" 2>/dev/null | grep -q "$RUN/"; then
+            if tr '\000' '\n' <"$place/$file" 2>/dev/null | grep -q -e "$RUN/" -e "$KEPT/"; then
                 echo "${place#/proc/}"
                 break
             fi
@@ -76,14 +103,13 @@ restore() {
     for place; do
         find "$place" -newer "$RUN/owner" -type f 2>/dev/null | head -n 100 | sed 's/^/wrote /'
     done
-    for bundle in "$RUN/edge-sim" "$TOP/bundle"; do
+    for bundle in "$KEPT" "$TOP/bundle"; do
         [ -x "$bundle/bin/python3.11" ] || continue
         "$bundle/bin/python3.11" -c 'from edge_sim.agent.cgroups import sweep; sweep()' 2>/dev/null
         break
     done
     undo=$(sed '1!G;h;$!d' "$RUN/journal" 2>/dev/null)
-    back="$undo" without="^d $TOP\$|^d /opt\$"
-    printf '%s\n' "$back" | grep -Ev "$without" | while IFS= read -r line; do
+    printf '%s\n' "$undo" | grep -Ev "$SHARED" | while IFS= read -r line; do
         path=${line#? }
         case $line in
         d*) rmdir "$path" 2>/dev/null ;;
@@ -92,8 +118,7 @@ restore() {
         [ ! -e "$path" ] || [ -z "$path" ] || echo "left $path"
     done
     rm -rf "$RUN" || exit 6
-    printf '%s\n' "$back" | grep -E "$without" | while IFS= read -r line; do rmdir "${line#? }" 2>/dev/null; done
-    sync
+    empty "$(printf '%s\n' "$undo" | grep -E "$SHARED")"
     echo restored
 }
 
