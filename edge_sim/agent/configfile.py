@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_sim import strictjson
 from edge_sim.agent.config import ASK_EVERY_S, KEEP_ALIVE_S, STABLE_WINDOW_S, STEP_TIMEOUT_MINUTES, AgentConfig
+from edge_sim.agent.rooted import file_bytes
 from edge_sim.agent.tls import ALPN_MQTT
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.errors import UsageError
@@ -44,8 +45,7 @@ def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
     Raises UsageError naming the file and the key that is wrong.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
+        text = file_bytes(path, MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
         members = strictjson.loads(text, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.arns import arn
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.deployment import ENDED
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.jobs.requests import PENDING
 from edge_sim.jobs.update import Software
 
 UPDATE_S = 180.0
 _POLL_S = 0.1
-CREATED = {"resources": "resource", "functions": "function", "subscriptions": "subscription"}
-"""The sections whose definitions are made once for all boards, and the API's words for them."""
 
 
 class Aws:
@@ -68,28 +66,20 @@ def call(
     return answer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Definitions:
-    """ARNs of the definition versions that every board's group refers to."""
-
-    resources: str | None = None
-    functions: str | None = None
-    subscriptions: str | None = None
+Definitions = Mapping[str, str]
+"""ARNs of the definition versions that every board's group refers to, by the API's names in a group version."""
 
 
 def create_definitions(aws: Aws, name: str, versions: Mapping[str, Mapping[str, Any]]) -> Definitions:
-    """Create a definition of each of ``versions``, and read the resource version back as it was stored."""
-    gg = aws.greengrass
-    arns = {
-        section: aws.call(gg, f"create_{word}_definition", Name=name, InitialVersion=versions[section])[
-            "LatestVersionArn"
-        ]
-        for section, word in CREATED.items()
-        if section in versions
-    }
-    if "resources" in versions:
-        arns["resources"] = _stored(aws, arns["resources"], versions["resources"])
-    return Definitions(**arns)
+    """Create a definition of each of ``versions`` but the core, and read the resource version back as it was stored."""
+    gg, arns = aws.greengrass, {}
+    for section, family in FAMILIES.items():
+        if section in versions and section != "core":
+            operation = f"create_{family.noun}_definition"
+            made = aws.call(gg, operation, Name=name, InitialVersion=versions[section])["LatestVersionArn"]
+            stored = _stored(aws, made, versions[section]) if section == "resources" else made
+            arns[f"{family.kind}DefinitionVersionArn"] = stored
+    return arns
 
 
 def _stored(aws: Aws, arn: str, resources: Mapping[str, Any]) -> str:
@@ -121,14 +111,13 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
     gg = aws.greengrass
     core = {"Id": name, "ThingArn": thing_arn, "CertificateArn": certificate_arn, "SyncShadow": False}
     cores = aws.call(gg, "create_core_definition", Name=name, InitialVersion={"Cores": [core]})
-    arns = {f"{word.capitalize()}DefinitionVersionArn": getattr(definitions, key) for key, word in CREATED.items()}
     group = aws.call(gg, "create_group", Name=name)
     version = aws.call(
         gg,
         "create_group_version",
         GroupId=group["Id"],
         CoreDefinitionVersionArn=cores["LatestVersionArn"],
-        **{key: arn for key, arn in arns.items() if arn},
+        **definitions,
     )
     deployment = aws.call(
         gg,

@@ -148,9 +148,6 @@ class BoardRun:
         self.report.machine = board.machine
         self.report.standing_in = board.standing_in
         self.report.notes += board.notes
-        left = [name for name in self.scenario.definition.sections if name not in ("core", *aws.CREATED)]
-        if left:
-            self.report.notes.append(f"a run does not deploy the group's {', '.join(left)}")
         if self.scenario.packages.links == "copy":
             self.report.notes.append(LINKS_COPIED)
         for missing in board.proves.missing:

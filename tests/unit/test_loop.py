@@ -359,6 +359,12 @@ def test_a_wrong_configuration_names_the_file_and_the_key(tmp_path: Path, text: 
     assert str(path) in caught.value.brief
 
 
+def test_a_pipe_that_nobody_writes_to_is_no_configuration(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "agent.json")
+    with pytest.raises(UsageError, match=r"agent\.json: cannot be read: not a file"):
+        read_config(tmp_path / "agent.json")
+
+
 def test_a_missing_configuration_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_config(tmp_path / "none.json")

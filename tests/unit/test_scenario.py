@@ -15,6 +15,7 @@ from edge_sim import scenario
 from edge_sim.definitions.writer import dump, versions
 from edge_sim.documents import MAX_BYTES
 from edge_sim.errors import EdgeSimError, UsageError
+from edge_sim.greengrass.families import FAMILIES
 from edge_sim.limits import Limits
 from edge_sim.offline.inputs import read_inputs
 from edge_sim.runs.aws import create_definitions
@@ -269,7 +270,16 @@ def test_a_group_that_has_no_resources_names_none(folder: Path) -> None:
     assert set(scenario.definition.sections) == {"core", "functions"}
     made = Recorder()
     arns = create_definitions(made, scenario.name, versions(scenario.definition))  # type: ignore[arg-type]
-    assert (made.operations, arns.resources) == (["create_function_definition"], None)
+    assert arns == {"FunctionDefinitionVersionArn": f"arn:{made.operations[0]}"}
+
+
+def test_every_definition_of_a_group_but_its_core_is_created() -> None:
+    """Those that no board simulates as well: the cloud then says that the deployment goes without them."""
+    content = {section: {family.member: []} for section, family in FAMILIES.items() if section != "resources"}
+    made = Recorder()
+    arns = create_definitions(made, "s", content)  # type: ignore[arg-type]
+    kinds = ("Function", "Logger", "Subscription", "Device", "Connector")
+    assert arns == {f"{kind}DefinitionVersionArn": f"arn:create_{kind.lower()}_definition" for kind in kinds}
 
 
 class Recorder:
