@@ -275,7 +275,9 @@ def test_a_group_that_has_no_resources_names_none(folder: Path) -> None:
 
 def test_every_definition_of_a_group_but_its_core_is_created() -> None:
     """Those that no board simulates as well: the cloud then says that the deployment goes without them."""
-    content = {section: {family.member: []} for section, family in FAMILIES.items() if section != "resources"}
+    content: dict[str, dict[str, list[object]]] = {
+        section: {family.member: []} for section, family in FAMILIES.items() if section != "resources"
+    }
     made = Recorder()
     arns = create_definitions(made, "s", content)  # type: ignore[arg-type]
     kinds = ("Function", "Logger", "Subscription", "Device", "Connector")
