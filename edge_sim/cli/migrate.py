@@ -145,7 +145,7 @@ def _config(file: Path | None) -> Mapping[str, object]:
     except (ValueError, OSError) as error:
         raise InvalidDefinitionError(f"not a config.json: {error}", place=Position(file=file)) from error
     if not isinstance(config, Mapping):
-        raise UsageError(f"{file}: not a config.json: no object")
+        raise UsageError(f"{file}: not a config.json: not a JSON object")
     return config
 
 

@@ -120,7 +120,7 @@ class _Entries:
         self._count += 1
         if self._count > MAX_ENTRIES or archive.offset > MAX_BYTES:
             raise InvalidDefinitionError(
-                f"{self._name}: more than {MAX_ENTRIES} entries or {MAX_BYTES >> 30} GiB: not a board's"
+                f"{self._name}: more than {MAX_ENTRIES} entries or {MAX_BYTES >> 30} GiB: not a board's tree"
             )
         path = entry_path(entry.name)
         if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):

@@ -92,7 +92,7 @@ def message(row: AccessRow) -> str:
     """Return what is to be said about a row, in one sentence."""
     why = "; ".join(row.reasons)
     if row.agree is False:
-        return f"computed and probed access differ, a fault of edge-sim, please report it: {why}"
+        return f"computed and probed access differ: a bug in edge-sim, please report it: {why}"
     if row.ok is None:
         return f"not decided: {row.unknown or why or 'nothing could be checked'}"
     has = _has(row)

@@ -67,7 +67,7 @@ def page(report: RunReport) -> Page:
 
 
 _ACCESS = (
-    "r and w: the function can read and write; the second line says by what. "
+    "r and w: the function can read and write; the second line says by what right. "
     "Probed: tried by a real process with the function's identity. A red cell leads to its reason and remedy."
 )
 _REACH = (
@@ -75,7 +75,7 @@ _REACH = (
     "Red: not as defined. Dotted: which functions are in a group."
 )
 _LAYOUT = "What lies on each board after the deployment. Marked: what differs from the first board."
-_FIDELITY = "A result on a simulated board is worth as much as the board is like the real one."
+_FIDELITY = "A result on a simulated board is worth only as much as the board resembles the real one."
 
 
 def verdict(report: RunReport) -> str:
@@ -308,7 +308,7 @@ def _messages(row: UpdateRow) -> Iterator[Moment]:
 def _journal(row: UpdateRow) -> Iterator[Moment]:
     for entry in row.journal:
         confirmed = "confirmed: the new version stays" if entry.confirmed else None
-        report = f"to be reported: {entry.report}" if entry.report else None
+        report = f"to report: {entry.report}" if entry.report else None
         detail = "; ".join(filter(None, (confirmed, report))) or None
         yield Moment(seconds=entry.seconds, kind="journal", text=entry.phase, detail=detail)
 

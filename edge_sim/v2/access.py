@@ -45,16 +45,19 @@ Reason = Literal[
 """Why access differs: a closed list. ``WHY`` says each in a sentence."""
 WHY: Mapping[Reason, tuple[str, Label]] = {
     "same": ("nothing changes", "sourced"),
-    "group owner lost": ("the group that V1 lent the process is not among its account's groups", "sourced"),
-    "files are read-only": ("an artifact's Permission knows no writing", "sourced"),
-    "folders are its own": ("its account owns the folders: it can delete and replace files in them", "inferred"),
+    "group owner lost": ("its account is not in the group that V1 added to the process", "sourced"),
+    "files are read-only": ("an artifact's Permission cannot grant writing", "sourced"),
+    "folders are its own": ("its account owns the folders, so it can delete and replace files in them", "inferred"),
     "one account owns it": ("its files belong to the account that this component runs as, too", "sourced"),
-    "files are open": ("its users run as different accounts, so that its Permission lets every account read", "ours"),
-    "folders are open": ("an artifact's folders are 0755: every account sees the names", "sourced"),
-    "container lost": ("outside of its container it opens the board's own path, with its account's rights", "inferred"),
+    "files are open": (
+        "the components that use it run as different accounts, so its Permission lets every account read",
+        "ours",
+    ),
+    "folders are open": ("an artifact's folders are 0755, so every account can list them", "sourced"),
+    "container lost": ("without its container it opens the board's own path, with its account's rights", "inferred"),
     "account differs": ("it runs as another account", "sourced"),
     "cannot be moved": ("the function cannot be moved to this nucleus", "inferred"),
-    "not known": ("nobody knows, or the board's facts leave it open", "ours"),
+    "not known": ("not known, or not decided by what is known of the board", "ours"),
 }
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -200,9 +203,9 @@ def _doubt(
     if not stays_contained(move, function):
         return None
     if not query.attached:
-        return "what else an imported function's container sees is not known"
+        return "it is not known what else an imported function's container sees"
     if resource.local and resource.local.group_owner.auto_add_group_owner:
-        return "what addGroupOwner does is not known: prove it on a device"
+        return "it is not known what addGroupOwner does: test it on a device"
     stopped = not_started(process(move, function), nodes)
     unseen = (_facts(move).doubt(mount.source) for mount in process(move, function).mounts if mount.source not in nodes)
     return next(filter(None, unseen), f"whether its container can be made: {stopped}" if stopped else None)
@@ -279,9 +282,11 @@ def _restores(
     if reason == "folders are its own" and way(move, function) != "A":
         return f"runWith of {model_component(resource)}: another account, and Permission Read: ALL"
     if reason == "files are open":
-        return f"Permission Read: OWNER for {model_component(resource)}, with one posixUser for all of its users"
+        return (
+            f"Permission Read: OWNER for {model_component(resource)}, with one posixUser for all components that use it"
+        )
     if reason == "files are read-only":
-        return f"write to {move.nucleus.work(name)} instead: no Permission gives it back"
+        return f"write to {move.nucleus.work(name)} instead: no Permission restores it"
     if reason in ("one account owns it", "account differs") and move.nucleus.lambdas:
         uid = move.asked_uid(function)
         user = "an account of its own" if uid is None or not {*could} - {*can} else str(uid)

@@ -28,7 +28,7 @@ def problems(recipe: Mapping[str, object], text: bytes = b"") -> Iterator[str]:
     """Yield a sentence for everything that a nucleus or the service would not take; ``text`` is the recipe's file."""
     if len(text) > MAX_BYTES:
         yield f"the recipe has {len(text)} bytes, {MAX_BYTES} are allowed"
-    yield from (f"{key}: not a member of a recipe" for key in recipe if key not in _TOP)
+    yield from (f"{key}: recipes have no such member" for key in recipe if key not in _TOP)
     if recipe.get("RecipeFormatVersion") != "2020-01-25":
         yield "RecipeFormatVersion is 2020-01-25"
     name, version = str(recipe.get("ComponentName") or ""), str(recipe.get("ComponentVersion") or "")
@@ -73,7 +73,7 @@ def _artifact(artifact: Mapping[str, object], files: set[str]) -> Iterator[str]:
         yield f"artifact {uri}: Unarchive is NONE or ZIP"
     name = uri.rpartition("/")[2]
     if unarchive == "ZIP" and not name.endswith(".zip"):
-        yield f"artifact {uri}: the nuclei name its folder differently unless it ends in .zip"
+        yield f"artifact {uri}: the two nuclei name its folder differently unless it ends in .zip"
     if name in files:
         yield f"artifact {uri}: another one of this manifest is called {name}"
     files.add(name)

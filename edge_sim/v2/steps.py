@@ -20,8 +20,8 @@ def readme(move: Move, components: Sequence[Component], placeholders: Sequence[s
 def _lines(move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int) -> Iterator[str]:
     yield f"# From Greengrass V1 to nucleus {move.nucleus.name}"
     yield ""
-    yield "Written by `edge-sim migrate`, offline, from the group's definition. Nothing was sent to AWS or tried on a"
-    yield "nucleus; `report.txt` says of every line whether it is sourced, inferred or ours."
+    yield "Written by `edge-sim migrate`, offline, from the group's definition. Nothing was sent to AWS or tested on a"
+    yield "nucleus; `report.txt` labels every line sourced, inferred or ours."
     yield ""
     if blocking:
         yield f"**{blocking} checks block this move.** Read *Blocks* in `report.txt` first."
@@ -43,7 +43,7 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
             f"Read the entry point of {_names(generic)} (`artifacts/{ENTRY_POINT}`, ours): it calls the handler, and "
             "gives it a stand-in for `greengrasssdk` over the Greengrass IPC. It needs `awsiotsdk` on the board."
         )
-    yield "Read `board.sh`, then run it on the new board as root. It makes accounts, groups and folders."
+    yield "Read `board.sh`, then run it on the new board as root. It creates accounts, groups and folders."
     artifacts = [one for one in components if one.archives]
     if artifacts:
         yield (
@@ -64,7 +64,7 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
     names = component_names(move)
     code = [names[f.id] for f in move.own_functions if f.id not in move.code_known]
     if code:
-        yield f"`{CODE_ARCHIVE}` is missing where nobody gave the code: {_names(code)}."
+        yield f"`{CODE_ARCHIVE}` is missing where the code was not at hand: {_names(code)}."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ def rows(board: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.usefixtures("unchanged")
 def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
     over_ssh = _like_a_simulated_one(ssh, quick, "ssh://debian", PROFILE)
-    assert "/srv/meter is the board's own: the scenario's was not laid over it" in over_ssh["notes"]
+    assert "/srv/meter is the board's own: the scenario's was not put over it" in over_ssh["notes"]
 
 
 def test_a_board_of_another_architecture_over_ssh_gives_them_too(ssh: Ssh, client: Any, quick: str) -> None:
@@ -243,7 +243,10 @@ def test_a_board_that_cannot_be_trusted_or_changed_is_left_alone(
     ("options", "said"),
     [
         ({"tmpfs": {"/opt": "size=5m"}}, "the board has 5 MiB free, and a run needs "),
-        ({"read_only": True, "tmpfs": {"/etc/dropbear": ""}}, "nothing can be made on the board: mkdir: can't create "),
+        (
+            {"read_only": True, "tmpfs": {"/etc/dropbear": ""}},
+            "nothing can be created on the board: mkdir: can't create ",
+        ),
     ],
     ids=["full disk", "read-only root"],
 )

@@ -170,7 +170,7 @@ def test_variables_of_others_are_direct_dependencies_and_only_on_classic() -> No
     assert resolved("{m:artifacts:path} {work:path} {unknown} ${x}", values, one, CLASSIC) == "/m /w {unknown} ${x}"
     for text, nucleus, words in (
         ("{m:artifacts:path}", LITE, "no variable of another"),
-        ("{n:artifacts:path}", CLASSIC, "no direct dependency"),
+        ("{n:artifacts:path}", CLASSIC, "does not belong to a direct dependency"),
     ):
         with pytest.raises(InvalidDefinitionError, match=words):
             resolved(text, values, one, nucleus)

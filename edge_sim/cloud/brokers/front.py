@@ -170,7 +170,7 @@ class Front:
         except (OSError, EOFError, asyncio.TimeoutError) as error:
             _log.debug("an MQTT connection ended: %r", error)
         except MalformedError as error:
-            _log.warning("an MQTT client sent what is no MQTT: %s", error)
+            _log.warning("an MQTT client sent something other than MQTT: %s", error)
         finally:
             self._count -= 1
             writer.close()

@@ -123,7 +123,7 @@ def _update(apt: Sequence[str], place: Path, progress: Progress) -> None:
             details=errors[-2000:] or None,
             hint="Once fetched, packages are kept in the user's cache: make the bundle where the mirror is reachable.",
         )
-    progress(f"{place.name}: the mirror does not answer, so the packages are those fetched last")
+    progress(f"{place.name}: the mirror does not answer, so the packages fetched last are used")
 
 
 def _resolve(apt: Sequence[str], place: Path, names: Sequence[str]) -> list[Package]:

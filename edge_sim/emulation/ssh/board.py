@@ -167,7 +167,7 @@ class SshBoard:
                 f"{self._connection.address}: another run is on the board, or was cut off there: that of {whose}",
                 hint=f"Wait for its end; or end it: edge-sim board restore {self._connection.address}",
             )
-        self._check(done, "nothing can be made on the board")
+        self._check(done, "nothing can be created on the board")
         self._taken = True
         place = done.stdout.strip()
         return place if place in (INSTALLED, KEPT) else None
@@ -189,10 +189,10 @@ class SshBoard:
         present = [item.path for item in files if item not in new]
         with itemtar.archive((*self._own(), *new), tarfile.GNU_FORMAT) as tar:
             done = self._connection.run(["tar", "-xpf", "-", "-C", "/"], stdin=tar, timeout=BRING_S)
-        self._check(done, "the core and the scenario's files cannot be laid on the board")
+        self._check(done, "the core and the scenario's files cannot be copied to the board")
         devices = [device.path for device in self._spec.devices]
         self.notes = (
-            *(f"{path} is the board's own: the scenario's was not laid over it" for path in present),
+            *(f"{path} is the board's own: the scenario's was not put over it" for path in present),
             *(f"{path} is the board's own, with whatever is connected to it" for path in devices),
         )
 

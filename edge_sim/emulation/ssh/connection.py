@@ -46,8 +46,8 @@ _NEVER_ANEW = ("-o", "ControlMaster=no", "-o", "ProxyCommand=exit 255")
 """A command whose connection is lost must fail, where ssh would make another one."""
 _REASONS = (
     ("HOST IDENTIFICATION HAS CHANGED", "its host key is not the one that you know"),
-    ("Host key verification failed", "its host key is not known, and nobody said that it is right"),
-    ("Permission denied", "it takes none of your keys"),
+    ("Host key verification failed", "its host key is unknown and was not confirmed"),
+    ("Permission denied", "it accepts none of your keys"),
     ("Could not resolve", "there is no host of that name"),
     ("Connection refused", "nothing listens there"),
     ("timed out", "it does not answer"),
@@ -139,7 +139,7 @@ class Connection:
                 for reader in readers:
                     reader.join()
         if len(outputs["stdout"]) + len(outputs["stderr"]) > MAX_OUTPUT:
-            raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} says more than {MAX_OUTPUT >> 20} MiB")
+            raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} printed more than {MAX_OUTPUT >> 20} MiB")
         if status == SSH_FAILED:
             self.check()
         out, err = (harmless(outputs[name].decode(errors="replace")) for name in ("stdout", "stderr"))
@@ -279,7 +279,7 @@ def _ignore_interrupts() -> None:
 
 def _refused(address: Address, errors: str) -> UnsupportedEnvironmentError:
     errors = printable(errors, LAYOUT).strip()
-    why = next((why for sign, why in _REASONS if sign in errors), "ssh gives no connection")
+    why = next((why for sign, why in _REASONS if sign in errors), "ssh cannot connect")
     return UnsupportedEnvironmentError(
         f"{address}: {why}",
         details=errors[-2000:] or None,

@@ -79,7 +79,7 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
         elif name != nucleus.component:
             if not nucleus.lambdas:
                 raise InvalidDefinitionError(f"component {name}: nucleus lite does not run it")
-            notes += [] if name in SERVED else [f"component {name}: AWS's own, not run here"]
+            notes += [] if name in SERVED else [f"component {name}: one of AWS's own, not run here"]
     default = _merge(deployment.get(nucleus.component, {})).get("runWithDefault", {}).get("posixUser")
     accounts = {
         one.name: str((nucleus.lambdas and deployment[one.name].get("runWith", {}).get("posixUser")) or default or "")

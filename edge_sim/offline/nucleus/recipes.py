@@ -108,7 +108,7 @@ def resolved(text: str, values: Mapping[str, str], of: Component, nucleus: Nucle
                 f"component {of.name}: nucleus lite resolves no variable of another component: {match[0]}"
             )
         if owner and owner not in of.dependencies:
-            raise InvalidDefinitionError(f"component {of.name}: {match[0]} is no direct dependency's")
+            raise InvalidDefinitionError(f"component {of.name}: {match[0]} does not belong to a direct dependency")
         if match[2] == "configuration":
             return str(pointer(of.configuration, match[3], match[0]))
         return values.get(f"{owner or of.name}:{key}", match[0])

@@ -72,7 +72,7 @@ def models(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Model
         if node is not None:
             packages.append(Model(resource=resource, file=file, directory=directory, node=node, guessed=guessed))
         if resource.owner and resource.owner.group_permission == "rw":
-            log.notes.append(f"model {resource.id}: as it lies on the board, with what functions have written to it")
+            log.notes.append(f"model {resource.id}: as found on the board, including what functions have written to it")
     return packages
 
 

@@ -156,10 +156,10 @@ def _laid(file: IO[bytes], place: Path, tops: tuple[str, ...], name: str) -> tup
         with decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=StrictEntry) as archive:
             for count, entry in enumerate(archive):
                 if count > MAX_ENTRIES or archive.offset > MAX_BYTES:
-                    raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries: not a board's")
+                    raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries: not a board's tree")
                 path = entry_path(entry.name)
                 if path is None:
-                    notes.append(f"{entry.name!r}: left out: a name that no board has")
+                    notes.append(f"{entry.name!r}: left out: a name that no board can have")
                     continue
                 nodes[path] = entry_node(entry, nodes)
                 content = archive.extractfile(entry) if entry.isreg() else None

@@ -153,7 +153,7 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
         elsewhere = (config or {}).get("writeDirectory")
         if isinstance(elsewhere, str) and elsewhere:
             hint = f"config.json names {elsewhere} as writeDirectory: copy its deployment folder to {disk.tree.ggc}."
-        raise InvalidDefinitionError(f"{disk.name}: no {path}: the group cannot be had from here", hint=hint)
+        raise InvalidDefinitionError(f"{disk.name}: no {path}: no group can be recovered from it", hint=hint)
     with tempfile.TemporaryDirectory(prefix="edge-sim-group-") as place:
         file = Path(place) / "group.json"
         file.write_bytes(text)

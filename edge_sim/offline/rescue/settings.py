@@ -24,7 +24,7 @@ def settings(disk: Disk) -> tuple[dict[str, object] | None, list[str]]:
     except ValueError as error:
         return None, [f"{disk.tree.config}: cannot be read: {error}"]
     if not isinstance(config, Mapping):
-        return None, [f"{disk.tree.config}: no object"]
+        return None, [f"{disk.tree.config}: not a JSON object"]
     left: list[str] = []
     return {str(key): _clean(str(key), value, left) for key, value in config.items() if _keeps(str(key), left)}, left
 
@@ -50,6 +50,6 @@ def _clean(path: str, value: object, left: list[str]) -> object:
     if isinstance(value, str):
         cleaned = _PIN.sub(r"\1", _WITH_PASSWORD.sub(r"\1", value))
         if cleaned != value:
-            left.append(f"config.json: {path}: the part that is secret was {LEFT}")
+            left.append(f"config.json: {path}: the secret part was {LEFT}")
         return cleaned
     return value

@@ -58,7 +58,7 @@ def init(move: Move) -> Iterator[Fault]:
             path="$", message=f"the new board starts with {move.to.init}, nucleus lite needs systemd 249 or newer"
         )
     else:
-        message = "nobody knows which systemd the new board has; nucleus lite needs 249 or newer"
+        message = "the new board's systemd version is unknown; nucleus lite needs 249 or newer"
         yield Fault(path="$", message=message, hint="On the board: systemctl --version", unknown=True)
 
 
@@ -76,7 +76,7 @@ def sudo(move: Move) -> Iterator[Fault]:
     there = move.to.has_program("sudo")
     if there is None and move.to.operating_system != "openwrt":
         yield Fault(
-            path="$", message="nobody knows whether the new board has sudo, which starts components", unknown=True
+            path="$", message="it is unknown whether the new board has sudo, which starts components", unknown=True
         )
     elif not there:
         yield Fault(path="$", message="the new board has no sudo, which starts every component of nucleus classic")
@@ -93,7 +93,9 @@ def java(move: Move) -> Iterator[Fault]:
     if not any(known):
         absent = known[0] is False
         message = "has no Java" if absent else "may have no Java"
-        yield Fault(path="$", message=f"the new board {message}, which nucleus classic is made in", unknown=not absent)
+        yield Fault(
+            path="$", message=f"the new board {message}, which nucleus classic is written in", unknown=not absent
+        )
 
 
 @check("board-memory", "warning", condition="inferred", source=f"{SETUP}; LITE docs/RESOURCE_LIMITS.md")
@@ -148,7 +150,8 @@ def pin(move: Move) -> Iterator[Fault]:
     """AWS's components and the nucleus install patch versions by themselves unless the deployment names a version."""
     if move.group.functions:
         yield Fault(
-            path="$", message="name a version of every AWS component in the deployment: ours has a place for each"
+            path="$",
+            message="name a version of every AWS component in the deployment, where ours has placeholders",
         )
 
 
@@ -172,7 +175,7 @@ def settings(move: Move) -> Iterator[Fault]:
     for name in LOST_SETTINGS:
         value = lookup(move.config, name)
         if value is not None:
-            yield Fault(path="$", message=f"config.json: {name} ({value}) has nothing in V2 that takes its place")
+            yield Fault(path="$", message=f"config.json: {name} ({value}) has no equivalent in V2")
 
 
 @check("spooler", "warning", source=f"{NUCLEUS}, DiskSpooler (nucleus 2.11)", nuclei=("classic",))
@@ -194,7 +197,7 @@ def system(move: Move) -> Iterator[Fault]:
         "GGStreamManager": "aws.greengrass.StreamManager",
     }
     for name, function in move.system.items():
-        place = places.get(name, "nothing that we know of")
+        place = places.get(name, "nothing known")
         yield Fault(
             path=f"{function.path}.FunctionArn",
             message=f"function {function.id}: {name} becomes {place}",
@@ -226,7 +229,7 @@ def cloudwatch(move: Move) -> Iterator[Fault]:
     for path, entry in entries(move, "Loggers"):
         if entry.get("Type") == "AWSCloudWatch":
             message = (
-                f"logger {entry.get('Id')}: becomes LogManager; V1's log groups keep their names, V2 makes new ones"
+                f"logger {entry.get('Id')}: becomes LogManager; V1's log groups keep their names, V2 creates new ones"
             )
             yield Fault(path=f"{path}.Type", message=message)
 

@@ -35,7 +35,7 @@ def version(move: Move) -> Iterator[Fault]:
         if move.native(function) or (number and number.isascii() and number.isdigit()):
             continue
         if is_open(function.arn):
-            yield of(function, "", "the template leaves open which version its ARN names", unknown=True)
+            yield of(function, "", "the template does not decide which version its ARN names", unknown=True)
         else:
             named = f"names {number}" if number else "names no version"
             yield of(function, "", f"its ARN {named}; V2 imports a version's number only")
@@ -49,7 +49,7 @@ def same_name(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         before = first.setdefault(names[function.id], function.id)
         if before != function.id:
-            message = f"its component would be called {names[function.id]}, as that of function {before}"
+            message = f"its component would have the name {names[function.id]}, like that of function {before}"
             yield Fault(
                 path=f"{function.path}.Id",
                 message=f"function {function.id}: {message}",
@@ -106,7 +106,7 @@ def native(move: Move) -> Iterator[Fault]:
     phase="deploy",
     source="V2 guide, choose-runtime.md, set-up-v2-test-device-lite.md",
     nuclei=("lite",),
-    hint="Rewrite its entry point with the AWS IoT Device SDK V2; the files beside this report are where to start.",
+    hint="Rewrite its entry point with the AWS IoT Device SDK V2; start from the files beside this report.",
 )
 def on_lite(move: Move) -> Iterator[Fault]:
     """Nucleus lite takes no Lambda functions."""
@@ -121,7 +121,7 @@ def on_lite(move: Move) -> Iterator[Fault]:
     condition="inferred",
     source="V2 guide, migrate-from-v1.md; recipe reference (variables are a recipe's)",
     nuclei=("classic",),
-    hint="Its handler can stay: an entry point of its own has to call it. The files beside this report begin one.",
+    hint="Keep its handler and have a new entry point call it; the files beside this report hold a draft.",
 )
 def becomes_generic(move: Move) -> Iterator[Fault]:
     """A function that cannot be imported as it is becomes a generic component, with an entry point of its own."""
@@ -176,7 +176,7 @@ def cgroups(move: Move) -> Iterator[Fault]:
                 function, "Environment.Execution", "its container needs cgroups of version 1; the board has version 2"
             )
         elif move.to and move.to.cgroups is None:
-            message = "its container needs cgroups of version 1; nobody knows which the board has"
+            message = "its container needs cgroups of version 1; the board's version is unknown"
             yield of(function, "Environment.Execution", message, unknown=True)
 
 
@@ -187,7 +187,7 @@ def cgroups(move: Move) -> Iterator[Fault]:
     condition="sourced",
     source="V2 guide, import-lambda-function-cli.md; Lambda's runtime deprecation policy",
     nuclei=("classic",),
-    hint="Import the version that exists. A new one needs a newer runtime.",
+    hint="Import the existing version; a new one needs a newer runtime.",
 )
 def deprecated(move: Move) -> Iterator[Fault]:
     """Lambda no longer creates functions with the runtimes that V1 had; versions that exist can still be imported."""
@@ -223,7 +223,9 @@ def pinned(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         written = move.configuration(function)
         if written is not None and written.get("Pinned") is None:
-            yield of(function, "Pinned", "Pinned is not written: on demand in V1, pinned in V2; our request says false")
+            yield of(
+                function, "Pinned", "Pinned is not set: on demand in V1, pinned in V2; the generated request says false"
+            )
 
 
 @check("timeout-default", "note", source=IMPORT, nuclei=("classic",))
@@ -232,7 +234,7 @@ def timeout(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         written = move.configuration(function)
         if written is not None and written.get("Timeout") is None:
-            yield of(function, "Timeout", "Timeout is not written; our request says 3 seconds")
+            yield of(function, "Timeout", "Timeout is not set; the generated request says 3 seconds")
 
 
 @check("exec-args", "warning", source=f"{IMPORT}; how V1 split the text is not known", condition="inferred")
@@ -240,16 +242,16 @@ def exec_args(move: Move) -> Iterator[Fault]:
     """ExecArgs is one text in V1 and a list in V2: how it is split decides."""
     for function in move.own_functions:
         if function.exec_args and re.search(r"[\s'\"\\]", function.exec_args):
-            yield of(function, "ExecArgs", "ExecArgs holds blanks or quotes: check how our request has split it")
+            yield of(function, "ExecArgs", "ExecArgs holds blanks or quotes: check how the generated request splits it")
 
 
-@check("code-missing", "error", condition="ours", timing="ours", source="ours: nobody can pack what is not here")
+@check("code-missing", "error", condition="ours", timing="ours", source="ours: what is not here cannot be packed")
 def code_missing(move: Move) -> Iterator[Fault]:
     """The code of a function that becomes a generic component is at hand."""
     for function in move.own_functions:
         if function.id not in move.code_known and verdict(move, function).becomes == "generic":
             hint = f"--source {function.arn}=FOLDER; on the board it lies below {move.old_tree.functions}."
-            yield of(function, "", "it becomes a generic component, and nobody gave its code", hint)
+            yield of(function, "", "it becomes a generic component, and its code is not at hand", hint)
 
 
 CHECKS: tuple[MoveRule, ...] = (

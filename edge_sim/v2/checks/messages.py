@@ -30,7 +30,7 @@ def to_device(move: Move) -> Iterator[Fault]:
     """A function's message to a device needs code that publishes by IPC, and the MQTT bridge."""
     for route in move.routes:
         if route.source_kind == "function" and route.target_kind == "device":
-            hint = "Publish with the Device SDK V2 (PublishToTopic); our bridge carries the topic to the devices."
+            hint = "Publish with the Device SDK V2 (PublishToTopic); our bridge entry carries the topic to devices."
             yield _fault(route, f"greengrasssdk's publish on {route.subject} reaches no device in V2", hint, "Target")
 
 
@@ -48,7 +48,7 @@ def shadow_routes(move: Move) -> Iterator[Fault]:
     for route in move.routes:
         if "shadow" in (route.source_kind, route.target_kind):
             key = "Source" if route.source_kind == "shadow" else "Target"
-            yield _fault(route, "GGShadowService is not in V2: the other end's code must change", key=key)
+            yield _fault(route, "V2 has no GGShadowService: the code at the other end must change", key=key)
 
 
 @check("shadow-calls", "error", condition="inferred", source=f"{SHADOWS}; SHADOW_FUNCTION_ARN is still set")
@@ -56,7 +56,7 @@ def shadow_calls(move: Move) -> Iterator[Fault]:
     """Shadow calls of greengrasssdk have nobody behind them in V2."""
     for function in move.code_uses("shadow"):
         hint = "Use GetThingShadow, UpdateThingShadow and DeleteThingShadow of the Device SDK V2."
-        yield of(function, "", "its code mentions shadow calls, which nobody answers in V2", hint)
+        yield of(function, "", "its code mentions shadow calls, which nothing answers in V2", hint)
 
 
 @check(
@@ -78,7 +78,7 @@ def router(move: Move) -> Iterator[Fault]:
     """What an imported function publishes needs an entry in LegacySubscriptionRouter, or fails at run time."""
     for route in move.routes:
         if _routed(move, route):
-            yield _fault(route, f"our deployment has a router entry for it, by component: {route.subject}")
+            yield _fault(route, f"the generated deployment has a router entry for it, by component: {route.subject}")
 
 
 @check("publish-unrouted", "warning", condition="inferred", source=ROUTER, nuclei=("classic",))
@@ -86,7 +86,7 @@ def unrouted(move: Move) -> Iterator[Fault]:
     """A function whose code publishes is the source of a subscription, else its message fails with HTTP 400."""
     for function in move.code_uses("publish"):
         if all(route.source != function.arn for route in move.routes) and becomes_lambda(move, function):
-            yield of(function, "", "its code publishes, and no subscription has it as its source: HTTP 400 at run time")
+            yield of(function, "", "its code publishes, but no subscription has it as its source: HTTP 400 at run time")
 
 
 @check("wildcard-pubsub", "note", source="V2 guide: nucleus 2.6.0 and LambdaManager 2.2.5", nuclei=("classic",))
@@ -98,7 +98,7 @@ def wildcards(move: Move) -> Iterator[Fault]:
             yield _fault(route, f"{route.subject} needs nucleus 2.6.0 or newer and LambdaManager 2.2.5 or newer")
 
 
-@check("stranger", "warning", condition="ours", timing="ours", source="ours: nothing is known of this end")
+@check("stranger", "warning", condition="ours", timing="ours", source="ours: nothing is known of this source or target")
 def strangers(move: Move) -> Iterator[Fault]:
     """Both ends of a subscription are in the group, so that it can be moved."""
     for route in move.routes:
@@ -130,7 +130,9 @@ def between_devices(move: Move) -> Iterator[Fault]:
     if len([*entries(move, "Devices")]) > 1 and not any(
         route.source_kind == route.target_kind == "device" for route in move.routes
     ):
-        message = "no subscription lets devices talk to each other in V1; in V2 only the policies of deviceGroups do"
+        message = (
+            "no subscription lets devices talk to each other in V1; in V2 only the policies of deviceGroups decide"
+        )
         yield Fault(path="$.Devices", message=message)
 
 
@@ -139,7 +141,7 @@ def bridge(move: Move) -> Iterator[Fault]:
     """What devices exchange with the cloud or functions crosses the MQTT bridge, to the cloud always with QoS 1."""
     for route in move.routes:
         if "device" in (route.source_kind, route.target_kind) and route.source_kind != route.target_kind:
-            yield _fault(route, f"our deployment has a bridge entry for {route.subject}")
+            yield _fault(route, f"the generated deployment has a bridge entry for {route.subject}")
 
 
 @check("device-publish-wildcard", "warning", phase="deploy", source=f"{AUTH} (May 2023)", nuclei=("classic",))
@@ -158,7 +160,9 @@ def sync(move: Move) -> Iterator[Fault]:
     for member in ("Cores", "Devices"):
         for path, entry in entries(move, member):
             if truth(entry.get("SyncShadow")):
-                message = f"{entry.get('Id')}: its shadow is synchronised as our ShadowManager configuration says"
+                message = (
+                    f"{entry.get('Id')}: its shadow is synchronised as the generated ShadowManager configuration says"
+                )
                 yield Fault(path=f"{path}.SyncShadow", message=message)
 
 

@@ -56,7 +56,7 @@ def missing(move: Move) -> Iterator[Fault]:
         if package is None:
             address, key = _address(resource)
             hint = f"--source {address}=PATH; on the board it lies unpacked below {move.old_tree.deployment}."
-            yield _at(resource, "nobody gave its package: no zip was made of it", key, hint)
+            yield _at(resource, "its package is not at hand, so no zip was made of it", key, hint)
 
 
 @check("model-format", "warning", phase="deploy", source=ARTIFACTS)
@@ -67,7 +67,9 @@ def repacked(move: Move) -> Iterator[Fault]:
         name = package.file_name if package else address
         if not name.lower().endswith(".zip"):
             yield _at(
-                resource, f"{name.rpartition('/')[2]} is no zip: V2 would never unpack it; upload the zip beside", key
+                resource,
+                f"{name.rpartition('/')[2]} is not a zip, which V2 never unpacks; upload the generated zip instead",
+                key,
             )
 
 
@@ -78,7 +80,7 @@ def repacked(move: Move) -> Iterator[Fault]:
     condition="ours",
     timing="ours",
     source="ours: the reader of packages; ZipFile and LITE make plain files of links",
-    hint="Repair the package: edge-sim check-archive PACKAGE shows everything that is wrong with it.",
+    hint="Repair the package: edge-sim check-archive PACKAGE lists everything that is wrong with it.",
 )
 def unpackable(move: Move) -> Iterator[Fault]:
     """A model's package can be read, and holds nothing that a zip or V2 cannot carry: links, devices, odd names."""
@@ -113,7 +115,7 @@ def source(move: Move) -> Iterator[Fault]:
         address, key = _address(resource)
         if not _S3.fullmatch(address) and not move.bucket:
             hint = "Choose the bucket that the zip goes to: --bucket NAME"
-            yield _at(resource, f"{address} is no address of an artifact: where will the zip be?", key, hint)
+            yield _at(resource, f"{address} is not the address of an artifact: say where the zip will be", key, hint)
 
 
 @check("model-owner", "warning", source=MODES)
@@ -147,7 +149,7 @@ def root_only(move: Move) -> Iterator[Fault]:
     """A model without OwnerSetting was root's outside of containers; now the component's user and group read it."""
     for resource, _ in _models(move):
         if resource.owner is None:
-            yield _at(resource, "only root could read it on the board; now its component's user and group can")
+            yield _at(resource, "only root could read it in V1; its component's user and group can read it in V2")
 
 
 @check("model-listing", "warning", source=f"{MODES}: folders are 0755")
@@ -167,7 +169,7 @@ def executable(move: Move) -> Iterator[Fault]:
         code = move.code_known.get(function.id)
         if code and code.executables and "programs" in move.uses.get(function.id, ()):
             names = ", ".join(code.executables[:5])
-            yield of(function, "", f"no longer executable in its package, and its code starts programs: {names}")
+            yield of(function, "", f"not executable any more, and its code starts programs: {names}")
 
 
 @check("model-owners", "warning", source=f"{MODES}: a component has one owner")
@@ -208,7 +210,9 @@ def prefix(move: Move) -> Iterator[Fault]:
         where = next(one for one in placements(move) if one.function.id == function.id)
         uses = move.uses.get(function.id)
         if uses is None:
-            yield of(function, "", "nobody knows whether its code opens models by AWS_GG_RESOURCE_PREFIX", unknown=True)
+            yield of(
+                function, "", "it is unknown whether its code opens models by AWS_GG_RESOURCE_PREFIX", unknown=True
+            )
         elif "prefix" in uses:
             yield of(function, "", f"its recipe sets AWS_GG_RESOURCE_PREFIX to {where.top} (way {chosen})")
         else:
@@ -243,7 +247,7 @@ def zip64(move: Move) -> Iterator[Fault]:
     """A zip of 4 GiB or 65535 entries needs zip64, of which nobody knows whether V2 reads it."""
     for resource, package in _models(move):
         if package and (package.unpacked >= 2**32 - 1 or len(package.contents) >= 2**16 - 1):
-            yield _at(resource, "its zip is a zip64, which nobody has tried with V2")
+            yield _at(resource, "its zip is a zip64, which is untested with V2")
 
 
 @check("tar-advice", "note", source="greengrass-agent-context-pack; COM, LITE and the recipe schema refuse it")
@@ -252,7 +256,7 @@ def tar_advice(move: Move) -> Iterator[Fault]:
     for resource, package in _models(move):
         name = package.file_name if package else _address(resource)[0]
         if name.endswith((".tar.gz", ".tgz")):
-            yield _at(resource, "do not write Unarchive: TAR, whatever AWS's agent pack says: no nucleus takes it")
+            yield _at(resource, "do not write Unarchive: TAR, although AWS's agent pack says so: no nucleus accepts it")
 
 
 def _destination(resource: Resource) -> str | None:

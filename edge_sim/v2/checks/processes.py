@@ -22,7 +22,7 @@ DEPLOY = "V2 guide, create-deployments.md; aws-greengrass-nucleus, UnixRunWithGe
     "interpreter",
     "warning",
     source="V2 guide, import-lambda-function-cli.md; a log with 'exec: nodejs14.x: executable file not found'",
-    hint="Install it on the board, or link its name to the interpreter that is there.",
+    hint="Install it on the board, or link its name to an installed interpreter.",
     nuclei=("classic",),
 )
 def interpreter(move: Move) -> Iterator[Fault]:
@@ -33,7 +33,7 @@ def interpreter(move: Move) -> Iterator[Fault]:
             continue
         there = move.to.has_program(runtime)
         if there is None:
-            yield of(function, "", f"nobody knows whether the board has {runtime} on PATH", unknown=True)
+            yield of(function, "", f"it is unknown whether the board has {runtime} on PATH", unknown=True)
         elif not there:
             yield of(function, "", f"the board has no {runtime} on PATH: the function would not start")
 
@@ -53,10 +53,10 @@ def no_memory_limit(move: Move) -> Iterator[Fault]:
         size = function.memory_size_kb
         if size is None or (move.contained(function) and becomes_lambda(move, function)):
             continue
-        hint = f'In the deployment: runWith {{"systemResourceLimits": {{"memory": {size}}}}}'
+        hint = f'In the deployment, set runWith {{"systemResourceLimits": {{"memory": {size}}}}}'
         if not move.nucleus.lambdas:
             hint = "Nucleus lite has no such limit: set MemoryMax= on the component's systemd unit."
-        yield of(function, "MemorySize", f"nothing limits its memory to {size} KB any more", hint)
+        yield of(function, "MemorySize", f"its memory is no longer limited to {size} KB", hint)
 
 
 @check("isolation-default", "warning", source=IMPORT)
@@ -83,7 +83,7 @@ def accounts(move: Move) -> Iterator[Fault]:
             continue
         if not names and "users" not in move.to.whole:
             yield of(
-                function, "Environment.Execution", f"nobody knows whose UID {uid} is on the new board", unknown=True
+                function, "Environment.Execution", f"it is unknown whose UID {uid} is on the new board", unknown=True
             )
         else:
             was, now = before[0] if before else "no account", names[0] if names else "no account"
@@ -95,7 +95,7 @@ def root(move: Move) -> Iterator[Fault]:
     """V2 has nothing like allowFunctionsToRunAsRoot: whoever deploys decides that a component is root."""
     for function in move.own_functions:
         if move.asked_uid(function) == 0:
-            yield of(function, "Environment.Execution", "it runs as root, and no setting on the board can forbid it")
+            yield of(function, "Environment.Execution", "it runs as root, and no setting on the board can prevent it")
 
 
 @check("run-as-default", "warning", source=f"{DEPLOY}; greengrass-nucleus-component.md (runWithDefault)")
@@ -103,7 +103,7 @@ def run_as_default(move: Move) -> Iterator[Fault]:
     """The group's default RunAs becomes the nucleus's runWithDefault, which every component has."""
     default = move.group.default_config.run_as
     if default.uid is not None or default.gid is not None:
-        message = "the group's RunAs becomes runWithDefault of the nucleus, for components of AWS's too"
+        message = "the group's RunAs becomes runWithDefault of the nucleus, which AWS's components use too"
         yield Fault(path="$.DefaultConfig.Execution.RunAs", message=message)
 
 
@@ -145,7 +145,7 @@ def counts(move: Move) -> Iterator[Fault]:
     """V1 runs 25 on-demand workers in all, V2 100 of each on-demand function."""
     for function in move.own_functions:
         if not function.pinned and becomes_lambda(move, function):
-            hint = "Set maxInstancesCount to what the board's memory carries; our request says 25."
+            hint = "Set maxInstancesCount to what the board's memory allows; the generated request says 25."
             yield of(function, "Pinned", "it is on demand: V2 starts up to 100 of it, V1 25 of all functions", hint)
 
 
@@ -168,13 +168,13 @@ def sysfs(move: Move) -> Iterator[Fault]:
             yield of(function, "Environment.AccessSysfs", message)
 
 
-@check("v1-paths", "warning", source="facts of a V2 worker (kyopark2014/iot-greengrass, nucleus 2.7.0)")
+@check("v1-paths", "warning", source="observed on a V2 worker (kyopark2014/iot-greengrass, nucleus 2.7.0)")
 def old_paths(move: Move) -> Iterator[Fault]:
     """Paths below /greengrass/ggc and the daemon's port 8000 are V1's: V2 has neither."""
     for function in move.own_functions:
         for name, value in function.variables.items():
             if re.search(r"/greengrass/ggc|localhost:8000", value):
-                yield in_environment(function, f"Variables.{name}", f"variable {name} names a place of V1's: {value!r}")
+                yield in_environment(function, f"Variables.{name}", f"variable {name} names a path of V1: {value!r}")
     for function in move.code_uses("v1-paths"):
         yield of(function, "", "its code names /greengrass/ggc or port 8000, which V2 does not have")
 

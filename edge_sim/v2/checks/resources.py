@@ -41,7 +41,7 @@ PARTLY: Mapping[str, str] = {
     "warning",
     condition="inferred",
     source=f"{IMPORT}; the guide speaks of the component's group as an owner of the file, V1's of the file's group",
-    hint="Prove it on a device, or add the account to the file's group: see board.sh.",
+    hint="Test it on a device, or add the account to the file's group: see board.sh.",
 )
 def auto_owner(move: Move) -> Iterator[Fault]:
     """AutoAddGroupOwner becomes addGroupOwner, whose text says something else than V1's."""
@@ -99,7 +99,9 @@ def source_paths(move: Move) -> Iterator[Fault]:
             continue
         presence = move.to.presence(path)
         if presence != "present":
-            known = f"{path} is not on the new board" if presence == "absent" else f"nobody knows whether it has {path}"
+            known = (
+                f"{path} is not on the new board" if presence == "absent" else f"it is unknown whether it has {path}"
+            )
             fault_path = f"{resource.path}.ResourceDataContainer"
             message = f"resource {resource.id}: {known}"
             yield Fault(path=fault_path, message=message, resource=resource.id, unknown=presence == "unknown")
@@ -124,7 +126,7 @@ def without_container(move: Move) -> Iterator[Fault]:
     "warning",
     source="aws-greengrass-secret-manager, SecretManagerService.getSecret: 403 at run time, no error at the deployment",
     nuclei=("classic",),
-    hint="Our components name each secret in accessControl; a deployment's merge must not drop it.",
+    hint="The generated components name each secret in accessControl; a deployment's merge must not drop it.",
 )
 def secret_policy(move: Move) -> Iterator[Fault]:
     """A function reads a secret only if its component's accessControl names it."""
