@@ -1,6 +1,6 @@
 """The hostile and damaged archives, made here: one or more for each case id of the project's catalogue.
 
-``CASES`` yields (id, label, file name, bytes, expectation): a refusal's code (several where more than one reading is
+``cases`` returns (id, label, file name, bytes, expectation): a refusal's code (several where more than one reading is
 right), or ACCEPT. Names and structure of tars first, then gzip, then zip.
 """
 
@@ -13,6 +13,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 from tests.archive_build import (
     END,
@@ -54,13 +56,9 @@ class Case:
         return f"{self.id}-{self.label}"
 
 
-def cases() -> Iterator[Case]:
-    yield from _names()
-    yield from _links()
-    yield from _special()
-    yield from _tar_structure()
-    yield from _gzip()
-    yield from _zip()
+@cache
+def cases() -> tuple[Case, ...]:
+    return tuple(chain(_names(), _links(), _special(), _tar_structure(), _gzip(), _zip()))
 
 
 def _tar(case_id: str, label: str, *blocks: bytes, codes: tuple[str, ...] = ("NAME",), end: bytes = END) -> Case:
@@ -354,6 +352,7 @@ def _gzip() -> Iterator[Case]:
     yield made("E05", "endless", gz_member(good, flags=16, fields=b"c" * (2 << 20)), "LIMIT_SIZE")
     yield made("E05", "reserved", gz_member(good, flags=0x80), "DAMAGED")
     packed = gz_member(good)
+    good_header = packed[:10]
     for number, bad in enumerate(
         (
             b"\x07",
@@ -363,8 +362,11 @@ def _gzip() -> Iterator[Case]:
             b"\x05\xe0\x81\x91\x24\xcb",
         )
     ):
-        yield made("E06", str(number), packed[:10] + bad + packed[-8:], "DAMAGED", "TRUNCATED")
-    bomb = gzip.compress(header("x", size=70 << 20) + bytes(70 << 20) + END, compresslevel=1, mtime=0)
+        yield made("E06", str(number), good_header + bad + packed[-8:], "DAMAGED", "TRUNCATED")
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    parts = (header("x", size=70 << 20), bytes(1 << 20))
+    first, mebibyte = (deflate.compress(part) + deflate.flush(zlib.Z_FULL_FLUSH) for part in parts)
+    bomb = good_header + first + 70 * mebibyte
     yield made("E07", "ratio", bomb, "LIMIT_RATIO")
     yield made("E08", "gz-in-gz", gzip.compress(gzip.compress(good, mtime=0), mtime=0), "TYPE")
     zip_file = ordinary_zip({"x": b"data"})

@@ -9,6 +9,7 @@ import random
 import tarfile
 import zipfile
 
+from tests import sweeps
 from tests.archive_build import longname, pax, record
 
 SEED = 20261127
@@ -92,7 +93,7 @@ ZIPS = tuple(a_zip(streamed=s, wide=w) for s, w in ((False, False), (True, False
 
 def mutations() -> int:
     """Return how many archives each test changes; more of them take longer and find more."""
-    return int(os.environ.get("EDGE_SIM_MUTATIONS", "400"))
+    return int(os.environ.get("EDGE_SIM_MUTATIONS", sweeps.size(whole=400, sample=80)))
 
 
 def headers(tar: bytearray) -> list[int]:

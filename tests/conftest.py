@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import compileall
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import edge_sim
 
 UNIT_TESTS = Path(__file__).parent / "unit"
 PROCESS_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
@@ -16,13 +20,27 @@ _without_processes: str | None = None
 """The test that runs now, where it is one that starts no processes."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let the programs under test be interrupted, and keep the first tier of tests free of processes.
 
     What a shell starts with ``&`` has SIGINT ignored, and so has all that it starts.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.addaudithook(_refuse_processes)
+    _compile(config)
+
+
+def _compile(config: pytest.Config) -> None:
+    """Compile edge_sim before the tests, and have no program that they start do it.
+
+    Where files may not grow, Python leaves a module's bytecode cut off, and whoever imports it next ends with "marshal
+    data too short" (``importlib._bootstrap_external._write_atomic`` does not look at how much was written).
+    """
+    worker = hasattr(config, "workerinput")
+    if not worker:
+        compileall.compile_dir(Path(edge_sim.__file__).parent, quiet=1)
+    if worker or not config.getoption("numprocesses", None):  # workers keep the bytecode of their test modules
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -21,13 +21,19 @@ import pytest
 
 from edge_sim.agent import cgroups
 from edge_sim.limits import LINKS_COPIED
-from tests import mounts, needs
+from tests import mounts, needs, sweeps
 from tests.waiting import until
 
 EXAMPLE = "examples/no-container-ml"
 
 pytestmark = pytest.mark.network
 STEPS = ["starting the local cloud", "making the board", "deploying", "invoking meter-log", "updating the core"]
+INTERRUPTIONS = [
+    pytest.param(step, others, id=f"{step}-{boards}")
+    for step in STEPS
+    for boards, others in (("one board", ()), ("two at once", ("generic-x86_64",)))
+]
+"""Where in a run Ctrl-C comes, and which boards are there beside the first."""
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto") is None, reason="the embedded broker cannot be killed alone: apt-get install mosquitto"
 )
@@ -362,8 +368,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(
 @pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
-@pytest.mark.parametrize("others", [(), ("generic-x86_64",)], ids=["one board", "two at once"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "others"), sweeps.points(INTERRUPTIONS, every=3))
 def test_ctrl_c_leaves_nothing_behind(
     running: Callable[..., subprocess.Popen[str]], step: str, others: tuple[str, ...], tmp_path: Path
 ) -> None:

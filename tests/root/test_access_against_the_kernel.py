@@ -17,12 +17,14 @@ from edge_sim.facts import Node, NodeType
 from edge_sim.greengrass.access import RIGHTS, compute_access
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity
+from tests import sweeps
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files and ids")]
 
 SEED = 20261123
 NO_ID = 2**32 - 1
-TREES, IDENTITIES, PATHS = int(os.environ.get("EDGE_SIM_TREES", "1000")), 10, 10
+TREES = int(os.environ.get("EDGE_SIM_TREES", sweeps.size(whole=1000, sample=150)))
+IDENTITIES, PATHS = 10, 10
 """The variable is for slow places: an emulated board tries fewer."""
 IDS = (0, 7, 8, 9)
 KINDS: tuple[NodeType, ...] = ("directory", "directory", "file", "link")
@@ -191,7 +193,9 @@ def takes_acls(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("takes_acls")
-def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
+def test_computed_access_with_acls_is_the_kernels(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     dice = random.Random(SEED)
     named = {True: 0, False: 0}
     for number in range(TREES // 4):
@@ -204,6 +208,7 @@ def test_computed_access_with_acls_is_the_kernels(tmp_path: Path) -> None:
                 assert [answer.grants(right) for right in RIGHTS] == rights, (path, identity, answer, nodes)
                 if "its ACL decides" in answer.reasons[-1]:
                     named[answer.read] += 1
+    record_property("summary", f"access: {TREES // 4} trees with ACLs, which decided {sum(named.values())} answers")
     assert min(named.values()) > TREES // 4
 
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from edge_sim.offline import target
 from edge_sim.offline.apply import Applied, apply
 from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
+from tests import sweeps
 from tests.deployments import picture
 from tests.root.functions_board import private_mounts
 from tests.small_group import FUNCTION, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, write_group
@@ -309,6 +311,7 @@ NAMES = [
     "open",
     "write",
 ]
+NEVER = -1
 CALLS: tuple[tuple[Any, str], ...] = (*((os, name) for name in NAMES), (linux, "syncfs"))
 
 
@@ -341,17 +344,25 @@ def copied(root: Path, to: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize(("error", "first"), [(errno.EIO, 0), (errno.ENOSPC, 3)], ids=["EIO", "ENOSPC"])
 def test_a_failure_at_any_step_leaves_the_board_old_or_new(
-    folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: int
+    folder: Path,
+    root: Path,
+    tmp_path: Path,
+    error: int,
+    first: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     group = prepared(folder, root)
     before = below(root)
     read = read_inputs(group)
-    hit: dict[str, int] = {}
     stood = 0
     with packed_group(read, listed=False) as packed:
-        for number in range(1, 1000):
+        here = copied(root, tmp_path / "whole")
+        with failing(NEVER, error) as steps:
+            apply(packed, here, target.of_root(here, read.group))
+        sample = sweeps.points(range(1, len(steps) + 1), every=6, first=first)
+        for number in sample:
             here = copied(root, tmp_path / f"root{number}")
             board = target.of_root(here, read.group)
             done = None
@@ -360,22 +371,20 @@ def test_a_failure_at_any_step_leaves_the_board_old_or_new(
                     done = apply(packed, here, board)
                 except EdgeSimError:
                     assert below(here) == before, (number, called[-20:])
-            if len(called) < number:
-                break
-            hit[called[number - 1]] = hit.get(called[number - 1], 0) + 1
+            assert called[:number] == steps[:number], "what comes before the failure is what comes without it"
             if done is not None:
                 stood += 1
                 assert any(os.strerror(error) in note for note in done.notes), "what failed after the switch is said"
                 laid(group, here)
                 assert answer("plan", group, "--root", here)["changes"] == NOTHING
             shutil.rmtree(here)
-    with capsys.disabled():
-        points = f"{sum(hit.values())} points failed with {errno.errorcode[error]}"
-        print(f"\napply: {points}, {stood} of them after the switch: {hit}")
-    assert {"fsync", "fchown", "write", "unlink"} <= hit.keys()
+    hit = Counter(steps[number - 1] for number in sample)
+    points = f"{len(sample)} of {len(steps)} steps failed with {errno.errorcode[error]}"
+    record_property("summary", f"apply: {points}, {stood} of them after the switch: {dict(hit)}")
+    assert {"fsync", "fchown", "write", "unlink"} <= set(steps)
     if sys.version_info >= (3, 11):  # before, pathlib has references of its own to os's functions
-        assert {"mkdir", "rename", "symlink"} <= hit.keys()
-        assert sum(hit.values()) > 100
+        assert {"mkdir", "rename", "symlink"} <= set(steps)
+        assert len(steps) > 100
     assert stood
 
 
@@ -408,26 +417,27 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
 
 @pytest.mark.slow
 def test_killed_anywhere_the_board_is_old_or_new(
-    folder: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     group = prepared(folder, root)
     before = below(root)
     (temporary := tmp_path / "temporary").mkdir()
-    points = []
-    for number in range(1, 200):
+    points: list[str] = []
+    with armed(points.append):
+        laid(group, copied(root, tmp_path / "whole"))
+    points = points[: points.index("committed") + 1]
+    sample = sweeps.points(range(1, len(points) + 1), every=4)
+    for number in sample:
         point = killed_at(group, root, number)
-        if point is None:
-            break
-        points.append(point)
+        assert point == points[number - 1]
         changeover.recover(root / "greengrass")
         if point == "committed":
             assert answer("plan", group, "--root", root)["changes"] == NOTHING
-            break
-        assert below(root) == before, point
-    with capsys.disabled():
-        print(f"\napply: killed at {len(points)} points, from {points[0]} to {points[-1]}")
+        else:
+            assert below(root) == before, point
+    passed = f"{len(sample)} of {len(points)} points, from {points[0]} to {points[-1]}"
+    record_property("summary", f"apply: killed at {passed}")
     assert points[0] == "journal"
-    assert points[-1] == "committed"
     assert not list(temporary.iterdir()), "what was packed goes with the process"
     kinds = {point.partition(" ")[2] for point in points}
     assert {"aside", "in place", "made", "settled", "carried"} <= kinds

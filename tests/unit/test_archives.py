@@ -17,7 +17,7 @@ from tests.archive_build import END, entry, gz_member
 from tests.archive_cases import ALL_IDS, Case, cases
 from tests.archive_run import OURS, SMALL
 
-CASES = tuple(cases())
+CASES = cases()
 
 ELSEWHERE = {
     "B24": ("unit/test_archives_safety.py", "test_racing_swaps_never_escape"),

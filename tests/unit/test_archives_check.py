@@ -21,7 +21,7 @@ from tests.archive_cases import Case, cases
 from tests.archive_run import OURS, SMALL
 
 
-@pytest.mark.parametrize("case", tuple(cases()), ids=str)
+@pytest.mark.parametrize("case", cases(), ids=str)
 def test_the_verdict_is_that_of_unpacking(case: Case, tmp_path: Path) -> None:
     archive, destination = tmp_path / case.file_name, tmp_path / "dest"
     archive.write_bytes(case.data)

@@ -7,6 +7,7 @@ import csv
 import importlib.util
 import json
 import stat
+import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -70,6 +71,7 @@ def test_handlers_are_python_3_6_without_packages(path: Path) -> None:
 
 def imported(name: str, prefix: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setenv("AWS_GG_RESOURCE_PREFIX", f"{prefix}")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # another test may be copying the example
     path = EXAMPLE / "functions" / name / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

@@ -98,12 +98,12 @@ def test_a_core_that_dies_after_a_good_while_is_started_again_at_once(board: Boa
 
 def test_a_core_that_never_starts_is_tried_ever_more_rarely_and_for_ever(board: Board) -> None:
     board.cores.broken = {OLD}
-    starts = board.pass_time(100_000)
+    starts = board.pass_time(20_000)
     pauses = [after - before for before, after in itertools.pairwise(starts)]
     assert pauses == sorted(pauses)
     assert pauses[0] < LOOK_EVERY_S * 2
     assert max(pauses) < LONGEST_PAUSE_S + LOOK_EVERY_S
-    assert starts[-1] > 100_000 - LONGEST_PAUSE_S - LOOK_EVERY_S, "it never gives up"
+    assert starts[-1] > 20_000 - LONGEST_PAUSE_S - LOOK_EVERY_S, "it never gives up"
     assert board.events[-1]["error"] == "greengrassd start: no space left on device"
     assert board.events[-1]["next_try_s"] == LONGEST_PAUSE_S
 
@@ -208,7 +208,7 @@ def test_a_roll_back_that_gave_up_goes_on_with_the_guards_pauses(board: Board) -
 
 def test_the_last_events_are_kept_and_no_more(board: Board) -> None:
     board.cores.broken = {OLD}
-    board.pass_time(100_000)
+    board.pass_time(10_000)
     assert board.guard.events.count("failed") == EVENTS_KEPT
     board.guard.forget_events()
     assert board.guard.events == ""

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from edge_sim import arns
 from edge_sim.greengrass import deployment
 from edge_sim.jobs import requests
+from tests import sources
 
-PACKAGE = Path(__file__).parents[2] / "edge_sim"
 SDK = "agent/functions/sdk/"
 """Copied beside users' functions, where nothing else of ours is."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = str(path.relative_to(PACKAGE))
-        if not name.startswith(SDK):
-            yield name, ast.parse(path.read_text("utf-8"))
-
-
-def texts(tree: ast.Module) -> Iterator[str]:
-    """Yield the strings of a module, but for its docstrings."""
-    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-            yield node.value
+    return ((name, tree) for name, tree in sources.modules().items() if not name.startswith(SDK))
 
 
 def test_the_form_of_an_arn_is_written_once() -> None:
-    assert [name for name, tree in modules() if any(text.startswith("arn:aws") for text in texts(tree))] == ["arns.py"]
+    writers = [name for name, _ in modules() if any(text.startswith("arn:aws") for text in sources.texts(name))]
+    assert writers == ["arns.py"]
 
 
 def test_text_is_made_printable_in_one_place() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +25,7 @@ from edge_sim.cloud.server import Cloud
 from edge_sim.cloud.store import Store
 from edge_sim.errors import UsageError
 from edge_sim.jobs.execution import JobExecution
+from tests import sweeps
 
 URL = "https://s3.us-east-1.amazonaws.com/us-east-1-greengrass-updates/core/armv7l/greengrass-core-1.11.6.tar.gz"
 FIRST = """
@@ -236,38 +237,46 @@ def test_a_state_of_the_second_layout_keeps_its_jobs_and_may_have_rollouts(tmp_p
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     left = False
     kept = first_layout(tmp_path / "kept", cut_off=True)
-    seen: set[tuple[bool, int]] = set()
-    for line in itertools.count(1):
-        folder = tmp_path / str(line)
-        folder.mkdir()
-        for name in ("", "-wal"):
-            shutil.copyfile(f"{kept}{name}", folder / f"state.db{name}")
-        killed = killed_at(line, folder / "state.db")
+    whole = lines_passed(copied(kept, tmp_path / "whole"))
+    assert whole > 50
+    sample = sweeps.points(range(1, whole + 1), every=6)
+    layouts: set[int] = set()
+    for line in sample:
+        state = copied(kept, tmp_path / str(line))
+        assert lines_passed(state, kill_at=line) == line
         left = left or any(temporary.iterdir())
-        layout = statefile.look(folder / "state.db")
-        seen.add((killed, layout))
-        store = Store(folder / "state.db")
+        layouts.add(statefile.look(state))
+        store = Store(state)
         assert everything(store) == EXPECTED, line
         store.close()
-        assert [p.name for p in folder.iterdir()] == ["state.db"], line
-        shutil.rmtree(folder)
-        if not killed:
-            break
-    assert line > 50
+        assert [p.name for p in state.parent.iterdir()] == ["state.db"], line
+        shutil.rmtree(state.parent)
+    record_property("summary", f"migration of a state: killed at {len(sample)} of {whole} lines")
     statefile.look(kept)
     assert (left, list(temporary.iterdir())) == (True, []), "what a killed call left is swept by the next one"
-    assert seen == {(True, 1), (True, 3), (False, 3)}
+    assert layouts == {migration.FIRST_LAYOUT, statefile.LAYOUT}
 
 
-def killed_at(number: int, path: Path) -> bool:
-    """Open a state in a process that kills itself as it comes to the ``number``-th line of the modules that migrate."""
+def copied(state: Path, to: Path) -> Path:
+    to.mkdir()
+    for name in ("", "-wal"):
+        shutil.copyfile(f"{state}{name}", to / f"state.db{name}")
+    return to / "state.db"
+
+
+def lines_passed(path: Path, *, kill_at: int | None = None) -> int:
+    """Open a state in another process; return to how many lines it came of the modules that migrate.
+
+    The process kills itself as it comes to the ``kill_at``-th.
+    """
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         lines = set()
@@ -275,9 +284,11 @@ def killed_at(number: int, path: Path) -> bool:
         def trace(frame: FrameType, event: str, _: Any) -> Any:
             if frame.f_code.co_filename not in (statefile.__file__, migration.__file__):
                 return None
-            if event == "line":
-                lines.add((frame.f_code.co_filename, frame.f_lineno))
-                if len(lines) == number:
+            place = (frame.f_code.co_filename, frame.f_lineno)
+            if event == "line" and place not in lines:
+                lines.add(place)
+                os.write(writer, b".")
+                if len(lines) == kill_at:
                     os.kill(os.getpid(), signal.SIGKILL)
             return trace
 
@@ -286,8 +297,11 @@ def killed_at(number: int, path: Path) -> bool:
             statefile.connect(path)
         finally:
             os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    return os.WIFSIGNALED(status)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        passed = len(pipe.read())
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]) == (kill_at is not None)
+    return passed
 
 
 def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from edge_sim.emulation.platform import Platform
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
+from tests import sweeps
 from tests.factory import install_core
 from tests.unit.update_board import BROKEN, GOOD, JOB, NEW, OLD, UpdateBoard, document
 from tests.waiting import until
@@ -554,19 +554,26 @@ def test_a_report_taken_before_the_cut_is_not_an_error(boards: list[UpdateBoard]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("powered", [True, False], ids=["agent killed", "power cut"])
+@pytest.mark.parametrize(("powered", "first"), [(True, 0), (False, 2)], ids=["agent killed", "power cut"])
 @pytest.mark.parametrize("build", [GOOD, BROKEN], ids=["good", "broken"])
 def test_a_cut_at_any_point_ends_on_one_whole_version(
-    boards: list[UpdateBoard], tmp_path: Path, build: bytes, powered: bool, capsys: pytest.CaptureFixture[str]
+    boards: list[UpdateBoard],
+    tmp_path: Path,
+    build: bytes,
+    powered: bool,
+    first: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Cut at each point a run passes, start again, and look: one version, running, and the cloud knows."""
     passed = _cut(boards, tmp_path / "whole", build, None, powered=powered)
     points = sorted(set(passed))
     if build is BROKEN:  # up to there it is the way of a good one
         points = [name for name in points if name[0] == "R" or name >= "P16"]
-    for number, name in enumerate(points):
+    sample = sweeps.points(points, every=4, first=first)
+    for number, name in enumerate(sample):
         _cut(boards, tmp_path / str(number), build, name, powered=powered)
-    _show(capsys, f"{len(points)} points, {'agent killed' if powered else 'power cut'}: {', '.join(points)}")
+    what = "agent killed" if powered else "power cut"
+    record_property("summary", f"update: {what} at {len(sample)} of {len(points)} points: {', '.join(sample)}")
     expected = (
         {p for p in crashpoints.UPDATE_POINTS if p[0] == "P"} if build is GOOD else {"R02 recorded", "R07 old-healthy"}
     )
@@ -619,8 +626,3 @@ def _check_end(board: UpdateBoard, build: bytes, name: str | None) -> None:
     if job["status"] == "FAILED":
         assert "broken on purpose" in job["details"]["reason"], name
         assert board.releases.installed() == [OLD], name
-
-
-def _show(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    with capsys.disabled():
-        os.write(1, f"\n{text}\n".encode())

@@ -17,6 +17,7 @@ from edge_sim.definitions.reader import read
 from edge_sim.definitions.writer import canonical, dump
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, S3Model, Secret
+from tests import sweeps
 
 FOUND = Path(__file__).parent / "found"
 FILES = sorted(path for path in FOUND.iterdir() if path.suffix in (".json", ".yaml"))
@@ -356,7 +357,7 @@ def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> No
     rng = random.Random(path.name)
     whole = json.loads(path.read_text()) if path.suffix == ".json" else canonical(read(path))
     file = tmp_path / f"{path.stem}.json"
-    for _ in range(60):
+    for _ in range(sweeps.size(whole=60, sample=20)):
         file.write_text(json.dumps(misplaced(rng, whole)))
         survives(file)
 
@@ -367,7 +368,7 @@ def test_templates_with_values_of_the_wrong_kind(tmp_path: Path) -> None:
     for name in ("template.json", "grassformation.yaml", "greengo-spi.yaml", "gg_state.json"):
         text = (FOUND / name).read_text()
         whole = json.loads(text) if name.endswith("json") else yaml.load(text, Loader=_LongForms)
-        for _ in range(150):
+        for _ in range(sweeps.size(whole=150, sample=50)):
             (tmp_path / "file.json").write_text(json.dumps(misplaced(rng, whole)))
             survives(tmp_path / "file.json")
 

@@ -81,6 +81,9 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_mypy_names_every_place_that_decides(copy: Path) -> None:
+    """With what ``make lint`` left, mypy reads only what the sixth kind changes: two seconds for nineteen."""
+    if (ROOT / ".mypy_cache").is_dir():
+        shutil.copytree(ROOT / ".mypy_cache", copy / "cache")
     command = [sys.executable, "-m", "mypy", "edge_sim", "--cache-dir", str(copy / "cache"), "--no-error-summary"]
     said = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False).stdout
     named = set(re.findall(r"^(\S+?:\d+): error: .*\"Sixth\"", said, re.MULTILINE))

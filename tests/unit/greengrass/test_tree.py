@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-import edge_sim
-from edge_sim.greengrass import tree
 from edge_sim.greengrass.tree import BELOW, Tree
+from tests import sources
 
 PATH = re.compile(r"(^|/)(ggc/(core|packages|deployment|runtime|var|\.deploying)|config/config\.json)")
 SAID = {"agent/functions/deployed.py", "cli/check_archive.py", "emulation/corebuild.py"}
@@ -26,19 +22,9 @@ def test_every_path_is_below_the_root_or_relative_to_it() -> None:
 
 
 def test_no_other_module_spells_a_path_of_the_tree() -> None:
-    source = Path(edge_sim.__file__).parent
     spelled = {
-        str(file.relative_to(source)): texts
-        for file in source.rglob("*.py")
-        if file != Path(tree.__file__) and (texts := [text for text in constants(file) if PATH.search(text)])
+        name: paths
+        for name in sources.modules()
+        if name != "greengrass/tree.py" and (paths := [text for text in sources.texts(name) if PATH.search(text)])
     }
     assert spelled.keys() <= SAID, spelled
-
-
-def constants(file: Path) -> Iterator[str]:
-    """Every text in a module but its docstrings."""
-    found = ast.parse(file.read_text())
-    told = {id(node.value) for node in ast.walk(found) if isinstance(node, ast.Expr)}
-    for node in ast.walk(found):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
-            yield node.value
