@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from edge_sim.errors import Position
@@ -50,8 +51,14 @@ def place(position: Position | None) -> str:
 
 def relative(path: Path) -> str:
     """Return a file's name as seen from the current directory, where it is below it."""
+    return _seen_from(Path.cwd(), path)
+
+
+@lru_cache(maxsize=64)
+def _seen_from(folder: Path, path: Path) -> str:
+    """A table of 40,000 rows asks for the places of a few files."""
     try:
-        return path.resolve().relative_to(Path.cwd()).as_posix()
+        return path.resolve().relative_to(folder).as_posix()
     except ValueError:
         return str(path)
 
