@@ -21,6 +21,14 @@ from edge_sim.jobs.topics import is_thing_name
 
 MQTT_PORT, ALPN_PORT = 8883, 443
 _CERTIFICATE = ("crypto", "principals", "IoTCertificate")
+_LONGEST_CLIENT_ID = 128
+_UNUSED = (
+    ("mqttOperationTimeout", 5, 5, 86_400),
+    ("ggMqttPort", 8883, 1024, 65_535),
+    ("ggDaemonPort", 8000, 1024, 65_535),
+    ("systemComponentAuthTimeout", 5000, 500, 5000),
+)
+"""Numbers of coreThing that others than the agent's connection use: key, default, least, most."""
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -34,6 +42,11 @@ def from_core(path: Path, content: Mapping[str, Any], root: Path) -> AgentConfig
         raise reader.wrong("coreThing.thingArn", "not the ARN of a thing")
     host = reader.text("coreThing", "iotHost")
     port = reader.number("coreThing", "iotMqttPort", default=MQTT_PORT, least=1, most=65535)
+    client_id = reader.text("coreThing", "coreClientId", default=thing)
+    if len(client_id) > _LONGEST_CLIENT_ID:
+        raise reader.wrong("coreThing.coreClientId", f"longer than {_LONGEST_CLIENT_ID} characters")
+    for key, default, least, most in _UNUSED:
+        reader.number("coreThing", key, default=default, least=least, most=most)
 
     def there(section: tuple[str, ...], key: str, older: str) -> str:
         file = reader.file(section, key, older)
@@ -41,7 +54,7 @@ def from_core(path: Path, content: Mapping[str, Any], root: Path) -> AgentConfig
 
     return AgentConfig(
         thing=thing,
-        client_id=reader.text("coreThing", "coreClientId", default=thing),
+        client_id=client_id,
         broker=f"mqtts://{host}:{port}",
         alpn=ALPN_MQTT if port == ALPN_PORT else None,
         keep_alive_s=reader.number("coreThing", "keepAlive", default=KEEP_ALIVE_S, least=30, most=1200),
