@@ -114,6 +114,8 @@ def up(
 ) -> None:
     """Start a board and wait until its agent is connected.
 
+    The cloud knows the board's thing once you create it, before the first deployment: aws iot create-thing.
+
     \b
     Example: edge-sim cloud serve --bind docker &
              edge-sim board up --profile raspberry-pi-3
