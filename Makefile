@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts sabotage readme clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets sabotage readme clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -73,13 +73,17 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 # Fault tests, in parts that run alone; each prints what it counted.
-faults: faults-messages faults-rollouts
+faults: faults-messages faults-rollouts faults-packets
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
 
 faults-rollouts: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.rollouts 10000
+
+# mosquitto's own sequences of packets, out of Debian's source package; needs apt and a Debian mirror.
+faults-packets: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.sequences
 
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev

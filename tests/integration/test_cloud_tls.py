@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_sim.cloud import http_connection
 from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.brokers.front import MAX_PAYLOAD
+from edge_sim.cloud.brokers.mosquitto import MAX_QUEUED_BYTES
 from edge_sim.cloud.ca import CertificateAuthority
 from edge_sim.cloud.server import Cloud, Tls
 from edge_sim.errors import UnsupportedEnvironmentError
@@ -257,6 +259,55 @@ def test_what_is_no_mqtt_does_no_harm(world: World, a: Credentials) -> None:
             wrapped.sendall(garbage)
     with world.raw(a, "a") as raw:
         assert raw.connected()
+
+
+def test_a_packet_that_mqtt_does_not_have_ends_the_connection_and_no_other(world: World, a: Credentials) -> None:
+    """A sample; ``make faults-packets`` plays mosquitto's own sequences."""
+    wrong = (
+        *(b"\x00\0", b"\xd0\0", b"\x20\2\0\0", b"\x90\3\0\1\0", b"\xb0\2\0\1"),  # reserved, and a server's own
+        *(b"\xc1\0", b"\xc0\1x", b"\x80\6\0\1\0\1a\0", b"\x38\4\0\1ax"),  # flags and sizes
+        *(b"\x40\3\0\1x", b"\x62\2\0\1", b"\x32\3\0\1a", b"\x30\4\0\2\xc0\xaf", b"\x82\5\0\1\0\1a"),
+    )
+    with world.raw(world.thing("beside"), "beside") as neighbour:
+        assert neighbour.connected()
+        for sequence in wrong:
+            with world.raw(a, "a") as raw:
+                assert raw.connected()
+                raw.connection.sendall(sequence)
+                assert raw.read() is None, sequence
+            neighbour.send(packets.PINGREQ << 4, b"")
+            assert neighbour.read() == (13, b""), sequence
+
+
+def test_a_client_that_does_not_read_costs_a_bounded_amount_of_memory(world: World, watcher: Watcher) -> None:
+    """Five times as much is published for it as the broker may keep; whoever reads receives all of it."""
+    slow = world.certificate("slow", "everything")
+    broker = next(child for child in psutil.Process().children() if child.name() == "mosquitto")
+    with world.raw(slow, "slow") as raw:
+        assert raw.connected()
+        raw.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.subscribe("news/#")
+        assert raw.read() == (packets.SUBACK, b"\0\1\1")
+        before = broker.memory_info().rss
+        for _ in range(8 * MAX_QUEUED_BYTES // MAX_PAYLOAD):
+            watcher.client.publish("news/today", bytes(MAX_PAYLOAD), 1)
+        watcher.until("$aws/things/b/sentinel")
+        assert broker.memory_info().rss - before < 3 * MAX_QUEUED_BYTES
+
+
+def test_a_client_that_falls_silent_is_gone_after_its_keep_alive(world: World, a: Credentials, b: Credentials) -> None:
+    with world.raw(a, "a", keep_alive=1) as silent, world.raw(b, "b", keep_alive=1) as alive:
+        assert silent.connected()
+        assert alive.connected()
+        silent.connection.settimeout(0.3)
+        while True:
+            alive.send(packets.PINGREQ << 4, b"")
+            assert alive.read() == (13, b"")
+            try:
+                assert silent.connection.recv(1) == b""
+                break
+            except TimeoutError:
+                continue
 
 
 def test_the_keys_are_kept_for_their_owner_and_out_of_the_state(world: World, a: Credentials) -> None:

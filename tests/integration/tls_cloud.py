@@ -87,10 +87,16 @@ class World:
         return context
 
     @contextmanager
-    def raw(self, shown: Credentials, client_id: str, **options: Any) -> Iterator[Raw]:
-        """Yield a raw client that has sent CONNECT."""
+    def connection(self, shown: Credentials) -> Iterator[ssl.SSLSocket]:
+        """Yield a connection to the broker over which nothing was sent."""
         plain = socket.create_connection(("127.0.0.1", self.mqtt_port), timeout=LIMIT_S)
         with self.context(shown).wrap_socket(plain, server_hostname="127.0.0.1") as wrapped:
+            yield wrapped
+
+    @contextmanager
+    def raw(self, shown: Credentials, client_id: str, **options: Any) -> Iterator[Raw]:
+        """Yield a raw client that has sent CONNECT."""
+        with self.connection(shown) as wrapped:
             raw = Raw(wrapped)
             raw.send(packets.CONNECT << 4, connect_body(client_id, **options))
             yield raw
@@ -128,10 +134,10 @@ class Raw:
         self.send(packets.SUBSCRIBE << 4 | 2, b"\0\1" + b"".join(text(each) + b"\1" for each in filters))
 
 
-def connect_body(client_id: str, *, will: str | None = None) -> bytes:
+def connect_body(client_id: str, *, will: str | None = None, keep_alive: int = 60) -> bytes:
     flags = 2 | (0x0C if will is not None else 0)
     extra = text(will) + text("intruder") if will is not None else b""
-    return text("MQTT") + bytes([4, flags]) + struct.pack("!H", 60) + text(client_id) + extra
+    return text("MQTT") + bytes([4, flags]) + struct.pack("!H", keep_alive) + text(client_id) + extra
 
 
 def text(value: str) -> bytes:

@@ -103,6 +103,39 @@ def test_bytes_that_are_no_packet_are_malformed_and_nothing_else(body: bytes, ve
             read()
 
 
+@pytest.mark.parametrize("kind", range(16))
+def test_a_client_sends_only_a_clients_packets_with_their_flags(kind: int) -> None:
+    allowed = {1: {0}, 3: {0, 1, 2, 3, 4, 5, 6, 7, *range(10, 16)}, 4: {0}, 8: {2}, 10: {2}, 12: {0}, 14: {0}, 15: {0}}
+    for flags in range(16):
+        if flags in allowed.get(kind, ()):
+            packets.check_first(kind << 4 | flags)
+        else:
+            with pytest.raises(MalformedError):
+                packets.check_first(kind << 4 | flags)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "version", "good"),
+    [
+        *((packets.PINGREQ, 0, 5, True), (packets.PINGREQ, 1, 5, False), (packets.PUBACK, 2, 4, True)),
+        *((packets.PUBACK, 3, 4, False), (packets.PUBACK, 3, 5, True), (packets.DISCONNECT, 1, 3, False)),
+    ],
+)
+def test_a_packet_of_one_size_has_that_size(kind: int, size: int, version: int, good: bool) -> None:
+    with contextlib.nullcontext() if good else pytest.raises(MalformedError):
+        packets.check_size(kind, size, version)
+
+
+@pytest.mark.parametrize(
+    ("flags", "rest"),
+    [(0x02, b"\0\1u"), (0x42, b"\0\1p"), (0x82, b"\0\1\xff"), (0xC2, b"\0\1u")],
+    ids=["a name that no flag announces", "a password alone", "a name that is not UTF-8", "no password"],
+)
+def test_a_connect_ends_where_its_flags_say(flags: int, rest: bytes) -> None:
+    with pytest.raises(MalformedError):
+        packets.connect(b"\0\4MQTT\4" + bytes([flags]) + b"\0\74\0\5board" + rest)
+
+
 @pytest.mark.parametrize("size", [0, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])
 def test_lengths_are_written_as_they_are_read(size: int) -> None:
     written = packets.packet(0x30, b"x" * size)

@@ -178,7 +178,7 @@ class Front:
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Session | None:
         """Return the session of a client that may connect; None for one that was refused."""
         certificate = common_name(writer.get_extra_info("peercert"))
-        first, body = await _packet(reader)
+        first, body = await _packet(reader, client=True)
         if first != packets.CONNECT << 4:
             raise MalformedError("the first packet is no CONNECT")
         request = packets.connect(body)
@@ -215,8 +215,9 @@ class Front:
 async def _inward(session: _Session) -> None:
     """Pass on what the client sends, as far as it may."""
     while True:
-        first, body = await _packet(session.reader)
+        first, body = await _packet(session.reader, client=True)
         kind = first >> 4
+        packets.check_size(kind, len(body), session.version)
         why = None
         if kind == packets.PUBLISH:
             why = _publish_problem(packets.publish(first & 0x0F, body, session.version), session.permit)
@@ -244,9 +245,11 @@ async def _outward(session: _Session) -> None:
         await session.writer.drain()
 
 
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Return the next packet's first byte and body."""
+async def _packet(reader: asyncio.StreamReader, *, client: bool = False) -> tuple[int, bytes]:
+    """Return the next packet's first byte and body; ``client``: one that a client has sent."""
     (first,) = await reader.readexactly(1)
+    if client:
+        packets.check_first(first)
     length = packets.Length()
     while length.open:
         length.add(*await reader.readexactly(1))

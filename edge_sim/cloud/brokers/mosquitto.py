@@ -27,6 +27,8 @@ from edge_sim.errors import UnsupportedEnvironmentError
 START_TRIES = 3
 CONNECT_LIMIT_S = 5.0
 MAX_LOG_BYTES = 16 * 1024
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
+"""What is kept for a client that reads slower than others publish, or is away; what is more is not delivered to it."""
 _PR_SET_PDEATHSIG = 1
 _ITERATIONS = 101
 """mosquitto_passwd's own; the password is random, so that more would only cost time at each connection."""
@@ -40,6 +42,7 @@ message_size_limit {max_payload}
 max_keepalive {max_keep_alive}
 max_inflight_messages 100
 max_queued_messages 1000
+max_queued_bytes {max_queued_bytes}
 max_connections 200
 persistence false
 max_topic_alias 0
@@ -125,6 +128,7 @@ class Mosquitto:
                 login=login,
                 max_payload=self._max_payload,
                 max_keep_alive=MAX_KEEP_ALIVE_S,
+                max_queued_bytes=MAX_QUEUED_BYTES,
             )
             config = stack.enter_context(_in_memory("mosquitto.conf", text))
             try:

@@ -1,6 +1,7 @@
 """The few MQTT packets that the TLS front looks into: CONNECT, PUBLISH and SUBSCRIBE, of 3.1, 3.1.1 and 5.
 
-Pure. Everything raises MalformedError for bytes that are not what MQTT says; no other packet is looked into.
+Pure. Everything raises MalformedError for bytes that are not what MQTT says; of other packets type, flags and the sizes
+that are always the same are looked at.
 """
 
 from __future__ import annotations
@@ -8,7 +9,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE = 1, 2, 3, 4, 8, 9, 10
+PINGREQ, DISCONNECT, AUTH = 12, 14, 15
+_FLAGS = {CONNECT: 0, PUBACK: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0, AUTH: 0}
+"""What a client may send beside PUBLISH, and the lower four bits of its first byte (MQTT 3.1.1, table 2.2). Nothing of
+QoS 2, which AWS IoT does not have."""
+_PLAIN_SIZES = {PUBACK: 2, DISCONNECT: 0}
+"""Of versions without properties."""
 V5 = 5
 MAX_KEEP_ALIVE_S = 1200
 """AWS IoT's longest keep-alive (General Reference, "AWS IoT Core quotas")."""
@@ -106,6 +113,23 @@ class _Reader:
         return len(self.body) - self.at
 
 
+def check_first(first: int) -> None:
+    """Raise MalformedError unless ``first`` begins a packet that a client may send."""
+    kind, flags = first >> 4, first & 0x0F
+    if kind == PUBLISH:
+        if flags & 0x0E == 0x08:
+            raise MalformedError("a PUBLISH of QoS 0 cannot be a duplicate")
+    elif _FLAGS.get(kind) != flags:
+        raise MalformedError(f"no client sends a packet that begins with {first:#04x}")
+
+
+def check_size(kind: int, size: int, version: int) -> None:
+    """Raise MalformedError for a packet whose body cannot have ``size`` bytes."""
+    wanted = 0 if kind == PINGREQ else _PLAIN_SIZES.get(kind) if version != V5 else None
+    if wanted is not None and size != wanted:
+        raise MalformedError(f"a packet of type {kind} with {size} bytes for {wanted}")
+
+
 def connect(body: bytes) -> Connect:
     """Return what a CONNECT packet's body says."""
     reader = _Reader(body)
@@ -123,6 +147,15 @@ def connect(body: bytes) -> Connect:
             reader.skip_properties()
         will_topic = reader.text()
         will_size = len(reader.data())
+    identity = body[start : reader.at]
+    if flags & _USER:
+        reader.text()
+    elif flags & _PASSWORD and version != V5:
+        raise MalformedError("a password without a user name")
+    if flags & _PASSWORD:
+        reader.data()
+    if reader.left:
+        raise MalformedError("a CONNECT with bytes behind its end")
     return Connect(
         version=version,
         client_id=client_id,
@@ -133,7 +166,7 @@ def connect(body: bytes) -> Connect:
         _protocol=protocol,
         _flags=flags,
         _properties=properties,
-        _identity=body[start : reader.at],
+        _identity=identity,
     )
 
 
