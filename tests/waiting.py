@@ -9,9 +9,9 @@ LIMIT_S = 60.0
 """Far beyond what anything takes on a busy machine: only what never comes to pass reaches it."""
 
 
-def until(condition: Callable[[], object], what: str = "it does not come to pass") -> None:
-    """Return once ``condition`` holds; fail, saying ``what``, when it does not for a minute."""
+def until(condition: Callable[[], object], what: str | Callable[[], str] = "it does not come to pass") -> None:
+    """Return once ``condition`` holds; fail, saying ``what`` (as it is then), when it does not for a minute."""
     deadline = time.monotonic() + LIMIT_S
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.01)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -205,6 +205,21 @@ class World:
             yield agent
         finally:
             agent.stop()
+
+
+def kept(here: World) -> Mapping[str, bytes]:
+    """What an update must keep (core-ota-update.md): configuration, group, shadows, and logs up to where they were."""
+    gg = here.root / "greengrass"
+    shadows = gg / "ggc/var/state/shadows"
+    places = [gg / "config/config.json", gg / "ggc/deployment/group/group.json", *sorted(shadows.glob("*"))]
+    logs = [gg / "ggc/var/log/system/runtime.log", here.root / "var/log/greengrass/ota/ggc_ota.txt"]
+    return {str(path): path.read_bytes() for path in (*places, *(log for log in logs if log.exists()))}
+
+
+def assert_kept(before: Mapping[str, bytes], here: World) -> None:
+    after = kept(here)
+    for path, content in before.items():
+        assert after[path].startswith(content) if path.endswith((".log", ".txt")) else after[path] == content, path
 
 
 @contextmanager

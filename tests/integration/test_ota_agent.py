@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from edge_sim.agent import supervise
 from edge_sim.agent.update import hooks
 from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
-from tests.integration.agent_world import THING, Agent, World, good, world
+from tests.integration.agent_world import THING, Agent, World, assert_kept, good, kept, world
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -47,21 +47,6 @@ def running(here: World) -> Iterator[WholeAgent]:
         yield agent
     finally:
         agent.stop()
-
-
-def kept(here: World) -> Mapping[str, bytes]:
-    """What an update must keep (core-ota-update.md): configuration, group, shadows, and logs up to where they were."""
-    gg = here.root / "greengrass"
-    shadows = gg / "ggc/var/state/shadows"
-    places = [gg / "config/config.json", gg / "ggc/deployment/group/group.json", *sorted(shadows.glob("*"))]
-    logs = [gg / "ggc/var/log/system/runtime.log", here.root / "var/log/greengrass/ota/ggc_ota.txt"]
-    return {str(path): path.read_bytes() for path in (*places, *(log for log in logs if log.exists()))}
-
-
-def assert_kept(before: Mapping[str, bytes], here: World) -> None:
-    after = kept(here)
-    for path, content in before.items():
-        assert after[path].startswith(content) if path.endswith((".log", ".txt")) else after[path] == content, path
 
 
 def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(here: World) -> None:

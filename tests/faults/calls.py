@@ -1,0 +1,134 @@
+"""The mutating system calls of an update, each as the place of a kill and of an error: strace's fault injection.
+
+``python -m tests.faults.calls [COUNT [SEED [WORD …]]]``. A first run of each update is recorded; then the board goes
+down, or its agent alone is killed, right before a call, and a call fails with ENOSPC, EIO or EROFS, once or for good.
+COUNT of all these trials are drawn by SEED (0: all of them), of those whose text holds every WORD. A trial whose call
+was not made is counted as one that did not fire; too many of those fail the part.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults import strace
+from tests.faults.board import Board, Update, board, check
+from tests.faults.points import UPDATES
+from tests.faults.strace import Call
+from tests.faults.trials import Result, carry_out, end, failed
+from tests.waiting import until
+
+ERRORS = ("ENOSPC", "EIO", "EROFS")
+COUNT, SEED = 700, 1
+MOST_IDLE = 0.05
+"""Which part of the trials may not fire: a call of another thread's turn, or of a race."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injection:
+    """``fault`` is an error's name, or SIGKILL. ``whole``: the kill takes the whole board; ``lasting``: see strace."""
+
+    update: Update
+    call: Call
+    fault: str
+    whole: bool = False
+    lasting: bool = False
+
+    def __str__(self) -> str:
+        more = " for good" * self.lasting + " of the board" * self.whole
+        return f"{self.update}, {self.fault}{more} at {self.call}"
+
+
+def calls_of(update: Update, folder: Path) -> list[Call]:
+    """Carry out an update without a fault and return the calls that it makes."""
+    log = folder / "strace"
+    with board(folder, update) as found:
+        agent = found.run_to_the_end(found.start(wrapper=strace.recorder(log)))
+        recorded = strace.calls(log, found.root)
+        check(found, agent, [update.end])
+    return recorded
+
+
+def inject(trial: Injection, folder: Path) -> str | None:
+    """Carry out one trial; return the job's status, None when the fault did not fire."""
+    log = folder / "strace"
+    with board(folder, trial.update) as found:
+        agent = found.start(wrapper=strace.injector(log, found.root, trial.call, trial.fault, lasting=trial.lasting))
+        if trial.fault == "SIGKILL":
+            until(lambda: found.settled() or strace.fired(log, trial.call, trial.fault), found.story)
+        elif trial.lasting:
+            found.wait_for_trouble(agent)
+        else:
+            found.wait(agent)
+        if not strace.fired(log, trial.call, trial.fault):
+            return None
+        if trial.fault == "SIGKILL":
+            allowed = _cut(found, trial)
+        else:
+            found.check_core()
+            allowed = {"SUCCEEDED", "FAILED"}
+            if trial.lasting:  # the disk is well again after a reboot
+                found.down()
+        return check(found, found.run_to_the_end(agent), allowed, tidy=trial.fault == "SIGKILL")
+
+
+def _cut(found: Board, trial: Injection) -> set[str]:
+    """Take the rest of the board down as well, or not; return how the job may end."""
+    if trial.whole:
+        found.down()
+    unsure = not trial.call.ours or (trial.update.software == "ota_agent" and not trial.whole)
+    return {trial.update.end, "FAILED"} if unsure else {trial.update.end}
+
+
+def injections(update: Update, calls: list[Call]) -> list[Injection]:
+    """Return all trials of an update."""
+    kills = [
+        Injection(update=update, call=call, fault="SIGKILL", whole=whole) for call in calls for whole in (True, False)
+    ]
+    errors = [
+        Injection(update=update, call=call, fault=error, lasting=lasting)
+        for call in calls
+        for error in ERRORS
+        for lasting in (False, True)
+    ]
+    return kills + errors
+
+
+def _count(results: list[Result[Injection, str | None]]) -> None:
+    """Print how many calls, and which, were covered."""
+    for fault in ("SIGKILL", *ERRORS):
+        those = [r for r in results if r.trial.fault == fault]
+        fired = [r for r in those if r.value is not None or r.failure is not None]
+        places = {(r.trial.update, r.trial.call) for r in fired}
+        names = Counter(r.trial.call.name for r in fired)
+        ends = Counter(r.value for r in fired)
+        print(f"{fault}: {len(fired)} of {len(those)} fired, at {len(places)} calls: {dict(names)}; {dict(ends)}")
+
+
+def main() -> None:
+    """Draw the trials, carry them out and print the counts."""
+    started = time.monotonic()
+    count, seed = [*map(int, sys.argv[1:3]), *(COUNT, SEED)[len(sys.argv[1:3]) :]]
+    recorded = carry_out(calls_of, UPDATES)
+    every = [trial for r in recorded for trial in injections(r.trial, r.value or [])]
+    chosen = [trial for trial in every if all(word in str(trial) for word in sys.argv[3:])]
+    if 0 < count < len(chosen):
+        chosen = random.Random(seed).sample(chosen, count)
+    results = carry_out(inject, chosen)
+    _count(results)
+    failures = failed(recorded) + failed(results)
+    idle = [result for result in results if result.failure is None and result.value is None]
+    for result in idle:
+        print(f"did not fire: {result.trial}")
+    failures += len(idle) if len(idle) > MOST_IDLE * len(results) else 0
+    calls = sum(len(r.value or []) for r in recorded)
+    end("calls", f"{calls} calls of 4 updates, {len(results)} of {len(every)} trials, {len(idle)} did not fire",
+        failures, started)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

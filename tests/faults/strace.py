@@ -1,0 +1,101 @@
+"""strace: which calls a board's agent and all it starts make on the board's files, and one of them killed or failed.
+
+A call is known by its name, the path that it is made on, and the how-manieth of these it is in its thread: so neither
+other threads nor the core's own programs shift the count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MUTATING = (
+    *("write", "pwrite64", "writev", "ftruncate", "truncate", "fallocate", "openat", "creat", "mknod", "mknodat"),
+    *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir"),
+    *("mkdir", "mkdirat", "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "utimensat"),
+    *("fsync", "fdatasync", "syncfs"),
+)
+ON_DESCRIPTOR = frozenset(
+    {"write", "pwrite64", "writev", "ftruncate", "fallocate", "fchmod", "fchown", "fsync", "fdatasync", "syncfs"}
+)
+"""Their text may hold anything, so only the descriptor's path counts."""
+OURS = "python"
+_LINE = re.compile(r"(\d+)(?:<([^>]*)>)? +(\w+)\((.*)")
+_DESCRIPTOR, _TEXT = re.compile(r"\d+<(/[^>]*)>"), re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """``path`` is below the board's root directory; ``ours``: the agent or its supervisor makes it, not a build."""
+
+    name: str
+    path: str
+    number: int
+    ours: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.path} ({self.number}{'' if self.ours else ', of the core'})"
+
+
+def recorder(log: Path) -> list[str]:
+    """Return what starts a program so that all its mutating calls are in ``log``."""
+    return [*_strace(log), "--seccomp-bpf", "-e", f"trace={','.join(MUTATING)}"]
+
+
+def injector(log: Path, root: Path, call: Call, fault: str, *, lasting: bool = False) -> list[str]:
+    """Return what starts a program so that ``call`` fails with the error ``fault``, or is a SIGKILL before it.
+
+    ``lasting``: all such calls of the same thread after it fail as well.
+    """
+    what = "signal=SIGKILL" if fault == "SIGKILL" else f"error={fault}"
+    inject = f"inject={call.name}:{what}:when={call.number}{'+' * lasting}"
+    return [*_strace(log), "-e", f"trace={call.name}", "-P", str(root / call.path), "-e", inject]
+
+
+def fired(log: Path, call: Call, fault: str) -> bool:
+    """Tell whether an injection has happened."""
+    try:
+        text = log.read_text(errors="replace")
+    except FileNotFoundError:
+        return False
+    if fault != "SIGKILL":
+        return "(INJECTED)" in text
+    made = Counter(found[1] for found in _LINE.finditer(text) if found[3] == call.name)
+    killed = re.findall(r"^(\d+)(?:<[^>]*>)? +\+\+\+ killed by SIGKILL", text, re.MULTILINE)
+    return any(made[thread] >= call.number for thread in killed)
+
+
+def calls(log: Path, root: Path) -> list[Call]:
+    """Return the mutating calls on the board's files that were recorded, each once, in their order."""
+    made: Counter[tuple[str, str, str]] = Counter()
+    found: dict[tuple[str, str, int], Call] = {}
+    for line in log.read_text(errors="replace").splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        thread, program, name, arguments = match.groups()
+        paths = list(_paths(name, re.split(r"\)\s+= |<unfinished", arguments)[0], str(root)))
+        for path in set(paths):
+            made[thread, name, path] += 1
+        if paths and (name != "openat" or "O_CREAT" in arguments):
+            path = paths[0] if name.startswith("rename") else paths[-1]
+            key = name, path, made[thread, name, path]
+            call = Call(name=name, path=path, number=key[2], ours=(program or "").startswith(OURS))
+            if key not in found or call.ours:
+                found[key] = call
+    return list(found.values())
+
+
+def _paths(name: str, arguments: str, root: str) -> Iterator[str]:
+    """Yield the paths below ``root`` that a call is made on: those of descriptors first, then those it names."""
+    descriptors = _DESCRIPTOR.findall(arguments.split('"')[0] if name in ON_DESCRIPTOR else arguments)
+    named = [] if name in ON_DESCRIPTOR else _TEXT.findall(arguments)
+    yield from (path.removeprefix(f"{root}/") for path in (*descriptors, *named) if path.startswith(f"{root}/"))
+
+
+def _strace(log: Path) -> list[str]:
+    # -D: the program keeps the process id, and its end is seen. With --seccomp-bpf signals would not be injected.
+    return ["strace", "-D", "-f", "-q", "-y", "-Y", "-s", "300", "-o", str(log)]

@@ -1,0 +1,72 @@
+"""Many trials of one part, beside each other; what they found is counted, and a failure is shown with its trial."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from edge_sim.agent import linux
+
+T = TypeVar("T")
+R = TypeVar("R")
+WORKERS = 2 * (os.cpu_count() or 1)
+"""A trial waits more than it computes."""
+TOLD_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Result(Generic[T, R]):
+    """What came of one trial: its ``value``, or why it failed."""
+
+    trial: T
+    value: R | None
+    failure: str | None = None
+
+
+def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int = WORKERS) -> list[Result[T, R]]:
+    """Do ``work`` on each trial in a folder of its own; return the results in the order of the trials.
+
+    ``work`` runs in other processes, which end with this one, unless there is one worker only.
+    """
+    if workers == 1:
+        return [_tried(work, trial) for trial in trials]
+    with ProcessPoolExecutor(workers, get_context("spawn"), linux.die_with_parent, (signal.SIGINT,)) as pool:
+        futures = {pool.submit(partial(_tried, work), trial): number for number, trial in enumerate(trials)}
+        results: dict[int, Result[T, R]] = {}
+        for future in as_completed(futures):
+            results[futures[future]] = result = future.result()
+            if len(results) % TOLD_EVERY == 0:
+                print(f"{len(results)} of {len(trials)}", file=sys.stderr, flush=True)
+            if result.failure is not None:
+                print(f"FAILED {result.trial}\n{result.failure}", file=sys.stderr, flush=True)
+    return [results[number] for number in sorted(results)]
+
+
+def _tried(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
+    with tempfile.TemporaryDirectory(prefix="edge-sim-faults-", ignore_cleanup_errors=True) as folder:
+        try:
+            return Result(trial, work(trial, Path(folder)))
+        except Exception:
+            return Result(trial, None, traceback.format_exc())
+
+
+def failed(results: Sequence[Result[T, R]]) -> int:
+    """Return how many trials failed."""
+    return sum(result.failure is not None for result in results)
+
+
+def end(part: str, counts: str, failures: int, started: float) -> None:
+    """Print a part's last line and end with 1 when anything failed."""
+    print(f"{part}: {counts}; {failures} failed ({time.monotonic() - started:.0f} s)", flush=True)
+    sys.exit(1 if failures else 0)
