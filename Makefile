@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets sabotage readme clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk sabotage readme clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -73,7 +73,7 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 # Fault tests, in parts that run alone; each prints what it counted.
-faults: faults-messages faults-rollouts faults-packets
+faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
@@ -84,6 +84,18 @@ faults-rollouts: $(VENV)/.dev
 # mosquitto's own sequences of packets, out of Debian's source package; needs apt and a Debian mirror.
 faults-packets: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.sequences
+
+# An update is cut off at every crash point.
+faults-points: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.points
+
+# One system call of an update is its last, or fails: 700 draws (needs strace).
+faults-calls: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.calls
+
+# A board on a disk of its own: power cuts, read-only, full (needs root).
+faults-disk: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.disk
 
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev

@@ -64,6 +64,16 @@ def no_whole_board() -> str | None:
     return None
 
 
+@functools.cache
+def no_loop_devices() -> str | None:
+    """Return why no file can be mounted as an ext4 disk here."""
+    lacking = [name for name in ("mkfs.ext4", "e2fsck", "losetup") if shutil.which(name) is None]
+    if lacking:
+        return f"{', '.join(lacking)} not installed: apt-get install e2fsprogs mount"
+    free = subprocess.run(["losetup", "--find"], capture_output=True, text=True)
+    return None if free.returncode == 0 else f"needs a free loop device: {free.stderr.strip()}"
+
+
 def program(name: str) -> pytest.MarkDecorator:
     """Mark a test that uses a program, which Debian has in a package of the same name."""
     return pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed: apt-get install {name}")
@@ -93,6 +103,7 @@ def _tried(place: Path) -> str:
 
 
 mounts = _skipped(no_mounts())
+loop_devices = _skipped(no_loop_devices())
 user_namespace = _skipped(no_user_namespace())
 namespaces_of_root = _skipped(no_mounts() if os.geteuid() == 0 else None)
 """For what seals its mounts when it runs as root, and does without as a plain user."""

@@ -2,13 +2,12 @@
 
 ``python -m tests.faults.calls [COUNT [SEED [WORD …]]]``. A first run of each update is recorded; then the board goes
 down, or its agent alone is killed, right before a call, and a call fails with ENOSPC, EIO or EROFS, once or for good.
-COUNT of all these trials are drawn by SEED (0: all of them), of those whose text holds every WORD. A trial whose call
-was not made is counted as one that did not fire; too many of those fail the part.
+COUNT of all these trials are drawn by SEED (``trials.draw``). A trial whose call was not made is counted as one that
+did not fire; too many of those fail the part.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from collections import Counter
@@ -19,11 +18,11 @@ from tests.faults import strace
 from tests.faults.board import Board, Update, board, check
 from tests.faults.points import UPDATES
 from tests.faults.strace import Call
-from tests.faults.trials import Result, carry_out, end, failed
+from tests.faults.trials import Result, carry_out, draw, end, failed
 from tests.waiting import until
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
-COUNT, SEED = 700, 1
+COUNT = 700
 MOST_IDLE = 0.05
 """Which part of the trials may not fire: a call of another thread's turn, or of a race."""
 
@@ -112,13 +111,9 @@ def _count(results: list[Result[Injection, str | None]]) -> None:
 def main() -> None:
     """Draw the trials, carry them out and print the counts."""
     started = time.monotonic()
-    count, seed = [*map(int, sys.argv[1:3]), *(COUNT, SEED)[len(sys.argv[1:3]) :]]
     recorded = carry_out(calls_of, UPDATES)
     every = [trial for r in recorded for trial in injections(r.trial, r.value or [])]
-    chosen = [trial for trial in every if all(word in str(trial) for word in sys.argv[3:])]
-    if 0 < count < len(chosen):
-        chosen = random.Random(seed).sample(chosen, count)
-    results = carry_out(inject, chosen)
+    results = carry_out(inject, draw(every, sys.argv[1:], COUNT))
     _count(results)
     failures = failed(recorded) + failed(results)
     idle = [result for result in results if result.failure is None and result.value is None]

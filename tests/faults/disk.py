@@ -1,9 +1,9 @@
 """A board on a disk of its own, ext4 on a loop device: power cuts that lose what was not synced, and disks that fail.
 
-``unshare --mount python -m tests.faults.disk [WORD …]``, as root: all trials, or those whose text holds every WORD. At
-every crash point of every update the board goes down and the disk keeps only what was brought to it (ext4's shutdown
-without a flush of its log); the disk turns read-only, and the board is restarted while it is so; the disk fills up, but
-for some random bytes. Then the disk is well again, the board's init starts its agent, and the oracle looks.
+``python -m tests.faults.disk [COUNT [SEED [WORD …]]]``, as root; see ``trials.draw``. At every crash
+point of every update the board goes down and the disk keeps only what was brought to it (ext4's shutdown without a
+flush of its log); the disk turns read-only, and the board is restarted while it is so; the disk fills up, but for some
+random bytes. Then the disk is well again, the board's init starts its agent, and the oracle looks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_sim.agent import linux
 from tests.faults.armed.actions import FILLER
 from tests.faults.board import Update, board, check
 from tests.faults.points import UPDATES, points_of
-from tests.faults.trials import carry_out, end, failed
+from tests.faults.trials import carry_out, draw, end, failed
 from tests.waiting import until
 
 SIZE = 48 << 20
@@ -128,12 +129,11 @@ def trials(update: Update, points: list[str], chance: random.Random) -> list[Tri
 def main() -> None:
     """Carry out all trials and print the counts."""
     started, chance = time.monotonic(), random.Random(SEED)
-    if Path("/proc/self/ns/mnt").readlink() == Path("/proc/1/ns/mnt").readlink():
-        sys.exit("tests.faults.disk mounts: start it with unshare --mount")
+    linux.unshare(linux.CLONE_NEWNS)
+    linux.mount("none", Path("/"), flags=linux.MS_REC | linux.MS_PRIVATE)
     wholes = carry_out(points_of, UPDATES)
     every = [trial for whole in wholes for trial in trials(whole.trial, whole.value or [], chance)]
-    chosen = [trial for trial in every if all(word in str(trial) for word in sys.argv[1:])]
-    results = carry_out(fail, chosen)
+    results = carry_out(fail, draw(every, sys.argv[1:]))
     for action in ACTIONS:
         ends = Counter(result.value or "bad" for result in results if result.trial.action == action)
         print(f"{action}: {sum(ends.values())} times, {dict(ends)}")

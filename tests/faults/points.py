@@ -1,9 +1,9 @@
 """An update cut off at every crash point, of core and OTA agent, with a good and a bad build.
 
-``python -m tests.faults.points [WORD …]``: all points, or those of the trials whose text holds every WORD. Each is cut
-in two ways: the agent that passes it is killed and the core is kept, or the whole board goes down. Then the board's
-init starts it again, and the oracle looks. A first run of each update, without a fault, says which points there are;
-one that is on the list and was passed by none, or did not fire, fails.
+``python -m tests.faults.points [COUNT [SEED [WORD …]]]``: see ``trials.draw``; without them all. Each is cut in two
+ways: the agent that passes it is killed and the core is kept, or the whole board goes down. Then the board's init
+starts it again, and the oracle looks. A first run of each update, without a fault, says which points there are; one
+that is on the list and was passed by none, or did not fire, fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge_sim.agent.crashpoints import UPDATE_POINTS
 from tests.faults.board import Board, Update, board, check
-from tests.faults.trials import carry_out, end, failed
+from tests.faults.trials import carry_out, draw, end, failed
 from tests.waiting import until
 
 UPDATES = tuple(Update(software=software, good=good) for software in ("core", "ota_agent") for good in (True, False))
@@ -85,8 +85,7 @@ def main() -> None:
     started = time.monotonic()
     wholes = carry_out(points_of, UPDATES)
     passed = [(result.trial, result.value or []) for result in wholes]
-    chosen = [trial for trial in cuts(passed) if all(word in str(trial) for word in sys.argv[1:])]
-    results = carry_out(cut, chosen)
+    results = carry_out(cut, draw(cuts(passed), sys.argv[1:]))
     failures = failed(wholes) + failed(results)
     for software in ("core", "ota_agent"):
         fired = {

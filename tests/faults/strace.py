@@ -68,6 +68,45 @@ def fired(log: Path, call: Call, fault: str) -> bool:
     return any(made[thread] >= call.number for thread in killed)
 
 
+def unsynced(log: Path, root: Path) -> tuple[int, list[str]]:
+    """Return how many times ours renamed something on the board, and which of it a power cut could have lost.
+
+    A file's content is brought to the disk before its new name is made, a directory with all below it (``syncfs``),
+    and the directory that has the new name after that, before the same thread renames in another one.
+    """
+    synced: set[tuple[str, str]] = set()
+    open_names: dict[str, str] = {}
+    renames, lost = 0, []
+    for thread, name, paths in _made(log, root):
+        if name in ("fsync", "fdatasync", "syncfs") and paths:
+            synced |= {(thread, paths[0]), (thread, "all")} if name == "syncfs" else {(thread, paths[0])}
+            if open_names.get(thread) == paths[0]:
+                del open_names[thread]
+        elif name in ("write", "pwrite64", "writev", "ftruncate") and paths:
+            synced -= {(thread, paths[0]), (thread, "all")}
+        elif name in ("link", "symlink") and paths:
+            synced.add((thread, paths[-1]))  # its content is synced already, or is the name itself
+        elif name.startswith("rename") and len(paths) == 2:
+            renames += 1
+            old, new = paths
+            if not {(thread, old), (thread, "all")} & synced:
+                lost.append(f"{old} was not synced before it became {new}")
+            place = str(Path(new).parent)
+            if open_names.get(thread, place) != place:
+                lost.append(f"{open_names[thread]} was not synced after a name in it was made")
+            open_names[thread] = place
+    return renames, [*lost, *(f"{place} was not synced after a name in it was made" for place in open_names.values())]
+
+
+def _made(log: Path, root: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield thread, name and paths below ``root`` of the calls that ours made."""
+    for line in log.read_text(errors="replace").splitlines():
+        match = _LINE.match(line)
+        if match is not None and (match[2] or "").startswith(OURS):
+            arguments = re.split(r"\)\s+= |<unfinished", match[4])[0]
+            yield match[1], match[3], list(_paths(match[3], arguments, str(root)))
+
+
 def calls(log: Path, root: Path) -> list[Call]:
     """Return the mutating calls on the board's files that were recorded, each once, in their order."""
     made: Counter[tuple[str, str, str]] = Counter()

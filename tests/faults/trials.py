@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -59,6 +60,16 @@ def _tried(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
             return Result(trial, work(trial, Path(folder)))
         except Exception:
             return Result(trial, None, traceback.format_exc())
+
+
+def draw(every: Sequence[T], arguments: Sequence[str], count: int = 0) -> Sequence[T]:
+    """Return the trials that a command line ``[COUNT [SEED [WORD …]]]`` asks for; COUNT 0, or none to draw: all.
+
+    ``count`` is the COUNT of a line without one; a trial's text must hold every WORD.
+    """
+    number, seed = [*map(int, arguments[:2]), *(count, 1)[len(arguments[:2]) :]]
+    chosen = [trial for trial in every if all(word in str(trial) for word in arguments[2:])]
+    return chosen if not 0 < number < len(chosen) else random.Random(seed).sample(chosen, number)
 
 
 def failed(results: Sequence[Result[T, R]]) -> int:
