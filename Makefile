@@ -8,7 +8,8 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk sabotage readme clean
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk \
+	sabotage readme schemas clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -104,6 +105,10 @@ sabotage: $(VENV)/.dev
 # The README's commands, called as it shows them: the last line says how many did what it says.
 readme: $(VENV)/.dev
 	@$(BIN)/python -m tests.documentation
+
+# Every slip in a sample of each format, against its schema and its reader; the last lines count them.
+schemas: $(VENV)/.dev
+	@$(BIN)/python -m tests.schema_cases
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -44,7 +44,10 @@ MAX_BYTES = 4 * 1024 * 1024
 _LONGEST = 600
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
 _UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024 * 1024}
-_PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
+PATH = r"/|(/(?!\.\.?(/|$))[^/]+)+"
+OCTAL_MODE = "0?[0-7]{3,4}"
+SIZE = "[0-9]{1,12} ?(KiB|MiB|GiB)"
+"""What a path of a board, permission bits and a size look like, as regular expressions."""
 _W = TypeVar("_W", bound=str)
 
 
@@ -193,16 +196,16 @@ class Place:
 
     def mode(self) -> int:
         """Return permission bits written in octal, such as ``"0660"`` or ``1777``."""
-        return int(self.text(r"0?[0-7]{3,4}", "an octal mode such as 0660"), 8)
+        return int(self.text(OCTAL_MODE, "an octal mode such as 0660"), 8)
 
     def kib(self) -> int:
         """Return a size written as ``512 MiB`` in KiB."""
-        text = self.text(r"[0-9]{1,12} ?(KiB|MiB|GiB)", "a size such as 512 MiB")
+        text = self.text(SIZE, "a size such as 512 MiB")
         return int(text[:-3]) * _UNITS[text[-3:]]
 
     def path(self) -> str:
         """Return an absolute path on a board without ``.``, ``..`` or empty parts."""
-        return self.text(_PATH, "an absolute path without . and ..")
+        return self.text(PATH, "an absolute path without . and ..")
 
     def flag(self) -> bool:
         """Return true or false."""

@@ -6,7 +6,7 @@ A plain value, handed down from where it was read to whoever reads a package (``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from edge_sim.errors import UsageError
@@ -19,29 +19,31 @@ LINKS: tuple[Links, ...] = ("refuse", "copy")
 LINKS_COPIED = "links in packages become copies of their files; what V1 did with such a package is not documented"
 
 
+def _limit(usual: int, meaning: str) -> int:
+    return field(default=usual, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
 
-    entries: int = 100_000
-    """Files, directories, those that a zip only implies among them, and a tar's extension headers."""
-    file_bytes: int = 2 * GIB
-    """One file, unpacked."""
-    total_bytes: int = 4 * GIB
-    """Everything that comes out of the archive, counted as it is produced, headers and copied links included."""
-    ratio: int = 200
-    """Bytes produced for each byte of the archive, looked at once ``ratio_from_bytes`` have been produced."""
-    ratio_from_bytes: int = 64 * MIB
-    extension_bytes: int = MIB
-    """One PAX or long-name header of a tar, the whole header of a gzip."""
-    component_bytes: int = 255
-    """Of one name; no file system takes more than these 255 (NAME_MAX)."""
-    path_bytes: int = 1024
-    names_bytes: int = 16 * MIB
-    """All names of one archive together, with those of the directories that a zip only implies."""
-    depth: int = 32
-    """Components of one path."""
-    seconds: int = 1800
+    entries: int = _limit(
+        100_000, "Files, directories, those that a zip only implies among them, and a tar's extension headers."
+    )
+    file_bytes: int = _limit(2 * GIB, "One file, unpacked.")
+    total_bytes: int = _limit(
+        4 * GIB, "All that comes out of the archive, counted as it is produced, headers and copied links included."
+    )
+    ratio: int = _limit(200, "Bytes produced for each byte of the archive.")
+    ratio_from_bytes: int = _limit(64 * MIB, "Bytes that an archive may produce before its ratio is looked at.")
+    extension_bytes: int = _limit(MIB, "One PAX or long-name header of a tar, the whole header of a gzip.")
+    component_bytes: int = _limit(255, "One name; no file system takes more than these 255 bytes (NAME_MAX).")
+    path_bytes: int = _limit(1024, "One path.")
+    names_bytes: int = _limit(
+        16 * MIB, "All names of one archive together, with those of the directories that a zip only implies."
+    )
+    depth: int = _limit(32, "Names in one path.")
+    seconds: int = _limit(1800, "Time for unpacking one package.")
     links: Links = "refuse"
     """``copy`` turns a link to a file in the same archive into a copy of it."""
 
@@ -58,5 +60,6 @@ class Limits:
         return replace(self, links=links or self.links, **numbers)
 
 
-NAMES = tuple(field.name for field in fields(Limits) if field.name != "links")
-"""The limits by name; those in bytes and seconds say so."""
+MEANINGS = {limit.name: str(limit.metadata["meaning"]) for limit in fields(Limits) if limit.name != "links"}
+"""The limits by name, those in bytes and seconds say so; and what each counts, in a sentence."""
+NAMES = tuple(MEANINGS)

@@ -2,7 +2,7 @@
 
 A scenario says what is deployed (definitions of any form that ``definitions`` reads), to which boards, what is behind
 the addresses in them, and what must come out (``scenariofile``). It is read strictly, every file once; a fault has its
-file, line and column. The keys are explained in examples/no-container-ml/edge-sim.yaml.
+file, line and column. The keys are explained in docs/scenario.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from edge_sim import folders, scenariofile
 from edge_sim.definitions import reader
@@ -28,10 +27,11 @@ from edge_sim.greengrass.functions import FunctionCode, is_system_function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.system import SETTINGS
+from edge_sim.keys import Entries
 from edge_sim.limits import Limits
 from edge_sim.redaction import Redaction, texts
 from edge_sim.report import Finding
-from edge_sim.scenariofile import BoardFile, Code, DeviceBacking, Invocation, Source, Update
+from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, Invocation, Source, Update
 
 __all__ = [
     "SCENARIO",
@@ -46,11 +46,7 @@ __all__ = [
     "read",
 ]
 SCENARIO = "edge-sim.yaml"
-_BOARD = r"[A-Za-z0-9_.-]+|ssh://.+"
 _UNREADABLE = "unreadable"
-_REQUIRED = ("edgeSim", "name", "boards", "group")
-_OPTIONAL = ("sources", "code", "packages", "files", "devices", "invocations", "updates", "stableWindow")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +101,8 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     top = Place.of(file, text)
     entries = top.entries()
     if "group" not in entries:
-        top.mapping(_REQUIRED, _OPTIONAL)
-    definition = _definition(entries["group"], choice)
+        scenariofile.SCENARIO.read(top)
+    definition = _definition(scenariofile.group_files(entries["group"]), choice)
     try:
         scenario = _scenario(top, definition)
     except InvalidDefinitionError as error:
@@ -150,36 +146,30 @@ def is_scenario(path: Path) -> bool:
 
 
 def _scenario(place: Place, definition: Definition) -> Scenario:
-    top = place.mapping(_REQUIRED, _OPTIONAL)
-    top["edgeSim"].text("1", "1, the version of this format")
-    code = _each(top, "code", scenariofile.code)
-    boards = [board.text(_BOARD, "a profile's name, or ssh://[USER@]HOST[:PORT]") for board in top["boards"].items()]
+    entries = scenariofile.SCENARIO.read(place)
+    code, boards = entries[scenariofile.CODE], entries[scenariofile.BOARDS]
     scenario = Scenario(
-        name=top["name"].text(),
+        name=entries[scenariofile.NAME],
         definition=_with_code(definition, code),
         file=place.file,
         boards=tuple(board for board in boards if not board.startswith("ssh://")),
         real_boards=tuple(board for board in boards if board.startswith("ssh://")),
-        sources=_each(top, "sources", scenariofile.source),
+        sources=entries[scenariofile.SOURCES],
         code=code,
-        packages=scenariofile.packages(top["packages"]) if "packages" in top else Limits(),
-        files=_each(top, "files", scenariofile.board_file),
-        devices=_each(top, "devices", scenariofile.device),
-        invocations=_each(top, "invocations", scenariofile.invocation),
-        updates=_each(top, "updates", scenariofile.update),
-        stable_window_s=scenariofile.stable_window(top["stableWindow"]) if "stableWindow" in top else None,
+        packages=entries[scenariofile.PACKAGES],
+        files=entries[scenariofile.FILES],
+        devices=entries[scenariofile.DEVICES],
+        invocations=entries[scenariofile.INVOCATIONS],
+        updates=entries[scenariofile.UPDATES],
+        stable_window_s=entries[scenariofile.STABLE_WINDOW],
     )
     if not definition.errors:  # what could not be read must not be missed here a second time
-        _check(scenario, top)
+        _check(scenario, entries)
     return scenario
 
 
-def _definition(group: Place, choice: Choice) -> Definition:
+def _definition(files: Mapping[str, Path], choice: Choice) -> Definition:
     """Read the files of a group: one for each section that it names, or one for all."""
-    places = group.entries(tuple(FAMILIES)) if group.is_mapping else {"": group}
-    if not places:
-        group.fail("names no definition", allowed=FAMILIES)
-    files = {word: scenariofile.existing(place, folder=False) for word, place in places.items()}
     sources = reader.sources(dict.fromkeys(files.values()), choice)
     sections = {source.file.path: source.part.sections for source in sources}
     for word, file in files.items():
@@ -246,21 +236,16 @@ def _mentions(group: Group, code: Mapping[str, Code]) -> dict[str, frozenset[str
     return mentions
 
 
-def _each(top: Mapping[str, Place], key: str, read: Callable[[Place], _T]) -> tuple[_T, ...]:
-    return tuple(read(place) for place in top[key].items()) if key in top else ()
-
-
-def _check(scenario: Scenario, top: Mapping[str, Place]) -> None:
+def _check(scenario: Scenario, entries: Entries) -> None:
     """Check what one part of a scenario says about another."""
-    if not scenario.boards and not scenario.real_boards:
-        top["boards"].fail("names no board", hint="See: edge-sim profiles list")
     functions = scenario.definition.group.functions
     codes = {code.function_arn for code in scenario.code}
     for function in functions:
         if not (function.arn in codes or is_system_function(function.arn)):
-            top.get("code", top["group"]).fail(f"there is no code for function {function.id} ({function.arn})")
+            where = scenariofile.CODE if scenariofile.CODE in entries else scenariofile.GROUP
+            entries.fail(where, f"there is no code for function {function.id} ({function.arn})")
     known = [function.id for function in functions]
-    for place in top["invocations"].items() if "invocations" in top else []:
-        name = place.entries()["function"]
+    for place in entries.place(scenariofile.INVOCATIONS).items() if scenario.invocations else []:
+        name = place.entries()[scenariofile.INVOKED.name]
         if name.text() not in known:
             name.fail(f"no function has the id {name.text()!r}", hint=f"Known: {', '.join(known)}.")

@@ -1,109 +1,17 @@
-"""What edge-sim.yaml says beside the definition, as values, each with the function that reads it from its place.
-
-What S3, SageMaker, Secrets Manager and Lambda hold, what a board's core takes of a package, what lies on a board
-before the core starts, which updates come, and what must come out.
-"""
+"""The keys of edge-sim.yaml as rows, and what is read from them: the parts of a scenario beside the definition."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from edge_sim import arns
+from edge_sim import arns, keys
 from edge_sim.documents import Place, unusable
-from edge_sim.jobs.requests import FINAL, Status
+from edge_sim.greengrass.families import FAMILIES
+from edge_sim.jobs.requests import FINAL
 from edge_sim.jobs.update import SOFTWARE, Software
-from edge_sim.limits import LINKS, NAMES, Limits
-
-SourceKind = Literal["s3", "trainingJob", "secret"]
-_KINDS: tuple[SourceKind, ...] = ("s3", "trainingJob", "secret")
-_BOARD_PATH = (r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
-_S3_URI = (r"s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
-_VERSION = (r"\d+\.\d+\.\d+", "a version of three numbers, such as 1.11.6")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What a resource's address leads to: a folder to pack or a file as it is, or a secret's text.
-
-    ``address`` is the S3 URI, the training job's ARN or the secret's ARN. ``object_uri`` is where the package
-    lies in S3 (a training job's output; for ``s3`` the address itself); its ending says the archive format. ``stages``
-    are a secret's values under other labels than AWSCURRENT.
-    """
-
-    kind: SourceKind
-    address: str
-    object_uri: str | None = None
-    path: Path | None = None
-    value: str | None = field(default=None, repr=False)
-    stages: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """What Lambda holds for one function version. ``handler`` is ``module.function``."""
-
-    function_arn: str
-    folder: Path
-    handler: str
-    runtime: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardFile:
-    """A file, a folder or (``copy`` None) an empty directory laid on a board before the core starts.
-
-    ``mode`` is for files; a directory gets search where it grants reading. Owner and group are the board's names.
-    """
-
-    path: str
-    copy: Path | None = None
-    owner: str = "root"
-    group: str = "root"
-    mode: int = 0o644
-
-    @property
-    def directory_mode(self) -> int:
-        return self.mode | (self.mode & 0o444) >> 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceBacking:
-    """What stands behind the board's node ``path`` instead of what its profile says; exactly one of the others.
-
-    ``lines`` is a file whose lines are heard on a serial device, one a second. ``frames`` is a folder whose files come
-    out of a character device, in the order of their names, as fast as they are read; both start again at their end.
-    ``size_kib`` makes an empty block device, ``host`` is a node of this machine.
-    """
-
-    path: str
-    lines: Path | None = None
-    frames: Path | None = None
-    size_kib: int | None = None
-    host: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """One call of a function and what its result must at least hold."""
-
-    function_id: str
-    event: Any
-    expect: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Update:
-    """One software update: the version offered, whether that build starts at all, and how its job must end."""
-
-    version: str
-    starts: bool
-    software: Software
-    status: Status
-    running: str
-    """The version that must run afterwards."""
+from edge_sim.keys import Key, Table, Value
+from edge_sim.limits import LINKS, MEANINGS, Limits, Links
+from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, Invocation, Source, Update
 
 
 def existing(place: Place, *, folder: bool | None = None) -> Path:
@@ -120,107 +28,237 @@ def existing(place: Place, *, folder: bool | None = None) -> Path:
     return path
 
 
-def source(place: Place) -> Source:
-    """Read what S3, SageMaker or Secrets Manager holds."""
-    members = place.mapping((), ("s3", "trainingJob", "secret", "output", "folder", "file", "value", "stages"))
-    kinds: list[SourceKind] = [kind for kind in _KINDS if kind in members]
+def group_files(place: Place) -> dict[str, Path]:
+    """Return the files of a group by the sections they are for, or its one file by the empty word."""
+    places = place.entries(tuple(FAMILIES)) if place.is_mapping else {"": place}
+    if not places:
+        place.fail("names no definition", allowed=FAMILIES)
+    return {word: existing(entry, folder=False) for word, entry in places.items()}
+
+
+def _local(what: str, folder: bool | None = None) -> Value[Path]:
+    schema = {"title": f"{what}, by its path from this one", "type": ["string", "number", "boolean"]}
+    return Value(read=lambda place: existing(place, folder=folder), schema={**schema, "minLength": 1})
+
+
+_EITHER, _FILE, _FOLDER = _local("a file or a folder"), _local("a file", False), _local("a folder", True)
+_ON_BOARD = keys.words(r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
+_NODE = keys.words("/dev/.+", "a path below /dev")
+_S3_URI = keys.words("s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
+_VERSION = keys.words(r"[0-9]+\.[0-9]+\.[0-9]+", "a version of three numbers, such as 1.11.6")
+
+
+_PACKED = Key("folder", _FOLDER, "The folder to pack, in the format that the address's ending says.", None)
+_AS_IT_IS = Key("file", _FILE, "The archive, which is served as it is.", None)
+_S3 = Key("s3", _S3_URI, "The S3 URI in the definition.", examples=("s3://my-models/birds/model.tar.gz",))
+_JOB_ARN = keys.words(arns.pattern("sagemaker", "training-job/.+"), "a training job's ARN")
+_JOB = Key("trainingJob", _JOB_ARN, "The training job's ARN in the definition.")
+_OUTPUT = Key("output", _S3_URI, "Where the job left its model in S3; the ending says the archive's format.")
+_SECRET_ARN = keys.words(arns.pattern("secretsmanager", ".+"), "a secret's ARN")
+_SECRET = Key("secret", _SECRET_ARN, "The secret's ARN in the definition.")
+_SECRET_VALUE = Key("value", keys.TEXT, "The secret's text under the label AWSCURRENT. No report shows it.")
+_STAGES = Key("stages", keys.named(keys.TEXT, "labels to texts"), "Its texts under other staging labels.", {})
+_SOURCES = (
+    Table(title="a model in S3", keys=(_S3, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
+    Table(title="a model of SageMaker", keys=(_JOB, _OUTPUT, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
+    Table(title="a secret", keys=(_SECRET, _SECRET_VALUE, _STAGES)),
+)
+
+
+def _source(place: Place) -> Source:
+    members = place.entries({key.name: None for table in _SOURCES for key in table.keys})
+    kinds = [table for table in _SOURCES if table.keys[0].name in members]
     if len(kinds) != 1:
         place.fail("a source names exactly one of s3, trainingJob, secret")
-    kind = kinds[0]
-    required = {"s3": set(), "trainingJob": {"output"}, "secret": {"value"}}[kind]
-    extra = set(members) - {kind} - required - ({"stages"} if kind == "secret" else {"folder", "file"})
-    if required - set(members) or extra:
-        keys = ", ".join(sorted(required)) or "nothing more"
-        place.fail(f"a {kind} source takes {keys}" + ("" if kind == "secret" else " and folder or file"))
-    if kind == "secret":
-        arn = members["secret"].text(arns.pattern("secretsmanager", ".+"), "a secret's ARN")
-        stages = (
-            {label: value.text() for label, value in members["stages"].entries().items()} if "stages" in members else {}
-        )
-        return Source(kind=kind, address=arn, value=members["value"].text(), stages=stages)
-    if ("folder" in members) == ("file" in members):
-        place.fail(f"a {kind} source takes exactly one of folder and file")
-    path = existing(members["folder"], folder=True) if "folder" in members else existing(members["file"], folder=False)
-    if kind == "s3":
-        uri = members["s3"].text(*_S3_URI)
-        return Source(kind=kind, address=uri, object_uri=uri, path=path)
-    arn = members["trainingJob"].text(arns.pattern("sagemaker", "training-job/.+"), "a training job's ARN")
-    return Source(kind=kind, address=arn, object_uri=members["output"].text(*_S3_URI), path=path)
+    entries = kinds[0].read(place)
+    if _SECRET in entries:
+        value, stages = entries[_SECRET_VALUE], entries[_STAGES]
+        return Source(kind="secret", address=entries[_SECRET], value=value, stages=stages)
+    path = entries[_PACKED] or entries[_AS_IT_IS]
+    if _S3 in entries:
+        return Source(kind="s3", address=entries[_S3], object_uri=entries[_S3], path=path)
+    return Source(kind="trainingJob", address=entries[_JOB], object_uri=entries[_OUTPUT], path=path)
 
 
-def code(place: Place) -> Code:
-    """Read what Lambda holds."""
-    members = place.mapping(("function", "folder", "handler", "runtime"))
-    return Code(
-        function_arn=members["function"].text(arns.pattern("lambda", "function:.+:.+"), "a qualified function ARN"),
-        folder=existing(members["folder"], folder=True),
-        handler=members["handler"].text(r"[\w./-]+\.\w+", "module.function"),
-        runtime=members["runtime"].text(r"[a-z0-9.]+", "a Lambda runtime such as python3.7"),
-    )
+_FUNCTION_ARN = keys.words(arns.pattern("lambda", "function:.+:.+"), "a qualified function ARN")
+_HANDLER_NAME = keys.words(r"[A-Za-z0-9_./-]+\.[A-Za-z0-9_]+", "module.function", bare=True)
+_RUNTIME_NAME = keys.words("[a-z0-9.]+", "a Lambda runtime such as python3.7", bare=True)
+_FUNCTION = Key("function", _FUNCTION_ARN, "The function's ARN in the definition, with its version or alias.")
+_CODE_FOLDER = Key("folder", _FOLDER, "The folder of its code.")
+_HANDLER = Key("handler", _HANDLER_NAME, "The handler that Lambda calls.", examples=("watch.function_handler",))
+_RUNTIME = Key("runtime", _RUNTIME_NAME, "The function's runtime in Lambda.", examples=("python3.7",))
+_CODE = Table(keys=(_FUNCTION, _CODE_FOLDER, _HANDLER, _RUNTIME))
 
 
-def packages(place: Place) -> Limits:
-    """Read the limits of packages."""
-    members = place.mapping((), (*NAMES, "links"))
-    numbers = {name: value.whole() for name, value in members.items() if name != "links"}
-    return Limits(**numbers, links=members["links"].choice(LINKS) if "links" in members else "refuse")
+def _code(place: Place) -> Code:
+    entries = _CODE.read(place)
+    arn, folder = entries[_FUNCTION], entries[_CODE_FOLDER]
+    return Code(function_arn=arn, folder=folder, handler=entries[_HANDLER], runtime=entries[_RUNTIME])
 
 
-def board_file(place: Place) -> BoardFile:
-    """Read what is laid on every board."""
-    members = place.mapping(("path",), ("copy", "directory", "owner", "group", "mode"))
-    directory = "directory" in members and members["directory"].flag()
-    if directory == ("copy" in members):
-        place.fail("takes either copy or directory: true")
-    mode = members["mode"].text(r"0?[0-7]{3}", "three octal digits such as 0640") if "mode" in members else "0644"
-    return BoardFile(
-        path=members["path"].text(*_BOARD_PATH),
-        copy=existing(members["copy"]) if "copy" in members else None,
-        owner=members["owner"].text() if "owner" in members else "root",
-        group=members["group"].text() if "group" in members else "root",
-        mode=int(mode, 8),
-    )
+_LIMITS = tuple(Key(name, keys.whole(), meaning, getattr(Limits(), name)) for name, meaning in MEANINGS.items())
+_REFUSE: Links = Limits().links
+_LINKS = Key("links", keys.choice(LINKS), "Refuse links inside a package, or copy the files they lead to.", _REFUSE)
+_PACKAGES = Table(keys=(*_LIMITS, _LINKS))
 
 
-def device(place: Place) -> DeviceBacking:
-    """Read what stands behind a device."""
-    members = place.mapping(("path",), ("lines", "frames", "block", "host"))
-    if len(members) != 2:
-        place.fail("takes path and exactly one of lines, frames, block and host")
+def _packages(place: Place) -> Limits:
+    entries = _PACKAGES.read(place)
+    return Limits(**{key.name: entries[key] for key in _LIMITS}, links=entries[_LINKS])
+
+
+def _true(place: Place) -> bool:
+    if not place.flag():
+        place.fail("must be true, or left out")
+    return True
+
+
+_FILE_MODE = Value(
+    read=lambda place: int(place.text("0?[0-7]{3}", "three octal digits such as 0640"), 8),
+    schema={"title": "three octal digits such as 0640", "type": ["string", "integer"], "pattern": "^0?[0-7]{3}$"},
+)
+_PATH = Key("path", _ON_BOARD, "Where it lies on the board.")
+_COPY = Key("copy", _EITHER, "The file or folder to copy.", None)
+_DIRECTORY = Key("directory", Value(read=_true, schema={"const": True}), "Makes an empty directory.", None)
+_OWNER = Key("owner", keys.TEXT, "The user that owns it, by the board's name.", "root")
+_OWNING_GROUP = Key("group", keys.TEXT, "The group that owns it, by the board's name.", "root")
+_MODE = Key("mode", _FILE_MODE, "Mode of files; a directory gets search where it grants reading.", 0o644, "0644")
+_BOARD_FILE = Table(keys=(_PATH, _COPY, _DIRECTORY, _OWNER, _OWNING_GROUP, _MODE), one_of=(_COPY, _DIRECTORY))
+
+
+def _board_file(place: Place) -> BoardFile:
+    entries = _BOARD_FILE.read(place)
+    owner, group, mode = entries[_OWNER], entries[_OWNING_GROUP], entries[_MODE]
+    return BoardFile(path=entries[_PATH], copy=entries[_COPY], owner=owner, group=group, mode=mode)
+
+
+_DEVICE_PATH = Key("path", _NODE, "The device node, which the profile has.", examples=("/dev/ttyUSB0",))
+_HEARD = Key("lines", _FILE, "A file whose lines are heard on a serial device, one a second, over and over.", None)
+_FRAMES = Key(
+    "frames",
+    _FOLDER,
+    "A folder whose files come out of a character device in the order of their names, as fast as they are read.",
+    None,
+)
+_BLOCK = Key("block", keys.KIB, "The size of an empty block device; boards in containers only, as root.", None)
+_HOST = Key("host", _NODE, "A device node of this machine to pass through.", None)
+_DEVICE = Table(keys=(_DEVICE_PATH, _HEARD, _FRAMES, _BLOCK, _HOST), one_of=(_HEARD, _FRAMES, _BLOCK, _HOST))
+
+
+def _device(place: Place) -> DeviceBacking:
+    entries = _DEVICE.read(place)
     return DeviceBacking(
-        path=members["path"].text(r"/dev/.+", "a path below /dev"),
-        lines=existing(members["lines"], folder=False) if "lines" in members else None,
-        frames=existing(members["frames"], folder=True) if "frames" in members else None,
-        size_kib=members["block"].kib() if "block" in members else None,
-        host=Path(members["host"].text(r"/dev/.+", "a path below /dev")) if "host" in members else None,
+        path=entries[_DEVICE_PATH],
+        lines=entries[_HEARD],
+        frames=entries[_FRAMES],
+        size_kib=entries[_BLOCK],
+        host=Path(entries[_HOST] or "") if _HOST in entries else None,
     )
 
 
-def invocation(place: Place) -> Invocation:
-    """Read one call of a function."""
-    members = place.mapping(("function", "event"), ("expect",))
-    expect = members["expect"].value() if "expect" in members else {}
-    if not isinstance(expect, dict):
-        members["expect"].fail("must be a mapping: what the result must at least hold")
-    return Invocation(function_id=members["function"].text(), event=members["event"].value(), expect=expect)
+def _expected(place: Place) -> dict[str, object]:
+    value = place.value()
+    if not isinstance(value, dict):
+        place.fail("must be a mapping: what the result must at least hold")
+    return value
 
 
-def update(place: Place) -> Update:
-    """Read one software update."""
-    members = place.mapping(("version", "starts", "expect"), ("software",))
-    expect = members["expect"].mapping(("status", "version"))
+INVOKED = Key("function", keys.TEXT, "The Id of the function in the definition.")
+_EVENT = Key("event", keys.ANYTHING, "What the function is called with, as JSON would hold it.")
+_RESULT = Value(read=_expected, schema={"type": "object"})
+_EXPECT = Key("expect", _RESULT, "What the result must at least hold: of objects, only these keys are compared.", {})
+_INVOCATION = Table(keys=(INVOKED, _EVENT, _EXPECT))
+
+
+def _invocation(place: Place) -> Invocation:
+    entries = _INVOCATION.read(place)
+    return Invocation(function_id=entries[INVOKED], event=entries[_EVENT], expect=entries[_EXPECT])
+
+
+_STATUS = Key("status", keys.choice(FINAL), "How the update's job must end.")
+_RUNNING = Key("version", _VERSION, "The version that must run afterwards.")
+_END = Table(keys=(_STATUS, _RUNNING))
+_CORE: Software = "core"
+_OFFERED = Key("version", _VERSION, "The version offered. The factory version of every profile is 1.10.0.")
+_STARTS = Key("starts", keys.FLAG, "Whether the build starts at all.")
+_SOFTWARE = Key("software", keys.choice(SOFTWARE), "What is updated.", _CORE)
+_UPDATE_END = Key("expect", keys.table(_END.read, _END), "What must come of it.")
+_UPDATE = Table(keys=(_OFFERED, _STARTS, _SOFTWARE, _UPDATE_END))
+
+
+def _update(place: Place) -> Update:
+    entries = _UPDATE.read(place)
+    end = entries[_UPDATE_END]
     return Update(
-        version=members["version"].text(*_VERSION),
-        starts=members["starts"].flag(),
-        software=members["software"].choice(SOFTWARE) if "software" in members else "core",
-        status=expect["status"].choice(FINAL),
-        running=expect["version"].text(*_VERSION),
+        version=entries[_OFFERED],
+        starts=entries[_STARTS],
+        software=entries[_SOFTWARE],
+        status=end[_STATUS],
+        running=end[_RUNNING],
     )
 
 
-def stable_window(place: Place) -> int:
-    """Return how many seconds a new core must run."""
-    seconds = place.whole()
-    if not 1 <= seconds <= 3600:
-        place.fail(f"{seconds} is not a number of seconds from 1 to 3600")
-    return seconds
+def _boards(place: Place) -> tuple[str, ...]:
+    boards = _BOARDS.read(place)
+    if not boards:
+        place.fail("names no board", hint="See: edge-sim profiles list")
+    return boards
+
+
+_BOARDS = keys.each(keys.words("[A-Za-z0-9_.-]+|ssh://.+", "a profile's name, or ssh://[USER@]HOST[:PORT]", bare=True))
+_SECTION_FILES = {
+    "title": "a file for each section",
+    "type": "object",
+    "properties": {
+        word: {"description": f"A file with a {family.kind}DefinitionVersion.", **_FILE.schema}
+        for word, family in FAMILIES.items()
+    },
+    "minProperties": 1,
+    "additionalProperties": False,
+}
+_VERSION_1 = Value(
+    read=lambda place: place.text("1", "1, the version of this format"), schema={"title": "1", "enum": [1, "1"]}
+)
+_FORMAT = Key("edgeSim", _VERSION_1, "The version of this format.")
+NAME = Key("name", keys.TEXT, "The scenario's name in reports.")
+BOARDS = Key(
+    "boards",
+    Value(read=_boards, schema={**_BOARDS.schema, "minItems": 1}),
+    "The boards to deploy to, by their profiles; a real board by its address.",
+    examples=(["raspberry-pi-3", "openwrt-armv7"],),
+)
+GROUP = Key(
+    "group",
+    Value(read=group_files, schema={"anyOf": [_FILE.schema, _SECTION_FILES]}),
+    "The definition: its one file, in any form that edge-sim reads, or a file for each section.",
+    examples=("group.yaml", {"resources": "resources.json", "functions": "functions.json"}),
+)
+SOURCES = Key("sources", keys.each(keys.table(_source, *_SOURCES)), "What S3, SageMaker and Secrets Manager hold.", ())
+CODE = Key("code", keys.each(keys.table(_code, _CODE)), "What Lambda holds, for each function.", ())
+PACKAGES = Key("packages", keys.table(_packages, _PACKAGES), "What a core takes of a model or code package.", Limits())
+FILES = Key(
+    "files", keys.each(keys.table(_board_file, _BOARD_FILE)), "What is laid on every board before the core starts.", ()
+)
+DEVICES = Key(
+    "devices",
+    keys.each(keys.table(_device, _DEVICE)),
+    "What stands behind device nodes, instead of what the profile says; group, mode and type stay the profile's.",
+    (),
+)
+INVOCATIONS = Key("invocations", keys.each(keys.table(_invocation, _INVOCATION)), "Calls of functions, in order.", ())
+UPDATES = Key("updates", keys.each(keys.table(_update, _UPDATE)), "Software updates, in order.", ())
+STABLE_WINDOW = Key(
+    "stableWindow",
+    keys.whole(1, 3600, "seconds"),
+    "How long a new core must run before its update has succeeded.",
+    None,
+    written=60,
+)
+SCENARIO = Table(
+    title="edge-sim.yaml",
+    keys=(
+        *(_FORMAT, NAME, BOARDS, GROUP, SOURCES, CODE, PACKAGES, FILES),
+        *(DEVICES, INVOCATIONS, UPDATES, STABLE_WINDOW),
+    ),
+)
+"""The whole file."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from edge_sim.definitions.tree import Array, Note, Object, like
 from edge_sim.errors import Position
+from edge_sim.greengrass import model
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.report import Finding
@@ -62,7 +63,7 @@ def bundle(top: Object) -> Part:
     """Read the canonical bundle."""
     if str(top[BUNDLE]) != "1":
         top.file.fail(top.marks[BUNDLE], f"{BUNDLE} must be 1, the version of this form, not {str(top[BUNDLE])[:40]!r}")
-    part = Part(form="bundle", name=str(top.get("name") or ""), arn=str(top.get("arn") or ""))
+    part = Part(form="bundle", name=_text(top, "name"), arn=_text(top, "arn"))
     for key, value in top.items():
         if key in FAMILIES and isinstance(value, Object):
             part.sections[key] = value
@@ -71,6 +72,14 @@ def bundle(top: Object) -> Part:
         elif key not in (*FAMILIES, BUNDLE, IGNORE_LIST, "name", "arn"):
             part.unknown.append((top, key))
     return part
+
+
+def _text(top: Object, key: str) -> str:
+    value = top.get(key)
+    content = "" if value is None else model.text(value)
+    if content is None:
+        top.file.fail(top.marks[key], f"{key} must be a text")
+    return content
 
 
 def api(top: Object) -> Part | None:

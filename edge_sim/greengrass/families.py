@@ -10,37 +10,85 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edge_sim.greengrass.functions import ISOLATION_MODES
-from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Shape
+from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Members
 from edge_sim.greengrass.resources import KINDS, PERMISSIONS
 
-_EXECUTION = {"IsolationMode": ISOLATION_MODES, "RunAs": {"Uid": WHOLE, "Gid": WHOLE}}
-_THING = {"Id": TEXT, "ThingArn": TEXT, "CertificateArn": TEXT, "SyncShadow": FLAG}
-_CONTAINER = {key: data.kind.shape for key, data in KINDS.items()}
-_RESOURCE = {"Id": TEXT, "Name": TEXT, "ResourceDataContainer": _CONTAINER}
-_ENVIRONMENT = {
-    "AccessSysfs": FLAG,
-    "Execution": _EXECUTION,
-    "ResourceAccessPolicies": [{"ResourceId": TEXT, "Permission": PERMISSIONS}],
-    "Variables": TEXT_MAP,
-}
-_CONFIGURATION = {
-    "EncodingType": ("json", "binary"),
-    "Executable": TEXT,
-    "ExecArgs": TEXT,
-    "FunctionRuntimeOverride": TEXT,
-    "MemorySize": WHOLE,
-    "Pinned": FLAG,
-    "Timeout": WHOLE,
-    "Environment": _ENVIRONMENT,
-}
-_FUNCTION = {"Id": TEXT, "FunctionArn": TEXT, "FunctionConfiguration": _CONFIGURATION}
-_LOGGER = {
-    "Id": TEXT,
-    "Component": ("GreengrassSystem", "Lambda"),
-    "Level": ("DEBUG", "INFO", "WARN", "ERROR", "FATAL"),
-    "Space": WHOLE,
-    "Type": ("FileSystem", "AWSCloudWatch"),
-}
+_RUN_AS = Members(
+    Uid=(WHOLE, "The user's number; 0, which is root, only where config.json allows it."),
+    Gid=(WHOLE, "The group's number."),
+)
+_EXECUTION = Members(
+    IsolationMode=(ISOLATION_MODES, "In a container of the core, or as a process beside it."),
+    RunAs=(
+        _RUN_AS,
+        "Whose rights the process has; otherwise those of the group's default, then ggc_user and ggc_group.",
+    ),
+)
+_THING = Members(
+    *("Id", "ThingArn", "CertificateArn"),
+    Id=(TEXT, "A name that is unique in the definition."),
+    ThingArn=(TEXT, "The ARN of its thing."),
+    CertificateArn=(TEXT, "The ARN of its certificate."),
+    SyncShadow=(FLAG, "Whether its shadow is synchronized with the cloud."),
+)
+_CONTAINER = Members(
+    **{key: (data.kind.shape, f"For a resource that AWS calls {data.kind.type_name}.") for key, data in KINDS.items()}
+)
+_RESOURCE = Members(
+    *("Id", "Name", "ResourceDataContainer"),
+    Id=(TEXT, "What functions refer to."),
+    Name=(TEXT, "What people call it."),
+    ResourceDataContainer=(_CONTAINER, "What kind of resource it is: exactly one of these members."),
+)
+_POLICY = Members(
+    *("ResourceId",),
+    ResourceId=(TEXT, "The Id of a resource."),
+    Permission=(PERMISSIONS, "Whether the function may only read, or write as well."),
+)
+_ENVIRONMENT = Members(
+    AccessSysfs=(FLAG, "Whether a container shows the function /sys."),
+    Execution=(_EXECUTION, "How and as whom the function runs; otherwise as DefaultConfig says."),
+    ResourceAccessPolicies=([_POLICY], "The resources that are attached to the function, 10 at most."),
+    Variables=(TEXT_MAP, "Environment variables."),
+)
+_CONFIGURATION = Members(
+    EncodingType=(("json", "binary"), "What the payload of an event is; json where it is left out."),
+    Executable=(TEXT, "The handler, module.function, or the program of a native function."),
+    ExecArgs=(TEXT, "Arguments of the program."),
+    FunctionRuntimeOverride=(TEXT, "A runtime in place of the one that Lambda states."),
+    MemorySize=(WHOLE, "The memory limit in KB, of a function in a container."),
+    Pinned=(FLAG, "Whether it is long-lived: started with the core, and never stopped."),
+    Timeout=(WHOLE, "Seconds that one call may take; 3 where it is left out."),
+    Environment=(_ENVIRONMENT, "What the function's process sees and may open."),
+)
+_FUNCTION = Members(
+    *("Id", "FunctionArn"),
+    Id=(TEXT, "A name that is unique in the definition."),
+    FunctionArn=(TEXT, "The function's ARN, with its version or alias."),
+    FunctionConfiguration=(_CONFIGURATION, "How the core runs it."),
+)
+_LOGGER = Members(
+    *("Id", "Component", "Level", "Type"),
+    Id=(TEXT, "A name that is unique in the definition."),
+    Component=(("GreengrassSystem", "Lambda"), "Whose logs: the core's own, or those of functions."),
+    Level=(("DEBUG", "INFO", "WARN", "ERROR", "FATAL"), "The least level that is logged."),
+    Space=(WHOLE, "The room for log files in KB, of the type FileSystem."),
+    Type=(("FileSystem", "AWSCloudWatch"), "Where logs go."),
+)
+_SUBSCRIPTION = Members(
+    *("Id", "Source", "Subject", "Target"),
+    Id=(TEXT, "A name that is unique in the definition."),
+    Source=(TEXT, "Who sends: the ARN of a function, thing or connector, cloud, or GGShadowService."),
+    Subject=(TEXT, "The topics, as an MQTT filter."),
+    Target=(TEXT, "Who receives, written as Source is."),
+)
+_CONNECTOR = Members(
+    *("Id", "ConnectorArn"),
+    Id=(TEXT, "A name that is unique in the definition."),
+    ConnectorArn=(TEXT, "The connector's ARN, with its version."),
+    Parameters=(TEXT_MAP, "What the connector asks for."),
+)
+_DEFAULT = Members(Execution=(_EXECUTION, "How and as whom functions run that do not say it themselves."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +115,18 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One family: ``kind`` is the API's word for it, ``member`` the list its versions hold, ``shape`` their members.
-
-    ``required`` is what every item of the list needs.
-    """
+    """One family: ``kind`` is the API's word for it, ``member`` the list its versions hold, ``shape`` their members."""
 
     kind: str
     member: str
     texts: Texts
-    shape: Mapping[str, Shape]
-    required: tuple[str, ...]
+    shape: Members
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What every item of the list needs."""
+        items: Members = self.shape[self.member][0]
+        return items.required
 
     @property
     def noun(self) -> str:
@@ -100,8 +150,7 @@ FAMILIES: Mapping[str, Family] = {
         kind="Core",
         member="Cores",
         texts=replace(_texts("Core", "cores"), reference="Cores"),
-        shape={"Cores": [_THING]},
-        required=("Id", "ThingArn", "CertificateArn"),
+        shape=Members(Cores=([_THING], "The group's core; a deployment needs exactly one.")),
     ),
     "resources": Family(
         kind="Resource",
@@ -112,8 +161,7 @@ FAMILIES: Mapping[str, Family] = {
             invalid="The resources definition is invalid.",
             nameless=("InvalidInputException", "Invalid resource name."),
         ),
-        shape={"Resources": [_RESOURCE]},
-        required=("Id", "Name", "ResourceDataContainer"),
+        shape=Members(Resources=([_RESOURCE], "What functions may open.")),
     ),
     "functions": Family(
         kind="Function",
@@ -124,35 +172,33 @@ FAMILIES: Mapping[str, Family] = {
             invalid="The functions definition is invalid or corrupted.",
             version_code="IdNotFoundException",
         ),
-        shape={"DefaultConfig": {"Execution": _EXECUTION}, "Functions": [_FUNCTION]},
-        required=("Id",),
+        shape=Members(
+            DefaultConfig=(_DEFAULT, "What holds for functions that do not say otherwise."),
+            Functions=([_FUNCTION], "The functions."),
+        ),
     ),
     "loggers": Family(
         kind="Logger",
         member="Loggers",
         texts=_texts("Logger", "loggers"),
-        shape={"Loggers": [_LOGGER]},
-        required=("Id", "Component", "Level", "Type"),
+        shape=Members(Loggers=([_LOGGER], "What is logged where.")),
     ),
     "subscriptions": Family(
         kind="Subscription",
         member="Subscriptions",
         texts=replace(_texts("Subscription", "subscriptions"), parent="subscriptions"),
-        shape={"Subscriptions": [{"Id": TEXT, "Source": TEXT, "Subject": TEXT, "Target": TEXT}]},
-        required=("Id", "Source", "Subject", "Target"),
+        shape=Members(Subscriptions=([_SUBSCRIPTION], "Who may send what to whom.")),
     ),
     "devices": Family(
         kind="Device",
         member="Devices",
         texts=replace(_texts("Device", "devices"), reference="Devices"),
-        shape={"Devices": [_THING]},
-        required=("Id", "ThingArn", "CertificateArn"),
+        shape=Members(Devices=([_THING], "The devices that connect to the core.")),
     ),
     "connectors": Family(
         kind="Connector",
         member="Connectors",
         texts=_texts("Connector", "connectors"),
-        shape={"Connectors": [{"Id": TEXT, "ConnectorArn": TEXT, "Parameters": TEXT_MAP}]},
-        required=("Id", "ConnectorArn"),
+        shape=Members(Connectors=([_CONNECTOR], "AWS's prepared modules.")),
     ),
 }

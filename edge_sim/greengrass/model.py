@@ -1,6 +1,6 @@
 """How the API's members are typed, as botocore's ``greengrass`` model has it, and how their values are read.
 
-A shape is a dict of members, a list with the shape of its items, a tuple of allowed words, or one of ``TEXT``,
+A shape is ``Members``, a list with the shape of its items, a tuple of allowed words, or one of ``TEXT``,
 ``WHOLE``, ``FLAG``, ``TEXT_MAP``.
 """
 
@@ -11,7 +11,19 @@ from typing import Any
 
 TEXT, WHOLE, FLAG, TEXT_MAP = "a string", "a whole number", "true or false", "an object of strings"
 Shape = Any
-"""``Mapping[str, Shape] | list[Shape] | tuple[str, ...] | str``, which Python 3.10 cannot say."""
+"""``Members | list[Shape] | tuple[str, ...] | str``, which Python 3.10 cannot say."""
+
+
+class Members(dict[str, Shape]):
+    """The members of an object, each with its shape. ``meanings`` says in a sentence what each is.
+
+    ``required`` are those without which the object cannot be read.
+    """
+
+    def __init__(self, *required: str, **rows: tuple[Shape, str]) -> None:
+        super().__init__((name, shape) for name, (shape, _) in rows.items())
+        self.required = required
+        self.meanings = {name: meaning for name, (_, meaning) in rows.items()}
 
 
 def whole_number(value: object) -> int | None:

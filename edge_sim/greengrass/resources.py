@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import ClassVar, Literal, get_args
 
 from edge_sim.errors import assert_never
-from edge_sim.greengrass.model import FLAG, TEXT, Shape, is_open
+from edge_sim.greengrass.model import FLAG, TEXT, Members, is_open
 from edge_sim.greengrass.objectreader import ObjectReader, kind_of
 
 Permission = Literal["ro", "rw"]
@@ -31,14 +31,17 @@ class ResourceKind:
     type_name: str
     container_key: str
     file_type: str
-    shape: Mapping[str, Shape]
+    shape: Members
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupOwnerSetting:
     """Which Linux group a local resource lends to the function's process. ``group_owner`` is a group name."""
 
-    shape: ClassVar[Shape] = {"AutoAddGroupOwner": FLAG, "GroupOwner": TEXT}
+    shape: ClassVar = Members(
+        AutoAddGroupOwner=(FLAG, "Whether the process of the function gets the group that owns the resource."),
+        GroupOwner=(TEXT, "The name of another group that it gets."),
+    )
 
     auto_add_group_owner: bool = False
     group_owner: str | None = None
@@ -57,7 +60,10 @@ class GroupOwnerSetting:
 class OwnerSetting:
     """Who owns a downloaded model. A half-filled setting is representable, so that a rule can say so."""
 
-    shape: ClassVar[Shape] = {"GroupOwner": TEXT, "GroupPermission": PERMISSIONS}
+    shape: ClassVar = Members(
+        GroupOwner=(TEXT, "The GID of the group that owns the unpacked model."),
+        GroupPermission=(PERMISSIONS, "Whether that group may only read the model, or write as well."),
+    )
 
     group_owner: str | None
     group_permission: Permission | None
@@ -87,6 +93,13 @@ class OwnerSetting:
         return owner.lstrip("0") or "0" if self.is_gid else owner
 
 
+_OF_LOCAL_ONES = {"GroupOwnerSetting": (GroupOwnerSetting.shape, "Which Linux group it lends to the function.")}
+_OF_MODELS = {
+    "DestinationPath": (TEXT, "Where functions see the model."),
+    "OwnerSetting": (OwnerSetting.shape, "Who owns the model; a No-container function needs it."),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class LocalDevice:
     """A character or block device of the board, seen at the same path in the container."""
@@ -95,7 +108,7 @@ class LocalDevice:
         type_name="Local.Device",
         container_key="LocalDeviceResourceData",
         file_type="LOCAL_DEVICE",
-        shape={"SourcePath": TEXT, "GroupOwnerSetting": GroupOwnerSetting.shape},
+        shape=Members("SourcePath", SourcePath=(TEXT, "The device node, below /dev."), **_OF_LOCAL_ONES),
     )
 
     source_path: str
@@ -117,7 +130,12 @@ class LocalVolume:
         type_name="Local.Volume",
         container_key="LocalVolumeResourceData",
         file_type="LOCAL_VOLUME",
-        shape={"SourcePath": TEXT, "DestinationPath": TEXT, "GroupOwnerSetting": GroupOwnerSetting.shape},
+        shape=Members(
+            *("SourcePath", "DestinationPath"),
+            SourcePath=(TEXT, "The file or directory on the board."),
+            DestinationPath=(TEXT, "Where a container has it."),
+            **_OF_LOCAL_ONES,
+        ),
     )
 
     source_path: str
@@ -145,7 +163,7 @@ class S3Model:
         type_name="ML_Model.S3_Object",
         container_key="S3MachineLearningModelResourceData",
         file_type="S3_MACHINE_LEARNING_MODEL",
-        shape={"S3Uri": TEXT, "DestinationPath": TEXT, "OwnerSetting": OwnerSetting.shape},
+        shape=Members(*("S3Uri", "DestinationPath"), S3Uri=(TEXT, "The .tar.gz or .zip in S3."), **_OF_MODELS),
     )
 
     s3_uri: str
@@ -169,7 +187,7 @@ class SageMakerModel:
         type_name="ML_Model.SageMaker.Job",
         container_key="SageMakerMachineLearningModelResourceData",
         file_type="SAGEMAKER_MACHINE_LEARNING_MODEL",
-        shape={"SageMakerJobArn": TEXT, "DestinationPath": TEXT, "OwnerSetting": OwnerSetting.shape},
+        shape=Members(*("SageMakerJobArn", "DestinationPath"), SageMakerJobArn=(TEXT, "The job's ARN."), **_OF_MODELS),
     )
 
     job_arn: str
@@ -193,7 +211,11 @@ class Secret:
         type_name="SecretsManager.Secret",
         container_key="SecretsManagerSecretResourceData",
         file_type="SECRETS_MANAGER_SECRET",
-        shape={"ARN": TEXT, "AdditionalStagingLabelsToDownload": [TEXT]},
+        shape=Members(
+            "ARN",
+            ARN=(TEXT, "The secret's ARN in Secrets Manager."),
+            AdditionalStagingLabelsToDownload=([TEXT], "Labels that are fetched beside AWSCURRENT."),
+        ),
     )
 
     arn: str

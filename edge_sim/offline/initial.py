@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edge_sim.definitions import reader
+from edge_sim.definitions import reader, writer
 from edge_sim.definitions.assembly import Source
+from edge_sim.definitions.conditions import Choice
+from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.functions import Function
@@ -19,8 +21,9 @@ from edge_sim.offline import starter, trial
 from edge_sim.offline.inputs import address
 from edge_sim.offline.starter import Code, Parts
 from edge_sim.scenario import SCENARIO
+from edge_sim.schemas import catalogue
 
-CORE_FILE = "core.json"
+CORE_FILE, GROUP_FILE, SCHEMA_FILE = "core.json", "group.yaml", "edge-sim.schema.json"
 _MODEL_FOLDERS = ("", "models", "model")
 _CODE_FOLDERS = ("", "functions", "lambdas", "lambda", "code", "src")
 _ARCHIVES = (".tar.gz", ".tgz", ".zip")
@@ -35,22 +38,28 @@ class Initial:
     assumed: list[str]
 
 
-def initial(sources: Sequence[Source], folder: Path, profiles: Sequence[DeviceProfile]) -> Initial:
+def initial(
+    sources: Sequence[Source], folder: Path, profiles: Sequence[DeviceProfile], choice: Choice = NO_CHOICE
+) -> Initial:
     """Return a scenario for a group as it would lie in ``folder``; nothing is written.
 
-    Raises UsageError where a file of it is there already.
+    A template with a choice made becomes a group of its own: a scenario's file has no word for the choice. Raises
+    UsageError where a file of it is there already.
     """
-    definition = reader.definition(sources)
+    definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)
     group = definition.group
     places = list(dict.fromkeys(source.file.path.resolve().parent for source in sources))
     parts, missing = _beside(group, places, folder)
     grouped = trial.group_files(sources)
     files: dict[Path, str] = {}
-    assumed = trial.stand_ins(group)
+    assumed = [*map(str, definition.notes), *trial.stand_ins(group)]
+    if choice != NO_CHOICE:
+        files[folder / GROUP_FILE] = writer.dump(definition)
+        grouped = [str(folder / GROUP_FILE)]
     if group.core is None:
         files[folder / CORE_FILE] = json.dumps({"Cores": [trial.CORE]}, indent=2) + "\n"
-        section_files = grouped if isinstance(grouped, dict) else dict.fromkeys(_sections(sources), grouped[0])
+        section_files = grouped if isinstance(grouped, dict) else dict.fromkeys(definition.sections, grouped[0])
         grouped = {"core": str(folder / CORE_FILE), **section_files}
     relative = (
         {word: _relative(file, folder) for word, file in grouped.items()}
@@ -60,16 +69,13 @@ def initial(sources: Sequence[Source], folder: Path, profiles: Sequence[DevicePr
     directories = dict(_directories(group, profiles))
     assumed += [f"volume {name}: {path} is an empty directory on the board" for path, name in directories.items()]
     text = starter.text(group, relative, [profile.name for profile in profiles], parts, directories)
-    files[folder / SCENARIO] = text
+    files[folder / SCENARIO] = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{text}"
     for file in files:
         if os.path.lexists(file):
             raise UsageError(f"{file}: is there already; init overwrites nothing", hint="Choose a folder with -o.")
+    if not os.path.lexists(folder / SCHEMA_FILE):
+        files[folder / SCHEMA_FILE] = catalogue.text("scenario")
     return Initial(files=files, missing=missing, assumed=assumed)
-
-
-def _sections(sources: Sequence[Source]) -> Iterator[str]:
-    for source in sources:
-        yield from source.part.sections
 
 
 def _relative(path: Path | str, folder: Path) -> str:

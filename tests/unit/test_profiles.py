@@ -180,16 +180,6 @@ def test_a_file_of_any_name_is_a_profile_where_none_of_ours_has_that_name(
     assert load_profile("raspberry-pi-3").hostname == "raspberrypi"
 
 
-def test_the_readme_explains_every_key() -> None:
-    import re
-
-    readme = (profile_folder() / "README.md").read_text(encoding="utf-8")
-    keys = {key for name in list_profiles() for key in re.findall(r"^(?:  - |    )?(\w+):", text(name), re.MULTILINE)}
-    accounts = {name for board in list_profiles() for name in load_profile(board).users}
-    missing = sorted(key for key in keys - accounts if f"`{key}`" not in readme)
-    assert missing == []
-
-
 def text(name: str = "raspberry-pi-zero-w") -> str:
     return (profile_folder() / f"{name}.yaml").read_text(encoding="utf-8")
 

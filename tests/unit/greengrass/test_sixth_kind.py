@@ -20,7 +20,10 @@ SIXTH = """
 @dataclass(frozen=True, kw_only=True)
 class Sixth:
     kind: ClassVar = ResourceKind(
-        type_name="Sixth", container_key="SixthResourceData", file_type="SIXTH", shape={"DestinationPath": TEXT}
+        type_name="Sixth",
+        container_key="SixthResourceData",
+        file_type="SIXTH",
+        shape=Members(DestinationPath=(TEXT, "Where it is.")),
     )
 
     destination_path: str
