@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import PROFILES, PathType
-from edge_sim.cli.output import print_notes, say
+from edge_sim.cli.options import FORMAT, PROFILES, PathType, template_choice
+from edge_sim.cli.output import print_notes, say, write_file
+from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
+if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
+    from edge_sim.offline.initial import Initial
+
 _GUESS = "raspberry-pi-3"
+_MISSING = 3
+"""The exit status where a model or code is missing: what run would say of the scenario."""
 
 
-@click.command("init")
+@click.command("init", cls=Report, empty={"files": [], "missing": [], "notes": []})
 @click.argument("paths", nargs=-1, metavar="[GROUP]...", type=PathType(path_type=Path))
 @PROFILES
 @click.option(
     "-o",
     "--output",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write there; default: the folder of the first GROUP.",
+    help="Write there; a new folder is made. Default: the folder of the first GROUP.",
 )
-def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None) -> None:
+@FORMAT
+@template_choice
+def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None, fmt: str, choice: Choice) -> None:
     """Write edge-sim.yaml for GROUP, a definition in any form and in one file or several; default: this folder's.
 
     Models and code are looked for beside the definition's files, by the names of resources and functions. Each line
-    of the scenario says what it is for; what was not found is a comment in it, and a note here. Nothing is overwritten.
+    of the scenario says what it is for; what was not found is a comment in it and a line here, and status 3 says that
+    something is missing. Nothing is overwritten.
 
     \b
     Example: edge-sim init group.json --profile raspberry-pi-3 && edge-sim run .
     """
-    from edge_sim.cli.output import write_file
     from edge_sim.definitions import reader
     from edge_sim.documents import STDIN
     from edge_sim.offline.initial import initial
     from edge_sim.profiles import load_profiles
-    from edge_sim.scenario import SCENARIO, is_scenario
+    from edge_sim.scenario import is_scenario
 
     for path in paths or (Path(),):
         if path == STDIN:
@@ -47,15 +60,59 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
             raise UsageError(f"{path}: there is a scenario already", hint=f"See: edge-sim run {path}")
     first = (paths or (Path(),))[0]
     folder = (output or (first if first.is_dir() else first.parent)).resolve()
-    result = initial(reader.sources(paths or (Path(),)), folder, load_profiles(names or (_GUESS,)))
+    if not folder.parent.is_dir():
+        raise UsageError(f"{output}: cannot be made: there is no directory {folder.parent}")
+    sources = reader.sources(paths or (Path(),), choice)
+    boards = names or _asked()
+    result = initial(sources, folder, load_profiles(boards or (_GUESS,)), choice)
+    _write(result, folder)
+    notes = [*result.assumed, *([] if boards else [f"board {_GUESS} is a guess; choose another with --profile"])]
+    if fmt == "json":
+        about = {"files": [str(file) for file in result.files], "missing": result.missing, "notes": notes}
+        click.echo(json.dumps({**about, "exit_status": _MISSING if result.missing else 0}, indent=2))
+    else:
+        _tell(result, folder, notes)
+    sys.exit(_MISSING if result.missing else 0)
+
+
+def _asked() -> tuple[str, ...]:
+    """Return the board that a person at a terminal names; none where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return ()
+    text = "Which board? (edge-sim profiles list names them)"
+    return (click.prompt(text, default=_GUESS, value_proc=_profile, err=True),)
+
+
+def _profile(name: str) -> str:
+    from edge_sim.profiles import profile_path
+
+    try:
+        profile_path(name)
+    except UsageError as error:
+        raise click.UsageError(f"{error.brief}. {error.hint}" if error.hint else error.brief) from error
+    return name
+
+
+def _write(result: Initial, folder: Path) -> None:
+    """Write all the files, or none."""
     with contextlib.ExitStack() as undo:
+        if not folder.exists():
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+            undo.callback(folder.rmdir)
         for file, text in result.files.items():
             write_file(file, text)
             undo.callback(file.unlink, missing_ok=True)
         undo.pop_all()  # all are there
+
+
+def _tell(result: Initial, folder: Path, notes: list[str]) -> None:
+    from edge_sim.scenario import SCENARIO
+
     say(*(f"wrote {file}" for file in result.files))
-    guess = [] if names else [f"board {_GUESS} is a guess; choose another with --profile"]
-    print_notes([*guess, *result.assumed])
+    print_notes(notes)
     print_notes(result.missing, label="missing")
-    then = f"edge-sim run {folder}"
+    then = f"edge-sim run {shlex.quote(str(folder))}"
     say(f"fill in what is missing in {SCENARIO}, then: {then}" if result.missing else f"next: {then}")

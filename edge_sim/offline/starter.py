@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +123,7 @@ def _sources(group: Group, parts: Parts) -> Iterator[str]:
         uri = str(address(resource))
         path = parts.models.get(resource.id)
         mark = "  " if path else "  # "
-        is_file = path is not None and (parts.base / path).is_file()
+        is_file = path is not None and _is_file(parts.base, path)
         if uri.startswith("s3://"):
             yield f"{mark}- s3: {_scalar(uri)}  # resource {_comment(resource.id)}"
         else:
@@ -135,6 +136,10 @@ def _sources(group: Group, parts: Parts) -> Iterator[str]:
     for secret in filter(None, (resource.secret for resource in group.resources)):
         yield f"  - secret: {_scalar(secret.arn)}"
         yield f"    value: {STAND_IN}  # not the secret's own value"
+
+
+def _is_file(base: Path, path: Path) -> bool:
+    return os.path.isfile(os.path.normpath(base / path))  # noqa: PTH113 - base need not be there yet
 
 
 MISSING = "missing"

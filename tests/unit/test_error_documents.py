@@ -34,6 +34,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "doctor": (["--profile=bad.yaml"], 3),
     "drift": (["bad.json", "--root=."], 3),
     "import": ([TWO], 3),
+    "init": (["bad.json"], 3),
     "matrix": ([TWO, "--profile=raspberry-pi-3"], 3),
     "migrate": ([TWO, "--from-profile=raspberry-pi-3"], 3),
     "nucleus": ([".", "--root=."], 2),
