@@ -68,6 +68,12 @@ class Board:
     def releases(self) -> Releases:
         return Releases(self)
 
+    def respawns(self) -> bool:
+        return False
+
+    def took_over(self, _: str) -> bool:
+        return False
+
     def prepare(self) -> None:
         self.point()
 
@@ -79,13 +85,13 @@ class Board:
     def verify(self, *_: object) -> None:
         self.point()
 
-    def activate(self, _: str, version: str) -> None:
+    def activate(self, _: str, version: str, saw: object) -> None:
         if self.current != version:
             self.switches.append(version)
             self.current = version
         self.point()
 
-    def confirm(self, version: str, on_pass: Callable[[], None]) -> None:
+    def confirm(self, version: str, on_pass: Callable[[], None], saw: object) -> None:
         on_pass()
         self.point()
         if version in self.broken:
@@ -140,6 +146,9 @@ class Guard:
     events = ""
 
     def forget_events(self) -> None:
+        pass
+
+    def saw(self, version: str, trouble: str | None) -> None:
         pass
 
     def bring_up(self, versions: Sequence[str], unhealthy: object) -> str:
