@@ -262,6 +262,11 @@ def _kernel(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     yield _row("umask", f"{claims.umask:04o}", f"{seen.umask:04o}", "files get different modes")
     yield _row("kernel", claims.kernel, seen.kernel, "this machine's kernel")
     yield _row("cgroups", CGROUP, seen.cgroup, "a core needs the memory and devices hierarchies for its containers")
+    yield _row(
+        "a build's limits", "kept", "not kept" if seen.emulator else "kept",
+        f"{seen.emulator}: memory and processes of an update's core are not limited, and what it leaves behind is "
+        "found by its environment alone",
+    )  # fmt: skip
     yield _memory(claims, seen)
     yield _cpus(claims, seen)
 

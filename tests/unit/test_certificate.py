@@ -77,6 +77,7 @@ def test_an_armel_container_under_qemu_is_no_pi_zero() -> None:
         "umask": "true",
         "kernel": "not faithful",
         "cgroups": "true",
+        "a build's limits": "not faithful",
         "memory": "emulated",
         "cpus": "emulated",
     }
@@ -130,7 +131,9 @@ def test_soft_float_openwrt_claims_soft_float() -> None:
 
 def test_the_summary_counts_and_names() -> None:
     rows = judge(claims("raspberry-pi-zero-w"), replace(IN_QEMU, kernel=ZERO.kernel))
-    told = "true: 9, emulated: 5, not faithful: cpuinfo, float ABI, libc version, user land, set-id bits"
+    told = (
+        "true: 9, emulated: 5, not faithful: cpuinfo, float ABI, libc version, user land, set-id bits, a build's limits"
+    )
     assert summary(rows) == told
     assert summary([]) == "true: 0, emulated: 0, not faithful: 0"
 
