@@ -42,6 +42,8 @@ class JobExecutionData:
     seconds_left: int | None = None
     document: Mapping[str, object] | None = None
     """The job document with its presigned URLs filled in; None when it was not asked for."""
+    passed_over: int = 0
+    """How many pending jobs lie before this one, where it was found with a member of ours (``edgeSimSkip``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

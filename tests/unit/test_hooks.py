@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent import crashpoints
+from edge_sim.agent import crashpoints, durable
 from edge_sim.agent.update import hooks
 from tests.unit.test_updater import configure
 from tests.unit.update_board import GOOD, JOB, NEW, OLD, UpdateBoard, document
@@ -87,6 +88,29 @@ def test_the_first_script_runs_before_the_download_and_the_guard_waits_for_the_s
         guard.join()
     first, both = ["ggc_pre_update.sh"], ["ggc_pre_update.sh", "ggc_post_update.sh"]
     assert seen == [("P05", OLD, []), ("P07", None, first), ("P16", None, first), ("P21", NEW, both)]
+
+
+def test_the_first_script_may_make_a_read_only_disk_writable(
+    board: UpdateBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """greengrass-v1: "a read-only root must be remounted by the scripts"; the journal is written from then on."""
+    script(board, "ggc_pre_update.sh", f'{STOP}; touch "$GREENGRASS_ROOT/writable"')
+    write = durable.write
+
+    def refuse(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+        if not (board.gg / "writable").exists():
+            raise OSError(errno.EROFS, "Read-only file system")
+        write(path, content, mode=mode)
+
+    monkeypatch.setattr(durable, "write", refuse)
+    assert work(board) == ("SUCCEEDED", None)
+    (board.gg / "writable").unlink()
+    configure(board, managedRespawn=False)
+    board.jobs.queue("GreengrassUpdateJob_2", document(GOOD, version="1.11.7"))
+    board.updater.work()
+    job = board.jobs.get("GreengrassUpdateJob_2")
+    assert (job["status"], board.running()) == ("REJECTED", NEW)
+    assert "the update journal cannot be written: Read-only file system" in job["details"]["reason"]
 
 
 @pytest.mark.parametrize("end", ["no download", "cancelled", "late", "killed"])

@@ -104,3 +104,21 @@ def test_a_journal_that_cannot_be_written_is_an_update_error(tmp_path: Path) -> 
     (tmp_path / "state").write_text("a file where the directory should be")
     with pytest.raises(UpdateError, match="update journal cannot be written"):
         Journal(tmp_path / "state").write(FIRST)
+
+
+def test_whose_the_job_is_stays_known_where_both_copies_are_lost(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    assert journal.holder("j", 1) == ""
+    for phase in (Phase.STAGE, Phase.VERIFY):
+        journal.write(replace(FIRST, phase=phase, holder="me"))
+    assert (journal.holder("j", 1), journal.holder("j", 2), journal.holder("k", 1)) == ("me", "", "")
+    for copy in tmp_path.glob("update-journal*"):
+        copy.write_bytes(b"{")
+    assert (journal.read(), journal.holder("j", 1)) == (None, "me")
+    journal.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["update-holder.json"]
+    for damaged in (b"", b"[]", b"{}", b'["j", 1]', b"\xff", b"[" * 5000):
+        (tmp_path / "update-holder.json").write_bytes(damaged)
+        assert journal.holder("j", 1) == ""
+    journal.close()
+    assert [*tmp_path.iterdir()] == []

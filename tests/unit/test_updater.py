@@ -22,7 +22,6 @@ from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.emulation.corebuild import archive_of, core_build
 from edge_sim.emulation.platform import Platform
-from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
 from tests.factory import install_core
@@ -379,17 +378,23 @@ def test_a_commit_that_the_disk_reported_as_failed_is_rolled_back_and_said_to_ha
         if path.name == JOURNAL and (b'"confirmed": true' in content or armed):
             if not armed:
                 armed.append(True)
+                armed_with.append(content)
                 write(path, content, mode=mode)
             raise OSError(errno.EIO, "Input/output error")
         write(path, content, mode=mode)
 
     armed: list[bool] = []
+    armed_with: list[bytes] = []
     with monkeypatch.context() as patched:
         patched.setattr(durable, "write", failing_write)
-        with pytest.raises(UpdateError, match="cannot be written"):
-            board.updater.work()
+        board.updater.work()
     assert durable.sync_directory is sync
     assert (board.running(), board.releases.current()) == (OLD, OLD)
+    assert board.jobs.get(JOB)["status"] == "FAILED", "the cloud hears it, though it could not be written down"
+    [error] = [event["error"] for event in board.events if event["event"] == "error"]
+    assert error.endswith("the update journal cannot be written: Input/output error")
+    write(board.gg / "ggc/var/state" / JOURNAL, armed_with[0])
+    board.jobs.force(JOB, "IN_PROGRESS")  # as if it had not heard it
     record = board.journal.read()
     assert record is not None
     assert record.confirmed
@@ -493,9 +498,15 @@ def test_a_disk_that_turns_read_only_in_an_update_keeps_no_core_from_running(
             monkeypatch.setattr(board.releases, "switch", refuse)
             monkeypatch.setattr(board.releases, "sweep", refuse)
 
-    with crashpoints.armed(turn), pytest.raises(UpdateError, match="Read-only"):
+    with crashpoints.armed(turn), pytest.raises(OSError, match="Read-only"):
         board.updater.work()
-    assert (board.running(), board.releases.current()) == (OLD, NEW)
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running(), board.releases.current()) == ("FAILED", OLD, NEW)
+    assert "ROLLBACK_FAILED: Read-only file system" in job["details"]["reason"]
+    started = board.supervisor.running()
+    with pytest.raises(OSError, match="Read-only"):
+        board.updater.work()
+    assert board.supervisor.running() == started, "what was reported is not done again"
     for _ in range(3):
         board.guard.look()
     assert board.running() == OLD
@@ -524,6 +535,58 @@ def test_a_broken_core_link_is_repaired_from_the_last_good_version(boards: list[
     (board.gg / "ggc/core").symlink_to("/etc")
     board.start()
     assert (board.releases.current(), board.running()) == (NEW, NEW)
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "running"),
+    [("P10 hash-ok", "SUCCEEDED", NEW), ("P17 old-stopped", "FAILED", OLD), ("P22 health-pass", "SUCCEEDED", NEW)],
+)
+def test_a_board_that_lost_its_journal_ends_its_job_as_the_link_says(
+    boards: list[UpdateBoard], tmp_path: Path, at: str, status: str, running: str
+) -> None:
+    """Left alone as another board's, it would have waited for the step timer."""
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    assert at in board.die_at(at)
+    board.supervisor.kill()
+    for copy in (board.gg / "ggc/var/state").glob("update-journal*.json"):
+        copy.write_bytes(copy.read_bytes()[:-40])
+    restarted = new_board(boards, tmp_path)
+    restarted.start()
+    restarted.updater.work()
+    job = restarted.jobs.get(JOB)
+    assert (job["status"], restarted.running(), restarted.releases.current()) == (status, running, running)
+    if status == "FAILED":
+        assert job["details"]["reason"] == f"the update's journal was lost in ACTIVATE, and the link leads to {OLD}"
+    assert not any((board.gg / "ggc/var/state").glob("update-*"))
+
+
+def test_a_bad_build_whose_journal_is_lost_has_no_start_but_this_one(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    for _ in range(2):
+        assert "P22 health-pass" in new_board(boards, tmp_path).die_at("P22 health-pass")
+        board.supervisor.kill()
+        for copy in (board.gg / "ggc/var/state").glob("update-journal*.json"):
+            copy.unlink()
+    new_board(boards, tmp_path).die_at("P22 health-pass")
+    board.supervisor.kill()
+    restarted = new_board(boards, tmp_path)
+    restarted.start()
+    restarted.updater.work()
+    assert (restarted.jobs.get(JOB)["status"], restarted.running()) == ("FAILED", OLD)
+
+
+def test_an_update_that_aws_would_not_show_yet_says_so(boards: list[UpdateBoard], tmp_path: Path) -> None:
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    found = board.jobs.next
+    board.jobs.next = lambda: (job := found()) and replace(job, passed_over=12)  # type: ignore[method-assign]
+    board.updater.work()
+    note = "found behind 12 pending jobs with edgeSimSkip: on AWS IoT it waits until all but nine have ended"
+    assert board.jobs.get(JOB)["details"]["note"] == note
+    assert next(e.get("detail") for e in board.events if e["event"] == "update") == note
 
 
 def test_an_older_copy_of_the_journal_does_not_hide_a_switch(boards: list[UpdateBoard], tmp_path: Path) -> None:

@@ -122,10 +122,10 @@ class JobClient:
         first = self._describe(topics.NEXT)
         if first is None or is_software_update(first.job_id, first.document):
             return first
-        for job in self._pending():
+        for number, job in enumerate(self._pending()):
             execution = self._describe(job) if job.startswith(JOB_ID_PREFIX) else None
             if execution is not None and is_software_update(job, execution.document):
-                return execution
+                return replace(execution, passed_over=number if number >= MAX_PENDING_SHOWN else 0)
         return None
 
     def interrupt(self) -> None:

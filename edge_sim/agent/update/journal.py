@@ -3,6 +3,7 @@
 ``<gg>/ggc/var/state/update-journal.json`` holds one record and its checksum; the copy before it stays beside it as
 ``update-journal.previous.json``. A record that is torn or altered is passed over for the previous one. The file is
 there from the start of an update until the cloud has acknowledged the end, so that nothing is lost or done twice.
+``update-holder.json``, written once an update, says which job this board has, also where both copies are lost.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ FORMAT = 1
 MAX_BYTES = 64 * 1024
 NAME = "update-journal.json"
 PREVIOUS = "update-journal.previous.json"
+HOLDER = "update-holder.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class Journal:
     ) -> None:
         self._file = state / NAME
         self._previous = state / PREVIOUS
+        self._holder = state / HOLDER
         self._on_trouble = on_trouble
         self._on_write = on_write
 
@@ -79,6 +82,8 @@ class Journal:
         """Put ``record`` on the disk; the one there before becomes the previous copy. Raises UpdateError."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            if self.holder(record.job, record.execution) != record.holder:
+                durable.write(self._holder, json.dumps([record.job, record.execution, record.holder]).encode())
             if self._file.exists() and _decode(_content(self._file)) is not None:
                 # a damaged one must not push out a good previous copy
                 self._keep_previous()
@@ -105,12 +110,28 @@ class Journal:
             self._on_trouble(f"{path}: damaged, not used")
         return None
 
+    def holder(self, job: str, execution: int) -> str:
+        """Return what this board calls itself as the one that has a job's execution; empty when it has not."""
+        try:
+            known = json.loads(_content(self._holder))
+            return str(known[2]) if known[:2] == [job, execution] else ""
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+            return ""
+
     def close(self) -> None:
-        """Forget the record: the update is over and the cloud knows."""
-        # The older copy first: after a power cut between the two, the newer one must be the one that is found.
-        self._previous.unlink(missing_ok=True)
-        self._file.unlink(missing_ok=True)
-        if self._file.parent.is_dir():
+        """Forget the update: it is over and the cloud knows. Raises OSError."""
+        self._remove(self._previous, self._file, self._holder)
+
+    def discard(self) -> None:
+        """Remove the copies of the record, which nobody can use; whose the job is stays known. Raises OSError."""
+        self._remove(self._previous, self._file)
+
+    def _remove(self, *files: Path) -> None:
+        """Remove files, in order: after a power cut among the copies, the newer one must be the one that is found."""
+        there = [file for file in files if os.path.lexists(file)]  # on a read-only disk, nothing to do is no error
+        for file in there:
+            file.unlink()
+        if there:
             durable.sync_directory(self._file.parent)
 
     def _keep_previous(self) -> None:

@@ -52,6 +52,8 @@ class Task:
     canceled: bool = False
     entered: bool = False
     """The process that handed over to this one has written the first phase down already."""
+    unwritten: bool = False
+    """Its phase is not in the journal yet: an owner's script makes the disk writable."""
 
     @property
     def update(self) -> UpdateDocument:
@@ -161,11 +163,13 @@ class Phases:
         try:
             self._journal.write(task.record)
         except UpdateError as error:
-            if phase is not Phase.ROLL_BACK:
+            if not self._may_be_unwritten(task, phase):
                 raise
-            self._log.write("ERROR", "Rolling back without a journal.", error=error.brief)
+            task.unwritten = True
+            self._log.write("ERROR", f"{phase.name} without a journal.", error=error.brief)
         again = f"start {starts} of {MAX_STARTS}" if phase is Phase.ACTIVATE and starts > 1 else None
-        self._outbox.tell(task.record, phase, task.record.reason or again)
+        note = self._outbox.note if phase is Phase.PREFLIGHT else None
+        self._outbox.tell(task.record, phase, task.record.reason or again or note or None)
         reporting = PHASES[phase].reporting
         if reporting is Reporting.CONSENT:
             point("P04 start-sent")
@@ -173,6 +177,12 @@ class Phases:
             point("P05 in-progress-acked")
         elif reporting is Reporting.PROGRESS:
             self._progress(task, "started")
+
+    def _may_be_unwritten(self, task: Task, phase: Phase) -> bool:
+        """Tell whether a phase may begin without a journal: before an owner's script, and on the way back."""
+        target = self._targets.get(task.record.software)
+        early = phase in (Phase.PREFLIGHT, Phase.STAGE) and target is not None and target.installation.respawns()
+        return early or phase is Phase.ROLL_BACK
 
     def _preflight(self, task: Task) -> None:
         point("P03 journal-created")
@@ -186,6 +196,9 @@ class Phases:
     def _stage(self, task: Task) -> None:
         installation = self._target(task).installation
         installation.prepare()
+        if task.unwritten:
+            self._journal.write(task.record)
+            task.unwritten = False
         for attempt in range(FRESH_URLS + 1):
             try:
                 installation.stage(task.update, self._download_progress(task))

@@ -93,8 +93,8 @@ class Releases:
             self.staging.unlink()
         elif self.staging.is_dir():
             shutil.rmtree(self.staging)
-        else:
-            self.staging.unlink(missing_ok=True)
+        elif self.staging.exists():
+            self.staging.unlink()
 
     def adopt(self, tree: Path, version: str) -> None:
         """Check an unpacked build and rename its ``packages/<version>`` into place, replacing a leftover.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -25,7 +26,16 @@ from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.software import CORE
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
-from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, is_software_update, parse_document
+from edge_sim.jobs.update import (
+    MAX_STARTS,
+    PHASES,
+    VERSION,
+    Event,
+    Phase,
+    Reach,
+    is_software_update,
+    parse_document,
+)
 
 
 class Updater:
@@ -57,14 +67,16 @@ class Updater:
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
         record = self._journal.read()
-        if record is not None and record.report is not None:
+        if record is not None and (record.report is not None or self._outbox.has(record)):
             return
         if record is not None and self._committed(record):
             self._end(record, Phase.SUCCEEDED)
             return
         phase = self._resumed_at(record) if record is not None else Phase.PREFLIGHT
         if record is None:
-            self._forget()
+            with suppress(OSError):  # what stays does no harm
+                self._sweep()
+                self._journal.discard()
         if record is None or phase is Phase.PREFLIGHT:  # the cloud hands the job over again
             return
         reason = record.reason or self._installation(record.software).given_up(record.new)
@@ -109,17 +121,28 @@ class Updater:
 
     def _forget(self) -> None:
         """Remove what is left of an update that the cloud does not ask for any more."""
-        for target in self._targets.values():
-            target.installation.releases.sweep()
+        self._sweep()
         self._journal.close()
 
-    def _carry_out(self, execution: JobExecutionData) -> None:
+    def _sweep(self) -> None:
+        for target in self._targets.values():
+            target.installation.releases.sweep()
+
+    def _holder(self, execution: JobExecutionData) -> tuple[str, bool]:
+        """Return what this board called itself when it began the job, if it did, and whether its journal is lost."""
         begun = self._journal.read()
-        if begun is None or (begun.job, begun.execution) != (execution.job_id, execution.execution_number):
-            self._forget()
-            begun = None
-        holder = begun.holder if begun else ""
-        other = (execution.status_details or {}).get(HOLDER, holder)
+        if begun is not None and (begun.job, begun.execution) == (execution.job_id, execution.execution_number):
+            return begun.holder, False
+        holder = self._journal.holder(execution.job_id, execution.execution_number)
+        with suppress(OSError):  # that nothing can be written is said soon enough
+            if not holder:
+                self._forget()
+        return holder, bool(holder)
+
+    def _carry_out(self, execution: JobExecutionData) -> None:
+        holder, lost = self._holder(execution)
+        details = execution.status_details or {}
+        other = details.get(HOLDER, holder)
         if execution.status == "IN_PROGRESS" and other != holder:
             self._leave(execution.job_id, other)
             return
@@ -141,9 +164,12 @@ class Updater:
         self._log.threshold = update.log_level
         self._log.forget()
         self._guard.forget_events()
+        self._outbox.note = _found_behind(execution.passed_over)
         old = self._releases(update.software).current()
         record = replace(record, software=update.software, old=old, new=update.version)
-        if update.software in self._targets and update.version == record.old:
+        if lost and started and _touched(details):
+            self._after_loss(record, details)
+        elif update.software in self._targets and update.version == record.old:
             self._already_there(record)
         else:
             self._drive(Task(record=record, document=update, started=started))
@@ -156,6 +182,23 @@ class Updater:
             text = JobTakenError(job).brief
             self._emit("error", task="jobs", job=job, error=text)
             self._log.write("ERROR", "A job is left alone.", job=job, reason=text, holder=other)
+
+    def _after_loss(self, record: Record, details: Mapping[str, str]) -> None:
+        """End an update whose journal was lost when the switch was under way, as the link says.
+
+        The new version is watched as after a power cut, and this was its last start: how many there were is lost too.
+        """
+        releases, phase = self._releases(record.software), details["phase"]
+        self._log.write("ERROR", "The update's journal was lost.", job=record.job, phase=phase, current=record.old)
+        if record.old == record.new:
+            before = details.get("from", "")
+            old = before if VERSION.fullmatch(before) and releases.whole(before) else releases.last_known_good()
+            starts = MAX_STARTS - 1
+            self._drive(Task(record=replace(record, old=old, phase=Phase.ACTIVATE, starts=starts)))
+            return
+        reason = f"the update's journal was lost in {phase}, and the link leads to {record.old or 'no version'}"
+        why = self._installation(record.software).given_up(record.new)
+        self._end(replace(record, phase=Phase[phase], reason=why or reason), Phase.FAILED)
 
     def _already_there(self, record: Record) -> None:
         wrong = self._installation(record.software).unhealthy(record.new)
@@ -175,7 +218,8 @@ class Updater:
             self._end(task.record, phase)
 
     def _end(self, record: Record, phase: Phase) -> None:
-        self._installation(record.software).settle()
+        with nullcontext() if phase is Phase.SUCCEEDED else suppress(OSError):
+            self._installation(record.software).settle()
         self._outbox.put(record, phase, record.reason)
 
     def _installation(self, software: str) -> Installation:
@@ -208,6 +252,18 @@ class Updater:
         if row.reach is not Reach.RUNNING and new_is_current:
             return Phase.ROLL_BACK
         return row.ways[Event.CUT_OFF]
+
+
+def _touched(details: Mapping[str, str]) -> bool:
+    """Tell whether the cloud heard of a phase that touches what runs."""
+    return any(phase.name == details.get("phase") and row.reach is Reach.RUNNING for phase, row in PHASES.items())
+
+
+def _found_behind(others: int) -> str:
+    """Return what is to be said of an update that AWS would not have shown yet."""
+    if not others:
+        return ""
+    return f"found behind {others} pending jobs with edgeSimSkip: on AWS IoT it waits until all but nine have ended"
 
 
 def _refusal(*, started: bool) -> Phase:
