@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -257,6 +258,22 @@ def test_what_cannot_be_stored_is_rejected_and_never_accepted(
     things.store.close()
     with Things(path).restarted() as again:
         assert [again.service.execution(name, "j").version for name in names] == [2] * 6
+
+
+def test_the_end_of_an_execution_costs_the_same_however_many_the_job_has() -> None:
+    """All executions of the job were read at every end: a job of 1,000 things took SQLite 10 s."""
+
+    def steps_of(count: int) -> int:
+        steps = itertools.count()
+        things = Things(None)
+        things.job("j", *(f"t{n}" for n in range(count)))
+        things.update("t1", "j", "SUCCEEDED")  # the notices of the job itself are cleared away with it
+        things.store._db.set_progress_handler(lambda: next(steps) and None, 10)
+        things.update("t0", "j", "SUCCEEDED")
+        return next(steps)
+
+    few, many = steps_of(3), steps_of(300)
+    assert 0 < many < 2 * few, (few, many)
 
 
 def test_two_threads_tell_a_thing_the_news_in_order() -> None:
