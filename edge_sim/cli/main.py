@@ -129,7 +129,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _no_bug() -> Iterator[None]:
-    """Have two ends told as what they are: a reader that went away (click and rich make status 1), an interruption."""
+    """Tell ends for what they are: a reader that went away (click and rich make status 1), an interruption, a bug."""
     try:
         yield
     except Exception as error:
@@ -137,6 +137,8 @@ def _no_bug() -> Iterator[None]:
             error.__cause__, KeyboardInterrupt | SystemExit
         ):  # Python 3.11's RuntimeError from a class's body
             raise error.__cause__ from None
+        if isinstance(error, EOFError):  # click would call it an interruption
+            raise RuntimeError(f"EOFError: {error}") from error
         if not isinstance(error, BrokenPipeError):
             raise
         _end_unread(error)

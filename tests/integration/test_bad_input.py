@@ -177,7 +177,8 @@ def test_an_umlaut_in_a_path_where_the_locale_has_ascii_alone(scenario: Path, tm
     scenario.rename(place)
     (place / "models" / "digits").rename(place / "models" / "zähler")
     file = place / "edge-sim.yaml"
-    file.write_text(file.read_text("utf-8").replace("folder: models/digits", "folder: models/zähler"), "utf-8")
+    text = file.read_text("utf-8").partition("updates:")[0]
+    file.write_text(text.replace("folder: models/digits", "folder: models/zähler"), "utf-8")
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     argv = [sys.executable, "-m", "edge_sim", "run", str(place), "--profile", "raspberry-pi-3"]
     done = subprocess.run(argv, capture_output=True, timeout=120, check=False, env=environment)

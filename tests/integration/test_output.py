@@ -106,6 +106,22 @@ def test_an_interruption_that_python_wraps_is_one() -> None:
     assert b"Traceback" not in done.stderr
 
 
+def test_an_end_of_file_that_nobody_expected_is_a_bug_and_no_interruption() -> None:
+    program = (
+        "from edge_sim.cli import main\n"
+        "import sys\n"
+        "def cut_off(*_):\n"
+        "    raise EOFError('marshal data too short')\n"
+        "main.LazyGroup.get_command = cut_off\n"
+        "sys.argv[1:] = ['validate']\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert b"Interrupted" not in done.stderr
+    assert b"RuntimeError: EOFError: marshal data too short" in done.stderr
+
+
 HOSTILE = "a\nerror: b\x1b[31m\u2028c"
 
 

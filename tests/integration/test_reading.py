@@ -86,6 +86,8 @@ def test_every_file_is_read_once(command: str, scenario: Path, root: Path) -> No
 @pytest.mark.root
 @pytest.mark.network
 def test_a_run_reads_every_file_once(scenario: Path, root: Path) -> None:
+    file = scenario / "edge-sim.yaml"
+    file.write_text(file.read_text().partition("updates:")[0])  # they read nothing more
     assert readings("run", scenario, root) == ONCE["run"]
 
 
