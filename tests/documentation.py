@@ -34,7 +34,7 @@ class Example:
 
     def difference(self, printed: str) -> str | None:
         """Return the first line that was not printed where the page has it, or None."""
-        pattern = ""
+        pattern, printed = "", re.sub(r" +$", "", printed, flags=re.MULTILINE)
         for line in self.output:
             pattern += r"(?:.*\n)*?" if line == "…" else re.escape(line.removesuffix("…"))
             pattern += "" if line == "…" else r".*\n" if line.endswith("…") else r"\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import (
     BOARD,
     GREENGRASS_ROOT,
@@ -44,7 +45,13 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
 
 @click.command("access", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option("--function", "function_id", metavar="F", help="Show only this function, with its chain of reasons.")
+@click.option(
+    "--function",
+    "function_id",
+    metavar="F",
+    shell_complete=completion.functions,
+    help="Show only this function, with its chain of reasons.",
+)
 @click.option(
     "--path",
     metavar="P",

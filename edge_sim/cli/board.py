@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from edge_sim.cli import cloud
+from edge_sim.cli import cloud, completion
 from edge_sim.cli.board_bundle import bundle
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
@@ -55,6 +55,7 @@ command.add_command(restore)
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.profiles,
     help="Build the image for this profile's architecture; may be repeated.",
 )
 @click.option("--all", "every", is_flag=True, help="Build the images of all four architectures.")
@@ -81,7 +82,9 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 
 
 @command.command(cls=Report)
-@click.option("--profile", "profile_name", required=True, metavar="NAME", help="Which board.")
+@click.option(
+    "--profile", "profile_name", required=True, metavar="NAME", shell_complete=completion.profiles, help="Which board."
+)
 @click.option("--name", metavar="NAME", help="The board's name; default: the profile's.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
 @click.option("--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="Its broker; default: the running cloud's.")

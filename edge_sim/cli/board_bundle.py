@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
@@ -15,7 +16,9 @@ from edge_sim.errors import UsageError
 
 
 @click.command("bundle", cls=Report)
-@click.option("--profile", "profile_name", metavar="NAME", help="For a board like this one.")
+@click.option(
+    "--profile", "profile_name", metavar="NAME", shell_complete=completion.profiles, help="For a board like this one."
+)
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="For boards of this architecture.")
 @click.option(
     "-o", "--output", type=PathType(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where to."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
+from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
@@ -32,7 +33,12 @@ _WIDTH = 80
     show_default=True,
     help="The driver to check, or to create the board of --profile with.",
 )
-@click.option("--profile", metavar="NAME", help="Create a board with this profile and show how faithful it is.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="Create a board with this profile and show how faithful it is.",
+)
 @click.option("--board", metavar="NAME", help="Show how faithful a running board is (edge-sim board ls).")
 @click.option(
     "--root",

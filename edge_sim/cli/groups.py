@@ -14,7 +14,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
-        near = [] if args[0] in known else difflib.get_close_matches(args[0], known, n=1)
+        near = [] if args[0] in known or ctx.resilient_parsing else difflib.get_close_matches(args[0], known, n=1)
         if near:
             ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
         return super().resolve_command(ctx, args)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import difflib
 
 import click
+from click.shell_completion import CompletionItem
 
 from edge_sim.cli.topics import TOPICS
 from edge_sim.errors import UsageError
 
 
+def _topics(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    top = context.find_root()
+    names = [*TOPICS, *(top.command.list_commands(top) if isinstance(top.command, click.Group) else ())]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 @click.command("help")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=_topics)
 @click.pass_context
 def command(context: click.Context, topic: str | None) -> None:
     """Explain TOPIC: environment, exit-status, files, or a command; without one, list them.

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from edge_sim import __version__, interrupts
 from edge_sim.cli.faults import fault
@@ -81,6 +82,12 @@ class LazyGroup(Commands):
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own modules
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands without loading any of them, and what each command has."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import Output, Writers, output_options, page_writers, progress
+from edge_sim.cli.output import Output, Writers, output_options, page_writers
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -34,6 +36,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
     multiple=True,
     required=True,
     metavar="NAME",
+    shell_complete=completion.all_profiles,
     help="A board's profile, or all; may be repeated.",
 )
 @click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; default: each profile's own.")
@@ -146,8 +149,8 @@ def _real(
         raise UsageError("--real needs a scenario: a folder with edge-sim.yaml", hint="See: edge-sim run --help")
     by_name = {profile.name: profile for profile in profiles}
     places = {(cell.profile, cell.ggc): by_name[cell.profile] for cell in cells}
-
-    return on_boards(scenario, places, driver, cache, progress)
+    with shown() as display:
+        return on_boards(scenario, places, driver, cache, display.say)
 
 
 def _unknown(cells: Sequence[MatrixRow]) -> int:

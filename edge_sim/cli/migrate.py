@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
@@ -49,12 +50,20 @@ _EMPTY: dict[str, object] = {
     show_default=True,
     help="The nucleus; auto takes the one on which less blocks.",
 )
-@click.option("--from-profile", "from_name", required=True, metavar="NAME", help="The board that the group leaves.")
+@click.option(
+    "--from-profile",
+    "from_name",
+    required=True,
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="The board that the group leaves.",
+)
 @click.option(
     "--to-profile",
     "to_names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.profiles,
     help="A board that it goes to; repeat it. Default: the board that it leaves.",
 )
 @click.option("-o", "--output", type=PathType(path_type=Path), metavar="FOLDER", help="Write the report and the files.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.documents import unusable
 from edge_sim.limits import LINKS as _LINKS
 from edge_sim.limits import NAMES, Limits
@@ -91,6 +92,7 @@ PROFILES = click.option(
     "names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.all_profiles,
     help="A board's profile, or all for every profile; may be repeated.",
 )
 BOARD = click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import (
     GREENGRASS_ROOT,
     GROUP,
@@ -39,7 +40,13 @@ _EMPTY: dict[str, object] = {
 
 @click.command("plan", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option("--profile", "profile_name", metavar="NAME", help="A fresh board with this profile.")
+@click.option(
+    "--profile",
+    "profile_name",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="A fresh board with this profile.",
+)
 @click.option(
     "--root",
     type=PathType(path_type=Path, exists=True, file_okay=False),

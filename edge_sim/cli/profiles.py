@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT
 from edge_sim.cli.output import say
@@ -49,7 +50,7 @@ def list_(fmt: str) -> None:
 
 
 @command.command(cls=Report)
-@click.argument("name")
+@click.argument("name", shell_complete=completion.profiles)
 @FORMAT
 def show(name: str, fmt: str) -> None:
     """Show one profile; NAME is a known profile or a path to a YAML file."""

@@ -45,6 +45,8 @@ class Report(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
+        if extra.get("resilient_parsing"):  # a shell completes a line: nothing is printed
+            return super().make_context(info_name, args, parent, **extra)
         with self._reporting(Output(fmt=_format(args) or "text")):
             return super().make_context(info_name, args, parent, **extra)
 

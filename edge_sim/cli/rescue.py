@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
@@ -42,7 +43,12 @@ _EMPTY: dict[str, object] = {
     help="The folder that AWS's exporter (export_ggv1.sh) wrote.",
 )
 @click.option("-o", "--output", required=True, type=PathType(path_type=Path), metavar="FOLDER", help="Write here.")
-@click.option("--profile", metavar="NAME", help="The board of the scenario; default: the profile most like it.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="The board of the scenario; default: the profile most like it.",
+)
 @GREENGRASS_ROOT
 @FORMAT
 def command(

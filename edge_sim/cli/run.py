@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,9 +18,9 @@ import click
 from edge_sim.cli import run_board
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -51,6 +51,8 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @BROKER
 @BROKER_CAFILE
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
+@click.option("--summary", "detail", flag_value="summary", help="Text: only what is wrong, and a line for each board.")
+@click.option("--verbose", "detail", flag_value="verbose", help="Text: with reasons, logs, messages and whole trees.")
 @click.option(
     "--keep",
     is_flag=True,
@@ -67,6 +69,7 @@ def command(
     broker: str | None,
     broker_cafile: Path | None,
     output: Output,
+    detail: Literal["summary", "verbose"] | None,
     keep: bool,
     choice: Choice,
 ) -> None:
@@ -94,7 +97,7 @@ def command(
         _keep_folder(keep, local=driver == "local") as folder,
         run_board.opened(scenario, choice, real, yes=yes, keep=keep) as opened,
     ):
-        with _progress() as progress:
+        with shown() as display:
             report = run(
                 loaded,
                 profiles,
@@ -103,9 +106,10 @@ def command(
                 broker=named,
                 binds=bind_list,
                 keep=folder,
-                progress=progress,
+                progress=display.say,
+                on_step=display.step,
             )
-        output.write(_writers(report), terminal=partial(_show, report))
+        output.write(_writers(report, detail), terminal=partial(_show, report, detail, str(scenario)))
     sys.exit(report.exit_status)
 
 
@@ -121,23 +125,7 @@ def _broker(url: str | None, cafile: Path | None, named: type[NamedBroker]) -> N
     return named(url=url, cafile=cafile)
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield what shows a run's progress: one changing line on a terminal, else a line each."""
-    from rich.console import Console
-
-    told = Console(stderr=True)
-    with told.status("…") as status:
-
-        def progress(text: str) -> None:
-            status.update(text)
-            if not told.is_terminal:
-                told.print(printable(f"… {text}"), highlight=False, markup=False, soft_wrap=True)
-
-        yield progress
-
-
-def _writers(report: RunReport) -> Writers:
+def _writers(report: RunReport, detail: Literal["summary", "verbose"] | None) -> Writers:
     from edge_sim.runs.claims import CHECKS, of_run
     from edge_sim.runs.junit import to_junit
     from edge_sim.runs.page import page
@@ -145,7 +133,7 @@ def _writers(report: RunReport) -> Writers:
     from edge_sim.validation import annotations, sarif
 
     return {
-        "text": lambda: as_text(report),
+        "text": lambda: as_text(report, detail or "usual"),
         "json": lambda: json.dumps(report.as_json(), indent=2) + "\n",
         "sarif": lambda: json.dumps(sarif.log(of_run(report), CHECKS), indent=2) + "\n",
         "junit": lambda: to_junit(report),
@@ -154,10 +142,12 @@ def _writers(report: RunReport) -> Writers:
     }
 
 
-def _show(report: RunReport) -> None:
+def _show(report: RunReport, detail: Literal["summary", "verbose"] | None, scenario: str) -> None:
+    from edge_sim.runs.summary import next_step
     from edge_sim.runs.text import output, print_report
 
-    print_report(report, output())
+    print_report(report, output(), detail or "usual")
+    say(f"next: {next_step(report, scenario)}")
 
 
 @contextlib.contextmanager

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, PROFILES, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import print_notes, progress, say
+from edge_sim.cli.output import print_notes, say
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -58,10 +60,20 @@ class Trial:
 @click.command("try", cls=Report, empty=_EMPTY)
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @click.option(
-    "--model", "models", multiple=True, metavar="RESOURCE=FILE", help="A model's archive or folder; may be repeated."
+    "--model",
+    "models",
+    multiple=True,
+    metavar="RESOURCE=FILE",
+    shell_complete=completion.models,
+    help="A model's archive or folder; may be repeated.",
 )
 @click.option(
-    "--code", "code", multiple=True, metavar="FUNCTION=FOLDER", help="A function's Python code; may be repeated."
+    "--code",
+    "code",
+    multiple=True,
+    metavar="FUNCTION=FOLDER",
+    shell_complete=completion.code,
+    help="A function's Python code; may be repeated.",
 )
 @PROFILES
 @FORMAT
@@ -137,8 +149,11 @@ def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfi
     from edge_sim.offline import trial
     from edge_sim.runs.runner import run
 
-    with trial.scenario(sources, [profile.name for profile in profiles], parts, choice) as scenario:
-        report = run(scenario, profiles, progress=progress)
+    with (
+        trial.scenario(sources, [profile.name for profile in profiles], parts, choice) as scenario,
+        shown() as display,
+    ):
+        report = run(scenario, profiles, progress=display.say, on_step=display.step)
     return Trial(boards=[_of_report(board) for board in report.boards], exit_status=report.exit_status)
 
 

@@ -26,7 +26,7 @@ from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.doctor import certificate_for, real
-from edge_sim.emulation.drivers import Driver, Progress
+from edge_sim.emulation.drivers import Driver
 from edge_sim.emulation.platform import Platform
 from edge_sim.errors import InvalidDefinitionError, Position, UnsupportedEnvironmentError
 from edge_sim.greengrass.blast import blast_radius
@@ -44,6 +44,8 @@ from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
+from edge_sim.runs.steps import OnStep, Steps
+from edge_sim.runs.summary import verdict
 from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
@@ -56,6 +58,8 @@ _LOG_LINES = "20"
 _LOG_LINE = 500
 """Characters of a line of a function's log that are in a report."""
 
+_STEPS = 5
+"""What every board's part begins with: made, checked, deployed to, read, probed. Invocations and updates follow."""
 _CLAIMS = {
     "owners": "owners of the files",
     "identities": "functions with the rights of their users",
@@ -74,7 +78,7 @@ class BoardRun:
         client: Aws,
         definitions: aws.Definitions,
         driver: Driver,
-        progress: Progress,
+        on_step: OnStep,
     ) -> None:
         profile = spec.profile
         self.scenario = scenario
@@ -88,7 +92,7 @@ class BoardRun:
         self.definitions = definitions
         self.thing = thing_name(scenario, profile)
         self.places = scenario.definition.places
-        self.progress: Progress = lambda text: progress(f"{profile.name}: {text}")
+        self._steps = Steps(profile.name, _STEPS + len(scenario.invocations) + len(scenario.updates), on_step)
         self.report = BoardReport(
             profile=profile.name,
             driver=driver.name,
@@ -104,12 +108,12 @@ class BoardRun:
         start = time.monotonic()
         with ExitStack() as stack:
             stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
-            self.progress("making the board")
+            self._steps.begin("making the board")
             try:
                 board = stack.enter_context(self.driver.board(self.spec))
             except InvalidDefinitionError as error:  # what this board cannot have, another may
                 self._problem("definition", "scenario", error.problem, hint=error.hint, place=error.place)
-                return self.report
+                return self._end()
             self._board = board
             self._introduce(board)
             agent = stack.enter_context(agent_running(board))
@@ -126,6 +130,10 @@ class BoardRun:
                 self._update(board, agent, thing_arn, update)
         self.report.notes += board.left
         self.report.seconds = round(time.monotonic() - start, 2)
+        return self._end()
+
+    def _end(self) -> BoardReport:
+        self._steps.end(verdict(self.report))
         return self.report
 
     @property
@@ -157,7 +165,7 @@ class BoardRun:
         if self._real:
             self.report.certificate = real(self.profile)
             return
-        self.progress("asking the board what about it is true")
+        self._steps.begin("checking how faithful the board is")
         try:
             self.report.certificate = certificate_for(board, self.profile)
         except UnsupportedEnvironmentError as error:
@@ -171,7 +179,7 @@ class BoardRun:
         return check
 
     def _deploy(self, board: Board, agent: AgentProcess, thing_arn: str) -> bool:
-        self.progress("deploying")
+        self._steps.begin("deploying")
         core = self.scenario.definition.group.core
         assert core is not None  # noqa: S101 - a group without one is refused before
         group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core.certificate_arn, self.definitions)
@@ -206,7 +214,7 @@ class BoardRun:
         return undecided(group, self.profile.facts(), simulated, why)
 
     def _look(self, board: Board) -> None:
-        self.progress("reading the layout")
+        self._steps.begin("reading the layout")
         self.report.layout, differences, not_proven = ask(board, "layout", read=read_layout, timeout_s=COMMAND_S)
         self._not_proven(not_proven)
         owners = {row.path: (row.resource, row.function) for row in self.report.layout}
@@ -214,7 +222,7 @@ class BoardRun:
             self._problem("access", where, what, about=owners.get(where, ()))
 
     def _probe(self, board: Board) -> None:
-        self.progress("probing who may open what")
+        self._steps.begin("probing who may open what")
         self.report.access = ask(board, "access", read=read_access, timeout_s=COMMAND_S)
         for row in self.report.access:
             kind: Kind = "disagreement" if row.agree is False else "access"
@@ -224,7 +232,7 @@ class BoardRun:
 
     def _invoke(self, board: Board) -> None:
         for invocation in self.scenario.invocations:
-            self.progress(f"invoking {invocation.function_id}")
+            self._steps.begin(f"invoking {invocation.function_id}")
             start = time.monotonic()
             called = (invocation.function_id, "--event", json.dumps(invocation.event))
             read = partial(FunctionRow.from_json, invocation.function_id)
@@ -258,7 +266,7 @@ class BoardRun:
         return [line[:_LOG_LINE] for line in lines]
 
     def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
-        self.progress(f"updating the {title(update.software)} to {update.version}")
+        self._steps.begin(f"updating the {title(update.software)} to {update.version}")
         before, heard = self._running(board, update.software), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
         if update.software == "core":

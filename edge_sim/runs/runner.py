@@ -27,6 +27,7 @@ from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.boardspec import board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 from edge_sim.runs.results import BoardReport, RunReport
+from edge_sim.runs.steps import OnStep
 from edge_sim.scenario import Code, Scenario, Source, redaction
 from edge_sim.validation.verdict import judge
 
@@ -50,14 +51,18 @@ def run(
     binds: Mapping[str, Path] | None = None,
     keep: Path | None = None,
     progress: Progress,
+    on_step: OnStep | None = None,
 ) -> RunReport:
     """Run ``scenario`` on a board of each profile, and on real ones.
 
     ``binds`` are host paths that appear at board paths; ``keep`` is a directory in which the roots of local boards
-    stay behind. Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does
-    not start or dies, a driver that this machine does not have.
+    stay behind. ``on_step`` hears of each board's steps; without it ``progress`` gets them as text.
+
+    Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does not start or
+    dies, a driver that this machine does not have.
     """
     warnings = check_definition(scenario.definition)
+    on_step = on_step or (lambda step: progress(str(step)))
     report = RunReport(scenario=scenario.name, places=scenario.definition.places)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
@@ -74,10 +79,10 @@ def run(
         specs = [
             board_spec(scenario, profile, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for profile in profiles
         ]
-        parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, progress) for spec in specs]
+        parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, on_step) for spec in specs]
         for board in real:
             spec = board_spec(scenario, board.profile, mqtt=cloud.mqtt, cafile=cafile, binds={}, ports=_ports(cloud))
-            parts.append(BoardRun(scenario, spec, cloud, client, definitions, board.driver, progress))
+            parts.append(BoardRun(scenario, spec, cloud, client, definitions, board.driver, on_step))
             parts[-1].report.notes += board.notes
         for part in parts:
             part.report.notes += warnings

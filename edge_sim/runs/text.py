@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,44 +15,67 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from edge_sim.certificate import summary
+from edge_sim.certificate import summary as certified
 from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.report import printable
+from edge_sim.runs import details, summary
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, UpdateRow
 
+Detail = Literal["summary", "usual", "verbose"]
+"""Only what is wrong and a line a board; each board on a screen; or all that a report holds for people."""
 _MAX_CHILDREN = 8
 _NO_END = 100_000
 """Columns. Whoever reads or searches a file finds a sentence in one piece."""
 
 
 def output() -> Console:
-    """Return standard output: as wide as the terminal, or without an end to its lines in a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else _NO_END)
+    """Return standard output: as wide as the terminal, or without an end to its lines in a file or a pipe.
+
+    Whatever FORCE_COLOR says, colours are a terminal's.
+    """
+    terminal = sys.stdout.isatty()
+    return Console(width=None if terminal else _NO_END, force_terminal=terminal)
 
 
-def as_text(report: RunReport) -> str:
+def as_text(report: RunReport, detail: Detail = "usual") -> str:
     """Return the whole report as plain text."""
     console = Console(file=io.StringIO(), record=True, width=_NO_END)
-    print_report(report, console)
+    print_report(report, console, detail)
     return console.export_text(styles=False)
 
 
-def print_report(report: RunReport, console: Console) -> None:
-    """Print the whole report; one screen a board."""
+def print_report(report: RunReport, console: Console, detail: Detail = "usual") -> None:
+    """Print a run: each board with what ``detail`` asks for, then every board in one line, and the verdict."""
     for board in report.boards:
+        parts = [*_parts(board, detail)]
+        if not parts:
+            continue
         console.print()
         if console.width < _NO_END:
             console.rule(f"[bold]{escape(board.profile)}[/]", align="left")
         else:
             console.print(escape(board.profile))
-        console.print(_about(board))
-        for part in _parts(board):
+        for part in parts:
             console.print(part)
     console.print()
+    if report.boards:
+        console.print(_summary(report.boards))
+        console.print()
     console.print(_verdict(report))
+
+
+def _summary(boards: Sequence[BoardReport]) -> Table:
+    table = _table(*summary.COLUMNS)
+    for board in boards:
+        name, verdict, *rest = summary.row(board)
+        table.add_row(name, Text(verdict, style=_STYLES[verdict]), *rest)
+    return table
+
+
+_STYLES = {"ok": "green", "not proven": "yellow", "failed": "red"}
 
 
 def _about(board: BoardReport) -> Text:
@@ -59,36 +83,50 @@ def _about(board: BoardReport) -> Text:
     if board.standing_in:
         text.append(f"  ({board.standing_in})", style="yellow")
     if board.certificate:
-        text.append(f"\nCertificate  {summary(board.certificate)}", style="dim")
+        text.append(f"\nCertificate  {certified(board.certificate)}", style="dim")
     return text
 
 
-def _parts(board: BoardReport) -> Iterator[RenderableType]:
-    if board.deployment:
-        yield _deployment(board.deployment)
-    if board.layout:
-        yield _heading("Layout")
-        yield _layout(board)
-    if board.access:
-        yield _heading("Who may open what   (computed from the definition · probed by a real process)")
-        yield _access(board.access)
-        if any(None in (a.computed, a.probed) for row in board.access for a in (row.read, row.write)):
-            yield Text("?  not asked: see the reasons in --format json", style="dim")
-    if board.functions:
-        yield _heading("Functions")
-        yield from (_function(row, board) for row in board.functions)
-    if board.updates:
-        yield _heading("Updates")
-        yield from (_update(row) for row in board.updates)
+def _parts(board: BoardReport, detail: Detail) -> Iterator[RenderableType]:
+    if detail != "summary":
+        yield _about(board)
+        yield from _rows(board, verbose=detail == "verbose")
     for title, lines, style in (
         ("Not proven here", map(printable, board.not_proven), "yellow"),
-        ("Notes", map(printable, board.notes), "dim"),
+        ("Notes", map(printable, board.notes if detail != "summary" else ()), "dim"),
         ("Problems", map(_problem, board.problems), "red"),
     ):
         entries = [Text(f"  • {line}", style=style) for line in lines]
         if entries:
             yield _heading(title)
             yield Group(*entries)
+
+
+def _rows(board: BoardReport, *, verbose: bool) -> Iterator[RenderableType]:
+    if board.deployment:
+        yield _deployment(board.deployment)
+    if board.layout:
+        yield _heading("Layout")
+        yield _layout(board, most=len(board.layout) if verbose else _MAX_CHILDREN)
+    if board.access:
+        yield _heading("Who may open what   (computed from the definition · probed by a real process)")
+        yield _access(board.access)
+        if verbose:
+            yield from details.access(board.access)
+        elif any(None in (a.computed, a.probed) for row in board.access for a in (row.read, row.write)):
+            yield Text("?  not asked: --verbose says why", style="dim")
+    if board.functions:
+        yield _heading("Functions")
+        for function in board.functions:
+            yield _function(function, board)
+            if verbose:
+                yield from details.log(function)
+    if board.updates:
+        yield _heading("Updates")
+        for update in board.updates:
+            yield _update(update)
+            if verbose:
+                yield from details.exchange(update)
 
 
 def _problem(problem: Problem) -> str:
@@ -109,15 +147,15 @@ def _deployment(deployment: DeploymentRow) -> Text:
     return text
 
 
-def _layout(board: BoardReport) -> Tree:
-    """Draw the paths as one tree; a directory with many entries shows the first ones and counts the rest."""
+def _layout(board: BoardReport, most: int) -> Tree:
+    """Draw the paths as one tree; a directory with more than ``most`` entries shows so many and counts the rest."""
     rows = {row.path: row for row in board.layout}
     children: dict[str, list[str]] = {}
     for path in rows:
         parent = _parent_in(path, rows)
         children.setdefault(parent, []).append(path)
     tree = Tree(Text("/", style="bold"), guide_style="dim")
-    _grow(tree, "", children, rows, board)
+    _grow(tree, "", children, rows, board, most)
     return tree
 
 
@@ -129,14 +167,14 @@ def _parent_in(path: str, rows: Mapping[str, LayoutRow]) -> str:
 
 
 def _grow(
-    tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, LayoutRow], board: BoardReport
+    tree: Tree, at: str, children: Mapping[str, list[str]], rows: Mapping[str, LayoutRow], board: BoardReport, most: int
 ) -> None:
     below = children.get(at, [])
-    for path in below[:_MAX_CHILDREN]:
+    for path in below[:most]:
         branch = tree.add(_line(rows[path], path[len(at) :].lstrip("/"), board))
-        _grow(branch, path, children, rows, board)
-    if len(below) > _MAX_CHILDREN:
-        tree.add(Text(f"… and {len(below) - _MAX_CHILDREN} more", style="dim"))
+        _grow(branch, path, children, rows, board, most)
+    if len(below) > most:
+        tree.add(Text(f"… and {len(below) - most} more", style="dim"))
 
 
 def _line(row: LayoutRow, name: str, board: BoardReport) -> Text:

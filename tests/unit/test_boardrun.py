@@ -16,6 +16,7 @@ from edge_sim.pages.access import message
 from edge_sim.profiles import load_profile
 from edge_sim.runs.answers import undecided
 from edge_sim.runs.boardrun import BoardRun
+from edge_sim.runs.steps import BoardStep
 from edge_sim.scenario import BoardFile, Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
@@ -51,7 +52,8 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     scenario = Scenario(name="s", definition=Definition(group=Group(), form="scenario"))
     driver = SimpleNamespace(name="fake")
     spec = BoardSpec(profile=load_profile("raspberry-pi-3"))
-    given: Any = (scenario, spec, cloud, cloud, None, driver, lambda text: None)
+    steps: list[BoardStep] = []
+    given: Any = (scenario, spec, cloud, cloud, None, driver, steps.append)
     run = BoardRun(*given)
     agent: Any = SimpleNamespace(check=lambda: None, events=[])
     board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="ota_agent_v1.2.0\n"))
@@ -59,6 +61,7 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     run._update(board, agent, "arn:aws:iot:eu-central-1:123456789012:thing/t", update)
     assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
     assert run.report.problems == []
+    assert [str(step) for step in steps] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
 
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:

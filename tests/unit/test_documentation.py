@@ -26,11 +26,11 @@ def test_the_readme_shows_what_is_printed(shown: Example, tmp_path: Path, monkey
 
 
 def test_what_the_readme_shows_is_compared() -> None:
-    shown = Example(command="x", folder=ROOT, output=("a", "…", "c d …", "e"))
+    shown = Example(command="x", folder=ROOT, output=("a", "…", "c d…", "e"))
     assert shown.difference("a\nb\nb\nc d e\ne\n") is None
-    assert shown.difference("a\nc d \ne\n") is None
+    assert shown.difference("a  \nc d\ne\n") is None
     assert shown.difference("b\nc d \ne\n") == "a"
-    assert shown.difference("a\nc d\ne\n") == "c d …"
+    assert shown.difference("a\nc\ne\n") == "c d…"
     assert shown.difference("a\nc d \ne\nf\n") == "(the end)"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +16,13 @@ from rich.console import Console
 
 from edge_sim.certificate import CertificateRow
 from edge_sim.cli.run import command
+from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import Answer, LayoutRow
 from edge_sim.runs.junit import to_junit
 from edge_sim.runs.results import BoardReport, Kind, Problem, RunReport
-from edge_sim.runs.rows import CoreEvent, DeploymentRow, UpdateRow
-from edge_sim.runs.text import output, print_report
+from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, UpdateRow
+from edge_sim.runs.summary import next_step
+from edge_sim.runs.text import Detail, output, print_report
 from tests.unit.greengrass.build import access, directory, file
 
 EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
@@ -46,9 +49,9 @@ def report(*boards: BoardReport) -> RunReport:
     return RunReport(scenario="s", boards=list(boards))
 
 
-def shown(*boards: BoardReport) -> str:
+def shown(*boards: BoardReport, detail: Detail = "usual") -> str:
     console = Console(width=200, record=True, file=io.StringIO())
-    print_report(report(*boards), console)
+    print_report(report(*boards), console, detail)
     return console.export_text()
 
 
@@ -207,3 +210,69 @@ def test_an_update_shows_its_stable_window_and_what_became_of_the_core() -> None
     failure = "1.10.0 failed (disk full), next try in 4 s at 2 s"
     assert f"stable window 3 s; core: 1.11.6 died (not running\\n) at 1.5 s; {failure}" in text
     assert "stable window 3 s; core: no event" in shown(board(updates=[replace(row, core=())]))
+
+
+def function(log: str = "") -> FunctionRow:
+    who = Identity(uid=110, gid=996, groups=())
+    return FunctionRow(
+        function="reader", ok=True, result={}, error=None, log=log, notes=(), isolation="NoContainer", identity=who
+    )
+
+
+def test_every_board_has_a_line_at_the_end() -> None:
+    good = board(functions=[function()], seconds=18.6)
+    bad = board(("access", "f × m", "x"), profile="jetson-tx2", access=[access(), access(ok=False)], updates=[])
+    open_ = board(profile="docker-core", deployment=None, not_proven=["no mounts"])
+    lines = [re.split(r" {2,}", line.rstrip()) for line in shown(good, bad, open_, detail="summary").splitlines()]
+    rows = {words[0]: words[1:] for words in lines}
+    assert rows["raspberry-pi-3"] == ["ok", "Success", "1 of 1", "1 of 1", "1 of 1", "19 s"]
+    assert rows["jetson-tx2"] == ["failed", "Success", "1 of 2", "-", "-", "-"]
+    assert rows["docker-core"] == ["not proven", "-", "1 of 1", "-", "1 of 1", "-"]
+
+
+def test_a_summary_has_what_is_wrong_and_no_more() -> None:
+    good, bad = board(notes=["a note"]), board(("function", "reader", "it failed"), profile="jetson-tx2")
+    text = shown(good, bad, detail="summary")
+    assert "reader: it failed" in text
+    assert "not proven" not in text
+    assert [word in text for word in ("a note", "Who may open what", "armv7l")] == [False] * 3
+    assert "a note" in shown(good)
+
+
+def test_what_a_report_leaves_out_is_in_the_verbose_one() -> None:
+    rows = [LayoutRow(path="/d", node=directory()), *(LayoutRow(path=f"/d/f{i}", node=file()) for i in range(20))]
+    update = UpdateRow(
+        job_id="j", job_status="COMPLETED", before="1.10.0", to="1.11.6", status="SUCCEEDED", running="1.11.6",
+        messages=(JobMessage(way="sent", topic="update", status="IN_PROGRESS", seconds=0.5),),
+        journal=(JournalEntry(phase="STAGE", confirmed=False, report=None, seconds=0.25),),
+    )  # fmt: skip
+    full = board(layout=rows, functions=[function("\x1b[2Jopened")], access=[access(ok=False, chain=("/m is 0755",))])
+    full.updates[:] = [update]
+    text = shown(full, detail="verbose")
+    details = ("f19", "\\x1b[2Jopened", "/m is 0755", "0.25 s  journal STAGE", "0.50 s  sent update IN_PROGRESS")
+    assert [detail in text for detail in details] == [True] * 5
+    assert [detail in shown(full) for detail in details] == [False] * 5
+
+
+@pytest.mark.parametrize(
+    ("boards", "step"),
+    [
+        ([board(standing_in="x86_64 standing in")], "edge-sim run 'a b' --driver docker "),
+        ([board(driver="docker")], "edge-sim run 'a b' --board ssh://"),
+        ([board()], "edge-sim run 'a b' --report report.html "),
+        ([board(not_proven=["owners"])], "edge-sim doctor "),
+        ([board(("update", "u", "x")), board(("definition", "d", "y"))], "edge-sim validate 'a b' --profile "),
+        ([board(("access", "f × m", "x"))], "edge-sim access 'a b' --profile raspberry-pi-3 "),
+        ([board(("update", "u", "x"))], "edge-sim run 'a b' --profile raspberry-pi-3 --verbose "),
+        ([board(("disagreement", "f × m", "x"), ("definition", "d", "y"))], "report this as a bug"),
+        ([board(problems=[Problem(kind="function", where="f", message="x", hint="y")])], "f on raspberry-pi-3: y"),
+    ],
+)  # fmt: skip
+def test_the_next_step_is_about_the_gravest_problem(boards: list[BoardReport], step: str) -> None:
+    assert next_step(report(*boards), "a b").startswith(step)
+
+
+def test_colours_and_columns_are_a_terminals_only(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_report(report(board(("function", "reader", "it failed"))), output())
+    assert "\x1b" not in capsys.readouterr().out

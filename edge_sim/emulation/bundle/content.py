@@ -56,7 +56,10 @@ _LEFT_OUT_TREES = (
 )
 _AGENT = (
     *("*.py", "agent/**/*.py", "greengrass/**/*.py", "jobs/**/*.py"),
-    *(f"cli/{name}.py" for name in ("__init__", "agent", "faults", "groups", "main", "options", "topics")),
+    *(
+        f"cli/{name}.py"
+        for name in ("__init__", "agent", "completion", "faults", "groups", "main", "options", "topics")
+    ),
 )
 """Of edge_sim's sources, what runs on a board: the same as ``.dockerignore`` lets into an image."""
 _NOT_THE_AGENT = ("scenario.py",)
