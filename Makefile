@@ -9,21 +9,22 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk \
-	sabotage readme schemas clean
+	sabotage readme schemas install-check clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
+	@echo "Making $(VENV), with $(PYTHON)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.sim: requirements/sim.txt pyproject.toml $(VENV)/.made
-	@echo "Installing the packages of $< in $(VENV); pip says nothing until it is done, after a minute or more"
+	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, in which pip says nothing"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.sim
-	@echo "Installing the packages of $< in $(VENV); pip says nothing until it is done, after a minute or more"
+	@echo "Installing the $$(grep -c '==' $<) packages of $< in $(VENV): a minute or more, in which pip says nothing"
 	@$(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 
@@ -109,6 +110,10 @@ readme: $(VENV)/.dev
 # Every slip in a sample of each format, against its schema and its reader; the last lines count them.
 schemas: $(VENV)/.dev
 	@$(BIN)/python -m tests.schema_cases
+
+# The wheel in fresh places, by pip --user, pip --target, pipx and uvx; asks PyPI for what it stands on.
+install-check: $(VENV)/.dev
+	@$(BIN)/python -m tests.install
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -16,9 +16,9 @@ from edge_sim.report import printable
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""
 
-INSTALL = "in a checkout of edge-sim, python3 -m pip install '.[sim]'"
+INSTALL = "in edge-sim's checkout, python3 -m pip install '.[sim]' (with its wheel, 'FILE.whl[sim]')"
 """How the packages come that a board does not need. No index has a package of this name that is ours."""
-REPORT_INSTALL = "In a checkout of edge-sim: python3 -m pip install '.[report]'"
+REPORT_INSTALL = "In edge-sim's checkout: python3 -m pip install '.[report]' (with its wheel, 'FILE.whl[report]')"
 
 
 @dataclass(frozen=True, kw_only=True)

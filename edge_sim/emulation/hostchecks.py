@@ -21,7 +21,7 @@ from typing import Any, Literal
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation import capabilities
 from edge_sim.emulation.board import BoardSpec
-from edge_sim.emulation.containers import engine
+from edge_sim.emulation.containers import advice, engine
 from edge_sim.emulation.drivers import DriverName
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import INSTALL, EdgeSimError, UnsupportedEnvironmentError
@@ -178,7 +178,7 @@ def engine_info() -> Mapping[str, Any] | EdgeSimError:
 def docker(info: Mapping[str, Any] | EdgeSimError) -> Iterator[Check]:
     """Yield whether an engine answers, and what room it has where it is this machine's."""
     if isinstance(info, EdgeSimError):
-        yield _row("Docker engine", "missing", info.brief, "docker", info.hint or "As root on Debian: .ci/engine")
+        yield _row("Docker engine", "missing", info.brief, "docker", info.hint or f"As root on Debian: {advice.ENGINE}")
         return
     state = f"{info.get('ServerVersion')}, {info.get('Driver')}"
     if engine.sets_firewall():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,10 @@ def test_the_profiles_come_with_the_package(wheel: Path, tmp_path: Path, option:
         text=True,
     )
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(list_profiles())
+
+
+def test_what_images_are_built_from_comes_with_the_package(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    recipes = [".dockerignore", *(path.name for path in CHECKOUT.glob("Dockerfile.*"))]
+    assert len(recipes) == 5
+    assert names.issuperset(f"edge_sim/dockerfiles/{name}" for name in recipes)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.digests import sha256
+from edge_sim.emulation.containers import advice
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.folders import user_cache
 from edge_sim.process import run
@@ -192,7 +193,7 @@ def _mmdebstrap(argv: list[str], architecture: str, place: Path, progress: Progr
         raise UnsupportedEnvironmentError(
             f"mmdebstrap made no base for {architecture}" + (f" within {LIMIT_S:g} s" if late else ""),
             details="\n".join(log[-8:]) or None,
-            hint="As root on Debian: .ci/engine installs mmdebstrap and QEMU, and registers QEMU's interpreters.",
+            hint=f"What it needs, as root on Debian: {advice.MMDEBSTRAP}",
         )
 
 
@@ -200,7 +201,7 @@ def _mmdebstrap(argv: list[str], architecture: str, place: Path, progress: Progr
 def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``argv`` with its errors in a pipe, and end it at the limit or when the caller leaves early."""
     if not shutil.which(argv[0]):
-        raise UnsupportedEnvironmentError(f"{argv[0]} is not installed", hint="As root on Debian: .ci/engine")
+        raise UnsupportedEnvironmentError(f"{argv[0]} is not installed", hint=f"As root on Debian: {advice.MMDEBSTRAP}")
     # mmdebstrap mounts as root in our namespaces, and killed it unmounts nothing: in its own, all goes with it.
     child = subprocess.Popen(
         [*(_OWN_NAMESPACES if os.geteuid() == 0 else ()), *argv],

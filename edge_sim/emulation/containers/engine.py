@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.arch import ARCHITECTURES
+from edge_sim.emulation.containers import advice
 from edge_sim.errors import INSTALL, UnsupportedEnvironmentError
 from edge_sim.process import run
 
 OLDEST_API = (1, 41)
 """Docker 20.10, Debian 12's: the first that records an image's processor variant and cgroup namespaces."""
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_START = "As root on Debian: .ci/engine. Without Docker: --driver local."
+_START = f"As root on Debian: {advice.ENGINE}. Without Docker: --driver local."
 _SLOW_ANSWER_S = 60
 
 
@@ -209,12 +210,12 @@ def check(architecture: str, registered: Mapping[str, Interpreter]) -> Interpret
     if entry is None:
         raise UnsupportedEnvironmentError(
             f"this machine does not run programs for {architecture}: {name} is not registered in {BINFMT}",
-            hint="As root on Debian: apt-get install qemu-user-static, then .ci/engine",
+            hint=f"As root on Debian: {advice.INTERPRETERS}",
         )
     if not entry.in_containers:
         raise UnsupportedEnvironmentError(
             f"{name} is registered without the flag F (flags {entry.flags}): containers do not find {entry.program}",
-            hint=f"As root: echo -1 >{BINFMT}/{name}; then .ci/engine (Debian's qemu-user-static registers it with F)",
+            hint=f"As root: echo -1 >{BINFMT}/{name}; then {advice.INTERPRETERS} (Debian's registers it with F)",
         )
     return entry
 

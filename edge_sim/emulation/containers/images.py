@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.digests import sha256
-from edge_sim.emulation.containers import engine
+from edge_sim.emulation.containers import advice, engine
 from edge_sim.emulation.containers.bases import NEWEST_FILE, Base, Progress, cached, digest
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -35,6 +35,7 @@ BUILD_LIMIT_S = 1200.0
 SILENCE_LIMIT_S = 300
 """How long a step may say nothing: an illegal instruction under QEMU can hang instead of ending."""
 _ROOT = Path(__file__).resolve().parents[3]
+"""A checkout, or where edge_sim is installed; its sources have the same names below both."""
 _OPENERS: Mapping[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 
@@ -116,10 +117,7 @@ def context(architecture: str) -> bytes:
 
 def dockerfile(architecture: str) -> Path:
     """Return the architecture's Dockerfile: ``Dockerfile.armv7`` for armv7l."""
-    path = _ROOT / f"Dockerfile.{architecture.removesuffix('l')}"
-    if not path.is_file():
-        raise UnsupportedEnvironmentError(f"{path}: not found", hint="Images are built from a clone of edge-sim.")
-    return path
+    return _recipe(f"Dockerfile.{architecture.removesuffix('l')}")
 
 
 def platform(architecture: str) -> str:
@@ -131,10 +129,16 @@ def platform(architecture: str) -> str:
 def _sources() -> list[str]:
     from docker.utils.build import exclude_paths
 
-    lines = (_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    lines = _recipe(".dockerignore").read_text(encoding="utf-8").splitlines()
     paths = exclude_paths(str(_ROOT), [line for line in lines if line and not line.startswith("#")])
     # It gives directories as well, and .dockerignore itself.
     return sorted(name for name in paths if name.startswith("edge_sim/") and (_ROOT / name).is_file())
+
+
+def _recipe(name: str) -> Path:
+    """Return a file that images are built by: at the top of a checkout, or in the installed package."""
+    checkout = _ROOT / name
+    return checkout if checkout.is_file() else _ROOT / "edge_sim/dockerfiles" / name
 
 
 def _image(architecture: str, file: Path | None) -> _Image:
@@ -208,7 +212,7 @@ def _lines(event: Mapping[str, Any], architecture: str, progress: Progress) -> l
 def _failed(image: _Image, log: list[str], why: str) -> UnsupportedEnvironmentError:
     hint = None
     if image.base is None:
-        hint = "Without a registry: make base-images, or give a root file system with --base FILE.tar."
+        hint = f"Without a registry: {advice.BASES}, or give a root file system with --base FILE.tar."
     elif image.given:
         hint = "A base must hold Python 3.10 or newer and the agent's packages, or reach its own package feed."
     return UnsupportedEnvironmentError(
