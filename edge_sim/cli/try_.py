@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, PROFILES, UNKNOWN, PathType, template_choice
-from edge_sim.cli.output import print_notes, say
+from edge_sim.cli.options import PROFILES, UNKNOWN, PathType, template_choice
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.assembly import Source
@@ -25,36 +27,47 @@ if TYPE_CHECKING:
     from edge_sim.deviceprofile import DeviceProfile
     from edge_sim.greengrass.rows import AccessRow
     from edge_sim.offline.starter import Parts
-    from edge_sim.runs.results import BoardReport
+    from edge_sim.pages.page import Page
+    from edge_sim.runs.results import BoardReport, Problem
+    from edge_sim.runs.rows import FunctionRow
 _EMPTY: dict[str, object] = {"ran": False, "not_run": None, "boards": [], "notes": []}
+_FORMATS = ("text", "json", "html", "markdown")
+_NO_MODULE = re.compile(r"No module named '(\w+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardTrial:
-    """What is known about one board: who may open what, and what went wrong or is not proven."""
+    """What is known about one board: who may open what, how calls went, and what is wrong or not proven."""
 
     profile: str
     access: Sequence[AccessRow] = ()
+    functions: Sequence[FunctionRow] = ()
     problems: Sequence[str] = ()
     not_proven: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     def as_json(self) -> dict[str, object]:
-        return {**vars(self), "access": [row.as_json() for row in self.access]}
+        access, functions = ([row.as_json() for row in rows] for rows in (self.access, self.functions))
+        return {**vars(self), "access": access, "functions": functions}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The answer. ``not_run``: why no board was simulated, so that access is only computed; None after a run."""
+    """The answer. ``not_run``: why no board was simulated, so that access is only computed; None after a run.
+
+    ``page`` makes the page of its data.
+    """
 
     boards: Sequence[BoardTrial]
     exit_status: int
+    page: Callable[[Mapping[str, object]], Page]
     not_run: str | None = None
     notes: Sequence[str] = field(default=())
 
     def as_json(self) -> dict[str, object]:
         boards = [board.as_json() for board in self.boards]
-        return {**vars(self), "ran": self.not_run is None, "boards": boards}
+        about = {key: value for key, value in vars(self).items() if key != "page"}
+        return {**about, "ran": self.not_run is None, "boards": boards}
 
 
 @click.command("try", cls=Report, empty=_EMPTY)
@@ -75,22 +88,31 @@ class Trial:
     shell_complete=completion.code,
     help="A function's Python code; may be repeated.",
 )
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="FUNCTION=JSON",
+    help="The event that a function is called with; default: {}. May be repeated.",
+)
 @PROFILES
-@FORMAT
+@output_options(*_FORMATS)
 @template_choice
 def command(
     paths: tuple[Path, ...],
     models: tuple[str, ...],
     code: tuple[str, ...],
+    events: tuple[str, ...],
     names: tuple[str, ...],
-    fmt: str,
+    output: Output,
     choice: Choice,
 ) -> None:
     """Say whether the functions of GROUP can open their models on a board, without a scenario.
 
     With every model and every function's code, GROUP is deployed to a simulated board, where a process with each
-    function's rights tries to open the models; no function is called. Otherwise access is only computed, and status 6
-    says that nothing was run. RESOURCE and FUNCTION are ids or names. Other statuses are those of run and access.
+    function's rights tries to open the models, and every function is called once, but for long-lived ones without an
+    --event. Otherwise access is only computed, and status 6 says that nothing was run. RESOURCE and FUNCTION are ids or
+    names. Other statuses are those of run and access.
 
     \b
     Example: edge-sim try group.json --model birds=model.tar.gz --code watch=watch/ --profile raspberry-pi-3
@@ -112,16 +134,20 @@ def command(
     sources = reader.sources(paths, choice)
     definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)
-    parts = trial.parts(definition.group, models, code)
+    parts = trial.parts(definition.group, models, code, events)
     result = _try(sources, definition, parts, profiles, choice)
-    result = scenario.redaction(scenario.Scenario(name="try", definition=definition)).value(result)
-    if fmt == "json":
-        click.echo(json.dumps(result.as_json(), indent=2))
-    else:
-        say(*_lines(result))
-    if fmt == "text":
+    output.write(_writers(result))
+    if output.fmt == "text":
         print_notes(result.notes)
     sys.exit(result.exit_status)
+
+
+def _writers(result: Trial) -> Writers:
+    return {
+        "text": lambda: "".join(f"{printable(line)}\n" for line in _lines(result)),
+        "json": lambda: json.dumps(result.as_json(), indent=2) + "\n",
+        **page_writers(lambda: result.page(result.as_json())),
+    }
 
 
 def _try(
@@ -134,19 +160,20 @@ def _try(
     from edge_sim.offline import trial
 
     missing = trial.missing(definition.group, parts)
-    reason = f"a deployment also needs {', '.join(missing)}" if missing else None
+    reason = f"a deployment also needs {', '.join(missing)}" if missing else ""
     notes = [*map(str, definition.notes)]
     if not missing:
         try:
             result = _run(sources, parts, profiles, choice)
-            return replace(result, notes=[*notes, *trial.stand_ins(definition.group)])
+            return replace(result, notes=[*notes, *trial.assumptions(definition.group, parts)])
         except UnsupportedEnvironmentError as error:
             reason = error.brief + (f". {error.hint}" if error.hint else "")
-    return replace(_computed(definition, parts, profiles), not_run=reason, notes=notes)
+    return _computed(definition, parts, profiles, reason, notes)
 
 
 def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfile], choice: Choice) -> Trial:
     from edge_sim.offline import trial
+    from edge_sim.runs.page import page
     from edge_sim.runs.runner import run
 
     with (
@@ -154,7 +181,32 @@ def _run(sources: Sequence[Source], parts: Parts, profiles: Sequence[DeviceProfi
         shown() as display,
     ):
         report = run(scenario, profiles, progress=display.say, on_step=display.step)
-    return Trial(boards=[_of_report(board) for board in report.boards], exit_status=report.exit_status)
+    report = replace(report, boards=[_fair(board, parts) for board in report.boards])
+    return Trial(
+        boards=[_of_report(board) for board in report.boards],
+        exit_status=report.exit_status,
+        page=lambda data: replace(page(report), command="try", data=data),
+    )
+
+
+def _fair(board: BoardReport, parts: Parts) -> BoardReport:
+    """Return a board's report in which no fault of this machine, or of an assumed event, is one of the function."""
+    problems: list[Problem] = []
+    not_proven = [*board.not_proven]
+    for problem in board.problems:
+        code = parts.code.get(problem.where)
+        module = _NO_MODULE.search(problem.message) if problem.kind == "function" and code else None
+        if module and code and not [*code.folder.glob(f"{module[1]}*")]:
+            not_proven.append(
+                f"function {problem.where}: its code imports {module[1]}, which is neither in its folder nor on this "
+                "machine; whether the board has it is unknown"
+            )
+        elif problem.kind == "function" and not problem.hint and problem.where not in parts.events:
+            hint = f"It was called with {{}}; --event {problem.where}=JSON gives the event that it expects."
+            problems.append(replace(problem, hint=hint))
+        else:
+            problems.append(problem)
+    return replace(board, problems=problems, not_proven=not_proven)
 
 
 def _of_report(board: BoardReport) -> BoardTrial:
@@ -162,29 +214,46 @@ def _of_report(board: BoardReport) -> BoardTrial:
     return BoardTrial(
         profile=board.profile,
         access=board.access,
+        functions=board.functions,
         problems=problems,
         not_proven=board.not_proven,
         notes=board.notes,
     )
 
 
-def _computed(definition: Definition, parts: Parts, profiles: Sequence[DeviceProfile]) -> Trial:
+def _computed(
+    definition: Definition, parts: Parts, profiles: Sequence[DeviceProfile], reason: str, notes: Sequence[str]
+) -> Trial:
     from edge_sim.cli.access import look, status
     from edge_sim.offline import target, trial
     from edge_sim.offline.packages import packed_group
+    from edge_sim.offline.page import access_page
     from edge_sim.offline.plan import make_plan
+    from edge_sim.pages.page import worst
     from edge_sim.runs.runner import check_definition
+    from edge_sim.scenario import redaction
 
     check_definition(trial.with_core(definition))
-    with packed_group(trial.inputs(definition, parts)) as packed:
+    inputs = trial.inputs(definition, parts)
+    with packed_group(inputs) as packed:
         seen = [look(make_plan(packed, target.of_profile(one)), None, None, None, probe=False) for one in profiles]
-    boards = [  # what is missing is named by this command's options, not by those of access
-        BoardTrial(
-            profile=profile.name, access=board.access, notes=[note for note in board.notes if "--source" not in note]
-        )
-        for profile, board in zip(profiles, seen, strict=True)
-    ]
-    return Trial(boards=boards, exit_status=status([row for board in boards for row in board.access]) or UNKNOWN)
+    # what is missing is named by this command's options, not by those of access
+    own = [replace(board, notes=[note for note in board.notes if "--source" not in note]) for board in seen]
+    boards, reason, notes = redaction(inputs.scenario).value((own, reason, [*notes]))
+
+    def page(data: Mapping[str, object]) -> Page:
+        answer = access_page(boards, inputs.scenario.name, definition.places, notes, data)
+        verdict = f"{answer.verdict}; computed, not proven: {reason}"
+        return replace(answer, command="try", verdict=verdict, state=worst((answer.state, "open")))
+
+    rows = [row for board in boards for row in board.access]
+    return Trial(
+        boards=[BoardTrial(profile=board.target, access=board.access, notes=board.notes) for board in boards],
+        exit_status=status(rows) or UNKNOWN,
+        page=page,
+        not_run=reason,
+        notes=notes,
+    )
 
 
 def _lines(result: Trial) -> Iterator[str]:
@@ -194,6 +263,8 @@ def _lines(result: Trial) -> Iterator[str]:
         yield board.profile
         if board.access:
             yield from (f"  {line}" for line in access_lines(board.access, detailed=False))
+        for row in board.functions:
+            yield f"  {row.function}: called, {'returned' if row.error is None else 'failed'} in {row.seconds} s"
         for label, texts in (("problem", board.problems), ("not proven", board.not_proven), ("note", board.notes)):
             yield from (f"  {label}: {text}" for text in texts)
     if result.not_run:

@@ -35,10 +35,14 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the user has for a group: models by resource id, code by function id; paths are relative to ``base``."""
+    """What the user has for a group: models by resource id, code by function id; paths are relative to ``base``.
+
+    ``events`` are what functions are called with, by their id.
+    """
 
     models: Mapping[str, Path] = field(default_factory=dict)
     code: Mapping[str, Code] = field(default_factory=dict)
+    events: Mapping[str, object] = field(default_factory=dict)
     base: Path = Path()
 
 

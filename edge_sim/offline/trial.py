@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from edge_sim.greengrass.group import Core, Group
 from edge_sim.offline import starter
 from edge_sim.offline.inputs import Inputs, Package, address
 from edge_sim.offline.starter import Code, Parts
-from edge_sim.scenario import SCENARIO, Scenario, load
+from edge_sim.scenario import SCENARIO, Invocation, Scenario, load
 
 _WHERE = "us-east-1:123456789012"
 CORE = {
@@ -32,20 +33,23 @@ CORE = {
 """Stands in for a group's core, as the API has it: a run needs its certificate, on which no access depends."""
 
 
-def parts(group: Group, model_texts: Sequence[str], code_texts: Sequence[str]) -> Parts:
-    """Read ``RESOURCE=PATH`` and ``FUNCTION=FOLDER``; each is named by its id or its name.
+def parts(
+    group: Group, model_texts: Sequence[str], code_texts: Sequence[str], event_texts: Sequence[str] = ()
+) -> Parts:
+    """Read ``RESOURCE=PATH``, ``FUNCTION=FOLDER`` and ``FUNCTION=JSON``; each is named by its id or its name.
 
-    Raises UsageError for one that the group does not have, for a path that is not there, and for code whose handler
-    is not clear.
+    Raises UsageError for one that the group does not have, for a path that is not there, for code whose handler is not
+    clear, and for an event that is not JSON.
     """
     resources = {key: one.id for one in starter.models(group) for key in (one.name, one.id)}
     functions = {key: one for one in starter.functions(group) for key in (starter.lambda_name(one), one.id, one.arn)}
-    models = {resources[name]: path for name, path in (_pair("--model", text, resources) for text in model_texts)}
+    models = {resources[name]: path for name, path in (_path("--model", text, resources) for text in model_texts)}
     code = {}
     for text in code_texts:
-        name, folder = _pair("--code", text, functions)
+        name, folder = _path("--code", text, functions)
         code[functions[name].id] = Code(folder=folder, handler=_handler(functions[name], folder, text))
-    return Parts(models=models, code=code)
+    events = {functions[name].id: event for name, event in (_event(text, functions) for text in event_texts)}
+    return Parts(models=models, code=code, events=events)
 
 
 def missing(group: Group, given: Parts) -> list[str]:
@@ -54,8 +58,30 @@ def missing(group: Group, given: Parts) -> list[str]:
     return models + [f"--code {one.id}=FOLDER" for one in starter.functions(group) if one.id not in given.code]
 
 
+def invocations(group: Group, given: Parts) -> tuple[Invocation, ...]:
+    """Return one call of each function, with its event or {}; of a long-lived one only with its event.
+
+    A long-lived function is started with the deployment, which fails where it does not start, and may never be called.
+    """
+    called = [one for one in starter.functions(group) if not one.pinned or one.id in given.events]
+    return tuple(Invocation(function_id=one.id, event=given.events.get(one.id, {}), expect={}) for one in called)
+
+
+def assumptions(group: Group, given: Parts) -> list[str]:
+    """Say what a trial assumes because the definition does not tell it, and which functions it only starts."""
+    notes = stand_ins(group)
+    for one in starter.functions(group):
+        if one.id not in given.events:
+            other = f"--event {one.id}=JSON"
+            with_this = f"function {one.id} is called with {{}}; {other} gives another event"
+            notes.append(
+                f"function {one.id} is long-lived: started, not called; {other} calls it" if one.pinned else with_this
+            )
+    return notes
+
+
 def stand_ins(group: Group) -> list[str]:
-    """Say what a trial assumes because the definition does not tell it."""
+    """Say what a first scenario assumes because the definition does not tell it."""
     notes = [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
     notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
     if starter.functions(group):
@@ -87,12 +113,15 @@ def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, cho
     absolute = Parts(
         models={name: path.resolve() for name, path in given.models.items()},
         code={name: replace(code, folder=code.folder.resolve()) for name, code in given.code.items()},
+        events=given.events,
     )
     with tempfile.TemporaryDirectory(prefix="edge-sim-try-") as folder:
         file = Path(folder) / SCENARIO
         file.write_text(starter.text(group, group_files(sources), boards, absolute), encoding="utf-8")
         loaded = load(file, choice)
-        yield replace(loaded, definition=with_core(loaded.definition))
+        name = loaded.definition.name or sources[0].file.path.stem
+        calls = invocations(group, given)
+        yield replace(loaded, name=name, definition=with_core(loaded.definition), invocations=calls)
 
 
 def group_files(sources: Sequence[Source]) -> list[str] | dict[str, str]:
@@ -112,14 +141,33 @@ def with_core(definition: Definition) -> Definition:
     return replace(definition, group=replace(definition.group, core=core))
 
 
-def _pair(option: str, text: str, known: Mapping[str, object]) -> tuple[str, Path]:
-    """Read one ``NAME=PATH``; names and paths may hold ``=``, so the known names decide where it is split."""
+def _pair(option: str, text: str, known: Mapping[str, object]) -> tuple[str, str]:
+    """Read one ``NAME=VALUE``; both may hold ``=``, so the known names decide where it is split."""
     name = max((name for name in known if name and text.startswith(f"{name}=")), key=len, default=None)
     if name is None:
         noun = "model" if option == "--model" else "function"
         hint = f"The group's: {', '.join(known)}." if known else f"The group has no {noun}."
         raise UsageError(f"{option} {text}: the group has no such {noun}", hint=hint)
-    path = Path(text[len(name) + 1 :])
+    return name, text[len(name) + 1 :]
+
+
+def _event(text: str, known: Mapping[str, object]) -> tuple[str, object]:
+    name, value = _pair("--event", text, known)
+    try:
+        event = json.loads(value)
+        json.dumps(event, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"--event {text}: not JSON: {error}", hint="Example: --event watch='{\"images\": 3}'"
+        ) from error
+    return name, event
+
+
+def _path(option: str, text: str, known: Mapping[str, object]) -> tuple[str, Path]:
+    name, value = _pair(option, text, known)
+    if not value:
+        raise UsageError(f"{option} {text}: the path is empty")
+    path = Path(value)
     usable = path.is_dir() or (option == "--model" and path.is_file())
     if not usable:
         raise UsageError(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +139,32 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         status = result.exception.exit_status if isinstance(result.exception, EdgeSimError) else result.exit_code
         assert status == 2, place
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Functions.json", "Resources.json", "file"]
+
+
+@pytest.mark.process
+def test_at_a_terminal_it_asks_for_the_board_until_there_is_such_a_one(tmp_path: Path) -> None:
+    files = answers(tmp_path)
+    near, far = pty.openpty()
+    command = [sys.executable, "-m", "edge_sim", "init", *map(str, files)]
+    with subprocess.Popen(command, stdin=far, stdout=subprocess.PIPE, stderr=far) as program:
+        os.close(far)
+        asked = read_until(near, b"]: ")
+        os.write(near, b"rpi9\n")
+        refused = read_until(near, b"]: ")
+        os.write(near, b"openwrt-armv7\n")
+        read_until(near, b"missing: the code")
+        assert program.stdout is not None
+        program.stdout.read()
+    os.close(near)
+    assert b"Which board?" in asked
+    assert b"rpi9: there is no such device profile" in refused
+    assert program.returncode == 3
+    assert "boards: [openwrt-armv7]" in (tmp_path / SCENARIO).read_text()
+
+
+def read_until(terminal: int, end: bytes) -> bytes:
+    """Return what a program writes on a terminal until ``end`` is there."""
+    heard = b""
+    while end not in heard:
+        heard += os.read(terminal, 4096)
+    return heard
