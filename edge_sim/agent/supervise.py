@@ -127,10 +127,14 @@ class Supervisor:
             status, wrong = self.watch(trial)
             if self.stopping:
                 return status
-            if status != HAND_OVER:
-                if trial is None or self.proven():
-                    return status
-                self.give_up(trial, wrong or f"ended with status {status}")
+            unproven = None if self.proven() else trial
+            if status == HAND_OVER:
+                if unproven is None or self.version() != unproven["new"]:
+                    continue
+                wrong = "would go back, and the link still leads to it"
+            if unproven is None:
+                return status
+            self.give_up(unproven, wrong or f"ended with status {status}")
 
     def begun(self) -> dict[str, Any] | None:
         """Return the trial that the next agent has to pass, its start counted; None without one."""

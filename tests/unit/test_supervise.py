@@ -72,6 +72,16 @@ def test_an_agent_that_hands_over_is_followed_by_what_the_link_names_then(board:
     assert [line.split()[0] for line in board.started()] == [NEW, OLD]
 
 
+def test_an_agent_that_would_go_back_and_cannot_move_the_link_is_given_up(board: Board) -> None:
+    """On a disk that had turned read-only it was started again and again, without a pause."""
+    board.try_out(f"exit {supervise.HAND_OVER}")
+    assert board.run() == 0
+    assert [line.split()[0] for line in board.started()] == [NEW, OLD]
+    trial = supervise.read_trial(str(board.gg))
+    assert trial is not None
+    assert trial["failed"] == f"the OTA agent {NEW} would go back, and the link still leads to it"
+
+
 @pytest.mark.parametrize(
     ("body", "trial_s", "reason"),
     [
