@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk \
-	sabotage readme schemas install-check clean
+	faults-cloud faults-downloads faults-builds faults-clock sabotage readme schemas install-check clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -75,7 +75,8 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 # Fault tests, in parts that run alone; each prints what it counted.
-faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk
+faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-cloud \
+	faults-downloads faults-builds faults-clock
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
@@ -98,6 +99,22 @@ faults-calls: $(VENV)/.dev
 # A board on a disk of its own: power cuts, read-only, full (needs root).
 faults-disk: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.disk
+
+# Broker and cloud are killed and come back.
+faults-cloud: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.cloud
+
+# A server answers wrongly, in every way we know.
+faults-downloads: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.downloads
+
+# Builds that die, hang, eat, fork and leave things behind.
+faults-builds: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.builds
+
+# The agent's clocks jump.
+faults-clock: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.clock
 
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev

@@ -18,7 +18,8 @@ from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.corebuild import core_build
 from tests.faults.armed import power
-from tests.integration.agent_world import NEW, OLD, THING, Agent, World, assert_kept, kept, world
+from tests.faults.armed.actions import GO_ON
+from tests.integration.agent_world import NEW, OLD, THING, Agent, World, assert_kept, kept, lay_shadow, world
 from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
@@ -69,24 +70,22 @@ class Board:
         self.fault.mkdir()
         settings = json.loads(here.config.read_text())
         here.config.write_text(json.dumps({**settings, "stableWindow": 1}))
-        shadows = self.gg / "ggc/var/state/shadows"
-        shadows.mkdir(parents=True)
-        (shadows / f"{THING}.json").write_text('{"state": {"reported": {"lamp": "on"}}}')
+        lay_shadow(here)
         (self.gg / "ggc/var/log/system/runtime.log").write_text("[2026-01-01T00:00:00.000Z][INFO]-Before.\n")
         self.kept = kept(here)
         self.agents: list[Agent] = []
         self.job = here.cloud.update_job("faulted", update.build, version=update.new, software=update.software)
 
-    def start(self, *, wrapper: Sequence[str] = (), point: str = "", action: str = "", left: int = 0) -> Agent:
+    def start(self, *, wrapper: Sequence[str] = (), point: str = "", action: str = "", amount: int = 0) -> Agent:
         """Start the board's agent as its init would; ``wrapper`` runs it.
 
-        At ``point`` it carries out ``action``, one of ``armed.actions``; ``left`` is what ``fill`` leaves free.
+        At ``point`` it carries out ``action``, one of ``armed.actions``, some of which take the number ``amount``.
         """
         fault = {
             "EDGE_SIM_FAULT_POINT": point,
             "EDGE_SIM_FAULT_ACTION": action,
             "EDGE_SIM_FAULT_BOARD": str(self.root),
-            "EDGE_SIM_FAULT_LEFT": str(left),
+            "EDGE_SIM_FAULT_AMOUNT": str(amount),
         }
         paths = os.pathsep.join((str(ARMED), str(PROJECT)))
         environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "EDGE_SIM_FAULT": str(self.fault), **fault}
@@ -149,6 +148,10 @@ class Board:
 
     def fired(self) -> bool:
         return (self.fault / "fired").exists()
+
+    def go_on(self) -> None:
+        """Let an agent go on that waits at its point."""
+        (self.fault / GO_ON).touch()
 
     def passed(self) -> list[str]:
         """Return the points that were passed, each after the version of the agent that did."""

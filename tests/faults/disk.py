@@ -86,7 +86,7 @@ def fail(trial: Trial, folder: Path) -> str:
     """Carry out one trial and return the job's status."""
     with disk(folder) as its, board(folder, trial.update, its.place) as found:
         its.sync()
-        agent = found.start(point=trial.point, action=trial.action, left=trial.left)
+        agent = found.start(point=trial.point, action=trial.action, amount=trial.left)
         until(found.fired, lambda: f"the point was not passed: {found.passed()}; {found.story()}")
         if trial.action == "lose":
             until(lambda: agent.process.poll() is not None, "the board is not down")

@@ -86,7 +86,7 @@ KINDS = (
     Kind(name="stalled", script=lambda body: [stalled(body)]),
     Kind(name="closed without an answer", script=lambda _: [b""]),
     Kind(name="half a header", script=lambda _: [b"HTTP/1.1 200 OK\r\nContent-Le"]),
-    Kind(name="no HTTP", script=lambda _: [b"220 ftp ready\r\n\r\n"] * 9, reason="HTTP"),
+    Kind(name="no HTTP", script=lambda _: [b"220 ftp ready\r\n\r\n"] * 9, reason="the connection was lost"),
     Kind(name="announced too long", script=lambda body: [ok(body + b"!")] * 9, reason="STAGE"),
     Kind(name="announced too short", script=lambda body: [ok(body[:-1])] * 9, reason="STAGE"),
     Kind(name="too long without an announcement", script=lambda body: [b"HTTP/1.1 200 OK\r\n\r\n" + body + b"!"] * 9,

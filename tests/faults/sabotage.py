@@ -108,6 +108,19 @@ MISTAKES = (
     Mistake("the core is left dead", f"{UPDATE}/guard.py",
             "            self._start(_turn(versions, self._starts))\n", "            pass\n",
             "tests/unit/test_guard.py"),
+    Mistake("no fsync of a file before its new name", "edge_sim/agent/durable.py",
+            "        os.fsync(file.fileno())\n", "", "tests/integration/test_faults.py -k renames"),
+    Mistake("no fsync of a directory after a new name", "edge_sim/agent/durable.py",
+            "        os.fsync(descriptor)\n", "        pass\n", "tests/integration/test_faults.py -k renames"),
+    Mistake("no fsync of an unpacked build", "edge_sim/agent/archives/tree.py",
+            "        linux.syncfs(self._root)\n", "        pass\n", "tests/integration/test_faults.py -k renames"),
+    Mistake("reported before it is confirmed", f"{UPDATE}/phases.py",
+            '        self._progress(task, "healthy for the whole stable window")',
+            '        self._jobs.update(task.record.job, Update(status="SUCCEEDED"))',
+            "tests/unit/test_updater.py::test_a_good_build_replaces_the_old_one"),
+    Mistake("an agent that cannot go back is started again", "edge_sim/agent/supervise.py",
+            '                if unproven is None or self.version() != unproven["new"]:\n', "                if True:\n",
+            "tests/unit/test_supervise.py -k cannot_move"),
 )  # fmt: skip
 
 

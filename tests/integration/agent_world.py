@@ -207,6 +207,13 @@ class World:
             agent.stop()
 
 
+def lay_shadow(here: World) -> None:
+    """Have the core hold a local shadow, as one more thing that an update must keep."""
+    shadows = here.root / "greengrass/ggc/var/state/shadows"
+    shadows.mkdir(parents=True)
+    (shadows / f"{THING}.json").write_text('{"state": {"reported": {"lamp": "on"}}}')
+
+
 def kept(here: World) -> Mapping[str, bytes]:
     """What an update must keep (core-ota-update.md): configuration, group, shadows, and logs up to where they were."""
     gg = here.root / "greengrass"

@@ -15,7 +15,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.agent_world import LIMIT_S, NEW, OLD, THING, World, broken, good, world
+from tests.integration.agent_world import (
+    LIMIT_S,
+    NEW,
+    OLD,
+    THING,
+    World,
+    assert_kept,
+    broken,
+    good,
+    kept,
+    lay_shadow,
+    world,
+)
 from tests.relay import Relay
 from tests.scripted_server import Server, ok
 from tests.waiting import until
@@ -46,9 +58,11 @@ def cores(root: Path) -> list[str]:
 
 
 def test_a_good_update_is_downloaded_switched_to_and_reported(here: World) -> None:
+    lay_shadow(here)
     with here.agent() as agent:
         agent.wait_for(event="core", status="running")
         assert agent.core()["version"] == OLD
+        before = kept(here)
         job = here.cloud.update_job("good", good())
         status, details = here.cloud.end_of(job)
         agent.wait_for(event="reported", job=job)
@@ -58,6 +72,7 @@ def test_a_good_update_is_downloaded_switched_to_and_reported(here: World) -> No
         assert (agent.gg / "ggc/core").readlink() == Path("packages") / NEW
         assert packages(here) == [OLD, NEW]
         assert len(cores(here.root)) == 1
+        assert_kept(before, here)
     assert cores(here.root) == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import needs
-from tests.faults import calls, points, strace
+from tests.faults import builds, calls, clock, cloud, downloads, points, strace
 from tests.faults.board import Update, board, check
 from tests.faults.strace import Call
 
@@ -51,3 +51,24 @@ def test_what_an_update_renames_was_brought_to_the_disk_and_the_new_name_after_i
         check(found, agent, ["SUCCEEDED"])
     assert unsynced == []
     assert renames > 10
+
+
+@pytest.mark.parametrize("name", ["another file after a cut", "redirected to instance metadata"])
+def test_an_ill_download_leaves_one_whole_version(tmp_path: Path, name: str) -> None:
+    downloads.download(name, tmp_path / "trial")
+
+
+@pytest.mark.parametrize("name", ["dies after 59 s", "forks", "leaves a child with a cleared environment and ends"])
+def test_an_ill_build_leaves_the_old_core_and_nothing_of_its_own(tmp_path: Path, name: str) -> None:
+    (ill,) = (kind for kind in builds.KINDS if kind.name == name)
+    assert builds.install(ill, tmp_path / "trial") == "FAILED"
+
+
+def test_a_cloud_and_a_broker_that_are_killed_in_the_switch_hear_of_its_end(tmp_path: Path) -> None:
+    trial = cloud.Loss(update=CORE, point=f"{AGENT.old} P19 link-renamed", who="broker and cloud", late=True)
+    assert cloud.lose(trial, tmp_path / "trial") == "SUCCEEDED"
+
+
+def test_a_clock_that_jumps_in_the_switch_ends_no_update(tmp_path: Path) -> None:
+    trial = clock.Jump(update=CORE, point=f"{AGENT.old} P19 link-renamed", jump="a day forward")
+    assert clock.leap(trial, tmp_path / "trial") == "SUCCEEDED"

@@ -17,7 +17,7 @@ from edge_sim.agent import supervise
 from edge_sim.agent.update import hooks
 from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
-from tests.integration.agent_world import THING, Agent, World, assert_kept, good, kept, world
+from tests.integration.agent_world import THING, Agent, World, assert_kept, good, kept, lay_shadow, world
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -50,9 +50,7 @@ def running(here: World) -> Iterator[WholeAgent]:
 
 
 def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(here: World) -> None:
-    shadows = here.root / "greengrass/ggc/var/state/shadows"
-    shadows.mkdir(parents=True)
-    (shadows / "board-1.json").write_text('{"state": {"reported": {"lamp": "on"}}}')
+    lay_shadow(here)
     with running(here) as agent:
         agent.wait_for(event="connected")
         agent.wait_for(event="core", status="running")

@@ -40,7 +40,7 @@ def boards(tmp_path: Path) -> Iterator[list[UpdateBoard]]:
         board.supervisor.stop(limit_s=2)
 
 
-def new_board(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **options: int) -> UpdateBoard:
+def new_board(boards: list[UpdateBoard], directory: Path, build: bytes = GOOD, **options: Any) -> UpdateBoard:
     board = UpdateBoard(directory, build, **options)
     boards.append(board)
     return board

@@ -53,7 +53,14 @@ class UpdateBoard:
     """One board and its agent's update side; make a new one on the same directory for a restart."""
 
     def __init__(
-        self, directory: Path, build: bytes, *, free_bytes_needed: int = 1, checks: int = 2, hook_limit_s: float = 60
+        self,
+        directory: Path,
+        build: bytes,
+        *,
+        free_bytes_needed: int = 1,
+        checks: int = 2,
+        hook_limit_s: float = 60,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.root = directory / "board"
         self.build = build
@@ -64,7 +71,7 @@ class UpdateBoard:
         self.events: list[dict[str, Any]] = []
         self.stop = threading.Event()
         self.jobs = FileJobs(directory / "jobs.json")
-        self.supervisor = Supervisor(self.root, sleep=lambda _: None)
+        self.supervisor = supervisor or Supervisor(self.root, sleep=lambda _: None)
         self.gg = self.supervisor.gg
         self.journal = Journal(self.gg / "ggc/var/state")
         settings = Settings(

@@ -7,13 +7,14 @@ import os
 import signal
 import struct
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.armed import power
 
 _EXT4_IOC_SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2
-FILLER = "filler"
+FILLER, GO_ON = "filler", "go-on"
 
 
 def act(action: str, root: Path) -> None:
@@ -44,12 +45,33 @@ def turn_read_only(root: Path) -> None:
 
 
 def fill(root: Path) -> None:
-    """Leave no room on the disk, but for what the environment says."""
-    left = int(os.environ.get("EDGE_SIM_FAULT_LEFT", "0"))
+    """Leave no room on the disk, but for some bytes."""
+    left = int(os.environ["EDGE_SIM_FAULT_AMOUNT"])
     with (root.parent / FILLER).open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 4096)
     os.truncate(root.parent / FILLER, max(0, (root.parent / FILLER).stat().st_size - left))
 
 
-ACTIONS = {each.__name__: each for each in (die, down, lose, turn_read_only, fill)}
+def wait(_: Path) -> None:
+    """Nothing goes on until somebody says so."""
+    while not Path(os.environ["EDGE_SIM_FAULT"], GO_ON).exists():
+        time.sleep(0.01)
+
+
+def jump(_: Path) -> None:
+    """The agent's clocks jump: the wall clock by that many seconds, the other one forward by as many."""
+    seconds = float(os.environ["EDGE_SIM_FAULT_AMOUNT"])
+    clocks["wall"] += seconds
+    clocks["monotonic"] += max(0.0, seconds)
+
+
+def move_clocks() -> None:
+    """Have ``time`` show what ``jump`` makes of it. Before anything else takes its functions."""
+    wall, monotonic = time.time, time.monotonic
+    time.time = lambda: wall() + clocks["wall"]
+    time.monotonic = lambda: monotonic() + clocks["monotonic"]
+
+
+clocks = {"wall": 0.0, "monotonic": 0.0}
+ACTIONS = {each.__name__: each for each in (die, down, lose, turn_read_only, fill, wait, jump)}

@@ -3,7 +3,7 @@
 In the environment: ``EDGE_SIM_FAULT`` is a folder; its file ``passed`` takes the points that were passed, each after
 the version of the agent that passed it. At the one in ``EDGE_SIM_FAULT_POINT`` the action in
 ``EDGE_SIM_FAULT_ACTION`` is carried out on the board whose root directory is ``EDGE_SIM_FAULT_BOARD``, once in the
-folder's life.
+folder's life; ``EDGE_SIM_FAULT_AMOUNT`` is a number for it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests.faults.armed.actions import act, move_clocks
+
+if "EDGE_SIM_FAULT" in os.environ:
+    move_clocks()
+
 from edge_sim.agent import crashpoints
 from edge_sim.agent.update import preflight, runner
 from edge_sim.agent.version import VERSION
-from tests.faults.armed.actions import act
 
 HEALTH_INTERVAL_S = 0.05
 
