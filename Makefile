@@ -92,7 +92,7 @@ faults-packets: $(VENV)/.dev
 faults-points: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.points
 
-# One system call of an update is its last, or fails: 700 draws (needs strace).
+# One system call of an update is its last, or fails: 600 draws (needs strace).
 faults-calls: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.calls
 

@@ -22,7 +22,7 @@ from tests.faults.trials import Result, carry_out, draw, end, failed
 from tests.waiting import until
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
-COUNT = 700
+COUNT = 600
 MOST_IDLE = 0.05
 """Which part of the trials may not fire: a call of another thread's turn, or of a race."""
 
