@@ -165,7 +165,10 @@ def _try(
     if not missing:
         try:
             result = _run(sources, parts, profiles, choice)
-            return replace(result, notes=[*notes, *trial.assumptions(definition.group, parts)])
+            called = any(board.functions for board in result.boards)
+            group = definition.group
+            assumed = trial.assumptions(group, parts) if called else trial.stand_ins(group)
+            return replace(result, notes=[*notes, *assumed])
         except UnsupportedEnvironmentError as error:
             reason = error.brief + (f". {error.hint}" if error.hint else "")
     return _computed(definition, parts, profiles, reason, notes)

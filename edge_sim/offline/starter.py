@@ -112,8 +112,9 @@ def _lines(
         yield f"group: {_scalar(files[0])}  # the definition"
     yield from _section("sources:  # what S3, SageMaker and Secrets Manager hold", list(_sources(group, parts)))
     yield from _section("code:  # what Lambda holds", list(_code(group, parts)))
-    yield "# invocations:  # calls of functions, and what their results must at least hold"
-    yield "#   - {function: ID, event: {}, expect: {}}"
+    yield "# invocations:  # calls of functions, each with an event of yours, and what its result must at least hold"
+    for function in functions(group):
+        yield f"#   - {{function: {_scalar(function.id)}, event: {{}}, expect: {{}}}}"
 
 
 def _section(head: str, lines: Sequence[str]) -> Iterator[str]:

@@ -91,6 +91,8 @@ def test_answers_of_the_api(tmp_path: Path) -> None:
     assert [one.handler for one in written.code] == ["main.lambda_handler"]
     assert [one.path and one.path.name for one in written.sources] == ["Bird_Model.tar.gz"]
     assert call("validate", folder, "--profile", PI).exit_code == 0
+    (folder / SCENARIO).write_text(content.replace("# invocations:", "invocations:").replace("#   - {", "  - {"))
+    assert [one.function_id for one in load(folder).invocations] == ["watch"]
 
 
 def test_what_is_missing_is_said_and_nothing_is_overwritten(tmp_path: Path) -> None:
