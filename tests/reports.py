@@ -122,6 +122,7 @@ def failed_board(name: str = "raspberry-pi-3", **changes: Any) -> BoardReport:
         ],
         "user_names": {110: "ggc_user"},
         "group_names": {996: "ggc_group", 100: "users"},
+        "places": {("resource", "model"): RESOURCES},
         "seconds": 12.5,
     }
     return BoardReport(**{**values, **changes})
@@ -145,7 +146,6 @@ def run_report(*boards: BoardReport) -> RunReport:
         scenario="scenario",
         parts={"broker": "mosquitto", "region": "us-east-1"},
         boards=list(boards),
-        places={("resource", "model"): RESOURCES},
     )
 
 

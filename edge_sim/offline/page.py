@@ -61,8 +61,12 @@ def access_page(
     boards: Sequence[BoardAccess], subject: str, places: Places, notes: Sequence[str], data: Mapping[str, object]
 ) -> Page:
     """Return the page of ``edge-sim access``."""
-    judged = [access.Judged(board=board.target, row=row) for board in boards for row in board.access]
-    issues = access.issues(judged, lambda resource, function: located(places, resource, function))
+    judged = [
+        access.Judged(board=board.target, row=row, place=located(places, row.resource, row.function))
+        for board in boards
+        for row in board.access
+    ]
+    issues = access.issues(judged)
     once = {issue.anchor: issue for issue in issues.values()}
     ordered = sorted(once.values(), key=lambda issue: issue.state)
     cards = together(_card(board, issues) for board in boards)
@@ -101,11 +105,11 @@ def located(places: Places, resource: str | None, function: str | None) -> str |
     return place(position) if position else None
 
 
-def _card(board: BoardAccess, issues: Mapping[AccessRow, Issue]) -> Board:
+def _card(board: BoardAccess, issues: Mapping[access.Judged, Issue]) -> Board:
     wrong = [row for row in board.access if access.state(row) == "bad"]
     state: State = "bad" if wrong else "open" if board.unknown else "good"
     words = {"bad": f"{len(wrong)} not as defined", "open": f"{board.unknown} unknown", "good": "as defined"}
-    mine = {issues[row].anchor: issues[row] for row in wrong}
+    mine = {issue.anchor: issue for one, issue in issues.items() if one.board == board.target and one.row in wrong}
     return Board(name=board.target, state=state, verdict=words[state], issues=[*mine.values()])
 
 

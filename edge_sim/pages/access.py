@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge_sim.greengrass.access import Right
@@ -13,16 +13,15 @@ MOST = 300
 """Rows of the matrix, and rows explained, that a page shows."""
 _LETTERS: Mapping[Right, str] = {"read": "r", "write": "w"}
 _MARKS: Mapping[State, str] = {"bad": "✗", "open": "?", "good": "✓", "plain": "·"}
-Locate = Callable[[str | None, str | None], str | None]
-"""Return where a resource (else a function) stands in the user's files, as ``file:line:column``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A row with its board."""
+    """A row with its board; ``place`` is ``file:line:column`` of its resource, else function, in the user's file."""
 
     board: str
     row: AccessRow
+    place: str | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -38,18 +37,18 @@ def state(row: AccessRow) -> State:
     return "open" if row.unknown or row.expected != "none" else "plain"
 
 
-def matrix(rows: Sequence[Judged], boards: Sequence[str], issues: Mapping[AccessRow, Issue]) -> Table:
+def matrix(rows: Sequence[Judged], boards: Sequence[str], issues: Mapping[Judged, Issue]) -> Table:
     """Return a row for each function and resource and a column for each board; cells lead to ``issues``."""
-    by_name: dict[tuple[str, str], dict[str, AccessRow]] = {}
+    by_name: dict[tuple[str, str], dict[str, Judged]] = {}
     for judged in rows:
-        by_name.setdefault(judged.name, {})[judged.board] = judged.row
+        by_name.setdefault(judged.name, {})[judged.board] = judged
     order = [*by_name]
     shown = set(_worst_first(by_name)[:MOST])
     _, left_out = first(order, MOST, "pairs of function and resource, none worse than those shown,")
     lines = []
     for name in filter(shown.__contains__, order):
         on = by_name[name]
-        row = next(iter(on.values()))
+        row = next(iter(on.values())).row
         cells = [_cell(on.get(board), issues) for board in boards]
         lines.append([Cell(text=name[0]), Cell(text=name[1], detail=row.type), Cell(text=row.expected), *cells])
     return Table(
@@ -61,31 +60,31 @@ def matrix(rows: Sequence[Judged], boards: Sequence[str], issues: Mapping[Access
     )
 
 
-def issues(rows: Iterable[Judged], locate: Locate, prefix: str = "access") -> dict[AccessRow, Issue]:
+def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue]:
     """Return an issue for each row that is bad or open; boards of which the same is to be said share one."""
-    merged: dict[tuple[object, ...], tuple[Issue, list[AccessRow]]] = {}
+    merged: dict[tuple[object, ...], tuple[Issue, list[Judged]]] = {}
     for judged in rows:
         row, how = judged.row, state(judged.row)
         if how not in ("bad", "open"):
             continue
-        key = (*judged.name, how, row.reasons, row.chain, tuple(_remedies(row)))
+        key = (*judged.name, judged.place, how, row.reasons, row.chain, tuple(_remedies(row)))
         if key in merged:
             issue, same = merged[key]
-            merged[key] = replace(issue, boards=(*issue.boards, judged.board)), [*same, row]
+            merged[key] = replace(issue, boards=(*issue.boards, judged.board)), [*same, judged]
         else:
             issue = Issue(
                 where=row.name,
                 message=message(row),
                 state=how,
                 remedies=tuple(_remedies(row)),
-                place=locate(row.resource, row.function),
+                place=judged.place,
                 boards=(judged.board,),
                 details=row.chain,
                 details_are="The way there, step by step",
                 anchor=f"{prefix}-{len(merged) + 1}",
             )
-            merged[key] = issue, [row]
-    return {row: issue for issue, same in merged.values() for row in same}
+            merged[key] = issue, [judged]
+    return {judged: issue for issue, same in merged.values() for judged in same}
 
 
 def message(row: AccessRow) -> str:
@@ -110,10 +109,11 @@ def _letter(letter: str, answer: Answer) -> str:
     return "?" if had is None else letter if had else "-"
 
 
-def _cell(row: AccessRow | None, known: Mapping[AccessRow, Issue]) -> Cell:
-    if row is None:
+def _cell(judged: Judged | None, known: Mapping[Judged, Issue]) -> Cell:
+    if judged is None:
         return Cell(text="–", detail="not looked at", state="open")
-    how, issue = state(row), known.get(row)
+    row, issue = judged.row, known.get(judged)
+    how = state(row)
     probed = any(answer.probed is not None for answer in row.answers.values())
     by = row.read.by or row.write.by
     quiet = " · ".join(filter(None, (by, "probed" if probed else "computed")))
@@ -157,6 +157,6 @@ def _remedies(row: AccessRow) -> list[str]:
     return [f"To {verb} {' and '.join(rights)}: {change}" for (verb, change), rights in by_fix.items()]
 
 
-def _worst_first(by_name: Mapping[tuple[str, str], Mapping[str, AccessRow]]) -> list[tuple[str, str]]:
+def _worst_first(by_name: Mapping[tuple[str, str], Mapping[str, Judged]]) -> list[tuple[str, str]]:
     order: tuple[State, ...] = ("bad", "open", "good", "plain")
-    return sorted(by_name, key=lambda name: min(order.index(state(row)) for row in by_name[name].values()))
+    return sorted(by_name, key=lambda name: min(order.index(state(one.row)) for one in by_name[name].values()))

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from edge_sim.agent import cgroups
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED
 from edge_sim.agent.update.software import OTA_AGENT
@@ -23,12 +21,9 @@ from edge_sim.agent.version import VERSION as AGENT_VERSION
 from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.agentbuild import agent_build
-from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.corebuild import core_build
-from edge_sim.emulation.doctor import certificate_for, real
-from edge_sim.emulation.drivers import Driver
 from edge_sim.emulation.platform import Platform
-from edge_sim.errors import InvalidDefinitionError, Position, UnsupportedEnvironmentError
+from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.tree import Tree
@@ -36,12 +31,10 @@ from edge_sim.jobs.update import Software, title
 from edge_sim.limits import LINKS_COPIED
 from edge_sim.pages.access import message
 from edge_sim.runs import aws
-from edge_sim.runs.agentprocess import AgentProcess, NotHereError, agent_running, ask
+from edge_sim.runs.agentprocess import NotHereError, ask
 from edge_sim.runs.answers import read_access, read_layout, undecided, words
-from edge_sim.runs.aws import Aws
-from edge_sim.runs.boardspec import thing_name
-from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.expected import differences
+from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 from edge_sim.runs.steps import OnStep, Steps
@@ -49,9 +42,6 @@ from edge_sim.runs.summary import verdict
 from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
-CONNECT_S = 30.0
-CONNECT_OVER_SSH_S = 120.0
-"""A first Raspberry Pi takes its time for a Python that it has never run before."""
 DEPLOY_S = 120.0
 COMMAND_S = 120.0
 _LOG_LINES = "20"
@@ -67,35 +57,27 @@ _CLAIMS = {
 }
 
 
-class BoardRun:
-    """One board's part of a run."""
+def steps(scenario: Scenario, board: str, on_step: OnStep) -> Steps:
+    """Return the steps of a board's part of a run."""
+    return Steps(board, _STEPS + len(scenario.invocations) + len(scenario.updates), on_step)
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        spec: BoardSpec,
-        cloud: CloudProcess,
-        client: Aws,
-        definitions: aws.Definitions,
-        driver: Driver,
-        on_step: OnStep,
-    ) -> None:
-        profile = spec.profile
+
+class BoardRun:
+    """One board's part of a run: every step of the scenario in order, or one step after the other as its caller likes.
+
+    The steps need a ``live`` board that is up; what they find is in ``report``.
+    """
+
+    def __init__(self, scenario: Scenario, live: LiveBoard, definitions: aws.Definitions) -> None:
+        profile = live.spec.profile
         self.scenario = scenario
-        self.spec = spec
-        self.driver = driver
-        self._board: Board | None = None
-        self._stopped = threading.Event()
-        self.profile = profile
-        self.cloud = cloud
-        self.aws = client
+        self.live = live
         self.definitions = definitions
-        self.thing = thing_name(scenario, profile)
-        self.places = scenario.definition.places
-        self._steps = Steps(profile.name, _STEPS + len(scenario.invocations) + len(scenario.updates), on_step)
+        self.profile = profile
         self.report = BoardReport(
             profile=profile.name,
-            driver=driver.name,
+            places=scenario.definition.places,
+            driver=live.driver.name,
             architecture=profile.architecture,
             operating_system=profile.operating_system,
             core=profile.greengrass.version,
@@ -107,52 +89,37 @@ class BoardRun:
         """Carry out the board's part and return what was found. Raises EdgeSimError for what ends the whole run."""
         start = time.monotonic()
         with ExitStack() as stack:
-            stack.callback(cgroups.sweep)  # what alone outlives an agent that is killed with its board
-            self._steps.begin("making the board")
             try:
-                board = stack.enter_context(self.driver.board(self.spec))
+                stack.enter_context(self.live)
             except InvalidDefinitionError as error:  # what this board cannot have, another may
                 self._problem("definition", "scenario", error.problem, hint=error.hint, place=error.place)
                 return self._end()
-            self._board = board
-            self._introduce(board)
-            agent = stack.enter_context(agent_running(board))
-            connect_s = CONNECT_OVER_SSH_S if self._real else CONNECT_S
-            agent.wait_for("connected", timeout_s=connect_s, alive=self._check)
-            self._certify(board)
-            thing_arn = aws.create_thing(self.aws, self.thing)
-            if self._deploy(board, agent, thing_arn):
-                self._look(board)
-                if board.proves.everything:  # a process with other ids or another view would prove nothing
-                    self._probe(board)
-                    self._invoke(board)
-            for update in self._possible_updates(board):
-                self._update(board, agent, thing_arn, update)
-        self.report.notes += board.left
+            self.introduce()
+            if self.deploy():
+                self.look()
+                if self.live.board.proves.everything:  # a process with other ids or another view would prove nothing
+                    self.probe()
+                    for invocation in self.scenario.invocations:
+                        self.invoke(invocation)
+            obstacle = self.obstacle_to_updates() if self.scenario.updates else None
+            self._not_proven([obstacle] if obstacle else [])
+            for update in () if obstacle else self.scenario.updates:
+                self.update(update)
+        self.report.notes += self.live.board.left
         self.report.seconds = round(time.monotonic() - start, 2)
         return self._end()
 
     def _end(self) -> BoardReport:
-        self._steps.end(verdict(self.report))
+        self.live.steps.end(verdict(self.report))
         return self.report
-
-    @property
-    def _real(self) -> bool:
-        """Whether the board is itself, and no simulation of one."""
-        return self.driver.name == "ssh"
 
     def stop(self) -> None:
         """End the board's part from another thread; ``run`` raises soon after."""
-        self._stopped.set()
-        if self._board is not None:
-            self._board.close()
+        self.live.stop()
 
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise UnsupportedEnvironmentError(f"{self.profile.name}: the run was stopped")
-        self.cloud.check()
-
-    def _introduce(self, board: Board) -> None:
+    def introduce(self) -> None:
+        """Note what the board is, and what it cannot prove."""
+        board = self.live.board
         self.report.machine = board.machine
         self.report.standing_in = board.standing_in
         self.report.notes += board.notes
@@ -160,34 +127,22 @@ class BoardRun:
             self.report.notes.append(LINKS_COPIED)
         for missing in board.proves.missing:
             self.report.not_proven.append(f"{_CLAIMS[missing.claim]}: {missing.reason}. {missing.help}")
+        self.report.certificate = self.live.certificate
+        if self.live.not_certified:
+            self.report.not_proven.append(f"certificate: {self.live.not_certified}")
 
-    def _certify(self, board: Board) -> None:
-        if self._real:
-            self.report.certificate = real(self.profile)
-            return
-        self._steps.begin("checking how faithful the board is")
-        try:
-            self.report.certificate = certificate_for(board, self.profile)
-        except UnsupportedEnvironmentError as error:
-            self.report.not_proven.append(f"certificate: {error.brief}")
-
-    def _alive(self, agent: AgentProcess) -> Callable[[], None]:
-        def check() -> None:
-            self._check()
-            agent.check()
-
-        return check
-
-    def _deploy(self, board: Board, agent: AgentProcess, thing_arn: str) -> bool:
-        self._steps.begin("deploying")
+    def deploy(self) -> bool:
+        """Deploy the group and say whether the core took it."""
+        live = self.live
+        live.steps.begin("deploying")
         core = self.scenario.definition.group.core
         assert core is not None  # noqa: S101 - a group without one is refused before
-        group_id, deployment_id = aws.deploy(self.aws, self.thing, thing_arn, core.certificate_arn, self.definitions)
-        status = aws.wait_for_deployment(
-            self.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=self._alive(agent)
+        group_id, deployment_id = aws.deploy(
+            live.aws, live.thing, live.thing_arn, core.certificate_arn, self.definitions
         )
+        status = aws.wait_for_deployment(live.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=live.alive)
         failed = status["DeploymentStatus"] != "Success"
-        advice = self.cloud.advice(deployment_id)
+        advice = live.cloud.advice(deployment_id)
         self.report.deployment = DeploymentRow(
             id=deployment_id,
             group_id=group_id,
@@ -199,63 +154,68 @@ class BoardRun:
         self._not_proven(advice["not_proven"])
         if failed:
             why = str(status.get("ErrorMessage") or "it failed without a reason")
-            doubt = None if self._real else self._undecided(why)
+            doubt = None if live.real else self._undecided(why)
             if doubt:
                 self._not_proven([f"deployment: {doubt}"])
-            elif board.proves.mounts:
-                hint, log = advice["hint"], self._log(board, why)
+            elif live.board.proves.mounts:
+                hint, log = advice["hint"], self._log(why)
                 self._problem("definition", "deployment", why, hint=hint, log=log, about=words(why))
             else:
                 self._not_proven([f"deployment: {why} (without mounts a board lacks its devices)"])
         return not failed
 
     def _undecided(self, why: str) -> str | None:
-        group, simulated = self.scenario.definition.group, boardplan.facts(self.profile, boardplan.plan(self.spec))
+        group, simulated = self.scenario.definition.group, boardplan.facts(self.profile, boardplan.plan(self.live.spec))
         return undecided(group, self.profile.facts(), simulated, why)
 
-    def _look(self, board: Board) -> None:
-        self._steps.begin("reading the layout")
-        self.report.layout, differences, not_proven = ask(board, "layout", read=read_layout, timeout_s=COMMAND_S)
+    def look(self) -> None:
+        """Read what lies on the board, and compare it with the plan."""
+        self.live.steps.begin("reading the layout")
+        self.report.layout, differences, not_proven = ask(
+            self.live.board, "layout", read=read_layout, timeout_s=COMMAND_S
+        )
         self._not_proven(not_proven)
         owners = {row.path: (row.resource, row.function) for row in self.report.layout}
         for where, what in (difference.split(": ", 1) for difference in differences):
             self._problem("access", where, what, about=owners.get(where, ()))
 
-    def _probe(self, board: Board) -> None:
-        self._steps.begin("probing who may open what")
-        self.report.access = ask(board, "access", read=read_access, timeout_s=COMMAND_S)
+    def probe(self) -> None:
+        """Try with a real process of each function what it may open."""
+        self.live.steps.begin("probing who may open what")
+        self.report.access = ask(self.live.board, "access", read=read_access, timeout_s=COMMAND_S)
         for row in self.report.access:
             kind: Kind = "disagreement" if row.agree is False else "access"
             if False in (row.agree, row.ok):  # None: nothing to probe; the row's reasons say why
                 self._problem(kind, row.name, message(row), about=(row.resource, row.function))
         self.report.blast_radius = blast_radius(self.scenario.definition.group, self.profile.facts())
 
-    def _invoke(self, board: Board) -> None:
-        for invocation in self.scenario.invocations:
-            self._steps.begin(f"invoking {invocation.function_id}")
-            start = time.monotonic()
-            called = (invocation.function_id, "--event", json.dumps(invocation.event))
-            read = partial(FunctionRow.from_json, invocation.function_id)
-            try:
-                row = ask(board, "invoke", *called, read=read, timeout_s=COMMAND_S)
-            except NotHereError as error:
-                if not self._real:
-                    raise
-                self._not_proven([f"function {error.brief}"])
-            else:
-                self._judge(board, invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
+    def invoke(self, invocation: Invocation) -> None:
+        """Call a function and compare its result."""
+        self.live.steps.begin(f"invoking {invocation.function_id}")
+        start = time.monotonic()
+        called = (invocation.function_id, "--event", json.dumps(invocation.event))
+        read = partial(FunctionRow.from_json, invocation.function_id)
+        try:
+            row = ask(self.live.board, "invoke", *called, read=read, timeout_s=COMMAND_S)
+        except NotHereError as error:
+            if not self.live.real:
+                raise
+            self._not_proven([f"function {error.brief}"])
+        else:
+            self._judge(invocation, replace(row, seconds=round(time.monotonic() - start, 2)))
 
-    def _judge(self, board: Board, invocation: Invocation, row: FunctionRow) -> None:
+    def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
         expected = invocation.expect  # empty: whatever comes back, an object or not
         found = (differences(expected, row.result) if expected else []) if row.ok else [str(row.error)]
         self.report.functions.append(replace(row, ok=not found))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
         for number, difference in enumerate(found):
-            log = () if number else self._log(board, invocation.function_id)
+            log = () if number else self._log(invocation.function_id)
             self._problem("function", invocation.function_id, difference, hint=row.hint, log=log, about=(row.function,))
 
-    def _log(self, board: Board, why: str) -> list[str]:
+    def _log(self, why: str) -> list[str]:
         """Return the last lines of the logs of the functions that ``why`` names."""
+        board = self.live.board
         logs = PurePosixPath(board.root) / Tree(self.profile.greengrass.root).user_logs.lstrip("/")
         named = [function for function in self.scenario.definition.group.functions if function.id in words(why)]
         files = [str(logs / log_name(function)) for function in named]
@@ -266,26 +226,28 @@ class BoardRun:
         )
         return [line[:_LOG_LINE] for line in lines]
 
-    def _update(self, board: Board, agent: AgentProcess, thing_arn: str, update: Update) -> None:
-        self._steps.begin(f"updating the {title(update.software)} to {update.version}")
-        before, heard = self._running(board, update.software), len(agent.events)
+    def update(self, update: Update) -> None:
+        """Offer a build to the board and follow its job to the end."""
+        live, agent = self.live, self.live.agent
+        live.steps.begin(f"updating the {title(update.software)} to {update.version}")
+        before, heard = self._running(update.software), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
         if update.software == "core":
             platform = Platform(architecture=where[1], operating_system=where[0])
             build = core_build(update.version, platform, starts=update.starts)
         else:
             build = agent_build(update.version, starts=update.starts)
-        with self.cloud.offering:
-            self.cloud.load_build(update.software, *where, update.version, build)
-            job_id, version = aws.create_update(self.aws, thing_arn, where[1], where[0], update.software)
+        with live.cloud.offering:
+            live.cloud.load_build(update.software, *where, update.version, build)
+            job_id, version = aws.create_update(live.aws, live.thing_arn, where[1], where[0], update.software)
         window_s = self.scenario.stable_window_s
         stable_s = STABLE_WINDOW_S if window_s is None else window_s
-        execution = aws.wait_for_update(self.aws, job_id, self.thing, stable_s=stable_s, alive=self._alive(agent))
+        execution = aws.wait_for_update(live.aws, job_id, live.thing, stable_s=stable_s, alive=live.alive)
         agent.check()
-        running = self._running(board, update.software)
+        running = self._running(update.software)
         row = UpdateRow(
             job_id=job_id,
-            job_status=aws.job_status(self.aws, job_id),
+            job_status=aws.job_status(live.aws, job_id),
             before=before,
             to=version,
             status=execution["status"],
@@ -308,28 +270,26 @@ class BoardRun:
                 f"{update.status} with {update.running}",
             )
 
-    def _running(self, board: Board, software: Software) -> str:
+    def _running(self, software: Software) -> str:
         """Return the version that the software's link leads to, read on the board but not by the agent."""
-        tree = Tree(self.profile.greengrass.root)
+        board, tree = self.live.board, Tree(self.profile.greengrass.root)
         link = PurePosixPath(board.root) / (tree.core if software == "core" else tree.ota_agent).lstrip("/")
         found = PurePosixPath(board.exec(["readlink", str(link)], COMMAND_S).stdout.strip()).name
         return found if software == "core" else found.removeprefix(OTA_AGENT.prefix) or AGENT_VERSION
 
-    def _possible_updates(self, board: Board) -> Sequence[Update]:
-        """Return the scenario's updates; none, and a line that says why, where they cannot be tried."""
+    def obstacle_to_updates(self) -> str | None:
+        """Return why no update can be tried on this board, None where one can."""
         target = (self.profile.operating_system, self.profile.architecture)
-        if self.scenario.updates and target not in UPDATE_TARGETS:
-            self._not_proven([f"updates of the core: Greengrass V1 had none for {target[0]} on {target[1]}"])
-            return ()
-        if self.scenario.updates and self.driver.name == "local":
-            free = shutil.disk_usage(Path(board.root).parent).free
+        if target not in UPDATE_TARGETS:
+            return f"updates of the core: Greengrass V1 had none for {target[0]} on {target[1]}"
+        if self.live.driver.name == "local":
+            free = shutil.disk_usage(Path(self.live.board.root).parent).free
             if free < FREE_BYTES_NEEDED:
                 room = (
                     f"this machine has {free >> 20} MiB free there, and an update needs {FREE_BYTES_NEEDED >> 20} MiB"
                 )
-                self._not_proven([f"updates of the core: {room}. Name another place with TMPDIR"])
-                return ()
-        return self.scenario.updates
+                return f"updates of the core: {room}. Name another place with TMPDIR"
+        return None
 
     def _not_proven(self, sentences: Sequence[str]) -> None:
         self.report.not_proven += [text for text in sentences if text not in self.report.not_proven]
@@ -346,5 +306,5 @@ class BoardRun:
         place: Position | None = None,
     ) -> None:
         """Note a problem; without a place, that of the first resource, else function, among the Ids in ``about``."""
-        place = place or next((place for (_, id_), place in self.places.items() if id_ in about), None)
+        place = place or next((place for (_, id_), place in self.report.places.items() if id_ in about), None)
         self.report.problems.append(Problem(kind=kind, where=where, message=message, hint=hint, log=log, place=place))

@@ -23,15 +23,16 @@ def board_spec(
     cafile: Path | None,
     binds: Mapping[str, Path],
     ports: Sequence[int] = (),
+    thing: str | None = None,
 ) -> BoardSpec:
     """Return the board of ``profile`` that a scenario is run on; ``mqtt`` and ``cafile`` are its broker's.
 
-    ``ports`` are those of this machine's loopback that it must reach.
+    ``ports`` are those of this machine's loopback that it must reach; ``thing``: the core's, None for the scenario's.
     """
     return BoardSpec(
         profile=profile,
         agent=AgentSettings(
-            thing=thing_name(scenario, profile),
+            thing=thing or thing_name(scenario, profile),
             broker=mqtt,
             packages=scenario.packages,
             cafile=cafile,

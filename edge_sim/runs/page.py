@@ -101,22 +101,19 @@ class _Found:
     """Every issue of a run once, with the boards that have it; those of access rows by row."""
 
     issues: Sequence[Issue]
-    rows: Mapping[AccessRow, Issue]
+    judged: Sequence[access.Judged]
+    rows: Mapping[access.Judged, Issue]
     by_board: Mapping[str, Sequence[Issue]]
 
     @classmethod
     def of(cls, report: RunReport) -> _Found:
-        judged = [access.Judged(board=board.profile, row=row) for board in report.boards for row in board.access]
-        positions = {**report.places}
-
-        def locate(resource: str | None, function: str | None) -> str | None:
-            position = positions.get(("resource", resource or "")) or positions.get(("function", function or ""))
-            return place(position) if position else None
-
-        rows = access.issues(judged, locate)
-        by_name = {
-            (board.profile, row.name): rows[row] for board in report.boards for row in board.access if row in rows
-        }
+        judged = [
+            access.Judged(board=board.profile, row=row, place=_located(board, row))
+            for board in report.boards
+            for row in board.access
+        ]
+        rows = access.issues(judged)
+        by_name = {(one.board, one.row.name): issue for one, issue in rows.items()}
         merged: dict[tuple[object, ...], Issue] = {}
         by_board: dict[str, list[tuple[object, ...]]] = {}
         for board in report.boards:
@@ -131,7 +128,14 @@ class _Found:
         open_rows = [issue for issue in rows.values() if issue.anchor not in {one.anchor for one in merged.values()}]
         ordered = sorted([*merged.values(), *dict.fromkeys(open_rows)], key=lambda issue: issue.state)
         shown = {name: [merged[key] for key in keys] for name, keys in by_board.items()}
-        return cls(issues=ordered, rows=rows, by_board=shown)
+        return cls(issues=ordered, judged=judged, rows=rows, by_board=shown)
+
+
+def _located(board: BoardReport, row: AccessRow) -> str | None:
+    """Return where a row's resource is defined, else its function."""
+    resource, function = ("resource", row.resource or ""), ("function", row.function)
+    position = board.places.get(resource) or board.places.get(function)
+    return place(position) if position else None
 
 
 def _plain(board: BoardReport, rows: Mapping[tuple[str, str], Issue]) -> Iterator[Issue]:
@@ -180,8 +184,8 @@ def _issues(issues: Sequence[Issue]) -> list[Block]:
 
 
 def _access(report: RunReport, found: _Found) -> list[Block]:
-    rows = [access.Judged(board=board.profile, row=row) for board in report.boards for row in board.access]
-    return [access.matrix(rows, [board.profile for board in report.boards], found.rows)] if rows else []
+    boards = [board.profile for board in report.boards]
+    return [access.matrix(found.judged, boards, found.rows)] if found.judged else []
 
 
 def _reachable(report: RunReport) -> Iterator[tuple[str, Sequence[AccessRow], BlastRadius]]:

@@ -78,6 +78,8 @@ class BoardReport:
     problems: list[Problem] = field(default_factory=list)
     user_names: Mapping[int, str] = field(default_factory=dict)
     group_names: Mapping[int, str] = field(default_factory=dict)
+    places: Mapping[Item, Position] = field(default_factory=dict)
+    """Where resources and functions are defined."""
     seconds: float | None = None
     """What the board's part took, from making it to its end."""
 
@@ -114,12 +116,11 @@ class BoardReport:
 
 @dataclass(kw_only=True)
 class RunReport:
-    """All boards of one run, and what the run used; ``places`` are where resources and functions are defined."""
+    """All boards of one run, and what the run used."""
 
     scenario: str
     parts: Mapping[str, str] = field(default_factory=dict)
     boards: list[BoardReport] = field(default_factory=list)
-    places: Mapping[Item, Position] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

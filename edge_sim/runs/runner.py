@@ -23,9 +23,10 @@ from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
-from edge_sim.runs.boardrun import BoardRun
+from edge_sim.runs.boardrun import BoardRun, steps
 from edge_sim.runs.boardspec import board_spec
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
+from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.runs.steps import OnStep
 from edge_sim.scenario import Code, Scenario, Source, redaction
@@ -63,27 +64,28 @@ def run(
     """
     warnings = check_definition(scenario.definition)
     on_step = on_step or (lambda step: progress(str(step)))
-    report = RunReport(scenario=scenario.name, places=scenario.definition.places)
+    report = RunReport(scenario=scenario.name)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
         _cloud(broker, opened.bind, progress) as cloud,
     ):
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region", "account")}
         client = Aws(cloud.http, cloud.region, cloud.explain)
-        progress("putting models, secrets and code where the definition points")
-        cloud.load_sources([_source(source) for source in scenario.sources])
-        cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
-        progress("creating the definitions with boto3")
-        definitions = aws.create_definitions(client, scenario.name, versions(scenario.definition))
+        definitions = provide(scenario, cloud, client, progress)
         cafile = broker.cafile if broker else None
         specs = [
             board_spec(scenario, profile, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for profile in profiles
         ]
-        parts = [BoardRun(scenario, spec, cloud, client, definitions, opened, on_step) for spec in specs]
+        pairs = [(spec, opened) for spec in specs]
         for board in real:
-            spec = board_spec(scenario, board.profile, mqtt=cloud.mqtt, cafile=cafile, binds={}, ports=_ports(cloud))
-            parts.append(BoardRun(scenario, spec, cloud, client, definitions, board.driver, on_step))
-            parts[-1].report.notes += board.notes
+            spec = board_spec(scenario, board.profile, mqtt=cloud.mqtt, cafile=cafile, binds={}, ports=ports(cloud))
+            pairs.append((spec, board.driver))
+        parts = []
+        for spec, its_driver in pairs:
+            live = LiveBoard(spec, its_driver, cloud, client, steps(scenario, spec.profile.name, on_step))
+            parts.append(BoardRun(scenario, live, definitions))
+        for part, board in zip(parts[len(specs) :], real, strict=True):
+            part.report.notes += board.notes
         for part in parts:
             part.report.notes += warnings
         report.boards += _all(parts, opened.at_once + len(real))
@@ -110,7 +112,16 @@ def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> 
     return CloudProcess(broker=broker, bind=bind)
 
 
-def _ports(cloud: CloudProcess) -> list[int]:
+def provide(scenario: Scenario, cloud: CloudProcess, client: Aws, progress: Progress) -> aws.Definitions:
+    """Put what a scenario has where its definition points to, and create that; return what groups refer to."""
+    progress("putting models, secrets and code where the definition points")
+    cloud.load_sources([_source(source) for source in scenario.sources])
+    cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
+    progress("creating the definitions with boto3")
+    return aws.create_definitions(client, scenario.name, versions(scenario.definition))
+
+
+def ports(cloud: CloudProcess) -> list[int]:
     """Return the ports of this machine's loopback that an agent must reach."""
     urls = [urlsplit(url) for url in (cloud.http, cloud.mqtt)]
     return [url.port for url in urls if url.port and url.hostname in ("127.0.0.1", "localhost")]

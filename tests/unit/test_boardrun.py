@@ -16,7 +16,8 @@ from edge_sim.pages.access import message
 from edge_sim.profiles import load_profile
 from edge_sim.runs.answers import undecided
 from edge_sim.runs.boardrun import BoardRun
-from edge_sim.runs.steps import BoardStep
+from edge_sim.runs.liveboard import LiveBoard
+from edge_sim.runs.steps import BoardStep, Steps
 from edge_sim.scenario import BoardFile, Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
@@ -52,16 +53,24 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     scenario = Scenario(name="s", definition=Definition(group=Group(), form="scenario"))
     driver = SimpleNamespace(name="fake")
     spec = BoardSpec(profile=load_profile("raspberry-pi-3"))
-    steps: list[BoardStep] = []
-    given: Any = (scenario, spec, cloud, cloud, None, driver, steps.append)
-    run = BoardRun(*given)
-    agent: Any = SimpleNamespace(check=lambda: None, events=[])
-    board: Any = SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="ota_agent_v1.2.0\n"))
-    update = Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0")
-    run._update(board, agent, "arn:aws:iot:eu-central-1:123456789012:thing/t", update)
+    entries: list[BoardStep] = []
+    live: Any = SimpleNamespace(
+        spec=spec,
+        driver=driver,
+        cloud=cloud,
+        aws=cloud,
+        thing="t",
+        thing_arn="arn:aws:iot:eu-central-1:123456789012:thing/t",
+        agent=SimpleNamespace(check=lambda: None, events=[]),
+        board=SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="ota_agent_v1.2.0\n")),
+        alive=lambda: None,
+        steps=Steps("raspberry-pi-3", 5, entries.append),
+    )
+    run = BoardRun(scenario, live, {})
+    run.update(Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0"))
     assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
     assert run.report.problems == []
-    assert [str(step) for step in steps] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
+    assert [str(step) for step in entries] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
 
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:
@@ -72,9 +81,10 @@ def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_compu
 def test_a_board_that_cannot_have_a_scenarios_file_ends_its_own_part_only() -> None:
     scenario = Scenario(name="s", definition=Definition(group=Group(), form="scenario"))
     spec = BoardSpec(profile=load_profile("docker-core"), files=(BoardFile(path="/srv/x", group="netdev"),))
-    driver = SimpleNamespace(name="fake", board=boardplan.plan)
-    given: Any = (scenario, spec, Cloud(), Cloud(), None, driver, lambda text: None)
-    (problem,) = BoardRun(*given).run().problems
+    driver: Any = SimpleNamespace(name="fake", board=boardplan.plan)
+    cloud: Any = Cloud()
+    live = LiveBoard(spec, driver, cloud, cloud, Steps("docker-core", 5, lambda step: None))
+    (problem,) = BoardRun(scenario, live, {}).run().problems
     assert (problem.kind, problem.message) == ("definition", "/srv/x: the board docker-core has no group netdev")
 
 
