@@ -1,4 +1,4 @@
-"""What a folder holds, a folder for as long as a program runs, and the one of what can be made again."""
+"""What a folder holds, a folder for as long as a program runs, the one of what can be made again; files for users."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from edge_sim.errors import UsageError
 
 
 def below(folder: Path) -> list[Path]:
@@ -50,6 +52,26 @@ def user_cache() -> Path | None:
         return (Path(directory) if directory.startswith("/") else Path.home() / ".cache") / "edge-sim"
     except RuntimeError:  # a uid that passwd does not know, as containers have it
         return None
+
+
+def check_file(file: Path) -> None:
+    """Raise UsageError where a file cannot be written anew."""
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file}: not a regular file, so it cannot be overwritten")
+    if not file.parent.is_dir():
+        raise UsageError(f"{file}: cannot be written: there is no directory {file.parent}")
+
+
+def write_file(file: Path, text: str) -> None:
+    """Write a file whole or not at all; raises UsageError where that is not possible."""
+    check_file(file)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.replace(file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -137,7 +137,8 @@ def serve(
         about = _about(cloud)
         exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
-            print(json.dumps(about) if fmt == "json" else _shown(exports, secret=tls), flush=True)
+            ready = {**about, "exports": exports} if private else about
+            print(json.dumps(ready) if fmt == "json" else _shown(exports, secret=tls), flush=True)
             printed()
             why = awaited(ends)
     if why:

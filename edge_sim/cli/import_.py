@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import PathType, template_choice
-from edge_sim.cli.output import say, write_file
+from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
+from edge_sim.folders import write_file
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice

@@ -49,6 +49,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     """
     from edge_sim.definitions import reader
     from edge_sim.documents import STDIN
+    from edge_sim.folders import write_file
     from edge_sim.offline.initial import initial
     from edge_sim.profiles import load_profiles
     from edge_sim.scenario import is_scenario

@@ -113,7 +113,7 @@ def _writers(cells: Sequence[MatrixRow], name: str, status: int) -> Writers:
 def _cells(
     scenario: Scenario, profiles: Sequence[DeviceProfile], versions: tuple[str, ...], cache: Cache | None
 ) -> list[MatrixRow]:
-    from edge_sim.cli.targets import boards
+    from edge_sim.offline.target import boards
     from edge_sim.validation import grid
     from edge_sim.validation.cache import key, stable
     from edge_sim.validation.grid import MatrixRow

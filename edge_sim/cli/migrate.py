@@ -112,11 +112,11 @@ def command(
     \b
     Example: edge-sim migrate examples/no-container-ml --from-profile raspberry-pi-3 --to-profile raspberry-pi-4
     """
-    from edge_sim.cli.targets import boards
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
     from edge_sim.offline.target import Target as Board
+    from edge_sim.offline.target import boards
     from edge_sim.profiles import load_profiles
 
     Output(fmt=fmt).check(())

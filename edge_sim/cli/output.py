@@ -13,6 +13,7 @@ import click
 
 from edge_sim.cli.options import PathType
 from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
+from edge_sim.folders import check_file, write_file
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
@@ -134,26 +135,6 @@ def print_notes(notes: Sequence[str], label: str = "note") -> None:
     """Print notes beside a text, on standard error."""
     for note in notes:
         say(f"{label}: {note}", err=True)
-
-
-def check_file(file: Path) -> None:
-    """Raise UsageError where a file cannot be written anew."""
-    if file.exists() and not file.is_file():
-        raise UsageError(f"{file}: not a regular file, so it cannot be overwritten")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file}: cannot be written: there is no directory {file.parent}")
-
-
-def write_file(file: Path, text: str) -> None:
-    """Write a file whole or not at all; raises UsageError where that is not possible."""
-    check_file(file)
-    draft = file.with_name(f".{file.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-        draft.replace(file)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def _suffixes(formats: tuple[str, ...]) -> str:

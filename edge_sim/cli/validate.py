@@ -77,7 +77,7 @@ def _verdict(
     *,
     refuse: bool,
 ) -> Verdict:
-    from edge_sim.cli.targets import boards
+    from edge_sim.offline.target import boards
     from edge_sim.profiles import load_profiles
     from edge_sim.scenario import read, redaction
     from edge_sim.validation.verdict import judge, unreadable

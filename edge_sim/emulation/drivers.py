@@ -61,7 +61,9 @@ def local(*, keep: Path | None = None) -> Iterator[Driver]:
 def docker(
     architectures: Iterable[str], *, broker: str | None = None, progress: Progress, purpose: str = "run"
 ) -> Iterator[Driver]:
-    """Open the driver of boards in containers, on a network of their own. Images that are missing are built first.
+    """Open the driver of boards in containers, on a network of their own.
+
+    Images of ``architectures`` that are missing are built first, others when a board needs them.
 
     ``broker`` is the URL of one elsewhere that the boards must reach, None for a cloud at ``bind``. Raises UsageError
     for one that no container reaches, UnsupportedEnvironmentError where engine, QEMU or image is missing.
@@ -80,13 +82,12 @@ def docker(
 
             @contextmanager
             def board(spec: BoardSpec) -> Iterator[Board]:
-                image = tags[spec.profile.architecture]
+                architecture = spec.profile.architecture
                 name = f"{prefix}-{spec.profile.name}"
-                with (
-                    engine.connected() as own,  # one client a thread
-                    DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as board_in_container,
-                ):
-                    yield board_in_container
+                with engine.connected() as own:  # one client a thread
+                    image = tags.get(architecture) or images.build(architecture, None, progress, own)
+                    with DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as container:
+                        yield container
 
             yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
 

@@ -21,12 +21,13 @@ from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.boardplan import items_of
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts, Node, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import deployment_directory, paths_of_interest
 from edge_sim.greengrass.tree import Tree
-from edge_sim.scenario import BoardFile
+from edge_sim.report import Finding
+from edge_sim.scenario import BoardFile, Scenario, fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,17 @@ class Target:
 def of_profile(profile: DeviceProfile, files: Sequence[BoardFile] = ()) -> Target:
     """Return a fresh board of ``profile`` with the files that a scenario lays on it before the core starts."""
     return _with_files(Target(name=profile.name, facts=profile.facts()), profile, files, over=True)
+
+
+def boards(scenario: Scenario, profiles: Sequence[DeviceProfile]) -> tuple[dict[str, HostFacts], dict[str, Finding]]:
+    """Return each profile's facts by name, and the fault of each board on which the scenario's files cannot be."""
+    facts, faults = {}, {}
+    for profile in profiles:
+        try:
+            facts[profile.name] = of_profile(profile, scenario.files).facts
+        except InvalidDefinitionError as error:
+            facts[profile.name], faults[profile.name] = profile.facts(), fault(error)
+    return facts, faults
 
 
 def with_files(target: Target, profile: DeviceProfile, files: Sequence[BoardFile]) -> Target:

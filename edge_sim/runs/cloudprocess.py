@@ -111,6 +111,13 @@ class CloudProcess:
     def region(self) -> str:
         return str(self.about["region"])
 
+    @property
+    def exports(self) -> dict[str, str]:
+        """The environment with which AWS's own clients use this cloud."""
+        exports = self.about["exports"]
+        assert isinstance(exports, dict)  # noqa: S101 - our own program's
+        return {str(name): str(value) for name, value in exports.items()}
+
     def check(self) -> None:
         """Raise UnsupportedEnvironmentError when the cloud has ended, with its own last words."""
         if self._process is None or self._process.poll() is not None:

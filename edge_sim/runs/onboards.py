@@ -36,7 +36,7 @@ def on_boards(
 
     Raises EdgeSimError where this machine cannot have such boards.
     """
-    content = f"{scenario.digest} {trees(_given(scenario))}"
+    content = f"{scenario.digest} {trees(inputs(scenario))}"
     machine = f"{platform.uname()} {platform.python_version()} {os.geteuid()}"
     outcomes: dict[Place, Outcome] = {}
     waiting: dict[str, dict[Place, tuple[DeviceProfile, str]]] = {}
@@ -58,7 +58,7 @@ def on_boards(
     return outcomes
 
 
-def _given(scenario: Scenario) -> Iterator[Path]:
+def inputs(scenario: Scenario) -> Iterator[Path]:
     """Yield the files and folders on this machine that a run depends on."""
     yield from (source.path for source in scenario.sources if source.path)
     yield from (code.folder for code in scenario.code)
