@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.options import FORMAT, PROFILES, PathType, template_choice
-from edge_sim.cli.output import print_notes, say, write_file
+from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.folders import write_file
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
@@ -49,7 +50,6 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     """
     from edge_sim.definitions import reader
     from edge_sim.documents import STDIN
-    from edge_sim.folders import write_file
     from edge_sim.offline.initial import initial
     from edge_sim.profiles import load_profiles
     from edge_sim.scenario import is_scenario

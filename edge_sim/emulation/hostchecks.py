@@ -212,9 +212,8 @@ def packages() -> Check:
         requirements = importlib.metadata.requires("edge-sim") or []
     except importlib.metadata.PackageNotFoundError:
         requirements = []
-    names = [
-        re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in requirements if "extra" not in text or '"sim"' in text
-    ]
+    needed = [text for text in requirements if "extra" not in text or re.search("extra == ['\"]sim['\"]", text)]
+    names = [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in needed]
     absent = [name for name in names if not _installed(name)]
     if names and not absent:
         return _row("Python packages", "ok", f"{len(names)} of {len(names)}", BOTH)

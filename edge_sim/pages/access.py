@@ -67,7 +67,7 @@ def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue
         row, how = judged.row, state(judged.row)
         if how not in ("bad", "open"):
             continue
-        key = (*judged.name, judged.place, how, row.reasons, row.chain, tuple(_remedies(row)))
+        key = (*judged.name, judged.place, how, row.reasons, row.chain, tuple(remedies(row)))
         if key in merged:
             issue, same = merged[key]
             merged[key] = replace(issue, boards=(*issue.boards, judged.board)), [*same, judged]
@@ -76,7 +76,7 @@ def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue
                 where=row.name,
                 message=message(row),
                 state=how,
-                remedies=tuple(_remedies(row)),
+                remedies=tuple(remedies(row)),
                 place=judged.place,
                 boards=(judged.board,),
                 details=row.chain,
@@ -146,7 +146,7 @@ def _wrong(row: AccessRow) -> list[tuple[Right, bool]]:
     return found
 
 
-def _remedies(row: AccessRow) -> list[str]:
+def remedies(row: AccessRow) -> list[str]:
     """Return the changes that would make a row as defined; equal ones of several rights are one."""
     wrong = [right for right, _ in _wrong(row)]
     by_fix: dict[tuple[str, str], list[str]] = {}

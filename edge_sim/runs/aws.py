@@ -129,6 +129,13 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
     return group["Id"], deployment["DeploymentId"]
 
 
+def reset(aws: Aws, group_id: str, *, timeout_s: float, alive: Callable[[], None]) -> bool:
+    """Have the core remove what was deployed of a group, and say whether it did."""
+    deployment = aws.call(aws.greengrass, "create_deployment", GroupId=group_id, DeploymentType="ResetDeployment")
+    status = wait_for_deployment(aws, group_id, deployment["DeploymentId"], timeout_s=timeout_s, alive=alive)
+    return bool(status["DeploymentStatus"] == "Success")
+
+
 def wait_for_deployment(
     aws: Aws, group_id: str, deployment_id: str, *, timeout_s: float, alive: Callable[[], None]
 ) -> dict[str, Any]:

@@ -230,7 +230,7 @@ class BoardRun:
         """Offer a build to the board and follow its job to the end."""
         live, agent = self.live, self.live.agent
         live.steps.begin(f"updating the {title(update.software)} to {update.version}")
-        before, heard = self._running(update.software), len(agent.events)
+        before, heard = self.running(update.software), len(agent.events)
         where = (self.profile.operating_system, self.profile.architecture)
         if update.software == "core":
             platform = Platform(architecture=where[1], operating_system=where[0])
@@ -244,7 +244,7 @@ class BoardRun:
         stable_s = STABLE_WINDOW_S if window_s is None else window_s
         execution = aws.wait_for_update(live.aws, job_id, live.thing, stable_s=stable_s, alive=live.alive)
         agent.check()
-        running = self._running(update.software)
+        running = self.running(update.software)
         row = UpdateRow(
             job_id=job_id,
             job_status=aws.job_status(live.aws, job_id),
@@ -266,11 +266,11 @@ class BoardRun:
             self._problem(
                 "update",
                 row.name,
-                f"ended {row.status} ({row.reason}) with {running} running; the scenario expects "
+                f"ended {row.status} ({row.reason}) with {running} running; expected: "
                 f"{update.status} with {update.running}",
             )
 
-    def _running(self, software: Software) -> str:
+    def running(self, software: Software) -> str:
         """Return the version that the software's link leads to, read on the board but not by the agent."""
         board, tree = self.live.board, Tree(self.profile.greengrass.root)
         link = PurePosixPath(board.root) / (tree.core if software == "core" else tree.ota_agent).lstrip("/")

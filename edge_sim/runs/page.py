@@ -184,8 +184,13 @@ def _issues(issues: Sequence[Issue]) -> list[Block]:
 
 
 def _access(report: RunReport, found: _Found) -> list[Block]:
-    boards = [board.profile for board in report.boards]
+    boards = [board.profile for board in report.boards if board.access or not _deployed(board)]
     return [access.matrix(found.judged, boards, found.rows)] if found.judged else []
+
+
+def _deployed(board: BoardReport) -> bool:
+    """Say whether nothing failed before access could be looked at: nobody asked then."""
+    return board.deployment is None or board.deployment.status == "Success"
 
 
 def _reachable(report: RunReport) -> Iterator[tuple[str, Sequence[AccessRow], BlastRadius]]:

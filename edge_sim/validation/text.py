@@ -21,7 +21,7 @@ def lines(verdict: Verdict) -> Iterator[str]:
 
 def _lines(verdict: Verdict) -> Iterator[str]:
     for result in verdict.findings:
-        yield from _finding(result, verdict)
+        yield from finding_lines(result, verdict)
     for result in verdict.ignored:
         assert result.ignored is not None  # noqa: S101 - that is why it is here
         yield f"{place(result.position)}  ignored {result.finding.id}: {result.ignored.reason or 'no reason given'}"
@@ -63,7 +63,8 @@ def _seen_from(folder: Path, path: Path) -> str:
         return str(path)
 
 
-def _finding(result: LocatedFinding, verdict: Verdict) -> Iterator[str]:
+def finding_lines(result: LocatedFinding, verdict: Verdict) -> Iterator[str]:
+    """Yield the lines of one finding: where, what, the words of AWS, what helps."""
     finding = result.finding
     some = f"  [{', '.join(result.boards)}]" if result.boards and result.boards != verdict.boards else ""
     yield f"{place(result.position)}  {finding.severity} {finding.id}: {finding.message}{some}"
