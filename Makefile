@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk \
-	faults-cloud faults-downloads faults-builds faults-clock sabotage readme schemas install-check clean
+	faults-cloud faults-downloads faults-builds faults-clock sabotage readme schemas install-check image clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -131,6 +131,10 @@ schemas: $(VENV)/.dev
 # The wheel in fresh places, by pip --user, pip --target, pipx and uvx; asks PyPI for what it stands on.
 install-check: $(VENV)/.dev
 	@$(BIN)/python -m tests.install
+
+# The image of the cloud and command line, without a registry: needs root, Docker and mmdebstrap (.ci/engine).
+image: $(VENV)/.sim
+	@$(BIN)/python -m tests.image
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from edge_sim.cli.main import edge_sim
@@ -70,18 +71,28 @@ def shown_commands() -> set[tuple[str, str]]:
     }
 
 
+def understood(called: str) -> bool:
+    """Say whether there are such a command and its options."""
+    words = re.findall(r"[^\s\[\]]+", called)
+    command: click.Command | None = edge_sim
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        context = click.Context(command)
+        command = command.get_command(context, words.pop(0))
+    known = {name for one in (command.params if command else []) for name in one.opts} | {"--help", "-h"}
+    options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+    return command is not None and known.issuperset(options)
+
+
 def test_every_command_and_option_in_the_pages_exists() -> None:
     calls = shown_commands()
     assert len(calls) > 50
-    wrong = []
-    for page, called in sorted(calls):
-        words = re.findall(r"[^\s\[\]]+", called)
-        command: click.Command | None = edge_sim
-        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-            context = click.Context(command)
-            command = command.get_command(context, words.pop(0))
-        known = {name for one in (command.params if command else []) for name in one.opts} | {"--help", "-h"}
-        options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
-        if command is None or not known.issuperset(options):
-            wrong.append(f"{page}: edge-sim {called}")
-    assert wrong == []
+    assert [f"{page}: edge-sim {called}" for page, called in sorted(calls) if not understood(called)] == []
+
+
+def test_the_compose_file_starts_a_cloud_on_loopback_that_its_check_asks() -> None:
+    """Without --tls the cloud takes no other address, so it has to be the host's loopback."""
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["cloud"]
+    assert understood(shlex.join(service["command"]))
+    assert (service["network_mode"], "--bind" in service["command"]) == ("host", False)
+    port = service["command"][service["command"].index("--port") + 1]
+    assert f"http://127.0.0.1:{port}/edge-sim/health" in service["healthcheck"]["test"][-1]
