@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.options import BOARD, FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_sim.offline.rescue.disk import Disk
 
 _EMPTY: dict[str, object] = {
     "name": None,
@@ -36,6 +41,7 @@ _EMPTY: dict[str, object] = {
     metavar="FILE",
     help="A board, or its Greengrass directory from / on, as a tar file.",
 )
+@BOARD
 @click.option(
     "--export",
     type=PathType(path_type=Path, exists=True, file_okay=False),
@@ -54,6 +60,7 @@ _EMPTY: dict[str, object] = {
 def command(
     root: Path | None,
     tar_file: Path | None,
+    remote_board: str | None,
     export: Path | None,
     output: Path,
     profile: str | None,
@@ -63,15 +70,16 @@ def command(
     """Write what a board's disk still holds of its group: definition, models, code, settings, and a scenario that runs.
 
     Nothing is written to the board, and no link leads out of it. Private keys, passwords and PINs stay there; the
-    report says what cannot be had again, and what was guessed. FOLDER is open to its owner only.
+    report says what cannot be had again, and what was guessed. FOLDER is open to its owner only. Over ssh only sh and
+    tar are needed there; what only root may read needs root's login, or sudo without a password.
 
     \b
     Example: edge-sim rescue --root / -o rescued && edge-sim run rescued
+             edge-sim rescue --board ssh://pi@raspberrypi.local -o rescued
     """
-    if sum(one is not None for one in (root, tar_file, export)) != 1:
-        raise UsageError("rescue needs exactly one of --root, --tar and --export")
+    if sum(one is not None for one in (root, tar_file, remote_board, export)) != 1:
+        raise UsageError("rescue needs exactly one of --root, --tar, --board and --export")
     from edge_sim.offline.migration.folder import whole_folder
-    from edge_sim.offline.rescue import disk
     from edge_sim.offline.rescue.rescue import of_export, rescue
     from edge_sim.profiles import load_profile
 
@@ -81,10 +89,21 @@ def command(
         if export:
             result = of_export(export, folder)
         else:
-            opened = disk.of_root(root, greengrass_root) if root else disk.of_tar(Path(str(tar_file)), greengrass_root)
-            with opened as board:
+            with _opened(root, tar_file, remote_board, greengrass_root) as board:
                 result = rescue(board, folder, profile)
     if fmt == "json":
         click.echo(json.dumps(result.as_json(), indent=2))
     else:
         say(*result.lines())
+
+
+def _opened(
+    root: Path | None, tar_file: Path | None, remote_board: str | None, greengrass_root: str
+) -> AbstractContextManager[Disk]:
+    from edge_sim.offline.rescue import board, disk, tar
+
+    if root:
+        return disk.of_root(root, greengrass_root)
+    if remote_board:
+        return board.of_board(remote_board, greengrass_root)
+    return tar.of_tar(Path(str(tar_file)), greengrass_root)

@@ -13,12 +13,20 @@ BESIDE_V1 = "/opt/edge-sim"
 
 @dataclass(frozen=True)
 class Tree:
-    """The paths below the Greengrass root ``root``, a path of the board; without one they are relative to it."""
+    """The paths below the Greengrass root ``root``, a path of the board; without one they are relative to it.
+
+    ``write_directory`` is config.json's writeDirectory: a core that has one keeps what is deployed below it. Only
+    ``rescue`` reads such a board.
+    """
 
     root: str = ""
+    write_directory: str | None = None
 
     def _below(self, path: str) -> str:
         return f"{self.root}/{path}" if self.root else path
+
+    def _deployed(self, path: str) -> str:
+        return f"{self.deployment}/{path}"
 
     @property
     def certificates(self) -> str:
@@ -78,36 +86,36 @@ class Tree:
     @property
     def deployment(self) -> str:
         """Everything deployed lies below it."""
-        return self._below("ggc/deployment")
+        return f"{self.write_directory or self.ggc}/deployment"
 
     @property
     def group(self) -> str:
-        return self._below("ggc/deployment/group")
+        return self._deployed("group")
 
     @property
     def group_file(self) -> str:
         """group.json, the group as deployed."""
-        return self._below("ggc/deployment/group/group.json")
+        return self._deployed("group/group.json")
 
     @property
     def functions(self) -> str:
         """One directory for each function's code."""
-        return self._below("ggc/deployment/lambda")
+        return self._deployed("lambda")
 
     @property
     def models(self) -> str:
         """Models without an owner setting."""
-        return self._below("ggc/deployment/mlmodel")
+        return self._deployed("mlmodel")
 
     @property
     def public_models(self) -> str:
         """Models with an owner setting."""
-        return self._below("ggc/deployment/mlmodel_public")
+        return self._deployed("mlmodel_public")
 
     @property
     def work_directories(self) -> str:
         """Of No-container functions (the name is ours)."""
-        return self._below("ggc/deployment/workdir")
+        return self._deployed("workdir")
 
     @property
     def staging(self) -> str:

@@ -186,12 +186,78 @@ def test_a_foreign_group_json_is_one_sentence_and_leaves_nothing(tmp_path: Path,
     assert words
 
 
-def test_a_core_that_writes_elsewhere_is_told_where(tmp_path: Path) -> None:
+def elsewhere(tmp_path: Path) -> Path:
+    """A core whose config.json names a write directory, a link on the board, in which the deployment lies."""
+    texts = {"data/real/deployment/mlmodel/m/w.bin": "w", f"data/real/deployment/lambda/{ARN}/main.py": "x = 1\n"}
+    root = board(tmp_path / "root", group_json(model("m", "m")), **texts)
+    (root / "data/gg").symlink_to("/data/real")
+    (root / GG / "group").rename(root / "data/real/deployment/group")
+    (root / "greengrass/config/config.json").write_text('{"writeDirectory": "/data/gg/"}')
+    return root
+
+
+@pytest.mark.parametrize("form", ["disk", "tar"])
+def test_a_core_that_writes_elsewhere_is_read_there(tmp_path: Path, form: str) -> None:
+    root = elsewhere(tmp_path)
+    words: tuple[object, ...] = ("--root", root)
+    if form == "tar":
+        with tarfile.open(tmp_path / "board.tar", "w") as archive:
+            archive.add(root, "")
+        words = ("--tar", tmp_path / "board.tar")
+    told = answer("rescue", *words, "-o", tmp_path / "out", *PI)
+    assert (told["functions"], told["models"]) == (1, 1)
+    assert not [line for line in told["lost"] if "not on the board" in line]
+    assert "config.json names /data/gg as writeDirectory: what is deployed was read from there" in told["notes"]
+
+
+def test_a_write_directory_without_a_group_is_told_and_the_cores_own_is_read(tmp_path: Path) -> None:
     root = board(tmp_path / "root", group_json())
-    shutil.rmtree(root / GG)
     (root / "greengrass/config/config.json").write_text('{"writeDirectory": "/data/gg"}')
-    done = edge("rescue", "--root", root, "-o", tmp_path / "out", *PI, status=3)
-    assert "/data/gg" in str(done.exception.hint)  # type: ignore[union-attr]
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert any("/data/gg as writeDirectory, which has none" in line for line in told["guessed"])
+    shutil.rmtree(root / GG)
+    done = edge("rescue", "--root", root, "-o", tmp_path / "none", *PI, status=3)
+    assert "is its file system mounted" in str(done.exception.hint)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("named", ["data", "/", "/../../etc", 7, "/a\u0000b", None])
+def test_a_write_directory_that_is_none_is_not_looked_at(tmp_path: Path, named: object) -> None:
+    root = board(tmp_path / "root", group_json())
+    (root / "greengrass/config/config.json").write_text(json.dumps({"writeDirectory": named}))
+    assert answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)["functions"] == 1
+
+
+def test_folders_of_settings_and_keys_that_are_links_do_not_end_a_rescue(tmp_path: Path) -> None:
+    root = board(tmp_path / "root", group_json())
+    for name in ("certs", "config"):
+        (root / "greengrass" / name).rename(root / name)
+        (root / "greengrass" / name).symlink_to(f"/{name}")
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert told["certificates"] == []
+    assert any("names of certificates" in line and "link" in line for line in told["lost"])
+    assert any("config.json" in line and "link" in line for line in told["notes"])
+
+
+def test_a_tar_that_would_fill_the_disk_is_refused_before_it_does(tmp_path: Path) -> None:
+    sparse = tarfile.TarInfo(f"{GG}/mlmodel/m/w.bin")
+    sparse.type, sparse.size = tarfile.GNUTYPE_SPARSE, 0
+    header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"\x80" + (1 << 50).to_bytes(11, "big")  # its size once it is laid out
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "board.tar").write_bytes(bytes(header) + bytes(1024))
+    done = edge("rescue", "--tar", tmp_path / "board.tar", "-o", tmp_path / "out", *PI, status=3)
+    assert "64 GiB: not a board's tree" in str(done.exception)
+
+
+def test_a_tar_with_a_path_of_a_thousand_folders_is_laid_without_it(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "board.tar", "w") as archive:
+        for name, text in ((f"{GG}/group/group.json", json.dumps(group_json())), ("a/" * 1500 + "b", "x")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    told = answer("rescue", "--tar", tmp_path / "board.tar", "-o", tmp_path / "out", *PI)
+    assert any("a name that no board can have" in note for note in told["notes"])
 
 
 def test_what_awss_exporter_wrote_is_read_and_what_it_lacks_is_told(tmp_path: Path) -> None:

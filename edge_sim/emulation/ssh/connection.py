@@ -7,6 +7,7 @@ The control socket lies in a private folder and goes with the connection.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -15,9 +16,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, cast
 
 from edge_sim.emulation.ssh.address import Address
 from edge_sim.emulation.ssh.text import LAYOUT, harmless
@@ -113,13 +115,7 @@ class Connection:
         says too much, LostConnectionError.
         """
         self.check()
-        process = subprocess.Popen(
-            self._argv(argv),
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        process = self._spawn(argv, stdin or subprocess.DEVNULL)
         outputs: dict[str, bytes] = {}
         with process:
             readers = [
@@ -145,19 +141,54 @@ class Connection:
         out, err = (harmless(outputs[name].decode(errors="replace")) for name in ("stdout", "stderr"))
         return subprocess.CompletedProcess(list(argv), status, out, err)
 
+    @contextlib.contextmanager
+    def output(self, argv: Sequence[str], *, timeout: float) -> Iterator[Output]:
+        """Yield what a program on the board prints, to be read as it comes; it ends with the block.
+
+        Nothing of it is to be trusted: its reader bounds how much it takes. Raises UnsupportedEnvironmentError when all
+        of it takes longer than ``timeout`` seconds, LostConnectionError.
+        """
+        self.check()
+        process = self._spawn(argv, subprocess.DEVNULL)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            _kill(process)
+
+        errors: dict[str, bytes] = {}
+        reader = threading.Thread(target=_read, args=(process, "stderr", errors), daemon=True)
+        timer = threading.Timer(timeout, stop)
+        timer.daemon = True
+        with process:
+            reader.start()
+            timer.start()
+            output = Output(file=cast(io.BufferedReader, process.stdout))
+            try:
+                yield output
+                if len(output.file.read(MAX_OUTPUT + 1)) > MAX_OUTPUT:  # what follows the end of a tar
+                    raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} does not end on the board")
+                output.status = process.wait()
+            except Exception:
+                self._say_why(argv, timeout, late)
+                raise
+            finally:
+                timer.cancel()
+                _kill(process)
+                reader.join()
+        self._say_why(argv, timeout, late)
+        output.errors = harmless(errors["stderr"].decode(errors="replace"))
+
+    def _say_why(self, argv: Sequence[str], timeout: float, late: threading.Event) -> None:
+        """Raise for what ended a program on the board before its time."""
+        if late.is_set():
+            raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} timed out after {timeout:g} s on the board")
+        self.check()
+
     def start(self, argv: Sequence[str]) -> RemoteProgram:
         """Start a program on the board. It must end when its input does, which is when ``terminate`` is called."""
         self.check()
-        return RemoteProgram(
-            subprocess.Popen(
-                self._argv(argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            ),
-            self.check,
-        )
+        return RemoteProgram(self._spawn(argv, subprocess.PIPE), self.check)
 
     def forward(self, port: int) -> None:
         """Have the board's loopback ``port`` lead to this machine's, for as long as the connection lasts.
@@ -190,8 +221,14 @@ class Connection:
                 raise _refused(self.address, errors.read_text(encoding="utf-8", errors="replace"))
             time.sleep(0.02)
 
-    def _argv(self, argv: Sequence[str]) -> list[str]:
-        return ["ssh", *_SAFE, *_NEVER_ANEW, *self._destination(), shlex.join([*self.root, *argv])]
+    def _spawn(self, argv: Sequence[str], stdin: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["ssh", *_SAFE, *_NEVER_ANEW, *self._destination(), shlex.join([*self.root, *argv])],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def _control(self, *options: str) -> subprocess.CompletedProcess[bytes]:
         argv = ["ssh", *_NEVER_ANEW, *options, *self._destination()]
@@ -212,6 +249,15 @@ class Connection:
         except subprocess.TimeoutExpired:
             self._master.kill()
             self._master.wait()
+
+
+@dataclass
+class Output:
+    """What a program on a board prints; ``status`` and ``errors`` are there once the block has ended."""
+
+    file: io.BufferedReader
+    status: int = 0
+    errors: str = ""
 
 
 class RemoteProgram:

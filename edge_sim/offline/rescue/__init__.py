@@ -1,6 +1,6 @@
 """What a board's disk still holds of a group: definition, packages, code, settings, as a scenario that runs.
 
-disk     a board's files, read and never written: below a directory, or in a tar file
-group    group.json (or AWS's exporter's folder) as a definition         contents   models and code
-settings config.json without what is secret                              rescue     all of it into one folder
+disk     a board's files, read and never written     tar        those of a tar file, laid out     board   and over ssh
+contents models and code                             settings   config.json without what is secret
+rescue   all of it, or an exporter's folder, into one folder
 """

@@ -1,8 +1,4 @@
-"""A board's files, opened for reading only: no link leads out of the board's root, and none is followed in a package.
-
-A tar file is laid out first, in a folder of this program's own: directories, files and links, and nothing else. What
-its headers say of owners and modes is kept beside it, for the files themselves are this process's.
-"""
+"""A board's files, opened for reading only: no link leads out of the board, and none is followed in a package."""
 
 from __future__ import annotations
 
@@ -10,19 +6,16 @@ import errno
 import os
 import shutil
 import stat
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from edge_sim import folders
 from edge_sim.agent.rooted import inside, node_at
-from edge_sim.errors import NO_ROOM, EdgeSimError, InvalidDefinitionError, UsageError
+from edge_sim.errors import NO_ROOM, UsageError
 from edge_sim.facts import Node
 from edge_sim.greengrass.tree import Tree
-from edge_sim.offline.tarlisting import MAX_BYTES, MAX_ENTRIES, StrictEntry, decompressed, entry_node, entry_path
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """How much of one text of the board is read."""
@@ -32,29 +25,37 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """The board below ``root``. ``nodes`` say what a tar file's headers did, by board path."""
+    """The board below ``root``. ``nodes`` say what a tar file's headers did, by board path.
+
+    ``write_directory`` is where the core keeps what is deployed, None for below its own root. ``ask`` returns whether
+    a board path is a file, where the board itself can still be asked.
+    """
 
     name: str
     root: Path
     greengrass_root: str
+    write_directory: str | None = None
     nodes: Mapping[str, Node] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    ask: Callable[[str], bool] | None = None
 
     @property
     def tree(self) -> Tree:
-        return Tree(self.greengrass_root)
+        return Tree(self.greengrass_root, self.write_directory)
 
     def place(self, path: str) -> Path:
         """Return where a board path lies on this machine.
 
-        Links lead on as on the board, but below the Greengrass root none is followed: one there could pass off keys as
-        a package. Raises UsageError for a path through such a link.
+        Links lead on as on the board, but below the Greengrass root and the write directory none is followed: one
+        there could pass off keys as a package. Raises UsageError for a path through such a link.
         """
-        below = path.removeprefix(f"{self.greengrass_root}/")
-        if below == path:
+        tops = (self.greengrass_root, self.write_directory)
+        top = next((top for top in tops if top and path.startswith(f"{top}/")), None)
+        if top is None:
             return inside(self.root, path)
-        here = inside(self.root, self.greengrass_root)
-        for part in PurePosixPath(below).parts:
+        here = inside(self.root, top)
+        for part in PurePosixPath(path.removeprefix(f"{top}/")).parts:
             here = here / part
             if part == ".." or here.is_symlink():
                 raise UsageError(f"{path}: leads through a link, {here.relative_to(self.root)}: not followed")
@@ -65,6 +66,13 @@ class Disk:
         place = self.place(path)
         real = "/" + str(place.relative_to(self.root)) if place != self.root else "/"
         return self.nodes.get(path) or self.nodes.get(real) or node_at(place)
+
+    def is_file(self, path: str) -> bool:
+        """Return whether a file is at a board path."""
+        if self.ask:
+            return self.ask(path)
+        node = self.look(path)
+        return node is not None and node.type == "file"
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, sorted; none where it is not there."""
@@ -130,72 +138,6 @@ class Disk:
 def of_root(root: Path, greengrass_root: str) -> Iterator[Disk]:
     """Yield the board below a directory."""
     yield Disk(name=str(root), root=root.resolve(), greengrass_root=greengrass_root)
-
-
-@contextmanager
-def of_tar(path: Path, greengrass_root: str) -> Iterator[Disk]:
-    """Yield the board in a tar file, compressed or not. Raises InvalidDefinitionError where it is none, or damaged."""
-    with folders.while_in_use("edge-sim-rescue-") as (place, _):
-        try:
-            with path.open("rb") as file:
-                nodes, notes = _laid(file, place, _wanted(greengrass_root), str(path))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        yield Disk(name=str(path), root=place, greengrass_root=greengrass_root, nodes=nodes, notes=tuple(notes))
-
-
-def _wanted(greengrass_root: str) -> tuple[str, ...]:
-    tree = Tree(greengrass_root)
-    return (tree.deployment, tree.config, tree.certificates, "/etc/passwd", "/etc/group", "/etc/os-release", "/bin/sh")
-
-
-def _laid(file: IO[bytes], place: Path, tops: tuple[str, ...], name: str) -> tuple[dict[str, Node], list[str]]:
-    nodes: dict[str, Node] = {}
-    notes: list[str] = []
-    try:
-        with decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=StrictEntry) as archive:
-            for count, entry in enumerate(archive):
-                if count > MAX_ENTRIES or archive.offset > MAX_BYTES:
-                    raise InvalidDefinitionError(f"{name}: more than {MAX_ENTRIES} entries: not a board's tree")
-                path = entry_path(entry.name)
-                if path is None:
-                    notes.append(f"{entry.name!r}: left out: a name that no board can have")
-                    continue
-                nodes[path] = entry_node(entry, nodes)
-                content = archive.extractfile(entry) if entry.isreg() else None
-                _lay(place, path, entry, content if _concerns(path, tops) else None)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise InvalidDefinitionError(f"{name}: not a tar file, or a damaged one: {error}") from error
-    return nodes, notes
-
-
-def _concerns(path: str, tops: tuple[str, ...]) -> bool:
-    return any(path == one or path.startswith(f"{one}/") for one in tops)
-
-
-def _lay(place: Path, path: str, entry: tarfile.TarInfo, content: IO[bytes] | None) -> None:
-    """Lay one entry; a link on the way leads nowhere but below ``place``, and an entry that is in the way stays."""
-    try:
-        target = inside(place, str(PurePosixPath(path).parent)) / PurePosixPath(path).name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if entry.isdir():
-            target.mkdir(exist_ok=True)
-        elif entry.issym():
-            target.symlink_to(entry.linkname)
-        elif entry.islnk():
-            first = inside(place, entry_path(entry.linkname) or "/")
-            if first.is_file() and not first.is_symlink():
-                shutil.copyfile(first, target, follow_symlinks=False)
-        elif content is not None:
-            with target.open("xb") as sink:
-                shutil.copyfileobj(content, sink, _CHUNK)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
-        return
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-    except EdgeSimError:  # a loop of links
-        return
 
 
 def _fail(error: OSError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.rescue.contents import Code, Model, RescueLog, code, models, safe
 from edge_sim.offline.rescue.disk import Disk
-from edge_sim.offline.rescue.settings import certificates, settings
+from edge_sim.offline.rescue.settings import certificates, settings, write_directory
 from edge_sim.profiles import list_profiles, load_profile
 from edge_sim.scenario import SCENARIO
 
@@ -64,7 +64,8 @@ def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
 
     Raises InvalidDefinitionError where the board has no group.json, or one that cannot be read at all.
     """
-    log = RescueLog(lost=[], guessed=[], notes=[*disk.notes])
+    log = RescueLog(lost=[*disk.lost], guessed=[], notes=[*disk.notes])
+    disk = _located(disk, log)
     definition = _definition(disk, log)
     group = definition.group
     (folder / "models").mkdir()
@@ -80,7 +81,9 @@ def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
     board = profile or _guessed_profile(disk, log)
     _write(folder / SCENARIO, scenario_text(group, board, packages, coded, _volumes(disk, group, log)))
     log.lost += (f"secret {r.id}: its value; the scenario says {NOT_RESCUED}" for r in group.resources if r.secret)
-    return _finish(folder, disk.name, group, packages, certificates(disk), log)
+    names, unread = certificates(disk)
+    log.lost += unread
+    return _finish(folder, disk.name, group, packages, names, log)
 
 
 def of_export(export: Path, folder: Path) -> Rescued:
@@ -110,7 +113,7 @@ def of_export(export: Path, folder: Path) -> Rescued:
         )
     _write(folder / GROUP_FILE, writer.dump(definition))
     log.notes.append(f"{GROUP_FILE} has no core and no resources: add them before a scenario can be made of it")
-    return _finish(folder, str(export), definition.group, [], iter(()), log)
+    return _finish(folder, str(export), definition.group, [], [], log)
 
 
 def scenario_text(
@@ -144,16 +147,38 @@ def scenario_text(
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6)
 
 
+def _located(disk: Disk, log: RescueLog) -> Disk:
+    """Return the disk with the directory that the core writes to, if config.json names one and a group is there."""
+    elsewhere = write_directory(disk)
+    if elsewhere is None:
+        return disk
+    moved, own = replace(disk, write_directory=elsewhere), disk.tree.group_file
+    if moved.text(moved.tree.group_file) is not None:
+        log.notes.append(f"config.json names {elsewhere} as writeDirectory: what is deployed was read from there")
+        if disk.text(own) is not None:
+            log.notes.append(f"{own}: there as well, and not read: the core writes elsewhere")
+        return moved
+    if disk.text(own) is not None:
+        log.guessed.append(
+            f"the group: config.json names {elsewhere} as writeDirectory, which has none; {own} was read"
+        )
+    return disk
+
+
 def _definition(disk: Disk, log: RescueLog) -> Definition:
     path = disk.tree.group_file
     text = disk.text(path)
     if text is None:
         hint = f"A core has it at {path}; name another place with --greengrass-root."
-        config, _ = settings(disk)
-        elsewhere = (config or {}).get("writeDirectory")
-        if isinstance(elsewhere, str) and elsewhere:
-            hint = f"config.json names {elsewhere} as writeDirectory: copy its deployment folder to {disk.tree.ggc}."
-        raise InvalidDefinitionError(f"{disk.name}: no {path}: no group can be recovered from it", hint=hint)
+        elsewhere = write_directory(disk)
+        if elsewhere:
+            hint = f"config.json names {elsewhere} as writeDirectory, and there is none below it either: "
+            hint += "is its file system mounted, or in the tar file?"
+        if disk.lost:
+            hint = "Read it as root: by root's login, or let the account use sudo without a password. " + hint
+        raise InvalidDefinitionError(
+            f"{disk.name}: no {path}: no group can be recovered from it", details="\n".join(disk.lost), hint=hint
+        )
     with tempfile.TemporaryDirectory(prefix="edge-sim-group-") as place:
         file = Path(place) / "group.json"
         file.write_bytes(text)
@@ -195,9 +220,7 @@ def _volumes(disk: Disk, group: Group, log: RescueLog) -> list[dict[str, object]
         if not resource.volume or not path or path in seen or ".." in path.split("/"):
             continue
         seen.add(path)
-        node = disk.look(path)
-        is_file = node is not None and node.type == "file"
-        entries.append({"path": path, **({"copy": EMPTY_FILE} if is_file else {"directory": True})})
+        entries.append({"path": path, **({"copy": EMPTY_FILE} if disk.is_file(path) else {"directory": True})})
         log.notes.append(f"volume {resource.id}: {path} is empty in the scenario; its files stay on the board")
     return entries
 
@@ -229,7 +252,7 @@ def _guessed_profile(disk: Disk, log: RescueLog) -> str:
 
 
 def _finish(
-    folder: Path, name: str, group: Group, packages: Sequence[Model], names: Iterator[str], log: RescueLog
+    folder: Path, name: str, group: Group, packages: Sequence[Model], names: Sequence[str], log: RescueLog
 ) -> Rescued:
     done = Rescued(
         name=name,

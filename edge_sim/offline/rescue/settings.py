@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from edge_sim.errors import EdgeSimError
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.strictjson import loads
 
@@ -16,22 +18,45 @@ LEFT = "left on the board"
 
 def settings(disk: Disk) -> tuple[dict[str, object] | None, list[str]]:
     """Return config.json without secrets, None where it is not there or cannot be read, and what was left out."""
-    text = disk.text(disk.tree.config)
-    if text is None:
-        return None, [f"{disk.tree.config}: not there: the core's settings are not known"]
     try:
-        config = loads(text)
-    except ValueError as error:
-        return None, [f"{disk.tree.config}: cannot be read: {error}"]
-    if not isinstance(config, Mapping):
-        return None, [f"{disk.tree.config}: not a JSON object"]
+        config = _config(disk)
+    except (ValueError, EdgeSimError) as error:
+        return None, [f"{disk.tree.config}: {error}: the core's settings are not known"]
     left: list[str] = []
     return {str(key): _clean(str(key), value, left) for key, value in config.items() if _keeps(str(key), left)}, left
 
 
-def certificates(disk: Disk) -> Iterator[str]:
-    """Yield the names in the folder of certificates and keys; nobody reads what is in them."""
-    yield from disk.names(disk.tree.certificates)
+def write_directory(disk: Disk) -> str | None:
+    """Return the directory that config.json names as the one that the core writes to; None where it names none."""
+    try:
+        named = _config(disk).get("writeDirectory")
+    except (ValueError, EdgeSimError):
+        return None
+    if not isinstance(named, str) or not named.startswith("/") or "\0" in named or ".." in named.split("/"):
+        return None
+    return "/" + posixpath.normpath(named).strip("/") if named.strip("/.") else None
+
+
+def certificates(disk: Disk) -> tuple[list[str], list[str]]:
+    """Return the names in the folder of certificates and keys, and why there are none; what is in them is not read."""
+    try:
+        return disk.names(disk.tree.certificates), []
+    except EdgeSimError as error:
+        return [], [f"names of certificates: {error}"]
+
+
+def _config(disk: Disk) -> Mapping[str, object]:
+    """Return config.json; raises ValueError where it is not there or no JSON object, UsageError for an unreadable."""
+    text = disk.text(disk.tree.config)
+    if text is None:
+        raise ValueError("not there")
+    try:
+        config = loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be read: {error}") from error
+    if not isinstance(config, Mapping):
+        raise ValueError("not a JSON object")
+    return config
 
 
 def _keeps(path: str, left: list[str]) -> bool:
