@@ -75,6 +75,13 @@ _EMPTY: dict[str, object] = {
     metavar="FILE",
     help="The core's config.json, for its settings.",
 )
+@click.option(
+    "--run",
+    "run_file",
+    type=PathType(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A run's report (edge-sim run --format json), for messages that no subscription takes.",
+)
 @click.option("--include-values", is_flag=True, help="Write values of variables that seem to be secrets as they are.")
 @SOURCE
 @LINKS
@@ -96,6 +103,7 @@ def command(
     output: Path | None,
     bucket: str | None,
     config_file: Path | None,
+    run_file: Path | None,
     include_values: bool,
     sources: tuple[str, ...],
     links: Links | None,
@@ -115,6 +123,7 @@ def command(
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
+    from edge_sim.offline.migration.runreport import published
     from edge_sim.offline.target import Target as Board
     from edge_sim.offline.target import boards
     from edge_sim.profiles import load_profiles
@@ -131,6 +140,7 @@ def command(
             leaving=Board(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
+            published=published(run_file) if run_file else {},
             bucket=bucket,
             include_values=include_values,
         )

@@ -6,6 +6,7 @@ source and a filter that its topic matches; what no subscription names goes nowh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ CLOUD = "cloud"
 SHADOW_SERVICE = "GGShadowService"
 MAX_TOPIC_BYTES, MAX_SLASHES, MAX_MESSAGE_BYTES = 256, 7, 128 * 1024
 """Quotas of the General Reference."""
+_NOT_TAKEN = re.compile(
+    r"message on (?P<topic>.+): no subscription of the group takes it from (?P<source>\S+)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,22 @@ def is_filter(subject: str) -> bool:
     *before, last = subject.split("/")
     levels = [*before, "" if last == "#" else last]
     return bool(subject) and "\0" not in subject and all(level == "+" or not {*level} & {*"+#"} for level in levels)
+
+
+def lost_on(topic: str, why: str) -> str:
+    """Return the sentence about a message that did not arrive."""
+    return f"message on {topic}: {why}"
+
+
+def not_taken(source: str) -> str:
+    """Return why a message went nowhere that no subscription takes."""
+    return f"no subscription of the group takes it from {source}"
+
+
+def untaken(note: str) -> tuple[str, str] | None:
+    """Return source and topic of a message that no subscription took, from the sentence that says so; else None."""
+    match = _NOT_TAKEN.fullmatch(note)
+    return (match["source"], match["topic"]) if match else None
 
 
 def targets(table: Iterable[Subscription], source: str, topic: str) -> tuple[str, ...]:

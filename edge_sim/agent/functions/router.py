@@ -13,7 +13,15 @@ from collections.abc import Callable, Sequence
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.errors import EdgeSimError
-from edge_sim.greengrass.subscriptions import CLOUD, MAX_MESSAGE_BYTES, SHADOW_SERVICE, Subscription, topic_problem
+from edge_sim.greengrass.subscriptions import (
+    CLOUD,
+    MAX_MESSAGE_BYTES,
+    SHADOW_SERVICE,
+    Subscription,
+    lost_on,
+    not_taken,
+    topic_problem,
+)
 from edge_sim.greengrass.subscriptions import targets as targets_of
 
 Submit = Callable[[str, bytes, str], str | None]
@@ -47,10 +55,10 @@ class Router:
         targets = targets_of(self._table, source, topic)
         lost = [why for target in targets if (why := self._deliver(target, topic, payload)) is not None]
         if not targets:
-            lost = [f"no subscription of the group takes it from {source}"]
+            lost = [not_taken(source)]
         for why in lost:
             self._log.write("WARN", "A message was not delivered.", source=source, topic=topic, reason=why)
-        return [f"message on {topic}: {why}" for why in lost]
+        return [lost_on(topic, why) for why in lost]
 
     def _deliver(self, target: str, topic: str, payload: bytes) -> str | None:
         """Send to one target; return why it does not arrive, or None."""

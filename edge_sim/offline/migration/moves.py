@@ -60,6 +60,7 @@ def migration(
     leaving: Board,
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
+    published: Mapping[str, frozenset[str]],
     bucket: str | None,
     include_values: bool = False,
 ) -> Migration:
@@ -77,6 +78,7 @@ def migration(
             code_known={name: material.package for name, material in packages.code.items()},
             uses=packages.uses,
             config=config,
+            published=published,
             bucket=bucket,
             include_values=include_values,
         )

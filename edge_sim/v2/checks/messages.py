@@ -89,6 +89,15 @@ def unrouted(move: Move) -> Iterator[Fault]:
             yield of(function, "", "its code publishes, but no subscription has it as its source: HTTP 400 at run time")
 
 
+@check("publish-lost", "warning", condition="inferred", source=f"a run's report (--run); {ROUTER}")
+def lost(move: Move) -> Iterator[Fault]:
+    """A message that a run saw go nowhere, for no subscription takes it, has no router entry and no policy in V2."""
+    for function in move.own_functions:
+        for topic in sorted(move.published.get(function.arn, ())):
+            message = f"a run saw it publish on {topic}, which no subscription takes: lost in V1, an error in V2"
+            yield of(function, "", message, "Add a subscription for it before you migrate, or take the call out.")
+
+
 @check("wildcard-pubsub", "note", source="V2 guide: nucleus 2.6.0 and LambdaManager 2.2.5", nuclei=("classic",))
 def wildcards(move: Move) -> Iterator[Fault]:
     """Wildcards in a local topic need nucleus 2.6.0 and LambdaManager 2.2.5."""
@@ -191,6 +200,17 @@ def _things(move: Move) -> set[object]:
 
 
 CHECKS: tuple[MoveRule, ...] = (
-    *(to_device, devices_on_lite, shadow_routes, shadow_calls, any_publisher, router, unrouted, wildcards, strangers),
+    *(
+        to_device,
+        devices_on_lite,
+        shadow_routes,
+        shadow_calls,
+        any_publisher,
+        router,
+        unrouted,
+        lost,
+        wildcards,
+        strangers,
+    ),
     *(loops, between_devices, bridge, device_wildcards, sync),
 )

@@ -229,6 +229,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**between(G, "cloud"), "uses": {"f": frozenset({"publish"})}},
         {**between(F, "cloud"), "uses": {"f": frozenset({"publish"})}},
     ),
+    "publish-lost": (
+        fs(function("f"), published={F: frozenset({"a/b"})}),
+        fs(function("f"), published={G: frozenset({"a/b"})}),
+    ),
     "wildcard-pubsub": (between(PHONE, F, "a/+"), between(PHONE, F, "a/b")),
     "stranger": (between(F, f"{ARN}h:1"), between(F, G)),
     "bridge-loop": ({"subscriptions": [A_TO_B, B_TO_A]}, {"subscriptions": [A_TO_B, ELSEWHERE]}),

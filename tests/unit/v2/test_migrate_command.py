@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from edge_sim.agent.events import Log
+from edge_sim.agent.functions.router import Router
+from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.cli.main import edge_sim
 from tests.small_group import edge, group_of, ml, write_group
 from tests.unit.greengrass.build import ARN, function
@@ -35,6 +38,27 @@ def test_every_line_has_a_place_a_label_and_a_source(tmp_path: Path) -> None:
     becomes = found["functions"][0]
     assert becomes["classic"]["raspberry-pi-4"]["words"] == "must become a generic component"
     assert becomes["lite"]["raspberry-pi-4"]["words"] == "must become a generic component"
+
+
+def test_a_message_that_a_run_saw_go_nowhere_is_told(tmp_path: Path) -> None:
+    arn = f"{ARN}predict:1"
+    group = write_group(tmp_path / "group", [], [{**function("predict"), "FunctionArn": arn}])
+    shadows = Shadows(tmp_path, "/greengrass", lambda _topic, _payload: None)
+    router = Router([], lambda _arn, _payload, _context: None, None, shadows, Log(tmp_path / "runtime.log"))
+    notes = router.publish(arn, "up/a b", b"{}")
+    run = {"scenario": "small", "boards": [{"functions": [{"function": "predict", "notes": [*notes, "another"]}]}]}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    findings = report(group, "--run", tmp_path / "run.json", status=0)["findings"]
+    lost = [one for one in findings if one["id"] == "v2-publish-lost"]
+    assert ["up/a b" in one["message"] for one in lost] == [True]
+    assert not [one for one in report(group, status=0)["findings"] if one["id"] == "v2-publish-lost"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"boards": []}', '{"boards": 1, "scenario": "s"}', "[" * 100_000])
+def test_what_is_no_runs_report_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    done = edge("migrate", group_of(tmp_path / "group", "m"), *BOARDS, "--run", tmp_path / "run.json", status=3)
+    assert "not a run's report" in str(done.exception)
 
 
 def test_the_text_tells_first_what_blocks(tmp_path: Path) -> None:
