@@ -54,7 +54,9 @@ def test_a_message_that_a_run_saw_go_nowhere_is_told(tmp_path: Path) -> None:
     assert not [one for one in report(group, status=0)["findings"] if one["id"] == "v2-publish-lost"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"boards": []}', '{"boards": 1, "scenario": "s"}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"boards": []}', '{"boards": 1, "scenario": "s"}', pytest.param("[" * 100_000, id="deep")]
+)
 def test_what_is_no_runs_report_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     done = edge("migrate", group_of(tmp_path / "group", "m"), *BOARDS, "--run", tmp_path / "run.json", status=3)
