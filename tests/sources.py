@@ -1,8 +1,9 @@
-"""The modules of edge_sim as syntax trees, each parsed once in a process: for tests of what stands in them."""
+"""The modules of edge_sim as text and as syntax trees, parsed once in a process: for tests of what stands in them."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,19 +14,23 @@ PACKAGE = Path(edge_sim.__file__).parent
 
 
 @cache
-def modules() -> Mapping[str, ast.Module]:
-    """Return every module by its path in the package."""
-    return {str(p.relative_to(PACKAGE)): ast.parse(p.read_text("utf-8")) for p in sorted(PACKAGE.rglob("*.py"))}
+def _modules() -> Mapping[str, str]:
+    return {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def mentioning(pattern: str) -> list[str]:
+    """Return the modules, by their paths in the package, whose text matches; parsing all of them takes seconds."""
+    return [name for name, text in _modules().items() if re.search(pattern, text)]
 
 
 @cache
-def texts(module: str) -> tuple[str, ...]:
-    """Return the strings of a module, but for its docstrings."""
-    return tuple(_texts(modules()[module]))
+def tree(module: str) -> ast.Module:
+    return ast.parse(_modules()[module])
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+def strings(module: str) -> Iterator[str]:
+    """Yield the strings of a module, but for its docstrings."""
+    bare = {id(node.value) for node in ast.walk(tree(module)) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
             yield node.value

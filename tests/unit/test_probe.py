@@ -75,7 +75,7 @@ def test_nodes_are_lstats_and_links_bring_what_they_lead_to(root: Path) -> None:
     assert nodes["/srv"].type == "directory"
 
 
-@pytest.mark.parametrize("path", ["/" + "a" * 300, "/srv" + "/a" * 2100, "/srv/a\0b", "/etc/passwd/x"])
+@pytest.mark.parametrize("path", ["/" + "a" * 300, "/srv" + f"/{'a' * 200}" * 21, "/srv/a\0b", "/etc/passwd/x"])
 def test_a_path_that_cannot_exist_does_not_exist(root: Path, path: str) -> None:
     assert path not in probe(root, [path]).paths
 
