@@ -44,7 +44,7 @@ class Comparison:
             "b": self.b,
             "equal": not self.differences,
             "compared": dict(self.compared),
-            "differences": [one.as_json() for one in self.differences],
+            "differences": [difference.as_json() for difference in self.differences],
             "not_compared": list(self.not_compared),
         }
 
@@ -54,7 +54,7 @@ class Comparison:
         total = sum(self.compared.values())
         if not self.differences:
             return f"No difference in {total} facts"
-        counts = Counter(one.name.kind for one in self.differences)
+        counts = Counter(difference.name.kind for difference in self.differences)
         parts = [f"{counts[kind]} of {self.compared.get(kind, 0)} {_plural(kind)}" for kind in KINDS if counts[kind]]
         return f"{', '.join(parts)} {'differs' if sum(counts.values()) == 1 else 'differ'}"
 
@@ -67,13 +67,15 @@ def compare(a: Report, b: Report) -> Comparison:
         (name for name in {*a.facts, *b.facts} if name.kind in kinds and name.board in boards),
         key=lambda name: (KINDS.index(name.kind), name.board, name.name),
     )
-    found = [difference for name in names if (difference := _difference(name, a.facts.get(name), b.facts.get(name)))]
+    differences = [
+        difference for name in names if (difference := _difference(name, a.facts.get(name), b.facts.get(name)))
+    ]
     counts = Counter(name.kind for name in names)
     return Comparison(
         a=a.file,
         b=b.file,
         compared={kind: counts[kind] for kind in kinds},
-        differences=found,
+        differences=differences,
         not_compared=tuple(_alone(a, b)),
     )
 
@@ -82,18 +84,18 @@ def lines(comparison: Comparison) -> Iterator[str]:
     """Yield the comparison as text: a line a difference."""
     yield f"A: {printable(comparison.a)}"
     yield f"B: {printable(comparison.b)}"
-    for one in comparison.differences:
-        where = f"{one.name.board}  " if one.name.board else ""
-        yield printable(f"{one.name.kind}  {where}{one.name.name}: {words(one)}")
+    for difference in comparison.differences:
+        where = f"{difference.name.board}  " if difference.name.board else ""
+        yield printable(f"{difference.name.kind}  {where}{difference.name.name}: {words(difference)}")
     yield from (printable(f"not compared: {text}") for text in comparison.not_compared)
     yield comparison.verdict
 
 
-def words(one: Difference) -> str:
+def words(difference: Difference) -> str:
     """Return what differs, in words."""
-    if one.change != "different":
-        return one.change
-    return ", ".join(f"{field} {a or 'none'} → {b or 'none'}" for field, a, b in one.fields)
+    if difference.change != "different":
+        return difference.change
+    return ", ".join(f"{field} {a or 'none'} → {b or 'none'}" for field, a, b in difference.fields)
 
 
 def _difference(name: Name, a: Fields | None, b: Fields | None) -> Difference | None:

@@ -80,8 +80,8 @@ def _refuse_empty(file: Path, document: JsonObject) -> None:
 
 def _boards(document: JsonObject) -> Iterator[str]:
     for key in ("boards", "cells"):
-        for one in document.children(key, lambda row: row) if key in document else ():
-            yield one.text("target") if one.get("target") else one.text("profile")
+        for entry in document.children(key, lambda row: row) if key in document else ():
+            yield entry.text("target") if entry.get("target") else entry.text("profile")
     yield from document.texts("profiles") if "profiles" in document else ()
 
 
@@ -167,8 +167,8 @@ def _of_plan(document: JsonObject) -> Rows:
 def _of_drift(document: JsonObject) -> Rows:
     for row in document.children("differences", lambda row: row):
         fields = {"difference": row.text("kind"), "in": ", ".join(row.texts("words"))}
-        found = row.child("found") if row.get("found") is not None else None
-        yield Name(kind="path", board="", name=row.text("path")), {**fields, **(_node(found) if found else {})}
+        node = row.child("found") if row.get("found") is not None else None
+        yield Name(kind="path", board="", name=row.text("path")), {**fields, **(_node(node) if node else {})}
 
 
 def _node(row: JsonObject) -> dict[str, str]:

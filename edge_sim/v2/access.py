@@ -179,10 +179,10 @@ def _paths(move: Move, function: Function, resource: Resource, *, attached: bool
             yield (resource.container_path if inside else resource.source_path), resource.source_path
         return
     package = move.models_known.get(resource.id)
-    for one in placements(move):
-        own = one.function.id == function.id
-        if one.resource.id == resource.id and own == attached:
-            pairs = unpacked(one, package.contents if package else ())
+    for placement in placements(move):
+        own = placement.function.id == function.id
+        if placement.resource.id == resource.id and own == attached:
+            pairs = unpacked(placement, package.contents if package else ())
             yield from pairs if own else ((there, there) for _, there in pairs)
 
 
@@ -191,9 +191,9 @@ def _mounts(move: Move, function: Function) -> Iterator[Mount]:
         if resource.local and resource.source_path and resource.container_path:
             read_only = effective_permission(resource, policy) == "ro"
             yield Mount(source=resource.source_path, destination=resource.container_path, read_only=read_only)
-    for one in placements(move):
-        if one.function.id == function.id and one.way == "C":
-            yield Mount(source=one.path, destination=one.seen, read_only=True)
+    for placement in placements(move):
+        if placement.function.id == function.id and placement.way == "C":
+            yield Mount(source=placement.path, destination=placement.seen, read_only=True)
 
 
 def _doubt(

@@ -62,23 +62,23 @@ def components(move: Move) -> tuple[Component, ...]:
 def _components(move: Move) -> Iterator[Component]:
     names, placed = component_names(move), placements(move)
     for function in move.own_functions:
-        own = [one for one in placed if one.function.id == function.id]
+        own = [placement for placement in placed if placement.function.id == function.id]
         becomes, name, version = verdict(move, function).becomes, names[function.id], component_version(function)
         if becomes == "lambda":
             request: Json = {"lambdaFunction": _lambda(move, function, name, version, own)}
             yield Component(name=name, version=version, function=function, request=request)
         elif becomes == "generic":
-            archives = (CODE_ARCHIVE, *([OWN_ARCHIVE] if any(one.way == "A" for one in own) else []))
+            archives = (CODE_ARCHIVE, *([OWN_ARCHIVE] if any(placement.way == "A" for placement in own) else []))
             recipe = _generic(move, function, name, version, own)
             yield Component(name=name, version=version, function=function, recipe=recipe, archives=archives)
-    shared = {one.resource.id: one for one in placed if one.way != "A"}
-    for one in shared.values():
+    shared = {placement.resource.id: placement for placement in placed if placement.way != "A"}
+    for placement in shared.values():
         yield Component(
-            name=one.component,
-            version=one.version,
-            resource=one.resource,
-            recipe=_model(move, one),
-            archives=(one.archive,),
+            name=placement.component,
+            version=placement.version,
+            resource=placement.resource,
+            recipe=_model(move, placement),
+            archives=(placement.archive,),
         )
 
 
@@ -148,7 +148,7 @@ def _lambda(move: Move, function: Function, name: str, version: str, own: list[P
             **({"containerParams": _container(move, function, own)} if contained else {}),
         },
     }
-    needed: Json = {one.component: _exactly(one.version) for one in own}
+    needed: Json = {placement.component: _exactly(placement.version) for placement in own}
     if any(resource.secret for resource, _ in move.group.attached(function)):
         needed[_SECRETS] = {"versionRequirement": AWS_MAJOR, "dependencyType": "HARD"}
     return {
@@ -173,7 +173,8 @@ def _container(move: Move, function: Function, own: list[Placement]) -> Json:
         else:
             devices.append({"path": resource.source_path, **rights})
     mounted: list[Json] = [
-        {"sourcePath": one.path, "destinationPath": one.seen, "permission": "ro", "addGroupOwner": False} for one in own
+        {"sourcePath": placement.path, "destinationPath": placement.seen, "permission": "ro", "addGroupOwner": False}
+        for placement in own
     ]
     return {
         "memorySizeInKB": function.memory_size_kb or 16384,
@@ -189,11 +190,13 @@ def _generic(move: Move, function: Function, name: str, version: str, own: list[
     artifacts = [artifact(move, name, version, CODE_ARCHIVE, execute=native or bool(code and code.executables))]
     if not native:
         artifacts.append(artifact(move, name, version, ENTRY_POINT))
-    if any(one.way == "A" for one in own):
-        execute = any(_executable(move, one.resource) for one in own)
+    if any(placement.way == "A" for placement in own):
+        execute = any(_executable(move, placement.resource) for placement in own)
         artifacts.append(artifact(move, name, version, OWN_ARCHIVE, execute=execute))
     needed = {
-        one.component: {"VersionRequirement": one.version, "DependencyType": "HARD"} for one in own if one.way == "B"
+        placement.component: {"VersionRequirement": placement.version, "DependencyType": "HARD"}
+        for placement in own
+        if placement.way == "B"
     }
     if any(resource.secret for resource, _ in move.group.attached(function)):
         needed[_SECRETS] = {"VersionRequirement": AWS_MAJOR, "DependencyType": "HARD"}
@@ -208,14 +211,23 @@ def _generic(move: Move, function: Function, name: str, version: str, own: list[
     }
 
 
-def _model(move: Move, one: Placement) -> Json:
-    users = [function for function in move.own_functions if function in move.users_of(one.resource)]
+def _model(move: Move, placement: Placement) -> Json:
+    users = [function for function in move.own_functions if function in move.users_of(placement.resource)]
     shared = len({posix_user(move, function) for function in users}) > 1
     file = artifact(
-        move, one.component, MODEL_VERSION, one.archive, execute=_executable(move, one.resource), shared=shared
+        move,
+        placement.component,
+        MODEL_VERSION,
+        placement.archive,
+        execute=_executable(move, placement.resource),
+        shared=shared,
     )
     return {
-        **_head(model_component(one.resource), MODEL_VERSION, f"Model {one.resource.id} of a Greengrass V1 group."),
+        **_head(
+            model_component(placement.resource),
+            MODEL_VERSION,
+            f"Model {placement.resource.id} of a Greengrass V1 group.",
+        ),
         "Manifests": [{"Platform": {"os": "linux", "runtime": "*"}, "Lifecycle": {}, "Artifacts": [file]}],
     }
 
@@ -280,9 +292,9 @@ def _environment(move: Move, function: Function, own: list[Placement]) -> Json:
     handler = function.executable or (code.handler if code else "") or placeholder(function.id, "handler")
     environment: Json = {**variables(move, function), HANDLER_VARIABLE: handler, "MY_FUNCTION_ARN": function.arn}
     environment[ROUTES_VARIABLE] = json.dumps(routes_of(move, function))
-    for one in own:
-        top = one.archive.removesuffix(".zip")
-        inside = "" if one.way == "A" else f"{one.component}:"
+    for placement in own:
+        top = placement.archive.removesuffix(".zip")
+        inside = "" if placement.way == "A" else f"{placement.component}:"
         environment["AWS_GG_RESOURCE_PREFIX"] = f"{{{inside}artifacts:decompressedPath}}/{top}"
     return environment
 

@@ -31,11 +31,11 @@ TARGET = placeholder("target", "arn")
 def deployment(move: Move) -> Json:
     """Return the request for CreateDeployment."""
     core = move.group.core
-    own = {one.name: _own(move, one.name, one.version) for one in components(move)}
-    for one in components(move):
-        run_with = _run_with(move, one)
+    own = {component.name: _own(move, component.name, component.version) for component in components(move)}
+    for component in components(move):
+        run_with = _run_with(move, component)
         if run_with:
-            own[one.name]["runWith"] = run_with
+            own[component.name]["runWith"] = run_with
     theirs = {name: _aws(name, configuration) for name, configuration in configurations(move).items()}
     return {
         "targetArn": core.thing_arn if core else TARGET,
@@ -114,7 +114,9 @@ def router(move: Move) -> dict[str, Json]:
         if function:
             return f"component:{names[function.id]}" if becomes_lambda(move, function) else None
         successors = [
-            SUCCESSORS[one.name][0] for one in instances(move) if one.name in SUCCESSORS and f"/{one.name}/" in arn
+            SUCCESSORS[connector.name][0]
+            for connector in instances(move)
+            if connector.name in SUCCESSORS and f"/{connector.name}/" in arn
         ]
         return f"component:{successors[0]}" if successors else None
 
@@ -240,14 +242,18 @@ def _spools_to_disk(move: Move) -> bool:
     return bool(function and function.variables.get("GG_CONFIG_STORAGE_TYPE") == "FileSystem")
 
 
-def _run_with(move: Move, one: Component) -> Json:
+def _run_with(move: Move, component: Component) -> Json:
     """Return whose rights a component has, and its memory limit; lite knows neither. Models belong to their users."""
     if not move.nucleus.lambdas:
         return {}
-    users = [one.function] if one.function else [f for f in move.own_functions if one.resource in move.models_of(f)]
+    users = (
+        [component.function]
+        if component.function
+        else [f for f in move.own_functions if component.resource in move.models_of(f)]
+    )
     accounts = {posix_user(move, function) for function in users}
     account = accounts.pop() if len(accounts) == 1 else None
-    limit = one.function.memory_size_kb if one.function and one.recipe else None
+    limit = component.function.memory_size_kb if component.function and component.recipe else None
     return {
         **({"posixUser": account} if account else {}),
         **({"systemResourceLimits": {"memory": limit}} if limit else {}),

@@ -50,7 +50,7 @@ class Package:
 
     @property
     def executables(self) -> tuple[str, ...]:
-        return tuple(one.path for one in self.contents if one.executable and one.type == "file")
+        return tuple(content.path for content in self.contents if content.executable and content.type == "file")
 
 
 @dataclass(frozen=True, kw_only=True)

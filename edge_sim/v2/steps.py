@@ -37,14 +37,14 @@ def _lines(move: Move, components: Sequence[Component], placeholders: Sequence[s
 def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[str]) -> Iterator[str]:
     if placeholders:
         yield "Replace these placeholders in every file: " + ", ".join(f"`{name}`" for name in placeholders) + "."
-    generic = [one.name for one in components if one.function and one.recipe]
+    generic = [component.name for component in components if component.function and component.recipe]
     if generic:
         yield (
             f"Read the entry point of {_names(generic)} (`artifacts/{ENTRY_POINT}`, ours): it calls the handler, and "
             "gives it a stand-in for `greengrasssdk` over the Greengrass IPC. It needs `awsiotsdk` on the board."
         )
     yield "Read `board.sh`, then run it on the new board as root. It creates accounts, groups and folders."
-    artifacts = [one for one in components if one.archives]
+    artifacts = [component for component in components if component.archives]
     if artifacts:
         yield (
             f"Upload the artifacts to `s3://{bucket(move)}/COMPONENT/VERSION/FILE`: for each component "

@@ -78,35 +78,37 @@ def tree(move: Move) -> dict[str, Node]:
     for name in ("", "/work", "/packages", "/packages/artifacts-unarchived"):
         nodes[f"{move.nucleus.root}{name}"] = _directory(owner.uid, owner.gid)
     placed = placements(move)
-    for one in components(move):
-        nodes |= _working_folder(move, one)
-        for path, node in _unpacked(move, one, placed, owner):
+    for component in components(move):
+        nodes |= _working_folder(move, component)
+        for path, node in _unpacked(move, component, placed, owner):
             nodes[path] = node
     return nodes
 
 
-def unpacked(one: Placement, contents: tuple[Content, ...]) -> tuple[tuple[str, str], ...]:
+def unpacked(placement: Placement, contents: tuple[Content, ...]) -> tuple[tuple[str, str], ...]:
     """Return what a function sees of a model and where it lies on the board: the folder first, then what is in it."""
     inner = ["", *(f"/{content.path}" for content in contents)]
-    return tuple((one.seen + path, one.path + path) for path in inner)
+    return tuple((placement.seen + path, placement.path + path) for path in inner)
 
 
-def _working_folder(move: Move, one: Component) -> dict[str, Node]:
-    who = ids(move, one.function)
-    work = move.nucleus.work(one.name)
+def _working_folder(move: Move, component: Component) -> dict[str, Node]:
+    who = ids(move, component.function)
+    work = move.nucleus.work(component.name)
     return {work: Node(type="directory", uid=who.uid, gid=who.gid, mode=0o700)}
 
 
-def _unpacked(move: Move, one: Component, placed: tuple[Placement, ...], owner: Ids) -> Iterator[tuple[str, Node]]:
+def _unpacked(
+    move: Move, component: Component, placed: tuple[Placement, ...], owner: Ids
+) -> Iterator[tuple[str, Node]]:
     """Yield the unpacked folders and files of the models in a component."""
-    own_models = [p for p in placed if p.component == one.name]
+    own_models = [p for p in placed if p.component == component.name]
     if not own_models:
         return
-    who, group = component_owner(move, one)
-    base = f"{move.nucleus.root}/packages/artifacts-unarchived/{one.name}"
+    who, group = component_owner(move, component)
+    base = f"{move.nucleus.root}/packages/artifacts-unarchived/{component.name}"
     yield base, _directory(owner.uid, owner.gid)
     yield f"{base}/{own_models[0].version}", _directory(owner.uid, owner.gid)
-    mode = file_mode(one, own_models[0].archive)
+    mode = file_mode(component, own_models[0].archive)
     for place in own_models:
         yield place.top, _directory(who, group)
         model = place.resource.model
@@ -121,19 +123,19 @@ def _unpacked(move: Move, one: Component, placed: tuple[Placement, ...], owner: 
             yield f"{place.path}/{content.path}", node or Node(type="file", uid=who, gid=group, mode=mode)
 
 
-def component_owner(move: Move, one: Component) -> tuple[int, int]:
+def component_owner(move: Move, component: Component) -> tuple[int, int]:
     """Return the user and group that own a component's files; of a model that its users agree on."""
-    if one.function:
-        who = ids(move, one.function)
+    if component.function:
+        who = ids(move, component.function)
     else:
-        users = {ids(move, f) for f in move.own_functions if one.resource in move.models_of(f)}
+        users = {ids(move, f) for f in move.own_functions if component.resource in move.models_of(f)}
         who = users.pop() if len(users) == 1 else ids(move)
     return who.uid, who.gid if move.nucleus.lambdas else _owner(move).gid
 
 
-def file_mode(one: Component, archive: str) -> int:
+def file_mode(component: Component, archive: str) -> int:
     """Return the mode of the files of one of a component's archives."""
-    manifests = (one.recipe or {}).get("Manifests")
+    manifests = (component.recipe or {}).get("Manifests")
     for manifest in manifests if isinstance(manifests, list) else []:
         for artifact in manifest["Artifacts"]:
             if artifact["Uri"].endswith(f"/{archive}"):
@@ -152,7 +154,7 @@ def _owner(move: Move) -> Ids:
 
 def _account(facts: HostFacts, user: str, group: str, above: tuple[int, ...] = ()) -> Ids:
     known_user, gid = facts.users.get(user), facts.groups.get(group)
-    used = {one.uid for one in facts.users.values()} | {one.gid for one in facts.users.values()}
+    used = {user.uid for user in facts.users.values()} | {user.gid for user in facts.users.values()}
     used |= {*facts.groups.values(), *above}
     free = next(number for number in range(_LAST_SYSTEM_ID, 0, -1) if number not in used)
     return Ids(

@@ -25,4 +25,4 @@ CHECKS: tuple[MoveRule, ...] = (
 
 def check(move: Move) -> list[Finding]:
     """Return what every check says about a move."""
-    return [finding for one in CHECKS for finding in one.findings(move)]
+    return [finding for row in CHECKS for finding in row.findings(move)]

@@ -116,7 +116,7 @@ def storage(move: Move) -> Iterator[Fault]:
     if move.to is None:
         return
     packages = [*move.models_known.values(), *move.code_known.values()]
-    need_kib = sum(one.size + 2 * one.unpacked for one in packages) // 1024
+    need_kib = sum(package.size + 2 * package.unpacked for package in packages) // 1024
     room = move.nucleus.storage_kib + need_kib
     if move.to.storage_kib and move.to.storage_kib < room:
         yield Fault(

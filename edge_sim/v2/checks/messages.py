@@ -175,9 +175,9 @@ def sync(move: Move) -> Iterator[Fault]:
                 yield Fault(path=f"{path}.SyncShadow", message=message)
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(route: str, other: str) -> bool:
     """Return whether some topic matches both MQTT filters."""
-    first, second = one.split("/"), other.split("/")
+    first, second = route.split("/"), other.split("/")
     for index in range(max(len(first), len(second))):
         a = first[index] if index < len(first) else None
         b = second[index] if index < len(second) else None

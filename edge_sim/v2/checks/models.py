@@ -103,9 +103,9 @@ def links(move: Move) -> Iterator[Fault]:
 def dots(move: Move) -> Iterator[Fault]:
     """Nucleus lite skips every file whose name holds ../, an honest folder v1.. as well."""
     for resource, package in _models(move):
-        for one in package.contents if package else ():
-            if "../" in one.path:
-                yield _at(resource, f"nucleus lite leaves out {one.path}: rename the folder")
+        for content in package.contents if package else ():
+            if "../" in content.path:
+                yield _at(resource, f"nucleus lite leaves out {content.path}: rename the folder")
 
 
 @check("model-source", "error", phase="deploy", source=ARTIFACTS)
@@ -187,9 +187,9 @@ def nested(move: Move) -> Iterator[Fault]:
     """The DestinationPaths of a function's models neither nest nor are equal."""
     for function in move.own_functions:
         for first, second in combinations(move.models_of(function), 2):
-            one, other = _destination(first), _destination(second)
-            if one and other and (below(f"/{one}", f"/{other}") or below(f"/{other}", f"/{one}")):
-                yield of(function, "", f"models {first.id} and {second.id} lie in one another: /{one} and /{other}")
+            place, other = _destination(first), _destination(second)
+            if place and other and (below(f"/{place}", f"/{other}") or below(f"/{other}", f"/{place}")):
+                yield of(function, "", f"models {first.id} and {second.id} lie in one another: /{place} and /{other}")
 
 
 @check("model-destination", "error", condition="ours", timing="ours", source="ours: a zip's folder")
@@ -207,7 +207,7 @@ def prefix(move: Move) -> Iterator[Fault]:
         chosen = way(move, function)
         if chosen not in ("A", "B"):
             continue
-        where = next(one for one in placements(move) if one.function.id == function.id)
+        where = next(placement for placement in placements(move) if placement.function.id == function.id)
         uses = move.uses.get(function.id)
         if uses is None:
             yield of(
@@ -223,9 +223,13 @@ def prefix(move: Move) -> Iterator[Fault]:
 @check("model-versioned-path", "note", condition="inferred", source="NUC (artifacts-unarchived/NAME/VERSION); ours")
 def versioned(move: Move) -> Iterator[Fault]:
     """A volume that mounts a model's component holds its version: a new model needs a new version of the function."""
-    for one in placements(move):
-        if one.way == "C":
-            yield of(one.function, "", f"its volume for {one.resource.id} is {one.path}, with the version in it")
+    for placement in placements(move):
+        if placement.way == "C":
+            yield of(
+                placement.function,
+                "",
+                f"its volume for {placement.resource.id} is {placement.path}, with the version in it",
+            )
 
 
 @check(
