@@ -13,6 +13,7 @@ from edge_sim import folders
 from edge_sim.emulation.ssh.address import parse
 from edge_sim.emulation.ssh.connection import Connection
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.offline.rescue.settings import write_directory
 from edge_sim.offline.rescue.tar import Laid, lay, lay_name
@@ -62,7 +63,7 @@ def of_board(address: str, greengrass_root: str) -> Iterator[Disk]:
         disk = Disk(name=name, root=place, greengrass_root=greengrass_root, nodes=laid.nodes)
         said = [
             *_bring(connection, laid, "", _SYSTEM, links="h"),
-            *_bring(connection, laid, greengrass_root, ("config/config.json", "ggc/deployment")),
+            *_bring(connection, laid, greengrass_root, (BELOW.config, BELOW.deployment)),
         ]
         _lay_names(connection, laid, disk.tree.certificates)
         elsewhere = write_directory(disk)
