@@ -67,8 +67,7 @@ def run(root: Path, config: Path) -> None:
         limits = settings.packages or Limits()
         fetch, fetch_secret = partial(download, http), partial(secrets.fetch, http)
         result = deploy(group, document, root, seen, LinuxHost(root), fetch, limits=limits, fetch_secret=fetch_secret)
-        functions.start()
-        return result.not_proven
+        return (*result.not_proven, *functions.start())
 
     log = Log(inside(root, Tree(settings.greengrass_root).runtime_log))
     functions = DeployedFunctions(root, settings.greengrass_root, facts, log)

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent import cgroups
-from edge_sim.agent.functions import memory, workers
+from edge_sim.agent.functions import launch, memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Outcome
 from tests import needs
@@ -158,6 +159,19 @@ def test_a_pinned_function_that_cannot_be_loaded_fails_the_deployment(here: Boar
     assert states in ({"NotStarted"}, {"Starting"}, {"FailedInitialization"})
     log = here.path("/greengrass/ggc/var/log/user/us-east-1/123456789012/read-digits.log").read_text()
     assert "[FATAL]-lambda_runtime.py:" in log
+
+
+def test_a_pinned_function_without_an_interpreter_is_not_proven(here: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "BESIDE_V1", str(Path(sys.prefix).parent))  # as a bundle, whose Python is no function's
+    for name in ("read-digits", "sort-wine"):
+        with_code(here, name, PID)
+    board = here.with_function("read-digits", pinned=True, variables={"PATH": "/nowhere"})
+    with daemon(board.with_function("sort-wine", pinned=True)) as core:
+        assert core.start_pinned(30) is None
+        assert core.not_proven() == [
+            "function read-digits: could not be started: neither python3.7 nor another python3 is on the board's PATH"
+        ]
+        assert core.run("sort-wine", b"{}").ok
 
 
 def test_a_pinned_function_that_opens_a_model_without_the_prefix_is_told_where_it_is(here: Board) -> None:

@@ -113,13 +113,23 @@ class Daemon:
         return self._endpoint.port
 
     def start_pinned(self, limit_s: float) -> InvalidDefinitionError | None:
-        """Start the pinned functions; return V1's sentence when one of them cannot be initialized within the limit."""
+        """Start the pinned functions; return V1's sentence when one of them cannot be initialized within the limit.
+
+        Those that this board cannot have a process for are left to ``not_proven``.
+        """
         self._workers.keep_running()
         for worker, reason in self._workers.wait_for_pinned(limit_s).values():
+            if worker.forbidden:
+                continue
             function = worker.process.function
             failed = f"worker with {worker.id} failed to initialize: {function.id}: {reason}"
             return InvalidDefinitionError(failed, hint=prefix.hint(reason, self.group, function) or _LOGGED)
         return None
+
+    def not_proven(self) -> list[str]:
+        """Return a sentence for each pinned function that this board cannot have a process for."""
+        failed = self._workers.wait_for_pinned(0).values()
+        return [f"function {worker.process.function.id}: {reason}" for worker, reason in failed if worker.forbidden]
 
     def run(self, function_id: str, payload: bytes) -> Outcome:
         """Call a function of the group and wait for the end. Raises UsageError for an unknown one."""

@@ -78,8 +78,8 @@ class DeployedFunctions:
             brief = error.brief if isinstance(error, EdgeSimError) else str(error)
             self._log.write("ERROR", "The functions could not be started.", errorString=brief)
 
-    def start(self) -> None:
-        """Start what is deployed, unless that runs already.
+    def start(self) -> Sequence[str]:
+        """Start what is deployed, unless that runs already; return a sentence for each function that is not proven.
 
         Raises InvalidDefinitionError when a pinned function cannot be initialized, with V1's sentence, and what
         ``Daemon`` raises.
@@ -88,7 +88,7 @@ class DeployedFunctions:
             self._make_whole()
             deployed = self._deployed()
             if self._closed or deployed == self._running:
-                return
+                return self._not_proven()
             self._stop()
             document = json.loads(deployed[0])
             failed = None
@@ -98,6 +98,7 @@ class DeployedFunctions:
             if failed is not None:
                 self._log.write("ERROR", "A pinned function could not be initialized.", errorString=failed.brief)
                 raise failed
+            return self._not_proven()
 
     def close(self) -> None:
         with self._lock:
@@ -119,6 +120,9 @@ class DeployedFunctions:
         durable.write(self._gg / BELOW.daemon_address, json.dumps(address).encode())
         self._subscribe(group)
         return daemon.start_pinned(START_LIMIT_S)
+
+    def _not_proven(self) -> Sequence[str]:
+        return self._daemon.not_proven() if self._daemon else ()
 
     def _make_whole(self) -> None:
         """Finish or take back a deployment that was killed: nothing that is half changed over is to be started."""

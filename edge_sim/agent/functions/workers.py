@@ -77,7 +77,7 @@ class Workers:
 
         def settled() -> bool:
             starting = any(w.state == "Starting" and w.process.function.pinned for w in self._all)
-            return bool(self._failed) or not starting
+            return any(not worker.forbidden for worker, _ in self._failed.values()) or not starting
 
         with self._changed:
             self._changed.wait_for(settled, limit_s)
