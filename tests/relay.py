@@ -13,6 +13,7 @@ class Relay:
     def __init__(self, target: int) -> None:
         self._target = target
         self._open: list[socket.socket] = []
+        self._frozen = threading.Event()
         self.port = 0
         self.start()
 
@@ -20,6 +21,10 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def freeze(self, *, frozen: bool = True) -> None:
+        """Swallow what comes from now on, with every connection open: a half-open one, as after a pulled cable."""
+        (self._frozen.set if frozen else self._frozen.clear)()
 
     def cut(self) -> None:
         for each in (self._listener, *self._open):
@@ -35,12 +40,12 @@ class Relay:
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [near, far]
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not self._frozen.is_set():
+                    sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)

@@ -101,7 +101,10 @@ def command(
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
     """
     if probe and root is None:
-        raise UsageError("--probe needs --root DIR: a board that the group has been applied to")
+        problem = "--probe needs --root DIR: a board that the group has been applied to"
+        raise UsageError(
+            problem, hint="A run on a board over ssh probes as well: edge-sim run SCENARIO --board ssh://…"
+        )
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.plan import make_plan

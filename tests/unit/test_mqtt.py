@@ -29,13 +29,15 @@ LIMIT_S = 60.0
 class Client:
     """A channel whose callbacks go to queues."""
 
-    def __init__(self, url: str, name: str = "client", *subscriptions: str, cafile: str | None = None) -> None:
+    def __init__(
+        self, url: str, name: str = "client", *subscriptions: str, cafile: str | None = None, keep_alive: int = 30
+    ) -> None:
         self.changes: queue.Queue[str] = queue.Queue()
         self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.channel = mqtt.connect(
             url,
             name,
-            30,
+            keep_alive,
             subscriptions=dict.fromkeys(subscriptions, self.take),
             on_connect=lambda: self.changes.put("connected"),
             on_disconnect=self.changes.put,
@@ -87,6 +89,18 @@ def test_a_lost_connection_comes_back_with_its_subscriptions(broker: Broker) -> 
         for number in range(10):
             other.channel.publish(f"a/{number}", b"again")
             assert client.messages.get(timeout=LIMIT_S) == (f"a/{number}", b"again")
+    relay.cut()
+
+
+def test_a_half_open_connection_is_noticed_by_its_silence_and_made_anew(broker: Broker) -> None:
+    relay = Relay(int(broker.url.rsplit(":", 1)[1]))
+    client = Client(f"mqtt://127.0.0.1:{relay.port}", "half-open", keep_alive=1)
+    with closing(client.channel):
+        assert client.change() == "connected"
+        relay.freeze()
+        assert client.change() != "connected"
+        relay.freeze(frozen=False)
+        until(lambda: client.change() == "connected")  # an attempt may have begun before
     relay.cut()
 
 
