@@ -23,8 +23,9 @@ from edge_sim.errors import UsageError
 @click.option(
     "-o", "--output", type=PathType(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where to."
 )
+@click.option("--deb", is_flag=True, help="Write a Debian package instead; it installs the same, with a systemd unit.")
 @FORMAT
-def bundle(profile_name: str | None, architecture: str | None, output: Path, fmt: str) -> None:
+def bundle(profile_name: str | None, architecture: str | None, output: Path, deb: bool, fmt: str) -> None:
     """Write the agent for a board as a tar.gz that needs nothing of the board but its kernel and a shell.
 
     It holds a C library and a Python of its own, from Debian's packages; how it is installed is in docs/boards.md.
@@ -39,11 +40,16 @@ def bundle(profile_name: str | None, architecture: str | None, output: Path, fmt
 
     chosen = architecture or load_profile(str(profile_name)).architecture
     result = archive.bundle(chosen, progress)
-    output.write_bytes(result.packed)
+    content = result.packed
+    if deb:
+        from edge_sim.emulation.bundle.deb import package
+
+        content = package(result)
+    output.write_bytes(content)
     about = {"file": str(output), "version": result.version, "architecture": chosen}
-    sizes = {"bytes": len(result.packed), "unpacked_bytes": result.unpacked}
+    sizes = {"bytes": len(content), "unpacked_bytes": result.unpacked}
     if fmt == "json":
         click.echo(json.dumps({**about, **sizes}))
     else:
-        size = f"{len(result.packed) / 1e6:.1f} MB, {result.unpacked / 1e6:.1f} MB unpacked"
+        size = f"{len(content) / 1e6:.1f} MB, {result.unpacked / 1e6:.1f} MB unpacked"
         say(f"{output}: {result.version} for {chosen}, {size}")

@@ -130,7 +130,8 @@ def board(tmp_path: Path) -> Path:
     unpacked = tmp_path / "edge-sim"
     (unpacked / "bin").mkdir(parents=True)
     (unpacked / "about").write_text("version=0.1.0-abc\narchitecture=armv7l\n", encoding="ascii")
-    shutil.copy(SCRIPTS / "install.sh", unpacked)
+    for name in ("install.sh", "edge-sim-agent.service"):
+        shutil.copy(SCRIPTS / name, unpacked)
     return tmp_path / "board"
 
 
@@ -175,6 +176,7 @@ def test_a_bundle_is_installed_anew_and_taken_away_without_a_trace(
     assert made.keys() - before.keys() == {
         "opt/edge-sim/agent.json",
         "opt/edge-sim/bundle/about",
+        "opt/edge-sim/bundle/edge-sim-agent.service",
         "opt/edge-sim/bundle/install.sh",
         *([service] if service else []),
     }
@@ -188,6 +190,25 @@ def test_a_bundle_is_installed_anew_and_taken_away_without_a_trace(
     assert (done.returncode, done.stderr) == (0, "")
     assert texts(board) == before
     assert not (board / "opt/edge-sim").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+def test_procds_script_names_the_agents_command(shell: list[str], board: Path) -> None:
+    """With a stand-in for ``/etc/rc.common``, which reads the script and calls what it defines."""
+    (board / "sbin").mkdir()
+    program(board / "sbin/procd", "")
+    assert installed(shell, board, *NAMED).returncode == 0
+    stub = 'procd_open_instance() { :; }\nprocd_close_instance() { :; }\nprocd_set_param() { echo "$@"; }\n'
+    script = board / "etc/init.d/edge-sim-agent"
+    assert script.read_text(encoding="utf-8").startswith("#!/bin/sh /etc/rc.common\nUSE_PROCD=1\n")
+    assert script.stat().st_mode & 0o111 == 0o111
+    argv = [*shell, "-euc", f"{stub}. {script}\nstart_service\necho $START $STOP"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "command /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json",
+        *("respawn 3600 10 0", "stdout 1", "stderr 1", "95 05"),
+    ]
 
 
 @pytest.mark.process

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib import metadata, resources
 from pathlib import Path
@@ -51,7 +52,19 @@ _LEFT_OUT = (
     *("_test*", "_ctypes_test*", "_xx*", "xx*"),
 )
 _LEFT_OUT_TREES = (
-    *("curses", "dbm", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3", "test", "tkinter", "turtledemo"),
+    *(
+        "curses",
+        "dbm",
+        "ensurepip",
+        "idlelib",
+        "lib2to3",
+        "pydoc_data",
+        "sqlite3",
+        "test",
+        "tests",
+        "tkinter",
+        "turtledemo",
+    ),
     *("venv", "wsgiref", "__pycache__"),
 )
 _AGENT = (
@@ -87,6 +100,7 @@ def own_files() -> dict[str, File]:
         f"bin/{_PYTHON}": _program("python.sh"),
         "bin/edge-sim": _program("edge-sim.sh"),
         "install.sh": _program("install.sh"),
+        "edge-sim-agent.service": replace(_program("edge-sim-agent.service"), mode=0o644),
     }
 
 

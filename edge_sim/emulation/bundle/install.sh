@@ -6,6 +6,7 @@ set -u
 umask 022
 TOP=${DESTDIR:-}/opt/edge-sim
 UNIT=${DESTDIR:-}/etc/systemd/system/edge-sim-agent.service
+PACKAGED=${DESTDIR:-}/lib/systemd/system/edge-sim-agent.service
 SCRIPT=${DESTDIR:-}/etc/init.d/edge-sim-agent
 USAGE="Usage: sh install.sh --thing NAME --broker mqtt[s]://HOST:PORT [--cafile FILE]
        sh install.sh --config FILE    an agent's configuration as a whole
@@ -34,7 +35,8 @@ init_system() {
 service() {
     [ -z "${DESTDIR:-}" ] || return 0
     case $INIT:$1 in
-    systemd:start) systemctl daemon-reload && systemctl enable --now --quiet edge-sim-agent ;;
+    systemd:start)
+        systemctl daemon-reload && systemctl enable --quiet edge-sim-agent && systemctl restart edge-sim-agent ;;
     systemd:stop) systemctl disable --now --quiet edge-sim-agent ;;
     systemd:forget) systemctl daemon-reload ;;
     procd:start) "$SCRIPT" enable && "$SCRIPT" start ;;
@@ -43,6 +45,9 @@ service() {
 }
 
 remove() {
+    if [ -e "$PACKAGED" ]; then
+        fail "it is a Debian package here: apt-get purge edge-sim-agent removes it" 2
+    fi
     if [ -d "$TOP/run" ]; then
         fail "a run of edge-sim is on this board, or was cut off: edge-sim board restore ssh://… puts it back first"
     fi
@@ -73,24 +78,6 @@ configuration() {
         [ -z "$CAFILE" ] || printf ', "cafile": "/opt/edge-sim/ca.pem"'
         printf ', "greengrassRoot": "/opt/edge-sim/greengrass"}\n'
     fi
-}
-
-systemd_unit() {
-    cat <<'END'
-[Unit]
-Description=edge_sim's agent, a simulated Greengrass V1 core
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart=/opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json
-Restart=always
-RestartSec=10
-KillMode=mixed
-
-[Install]
-WantedBy=multi-user.target
-END
 }
 
 procd_script() {
@@ -131,8 +118,10 @@ install() {
     (umask 077 && cat "$new" >"$TOP/agent.json") || fail "$TOP/agent.json cannot be written"
     case $INIT in
     systemd)
-        mkdir -p "${UNIT%/*}"
-        systemd_unit >"$UNIT" || fail "$UNIT cannot be written" ;;
+        if [ ! -e "$PACKAGED" ]; then
+            mkdir -p "${UNIT%/*}"
+            cp "$TOP/bundle/edge-sim-agent.service" "$UNIT" || fail "$UNIT cannot be written"
+        fi ;;
     procd)
         procd_script >"$SCRIPT" || fail "$SCRIPT cannot be written"
         chmod 755 "$SCRIPT" ;;
