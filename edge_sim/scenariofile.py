@@ -190,6 +190,7 @@ def _update(place: Place) -> Update:
     entries = _UPDATE.read(place)
     end = entries[_UPDATE_END]
     return Update(
+        place=place.position,
         version=entries[_OFFERED],
         starts=entries[_STARTS],
         software=entries[_SOFTWARE],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_sim.errors import Position
 from edge_sim.jobs.requests import Status
 from edge_sim.jobs.update import Software
 
@@ -97,3 +98,5 @@ class Update:
     status: Status
     running: str
     """The version that must run afterwards."""
+    place: Position | None = field(default=None, compare=False)
+    """Where the scenario says so."""

@@ -268,6 +268,8 @@ class BoardRun:
                 row.name,
                 f"ended {row.status} ({row.reason}) with {running} running; expected: "
                 f"{update.status} with {update.running}",
+                hint="The update's timeline has every phase and message: correct the build, or what is expected of it.",
+                place=update.place,
             )
 
     def running(self, software: Software) -> str:

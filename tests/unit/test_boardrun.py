@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from edge_sim.definitions.definition import Definition
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
+from edge_sim.errors import Position
 from edge_sim.facts import LISTINGS, HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.pages.access import message
@@ -21,6 +23,8 @@ from edge_sim.runs.steps import BoardStep, Steps
 from edge_sim.scenario import BoardFile, Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
+
+LINE = Position(file=Path("edge-sim.yaml"), line=7)
 
 
 class Cloud:
@@ -70,7 +74,12 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     run.update(Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0"))
     assert cloud.builds == [job["SoftwareToUpdate"] for job in cloud.jobs] == ["ota_agent"]
     assert run.report.problems == []
-    assert [str(step) for step in entries] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
+    wrong = Update(version="1.3.0", starts=True, software="ota_agent", status="SUCCEEDED", running="1.3.0", place=LINE)
+    run.update(wrong)
+    (problem,) = run.report.problems
+    assert (problem.kind, problem.place) == ("update", LINE)
+    assert "correct the build" in str(problem.hint)
+    assert [str(step) for step in entries[:1]] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
 
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:

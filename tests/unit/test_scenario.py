@@ -58,6 +58,8 @@ def test_the_example_loads_from_its_folder_and_from_its_file() -> None:
         ("1.11.6", True, "SUCCEEDED", "1.11.6"),
         ("1.11.7", False, "FAILED", "1.11.6"),
     ]
+    lines = (EXAMPLE / "edge-sim.yaml").read_text("utf-8").splitlines()
+    assert [u.version in lines[u.place.line - 1] for u in scenario.updates if u.place] == [True, True]
     assert "not-a-real-token" not in repr(scenario), "a secret's value is not shown"
 
 
