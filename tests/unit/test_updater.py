@@ -22,6 +22,7 @@ from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.emulation.corebuild import archive_of, core_build
 from edge_sim.emulation.platform import Platform
+from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, Phase, parse_document
 from tests.factory import install_core
@@ -492,24 +493,50 @@ def test_a_disk_that_turns_read_only_in_an_update_keeps_no_core_from_running(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    def turn(name: str) -> None:
-        if name == "P21 new-started":
-            monkeypatch.setattr(durable, "write", refuse)
-            monkeypatch.setattr(board.releases, "switch", refuse)
-            monkeypatch.setattr(board.releases, "sweep", refuse)
+    with monkeypatch.context() as disk:
 
-    with crashpoints.armed(turn), pytest.raises(OSError, match="Read-only"):
-        board.updater.work()
-    job = board.jobs.get(JOB)
-    assert (job["status"], board.running(), board.releases.current()) == ("FAILED", OLD, NEW)
-    assert "ROLLBACK_FAILED: Read-only file system" in job["details"]["reason"]
-    started = board.supervisor.running()
-    with pytest.raises(OSError, match="Read-only"):
-        board.updater.work()
-    assert board.supervisor.running() == started, "what was reported is not done again"
+        def turn(name: str) -> None:
+            if name == "P21 new-started":
+                disk.setattr(durable, "write", refuse)
+                disk.setattr(board.releases, "switch", refuse)
+                disk.setattr(board.releases, "sweep", refuse)
+
+        with crashpoints.armed(turn), pytest.raises(UpdateError, match="Read-only"):
+            board.updater.work()
+        job = board.jobs.get(JOB)
+        assert (job["status"], board.running(), board.releases.current()) == ("IN_PROGRESS", OLD, NEW)
+        assert "ROLLBACK_FAILED: Read-only file system" in job["details"]["reason"]
+        assert job["details"]["progress"].startswith("FAILED, which cannot be written down: "), "a restart may end well"
+        started = board.supervisor.running()
+        with pytest.raises(UpdateError, match="Read-only"):
+            board.updater.work()
+        assert board.supervisor.running() == started, "what is known is not done again"
+    board.updater.work()
+    assert (board.jobs.get(JOB)["status"], board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
     for _ in range(3):
         board.guard.look()
     assert board.running() == OLD
+    assert board.journal.read() is None
+
+
+def test_a_disk_that_turns_read_only_before_the_switch_hides_no_end(
+    boards: list[UpdateBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the board comes back it finds nothing begun, and the cloud has its word."""
+    board = new_board(boards, tmp_path, GOOD)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with crashpoints.armed(
+        lambda name: monkeypatch.setattr(durable, "write", refuse) if name == "P09 download-fsync" else None
+    ):
+        board.updater.work()
+    job = board.jobs.get(JOB)
+    assert (job["status"], board.running(), board.releases.current()) == ("FAILED", OLD, OLD)
+    assert "the update journal cannot be written: Read-only file system" in job["details"]["reason"]
 
 
 def test_what_befell_the_core_while_a_job_ran_is_in_its_details(boards: list[UpdateBoard], tmp_path: Path) -> None:

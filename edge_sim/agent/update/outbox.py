@@ -13,12 +13,13 @@ from uuid import uuid4
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.update.releases import Releases
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
-from edge_sim.jobs.update import Phase
+from edge_sim.jobs.update import PHASES, Event, Phase
 
 
 class Outbox:
@@ -34,10 +35,12 @@ class Outbox:
         releases: Callable[[str], Releases],
         core_events: Callable[[], str],
         *,
+        step_minutes: int,
         emit: Emit,
         log: Log,
     ) -> None:
         self._jobs = jobs
+        self._step_minutes = step_minutes
         self._journal = journal
         self._releases = releases
         self._core_events = core_events
@@ -47,8 +50,10 @@ class Outbox:
         """What else is to be said of the job under way."""
         self._unwritten: Record | None = None
         """A report that the disk did not take."""
-        self._ended: tuple[str, int] | None = None
-        """The job and execution of that report, and of one that was sent and is still on the disk."""
+        self._withheld = False
+        """It is sent when it is written down, not before."""
+        self._untidy: Record | None = None
+        """An update that is over for the cloud, and not for the disk."""
 
     def tell(self, record: Record, phase: Phase, detail: str | None = None) -> None:
         """Say on the board where an update is."""
@@ -62,8 +67,8 @@ class Outbox:
     def put(self, record: Record, end: Phase, reason: str | None = None) -> None:
         """Queue the report of an update that is over.
 
-        Where it cannot be written down it is sent all the same: after a restart the journal, or the cloud, brings the
-        update again, and its end is the same. Raises UpdateError where a restart would find another end.
+        One that cannot be written down is sent all the same, but where a restart may find another end on the disk: then
+        the cloud only hears why there is none yet.
         """
         more = {"reason": reason} if reason else {}
         report = Report(status=end.name, details=self.details(record, **more))
@@ -71,15 +76,15 @@ class Outbox:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
                 self._releases(record.software).remember_good(record.new)
         ended = replace(record, report=report, token=uuid4().hex)
-        self._unwritten = None
+        self._unwritten, self._withheld = None, False
         try:
             self._journal.write(ended)
         except UpdateError as error:
-            if end is not Phase.SUCCEEDED and self._looks_committed(record):
-                raise
-            self._unwritten, self._ended = ended, (record.job, record.execution)
+            self._unwritten, self._withheld = ended, self._may_end_otherwise(record)
             self._emit("error", job=record.job, error=error.brief)
             self._log.write("ERROR", "The report is not written down.", job=record.job, error=error.brief)
+            if self._withheld:
+                self._explain(record, f"{end.name}, which cannot be written down: {error.brief}", **more)
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
 
@@ -95,10 +100,18 @@ class Outbox:
         return {name: value for name, value in found.items() if value}
 
     def send(self) -> None:
-        """Send what is queued and close the journal. Raises OfflineError when the cloud does not answer, OSError."""
+        """Send what is queued and close the journal.
+
+        Raises OfflineError when the cloud does not answer, and OSError or UpdateError for what the disk does not take.
+        """
+        if self._untidy is not None:
+            self._tidy(self._untidy)
         record = self._unwritten or self._journal.read()
         if record is None or record.report is None:
             return
+        if self._withheld:
+            self._journal.write(record)
+            self._unwritten, self._withheld = None, False
         status = record.report.status
         end = Update(
             status=status,
@@ -114,24 +127,41 @@ class Outbox:
         except RefusedError as error:
             self._conflict(record, error.brief)
         point("P26 report-acked")
-        self._ended, self._unwritten = (record.job, record.execution), None
+        self._unwritten = None
         try:
             self._tidy(record)
             point("P28 journal-closed")
         finally:
             self._emit("reported", job=record.job, status=status)
 
-    def _looks_committed(self, record: Record) -> bool:
-        """Tell whether journal and link say that the new version stays: the disk took the commit, not the way back."""
+    def _may_end_otherwise(self, record: Record) -> bool:
+        """Tell whether a restart may find another end than a failure in journal and link."""
         try:
             found = self._journal.read()
         except UpdateError:
+            return True
+        if found is None or (found.job, found.execution) != (record.job, record.execution):
             return False
-        return found is not None and found.confirmed and self._releases(record.software).current() == record.new
+        if found.confirmed:  # the disk took the commit: did it take the way back?
+            return not record.confirmed and self._releases(record.software).current() == record.new
+        return PHASES[found.phase].ways[Event.CUT_OFF] is Phase.ACTIVATE
+
+    def _explain(self, record: Record, progress: str, **more: str) -> None:
+        """Tell the cloud why an update does not end. No answer is no reason to wait."""
+        details = self.details(record, progress=progress, **more)
+        change = Update(
+            status="IN_PROGRESS",
+            status_details=details,
+            expected_version=record.version_number,
+            step_timeout_minutes=self._step_minutes,
+        )
+        with suppress(UpdateError, OfflineError):
+            self._jobs.update(record.job, change, attempts=1)
 
     def has(self, record: Record) -> bool:
-        """Tell whether the report of this update is queued or sent already, whatever the disk says."""
-        return self._ended == (record.job, record.execution)
+        """Tell whether the end of this update is known already, whatever the disk says."""
+        ends = [(end.job, end.execution) for end in (self._unwritten, self._untidy) if end is not None]
+        return (record.job, record.execution) in ends
 
     def drop(self, record: Record) -> None:
         """Clean up after a job that the cloud has ended: there is nothing to report."""
@@ -144,9 +174,19 @@ class Outbox:
         self._emit("error", job=record.job, error=f"the report was not taken: {text}")
 
     def _tidy(self, record: Record) -> None:
-        """Remove what nobody needs any more; the version before stays."""
+        """Remove what nobody needs any more; the version before stays. Raises OSError, and is to be done again then.
+
+        A link that could not be moved back is: else the next boot would start what has failed.
+        """
+        self._untidy = record
         releases = self._releases(record.software)
+        succeeded = record.report is not None and record.report.status == Phase.SUCCEEDED.name
+        old = record.old
+        moved = old not in (None, record.new) and releases.current() == record.new
+        if not succeeded and moved and old is not None and releases.whole(old):
+            releases.switch(old)
         releases.sweep()
         releases.prune((record.old or "",))
         point("P27 old-pruned")
         self._journal.close()
+        self._untidy = None

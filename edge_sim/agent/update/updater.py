@@ -61,7 +61,10 @@ class Updater:
         self._guard = guard
         self._emit = emit
         self._left: tuple[str, str] | None = None
-        self._outbox = Outbox(jobs, journal, self._releases, lambda: guard.events, emit=emit, log=log)
+        minutes = targets[CORE.name].installation.settings.step_minutes
+        self._outbox = Outbox(
+            jobs, journal, self._releases, lambda: guard.events, step_minutes=minutes, emit=emit, log=log
+        )
         self._phases = Phases(targets, jobs, journal, board, self._outbox, log=log, stop=stop)
 
     def resolve(self) -> None:
