@@ -105,7 +105,7 @@ class Outbox:
         Raises OfflineError when the cloud does not answer, and OSError or UpdateError for what the disk does not take.
         """
         if self._untidy is not None:
-            self._tidy(self._untidy)
+            self._close(self._untidy)
         record = self._unwritten or self._journal.read()
         if record is None or record.report is None:
             return
@@ -128,11 +128,7 @@ class Outbox:
             self._conflict(record, error.brief)
         point("P26 report-acked")
         self._unwritten = None
-        try:
-            self._tidy(record)
-            point("P28 journal-closed")
-        finally:
-            self._emit("reported", job=record.job, status=status)
+        self._close(record)
 
     def _may_end_otherwise(self, record: Record) -> bool:
         """Tell whether a restart may find another end than a failure in journal and link."""
@@ -168,6 +164,12 @@ class Outbox:
         self._tidy(record)
         self._emit("update", job=record.job, phase="CANCELED", detail=record.reason)
         self._log.write("WARN", "Software update was cancelled.", job=record.job, reason=record.reason)
+
+    def _close(self, record: Record) -> None:
+        self._tidy(record)
+        point("P28 journal-closed")
+        if record.report is not None:
+            self._emit("reported", job=record.job, status=record.report.status)
 
     def _conflict(self, record: Record, text: str) -> None:
         self._log.write("ERROR", "The report was not taken.", job=record.job, reason=text)
