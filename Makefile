@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
-.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk \
+.PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
 	faults-cloud faults-downloads faults-builds faults-clock sabotage readme schemas install-check image clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
@@ -75,8 +75,8 @@ emulated: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/emulated
 
 # Fault tests, in parts that run alone; each prints what it counted.
-faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-cloud \
-	faults-downloads faults-builds faults-clock
+faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
+	faults-cloud faults-downloads faults-builds faults-clock
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
@@ -99,6 +99,10 @@ faults-calls: $(VENV)/.dev
 # A board on a disk of its own: power cuts, read-only, full (needs root).
 faults-disk: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.disk
+
+# Every block write of one update, replayed (needs root, and qemu-storage-daemon of qemu-utils and qemu-system-common).
+faults-blocks: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.blocks
 
 # Broker and cloud are killed and come back.
 faults-cloud: $(VENV)/.dev

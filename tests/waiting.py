@@ -9,9 +9,14 @@ LIMIT_S = 60.0
 """Far beyond what anything takes on a busy machine: only what never comes to pass reaches it."""
 
 
-def until(condition: Callable[[], object], what: str | Callable[[], str] = "it does not come to pass") -> None:
-    """Return once ``condition`` holds; fail, saying ``what`` (as it is then), when it does not for a minute."""
-    deadline = time.monotonic() + LIMIT_S
+def until(
+    condition: Callable[[], object],
+    what: str | Callable[[], str] = "it does not come to pass",
+    *,
+    limit_s: float = LIMIT_S,
+) -> None:
+    """Return once ``condition`` holds; fail, saying ``what`` (as it is then), when it does not for ``limit_s``."""
+    deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, what if isinstance(what, str) else what()
         time.sleep(0.01)

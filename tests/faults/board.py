@@ -24,6 +24,8 @@ from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 ARMED = Path(__file__).parent / "armed"
+UPDATE_LIMIT_S = 240.0
+"""For a whole update below strace beside others: far more than any takes."""
 MOST_STARTS = 12
 """How often init starts an agent in one trial: far more than any needs."""
 NEXT = "1.11.7"
@@ -124,12 +126,14 @@ class Board:
 
     def wait(self, agent: Agent) -> None:
         """Wait until the job is over, or ``agent`` has ended."""
-        until(lambda: self.settled() or agent.process.poll() is not None, self.story)
+        until(lambda: self.settled() or agent.process.poll() is not None, self.story, limit_s=UPDATE_LIMIT_S)
 
     def wait_for_trouble(self, agent: Agent) -> None:
         """Wait until the job is over, or the agent says what keeps it open or ends; then one core must run."""
         until(
-            lambda: self.settled() or agent.process.poll() is not None or events_of([agent], event="error"), self.story
+            lambda: self.settled() or agent.process.poll() is not None or events_of([agent], event="error"),
+            self.story,
+            limit_s=UPDATE_LIMIT_S,
         )
         self.check_core()
 

@@ -8,13 +8,17 @@ did not fire; too many of those fail the part.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import strace
+from tests.faults.armed import power
 from tests.faults.board import Board, Update, board, check
 from tests.faults.points import UPDATES
 from tests.faults.strace import Call
@@ -79,8 +83,18 @@ def _cut(found: Board, trial: Injection) -> set[str]:
     """Take the rest of the board down as well, or not; return how the job may end."""
     if trial.whole:
         found.down()
+    elif trial.call.ours:
+        _detach(found)
     unsure = not trial.call.ours or (trial.update.software == "ota_agent" and not trial.whole)
     return {trial.update.end, "FAILED"} if unsure else {trial.update.end}
+
+
+def _detach(found: Board) -> None:
+    """End strace where the agent is dead, whose output it would keep open; the core that it traced goes on."""
+    for pid in power.processes(str(found.root)):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "strace":
+                os.kill(pid, signal.SIGKILL)
 
 
 def injections(update: Update, calls: list[Call]) -> list[Injection]:
