@@ -88,6 +88,7 @@ def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(reached: Pat
     root, out = board(reached), reached / "out"
     edge("migrate", scenario(reached / "group"), *BOARDS, "--target", target, "-o", out, status=3)
     told = answer("nucleus", out, "--root", root, "--target", target, *SENDS)
+    assert any("stands in for the board" in note for note in told["notes"])
     assert [(one["component"], one["to"], one["topic"]) for one in told["sent"]] == [("f", "IoT Core", "up/a")]
     payload = json.loads(told["sent"][0]["payload"])
     assert payload["names"] == ["labels.txt", "weights.bin"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import stat
 import tarfile
@@ -184,6 +185,23 @@ def test_a_foreign_group_json_is_one_sentence_and_leaves_nothing(tmp_path: Path,
     shutil.rmtree(root / GG)
     edge("rescue", "--root", root, "-o", tmp_path / "out", status=3)
     assert words
+
+
+def test_code_that_was_not_on_the_board_is_not_packed_for_v2(tmp_path: Path) -> None:
+    root = board(tmp_path / "root", group_json())
+    edge("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    words = ("--from-profile", "raspberry-pi-3", "--target", "lite", "-o", tmp_path / "v2")
+    found = answer("migrate", tmp_path / "out", *words, status=3)["findings"]
+    assert "v2-code-missing" in {one["id"] for one in found}
+    assert b"not on the board" not in every_byte(tmp_path / "v2")
+    assert not list((tmp_path / "v2").rglob("*.zip"))
+
+
+def test_a_model_that_cannot_be_packed_is_named_as_on_the_board(tmp_path: Path) -> None:
+    root = board(tmp_path / "root", group_json(model("m", "m")), **{f"{GG}/mlmodel/m/w.bin": "w"})
+    (root / GG / "mlmodel/m" / os.fsdecode(b"\xff")).write_text("x")
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert f"model m: /{GG}/mlmodel/m/" in told["lost"][0]
 
 
 def elsewhere(tmp_path: Path) -> Path:

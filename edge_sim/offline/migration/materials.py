@@ -24,6 +24,7 @@ from edge_sim.limits import Limits
 from edge_sim.offline.codetext import AS_MINE
 from edge_sim.offline.inputs import Inputs, address
 from edge_sim.offline.inputs import Package as Given
+from edge_sim.offline.rescue.contents import STUB_HANDLER
 from edge_sim.v2.move import CODE_PATTERNS, Package
 
 _PATTERNS = {name: re.compile(pattern.encode(), re.MULTILINE) for name, pattern in CODE_PATTERNS.items()}
@@ -48,7 +49,10 @@ class Materials:
 
 @contextmanager
 def materials(inputs: Inputs) -> Iterator[Materials]:
-    """Unpack every package that was given; the folders live as long as the context."""
+    """Unpack every package that was given; the folders live as long as the context.
+
+    What stands in for code that a rescue did not find is no code.
+    """
     with folders.while_in_use("edge-sim-migrate-") as (place, _), ExitStack() as stack:
         models, code = {}, {}
         for number, resource in enumerate(inputs.group.resources):
@@ -57,7 +61,7 @@ def materials(inputs: Inputs) -> Iterator[Materials]:
                 models[resource.id] = _material(source, "model.tar.gz", inputs.limits, place / f"model{number}", stack)
         for number, function in enumerate(inputs.group.functions):
             source = inputs.packages.get(function.arn)
-            if source and not is_system_function(function.arn):
+            if source and source.handler != STUB_HANDLER and not is_system_function(function.arn):
                 code[function.id] = _material(source, "code.zip", inputs.limits, place / f"code{number}", stack)
         uses = {name: folders.mentioned(one.folder, _PATTERNS) for name, one in code.items() if one.folder}
         yield Materials(models=models, code=code, uses=uses)

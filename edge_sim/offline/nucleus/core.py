@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets as tokens
 import signal
 import subprocess
@@ -36,6 +37,10 @@ INSTALL_LIMIT_S, STOP_LIMIT_S = 120.0, 5.0
 SERVED = frozenset({"aws.greengrass.SecretManager", "aws.greengrass.TokenExchangeService"})
 """AWS's components that stand in; the first answers GetSecretValue, the second does nothing."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_STANDS_IN = (
+    f"this machine ({platform.machine()}) stands in for the board: its programs, C library and kernel run the "
+    "components; the architecture that was named only chooses manifests"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +132,7 @@ def running(
     """
     facts = probe(root)
     _check_reach(root)
-    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*plan.notes])
+    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[_STANDS_IN, *plan.notes])
     if os.geteuid() != 0:
         core.notes.append("not run as root: components run as this user, and owners are not set")
     values: dict[str, str] = {}

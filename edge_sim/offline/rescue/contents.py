@@ -66,7 +66,7 @@ def models(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Model
         try:
             _pack(disk, directory, folder / file, form, log)
         except EdgeSimError as error:
-            log.lost.append(f"model {resource.id}: {error.brief}")
+            log.lost.append(f"model {resource.id}: {error.brief.replace(str(_copied(folder / file)), directory)}")
             continue
         node = disk.look(directory)
         if node is not None:
@@ -133,8 +133,13 @@ def _model_places(disk: Disk, group: Group, log: RescueLog) -> dict[Resource, tu
     return places
 
 
+def _copied(file: Path) -> Path:
+    """Return where a package's files are while it is packed."""
+    return file.parent / f".{file.name}.files"
+
+
 def _pack(disk: Disk, directory: str, file: Path, form: Format, log: RescueLog) -> None:
-    copied = file.parent / f".{file.name}.files"
+    copied = _copied(file)
     try:
         log.notes += (f"{directory}: left out {one}" for one in disk.copy(directory, copied))
         with packed(copied, form) as archive:

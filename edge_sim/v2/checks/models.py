@@ -99,6 +99,17 @@ def links(move: Move) -> Iterator[Fault]:
             yield _at(resource, f"links became copies in the zip: {', '.join(package.links)}")
 
 
+@check("model-case-twins", "note", condition="ours", timing="ours", source="ours: names that some file systems fold")
+def case_twins(move: Move) -> Iterator[Fault]:
+    """Names of a package that differ in case alone are one file on a disk that ignores case, as a desk's may be."""
+    for resource, package in _models(move):
+        first: dict[str, str] = {}
+        for one in package.contents if package else ():
+            other = first.setdefault(one.path.casefold(), one.path)
+            if other != one.path:
+                yield _at(resource, f"{other} and {one.path} are one file on a disk that ignores case")
+
+
 @check("model-dots", "error", source="LITE measured: every name with ../ in it is skipped", nuclei=("lite",))
 def dots(move: Move) -> Iterator[Fault]:
     """Nucleus lite skips every file whose name holds ../, an honest folder v1.. as well."""
@@ -271,6 +282,6 @@ def _destination(resource: Resource) -> str | None:
 
 
 CHECKS: tuple[MoveRule, ...] = (
-    *(missing, repacked, unpackable, links, dots, source, owner, writable, root_only, listing, executable, owners),
-    *(nested, destination, prefix, versioned, in_place, zip64, tar_advice),
+    *(missing, repacked, unpackable, links, case_twins, dots, source, owner, writable, root_only, listing),
+    *(executable, owners, nested, destination, prefix, versioned, in_place, zip64, tar_advice),
 )

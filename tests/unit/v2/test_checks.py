@@ -167,6 +167,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "model-format": (packed(), model()),
     "model-unpackable": (packed(problem="link/x: a link"), packed()),
     "model-links": (packed(links=("a -> b",)), packed()),
+    "model-case-twins": (
+        packed(contents=(Content(path="a/W.bin", type="file"), Content(path="A/w.bin", type="file"))),
+        packed(contents=(Content(path="a/w.bin", type="file"), Content(path="b/w.bin", type="file"))),
+    ),
     "model-dots": (
         {**packed(contents=(Content(path="v1../w.bin", type="file"),)), **LITE},
         {**packed(contents=(Content(path="v1/w..bin", type="file"),)), **LITE},
