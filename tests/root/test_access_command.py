@@ -265,8 +265,8 @@ def test_who_cannot_start_opens_nothing_computed_and_probed(
     edge("apply", group, "--root", root)
     probed, computed = (answer("access", group, "--root", root, *more, status=4) for more in (["--probe"], []))
     for found in (probed, computed):
-        (note,) = [note for note in found["boards"][0]["notes"] if "does not start" in note]
-        assert note.endswith(": it can open nothing")
+        (note,) = [note for note in found["boards"][0]["notes"] if note.endswith(": it can open nothing")]
+        assert "does not start" in note
         for (name, resource), row in rows(found).items():
             assert row["agree"] is (True if found is probed else None), (name, resource)
             assert (row["not_started"] is None) == (name == "other")
