@@ -255,3 +255,13 @@ def test_ml_models_on_openwrt_are_refused() -> None:
     assert done.returncode == 3
     (board,) = json.loads(done.stdout)["boards"]
     assert "does not support ML inference on openwrt" in board["deployment"]["error"]
+
+
+def test_a_later_run_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
+    (tmp_path / "edge-sim-run-killed").mkdir()
+    with port_of_nobody() as port:
+        argv = [sys.executable, "-m", "edge_sim", "run", str(EXAMPLE), "--broker", f"mqtt://127.0.0.1:{port}"]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode == 6, done.stderr
+    assert list(tmp_path.iterdir()) == []

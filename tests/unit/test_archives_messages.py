@@ -44,6 +44,9 @@ NFD = unicodedata.normalize("NFD", "é").encode()
             "repack",
         ),
         (TAR, tgz(pax(record(b"mtime", b"abc")), entry("x")), "“mtime” in a pax header is “abc”, not a number: Go", ""),
+        (TAR, tgz(pax(record(b"a\0b", b"1")), entry("x")), r"has a NUL inside “a\x00b”: Go refuses it", ""),
+        (TAR, tgz(pax(record(b"uid", b"12three")), entry("x")), "“uid” in a pax header is “12three”, not a number", ""),
+        (TAR, tgz(pax(record(b"SUN.holesdata", b"0 3 9")), entry("x")), "SUN.holesdata", ""),
         (TAR, tgz(pax(record(b"SCHILY.realsize", b"9")), entry("x")), "it holds a sparse file", "without --sparse"),
     ],
 )

@@ -96,3 +96,55 @@ def test_the_compose_file_starts_a_cloud_on_loopback_that_its_check_asks() -> No
     assert (service["network_mode"], "--bind" in service["command"]) == ("host", False)
     port = service["command"][service["command"].index("--port") + 1]
     assert f"http://127.0.0.1:{port}/edge-sim/health" in service["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "source"),
+    [
+        ("error codes in that wrapper", "ours", "made from the rule's name"),
+        ("-gda/shadow/update/delta", "sourced", "captures in public logs"),
+        ("overlay's upper layer on a tmpfs", "inferred", "off by default"),
+        ("a volume from `/dev` (but `/dev/shm`) is refused", "inferred", "when and how V1 refused is not known"),
+        ("a tar.gz with a nested file but without its directory's entry", "inferred", "ml-console.md"),
+        ("the execution ends FAILED", "inferred", "DG names no status"),
+        ("kernel 3.17 or newer, 4.4 for functions in containers", "sourced", "what-is-gg.md"),
+        ("an alias is one of `$LATEST`, an object is encrypted with a customer's key (SSE-C)", "ours", "does not show"),
+    ],
+)
+def test_a_row_of_the_fidelity_page_is_no_surer_than_its_source(row: str, kind: str, source: str) -> None:
+    lines = (ROOT / "docs/fidelity.md").read_text("utf-8").splitlines()
+    (cells,) = [line.split("|") for line in lines if row in line]
+    assert cells[2].strip() == kind
+    assert source in cells[3]
+
+
+def test_who_makes_the_thing_of_a_board_is_said_by_its_command_and_its_page() -> None:
+    helped = CliRunner().invoke(edge_sim, ["board", "up", "--help"]).output
+    assert "aws iot create-thing" in helped
+    page = (ROOT / "docs/containers.md").read_text("utf-8")
+    assert "aws iot create-thing --thing-name raspberry-pi-3" in page
+
+
+@pytest.mark.parametrize("name", ["validate", "matrix", "run", "plan", "access"])
+def test_all_profiles_have_one_spelling(name: str) -> None:
+    command = edge_sim.get_command(click.Context(edge_sim), name)
+    assert command is not None
+    options = {word: option for option in command.params for word in option.opts}
+    assert "--all" not in options
+    if name in ("validate", "matrix", "run"):
+        assert "or all" in str(getattr(options["--profile"], "help", None))
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        *("what about a simulated board is true", "the worst board of --real", "CA certificates (PEM) an mqtts"),
+        *("What becomes of a link to a file", "Print for every function and resource", "is watched: no"),
+        *("Nothing is wrong with definitions that", "may give this GID to a group that you", "the process counts as"),
+        *("file that was being made", "that can be written anew", "forgets nothing of", "Not as it should be"),
+        *("no process like that of", "no end after", "it, or the core's key, is not what", "no secret came"),
+        *("ended in mid-run with status", "is not there, so that a probe", "gzip around of"),
+    ],
+)
+def test_a_sentence_that_no_native_speaker_would_say_is_gone(old: str) -> None:
+    assert [path for path in (ROOT / "edge_sim").rglob("*.py") if old in path.read_text("utf-8")] == []

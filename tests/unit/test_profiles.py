@@ -10,7 +10,7 @@ from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.profiles import list_profiles, load_profile, profile_folder
+from edge_sim.profiles import list_profiles, load_profile, load_profiles, profile_folder
 
 SHIPPED = (
     "amazon-linux-x86_64",
@@ -210,3 +210,45 @@ def test_a_profiles_own_paths_lie_on_the_board_and_links_stay_below_its_root(tmp
     assert profile.facts().presence("/srv/link") == "present"
     laid = {item.path: item.node for item in boardplan.plan(BoardSpec(profile=profile)).items}
     assert {path: laid[path] for path in ("/srv/data/in", "/srv/note", "/srv/link")} == profile.paths
+
+
+@pytest.mark.parametrize("name", ["openwrt-armv7", "openwrt-aarch64"])
+def test_devices_of_openwrt_have_19_07s_modes(name: str) -> None:
+    devices = {device.path: (device.group, device.mode) for device in load_profile(name).devices}
+    assert {"/dev/gpiochip0", "/dev/i2c-0", "/dev/ttyS0"} <= devices.keys()
+    for path, modes in devices.items():
+        group = "dialout" if path.startswith("/dev/tty") else "audio" if path.startswith("/dev/snd/") else "root"
+        assert modes == (group, 0o600 if group == "root" else 0o660), path
+
+
+BULLSEYE = ("raspberry-pi-3-bullseye", "raspberry-pi-4-bullseye", "raspberry-pi-zero-2-w")
+
+
+@pytest.mark.parametrize("name", BULLSEYE)
+def test_bullseye_has_no_python_of_v1_and_its_cgroups_are_not_known(name: str) -> None:
+    facts = load_profile(name).facts()
+    assert load_profile(name).os_release["VERSION_ID"] == "11"
+    assert facts.cgroups is None
+    assert facts.has_program("python3.7") is False
+
+
+def test_the_boards_that_people_look_for_are_there() -> None:
+    pairs = {name: (p.operating_system, p.architecture) for name in list_profiles() for p in (load_profile(name),)}
+    assert pairs["raspberry-pi-4-raspbian"] == ("raspbian", "armv7l")
+    assert {pairs[name][1] for name in BULLSEYE[:2]} == {"aarch64"}
+    assert pairs["raspberry-pi-zero-2-w"] == ("raspbian", "armv7l")
+    assert pairs["jetson-tx2"] == ("ubuntu", "aarch64")
+    assert load_profile("docker-core").facts().unsupported >= {"containers", "local-resources"}
+
+
+def test_the_zero_ws_pins_have_ttys0_and_bluetooth_has_ttyama0() -> None:
+    notes = {device.path: str(device.note) for device in load_profile("raspberry-pi-zero-w").devices}
+    assert "pins 8 and 10" in notes["/dev/ttyS0"]
+    assert "Bluetooth" in notes["/dev/ttyAMA0"]
+
+
+def test_all_stands_for_every_profile_once() -> None:
+    assert [profile.name for profile in load_profiles(["raspberry-pi-4", "all"])] == [
+        "raspberry-pi-4",
+        *(name for name in list_profiles() if name != "raspberry-pi-4"),
+    ]

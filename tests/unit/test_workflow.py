@@ -139,3 +139,11 @@ def test_the_action_uses_no_other_action_and_no_secret() -> None:
     assert [step["uses"] for step in steps(FILES[1]) if "uses" in step] == []
     assert "secrets." not in text
     assert "--require-hashes" in text
+
+
+def test_make_says_what_it_installs_before_pip_is_silent() -> None:
+    lines = (REPO / "Makefile").read_text("utf-8").splitlines()
+    asked = [at for at, line in enumerate(lines) if line.startswith("\t@$(PIP_INSTALL) --require-hashes")]
+    assert len(asked) == 2
+    for at in asked:
+        assert lines[at - 1].startswith('\t@echo "Installing the ')

@@ -107,3 +107,34 @@ def test_the_update_agents_tools_are_judged_by_name(programs: dict[str, bool], s
 def test_updates_do_not_go_through_a_network_proxy(proxy: bool | None, state: str) -> None:
     facts = replace(PI, greengrass=replace(PI.greengrass, network_proxy=proxy))
     assert {need.fact: need.state for need in requirements(facts)}["network proxy"] == state
+
+
+@pytest.mark.parametrize(
+    ("fact", "short", "enough"),
+    [
+        ("kernel", {"kernel": "3.16.99"}, {"kernel": "3.17.0"}),
+        ("kernel for containers", {"kernel": "4.3.9"}, {"kernel": "4.4"}),
+        ("C library", {"libc_version": "2.13"}, {"libc_version": "2.14"}),
+        ("C library", {"libc": "musl", "libc_version": "1.1.15"}, {"libc": "musl", "libc_version": "1.1.16"}),
+        ("umask", {"umask": 0o026}, {"umask": 0o022}),
+        ("storage", {"storage_kib": 124_999}, {"storage_kib": 125_000}),
+        ("memory", {"memory_kib": 124_999}, {"memory_kib": 125_000}),
+        ("memory for stream manager", {"memory_kib": 193_358}, {"memory_kib": 193_360}),
+    ],
+)
+def test_the_least_that_is_enough(fact: str, short: dict[str, Any], enough: dict[str, Any]) -> None:
+    states = [{n.fact: n.state for n in requirements(replace(PI, **one))}[fact] for one in (short, enough)]
+    assert states == ["unmet", "met"]
+
+
+def test_only_stream_manager_asks_for_198_mb() -> None:
+    small = replace(PI, memory_kib=150_000)
+    streams = {"Id": "s", "FunctionArn": "arn:aws:lambda:::function:GGStreamManager:1", "FunctionConfiguration": {}}
+    assert "board-memory" not in ids(small)
+    told = {f.id: f.message for f in rules.check(group([], [streams]), small)}
+    assert "198 MB" in told["board-memory"]
+
+
+def test_what_mounts_the_cgroups_of_a_pi_is_named() -> None:
+    (finding,) = [f for f in findings(replace(PI, cgroup_subsystems=frozenset({"devices"}))) if f.id == "board-cgroups"]
+    assert "cgroup_enable=memory cgroup_memory=1" in str(finding.hint)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from edge_sim.greengrass.access import Access, View
 from edge_sim.greengrass.process import function_process
 from edge_sim.offline.accesstext import MANY
@@ -55,3 +57,12 @@ def test_views_of_one_board_share_only_what_no_mount_touches() -> None:
         view = View(function_process(made, chosen, facts), paths, facts, shared)
         assert view.access("/srv/other").read == reads
         assert view.access("/srv/../srv/other").read == reads
+
+
+@pytest.mark.slow
+def test_a_group_as_large_as_the_quotas_let_it_be_has_few_lines(tmp_path: Path) -> None:
+    made = [volume(f"v{n}", f"/srv/v{n}", f"/in{n}") for n in range(200)]
+    functions = [function(f"f{n}", *((f"v{(n + k) % 200}", "ro") for k in range(10)), isolation=C) for n in range(200)]
+    group = write_group(tmp_path / "group", made, functions)
+    told = edge("access", group, "--profile", "raspberry-pi-4-raspbian", status=None).stdout
+    assert 200 < len(told.splitlines()) <= 1_000

@@ -256,3 +256,15 @@ def test_code_without_the_prefix_is_found_in_a_package_that_is_given(tmp_path: P
         assert "its code names /models/m1, and its code mentions no AWS_GG_RESOURCE_PREFIX" in note
     code = NAMES_THE_PATH + b"# AWS_GG_RESOURCE_PREFIX"
     assert [warnings(path) for path in (folder, archive)] == [[], []]
+
+
+@pytest.mark.parametrize("missing", ["ggc_user", "ggc_group"])
+def test_a_board_without_the_standard_accounts_is_refused_whoever_the_functions_run_as(
+    tmp_path: Path, missing: str
+) -> None:
+    root = make_root(tmp_path / "root")
+    file = root / ("etc/passwd" if missing == "ggc_user" else "etc/group")
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith(missing)))
+    group = write_group(tmp_path / "group", [], [function("f", run_as={"Uid": 1000, "Gid": 44})])
+    done = edge("plan", group, "--root", root, status=3)
+    assert f"no {'user' if missing == 'ggc_user' else 'group'} {missing}" in done.output + str(done.exception)

@@ -646,3 +646,15 @@ def test_code_without_container_that_names_a_model_s_path_needs_the_prefix(
         assert where in one.message
         assert "os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits'" in str(one.hint)
     assert "model-prefix" not in ids(rules.check(made, mentions=seen, version=parse_version("1.9")))
+
+
+def test_devices_and_subscriptions_of_a_group_were_fewer_before_1_11() -> None:
+    of_quotas = limits(())
+    assert (of_quotas.devices_per_group, of_quotas.subscriptions_per_group) == (2_500, 10_000)
+    assert (of_quotas.devices_before_1_11, of_quotas.subscriptions_before_1_11) == (200, 1_000)
+    things = "arn:aws:iot:eu-west-1:123456789012:"
+    one = {"CertificateArn": f"{things}cert/0a"}
+    many = [{**one, "Id": f"d{n}", "ThingArn": f"{things}thing/d{n}"} for n in range(201)]
+    for version, count, told in (("1.10", 200, []), ("1.10", 201, ["section-total-disputed"]), ("1.11", 201, [])):
+        found = rules.check(Group(core=CORE), version=parse_version(version), others={"Devices": many[:count]})
+        assert ids(found) == told

@@ -69,3 +69,16 @@ def test_an_unknown_rule_is_a_usage_error_with_the_nearest_names() -> None:
     result = CliRunner().invoke(command, ["model-no-container-permision"])
     assert "there is no rule" in str(result.exception)
     assert "model-no-container-permission" in getattr(result.exception, "hint", "")
+
+
+def test_phases_that_the_guide_or_the_api_has_otherwise_are_not_called_sourced() -> None:
+    phases = {rule.id: rule.labels.timing for rule in RULES}
+    for guide in ("isolation-mode", "memory-size", "access-sysfs", "system-function-execution"):
+        assert phases[guide] == "inferred", guide
+    for model in ("resource-identifier", "resource-id-unique", "resource-name-unique", "model-uri-disputed"):
+        assert phases[model] != "sourced", model
+    assert "phase ours" in run("resource-identifier")
+
+
+def test_what_the_ml_tutorial_says_of_sys_is_named() -> None:
+    assert "ml-console.md enables it without container" in run("access-sysfs")
