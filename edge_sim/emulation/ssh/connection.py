@@ -175,6 +175,7 @@ class Connection:
             finally:
                 timer.cancel()
                 _kill(process)
+                output.file.close()  # ssh's master holds both pipes until it is rid of what nobody has read
                 reader.join()
         self._say_why(argv, timeout, late)
         output.errors = harmless(errors["stderr"].decode(errors="replace"))
