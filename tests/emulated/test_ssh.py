@@ -56,7 +56,7 @@ def _debian(client: Any, ssh: Ssh, profile_name: str, alias: str) -> Iterator[Do
 @pytest.fixture(scope="module")
 def debian(client: Any, ssh: Ssh) -> Iterator[DockerBoard]:
     with _debian(client, ssh, PROFILE, "debian") as board:
-        address = board._container.attrs["NetworkSettings"]["Networks"].popitem()[1]["IPAddress"]
+        address = ssh_boards.answering(board._container)
         ssh.know("visitor", address, user="visitor")
         ssh.know("impostor", address, host_key=(ssh.folder / "other.pub").read_text(encoding="ascii"))
         yield board
