@@ -254,7 +254,7 @@ def _say_up(about: dict[str, Any], fmt: str) -> None:
         say(f"  • {note}")
     standing_in = f" ({about['standing_in']})" if about["standing_in"] else ""
     say(
-        f"{about['name']} is up: {about['uname']}{standing_in}, thing {about['thing']} connected to {about['mqtt']}, "
+        f"{about['name']} is up: {about['uname']}{standing_in}, connected to {about['mqtt']} as {about['thing']}, "
         f"{about['seconds']} s"
     )
 
