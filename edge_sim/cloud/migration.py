@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 FIRST_LAYOUT = 1
-SECOND_LAYOUT = 2
 FIRST_TABLES = frozenset(
     {("documents", "position", "kind", "id", "parent", "body"), ("sqlite_sequence", "name", "seq")}
 )
