@@ -20,6 +20,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.offline import listing, remote
 from edge_sim.offline.capture import as_yaml, profile_of
 from edge_sim.profiles import load_profile
+from edge_sim.runs.realboards import check_own
 from tests.unit.test_images import program
 
 
@@ -57,6 +58,15 @@ def test_the_users_own_boards_are_those_of_a_file(tmp_path: Path, monkeypatch: p
     (tmp_path / "edge-sim").mkdir()
     (tmp_path / "edge-sim/boards").write_text("# mine\nssh://pi@bench-3  # the third\n\n", encoding="utf-8")
     assert address.own_boards() == {Address(host="bench-3", user="pi")}
+    check_own(Address(host="bench-3", user="pi"), "the scenario")
+
+
+def test_a_board_that_only_a_stranger_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=r"^the scenario names a real board, ssh://bench-3, and you have not") as error:
+        check_own(Address(host="bench-3"), "the scenario", instead="Name it with --board ssh://bench-3")
+    file = tmp_path / "edge-sim/boards"
+    assert error.value.hint == f"Name it with --board ssh://bench-3, or write it on a line of {file}."
 
 
 def test_what_moves_a_cursor_is_shown_as_an_escape_also_where_json_hides_it() -> None:
