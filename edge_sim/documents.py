@@ -1,6 +1,7 @@
 """Text files written by people: read with a limit, walked with a place for each fault.
 
     read_text   a file's text
+    read_bytes  a file's content, for a reader of its own
     Place       one spot of a YAML file: ask it for the keys and values you know, it refuses all others
 
 A group's definitions are read by ``definitions``, which takes more forms and tells all faults at once.
@@ -72,11 +73,7 @@ def read_text(path: Path) -> str:
 
     Raises UsageError when it cannot be read, InvalidDefinitionError when it is empty, binary or over 4 MiB.
     """
-    try:
-        with nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    raw = _start(path, MAX_BYTES + 1)
     place = Position(file=path)
     if len(raw) > MAX_BYTES:
         raise InvalidDefinitionError(f"larger than {MAX_BYTES // 1024 // 1024} MiB; is it a definition?", place=place)
@@ -92,6 +89,22 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise InvalidDefinitionError("not a text file (it holds zero bytes)", place=place)
     return text
+
+
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the content of a file. Raises UsageError when it cannot be read or is larger than ``max_bytes``."""
+    raw = _start(path, max_bytes + 1)
+    if len(raw) > max_bytes:
+        raise UsageError(f"{path}: larger than {max_bytes // 1024 // 1024} MiB")
+    return raw
+
+
+def _start(path: Path, size: int) -> bytes:
+    try:
+        with nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,11 +140,13 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     """Return the group deployed below ``root``, the board's facts, the plan that was applied, and the record of it."""
     from edge_sim.agent.configfile import read_config
     from edge_sim.agent.deployment import state
+    from edge_sim.agent.deployment.deployments import MAX_DOCUMENT_BYTES
     from edge_sim.agent.probe import StandIn, probe
-    from edge_sim.agent.rooted import inside
+    from edge_sim.agent.rooted import file_bytes, inside
     from edge_sim.greengrass import groupfile
     from edge_sim.greengrass.plan import paths_of_interest, plan
     from edge_sim.greengrass.tree import Tree
+    from edge_sim.strictjson import loads
 
     stand_in = StandIn()
     if config is not None:
@@ -154,11 +156,13 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     gg = inside(root.resolve(), greengrass_root)
     path = inside(root.resolve(), Tree(greengrass_root).group_file)
     try:
-        document = json.loads(path.read_bytes())
+        document = loads(file_bytes(path, MAX_DOCUMENT_BYTES + 1), max_bytes=MAX_DOCUMENT_BYTES)
+        if not isinstance(document, Mapping):
+            raise ValueError("not a JSON object")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Deploy a group first.") from error
     except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
+        raise UsageError(f"{path}: {error}") from error
     group = groupfile.decode(document)
     paths = paths_of_interest(group, greengrass_root)
     facts = probe(root, paths, greengrass_root=greengrass_root, stand_in=stand_in)

@@ -156,12 +156,13 @@ def _config(file: Path | None) -> Mapping[str, object]:
     """Return the core's configuration; nothing where it was not given."""
     if file is None:
         return {}
+    from edge_sim.documents import read_bytes
     from edge_sim.errors import InvalidDefinitionError, Position
     from edge_sim.strictjson import loads
 
     try:
-        config = loads(file.read_bytes())
-    except (ValueError, OSError) as error:
+        config = loads(read_bytes(file))
+    except ValueError as error:
         raise InvalidDefinitionError(f"not a config.json: {error}", place=Position(file=file)) from error
     if not isinstance(config, Mapping):
         raise UsageError(f"{file}: not a config.json: not a JSON object")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from edge_sim.documents import read_bytes
 from edge_sim.errors import UsageError
 from edge_sim.greengrass.access import RIGHTS
 from edge_sim.jobs.update import title
@@ -52,13 +53,10 @@ class Report:
 
 def read(file: Path) -> Report:
     """Return what a report says. Raises UsageError for a file that is none, or that holds no result."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    data = read_bytes(file, MAX_BYTES)
     inside = _DATA.search(data)
     try:
-        document = JsonObject(loads(inside[1] if inside else data, max_bytes=MAX_BYTES), "the report")
+        document = JsonObject(loads(inside[1] if inside else data), "the report")
         _refuse_empty(file, document)
         readers = [reader for members, reader in _READERS if members <= {*document}]
         if not readers:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 
 from edge_sim.cli.faults import fault
 from edge_sim.cli.main import edge_sim
+from edge_sim.errors import EdgeSimError
 
 GROUP = '{"Functions": [{"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f:1"}]}'
 COMMANDS: Mapping[str, Callable[[str], Sequence[str]]] = {
@@ -30,6 +33,19 @@ COMMANDS: Mapping[str, Callable[[str], Sequence[str]]] = {
     "snapshot": lambda path: ["drift", "group.json", "--snapshot", path],
     "tar": lambda path: ["drift", "group.json", "--tar", path],
     "profile": lambda path: ["validate", "group.json", "--profile", path],
+    "compare": lambda path: ["compare", path, path],
+    "migrate": lambda path: ["migrate", path, "--from-profile=raspberry-pi-3"],
+    "config": lambda path: ["migrate", "group.json", "--from-profile=raspberry-pi-3", f"--config={path}"],
+    "report": lambda path: ["migrate", "group.json", "--from-profile=raspberry-pi-3", f"--run={path}"],
+    "init": lambda path: ["init", path, "--output=new"],
+    "try": lambda path: ["try", path, "--profile=raspberry-pi-3"],
+    "nucleus": lambda path: ["nucleus", path, "--root=root"],
+    "rescue-root": lambda path: ["rescue", f"--root={path}", "--output=new"],
+    "rescue-tar": lambda path: ["rescue", f"--tar={path}", "--output=new"],
+    "rescue-export": lambda path: ["rescue", f"--export={path}", "--output=new"],
+    "build": lambda path: ["ota", "build", path, "--version=1.11.7"],
+    "agent": lambda path: ["agent", "run", f"--config={path}", "--root=root"],
+    "layout": lambda path: ["agent", "layout", f"--config={path}", "--root=root"],
     "source": lambda path: [
         *("plan", "group.json", "--profile=raspberry-pi-3"),
         f"--source=arn:aws:lambda:eu-west-1:123456789012:function:f:1={path}",
@@ -89,3 +105,30 @@ def test_every_bad_file_gets_one_sentence_and_a_documented_status(command: str) 
         if not fine:
             wrong[path] = (status, said[:200], repr(done.exception)[:200])
     assert wrong == {}
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize("command", ["compare", "config", "report", "agent", "layout", "profiles", "validate"])
+def test_a_file_far_too_large_is_not_read_to_its_end(command: str) -> None:
+    with Path("huge").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        done = CliRunner().invoke(edge_sim, COMMANDS[command]("huge"), standalone_mode=False)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(done.exception, EdgeSimError)
+    assert re.search("larger than|longer than", done.exception.brief)
+    assert most < 80 * 1024 * 1024
+
+
+@pytest.mark.parametrize("text", ["[" * 100000, "[]", "3", '{"a": 1, "a": 2}', "{", "\0"])
+def test_a_damaged_group_on_a_board_is_named(text: str, tmp_path: Path) -> None:
+    group = tmp_path / "greengrass/ggc/deployment/group/group.json"
+    group.parent.mkdir(parents=True)
+    group.write_text(text)
+    for command in (["agent", "layout"], ["agent", "access"], ["agent", "invoke", "f"]):
+        done = CliRunner().invoke(edge_sim, [*command, f"--root={tmp_path}"], standalone_mode=False)
+        assert isinstance(done.exception, EdgeSimError), (command, done.exception)
+        assert "group.json: " in done.exception.brief

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_sim.documents import read_bytes
 from edge_sim.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -71,12 +72,16 @@ def boards_file() -> Path | None:
 def own_boards() -> frozenset[Address]:
     """Return the boards that the user's own file lists, one address a line; ``#`` begins a comment.
 
-    Raises UsageError for a line that is no address.
+    Raises UsageError for a file that is not text, and for a line that is no address.
     """
     file = boards_file()
     if file is None or not file.is_file():
         return frozenset()
-    lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
+    try:
+        text = read_bytes(file).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: not a text file (byte {error.start} is not UTF-8)") from error
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return frozenset(parse(line) for line in lines if line)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edge_sim.documents import read_bytes
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.subscriptions import untaken
 from edge_sim.strictjson import loads
+
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 def published(file: Path) -> Mapping[str, frozenset[str]]:
@@ -16,8 +19,8 @@ def published(file: Path) -> Mapping[str, frozenset[str]]:
     Raises InvalidDefinitionError where the file is no run's report.
     """
     try:
-        report = loads(file.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
+        report = loads(read_bytes(file, _MAX_BYTES))
+    except ValueError as error:
         raise _foreign(file, f": {error}") from error
     boards = report.get("boards") if isinstance(report, Mapping) and "scenario" in report else None
     if not isinstance(boards, list):

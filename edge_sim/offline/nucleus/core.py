@@ -23,12 +23,14 @@ import yaml
 
 from edge_sim.agent.probe import probe
 from edge_sim.agent.rooted import inside
+from edge_sim.documents import read_bytes
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.facts import HostFacts
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Client, Hub, serving
 from edge_sim.offline.nucleus.recipes import Component, component, merged, ordered, resolved
+from edge_sim.strictjson import loads
 from edge_sim.v2.nucleus import Nucleus
 from edge_sim.v2.tree import supplementary
 
@@ -98,12 +100,10 @@ def _deployment(file: Path) -> Mapping[str, Any]:
     """Return the components of a deployment by name."""
     hint = "Give the folder that edge-sim migrate -o wrote."
     try:
-        document = JsonObject.parse(file.read_text(encoding="utf-8"), "the deployment")
+        document = JsonObject(loads(read_bytes(file)), "the deployment")
         if "components" not in document:
             raise ValueError("the deployment has no components")
         components = document.mapping("components")
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}", hint=hint) from error
     except ValueError as error:
         raise UsageError(f"{file}: {error}", hint=hint) from error
     for name, entry in components.items():
@@ -114,9 +114,9 @@ def _deployment(file: Path) -> Mapping[str, Any]:
 
 def _recipe(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+        return yaml.safe_load(read_bytes(file).decode("utf-8"))
+    except RecursionError as error:
+        raise UsageError(f"{file}: nested too deeply") from error
     except (ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
 
