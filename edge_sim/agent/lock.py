@@ -6,9 +6,10 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge_sim.agent.version import VERSION
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass.tree import BELOW
 
@@ -17,7 +18,10 @@ _STOP_FIRST = "stop that one first: two process the same jobs, which creates con
 
 @contextmanager
 def only_one(gg: Path) -> Iterator[None]:
-    """Hold the board's agent lock for the length of a block. Raises UnsupportedEnvironmentError when another has it."""
+    """Hold the board's agent lock for the length of a block. Raises UnsupportedEnvironmentError when another has it.
+
+    Its file names version and process of the agent that holds it, for ``edge-sim ota status``.
+    """
     path = gg / BELOW.agent_lock
     try:
         descriptor = _lock_file(path)
@@ -33,6 +37,9 @@ def only_one(gg: Path) -> Iterator[None]:
                 f"another agent is running on this board: {path} is locked",
                 hint=_STOP_FIRST,
             ) from None
+        with suppress(OSError):  # a full disk, or one that cannot be written, keeps no agent from running
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{VERSION} {os.getpid()}\n".encode("ascii"), 0)
         yield
     finally:
         os.close(descriptor)

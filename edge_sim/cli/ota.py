@@ -45,7 +45,7 @@ def command() -> None:
 @GREENGRASS_ROOT
 @FORMAT
 def status(root: Path, greengrass_root: str, fmt: str) -> None:
-    """Show a board's core versions and the update that is under way. Nothing is changed.
+    """Show a board's versions of core and OTA agent, and the update that is under way. Nothing is changed.
 
     Example: edge-sim ota status --root /
     """
@@ -56,10 +56,9 @@ def status(root: Path, greengrass_root: str, fmt: str) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     running = found["running"]
-    agent = {True: "running", False: "not running", None: "not known"}[found["agent"]]
     say(f"core      {found['current'] or 'none'}, {_running(running)}")
     say(f"installed {', '.join(found['installed']) or 'none'}; last good: {found['last_good'] or 'none'}")
-    say(f"agent     {agent}")
+    say(f"agent     {_agent(found['ota_agent'], found['agent'])}")
     say(f"update    {_update(found['update'])}")
     for text in found["journal"]:
         say(f"note: {text}", err=True)
@@ -67,6 +66,19 @@ def status(root: Path, greengrass_root: str, fmt: str) -> None:
 
 def _running(running: dict[str, Any] | None) -> str:
     return f"running {running['version']} as process {running['pid']}" if running else "not running"
+
+
+def _agent(versions: dict[str, Any], alive: bool | None) -> str:
+    running, trial = versions["running"], versions["trial"]
+    state = _running(running) if running else {True: "running", False: "not running", None: "not known"}[alive]
+    text = f"{versions['current'] or 'the one that came with the board'}, {state}"
+    if versions["installed"]:
+        text += f"; installed {', '.join(versions['installed'])}"
+    if trial is None:
+        return text
+    if trial["failed"]:
+        return f"{text}; {trial['failed']}, which the cloud does not know yet"
+    return f"{text}; {trial['new']} has not proven itself yet (start {trial['starts']})"
 
 
 def _update(update: dict[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_sim.agent import supervise
 from edge_sim.agent.archives import Limits, unpack
+from edge_sim.agent.lock import only_one
 from edge_sim.agent.update.journal import Journal, Record, Report
+from edge_sim.agent.version import VERSION
 from edge_sim.cli import cloud as cloud_command
 from edge_sim.cli.ota import command
 from edge_sim.cloud.server import REGION, Cloud
@@ -222,10 +226,32 @@ def test_a_root_without_greengrass_is_refused(tmp_path: Path) -> None:
     assert "it has no directory /greengrass" in refused("status", "--root", str(tmp_path)).brief
 
 
+def test_a_board_is_shown_with_its_ota_agent(tmp_path: Path) -> None:
+    install_core(tmp_path, "/greengrass", "1.10.0")
+    gg, shown = tmp_path / "greengrass", ("status", "--root", str(tmp_path))
+    assert "agent     the one that came with the board, not running\n" in ota(*shown).output
+    with only_one(gg):
+        running = json.loads(ota(*shown, "--format", "json").output)["ota_agent"]["running"]
+        assert running == {"version": VERSION, "pid": os.getpid()}
+        text = f"agent     the one that came with the board, running {VERSION} as process {os.getpid()}\n"
+        assert text in ota(*shown).output
+        (gg / "ggc/var/state/agent.lock").write_text("1.2.0 4194305\n")  # of an earlier agent: a full disk kept it
+        assert "agent     the one that came with the board, running\n" in ota(*shown).output
+    (gg / "ota/ota_agent_v1.3.0").mkdir(parents=True)
+    (gg / "ota/ota_agent").symlink_to("ota_agent_v1.3.0")
+    assert "agent     1.3.0, not running; installed 1.3.0\n" in ota(*shown).output
+    trial = supervise.new_trial("1.2.0", "1.3.0")
+    supervise.write_trial(str(gg), {**trial, "starts": 2})
+    assert "; 1.3.0 has not proven itself yet (start 2)\n" in ota(*shown).output
+    supervise.write_trial(str(gg), {**trial, "failed": "the OTA agent 1.3.0 ended with status 1"})
+    assert "; the OTA agent 1.3.0 ended with status 1, which the cloud does not know yet\n" in ota(*shown).output
+
+
 def test_a_board_is_shown_with_its_open_update(tmp_path: Path) -> None:
     install_core(tmp_path, "/greengrass", "1.10.0")
     empty: dict[str, Any] = json.loads(ota("status", "--root", str(tmp_path), "--format", "json").output)
     assert (empty["current"], empty["running"], empty["agent"], empty["update"]) == ("1.10.0", None, False, None)
+    assert empty["ota_agent"] == {"current": None, "installed": [], "last_good": None, "trial": None, "running": None}
     record = Record(
         job="j", execution=1, version_number=2, phase=Phase.CONFIRM, old="1.10.0", new="1.11.6",
         report=Report(status="FAILED", details={}), reason="it died",

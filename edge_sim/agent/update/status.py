@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge_sim.agent import supervise
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.releases import Releases
-from edge_sim.agent.update.software import CORE
+from edge_sim.agent.update.software import CORE, OTA_AGENT
 from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.errors import UpdateError, UsageError
 from edge_sim.greengrass.tree import BELOW
+from edge_sim.jobs.update import VERSION
 
 
 def status(root: Path, greengrass_root: str) -> dict[str, Any]:
-    """Return the versions of the core, which one runs, whether the agent does, and the open update or None.
+    """Return the versions of the core, which one runs, whether the agent does, its own versions, and the open update.
 
     Raises UsageError where there is no Greengrass root: of a board without one there is nothing to say.
     """
@@ -28,6 +31,8 @@ def status(root: Path, greengrass_root: str) -> dict[str, Any]:
         )
     releases = Releases(supervisor.root, supervisor.gg, CORE)
     running = supervisor.running()
+    lock = supervisor.gg / BELOW.agent_lock
+    locked = _is_locked(lock)
     damaged: list[str] = []
     try:
         record = Journal(supervisor.gg / BELOW.state, on_trouble=damaged.append).read()
@@ -39,10 +44,41 @@ def status(root: Path, greengrass_root: str) -> dict[str, Any]:
         "installed": releases.installed(),
         "last_good": releases.last_known_good(),
         "running": {"version": running.version, "pid": running.pid} if running else None,
-        "agent": _is_locked(supervisor.gg / BELOW.agent_lock),
+        "agent": locked,
+        "ota_agent": {
+            **_agent(supervisor.root, supervisor.gg),
+            "running": _holder(lock) if locked else None,
+        },
         "update": _update(record) if record else None,
         "journal": damaged,
     }
+
+
+def _agent(root: Path, gg: Path) -> dict[str, Any]:
+    """Return the OTA agent's versions below ``ota/``; ``current`` None: the one that came with the board.
+
+    ``trial``: the new version that has not proven itself yet, or with ``failed`` why it was given up.
+    """
+    releases = Releases(root, gg, replace(OTA_AGENT, factory=None))
+    trial = supervise.read_trial(str(gg))
+    return {
+        "current": releases.current(),
+        "installed": releases.installed(),
+        "last_good": releases.last_known_good(),
+        "trial": {name: trial.get(name) for name in ("old", "new", "starts", "failed")} if trial else None,
+    }
+
+
+def _holder(lock: Path) -> dict[str, Any] | None:
+    """Return version and process of the agent that holds the lock; None where its disk did not take them."""
+    try:
+        version, pid = lock.read_text(encoding="ascii").split()
+        os.kill(int(pid), 0)
+    except PermissionError:  # somebody else's process, which lives
+        pass
+    except (OSError, ValueError):
+        return None
+    return {"version": version, "pid": int(pid)} if VERSION.fullmatch(version) else None
 
 
 def _update(record: Record) -> dict[str, Any]:
