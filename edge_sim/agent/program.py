@@ -7,13 +7,14 @@ the first one, and ``main`` does without click.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import loop, supervise
+from edge_sim.agent import linux, loop, supervise
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.deployed import DeployedFunctions
@@ -39,6 +40,8 @@ def run(root: Path, config: Path) -> None:
 
     Raises EdgeSimError when it cannot start.
     """
+    if supervise.SUPERVISED in os.environ:  # it would keep the board's lock from the one that init starts next
+        linux.die_with_parent(signal.SIGKILL)  # on SIGTERM it would end the core too
     settings = read_config(config, root)
     gg = inside(root.resolve(), settings.greengrass_root)
     trial_s = CONNECT_LIMIT_S + settings.stable_window_s + TRIAL_SLACK_S

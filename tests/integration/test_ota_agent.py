@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,7 @@ from edge_sim.agent.update import hooks
 from edge_sim.agent.version import VERSION
 from edge_sim.emulation.agentbuild import agent_build
 from tests.integration.agent_world import THING, Agent, World, assert_kept, good, kept, lay_shadow, world
+from tests.waiting import until
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -104,6 +105,28 @@ def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_sa
         assert not (agent.gg / supervise.TRIAL).exists()
         if fault == "ends at once":  # the other has a window of ten minutes
             assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
+
+
+def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here: World) -> None:
+    """It lived on with the board's lock, and every agent that init started was refused."""
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        job = here.cloud.update_job("agent", agent_build(NEWER), version=NEWER, software="ota_agent")
+        assert here.cloud.end_of(job)[0] == "SUCCEEDED"
+        agent.wait_for(event="reported", job=job)
+        core, below = agent.core(), psutil.Process(child_of(agent.process.pid))
+        agent.process.kill()
+        try:
+            until(lambda: not below.is_running() or below.status() == psutil.STATUS_ZOMBIE, "the agent lives on")
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                below.kill()
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        assert agent.core() == core, "the core has run all the while"
+        assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
+        again = here.cloud.update_job("again", agent_build("1.4.0"), version="1.4.0", software="ota_agent")
+        assert here.cloud.end_of(again)[0] == "SUCCEEDED"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the owner's scripts must be owned by it")
