@@ -151,7 +151,16 @@ class Board:
         return self.here.cloud.jobs.execution(THING, self.job).status
 
     def fired(self) -> bool:
-        return (self.fault / "fired").exists()
+        return self._struck() is not None
+
+    def wait_for_death(self) -> None:
+        """Wait until the agent that passed its point is dead: what still runs is no sign that it went well."""
+        until(lambda: self._struck() not in set(power.processes(str(self.root))), "the agent goes on")
+
+    def _struck(self) -> int | None:
+        with suppress(FileNotFoundError):
+            return int((self.fault / "fired").read_text() or 0) or None
+        return None
 
     def go_on(self) -> None:
         """Let an agent go on that waits at its point."""

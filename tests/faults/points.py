@@ -59,6 +59,7 @@ def cut(trial: Cut, folder: Path) -> str:
     with board(folder, trial.update) as found:
         agent = found.start(point=trial.point, action="die" if trial.powered else "down")
         until(found.fired, lambda: f"the point was not passed: {found.passed()}; {found.story()}")
+        found.wait_for_death()
         if not trial.powered:
             _down(found)
         return check(found, found.run_to_the_end(agent), [trial.end])

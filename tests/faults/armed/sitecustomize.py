@@ -3,7 +3,7 @@
 In the environment: ``EDGE_SIM_FAULT`` is a folder; its file ``passed`` takes the points that were passed, each after
 the version of the agent that passed it. At the one in ``EDGE_SIM_FAULT_POINT`` the action in
 ``EDGE_SIM_FAULT_ACTION`` is carried out on the board whose root directory is ``EDGE_SIM_FAULT_BOARD``, once in the
-folder's life; ``EDGE_SIM_FAULT_AMOUNT`` is a number for it.
+folder's life, and the file ``fired`` names the process; ``EDGE_SIM_FAULT_AMOUNT`` is a number for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def arm(folder: Path) -> None:
         with (folder / "passed").open("a") as file:
             file.write(f"{passed}\n")
         if passed == os.environ.get("EDGE_SIM_FAULT_POINT") and not (folder / "fired").exists():
-            (folder / "fired").touch()
+            (folder / "fired").write_text(str(os.getpid()))
             act(os.environ["EDGE_SIM_FAULT_ACTION"], Path(os.environ["EDGE_SIM_FAULT_BOARD"]))
 
     crashpoints._armed = pass_by
