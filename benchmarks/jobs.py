@@ -38,7 +38,7 @@ TOGETHER = 50
 KEPT_FEW, KEPT_MANY, PAGE = 100, 100_000, 50
 PAGE_RATIO = 1.5
 UPDATES, WINDOW, ALONE = 3000, 256, 300
-RATE_RATIO, ALONE_P99_S = 0.4, 0.020
+RATE_RATIO, ALONE_P50_S, ALONE_P99_S = 0.4, 0.002, 0.020
 UPDATE = b'{"status":"IN_PROGRESS","statusDetails":{"progress":"1"},"clientToken":"t"}'
 ARN = "arn:aws:iot:us-east-1:123456789012"
 
@@ -194,12 +194,14 @@ def main() -> int:
             "finish_1000_s": FINISH_S,
             "page_ratio": PAGE_RATIO,
             "rate_ratio": RATE_RATIO,
+            "alone_p50_s": ALONE_P50_S,
             "alone_p99_s": ALONE_P99_S,
         },
         "ok": finish_ratio <= FINISH_RATIO * FINISH_NOISE
         and many_s <= FINISH_S
         and max(lists.values()) <= PAGE_RATIO
         and mqtt["rate_ratio"] >= RATE_RATIO
+        and mqtt["alone_p50_s"] <= ALONE_P50_S
         and mqtt["alone_p99_s"] <= ALONE_P99_S,
     }
     if args.format == "json":
