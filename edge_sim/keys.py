@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Generic, Literal, NoReturn, TypeVar, cast
 
-from edge_sim.documents import OCTAL_MODE, PATH, SIZE, Place
+from edge_sim.documents import OCTAL_MODE, PATH, SIZE, Place, unusable
 
 Schema = Mapping[str, object]
 T = TypeVar("T")
@@ -191,3 +192,26 @@ def table(read: Callable[[Place], T], *tables: Table) -> Value[T]:
     """What ``read`` makes of a mapping that is one of ``tables``."""
     schemas = [table.schema() for table in tables]
     return Value(read=read, schema=schemas[0] if len(schemas) == 1 else {"oneOf": schemas})
+
+
+def existing(place: Place, *, folder: bool | None = None) -> Path:
+    """Return the path written at a place, relative to the place's own file; it must be there."""
+    path = place.file.parent / place.text(what="a path relative to this file")
+    try:
+        usable = path.is_dir() or path.is_file()  # opening a pipe would wait for somebody to write
+    except OSError:  # a name that is too long, a folder above that may not be searched
+        usable = False
+    if not usable:
+        place.fail(f"{path}: {unusable(path)}")
+    if folder is not None and path.is_dir() != folder:
+        place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
+    return path
+
+
+def local(what: str, folder: bool | None = None) -> Value[Path]:
+    """A path of this machine, relative to the file that names it; it must be there."""
+    schema = {"title": f"{what}, by its path from this one", "type": ["string", "number", "boolean"]}
+    return Value(read=lambda place: existing(place, folder=folder), schema={**schema, "minLength": 1})
+
+
+FILE = local("a file", False)

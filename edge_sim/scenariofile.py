@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_sim import arns, keys
-from edge_sim.documents import Place, unusable
+from edge_sim.documents import Place
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.jobs.requests import FINAL
 from edge_sim.jobs.update import SOFTWARE, Software
@@ -14,34 +14,16 @@ from edge_sim.limits import LINKS, MEANINGS, Limits, Links
 from edge_sim.scenarioparts import BoardFile, Code, DeviceBacking, Invocation, Source, Update
 
 
-def existing(place: Place, *, folder: bool | None = None) -> Path:
-    """Return the path written at a place, relative to the scenario's file; it must be there."""
-    path = place.file.parent / place.text(what="a path relative to this file")
-    try:
-        usable = path.is_dir() or path.is_file()  # opening a pipe would wait for somebody to write
-    except OSError:  # a name that is too long, a folder above that may not be searched
-        usable = False
-    if not usable:
-        place.fail(f"{path}: {unusable(path)}")
-    if folder is not None and path.is_dir() != folder:
-        place.fail(f"{path}: must be a {'folder' if folder else 'file'}")
-    return path
-
-
 def group_files(place: Place) -> dict[str, Path]:
     """Return the files of a group by the sections they are for, or its one file by the empty word."""
     places = place.entries(tuple(FAMILIES)) if place.is_mapping else {"": place}
     if not places:
         place.fail("names no definition", allowed=FAMILIES)
-    return {word: existing(entry, folder=False) for word, entry in places.items()}
+    return {word: keys.existing(entry, folder=False) for word, entry in places.items()}
 
 
-def _local(what: str, folder: bool | None = None) -> Value[Path]:
-    schema = {"title": f"{what}, by its path from this one", "type": ["string", "number", "boolean"]}
-    return Value(read=lambda place: existing(place, folder=folder), schema={**schema, "minLength": 1})
-
-
-_EITHER, _FILE, _FOLDER = _local("a file or a folder"), _local("a file", False), _local("a folder", True)
+_EITHER, _FOLDER = keys.local("a file or a folder"), keys.local("a folder", True)
+_FILE = keys.FILE
 _ON_BOARD = keys.words(r"/(?!.*(^|/)\.\.?(/|$)).+", "an absolute path on the board, without . and ..")
 _NODE = keys.words("/dev/.+", "a path below /dev")
 _S3_URI = keys.words("s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")

@@ -1,4 +1,4 @@
-"""What the three schemas are tried with: small whole files with every key, and all that one slip makes of them.
+"""What the schemas are tried with: small whole files with every key, and all that one slip makes of them.
 
 ``python -m tests.schema_cases`` tries all of it.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from edge_sim import profilefile, scenario
+from edge_sim import profilefile, scenario, updatesfile
 from edge_sim.definitions import reader
 from edge_sim.errors import EdgeSimError
 from edge_sim.greengrass import rules
@@ -75,7 +75,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One of the three formats. ``sample`` is a file with every key; ``read`` raises, or returns what it refuses."""
+    """One of the formats. ``sample`` is a file with every key; ``read`` raises, or returns what it refuses."""
 
     name: str
     sample: dict[str, Any]
@@ -224,6 +224,14 @@ _PROFILE: dict[str, Any] = {
 }
 
 
+_UPDATES: dict[str, Any] = {
+    "updates": [
+        {"version": "1.11.7", "software": "core", "for": ["raspbian/armv7l", "openwrt/aarch64"], "starts": True},
+        {"version": "1.4.0", "software": "ota_agent", "file": "functions.json"},
+    ]
+}
+
+
 def _filled(shape: Shape) -> Any:
     """Return a value with every member of a shape."""
     if isinstance(shape, dict):
@@ -248,10 +256,15 @@ def _profile(file: Path) -> object:
     return None if profilefile.read(file) else file
 
 
+def _updates(file: Path) -> object:
+    return None if updatesfile.read(file) else file
+
+
 FORMATS = (
     Format(name="scenario", sample=_SCENARIO, read=_scenario),
     Format(name="profile", sample=_PROFILE, read=_profile),
     Format(name="group", sample=_bundle(), read=_group),
+    Format(name="updates", sample=_UPDATES, read=_updates),
 )
 
 

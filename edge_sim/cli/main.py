@@ -48,7 +48,7 @@ _COMMANDS = {
     "rescue": "Get a group, its models and code back from a board's disk.",
     "rules": "List what V1 refused or warned of, or explain one rule.",
     "run": "Deploy a scenario to boards, run its functions and updates, and report.",
-    "schema": "Print the JSON schema of a scenario, a profile or a group.",
+    "schema": "Print the JSON schema of a scenario, profile, group or list of updates.",
     "snapshot-script": "Print the script that lists a real board, for drift.",
     "try": "Try whether a group's functions can open their models, without a scenario.",
     "validate": "Show what V1 would have refused of a definition, with file and line.",

@@ -6,16 +6,16 @@ import click
 
 from edge_sim.errors import UsageError
 
-_NAMES = ("scenario", "profile", "group")
+_NAMES = ("scenario", "profile", "group", "updates")
 
 
 @click.command("schema")
-@click.argument("name", required=False, type=click.Choice(_NAMES), metavar="[scenario|profile|group]")
+@click.argument("name", required=False, type=click.Choice(_NAMES), metavar=f"[{'|'.join(_NAMES)}]")
 @click.option(
-    "--markdown", "as_page", is_flag=True, help="Explain every key of all three instead, as docs/scenario.md."
+    "--markdown", "as_page", is_flag=True, help="Explain every key of all of them instead, as docs/scenario.md."
 )
 def command(name: str | None, as_page: bool) -> None:
-    """Print the JSON schema (draft 2020-12) of edge-sim.yaml, of a device profile, or of a group's canonical form.
+    """Print the JSON schema (draft 2020-12) of edge-sim.yaml, a profile, a canonical group or updates.yaml.
 
     What a schema refuses, edge-sim refuses as well. Editors complete and check a file whose first line is
     "# yaml-language-server: $schema=FILE".
@@ -25,7 +25,7 @@ def command(name: str | None, as_page: bool) -> None:
     """
     if as_page:
         if name:
-            raise UsageError("--markdown explains all three at once; leave the name out")
+            raise UsageError("--markdown explains all of them at once; leave the name out")
         from edge_sim.schemas.markdown import markdown
 
         click.echo(markdown(), nl=False)

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sim import versions
+from edge_sim import updatesfile, versions
 from edge_sim.arch import UPDATE_TARGETS
-from edge_sim.documents import Place
 from edge_sim.emulation.agentbuild import agent_build
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.emulation.platform import Platform
-from edge_sim.scenariofile import existing
+from edge_sim.updatesfile import PAIRS, Build
 
 AGENTS = ("1.0.0", "1.1.1", "1.2.0", "1.3.0")
 """The OTA agents of field listings; 1.3.0 came with core 1.11.0. The guide names none."""
@@ -25,8 +24,6 @@ FIRST_UPDATES: versions.Version = (1, 3, 0)
 """The first core with an OTA agent (what-is-gg.md)."""
 FIRST_OF = {"openwrt": (1, 9, 2), "armv6l": (1, 9, 3)}
 """The first core for a system or an architecture, where that is not the first one (what-is-gg.md)."""
-VERSION = (r"[0-9]{1,4}(\.[0-9]{1,4}){2}", "a version such as 1.11.7")
-PAIRS = tuple(f"{system}/{architecture}" for system, architecture in sorted(UPDATE_TARGETS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,26 +74,19 @@ def simulated(software: str, operating_system: str, architecture: str, version: 
 
 def read_offers(path: Path) -> Sequence[Offer]:
     """Read ``updates.yaml``. Raises InvalidDefinitionError with its place, UsageError."""
-    entries = Place.load(path).mapping(("updates",))["updates"].items()
-    return [offer for entry in entries for offer in _offers(entry)]
+    return [offer for build in updatesfile.read(path) for offer in _offers(build)]
 
 
-def _offers(entry: Place) -> Iterator[Offer]:
-    got = entry.mapping(("version",), ("software", "for", "starts", "file"))
-    if "file" in got and "starts" in got:
-        got["starts"].fail("says something of a simulated build, and file names a build of yours")
-    software = got["software"].choice(("core", "ota_agent")) if "software" in got else "core"
-    version = got["version"].text(*VERSION)
-    pairs = [place.choice(PAIRS) for place in got["for"].items()] if "for" in got else _pairs_of(software, version)
-    for pair in pairs:
+def _offers(build: Build) -> Iterator[Offer]:
+    for pair in build.pairs or _pairs_of(build.software, build.version):
         system, _, architecture = pair.partition("/")
         yield Offer(
-            software=software,
+            software=build.software,
             operating_system=system,
             architecture=architecture,
-            version=version,
-            starts=got["starts"].flag() if "starts" in got else True,
-            file=existing(got["file"], folder=False) if "file" in got else None,
+            version=build.version,
+            starts=build.starts,
+            file=build.file,
         )
 
 

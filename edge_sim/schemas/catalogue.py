@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from edge_sim.profilefile import PROFILE
 from edge_sim.scenariofile import SCENARIO
 from edge_sim.schemas import group
+from edge_sim.updatesfile import UPDATES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _MAKERS: Mapping[str, Callable[[], dict[str, object]]] = {
     "scenario": SCENARIO.schema,
     "profile": PROFILE.schema,
     "group": group.schema,
+    "updates": UPDATES.schema,
 }
 NAMES = tuple(_MAKERS)
 

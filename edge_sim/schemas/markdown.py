@@ -11,11 +11,11 @@ from edge_sim.keys import Schema
 from edge_sim.schemas import catalogue
 
 _HEAD = """\
-# Keys of edge-sim.yaml, of a profile and of a group
+# Keys of edge-sim.yaml, of a profile, of a group and of updates.yaml
 
 Generated from the rows that the readers themselves use (`edge-sim schema --markdown`); `edge-sim schema
-scenario|profile|group` prints them as JSON schemas (draft 2020-12). What a schema refuses, edge-sim refuses as well;
-what it takes may still be refused, where one part of a file contradicts another.
+scenario|profile|group|updates` prints them as JSON schemas (draft 2020-12). What a schema refuses, edge-sim refuses as
+well; what it takes may still be refused, where one part of a file contradicts another.
 
 For completion and checks in an editor, write a schema beside your file (`edge-sim schema scenario
 >edge-sim.schema.json`; `edge-sim init` does it) and name it in the file:
@@ -41,6 +41,12 @@ A board before anything is deployed to it ([device_profiles/](../device_profiles
 
 The canonical form of a group, which `edge-sim import` writes of every other form. Its members are those of the API of
 AWS IoT Greengrass V1; numbers and booleans may stand in quotes, and a member that is null is left out.
+""",
+    "updates": """\
+## updates.yaml
+
+What `edge-sim cloud serve --updates FILE` offers to boards in place of AWS's last release: simulated builds, or files
+of yours.
 """,
 }
 

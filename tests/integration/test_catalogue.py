@@ -16,6 +16,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.jobs.messages import ExecutionReply
 from edge_sim.jobs.requests import Describe
 from edge_sim.jobs.topics import NEXT, Request
+from edge_sim.updatesfile import PAIRS
 from edge_sim.versions import parse_version
 from tests.integration.cloud_client import THING, client
 
@@ -93,7 +94,7 @@ updates:
 """
     )
     offers = catalogue.read_offers(file)
-    assert [f"{o.operating_system}/{o.architecture}" for o in offers[:7]] == list(catalogue.PAIRS)
+    assert [f"{o.operating_system}/{o.architecture}" for o in offers[:7]] == list(PAIRS)
     old = tmp_path / "old.yaml"
     old.write_text("updates: [{version: 1.8.4}]")
     assert {o.operating_system for o in catalogue.read_offers(old)} == {"ubuntu", "amazon_linux", "raspbian"}
@@ -111,6 +112,7 @@ updates:
         ("updates: [{}]", r":1:11: updates\[0\]"),
         ("updates: [{version: newest}]", "a version such as 1.11.7"),
         ("updates: [{version: 1.11.7, for: [raspbian/x86_64]}]", "'raspbian/x86_64' is not allowed"),
+        ("updates: [{version: 1.11.7, for: []}]", "names nothing that the build is for"),
         ("updates: [{version: 1.11.7, file: none.tar.gz}]", "no such file"),
         ("updates: [{version: 1.11.7, file: updates.yaml, starts: true}]", "file names a build of yours"),
     ],

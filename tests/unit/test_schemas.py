@@ -33,6 +33,7 @@ OF_OTHER_PARTS: dict[str, list[Slip]] = {
     "scenario": [(("group", "functions"), None), (("code",), None), (("code", 0), None)],
     "profile": [(("users", "ggc_user"), None), (("groups", "dialout"), None), (("groups", "ggc_group"), None)],
     "group": [],
+    "updates": [],
 }
 """Slips that only a reader can notice: what one part of the file says is missed by another."""
 
@@ -125,7 +126,8 @@ def names(value: object) -> Iterator[str]:
 
 @by_name
 def test_a_dropped_or_a_strange_key_is_judged_by_the_schema_as_by_the_reader(form: Format, folder: Path) -> None:
-    for slip in random.Random(SEED).sample([*form.key_slips()], 50):
+    slips = [*form.key_slips()]
+    for slip in random.Random(SEED).sample(slips, min(50, len(slips))):
         case = form.case(slip)
         if slip not in OF_OTHER_PARTS[form.name]:
             assert form.is_valid(case.content) == form.is_taken(case.text, folder), slip

@@ -1,0 +1,79 @@
+"""The keys of updates.yaml as rows, and what is read from them: the builds that a cloud offers in place of AWS's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_sim import keys
+from edge_sim.arch import UPDATE_TARGETS
+from edge_sim.documents import Place
+from edge_sim.jobs.update import SOFTWARE, Software
+from edge_sim.keys import Key, Table, Value
+
+PAIRS = tuple(f"{system}/{architecture}" for system, architecture in sorted(UPDATE_TARGETS))
+"""Every system with an architecture that AWS had software for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One entry. ``pairs``, none where the file has no word of them, are of ``PAIRS``; ``file``: a build of the user's.
+
+    Without a file the build is simulated; ``starts`` says whether its core comes up.
+    """
+
+    software: Software
+    version: str
+    pairs: tuple[str, ...] = ()
+    starts: bool = True
+    file: Path | None = None
+
+
+def read(path: Path) -> Sequence[Build]:
+    """Return the builds in a file, in order. Raises InvalidDefinitionError with its place, UsageError."""
+    return UPDATES.read(Place.load(path))[_BUILDS]
+
+
+def _build(place: Place) -> Build:
+    entries = _BUILD.read(place)
+    if _FILE in entries and _STARTS in entries:
+        entries.fail(_STARTS, "says something of a simulated build, and file names a build of yours")
+    return Build(
+        software=entries[_SOFTWARE],
+        version=entries[_VERSION],
+        pairs=entries[_FOR],
+        starts=entries[_STARTS],
+        file=entries[_FILE],
+    )
+
+
+def _some_pairs(place: Place) -> tuple[str, ...]:
+    pairs = _EACH_PAIR.read(place)
+    if not pairs:
+        place.fail("names nothing that the build is for", allowed=PAIRS)
+    return pairs
+
+
+_CORE: Software = "core"
+_EACH_PAIR = keys.each(keys.choice(PAIRS))
+_NUMBERS = keys.words(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", "a version such as 1.11.7")
+_VERSION = Key("version", _NUMBERS, "The version of the build.", examples=("1.11.7",))
+_SOFTWARE = Key("software", keys.choice(SOFTWARE), "What is updated.", _CORE)
+_FOR = Key(
+    "for",
+    Value(read=_some_pairs, schema={**_EACH_PAIR.schema, "minItems": 1}),
+    "The systems and architectures it is for; left out, those that AWS had this version for, or else all.",
+    (),
+    examples=(["raspbian/armv7l"],),
+)
+_STARTS = Key("starts", keys.FLAG, "Of a simulated build: whether it starts at all.", True)
+_FILE = Key("file", keys.FILE, "A build of yours (edge-sim ota build), in place of a simulated one.", None)
+_BUILD = Table(keys=(_VERSION, _SOFTWARE, _FOR, _STARTS, _FILE))
+_BUILDS = Key(
+    "updates",
+    keys.each(keys.table(_build, _BUILD)),
+    "The builds offered in place of AWS's last release; of one system and architecture the last is the newest.",
+)
+UPDATES = Table(title="updates.yaml", keys=(_BUILDS,))
+"""The whole file."""
