@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,20 @@ _INDEX = re.compile(r"\[\d+\]")
 _PAGE = re.compile(r"\b([a-z][a-z0-9-]+)\.md\b")
 GUIDE = "https://docs.aws.amazon.com/greengrass/v1/developerguide"
 """Where the pages are that rules name as their sources."""
+_ELSEWHERE: Mapping[str, str] = {
+    "AWS General Reference": "https://docs.aws.amazon.com/general/latest/gr/greengrass.html",
+    "botocore greengrass 2017-06-07": "https://docs.aws.amazon.com/greengrass/v1/apireference/api-doc.html",
+    "the API says": "https://docs.aws.amazon.com/greengrass/v1/apireference/api-doc.html",
+    "moto greengrass models": "https://github.com/getmoto/moto/blob/master/moto/greengrass/models.py",
+    "aws-greengrass-provisioner issue 637": "https://github.com/awslabs/aws-greengrass-provisioner/issues/637",
+    "aws-greengrass-provisioner": "https://github.com/awslabs/aws-greengrass-provisioner",
+    "RFC 8259": "https://www.rfc-editor.org/rfc/rfc8259",
+    "MQTT 3.1.1": "https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html",
+    "path_resolution(7)": "https://man7.org/linux/man-pages/man7/path_resolution.7.html",
+    "execve(2)": "https://man7.org/linux/man-pages/man2/execve.2.html",
+    "chown(2)": "https://man7.org/linux/man-pages/man2/chown.2.html",
+}
+"""What else rules name as their sources, the most telling words first, and its public address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +52,24 @@ class Check:
 
     @classmethod
     def of(cls, rule: Rule) -> Check:
-        """Return a rule as a check; its page is the first that its source names."""
-        named = _PAGE.search(rule.source)
+        """Return a rule as a check; its page is the first public one that its source names."""
         return cls(
             id=rule.id,
             what=rule.what,
             level=_LEVELS[rule.severity],
             description=f"{rule.what}. Phase: {rule.phase}. Source: {rule.source}.",
             help=rule.hint or f"edge-sim rules {rule.id} shows a definition that breaks it, and one that does not.",
-            page=f"{GUIDE}/{named[1]}.html" if named else None,
+            page=_page(rule.source),
             phase=rule.phase,
             source=rule.source,
         )
+
+
+def _page(source: str) -> str | None:
+    named = _PAGE.search(source)
+    if named:
+        return f"{GUIDE}/{named[1]}.html"
+    return next((address for words, address in _ELSEWHERE.items() if words in source), None)
 
 
 @dataclass(frozen=True, kw_only=True)
