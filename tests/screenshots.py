@@ -1,7 +1,8 @@
 """Screenshots of the report: ``python -m tests.screenshots FOLDER`` runs the example four ways, for Chromium.
 
-A green run, a red one, four boards, a failed update; light, dark, and 400 pixels wide. It prints each page's size. The
-README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a red run's first screen.
+A green run, a red one, four boards whose functions cannot open their models, a failed update; light, dark, and 400
+pixels wide. It prints each page's size. The README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a
+red run's first screen.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ RED = (
     replaced("functions/read_digits/read_digits.py", READS, f'{READS}    open("/models/digits/weights.csv")\n'),
     replaced("edge-sim.yaml", "accuracy: 0.9551,", "accuracy: 0.99,"),
 )
+HARDENED = replaced("edge-sim.yaml", "files:  ", 'files:\n  - {path: /greengrass, directory: true, mode: "0700"}\n  #')
+"""A root directory of Greengrass's that the functions' user cannot search: red cells in the matrix."""
 FAILED = replaced("edge-sim.yaml", "{status: FAILED, version: 1.11.6}", "{status: SUCCEEDED, version: 1.11.7}")
 RUNS: Mapping[str, tuple[Sequence[str], Sequence[Callable[[Path], None]]]] = {
     "green": (FOUR[1:2], ()),
     "red": (FOUR[1:3], RED),
-    "four-boards": (FOUR, RED[1:]),
+    "four-boards": (FOUR, (HARDENED,)),
     "failed-update": (FOUR[1:2], (FAILED,)),
 }
 SCREENS: Mapping[str, tuple[browser.Scheme, int]] = {

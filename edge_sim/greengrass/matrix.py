@@ -238,16 +238,26 @@ def _agree(answers: Sequence[_Answer], *, overlay: bool) -> bool:
 
 
 def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -> list[str]:
-    """Return the reasons for the first path, and for the first few that are not as they should be."""
+    """Return the reasons for the first path, and what is not as it should be: of paths alike, the first one."""
     reasons = [*([question.reminder] if question.reminder else []), *answers[0].computed.reasons]
     if excused:
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
     grants = _GRANTS[question.expected]
     if question.claimed:
         known = (a for a in answers if a.probed is not None or a.computed.doubt is None)
-        odd = (a for a in known if any({a.real(r), a.computed.grants(r)} != {grants[r]} for r in ("read", "write")))
-        reasons += (_odd(answer, question.expected) for answer in islice(odd, MAX_REASONS))
+        alike: dict[str, list[str]] = {}
+        for answer in known:
+            if any(
+                {answer.real(right), answer.computed.grants(right)} != {grants[right]} for right in ("read", "write")
+            ):
+                alike.setdefault(_odd(answer, question.expected), []).append(answer.path)
+        reasons += (f"{_first_of(paths)}: {text}" for text, paths in islice(alike.items(), MAX_REASONS))
     return reasons
+
+
+def _first_of(paths: Sequence[str]) -> str:
+    more = len(paths) - 1
+    return paths[0] + (f" and {more} more path{'s' * (more > 1)}" if more else "")
 
 
 def _telling(question: Question, answers: Sequence[_Answer]) -> _Answer:
@@ -259,7 +269,7 @@ def _telling(question: Question, answers: Sequence[_Answer]) -> _Answer:
 
 
 def _odd(answer: _Answer, expected: Expected) -> str:
-    text = f"{answer.path}: computed {_word(answer.computed.read, answer.computed.write)}"
+    text = f"computed {_word(answer.computed.read, answer.computed.write)}"
     if answer.probed is not None:
         errors = (
             ", ".join(f"{kind}: {error}" for kind, error in answer.probed.errors.items() if kind != "list")

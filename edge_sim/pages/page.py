@@ -225,6 +225,12 @@ def together(boards: Iterable[Board]) -> list[Board]:
     return merged
 
 
+def from_first(moments: Iterable[Moment]) -> list[Moment]:
+    """Return moments in order, with the seconds counted from the first of them."""
+    order = sorted(moments, key=lambda moment: moment.seconds)
+    return [replace(moment, seconds=moment.seconds - order[0].seconds) for moment in order]
+
+
 def first(items: Sequence[_T], most: int, what: str) -> tuple[Sequence[_T], str | None]:
     """Return at most ``most`` items, and a sentence about the rest; ``what`` names the items."""
     if len(items) <= most:

@@ -29,7 +29,7 @@ from edge_sim.greengrass.functions import log_name
 from edge_sim.greengrass.tree import Tree
 from edge_sim.jobs.update import Software, title
 from edge_sim.limits import LINKS_COPIED
-from edge_sim.pages.access import message
+from edge_sim.pages.access import message, remedies
 from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import NotHereError, ask
 from edge_sim.runs.answers import read_access, read_layout, undecided, words
@@ -186,7 +186,8 @@ class BoardRun:
         for row in self.report.access:
             kind: Kind = "disagreement" if row.agree is False else "access"
             if False in (row.agree, row.ok):  # None: nothing to probe; the row's reasons say why
-                self._problem(kind, row.name, message(row), about=(row.resource, row.function))
+                about = (row.resource, row.function)
+                self._problem(kind, row.name, message(row), hint=". ".join(remedies(row)) or None, about=about)
         self.report.blast_radius = blast_radius(self.scenario.definition.group, self.profile.facts())
 
     def invoke(self, invocation: Invocation) -> None:
@@ -206,7 +207,8 @@ class BoardRun:
 
     def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
         expected = invocation.expect  # empty: whatever comes back, an object or not
-        found = (differences(expected, row.result) if expected else []) if row.ok else [str(row.error)]
+        error = str(row.error).removeprefix(f"{row.function}: ")
+        found = (differences(expected, row.result) if expected else []) if row.ok else [error]
         self.report.functions.append(replace(row, ok=not found))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
         for number, difference in enumerate(found):

@@ -27,6 +27,8 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
         "The HTML report shows each phase, message and journal entry; correct the build, or what the scenario expects.",
     ),
 }
+HELP: Mapping[Kind, str] = {kind: todo for kind, (_, todo) in _WHAT.items()}
+"""What to do about a problem of which nothing more is known."""
 _NOT_PROVEN = Check(
     id="run/not-proven",
     what="This machine can prove the claim",

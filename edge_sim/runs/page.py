@@ -26,9 +26,11 @@ from edge_sim.pages.page import (
     Timeline,
     Tree,
     first,
+    from_first,
     together,
     worst,
 )
+from edge_sim.runs.claims import HELP
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import FunctionRow, UpdateRow
 from edge_sim.validation.text import place
@@ -152,7 +154,7 @@ def _problem(problem: Problem) -> Issue:
     return Issue(
         where=problem.where,
         message=problem.message,
-        remedies=(problem.hint,) if problem.hint else (),
+        remedies=(problem.hint or HELP[problem.kind],),
         place=place(problem.place) if problem.place else None,
         log=tuple(problem.log),
     )
@@ -264,7 +266,7 @@ def _functions(report: RunReport, found: _Found) -> list[Block]:
                         link=anchors[0] if anchors and not row.ok else None,
                     ),
                     Cell(text=row.isolation, detail=_who(row, board)),
-                    Cell(text="" if row.seconds is None else f"{row.seconds:.2f} s"),
+                    Cell(text="" if row.seconds is None else f"{row.seconds:.2f}\N{NO-BREAK SPACE}s"),
                 ]
             )
             if not row.ok:
@@ -294,9 +296,7 @@ def _timeline(board: BoardReport, row: UpdateRow) -> Timeline:
         caption=f"{board.profile}: {row.name}",
         state="good" if row.as_expected else "bad",
         verdict=f"{row.status}, {'as expected' if row.as_expected else 'not as expected'}",
-        moments=sorted(
-            [*_messages(row), *_journal(row), *_phases(row), *_core(row)], key=lambda moment: moment.seconds
-        ),
+        moments=from_first([*_messages(row), *_journal(row), *_phases(row), *_core(row)]),
         facts={**facts, **({"reason": row.reason} if row.reason else {})},
     )
 

@@ -68,6 +68,14 @@ def test_a_page_is_for_everybody(driver: webdriver.Chrome, pages: dict[str, Path
         assert browser.console(driver) == []
 
 
+def test_a_narrow_screen_shows_the_first_boards_answer_beside_its_question(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    browser.show(driver, pages["run"], width=400)
+    cell = driver.find_element(By.CSS_SELECTOR, "td.bad.code a")
+    assert cell.rect["x"] + cell.rect["width"] < 400
+
+
 def test_the_tools_see_a_page_that_is_not(driver: webdriver.Chrome, tmp_path: Path) -> None:
     """What finds nothing must be able to find something."""
     file = tmp_path / "bad.html"

@@ -1,9 +1,10 @@
-"""A run whose function tells everything it knows, in every format at once: planted canaries are found in none."""
+"""Reports of whole runs: canaries that a function tells are found in no format, a red cell leads to what helps."""
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.redaction import HIDDEN
+from edge_sim.scenario import SCENARIO
 from tests import needs
 
 EXAMPLE = Path("examples/no-container-ml")
@@ -65,3 +67,32 @@ def test_what_a_function_tells_of_secrets_is_in_no_report(tmp_path: Path) -> Non
         text = file.read_text("utf-8")
         assert "RuntimeError" in text, file
         assert HIDDEN in text or file.suffix == ".md", file
+
+
+@needs.mounts
+@pytest.mark.slow
+def test_a_function_that_cannot_open_its_model_is_a_red_cell_with_reason_remedy_and_line(tmp_path: Path) -> None:
+    """A directory above the models that only root may search, as on a hardened board."""
+    scenario, reports = tmp_path / "example", [tmp_path / "report.html", tmp_path / "report.json"]
+    shutil.copytree(EXAMPLE, scenario)
+    text = (scenario / SCENARIO).read_text("utf-8").partition("stableWindow:")[0].partition("invocations:")[0]
+    hardened = 'files:\n  - {path: /greengrass, directory: true, mode: "0700"}\n  #'
+    (scenario / SCENARIO).write_text(text.replace("files: ", hardened, 1), "utf-8")
+    words = ["run", str(scenario), "--profile", "raspberry-pi-3", *(f"--report={file}" for file in reports)]
+    argv = [sys.executable, "-m", "edge_sim.cli.main", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "next: read-digits × digits-model on raspberry-pi-3: To allow read: chmod o+x /greengrass" in done.stdout
+    (board,) = json.loads(reports[1].read_text("utf-8"))["boards"]
+    wrong = {(row["function"], row["resource"]): row for row in board["access"] if not row["ok"]}
+    assert [*wrong] == [("read-digits", "digits-model"), ("sort-wine", "wine-model")]
+    assert all(row["agree"] for row in wrong.values())
+    cause, paths = wrong["read-digits", "digits-model"]["reasons"]
+    assert cause == "no search permission: /greengrass is 0700 0:0; the process uses the other permission bits"
+    assert paths.startswith("/greengrass/ggc/deployment/workdir/read-digits/models/digits and 3 more paths: computed")
+    page = re.sub(r">\s+<", "><", reports[0].read_text("utf-8"))
+    anchors = re.findall(r'<td class="bad code"><a href="#([^"]*)">✗ --</a><small>expected r[ow]</small>', page)
+    assert len(anchors) == len(wrong)
+    issue = page[page.index(f'id="{anchors[0]}"') :].partition("</article>")[0]
+    for part in (cause, "To allow read: chmod o+x /greengrass", "resources.json:3:5"):
+        assert part in issue

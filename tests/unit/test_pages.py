@@ -13,7 +13,7 @@ import pytest
 from edge_sim.facts import Node
 from edge_sim.greengrass.rows import LayoutRow
 from edge_sim.pages.html import DATA_MOST, embedded, render
-from edge_sim.pages.page import Cell, Lines, Page, Section, Table
+from edge_sim.pages.page import Cell, Lines, Moment, Page, Section, Table, from_first
 from edge_sim.report import printable
 from edge_sim.runs.page import page
 from edge_sim.runs.results import BoardReport, RunReport
@@ -96,6 +96,17 @@ def test_the_first_screen_says_what_to_do_on_each_board() -> None:
     assert [board.verdict for board in found.boards] == ["3 problems", "as the scenario says"]
     assert found.verdict == "1 of 2 boards is not as the scenario says"
     assert found.boards[0].issues[0].remedies == ("To allow read: chmod g+r /m",)
+
+
+def test_every_problem_on_the_first_screen_says_what_to_do() -> None:
+    found = page(run_report(failed_board()))
+    assert all(issue.remedies for issue in found.boards[0].issues if issue.state == "bad")
+    assert "correct the build" in str([issue.remedies for issue in found.boards[0].issues])
+
+
+def test_a_timeline_counts_from_its_first_moment() -> None:
+    early = [Moment(seconds=0.5, kind="phase", text="b"), Moment(seconds=-1.5, kind="message", text="a")]
+    assert [(moment.text, moment.seconds) for moment in from_first(early)] == [("a", 0.0), ("b", 2.0)]
 
 
 def fine(name: str) -> BoardReport:
