@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_sim.agent.update.journal import Journal, Record
+from edge_sim.agent.update.ports import Versions
 from edge_sim.agent.update.releases import Releases
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import Phase
@@ -29,11 +30,11 @@ def candidates(releases: Releases, journal: Journal) -> list[str]:
     return _runnable(releases, [current, said, last_good, *(installed if len(installed) == 1 else ())])
 
 
-def after_roll_back(releases: Releases, record: Record) -> list[str]:
+def after_roll_back(releases: Versions, record: Record) -> list[str]:
     """Return what a roll-back may bring up: the old version, then the last one that was healthy."""
     found = _runnable(releases, [record.old, releases.last_known_good()])
     return [version for version in found if version != record.new]
 
 
-def _runnable(releases: Releases, versions: list[str | None]) -> list[str]:
+def _runnable(releases: Versions, versions: list[str | None]) -> list[str]:
     return [version for version in dict.fromkeys(versions) if version is not None and releases.whole(version)]

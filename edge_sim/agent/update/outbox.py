@@ -12,11 +12,11 @@ from dataclasses import replace
 from uuid import uuid4
 
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.events import Emit
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
-from edge_sim.agent.update.journal import Journal, Record, Report
-from edge_sim.agent.update.releases import Releases
+from edge_sim.agent.update.journal import Record, Report
+from edge_sim.agent.update.ports import Lines, Memory, Versions
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
 from edge_sim.jobs.update import PHASES, Event, Phase
@@ -31,13 +31,13 @@ class Outbox:
     def __init__(
         self,
         jobs: Jobs,
-        journal: Journal,
-        releases: Callable[[str], Releases],
+        journal: Memory,
+        releases: Callable[[str], Versions],
         core_events: Callable[[], str],
         *,
         step_minutes: int,
         emit: Emit,
-        log: Log,
+        log: Lines,
     ) -> None:
         self._jobs = jobs
         self._step_minutes = step_minutes

@@ -16,13 +16,13 @@ from itertools import count
 from typing import Protocol
 
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.events import Log
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.candidates import after_roll_back
-from edge_sim.agent.update.installation import ExpiredError, Installation
+from edge_sim.agent.update.installation import ExpiredError
 from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
-from edge_sim.agent.update.journal import Journal, Record
+from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
+from edge_sim.agent.update.ports import Lines, Memory, Steps
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
@@ -80,7 +80,7 @@ class Watch(Protocol):
 class Target:
     """A software of this board that can be updated."""
 
-    installation: Installation
+    installation: Steps
     watch: Watch
 
 
@@ -91,11 +91,11 @@ class Phases:
         self,
         targets: Mapping[str, Target],
         jobs: Jobs,
-        journal: Journal,
+        journal: Memory,
         board: BoardIdentity,
         outbox: Outbox,
         *,
-        log: Log,
+        log: Lines,
         stop: threading.Event,
     ) -> None:
         self._targets = targets

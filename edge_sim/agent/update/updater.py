@@ -14,15 +14,13 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from uuid import uuid4
 
-from edge_sim.agent.events import Emit, Log
-from edge_sim.agent.update.guard import Guard
-from edge_sim.agent.update.installation import Installation
+from edge_sim.agent.events import Emit
 from edge_sim.agent.update.jobclient import HOLDER, Jobs, JobTakenError
-from edge_sim.agent.update.journal import Journal, Record
+from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.phases import Phases, Target, Task
+from edge_sim.agent.update.ports import Lines, Memory, Steps, Versions, Watchman
 from edge_sim.agent.update.preflight import BoardIdentity
-from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.software import CORE
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
@@ -45,12 +43,12 @@ class Updater:
         self,
         targets: Mapping[str, Target],
         jobs: Jobs,
-        journal: Journal,
+        journal: Memory,
         board: BoardIdentity,
         *,
-        guard: Guard,
+        guard: Watchman,
         emit: Emit,
-        log: Log,
+        log: Lines,
         stop: threading.Event,
     ) -> None:
         self._targets = targets
@@ -225,10 +223,10 @@ class Updater:
             self._installation(record.software).settle()
         self._outbox.put(record, phase, record.reason)
 
-    def _installation(self, software: str) -> Installation:
+    def _installation(self, software: str) -> Steps:
         return self._targets.get(software, self._targets[CORE.name]).installation
 
-    def _releases(self, software: str) -> Releases:
+    def _releases(self, software: str) -> Versions:
         return self._installation(software).releases
 
     def _committed(self, record: Record) -> bool:
