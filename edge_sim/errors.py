@@ -20,6 +20,8 @@ INSTALL = "in edge-sim's checkout, python3 -m pip install '.[sim]' (with its whe
 """How the packages come that a board does not need. No index has a package of this name that is ours."""
 REPORT_INSTALL = "In edge-sim's checkout: python3 -m pip install '.[report]' (with its wheel, 'FILE.whl[report]')"
 
+FLEET_INSTALL = "In edge-sim's checkout: python3 -m pip install '.[sim,fleet]' (with its wheel, 'FILE.whl[sim,fleet]')"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Position:

@@ -21,6 +21,7 @@ from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.definitions.tree import Note
 from edge_sim.documents import Place, read_text, unusable
 from edge_sim.errors import InvalidDefinitionError, Position, UsageError
+from edge_sim.fleetkeys import Fleet
 from edge_sim.greengrass import prefix
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import FunctionCode, is_system_function
@@ -74,6 +75,7 @@ class Scenario:
     invocations: tuple[Invocation, ...] = ()
     updates: tuple[Update, ...] = ()
     stable_window_s: int | None = None
+    fleet: Fleet | None = None
 
 
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
@@ -162,6 +164,7 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
         invocations=entries[scenariofile.INVOCATIONS],
         updates=entries[scenariofile.UPDATES],
         stable_window_s=entries[scenariofile.STABLE_WINDOW],
+        fleet=entries[scenariofile.FLEET],
     )
     if not definition.errors:  # what could not be read must not be missed here a second time
         _check(scenario, entries)

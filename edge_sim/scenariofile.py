@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_sim import arns, keys
+from edge_sim import arns, fleetkeys, keys
 from edge_sim.documents import Place
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.jobs.requests import FINAL
@@ -237,11 +237,14 @@ STABLE_WINDOW = Key(
     None,
     written=60,
 )
+FLEET = Key(
+    "fleet", keys.table(fleetkeys.read, fleetkeys.TABLE), "A rollout over simulated cores, for edge-sim fleet.", None
+)
 SCENARIO = Table(
     title="edge-sim.yaml",
     keys=(
         *(_FORMAT, NAME, BOARDS, GROUP, SOURCES, CODE, PACKAGES, FILES),
-        *(DEVICES, INVOCATIONS, UPDATES, STABLE_WINDOW),
+        *(DEVICES, INVOCATIONS, UPDATES, STABLE_WINDOW, FLEET),
     ),
 )
 """The whole file."""

@@ -36,6 +36,7 @@ _COMMANDS = {
     "compare": "Show what differs between two reports.",
     "doctor": "Check this machine, and show how faithful a simulated board is.",
     "drift": "Show where a board differs from its group's plan.",
+    "fleet": "Roll an update out over thousands of simulated cores.",
     "help": "Explain exit statuses, environment variables and files.",
     "import": "Convert any form of a definition to one canonical YAML file.",
     "init": "Write a first scenario for a group, with what lies beside its files.",

@@ -3,6 +3,7 @@
 * ``PUT /edge-sim/sources``    a list of ``{"uri", "path" | "secret", "format"?}``: objects, models, secrets
 * ``PUT /edge-sim/functions``  ``{arn: {"path", "handler", "runtime"}}``: the code behind function ARNs
 * ``PUT /edge-sim/builds/{software}/{os}/{architecture}/{version}``  a build of the core software, the body is its file
+* ``PUT /edge-sim/things/{group}``  a list of names: things, made where they are missing, in this group: a fleet at once
 * ``GET /edge-sim/deployments/{id}``  ``{"cause", "hint", "not_proven"}``, which GetDeploymentStatus has no place for
 * ``GET /edge-sim/health``
 
@@ -26,6 +27,7 @@ from edge_sim.cloud.http_body import blocking_chunks, read_json
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.shapes import dump
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.jobs.topics import is_thing_name
 
 LoadSources = Callable[[Sequence[Mapping[str, object]]], None]
 
@@ -41,12 +43,14 @@ class Control:
         updates: Updates,
         advice: Callable[[str], dict[str, object]],
         health: Callable[[], dict[str, object]],
+        register_things: Callable[[str, Sequence[str]], None],
     ) -> None:
         self._load_sources = load_sources
         self._functions = functions
         self._updates = updates
         self._advice = advice
         self._health = health
+        self._register_things = register_things
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request; raises ApiError."""
@@ -60,6 +64,8 @@ class Control:
                 return await self._sources(request)
             if (request.method, parts) == ("PUT", ("functions",)):
                 return await self._functions_put(request)
+            if (request.method, parts[:-1]) == ("PUT", ("things",)):
+                return await self._things(request, parts[-1])
             if request.method == "PUT" and parts[0] == "builds" and len(parts) == 5:
                 return await self._build(request, parts)
         except EdgeSimError as error:
@@ -80,6 +86,13 @@ class Control:
             raise InvalidDefinitionError("functions: must be an object, keyed by function ARN")
         await run_in_threadpool(self._functions.register, entries)
         return _json({"registered": len(entries)})
+
+    async def _things(self, request: Request, group: str) -> Response:
+        names = _parsed(await read_json(request))
+        if not isinstance(names, list) or not all(isinstance(name, str) and is_thing_name(name) for name in names):
+            raise InvalidDefinitionError("things: must be a list of names of things")
+        await run_in_threadpool(self._register_things, group, names)
+        return _json({"registered": len(names)})
 
     async def _build(self, request: Request, parts: Sequence[str]) -> Response:
         chunks = blocking_chunks(request, asyncio.get_running_loop())

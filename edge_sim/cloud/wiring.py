@@ -94,10 +94,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
     namespace = Namespace(region=settings.region, account=settings.account)
     artifacts = ArtifactStore(settings.folder)
     signer = UrlSigner(signing_key(store))
-
-    def sign_url(method: str, path: str, expires_s: int) -> str:
-        return signer.sign(settings.http_url, path, expires_s=expires_s, method=method)
-
+    sign_url = partial(_signed, signer, settings.http_url)
     server = _source_server(settings, store, stack)
     sources = _sources(settings, artifacts, store, server)
     device = DevicePlane(store, presign=_presign(store, sources, server, sign_url), minute_s=settings.minute_s)
@@ -125,6 +122,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
         updates=updates,
         advice=deployments.advice,
         health=lambda: _health(settings, bridge),
+        register_things=jobs.register,
     )
     app = App(
         {"greengrass": api.service(), **_iot(settings, jobs, registry)},
@@ -144,6 +142,10 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
         sign_url=sign_url,
         gate=gate,
     )
+
+
+def _signed(signer: UrlSigner, base: str, method: str, path: str, expires_s: int) -> str:
+    return signer.sign(base, path, expires_s=expires_s, method=method)
 
 
 def _registry(

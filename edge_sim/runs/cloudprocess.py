@@ -47,14 +47,15 @@ class NamedBroker:
 class CloudProcess:
     """``edge-sim cloud serve`` in a process of its own: killing it must end a run, not hang it.
 
-    ``bind`` is the address it listens on, None for loopback.
+    ``bind`` is the address it listens on, None for loopback; ``more`` are further options of the command.
     """
 
-    def __init__(self, *, broker: NamedBroker | None = None, bind: str | None = None) -> None:
+    def __init__(self, *, broker: NamedBroker | None = None, bind: str | None = None, more: Sequence[str] = ()) -> None:
         self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--for-a-run", "--format", "json"]
         self._argv += ["--broker", broker.url] if broker else []
         self._argv += ["--broker-cafile", str(broker.cafile)] if broker and broker.cafile else []
         self._argv += ["--bind", bind] if bind else []
+        self._argv += more
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = contextlib.ExitStack()
         self.about: dict[str, object] = {}
@@ -138,10 +139,17 @@ class CloudProcess:
         """Register function code by ARN; AWS Lambda is not resolved (simulator-defined)."""
         self._control("PUT", "/edge-sim/functions", functions)
 
-    def load_build(self, software: str, operating_system: str, architecture: str, version: str, package: bytes) -> None:
-        """Make a core build the newest one for its platform."""
+    def register_things(self, group: str, names: Sequence[str]) -> None:
+        """Make things and the group that they are in."""
+        self._control("PUT", f"/edge-sim/things/{quote(group, safe='')}", list(names))
+
+    def load_build(
+        self, software: str, operating_system: str, architecture: str, version: str, package: bytes
+    ) -> dict[str, Any]:
+        """Make a core build the newest one for its platform; return its ``url``, ``sha256`` and ``size``."""
         path = "/".join(quote(part, safe="") for part in (software, operating_system, architecture, version))
-        self._control("PUT", f"/edge-sim/builds/{path}", package)
+        build: dict[str, Any] = json.loads(self._control("PUT", f"/edge-sim/builds/{path}", package))
+        return build
 
     def advice(self, deployment_id: str) -> dict[str, Any]:
         """Return ``cause``, ``hint`` and ``not_proven`` of a deployment: what GetDeploymentStatus has no place for."""

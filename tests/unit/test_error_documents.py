@@ -33,6 +33,7 @@ FAILURES: dict[str, tuple[Sequence[str], int]] = {
     "compare": (["bad.json", "bad.json"], 2),
     "doctor": (["--profile=bad.yaml"], 3),
     "drift": (["bad.json", "--root=."], 3),
+    "fleet": (["bad.json"], 3),
     "import": ([TWO], 3),
     "init": (["bad.json"], 3),
     "matrix": ([TWO, "--profile=raspberry-pi-3"], 3),

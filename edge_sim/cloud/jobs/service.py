@@ -55,6 +55,14 @@ class JobsService:
         self.things = Things(device.records, region=region, account=account)
         self._records: Records = device.records
 
+    def register(self, group: str, names: Sequence[str]) -> None:
+        """Make a group and the things in it, as far as they are missing, all at once."""
+        with self._records.transaction():
+            self.things.create_group(group)
+            for name in names:
+                self.things.create(name)
+                self.add_to_group(group, name)
+
     def add_to_group(self, group: str, thing: str) -> None:
         """Make a thing a member; CONTINUOUS jobs of which this makes it a target are queued on it."""
         with self._records.transaction():

@@ -1,0 +1,170 @@
+"""What the cores of a fleet say of their jobs, and how that differs from what the Jobs API says: pure.
+
+A core's own word is its journal, told before it acts, and what it has heard from the cloud. The API is asked once,
+at the end. ``differences`` finds no end that only one of the two knows, and nothing that was done twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_sim.fleet.model import CoreModel
+from edge_sim.jobs.execution import DEVICE_MAY_SET
+from edge_sim.jobs.requests import FINAL, PENDING
+
+PHASES: Mapping[str, str] = {
+    "PREFLIGHT": "queued",
+    "STAGE": "staging",
+    "VERIFY": "staging",
+    "ACTIVATE": "activating",
+    "CONFIRM": "confirming",
+    "ROLL_BACK": "rolling back",
+}
+"""A phase of an update → what the fleet calls it. Where it ended: ``ENDS``."""
+WAITING = "waiting"
+ENDS = ("done", "rolled back", "failed", "rejected", "canceled")
+STATES = (WAITING, *dict.fromkeys(PHASES.values()), *ENDS)
+BY_DEVICE = DEVICE_MAY_SET & {*FINAL}
+"""The ends that a core reports."""
+
+
+@dataclass
+class End:
+    """How one execution of a job ended, as its core says. ``taken``: the cloud has taken the report."""
+
+    job: str
+    execution: int
+    status: str
+    taken: bool = False
+    refused: bool = False
+
+
+@dataclass
+class CoreAccount:
+    """What one core says: where it stands, how its executions ended, what it did again."""
+
+    model: CoreModel
+    state: str = WAITING
+    connected: bool = False
+    ends: list[End] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    reason: str = ""
+    disk: Mapping[str, Any] = field(default_factory=dict)
+    changes: list[tuple[float, str]] = field(default_factory=list)
+    """When it came into which state."""
+    _phase: str = ""
+
+    def hear(self, at: float, kind: str, members: Mapping[str, Any]) -> None:
+        """Take a line of the core's."""
+        if kind == "up":
+            self.connected = True
+        elif kind == "down":
+            self.connected = False
+        elif kind == "journal":
+            self.disk = members
+            if members["record"] is not None:
+                self._journal(at, members["record"])
+        elif kind == "reported" and self.ends:
+            self.ends[-1].taken = not self.ends[-1].refused
+        elif kind == "canceled":
+            self._come_to(at, "canceled")
+            self.reason = str(members["text"])
+        elif kind == "error":
+            self.reason = str(members["text"])
+            if self.ends and not self.ends[-1].taken and "report was not taken" in self.reason:
+                self.ends[-1].refused = True
+
+    def _journal(self, at: float, record: Mapping[str, Any]) -> None:
+        job, execution, phase = record["job"], record["execution"], record["phase"]
+        known = next((end for end in self.ends if (end.job, end.execution) == (job, execution)), None)
+        if record["report"] is None:
+            if known is not None:
+                self.doubled.append(f"{job}, execution {execution}: {phase} after {known.status}")
+            self._phase = phase
+            self._come_to(at, PHASES[phase])
+            return
+        status = record["report"]["status"]
+        self.reason = record["reason"] or ""
+        if known is None:
+            self.ends.append(End(job, execution, status))
+        elif known.status != status:
+            self.doubled.append(f"{job}, execution {execution}: {known.status} and {status}")
+        self._come_to(at, _ended(status, self._phase))
+
+    def _come_to(self, at: float, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self.changes.append((at, state))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One execution as the Jobs API has it."""
+
+    job: str
+    thing: str
+    number: int
+    status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Where a core's account and the Jobs API do not agree."""
+
+    thing: str
+    job: str
+    execution: int
+    text: str
+
+    def as_json(self) -> dict[str, object]:
+        return vars(self) | {}
+
+
+def differences(accounts: Iterable[CoreAccount], executions: Sequence[Execution]) -> list[Difference]:
+    """Return where the cores' account and the API's differ, core by core."""
+    by_thing: dict[str, list[Execution]] = {}
+    for execution in executions:
+        by_thing.setdefault(execution.thing, []).append(execution)
+    return [found for account in accounts for found in _of_core(account, by_thing.get(account.model.thing, []))]
+
+
+def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[Difference]:
+    thing = account.model.thing
+    ends = {(end.job, end.execution): end for end in account.ends}
+    for execution in executions:
+        end = ends.pop((execution.job, execution.number), None)
+        text = _difference(execution.status, end)
+        if text:
+            yield Difference(thing=thing, job=execution.job, execution=execution.number, text=text)
+    for (job, number), end in ends.items():
+        text = f"the core ended with {end.status}, and the cloud has no such execution"
+        yield Difference(thing=thing, job=job, execution=number, text=text)
+    for text in account.doubled:
+        yield Difference(thing=thing, job="", execution=0, text=f"done twice: {text}")
+
+
+def _difference(status: str, end: End | None) -> str:
+    if status in BY_DEVICE:
+        if end is None:
+            return f"the cloud says {status}, and the core never said so"
+        return "" if end.status == status else f"the cloud says {status}, the core {end.status}"
+    if end is None or not end.taken:
+        return ""
+    what = "has not ended it" if status in PENDING else f"says {status}"
+    return f"the core's {end.status} was taken, and the cloud {what}"
+
+
+def counts(accounts: Iterable[CoreAccount]) -> Counter[str]:
+    """Return how many cores are in each state."""
+    return Counter(account.state for account in accounts)
+
+
+def _ended(status: str, phase: str) -> str:
+    if status == "SUCCEEDED":
+        return "done"
+    if status == "REJECTED":
+        return "rejected"
+    return "rolled back" if phase == "ROLL_BACK" else "failed"

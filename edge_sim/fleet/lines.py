@@ -1,0 +1,49 @@
+"""What the processes of a fleet say to each other, as JSON lines.
+
+A core's lines are ``[number, time, kind, members]`` (epoch seconds); all others are objects with ``say`` or ``do``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_sim.agent.update.journal import Record, Report
+from edge_sim.jobs.update import Phase
+
+
+@dataclass
+class Disk:
+    """What a core keeps over a restart: the version that is to run, the last good one, an update under way."""
+
+    version: str
+    good: str | None = None
+    record: Record | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"version": self.version, "good": self.good, "record": self.record and _fields(self.record)}
+
+
+def disk(fields: Mapping[str, Any]) -> Disk:
+    """Return what ``Disk.as_json`` was made of."""
+    return Disk(version=fields["version"], good=fields["good"], record=_record(fields["record"]))
+
+
+def encode(line: object) -> bytes:
+    """Return a line as it is written."""
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    report = record.report
+    more = {"phase": record.phase.name, "report": report and {"status": report.status, "details": dict(report.details)}}
+    return {**vars(record), **more}
+
+
+def _record(fields: Mapping[str, Any] | None) -> Record | None:
+    if fields is None:
+        return None
+    report = fields["report"]
+    return Record(**{**fields, "phase": Phase[fields["phase"]], "report": Report(**report) if report else None})

@@ -1,0 +1,190 @@
+"""Locust in a process of the fleet: alone, as the master, or as a worker. Imported behind gevent's changes alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gevent
+from gevent.fileobject import FileObjectThread
+from gevent.queue import Queue
+from locust import User, task
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from edge_sim import strictjson
+from edge_sim.fleet import lines
+from edge_sim.fleet.life import Life, Send
+from edge_sim.fleet.model import CoreModel
+from edge_sim.fleet.session import Broker
+
+TEND_EVERY_S = 5.0
+TEND_AT_ONCE = 200
+MESSAGE = "edge-sim"
+"""The type of Locust's messages that carry lines of a fleet."""
+
+
+class Pool:
+    """The cores of this process: asked for one by one as Locust starts its users."""
+
+    def __init__(self, environment: Environment, send: Send) -> None:
+        self._environment = environment
+        self._send = send
+        self._waiting: Queue[Mapping[str, Any]] = Queue()
+        self._stop = threading.Event()
+        self.lives: dict[int, Life] = {}
+
+    def live(self) -> None:
+        """Run one core in this greenlet until it is ended."""
+        self._send({"say": "want"})
+        seat = self._waiting.get()
+        life = self._life(seat)
+        self.lives[life.number] = life
+        try:
+            life.run()
+        finally:
+            del self.lives[life.number]
+            life.close()
+            if not self._stop.is_set():
+                self._send({"say": "left", "number": life.number, "disk": life.disk.as_json()})
+
+    def obey(self, line: Mapping[str, Any]) -> None:
+        """Do what a line says."""
+        if line["do"] == "take":
+            self._waiting.put(line)
+        elif line["do"] == "drop":
+            self._drop(line["down_s"], line["spread_s"])
+
+    def tend(self) -> None:
+        """Look after the connections, for ever."""
+        while True:
+            gevent.sleep(TEND_EVERY_S)
+            for number, life in enumerate(list(self.lives.values())):
+                life.session.tend()
+                if number % TEND_AT_ONCE == 0:
+                    gevent.sleep(0)
+
+    def end(self) -> None:
+        """End all waits: the fleet is stopping."""
+        self._stop.set()
+
+    def _life(self, seat: Mapping[str, Any]) -> Life:
+        tls = seat.get("tls")
+        return Life(
+            CoreModel(**seat["model"]),
+            lines.disk(seat["disk"]),
+            Broker(**seat["broker"]),
+            stop=self._stop,
+            send=self._send,
+            measure=self._measure,
+            context=(lambda: _context(tls)) if tls else None,
+        )
+
+    def _drop(self, down_s: float, spread_s: float) -> None:
+        """Have every session lost, and back after ``down_s``, spread evenly over ``spread_s``."""
+        lives = list(self.lives.values())
+        for number, life in enumerate(lives):
+            life.session.drop(down_s + spread_s * number / len(lives))
+
+    def _measure(self, phase: str, seconds: float, trouble: str | None) -> None:
+        self._environment.events.request.fire(
+            request_type="update",
+            name=phase,
+            response_time=seconds * 1000,
+            response_length=0,
+            exception=RuntimeError(trouble) if trouble else None,
+            context={},
+        )
+
+
+class SimulatedCore(User):
+    """A core as Locust's user."""
+
+    pool: ClassVar[Pool]
+
+    @task
+    def live(self) -> None:
+        self.pool.live()
+
+
+def run(setup: Mapping[str, Any], output: int) -> None:
+    """Run the part that ``setup`` says until standard input ends."""
+    logging.basicConfig(level=logging.ERROR)
+    environment = Environment(user_classes=[SimulatedCore])
+
+    def write(line: object) -> None:
+        os.write(output, lines.encode(line))
+
+    if setup["role"] == "master":
+        _master(environment, setup, write)
+    else:
+        _cores(environment, setup, write)
+    os._exit(0)  # thousands of sessions need no goodbye, and no collection
+
+
+def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> None:
+    remote = setup["role"] == "worker" and setup["remote"]
+    runner = (
+        environment.create_worker_runner(setup["host"], setup["port"])
+        if setup["role"] == "worker"
+        else environment.create_local_runner()
+    )
+
+    def send(line: object) -> None:
+        if remote:
+            runner.send_message(MESSAGE, {"line": line})
+        else:
+            write(line)
+
+    pool = SimulatedCore.pool = Pool(environment, send)
+    if remote:
+        runner.register_message(MESSAGE, lambda msg, **_: pool.obey(msg.data))
+    gevent.spawn(pool.tend)
+    write({"say": "ready"})
+    for line in _input():
+        if line["do"] == "spawn":
+            runner.start(line["count"], line["rate"])
+        else:
+            pool.obey(line)
+    pool.end()
+
+
+def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> None:
+    runner = environment.create_master_runner(setup["host"], setup["port"])
+    runner.register_message(MESSAGE, lambda msg, **_: write({"from": msg.node_id, "line": msg.data["line"]}))
+    environment.events.worker_connect.add_listener(lambda client_id: write({"say": "joined", "worker": client_id}))
+    gevent.spawn(_watch, runner, write)
+    write({"say": "ready"})
+    for line in _input():
+        if line["do"] == "spawn":
+            runner.start(line["count"], line["rate"])
+        elif line["do"] == "pass on":
+            runner.send_message(MESSAGE, line["line"], line["to"])
+    runner.quit()
+
+
+def _watch(runner: MasterRunner, write: Send) -> None:
+    """Tell of workers that are not heard of any more."""
+    known: set[str] = set()
+    while True:
+        gevent.sleep(0.5)
+        there = {node.id for node in runner.clients.all if node.state != "missing"}
+        for worker in known - there:
+            write({"say": "missing", "worker": worker})
+        known = there
+
+
+def _input() -> Any:
+    """Yield the lines of standard input."""
+    for text in FileObjectThread(sys.stdin.buffer, "rb"):
+        yield strictjson.loads(text)
+
+
+def _context(tls: Mapping[str, str]) -> Any:
+    from edge_sim.agent.tls import context
+
+    return context(tls["cafile"], tls["certificate"], tls["key"])

@@ -1,0 +1,228 @@
+"""What edge-sim.yaml says of a fleet: its update, the model of its boards, and how the job spreads; keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_sim import keys
+from edge_sim.documents import Place
+from edge_sim.jobs import rollout
+from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
+from edge_sim.jobs.wire import JobsError
+from edge_sim.keys import Key, Table, Value
+
+MAX_SECONDS = 86400.0
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What each board draws its own value from, evenly."""
+
+    least: float = 0.0
+    most: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A fleet's update and the model of its boards. Times are in seconds, ``size_kib`` and bandwidths in KiB.
+
+    ``weights``: how many parts of the fleet are boards of a profile; none: the scenario's boards in equal parts.
+    ``bad_percent``: the share of boards on which any update fails. ``breaks``: profiles on which this build does not
+    start. ``rollout``, ``abort`` and ``retry`` are CreateJob's members; ``minute_s``: how long a minute of the rate
+    lasts.
+    """
+
+    version: str
+    weights: Mapping[str, int] = field(default_factory=dict)
+    size_kib: int = 40 * 1024
+    bandwidth: Range | None = None
+    """In KiB/s; None: the download takes no time."""
+    staging: Range = field(default_factory=Range)
+    start: Range = field(default_factory=Range)
+    stable_s: float = 0.0
+    bad_percent: float = 0.0
+    breaks: tuple[str, ...] = ()
+    rollout: Config = field(default_factory=dict)
+    abort: Config = field(default_factory=dict)
+    retry: Config = field(default_factory=dict)
+    timeout_minutes: int | None = None
+    minute_s: float | None = None
+
+
+def _number(least: float, most: float, what: str) -> Value[float]:
+    text = f"{what}, from {least:g} to {most:g}"
+
+    def read(place: Place) -> float:
+        number = float(place.text(r"[0-9]{1,9}(\.[0-9]{1,6})?", text))
+        if not least <= number <= most:
+            place.fail(f"must be {text}, not {number:g}")
+        return number
+
+    schema = {
+        "title": text,
+        "type": ["number", "string"],
+        "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?$",
+        "minimum": least,
+        "maximum": most,
+    }
+    return Value(read=read, schema=schema)
+
+
+def _range(least: float, most: float, unit: str) -> Value[Range]:
+    low = Key("least", _number(least, most, unit), "The least that a board draws.")
+    high = Key("most", _number(least, most, unit), "The most that a board draws.")
+    table = Table(keys=(low, high))
+
+    def read(place: Place) -> Range:
+        entries = table.read(place)
+        if entries[high] < entries[low]:
+            entries.fail(high, "is less than least")
+        return Range(least=entries[low], most=entries[high])
+
+    return keys.table(read, table)
+
+
+def _written(table: Table) -> Callable[[Place], dict[str, Any]]:
+    """Return a reader of a mapping as CreateJob has it: the keys that are there, by their names."""
+    return lambda place: dict(table.read(place).values)
+
+
+def _checked(read: Callable[[Place], Config], check: Callable[[Config], object]) -> Callable[[Place], Config]:
+    def checked(place: Place) -> Config:
+        config = read(place)
+        try:
+            check(config)
+        except JobsError as error:
+            place.fail(str(error))
+        return config
+
+    return checked
+
+
+_COUNT = keys.whole(1, 1_000_000, "things")
+_NOTIFIED = Key("numberOfNotifiedThings", _COUNT, "The rate grows after each so many things that heard.", None)
+_SUCCEEDED = Key("numberOfSucceededThings", _COUNT, "The rate grows after each so many things that succeeded.", None)
+_CRITERIA = Table(keys=(_NOTIFIED, _SUCCEEDED), one_of=(_NOTIFIED, _SUCCEEDED))
+_RATE = keys.whole(1, rollout.MAX_RATE, "things a minute")
+_EXPONENTIAL = Table(
+    keys=(
+        Key("baseRatePerMinute", _RATE, "The rate at the start."),
+        Key("incrementFactor", _number(1.1, 5, "a factor"), "What the rate grows by."),
+        Key("rateIncreaseCriteria", keys.table(_written(_CRITERIA), _CRITERIA), "When the rate grows."),
+    )
+)
+_ROLLOUT = Table(
+    keys=(
+        Key("maximumPerMinute", _RATE, "How many things may hear of the job in a minute.", None),
+        Key("exponentialRate", keys.table(_written(_EXPONENTIAL), _EXPONENTIAL), "A rate that grows.", None),
+    )
+)
+_ABORT_TYPE = keys.choice((*rollout.FAILURES, rollout.ALL))
+_ABORT = Table(
+    keys=(
+        Key("failureType", _ABORT_TYPE, "Which ends count."),
+        Key("thresholdPercentage", _number(0.01, 100, "per cent"), "The share of the ended ones that is too much."),
+        Key("minNumberOfExecutedThings", _COUNT, "How many must have ended before."),
+    )
+)
+_RETRY_TYPE = keys.choice((*rollout.RETRYABLE, rollout.ALL))
+_RETRY = Table(
+    keys=(
+        Key("failureType", _RETRY_TYPE, "Which ends are tried again."),
+        Key("numberOfRetries", keys.whole(0, rollout.MAX_RETRIES), "How often."),
+    )
+)
+
+
+def _criteria(table: Table, check: Callable[[Config], object], more: Mapping[str, str]) -> Value[Config]:
+    items = keys.each(keys.table(_written(table), table))
+
+    def read(place: Place) -> Config:
+        criteria = [{**item, **more} for item in items.read(place)]
+        return {"criteriaList": criteria} if criteria else {}
+
+    return Value(read=_checked(read, check), schema=items.schema)
+
+
+_VERSION = keys.words(r"[0-9]+\.[0-9]+\.[0-9]+", "a version of three numbers, such as 1.11.6")
+_PROFILE = keys.words("[A-Za-z0-9_.-]+", "a profile's name", bare=True)
+_SECONDS = _range(0, MAX_SECONDS, "seconds")
+_OFFERED = Key("version", _VERSION, "The version of the core that the job installs.")
+_WEIGHTS = Key(
+    "profiles",
+    keys.named(keys.whole(1, 1_000_000, "parts"), "profiles to their parts of the fleet"),
+    "Which boards the fleet has, and how many parts of it each profile is; without it, the boards in equal parts.",
+    {},
+    examples=({"raspberry-pi-3": 3, "raspberry-pi-4-raspbian": 1},),
+)
+_SIZE = Key("size", keys.KIB, "How large a download the boards' bandwidth is shared by.", 40 * 1024, "40 MiB")
+_BANDWIDTH = Key("bandwidth", _range(0.1, 10_000_000, "KiB/s"), "A board's bandwidth; without it, no time.", None)
+_STAGING = Key("staging", _SECONDS, "How long a board unpacks and checks a build.", Range())
+_START = Key("start", _SECONDS, "How long a board needs to stop one core and start another.", Range())
+_STABLE = Key("stableWindow", _number(0, 3600, "seconds"), "How long a new core is watched.", 0.0)
+_BAD = Key("badBoards", _number(0, 100, "per cent"), "The share of boards on which an update fails.", 0.0)
+_BREAKS = Key("breaks", keys.each(_PROFILE), "The profiles on which this build does not start.", ())
+_SPREAD = Key(
+    "rollout",
+    Value(
+        read=_checked(_written(_ROLLOUT), rollout.rollout),
+        schema={**_ROLLOUT.schema(), "title": "CreateJob's jobExecutionsRolloutConfig"},
+    ),
+    "How many boards hear of the job in a minute: CreateJob's jobExecutionsRolloutConfig.",
+    {},
+)
+_ABORTS = Key(
+    "abort",
+    _criteria(_ABORT, rollout.abort_criteria, {"action": "CANCEL"}),
+    "When the job stops: the criteria of CreateJob's abortConfig.",
+    {},
+)
+_RETRIES = Key(
+    "retry",
+    _criteria(_RETRY, lambda config: rollout.retry_criteria(config, with_timeout=True), {}),
+    "What is tried again: the criteria of CreateJob's jobExecutionsRetryConfig.",
+    {},
+)
+_TIMEOUT = Key(
+    "timeoutMinutes",
+    keys.whole(1, MAX_TIMEOUT_MINUTES, "minutes"),
+    "CreateJob's inProgressTimeoutInMinutes; its minutes have sixty seconds.",
+    None,
+)
+_MINUTE = Key(
+    "rolloutMinute",
+    _number(0.1, 60, "seconds"),
+    "How long a minute of the rate lasts; the report names it.",
+    None,
+    written=60,
+)
+TABLE = Table(
+    keys=(
+        *(_OFFERED, _WEIGHTS, _SIZE, _BANDWIDTH, _STAGING, _START, _STABLE, _BAD, _BREAKS),
+        *(_SPREAD, _ABORTS, _RETRIES, _TIMEOUT, _MINUTE),
+    )
+)
+
+
+def read(place: Place) -> Fleet:
+    """Return what is said of a fleet at a place."""
+    entries = TABLE.read(place)
+    return Fleet(
+        version=entries[_OFFERED],
+        weights=entries[_WEIGHTS],
+        size_kib=entries[_SIZE],
+        bandwidth=entries[_BANDWIDTH],
+        staging=entries[_STAGING],
+        start=entries[_START],
+        stable_s=entries[_STABLE],
+        bad_percent=entries[_BAD],
+        breaks=entries[_BREAKS],
+        rollout=entries[_SPREAD],
+        abort=entries[_ABORTS],
+        retry=entries[_RETRIES],
+        timeout_minutes=entries[_TIMEOUT],
+        minute_s=entries[_MINUTE],
+    )
