@@ -56,7 +56,7 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
     "--path",
     metavar="P",
     callback=absolute,
-    help="Show this path, as functions would name it, instead of the resources.",
+    help="Show access to this path, as functions name it, instead of the resources.",
 )
 @PROFILES
 @click.option(
@@ -66,7 +66,11 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
     help="A board's root directory.",
 )
 @BOARD
-@click.option("--probe", is_flag=True, help="With --root, as root: try each path in a process like the function's.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="With --root, as root: also open each path from a process with the function's identity.",
+)
 @GREENGRASS_ROOT
 @SOURCE
 @LINKS
@@ -92,10 +96,11 @@ def command(
 ) -> None:
     """For each function and resource, show whether it can be read, written, listed or executed, and why.
 
-    By attachment, by a shared gid only, by world bits, as its owner or as root. Where that is not what the definition
-    says, or with --function or --path, the chain of reasons follows, and the change that would alter it. Then the blast
-    radius: what the GIDs mean on this board. What a profile does not list is unknown; the last line counts that. Status
-    4: not as the definition says; 1: computed and probed disagree.
+    Access is granted by attachment, by a shared GID only, by world bits, by ownership or to root. Where access
+    differs from the definition, and always with --function or --path, the chain of reasons follows, with the change
+    that would alter the result. The blast radius comes last: what the GIDs mean on this board. What a profile does
+    not list is unknown; the last line counts unknowns. Status 4: access is not as the definition says; 1: computed
+    and probed access disagree.
 
     \b
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3

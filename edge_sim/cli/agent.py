@@ -34,13 +34,13 @@ _ROOT = click.option(
 _BOARD = click.option(
     "--config",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
-    help="The agent's configuration: where the core is installed, and what a simulated board stands in for.",
+    help="The agent's configuration: where the core is installed, and what a simulated board represents.",
 )
 
 
 @click.group("agent", cls=Commands)
 def command() -> None:
-    """Run the board's part: deployments, functions, updates."""
+    """Run the agent on a board: deployments, functions, updates."""
 
 
 @command.command()
@@ -49,8 +49,8 @@ def command() -> None:
     "--config",
     type=PathType(path_type=Path),
     required=True,
-    help="A V1 core's config.json, or JSON of ours: thing, broker; also cafile, certificate, key, keepAlive, askEvery, "
-    "stableWindow, stepTimeout, allowLoopback, greengrassRoot, packages, architecture, operatingSystem.",
+    help="A V1 core's config.json, or edge-sim's own JSON: thing, broker; also cafile, certificate, key, keepAlive, "
+    "askEvery, stableWindow, stepTimeout, allowLoopback, greengrassRoot, packages, architecture, operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.
@@ -67,7 +67,7 @@ def run(root: Path, config: Path) -> None:
 @GREENGRASS_ROOT
 @_BOARD
 def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
-    """Print every path of the deployed group as it is on disk, and where it differs from the plan."""
+    """Print every path of the deployed group as it is on disk, and its differences from the plan."""
     from edge_sim.agent.deployment import layout as disk
     from edge_sim.greengrass.plan import deployment_directory
 
@@ -83,7 +83,7 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 @GREENGRASS_ROOT
 @_BOARD
 def access(root: Path, greengrass_root: str, config: Path | None) -> None:
-    """Print who may open what: computed from the definition, and probed by a real process of each function.
+    """Print which function may open what: computed from the definition, and probed by a real process of each function.
 
     Status 4: not as the definition says; 1: computed and probed disagree.
     """

@@ -39,8 +39,9 @@ def command(
 ) -> None:
     """Apply the plan shown by "edge-sim plan GROUP --root DIR". If anything fails, nothing is changed.
 
-    What the definition no longer has is removed; what no deployment created stays. Accounts and groups are the board's
-    own, from its /etc. To set owners, root is needed, or a user namespace (unshare --map-auto --map-root-user).
+    Paths of an earlier deployment that the definition no longer has are removed; paths that no deployment created
+    are kept. Accounts and groups are read from the board's own /etc. Setting owners needs root or a user namespace
+    (unshare --map-auto --map-root-user).
 
     \b
     Example: edge-sim apply examples/no-container-ml --root /srv/boards/pi

@@ -56,17 +56,17 @@ command.add_command(restore)
     multiple=True,
     metavar="NAME",
     shell_complete=completion.profiles,
-    help="Build the image for this profile's architecture; may be repeated.",
+    help="Build the image of this profile's architecture; may be repeated.",
 )
 @click.option("--all", "every", is_flag=True, help="Build the images of all four architectures.")
 @click.option(
     "--base",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
-    help="A root file system as a tar file, such as OpenWrt's, instead of Debian's.",
+    help="A tar file with a root file system, such as OpenWrt's, to use instead of Debian's.",
 )
 @FORMAT
 def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> None:
-    """Build the images that are missing or have changed. Example: edge-sim board build --all"""
+    """Build the images that are missing or out of date."""
     from edge_sim.emulation.containers import images
     from edge_sim.profiles import load_profile
 
@@ -83,26 +83,33 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 
 @command.command(cls=Report)
 @click.option(
-    "--profile", "profile_name", required=True, metavar="NAME", shell_complete=completion.profiles, help="Which board."
+    "--profile",
+    "profile_name",
+    required=True,
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="The board's profile.",
 )
 @click.option("--name", metavar="NAME", help="The board's name; default: the profile's.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
-@click.option("--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="Its broker; default: the running cloud's.")
+@click.option(
+    "--mqtt", metavar="URL", envvar="EDGE_SIM_MQTT_URL", help="The agent's broker; default: the running cloud's."
+)
 @click.option(
     "--broker-cafile",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="CA file (PEM) used to verify an mqtts:// broker; default: the board's own CAs (our images have none).",
+    help="CA file (PEM) used to verify an mqtts:// broker; default: the board's own CAs (edge-sim's images have none).",
 )
-@click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on the board.")
+@click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="Mount a path of this machine on the board.")
 @click.option(
     "--device",
     "passed",
     multiple=True,
     metavar="HOST:BOARD",
-    help="A device node of this machine, for one of the board's.",
+    help="Pass a device node of this machine through to the board.",
 )
-@click.option("--no-containers", is_flag=True, help="No containerised functions: the board gets no CAP_SYS_ADMIN.")
+@click.option("--no-containers", is_flag=True, help="Disable functions in containers: the board gets no CAP_SYS_ADMIN.")
 @FORMAT
 def up(
     profile_name: str,
@@ -117,7 +124,7 @@ def up(
 ) -> None:
     """Start a board and wait until its agent is connected.
 
-    The cloud knows the board's thing once you create it, before the first deployment: aws iot create-thing.
+    Create the board's thing before its first deployment: aws iot create-thing.
 
     \b
     Example: edge-sim cloud serve --bind docker &
@@ -149,9 +156,9 @@ def up(
 
 @command.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "every", is_flag=True, help="Remove all boards, and what killed runs left behind.")
+@click.option("--all", "every", is_flag=True, help="Remove all boards, and whatever killed runs left behind.")
 def down(names: tuple[str, ...], every: bool) -> None:
-    """Remove boards, with their storage. Example: edge-sim board down raspberry-pi-3"""
+    """Remove boards and their storage."""
     from edge_sim.emulation.containers import boards, networks
 
     if bool(names) == every:
@@ -205,7 +212,7 @@ def shell(name: str) -> None:
 @click.argument("name")
 @click.option("--follow", is_flag=True, help="Follow until Ctrl-C or until the board ends.")
 def logs(name: str, follow: bool) -> None:
-    """Print what a board's agent has said, a JSON object a line. Example: edge-sim board logs raspberry-pi-3"""
+    """Print the events of a board's agent, one JSON object per line."""
     from edge_sim.emulation.containers import boards
 
     with _engine() as engine:

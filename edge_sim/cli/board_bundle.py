@@ -17,18 +17,27 @@ from edge_sim.errors import UsageError
 
 @click.command("bundle", cls=Report)
 @click.option(
-    "--profile", "profile_name", metavar="NAME", shell_complete=completion.profiles, help="For a board like this one."
+    "--profile",
+    "profile_name",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="Build for this profile's architecture.",
 )
-@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="For boards of this architecture.")
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="Build for this architecture.")
 @click.option(
-    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where to."
+    "-o",
+    "--output",
+    type=PathType(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="Write to this file.",
 )
-@click.option("--deb", is_flag=True, help="Write a Debian package instead; it installs the same, with a systemd unit.")
+@click.option("--deb", is_flag=True, help="Write a Debian package with the same content and a systemd unit instead.")
 @FORMAT
 def bundle(profile_name: str | None, architecture: str | None, output: Path, deb: bool, fmt: str) -> None:
-    """Write the agent for a board as a tar.gz that needs nothing of the board but its kernel and a shell.
+    """Write the agent for a board as a tar.gz; the board needs only a kernel and a shell to run it.
 
-    It holds a C library and a Python of its own, from Debian's packages; how it is installed is in docs/boards.md.
+    It contains its own C library and Python, from Debian's packages. docs/boards.md explains how to install it.
 
     \b
     Example: edge-sim board bundle --profile raspberry-pi-3 -o agent.tar.gz

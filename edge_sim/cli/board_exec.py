@@ -19,11 +19,11 @@ _BLOCK = 1 << 16
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-i", "--interactive", is_flag=True, help="Pass this command's input to the program.")
+@click.option("-i", "--interactive", is_flag=True, help="Pass standard input to the program.")
 @click.argument("name")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
-    """Run a program on a board as its root; ends with its status.
+    """Run a program on a board as the board's root user, and exit with its status.
 
     \b
     Example: edge-sim board exec raspberry-pi-3 uname -m

@@ -10,12 +10,12 @@ from edge_sim.errors import UnsupportedEnvironmentError
 
 @click.command("restore")
 @click.argument("board", metavar="ssh://[USER@]HOST[:PORT]")
-@click.option("--bundle", is_flag=True, help="Remove the agent's bundle as well, which runs keep on the board.")
+@click.option("--bundle", is_flag=True, help="Also remove the agent's bundle, which runs leave on the board.")
 def restore(board: str, bundle: bool) -> None:
-    """End the run that is on a real board, and undo what it did there.
+    """End the run that is in progress on a real board, and undo its changes.
 
-    For a run that lost its connection, was killed, or was made with --keep. What is to be undone is in a journal on the
-    board.
+    Use it after a run that lost its connection, was killed, or was started with --keep. A journal on the board
+    lists what to undo.
 
     \b
     Example: edge-sim board restore ssh://pi@raspberrypi.local

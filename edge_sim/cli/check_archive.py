@@ -47,7 +47,7 @@ _FLAT = (
 def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) -> None:
     """Check whether a model package (.tar.gz, .tgz or .zip) would be unpacked, and list all its faults.
 
-    FILE is read exactly as a board reads it, and nothing is written. Ends with status 3 when it would be refused.
+    FILE is read exactly as a board reads it, and nothing is written. Status 3: the package would be refused.
 
     \b
     Example: edge-sim check-archive model.tar.gz

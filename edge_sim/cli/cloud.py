@@ -40,14 +40,14 @@ command.add_command(cloud_certs.command)
 
 
 @command.command(cls=Report, indent=None)
-@click.option("--state", type=PathType(path_type=Path), help="SQLite file that keeps the cloud's state.")
+@click.option("--state", type=PathType(path_type=Path), help="SQLite file for the cloud's state.")
 @click.option("--port", type=PORT, help="HTTP port; 0 picks a free one. Default: 0, with --tls 8443.")
 @click.option(
     "--bind",
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help='Where to listen; "docker": on a network for boards in containers.',
+    help='Address to listen on; "docker": a network for boards in containers.',
 )
 @BROKER
 @BROKER_CAFILE
@@ -59,19 +59,20 @@ command.add_command(cloud_certs.command)
     "Default: moto's, in this process.",
 )
 @click.option("--tls", is_flag=True, help="Serve HTTPS and MQTT over TLS with certificates on both sides.")
-@click.option("--mqtt-port", type=PORT, help="MQTT port with --tls; 0 takes a free one. Default: 8883.")
+@click.option("--mqtt-port", type=PORT, help="MQTT port with --tls; 0 picks a free one. Default: 8883.")
 @click.option(
     "--name",
     "names",
     multiple=True,
     metavar="NAME",
-    help="With --tls: a further host name or address that boards use for this machine. Repeatable.",
+    help="With --tls: another host name or address that boards use for this machine; may be repeated.",
 )
 @click.option(
     "--updates",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="updates.yaml: builds to offer in place of AWS's last release; of a pair's, an update installs the last.",
+    help="updates.yaml: builds to offer instead of AWS's last release; "
+    "an update installs the last one listed for its pair.",
 )
 @click.option(
     "--rollout-minute",
@@ -79,7 +80,7 @@ command.add_command(cloud_certs.command)
     type=click.FloatRange(0.1, 60.0),
     default=60.0,
     metavar="SECONDS",
-    help="How long a minute of a job's rollout rate lasts; timeouts keep theirs. Default: 60.",
+    help="Length of a minute in a job's rollout rate; timeouts are not affected. Default: 60.",
 )
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
@@ -98,16 +99,18 @@ def serve(
     private: bool,
     fmt: str,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
+    """Run the local cloud until SIGTERM or Ctrl-C. When it is ready, it prints the exports that boto3 and the AWS CLI
+    need.
 
-    Without --tls nobody is authenticated, so it listens on loopback or on the network of boards in containers only.
-    With --tls things show a certificate (edge-sim cloud certs) and API calls are signed with this state's own key.
+    Without --tls clients are not authenticated, so the cloud listens only on loopback or on the network of boards
+    in containers. With --tls, things authenticate with a certificate (edge-sim cloud certs), and API calls are
+    signed with a key that belongs to this state.
 
-    A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values.
-    What you have put into moto's S3, SageMaker and Secrets Manager yourself is gone with the process.
+    A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values. What
+    you have put into moto's S3, SageMaker and Secrets Manager yourself is lost when the process ends.
 
-    CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs, unless --updates,
-    edge-sim ota create --version or PUT /edge-sim/builds has offered another build.
+    CreateSoftwareUpdateJob offers a simulated core 1.11.6 and OTA agent 1.3.0 for all seven pairs of system and
+    architecture, unless --updates, edge-sim ota create --version or PUT /edge-sim/builds offers another build.
 
     Example: edge-sim cloud serve --state cloud.sqlite --tls --bind 192.168.1.10
     """

@@ -18,11 +18,15 @@ _SERVE = "edge-sim cloud serve --tls --state cloud.sqlite"
 @click.command("certs")
 @click.argument("thing")
 @click.option("--out", "folder", type=PathType(path_type=Path), required=True, help="A new folder for the files.")
-@click.option("--host", help="The host name or address by which the board finds the cloud. Default: where it listens.")
+@click.option(
+    "--host", help="Host name or address at which the board reaches the cloud. Default: the one it listens on."
+)
 def command(thing: str, folder: Path, host: str | None) -> None:
-    """Give THING a certificate, and write what its board needs: certs/ and config/config.json, as a V1 core has them.
+    """Create a certificate for THING, and write the files its board needs: certs/ and config/config.json, as on a V1
+    core.
 
-    Its policy, edge-sim-device, allows a thing's own topics; the subscriptions of its group are allowed besides.
+    Its policy, edge-sim-device, allows the thing's own topics; topics of its group's subscriptions are allowed as
+    well.
 
     Example: edge-sim cloud certs my-core --out my-core
     """

@@ -28,10 +28,11 @@ _EMPTY: dict[str, object] = {
 @click.argument("b", type=PathType(path_type=Path))
 @output_options("text", "json", "html", "markdown")
 def command(a: Path, b: Path, output: Output) -> None:
-    """Show which access, path, mode, rule or update differs between the reports A and B; status 7 when any does.
+    """Show which access, path, mode, rule or update differs between the reports A and B; status 7 if any does.
 
-    A and B are JSON or HTML reports of run, validate, matrix, access, plan or drift. Compared is what both speak of:
-    ids, times and line numbers are not. Boards, and kinds of facts, that only one of them knows are named.
+    A and B are JSON or HTML reports of run, validate, matrix, access, plan or drift. Only what both reports contain
+    is compared; ids, times and line numbers are ignored. Boards and kinds of facts that only one report contains
+    are listed.
 
     \b
     Example: edge-sim compare before.html after.html --report difference.html

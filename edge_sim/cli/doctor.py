@@ -44,7 +44,7 @@ _WIDTH = 80
     "--root",
     type=PathType(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Show what a V1 core needs from the board below DIR; / for this machine.",
+    help="Show which requirements of a V1 core the board below DIR meets; / for this machine.",
 )
 @FORMAT
 def command(
@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """Check this machine, show how faithful a board is (--profile, --board), or what a board lacks (--root).
 
-    Ends with status 6 when the driver that was asked for cannot work here.
+    Status 6: the requested driver cannot work here.
 
     \b
     Example: edge-sim doctor --driver docker

@@ -34,10 +34,13 @@ _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "
 @click.command("drift", cls=Report, empty=_EMPTY)
 @GROUP
 @click.option(
-    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="A board's root directory.",
 )
-@click.option("--snapshot", type=_FILE, metavar="FILE", help="What the snapshot script printed on a board.")
-@click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A board as a tar file; nothing is extracted.")
+@click.option("--snapshot", type=_FILE, metavar="FILE", help="Output of the snapshot script on a board.")
+@click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A tar file of a board; nothing is extracted.")
 @click.option("--image", metavar="NAME", help="A Docker image; it is not started.")
 @BOARD
 @GREENGRASS_ROOT
@@ -60,10 +63,11 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Show where a board differs from GROUP's plan; status 7 where it does.
+    """Show where a board differs from GROUP's plan; status 7 if it does.
 
-    Type, owner, group, mode, ACLs and link target are compared, and the bytes of packages that are given and that no
-    function may write to. Status 6: all that could be compared is as planned, but not everything could be.
+    Compares type, owner, group, mode, ACLs and link target, and the content of packages that are available and that
+    no function may write to. Status 6: everything that could be compared is as planned, but not everything could
+    be.
 
     \b
     Example: edge-sim drift examples/no-container-ml --snapshot board.txt

@@ -1,4 +1,4 @@
-"""A group of commands that names the one which a mistyped command may mean."""
+"""A group of commands: suggests the nearest name for a mistyped one, and lists each with its whole first sentence."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import difflib
 
 import click
 
+_WHOLE = 1000
+"""click cuts a command's sentence at 45 characters; this is longer than any."""
+
 
 class Commands(click.Group):
-    """A group of commands; a name that none of them has ends with status 2 and the nearest one."""
+    """A group of commands; an unknown name ends with status 2 and the nearest one."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(_WHOLE)) for name, one in commands.items() if one])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -21,7 +21,7 @@ def _topics(context: click.Context, _parameter: click.Parameter, incomplete: str
 @click.argument("topic", required=False, shell_complete=_topics)
 @click.pass_context
 def command(context: click.Context, topic: str | None) -> None:
-    """Explain TOPIC: environment, exit-status, files, or a command; without one, list them.
+    """Explain TOPIC: environment, exit-status, files, or a command. Without TOPIC, list them.
 
     \b
     Example: edge-sim help exit-status

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:
     """Convert any form of a group's definition to one canonical file; report on stderr what could not be recovered.
 
-    PATHS: files, a folder of them, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests and
-    Get… answers, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and what this command writes.
+    PATHS: files, a folder of files, or a scenario. Forms: the API's …DefinitionVersion objects, Create… requests
+    and Get… responses, CloudFormation and SAM templates, greengo.yaml, a core's group.json, and the output of this
+    command.
 
-    JSON: {"form", "bundle", "notes", "findings": [{"id", "severity", "path", "file", "line", "column", "message"}]}.
-    Where nothing can be written, YAML is empty and JSON tells the error.
+    JSON: {"form", "bundle", "notes", "findings": [{"id", "severity", "path", "file", "line", "column",
+    "message"}]}. If nothing can be written, the YAML output is empty and the JSON output contains the error.
 
     Example: edge-sim import /greengrass/ggc/deployment/group/group.json -o group.yaml
     """

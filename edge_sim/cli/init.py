@@ -34,16 +34,16 @@ _MISSING = 3
     "--output",
     type=PathType(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write there; a new folder is made. Default: the folder of the first GROUP.",
+    help="Write to this folder, which is created if necessary. Default: the folder of the first GROUP.",
 )
 @FORMAT
 @template_choice
 def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None, fmt: str, choice: Choice) -> None:
-    """Write edge-sim.yaml for GROUP, a definition in any form and in one file or several; default: this folder's.
+    """Write edge-sim.yaml for GROUP, a definition in any form and in one or more files; default: this folder's.
 
-    Models and code are looked for beside the definition's files, by the names of resources and functions. Each line
-    of the scenario says what it is for; what was not found is a comment in it and a line here, and status 3 says that
-    something is missing. Nothing is overwritten.
+    Searches for models and code beside the definition's files, by the names of resources and functions. Each line
+    of the scenario has a comment that explains it; whatever is missing is listed in a comment and in the output,
+    and the status is then 3. Nothing is overwritten.
 
     \b
     Example: edge-sim init group.json --profile raspberry-pi-3 && edge-sim run .

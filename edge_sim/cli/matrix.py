@@ -46,9 +46,9 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
     type=click.Choice(["local", "docker"]),
     default="local",
     show_default=True,
-    help="What --real runs on: this machine's processor, or containers of the boards' own.",
+    help="What --real uses: this machine's processor, or containers of the boards' own architecture.",
 )
-@click.option("--no-cache", is_flag=True, help="Ignore cached answers.")
+@click.option("--no-cache", is_flag=True, help="Ignore cached results.")
 @STRICT
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
 @template_choice
@@ -65,9 +65,10 @@ def command(
 ) -> None:
     """Check GROUP against many boards and core versions: pass, fail, unsupported or unknown, with the first cause.
 
-    Nothing is started without --real. Answers are kept under $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 when
-    GROUP cannot be read, a cell fails, a board that was named (not by "all") is unsupported, or nothing passes; 1 when
-    a simulated board and the rules disagree about the definition; otherwise the worst exit status of the --real boards.
+    Nothing is started without --real. Results are cached in $XDG_CACHE_HOME/edge-sim, by content. Exit status 3 if
+    GROUP cannot be read, a cell fails, a board given by name (not by "all") is unsupported, or nothing passes; 1 if
+    a simulated board and the rules disagree about the definition; otherwise the worst exit status of the --real
+    boards.
 
     \b
     Example: edge-sim matrix examples/no-container-ml --profile all --ggc 1.9,1.10,1.11

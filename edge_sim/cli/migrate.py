@@ -48,7 +48,7 @@ _EMPTY: dict[str, object] = {
     type=click.Choice(["classic", "lite", "auto"]),
     default="auto",
     show_default=True,
-    help="The nucleus; auto takes the one on which less blocks.",
+    help="The nucleus; auto selects the one with fewer blocking findings.",
 )
 @click.option(
     "--from-profile",
@@ -56,7 +56,7 @@ _EMPTY: dict[str, object] = {
     required=True,
     metavar="NAME",
     shell_complete=completion.profiles,
-    help="The board that the group leaves.",
+    help="The board that the group runs on now.",
 )
 @click.option(
     "--to-profile",
@@ -64,25 +64,35 @@ _EMPTY: dict[str, object] = {
     multiple=True,
     metavar="NAME",
     shell_complete=completion.profiles,
-    help="A board that it goes to; repeat it. Default: the board that it leaves.",
+    help="A board to migrate to; may be repeated. Default: the --from-profile board.",
 )
-@click.option("-o", "--output", type=PathType(path_type=Path), metavar="FOLDER", help="Write the report and the files.")
-@click.option("--bucket", metavar="NAME", help="The S3 bucket that artifacts go to; default: that of the models.")
+@click.option(
+    "-o",
+    "--output",
+    type=PathType(path_type=Path),
+    metavar="FOLDER",
+    help="Write the report and the V2 files to this folder.",
+)
+@click.option("--bucket", metavar="NAME", help="The S3 bucket for artifacts; default: the models' bucket.")
 @click.option(
     "--config",
     "config_file",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="The core's config.json, for its settings.",
+    help="The core's config.json, to carry its settings over.",
 )
 @click.option(
     "--run",
     "run_file",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="A run's report (edge-sim run --format json), for messages that no subscription takes.",
+    help="A run's report (edge-sim run --format json), to find messages that match no subscription.",
 )
-@click.option("--include-values", is_flag=True, help="Write values of variables that seem to be secrets as they are.")
+@click.option(
+    "--include-values",
+    is_flag=True,
+    help="Write the values of variables that look like secrets, instead of placeholders.",
+)
 @SOURCE
 @LINKS
 @LIMITS
@@ -112,10 +122,11 @@ def command(
     fmt: str,
     choice: Choice,
 ) -> None:
-    """Show what becomes of GROUP on Greengrass V2: what blocks, what changes without an error, what to know.
+    """Show what changes for GROUP on Greengrass V2: what blocks the migration, what changes without an error, and what
+    to know.
 
-    GROUP is a scenario's folder or a definition. The board that it leaves and those that it goes to are judged apart.
-    Nothing is sent anywhere. Exit status 3 when something blocks.
+    GROUP is a scenario's folder or a definition. The board it runs on now and the boards to migrate to are judged
+    separately. Nothing is sent anywhere. Status 3: something blocks the migration.
 
     \b
     Example: edge-sim migrate examples/no-container-ml --from-profile raspberry-pi-3 --to-profile raspberry-pi-4

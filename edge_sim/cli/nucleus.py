@@ -36,20 +36,32 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
     type=click.Choice(["x86_64", "aarch64", "armv7l"]),
     default="x86_64",
     show_default=True,
-    help="The board's, which decides which manifest fits; programs are this machine's.",
+    help="The board's architecture, used to select manifests; programs run on this machine's.",
 )
-@click.option("--send", "messages", multiple=True, callback=_messages, metavar="TOPIC=TEXT", help="From IoT Core.")
 @click.option(
-    "--send-local", "local", multiple=True, callback=_messages, metavar="TOPIC=TEXT", help="On a local topic."
+    "--send",
+    "messages",
+    multiple=True,
+    callback=_messages,
+    metavar="TOPIC=TEXT",
+    help="Send this message as if from IoT Core; may be repeated.",
 )
-@click.option("--answers", default=0, metavar="NUMBER", help="End once components have sent so many messages.")
-@click.option("--wait", "seconds", default=30.0, show_default=True, metavar="SECONDS", help="How long to wait at most.")
+@click.option(
+    "--send-local",
+    "local",
+    multiple=True,
+    callback=_messages,
+    metavar="TOPIC=TEXT",
+    help="Send this message on a local topic; may be repeated.",
+)
+@click.option("--answers", default=0, metavar="NUMBER", help="Stop once components have sent this many messages.")
+@click.option("--wait", "seconds", default=30.0, show_default=True, metavar="SECONDS", help="Maximum time to wait.")
 @click.option(
     "--secrets",
     "group",
     type=PathType(path_type=Path, exists=True),
     metavar="SCENARIO",
-    help="A scenario with the secrets' values.",
+    help="A scenario that holds the secrets' values.",
 )
 @FORMAT
 def command(
@@ -66,9 +78,10 @@ def command(
 ) -> None:
     """Run the generic components of FOLDER, which `edge-sim migrate -o` wrote, below a board's root directory.
 
-    A stand-in, ours: it reads recipes and the deployment as the nucleus does, lays artifacts out with its owners and
-    modes, and serves the Greengrass IPC as accessControl allows. Imported Lambdas need AWS's launcher and are not run.
-    Status 3: the nucleus would refuse it. 4: a component ended, a message was not heard, or too few were sent.
+    This is edge-sim's own stand-in for the nucleus: it reads recipes and the deployment like the nucleus, creates
+    artifacts with its owners and modes, and serves the Greengrass IPC as accessControl allows. Imported Lambdas
+    need AWS's launcher and are not run. Status 3: the nucleus would refuse the folder; 4: a component exited, a
+    message was not received, or too few were sent.
 
     \b
     Example: edge-sim nucleus v2 --root board --send 'images/new={}' --answers 1

@@ -62,14 +62,14 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str) -
 def template_choice(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--group`` and ``--parameter``, as one ``choice``."""
 
-    @click.option("--group", "group_name", metavar="NAME", help="The group to use where a template holds several.")
+    @click.option("--group", "group_name", metavar="NAME", help="The group to use if a template holds several.")
     @click.option(
         "--parameter",
         "parameters",
         multiple=True,
         metavar="NAME=VALUE",
         callback=_pairs,
-        help="A value for a template's parameter, in place of its default; may be repeated.",
+        help="A value for a template's parameter, instead of its default; may be repeated.",
     )
     @functools.wraps(command)
     def with_choice(*args: Any, group_name: str | None, parameters: dict[str, str], **others: Any) -> None:
@@ -104,14 +104,14 @@ ROOT = click.option(
     type=PathType(path_type=Path, exists=True, file_okay=False),
     required=True,
     metavar="DIR",
-    help="The board's root directory; / on a real one.",
+    help="The board's root directory; / on a real board.",
 )
 SOURCE = click.option(
     "--source",
     "sources",
     multiple=True,
     metavar="URI=PATH",
-    help="The archive or folder behind an S3 URI, a training job's or a function's ARN; may be repeated.",
+    help="The archive or folder to use for an S3 URI, or for a training job's or function's ARN; may be repeated.",
 )
 GREENGRASS_ROOT = click.option(
     "--greengrass-root",
@@ -132,18 +132,18 @@ LIMITS = click.option(
     multiple=True,
     metavar="NAME=NUMBER",
     callback=_known,
-    help="Change a limit of packages; may be repeated. Overrides the scenario's. Defaults: "
+    help="Change a limit on packages; may be repeated. Overrides the scenario's. Defaults: "
     + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
     + ".",
 )
-STRICT = click.option("--strict", is_flag=True, help="Exit with status 6 when something about a board is unknown.")
+STRICT = click.option("--strict", is_flag=True, help="Exit with status 6 if something about a board is unknown.")
 UNKNOWN = 6
 """The exit status of --strict."""
 FORMAT = click.option("--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True)
 BROKER = click.option(
     "--broker",
     metavar="URL",
-    help="mqtt://… or mqtts://…; default: mosquitto from the PATH, otherwise the embedded one.",
+    help="mqtt://… or mqtts://…; default: mosquitto from PATH, otherwise the embedded broker.",
 )
 BROKER_CAFILE = click.option(
     "--broker-cafile",

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 FAILED = 5
 """The exit status of a job that did not succeed on every core."""
 _ENDPOINT = click.option(
-    "--endpoint-url", metavar="URL", help="An IoT endpoint that boto3 can call, in place of the running local cloud."
+    "--endpoint-url", metavar="URL", help="An IoT endpoint for boto3, instead of the running local cloud."
 )
-_AWS = click.option("--aws", is_flag=True, help="Real AWS, with your own credentials and region.")
+_AWS = click.option("--aws", is_flag=True, help="Use real AWS, with your own credentials and region.")
 
 
 @click.group("ota", cls=Commands)
 def command() -> None:
-    """Software updates over MQTT: make a build, create a job, watch it, and look at a board."""
+    """Software updates over MQTT: package a build, create a job, watch it, and inspect a board."""
 
 
 @command.command(cls=Report)
@@ -40,12 +40,12 @@ def command() -> None:
     type=PathType(path_type=Path, exists=True, file_okay=False),
     default="/",
     show_default=True,
-    help="The board's root directory; / on a real one.",
+    help="The board's root directory; / on a real board.",
 )
 @GREENGRASS_ROOT
 @FORMAT
 def status(root: Path, greengrass_root: str, fmt: str) -> None:
-    """Show a board's versions of core and OTA agent, and the update that is under way. Nothing is changed.
+    """Show the versions of a board's core and OTA agent, and its update in progress. Nothing is changed.
 
     Example: edge-sim ota status --root /
     """
@@ -92,10 +92,12 @@ def _update(update: dict[str, Any] | None) -> str:
 
 @command.command(cls=Report)
 @click.argument("folder", required=False, type=PathType(path_type=Path, exists=True, file_okay=False))
-@click.option("--version", metavar="VERSION", help="Of the build; default: the folder's name.")
+@click.option("--version", metavar="VERSION", help="Version of the build; default: the folder's name.")
 @click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
-@click.option("--simulated", type=click.Choice(["good", "broken"]), help="In place of FOLDER: a simulated build.")
-@click.option("--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: whose processor it is for.")
+@click.option("--simulated", type=click.Choice(["good", "broken"]), help="Make a simulated build, instead of FOLDER.")
+@click.option(
+    "--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: the target system and architecture."
+)
 @click.option(
     "-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Default: greengrass-SOFTWARE-VERSION.tar.gz"
 )
@@ -109,10 +111,10 @@ def build(
     output: Path | None,
     fmt: str,
 ) -> None:
-    """Make a build of FOLDER, which holds what packages/VERSION is to hold: greengrassd, bin/daemon and the rest.
+    """Package FOLDER, which holds the content of packages/VERSION (greengrassd, bin/daemon and the rest), as a build.
 
-    Of an OTA agent it holds what ota/ota_agent_vVERSION is to hold: ggc-ota and the rest. A simulated OTA agent is
-    edge-sim's own agent with that version number.
+    For an OTA agent FOLDER holds the content of ota/ota_agent_vVERSION: ggc-ota and the rest. A simulated OTA agent
+    is edge-sim's own agent with that version number.
 
     \b
     Example: edge-sim ota build core/1.11.7
@@ -153,23 +155,35 @@ def _packed(folder: Path, software: Software, version: str) -> bytes:
 
 
 @command.command(cls=Report)
-@click.option("--thing", "things", multiple=True, metavar="NAME", help="A core to update; repeat it.")
-@click.option("--group", "groups", multiple=True, metavar="NAME|ARN", help="A thing group to update; repeat it.")
-@click.option("--target", "targets", multiple=True, metavar="ARN", help="A thing or thing group by its ARN; repeat it.")
+@click.option("--thing", "things", multiple=True, metavar="NAME", help="A core to update; may be repeated.")
+@click.option("--group", "groups", multiple=True, metavar="NAME|ARN", help="A thing group to update; may be repeated.")
 @click.option(
-    "--for", "pair", required=True, metavar="SYSTEM/ARCHITECTURE", help="What the cores are: raspbian/armv7l."
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="ARN",
+    help="The ARN of a thing or thing group to update; may be repeated.",
+)
+@click.option(
+    "--for",
+    "pair",
+    required=True,
+    metavar="SYSTEM/ARCHITECTURE",
+    help="The cores' system and architecture, such as raspbian/armv7l.",
 )
 @click.option("--software", type=click.Choice(SOFTWARE), default="core", show_default=True)
 @click.option(
-    "--version", metavar="VERSION", help="On the local cloud: a release of AWS's, simulated; default: newest."
+    "--version",
+    metavar="VERSION",
+    help="On the local cloud: an AWS release, as a simulated build; default: the newest.",
 )
 @click.option(
-    "--build", "build_file", type=PathType(path_type=Path, exists=True, dir_okay=False), help="What to install."
+    "--build", "build_file", type=PathType(path_type=Path, exists=True, dir_okay=False), help="The build to install."
 )
 @click.option(
-    "--url", metavar="URL", help="Where devices get --build: https://… as it is, or s3://BUCKET/KEY with --role."
+    "--url", metavar="URL", help="Where devices download --build: an https:// URL, or s3://BUCKET/KEY with --role."
 )
-@click.option("--role", metavar="ARN", help="The role that signs S3 URLs.")
+@click.option("--role", metavar="ARN", help="The role used to presign S3 URLs.")
 @click.option("--log-level", default="ERROR", show_default=True, help="UpdateAgentLogLevel.")
 @_ENDPOINT
 @_AWS
@@ -191,12 +205,12 @@ def create(
     yes: bool,
     fmt: str,
 ) -> None:
-    """Create an update job: on the local cloud as V1's users did, elsewhere as a plain IoT job.
+    """Create an update job: on the local cloud with V1's CreateSoftwareUpdateJob, elsewhere as a plain IoT job.
 
-    On the local cloud --build, or a simulated --version, is offered to it first; without, its newest build is
-    installed. A group's job updates the things that are in it now. Elsewhere --build and
-    --url are needed: AWS closed CreateSoftwareUpdateJob with V1, but its Jobs go on. Real AWS only after a question, or
-    --yes.
+    On the local cloud, --build or a simulated --version is offered first; without either, the newest build is
+    installed. A group's job updates the things that are in the group now. Elsewhere --build and --url are required:
+    AWS closed CreateSoftwareUpdateJob with V1, but IoT Jobs remains. On real AWS you are asked first, unless --yes
+    is given.
 
     \b
     Example: edge-sim ota create --thing core-1 --for raspbian/armv7l
@@ -246,9 +260,9 @@ def _confirm(endpoint: Endpoint, targets: list[str], *, yes: bool) -> None:
 @_AWS
 @FORMAT
 def watch(job: str, endpoint_url: str | None, aws: bool, fmt: str) -> None:
-    """Show every core's way through a job, live, until all are done. JSON: one object a line.
+    """Show every core's progress through a job, live, until all have finished. JSON: one object per line.
 
-    Status 5 when it did not succeed on every core.
+    Status 5: the job did not succeed on every core.
 
     Example: edge-sim ota watch GreengrassUpdateJob_0e4b…
     """

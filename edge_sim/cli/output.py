@@ -82,7 +82,12 @@ def output_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @click.option("--format", "fmt", type=click.Choice(formats), default="text", show_default=True)
         @click.option(
-            "-o", "--output", "output_file", type=PathType(path_type=Path), metavar="FILE", help="Write here instead."
+            "-o",
+            "--output",
+            "output_file",
+            type=PathType(path_type=Path),
+            metavar="FILE",
+            help="Write to this file instead of standard output.",
         )
         @click.option(
             "--report",
@@ -90,7 +95,7 @@ def output_options(*formats: str) -> Callable[[Callable[..., None]], Callable[..
             multiple=True,
             type=PathType(path_type=Path),
             metavar="FILE",
-            help=f"Write a report as well; repeat it. Its name says the format: {_suffixes(formats)}.",
+            help=f"Also write a report to FILE; may be repeated. Its suffix selects the format: {_suffixes(formats)}.",
         )
         @functools.wraps(command)
         def with_output(

@@ -74,8 +74,8 @@ def command(
 ) -> None:
     """Show every path that deploying GROUP creates: type, owner, mode, link target, and why.
 
-    GROUP is a scenario's folder or a definition. With --root the paths are compared with what is there (+ to make,
-    ~ to change, - to remove). Nothing is touched, and root is not needed. What the core refuses ends with status 3.
+    GROUP is a scenario's folder or a definition. With --root the plan is compared with the board (+ create, ~
+    change, - remove). Nothing is changed, and root is not needed. Status 3: the core would refuse the group.
 
     \b
     Example: edge-sim plan examples/no-container-ml --profile raspberry-pi-3

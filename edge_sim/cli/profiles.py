@@ -22,7 +22,7 @@ from edge_sim.report import printable
 
 @click.group("profiles", cls=Commands)
 def command() -> None:
-    """List the device profiles, or show one."""
+    """List, show or capture device profiles."""
 
 
 command.add_command(capture)

@@ -32,14 +32,17 @@ _EMPTY: dict[str, object] = {
 
 @click.command("rescue", cls=Report, empty=_EMPTY)
 @click.option(
-    "--root", type=PathType(path_type=Path, exists=True, file_okay=False), metavar="DIR", help="A board's directory."
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="A board's root directory.",
 )
 @click.option(
     "--tar",
     "tar_file",
     type=PathType(path_type=Path, exists=True, dir_okay=False, pipe_okay=True),
     metavar="FILE",
-    help="A board, or its Greengrass directory from / on, as a tar file.",
+    help="A tar file of a board, or of its Greengrass directory with paths from /.",
 )
 @BOARD
 @click.option(
@@ -48,12 +51,14 @@ _EMPTY: dict[str, object] = {
     metavar="DIR",
     help="The folder that AWS's exporter (export_ggv1.sh) wrote.",
 )
-@click.option("-o", "--output", required=True, type=PathType(path_type=Path), metavar="FOLDER", help="Write here.")
+@click.option(
+    "-o", "--output", required=True, type=PathType(path_type=Path), metavar="FOLDER", help="Write to this folder."
+)
 @click.option(
     "--profile",
     metavar="NAME",
     shell_complete=completion.profiles,
-    help="The board of the scenario; default: the profile most like it.",
+    help="The scenario's board; default: the most similar profile.",
 )
 @GREENGRASS_ROOT
 @FORMAT
@@ -67,11 +72,12 @@ def command(
     greengrass_root: str,
     fmt: str,
 ) -> None:
-    """Write what a board's disk still holds of its group: definition, models, code, settings, and a scenario that runs.
+    """Recover a group from a board's disk: definition, models, code, settings, and a scenario that can be run.
 
-    Nothing is written to the board, and no link leads out of it. Private keys, passwords and PINs stay there; the
-    report says what cannot be had again, and what was guessed. FOLDER is open to its owner only. Over ssh only sh and
-    tar are needed there; what only root may read needs root's login, or sudo without a password.
+    Nothing is written to the board, and links that lead out of it are not followed. Private keys, passwords and
+    PINs are not copied; the report lists what cannot be recovered, and what was guessed. Only the owner can read
+    FOLDER. Over ssh, the board needs only sh and tar; files that only root can read need a root login, or
+    passwordless sudo.
 
     \b
     Example: edge-sim rescue --root / -o rescued && edge-sim run rescued

@@ -44,19 +44,28 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
     "boards",
     multiple=True,
     metavar="ssh://[USER@]HOST[:PORT]",
-    help="A real board, by your own OpenSSH; repeat it. With --profile, simulated boards are run beside it.",
+    help="A real board, reached with your own OpenSSH; may be repeated. With --profile, simulated boards run as well.",
 )
 @click.option("--yes", is_flag=True, help="Change a real board without asking.")
-@click.option("--bind", "binds", multiple=True, metavar="HOST:BOARD", help="A path of this machine, on every board.")
+@click.option(
+    "--bind", "binds", multiple=True, metavar="HOST:BOARD", help="Mount a path of this machine on every board."
+)
 @BROKER
 @BROKER_CAFILE
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
-@click.option("--summary", "detail", flag_value="summary", help="Text: only what is wrong, and a line for each board.")
-@click.option("--verbose", "detail", flag_value="verbose", help="Text: with reasons, logs, messages and whole trees.")
+@click.option(
+    "--summary", "detail", flag_value="summary", help="Text format: print only problems, and a line for each board."
+)
+@click.option(
+    "--verbose",
+    "detail",
+    flag_value="verbose",
+    help="Text format: also print reasons, logs, messages and complete trees.",
+)
 @click.option(
     "--keep",
     is_flag=True,
-    help="Leave the boards' root directories behind and say where; on a real board, until edge-sim board restore.",
+    help="Keep the boards' root directories and print where they are; on a real board, until edge-sim board restore.",
 )
 @template_choice
 def command(
@@ -75,8 +84,8 @@ def command(
 ) -> None:
     """Deploy SCENARIO (a folder with edge-sim.yaml) to boards, run its functions and updates, and report.
 
-    With --board the run is on a real board, which is put back afterwards, but for the agent's bundle: what is found
-    there and what would be made is shown before anything is changed.
+    With --board the run uses a real board, which is restored afterwards except for the agent's bundle. The board's
+    state and all planned changes are shown before anything is changed.
 
     \b
     Example: edge-sim run examples/no-container-ml --driver docker --profile raspberry-pi-3 --format json

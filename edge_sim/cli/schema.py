@@ -12,12 +12,15 @@ _NAMES = ("scenario", "profile", "group", "updates")
 @click.command("schema")
 @click.argument("name", required=False, type=click.Choice(_NAMES), metavar=f"[{'|'.join(_NAMES)}]")
 @click.option(
-    "--markdown", "as_page", is_flag=True, help="Explain every key of all of them instead, as docs/scenario.md."
+    "--markdown",
+    "as_page",
+    is_flag=True,
+    help="Print an explanation of every key of all of them, as in docs/scenario.md, instead.",
 )
 def command(name: str | None, as_page: bool) -> None:
     """Print the JSON schema (draft 2020-12) of edge-sim.yaml, a profile, a canonical group or updates.yaml.
 
-    What a schema refuses, edge-sim refuses as well. Editors complete and check a file whose first line is
+    Whatever a schema refuses, edge-sim refuses as well. Editors complete and check a file whose first line is
     "# yaml-language-server: $schema=FILE".
 
     \b

@@ -7,10 +7,10 @@ import click
 
 @click.command("snapshot-script")
 def command() -> None:
-    """Print a shell script that lists a board's deployment; it needs no Python there, and changes nothing.
+    """Print a shell script that lists a board's deployment; it needs no Python on the board, and changes nothing.
 
-    Run it as root on the board: sh snapshot.sh [GREENGRASS_ROOT [PATH...]], with the source paths of the definition's
-    local resources. What it prints is what "edge-sim drift GROUP --snapshot FILE" reads.
+    Run it on the board as root: sh snapshot.sh [GREENGRASS_ROOT [PATH...]], with the source paths of the
+    definition's local resources. Pass its output to "edge-sim drift GROUP --snapshot FILE".
 
     \b
     Example: edge-sim snapshot-script | ssh root@board sh -s /greengrass /srv/meter >board.txt

@@ -107,12 +107,12 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Say whether the functions of GROUP can open their models on a board, without a scenario.
+    """Test whether the functions of GROUP can open their models on a board; needs no scenario.
 
     With every model and every function's code, GROUP is deployed to a simulated board, where a process with each
-    function's rights tries to open the models, and every function is called once, but for long-lived ones without an
-    --event. Otherwise access is only computed, and status 6 says that nothing was run. RESOURCE and FUNCTION are ids or
-    names. Other statuses are those of run and access.
+    function's identity tries to open the models, and every function is called once (long-lived functions only with
+    an --event). Otherwise access is only computed, and status 6 means that nothing was run. RESOURCE and FUNCTION
+    are ids or names. Other statuses are those of run and access.
 
     \b
     Example: edge-sim try group.json --model birds=model.tar.gz --code watch=watch/ --profile raspberry-pi-3

@@ -34,8 +34,14 @@ _EMPTY: dict[str, object] = {
 @click.argument("paths", nargs=-1, required=True, metavar="GROUP...", type=PathType(path_type=Path))
 @PROFILES
 @click.option("--ggc", metavar="VERSION", help="The core's version, such as 1.9 or 1.10.4; default: the profile's.")
-@click.option("--limit", "limit_texts", multiple=True, metavar="NAME=NUMBER", help="resources-per-function=10, …")
-@click.option("--gid-only", is_flag=True, help="A model's GroupOwner must be a GID, as the developer guide says.")
+@click.option(
+    "--limit",
+    "limit_texts",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Change a quota, such as resources-per-function=10; may be repeated.",
+)
+@click.option("--gid-only", is_flag=True, help="Require a model's GroupOwner to be a GID, as the developer guide does.")
 @STRICT
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")
 @template_choice
@@ -49,11 +55,11 @@ def command(
     output: Output,
     choice: Choice,
 ) -> None:
-    """Show what Greengrass V1 would have refused of GROUP, before anything is deployed.
+    """Show what Greengrass V1 would have refused in GROUP, before anything is deployed.
 
-    GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, or several files together.
-    Without --profile only the definition itself is checked. Exit status 3 when there is an error. What a profile does
-    not list is unknown; the last line counts that. GROUP may be -, the standard input.
+    GROUP: a scenario's folder, a definition in any form that `edge-sim import` reads, several files together, or -,
+    standard input. Without --profile only the definition itself is checked. What a profile does not list is
+    unknown; the last line counts unknowns. Status 3: there is an error.
 
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github

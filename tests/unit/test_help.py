@@ -48,3 +48,10 @@ def test_a_mistyped_topic(word: str, hint: str) -> None:
     error = CliRunner().invoke(edge_sim, ["help", word]).exception
     assert isinstance(error, EdgeSimError)
     assert (error.exit_status, hint in error.explained()) == (2, True)
+
+
+@pytest.mark.parametrize("group", ["agent", "board", "cloud", "ota", "profiles"])
+def test_each_command_of_a_group_is_listed_with_its_whole_sentence(group: str) -> None:
+    commands = shown(group, "--help").partition("Commands:\n")[2]
+    assert commands
+    assert "..." not in commands
