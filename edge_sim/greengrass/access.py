@@ -90,9 +90,14 @@ class View:
         nodes: Mapping[str, Node],
         facts: HostFacts = WHOLLY_KNOWN,
         shared: dict[object, Access] | None = None,
+        undecided: Mapping[str, str] | None = None,
     ) -> None:
-        """``shared`` keeps what views of one board have in common: answers about paths that no mount touches."""
+        """``shared`` keeps what views of one board have in common: answers about paths that no mount touches.
+
+        ``undecided`` are directories of the board whose contents are not known, each with the reason.
+        """
         self.process, self.nodes, self.facts = process, nodes, facts
+        self._undecided = undecided or {}
         self._shared = {} if shared is None else shared
         self._kind = process.isolation, process.masked, process.function.access_sysfs, process.protected_links
         self._contained = process.isolation == "GreengrassContainer"
@@ -162,7 +167,10 @@ class View:
         """Return why nobody knows whether something is at ``path``, where nothing is seen; None where that is known."""
         if self.kernels(path):
             return f"{path}: the container's own, from the kernel: ask it with --probe"
-        return None if self.hides(path) else self.facts.doubt(self.board(path))
+        if self.hides(path):
+            return None
+        place = self.board(path)
+        return next((why for top, why in self._undecided.items() if below(place, top)), None) or self.facts.doubt(place)
 
     def look(self, path: str) -> Node | None:
         """Return what the process sees at ``path``, which leads through no link."""

@@ -49,6 +49,7 @@ class Question:
     """One cell of the matrix: the paths as the function would name them, and as the board names them.
 
     ``claimed``: the definition says something about it. Of a local resource that is not attached it says nothing.
+    ``inner``: one path in an attached resource; the definition does not say that it exists.
     ``reminder``: why the path is not the one that was asked for.
     """
 
@@ -58,6 +59,7 @@ class Question:
     paths: tuple[tuple[str, str], ...]
     total: int
     claimed: bool = True
+    inner: bool = False
     reminder: str | None = None
 
 
@@ -110,30 +112,40 @@ def questions(
 def about(group: Group, process: FunctionProcess, facts: HostFacts, path: str) -> Question:
     """Return the question for one path, as ``process`` would name it, whatever the definition says of it.
 
-    Where it lies in an attached resource, it is by the attachment that it may be opened. A DestinationPath that a
-    No-container function has to put AWS_GG_RESOURCE_PREFIX before is asked about with the prefix.
+    In an attached resource it may be opened by the attachment, as the definition says of the resource. A
+    DestinationPath before which a No-container function has to put AWS_GG_RESOURCE_PREFIX is asked about with it.
     """
     reminder = None
     if any(below(path, top) for top in prefix.model_paths(group, process.function)):
         path, reminder = work_directory(facts, process.function) + path, prefix.advice(path)
     contained = process.isolation == "GreengrassContainer"
-    ways: list[tuple[str, str, Resource]] = []
-    for resource, _ in group.attached(process.function):
+    ways: list[tuple[str, str, Resource, Expected]] = []
+    for resource, policy in group.attached(process.function):
         place = board_place(group, resource, facts)
         if place is not None:
-            ways.append((_place(resource, process, facts), place, resource))
-            ways += () if contained else ((place, place, resource),)
+            permission = effective_permission(resource, policy)
+            ways.append((_place(resource, process, facts), place, resource, permission))
+            ways += () if contained else ((place, place, resource, permission),)
     inside = (way for way in ways if path == way[0] or path.startswith(f"{way[0]}/"))
     nearest = max(inside, key=lambda way: len(way[0]), default=None)
-    target = nearest[2] if nearest else None
-    place = nearest[1] + path[len(nearest[0]) :] if nearest else path
+    if nearest is None:
+        return Question(
+            resource=None,
+            attached=False,
+            expected="none",
+            paths=((path, path),),
+            total=1,
+            claimed=False,
+            reminder=reminder,
+        )
+    top, place, resource, expected = nearest
     return Question(
-        resource=target,
-        attached=target is not None,
-        expected="none",
-        paths=((path, place),),
+        resource=resource,
+        attached=True,
+        expected=expected,
+        paths=((path, place + path[len(top) :]),),
         total=1,
-        claimed=False,
+        inner=path != top,
         reminder=reminder,
     )
 
@@ -160,7 +172,7 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
     rights = {right: _right(case, question.expected, answers, right, overlay=overlay) for right in RIGHTS}
     if stopped:
         rights = {right: replace(answer, fix=None) for right, answer in rights.items()}
-    excused = question.expected == "none" and process.identity.uid == 0
+    excused = question.claimed and question.expected == "none" and process.identity.uid == 0
     grants = _GRANTS[question.expected]
     best = {right: answer.computed if probed is None else answer.probed for right, answer in rights.items()}
     as_defined = all(best[right] in (None, grants[right]) for right in ("read", "write", "list"))
@@ -176,7 +188,7 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
         expected=question.expected,
         **rights,
         agree=None if probed is None or not _known(answers) else _agree(answers, overlay=overlay),
-        ok=None if unknown or not question.claimed else excused or as_defined,
+        ok=None if unknown or not _judged(question, answers) else excused or as_defined,
         reasons=(stopped,) if stopped else reasons,
         chain=_telling(question, answers).computed.chain,
         not_started=stopped,
@@ -192,6 +204,11 @@ def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> st
     if destination is None or process.isolation == "GreengrassContainer":
         return resource.container_path or ""
     return f"{work_directory(facts, process.function)}/{destination.lstrip('/')}"
+
+
+def _judged(question: Question, answers: Sequence[_Answer]) -> bool:
+    """Return whether the definition decides the answer: it does not say that a path in a resource exists."""
+    return question.claimed and not (question.inner and answers[0].computed.node is None)
 
 
 def _concerned(answers: Sequence[_Answer], right: Right) -> list[_Answer]:
@@ -243,7 +260,7 @@ def _reasons(question: Question, answers: Sequence[_Answer], *, excused: bool) -
     if excused:
         return [*reasons, "the function runs as root, for whom AWS skips the check of shared groups"]
     grants = _GRANTS[question.expected]
-    if question.claimed:
+    if _judged(question, answers):
         known = (a for a in answers if a.probed is not None or a.computed.doubt is None)
         alike: dict[str, list[str]] = {}
         for answer in known:

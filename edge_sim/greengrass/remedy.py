@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -52,7 +53,9 @@ def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
     if not case.attached and case.resource is not None:
         return _attaching(case, case.resource, right, function)
     if answer.node is None:
-        return f"make {answer.at} on the board before the deployment"
+        if case.resource is not None and case.resource.model:
+            return f"add {posixpath.basename(answer.at)} to the package of {_name(case)}"
+        return f"create {answer.at} on the board before the deployment"
     if answer.needs:
         return _bits(case, answer, answer.needs, right, path)
     if right == "write" and case.resource is not None and "mounted read-only" in answer.reasons:

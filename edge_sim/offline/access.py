@@ -13,10 +13,10 @@ from edge_sim.facts import Node, resolve
 from edge_sim.greengrass.access import Access, View
 from edge_sim.greengrass.matrix import about, cached, questions, row
 from edge_sim.greengrass.mounting import not_started
-from edge_sim.greengrass.plan import deployment_directory
+from edge_sim.greengrass.plan import board_place, deployment_directory, function_directory
 from edge_sim.greengrass.process import function_process
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.offline.plan import OfflinePlan
+from edge_sim.offline.plan import UNKNOWN, OfflinePlan
 
 
 def rows(plan: OfflinePlan, root: Path | None = None, closed: set[str] | None = None) -> list[AccessRow]:
@@ -44,11 +44,25 @@ def of_path(plan: OfflinePlan, path: str, root: Path | None = None) -> list[Acce
     """Return a row for every function and one path, as the function would name it; ``root`` is where the board lies."""
     facts, known = plan.target.facts, after(plan)
     nodes = known if root is None else NodesBelow(root, known, _removals(plan))
-    processes = [function_process(plan.group, function, facts) for function in plan.group.functions]
-    cells = ((process, about(plan.group, process, facts, path)) for process in processes)
-    return [
-        row(View(process, nodes, facts), question, stopped=not_started(process, nodes)) for process, question in cells
-    ]
+    undecided = dict(_undecided(plan))
+    table = []
+    for function in plan.group.functions:
+        process = function_process(plan.group, function, facts)
+        view = View(process, nodes, facts, undecided=undecided)
+        table.append(row(view, about(plan.group, process, facts, path), stopped=not_started(process, nodes)))
+    return table
+
+
+def _undecided(plan: OfflinePlan) -> Iterator[tuple[str, str]]:
+    """Yield the board's directories of packages that were not given, each with why their contents are not known."""
+    facts = plan.target.facts
+    for owner in plan.unknown:
+        resource = plan.group.resource(owner.id) if owner.kind == "resource" else None
+        place = board_place(plan.group, resource, facts) if resource else None
+        if owner.kind == "function":
+            place = function_directory(facts, next(one for one in plan.group.functions if one.id == owner.id))
+        if place is not None:
+            yield place, f"{owner}: {UNKNOWN}"
 
 
 def probe_rows(plan: OfflinePlan, root: Path, path: str | None = None) -> list[AccessRow]:

@@ -65,7 +65,8 @@ def _list(names: Sequence[str], *, whole: bool) -> str:
 
 def _cells(row: AccessRow, resource: str) -> tuple[str, ...]:
     rights = (_right(answer, unknown=row.unknown is not None) for answer in row.answers.values())
-    return (row.function, resource, row.expected, *rights, _verdict(row))
+    expected = row.expected if row.resource else "·"  # of a path in no attached resource the definition says nothing
+    return (row.function, resource, expected, *rights, _verdict(row))
 
 
 def _right(answer: Answer, *, unknown: bool) -> str:

@@ -50,7 +50,14 @@ def matrix(rows: Sequence[Judged], boards: Sequence[str], issues: Mapping[Judged
         on = by_name[name]
         row = next(iter(on.values())).row
         cells = [_cell(on.get(board), issues) for board in boards]
-        lines.append([Cell(text=name[0]), Cell(text=name[1], detail=row.type), Cell(text=row.expected), *cells])
+        lines.append(
+            [
+                Cell(text=name[0]),
+                Cell(text=name[1], detail=row.type),
+                Cell(text=row.expected if row.resource else "·"),
+                *cells,
+            ]
+        )
     return Table(
         caption="What each function can do with each resource",
         columns=["function", "resource", "expected", *boards],

@@ -202,7 +202,7 @@ def test_what_would_open_a_directory_on_the_way() -> None:
 
 def test_what_is_missing_must_be_made() -> None:
     made = group([volume(source="/srv/none")], [function("f", ("volume", "ro"), isolation=C)])
-    assert told(case(made, "f", "volume"), "/readings", "read") == "make /srv/none on the board before the deployment"
+    assert told(case(made, "f", "volume"), "/readings", "read") == "create /srv/none on the board before the deployment"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,3 +69,35 @@ def test_a_group_as_large_as_the_quotas_let_it_be_has_few_lines(tmp_path: Path) 
     group = write_group(tmp_path / "group", made, functions)
     told = edge("access", group, "--profile", "raspberry-pi-4-raspbian", status=None).stdout
     assert 200 < len(told.splitlines()) <= 1_000
+
+
+def asked(path: str, group: str | Path = EXAMPLE) -> tuple[int, dict[str, dict[str, Any]]]:
+    done = edge("access", str(group), "--profile", "raspberry-pi-3", "--path", path, "--format", "json")
+    (board,) = json.loads(done.stdout)["boards"]
+    return done.exit_code, {row["function"]: row for row in board["access"]}
+
+
+def test_a_path_in_an_attached_resource_is_expected_to_be_as_the_resource() -> None:
+    status, rows = asked("/models/digits/weights.csv")
+    assert status == 0
+    for name in ("read-digits", "meter-log"):
+        assert (rows[name]["resource"], rows[name]["expected"], rows[name]["ok"]) == ("digits-model", "ro", True)
+    text = edge("access", EXAMPLE, "--profile", "raspberry-pi-3", "--path", "/mnt/meter").output
+    assert [line.split()[2] for line in text.splitlines() if line.split()[:1] == ["sort-wine"]] == ["·"]
+
+
+def test_a_file_that_a_package_lacks_is_not_judged_and_is_added_to_the_package() -> None:
+    status, rows = asked("/models/digits/nothing.csv")
+    assert status == 0
+    for name in ("read-digits", "meter-log"):
+        assert rows[name]["ok"] is None
+        assert rows[name]["read"]["fix"] == "add nothing.csv to the package of ML_Model.S3_Object digits-model"
+
+
+def test_a_file_in_a_package_that_nobody_gave_is_unknown(tmp_path: Path) -> None:
+    for name in ("resources.json", "functions.json", "core.json"):
+        shutil.copy(f"{EXAMPLE}/{name}", tmp_path)
+    _, rows = asked("/models/digits/weights.csv", tmp_path)
+    for name in ("read-digits", "meter-log"):
+        assert rows[name]["unknown"] == "resource digits-model: contents unknown until the source is given"
+        assert rows[name]["read"]["computed"] is None
