@@ -101,9 +101,8 @@ def serve(
 ) -> None:
     """Run the local cloud until SIGTERM or Ctrl-C. When ready, print the exports that boto3 and the AWS CLI need.
 
-    Without --tls clients are not authenticated, so the cloud listens only on loopback or on the network of boards in
-    containers. With --tls, things authenticate with a certificate (edge-sim cloud certs), and API calls are signed
-    with a key that belongs to this state.
+    Without --tls clients are not authenticated, so the cloud listens only on loopback or on containers' network. With
+    --tls, things have a certificate (edge-sim cloud certs), and API calls are signed with a key of this state.
 
     A restart with the same --state keeps everything of Greengrass, IoT and /edge-sim/, except secret values. What you
     have put into moto's S3, SageMaker and Secrets Manager yourself is lost when the process ends.

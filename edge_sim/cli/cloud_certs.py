@@ -22,8 +22,7 @@ _SERVE = "edge-sim cloud serve --tls --state cloud.sqlite"
     "--host", help="Host name or address at which the board reaches the cloud. Default: the one it listens on."
 )
 def command(thing: str, folder: Path, host: str | None) -> None:
-    """Create a certificate for THING, and write the files its board needs: certs/ and config/config.json, as on a V1
-    core.
+    """Create a certificate for THING, and write its board's files: certs/ and config/config.json, as on a V1 core.
 
     Its policy, edge-sim-device, allows the thing's own topics; topics of its group's subscriptions are allowed as
     well.

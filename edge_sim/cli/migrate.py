@@ -122,8 +122,7 @@ def command(
     fmt: str,
     choice: Choice,
 ) -> None:
-    """Show what changes for GROUP on Greengrass V2: what blocks the migration, what changes without an error, and what
-    to know.
+    """Show what changes for GROUP on Greengrass V2: what blocks, what changes without an error, what to know.
 
     GROUP is a scenario's folder or a definition. The board it runs on now and the boards to migrate to are judged
     separately. Nothing is sent anywhere. Status 3: something blocks the migration.

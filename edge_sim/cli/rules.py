@@ -16,8 +16,7 @@ from edge_sim.errors import UsageError
 @click.option("--migration", is_flag=True, help="List the checks of edge-sim migrate instead.")
 @click.option("--format", "fmt", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 def command(rule_id: str | None, migration: bool, fmt: str) -> None:
-    """List the rules, or explain one: what V1 refused or warned about, AWS's text, its source, a bad and a good
-    definition.
+    """List what V1 refused or warned about, or explain one rule: AWS's text, source, a bad and a good definition.
 
     \b
     Example: edge-sim rules model-no-container-permission
