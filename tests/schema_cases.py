@@ -179,6 +179,29 @@ _SCENARIO: dict[str, Any] = {
             "expect": {"status": "SUCCEEDED", "version": "1.11.6"},
         }
     ],
+    "fleet": {
+        "version": "1.11.6",
+        "profiles": {"raspberry-pi-3": 2},
+        "size": "40 MiB",
+        "bandwidth": {"least": 64, "most": 512},
+        "staging": {"least": 1, "most": 2},
+        "start": {"least": 1, "most": 2},
+        "stableWindow": 3,
+        "badBoards": 3,
+        "breaks": ["raspberry-pi-3"],
+        "rollout": {
+            "maximumPerMinute": 50,
+            "exponentialRate": {
+                "baseRatePerMinute": 5,
+                "incrementFactor": 1.5,
+                "rateIncreaseCriteria": {"numberOfNotifiedThings": 5},
+            },
+        },
+        "abort": [{"failureType": "FAILED", "thresholdPercentage": 10, "minNumberOfExecutedThings": 5}],
+        "retry": [{"failureType": "FAILED", "numberOfRetries": 1}],
+        "timeoutMinutes": 5,
+        "rolloutMinute": 2,
+    },
 }
 _PROFILE: dict[str, Any] = {
     "description": "a sample",

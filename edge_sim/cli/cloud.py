@@ -55,6 +55,7 @@ command.add_command(cloud_certs.command)
     "--sources",
     metavar="aws|URL",
     default="moto",
+    callback=lambda _context, _option, text: _checked_sources(text),
     help="Where models and secrets are: real AWS, or a server that speaks S3, SageMaker and Secrets Manager. "
     "Default: moto's, in this process.",
 )
@@ -82,6 +83,14 @@ command.add_command(cloud_certs.command)
     metavar="SECONDS",
     help="Length of a minute in a job's rollout rate; timeouts are not affected. Default: 60.",
 )
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="How many MQTT clients at once a mosquitto of the cloud's own takes.",
+)
 @click.option("--for-a-run", "private", is_flag=True, hidden=True)  # cloud env and board up are not to find it
 @FORMAT
 def serve(
@@ -96,6 +105,7 @@ def serve(
     names: tuple[str, ...],
     updates: Path | None,
     minute_s: float,
+    connections: int,
     private: bool,
     fmt: str,
 ) -> None:
@@ -112,7 +122,6 @@ def serve(
 
     Example: edge-sim cloud serve --state cloud.sqlite --tls --bind 192.168.1.10
     """
-    _check_sources(sources)
     secured = _tls(tls, mqtt_port, names, broker)
     from edge_sim.cloud.server import Cloud
     from edge_sim.emulation import catalogue
@@ -132,11 +141,11 @@ def serve(
             died=ends.put,
             tls=secured,
             minute_s=minute_s,
+            connections=connections,
         ) as cloud,
     ):
         _register(cloud, offers)
-        about = _about(cloud)
-        exports = {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
+        about, exports = _about(cloud), {**cloud.exports(), "EDGE_SIM_MQTT_URL": cloud.mqtt_url}
         with contextlib.nullcontext() if private else notes.left({**about, "exports": exports}):
             ready = {**about, "exports": exports} if private else about
             print(json.dumps(ready) if fmt == "json" else _shown(exports, secret=tls), flush=True)
@@ -154,9 +163,10 @@ def _ends() -> queue.SimpleQueue[str]:
     return ends
 
 
-def _check_sources(text: str) -> None:
+def _checked_sources(text: str) -> str:
     if text not in ("moto", "aws") and not re.fullmatch(r"https?://[^/\s]+/?", text):
         raise UsageError(f"--sources {text}: neither aws nor the URL of a server, such as http://127.0.0.1:5000")
+    return text
 
 
 def _about(cloud: Cloud) -> dict[str, Any]:

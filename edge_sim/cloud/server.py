@@ -31,6 +31,7 @@ from edge_sim.cloud import statefile
 from edge_sim.cloud.app import App
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_private
 from edge_sim.cloud.brokers.front import ALPN_MQTT, Front
+from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.greengrass.updates import Catalogue
 from edge_sim.cloud.http_connection import Connection
@@ -89,6 +90,7 @@ class Cloud:
         died: Callable[[str], None] | None = None,
         tls: Tls | None = None,
         minute_s: float = MINUTE_S,
+        connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.state = state
         self.http_url = ""
@@ -104,6 +106,7 @@ class Cloud:
         self._died = died
         self._tls = tls
         self._minute_s = minute_s
+        self._connections = connections
         self._key = (TEST_ACCESS_KEY, TEST_ACCESS_KEY)
         self._front: Front | None = None
         self.cafile: Path | None = None
@@ -201,15 +204,16 @@ class Cloud:
         self._parts = parts
 
     def _start_broker(self, login: tuple[str, str] | None) -> Broker:
+        limit = {"connections": self._connections}
         if login is not None:
-            return start_private(login, self._died)
-        return start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile)
+            return start_private(login, self._died, **limit)
+        return start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile, **limit)
 
     def _open_front(
         self, listener: socket.socket, authority: CertificateAuthority, parts: Parts, inner: int, login: tuple[str, str]
     ) -> Front:
         context = authority.server_context(self._names(), required=True, alpn=[ALPN_MQTT])
-        front = Front(listener, context, parts.gate, inner=inner, login=login)
+        front = Front(listener, context, parts.gate, inner=inner, login=login, connections=self._connections)
         self._stack.callback(front.stop)
         return front
 

@@ -32,6 +32,8 @@ SETTLE_S = 15.0
 PORTS = 25_000
 """Sessions from one address: Linux has 28,232 ports for each."""
 ALONE = "alone"
+CONNECTIONS_BESIDE = 50
+"""Of the cloud itself, of real boards in the same fleet, and of who looks on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,9 @@ def run(
     model.check(fleet, profiles)
     report = FleetReport(scenario=scenario.name, fleet=fleet, options=options)
     models = model.cores(fleet, profiles, options.cores, options.seed)
-    more = ["--rollout-minute", f"{options.minute_s:g}", *(["--state", str(options.state)] if options.state else [])]
+    connections = len(models) + CONNECTIONS_BESIDE
+    more = ["--connections", str(connections)]
+    more += ["--rollout-minute", f"{options.minute_s:g}", *(["--state", str(options.state)] if options.state else [])]
     with ExitStack() as stack:
         progress("starting the local cloud")
         cloud = stack.enter_context(CloudProcess(broker=options.broker, more=more))

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
+from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError
 
 Kind = Literal["external", "mosquitto", "embedded"]
@@ -85,16 +86,21 @@ class Broker:
 
 
 def start_broker(
-    url: str | None = None, died: Died | None = None, *, host: str = HOST, cafile: Path | None = None
+    url: str | None = None,
+    died: Died | None = None,
+    *,
+    host: str = HOST,
+    cafile: Path | None = None,
+    connections: int = MAX_CONNECTIONS,
 ) -> Broker:
     """Return a broker that takes connections.
 
     ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already, ``cafile`` the CA certificates (PEM)
     that the latter is checked with, None for the system's. ``host``: the address of this machine on which one of our
-    own listens. Raises UsageError when one of them cannot be used and UnsupportedEnvironmentError when nothing, or
-    nobody trusted, answers there, or no broker can be started: a mosquitto that is there but does not start is told,
-    not replaced. Call it from a thread that lives as long as the broker is needed: Linux ends mosquitto with the
-    thread that started it.
+    own listens, ``connections`` how many clients it takes at once (the embedded one 200). Raises UsageError when one of
+    them cannot be used and UnsupportedEnvironmentError when nothing, or nobody trusted, answers there, or no broker can
+    be started: a mosquitto that is there but does not start is told, not replaced. Call it from a thread that lives as
+    long as the broker is needed: Linux ends mosquitto with the thread that started it.
     """
     if url is not None:
         return _external(url, cafile)
@@ -103,11 +109,11 @@ def start_broker(
     program = shutil.which("mosquitto")
     if program is None:
         return start_embedded(died, host=host)
-    engine = Mosquitto(program, host, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
+    engine = _mosquitto(program, host, connections)
     return Broker(f"mqtt://{host}:{engine.port}", "mosquitto", engine, died)
 
 
-def start_private(login: tuple[str, str], died: Died | None = None) -> Broker:
+def start_private(login: tuple[str, str], died: Died | None = None, *, connections: int = MAX_CONNECTIONS) -> Broker:
     """Return a mosquitto on loopback that takes only ``login``: the broker behind ``front``.
 
     Raises UnsupportedEnvironmentError when there is none: the embedded broker knows no passwords.
@@ -118,10 +124,20 @@ def start_private(login: tuple[str, str], died: Died | None = None) -> Broker:
             "--tls needs mosquitto, which is not on the PATH: the embedded broker stays on plain loopback",
             hint="apt-get install mosquitto",
         )
-    engine = Mosquitto(
-        program, HOST, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S, login=login
-    )
+    engine = _mosquitto(program, HOST, connections, login)
     return Broker(f"mqtt://{HOST}:{engine.port}", "mosquitto", engine, died)
+
+
+def _mosquitto(program: str, host: str, connections: int, login: tuple[str, str] | None = None) -> Mosquitto:
+    return Mosquitto(
+        program,
+        host,
+        max_payload=MAX_PAYLOAD,
+        start_limit_s=START_LIMIT_S,
+        stop_limit_s=STOP_LIMIT_S,
+        login=login,
+        connections=connections,
+    )
 
 
 def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:

@@ -26,12 +26,12 @@ from typing import Any
 from amqtt.broker import Broker as AmqttBroker
 from amqtt.errors import MQTTError
 
+from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.errors import UnsupportedEnvironmentError
 
 _log = logging.getLogger(__name__)
 
 RESERVED = "$aws/"
-MAX_CONNECTIONS = 200
 CONNECT_LIMIT_S = 10.0
 PORT = 0
 """0: the system chooses."""

@@ -34,7 +34,6 @@ HANDSHAKE_LIMIT_S = 10.0
 CONNECT_LIMIT_S = 10.0
 START_LIMIT_S = 10.0
 STOP_LIMIT_S = 5.0
-MAX_CONNECTIONS = 200
 MAX_PAYLOAD = 131072
 MAX_PACKET = MAX_PAYLOAD + 16 * 1024
 """Room for topic and properties besides."""
@@ -85,12 +84,21 @@ class _Session:
 class Front:
     """Serves MQTT over TLS on a bound socket, for the broker at ``inner`` (a loopback port).
 
-    ``login`` is the user and password that the broker takes. Raises UnsupportedEnvironmentError when it cannot start.
+    ``login`` is the user and password that the broker takes, ``connections`` how many clients at once. Raises
+    UnsupportedEnvironmentError when it cannot start.
     """
 
     def __init__(
-        self, listener: socket.socket, context: ssl.SSLContext, gate: Gate, *, inner: int, login: tuple[str, str]
+        self,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        gate: Gate,
+        *,
+        inner: int,
+        login: tuple[str, str],
+        connections: int = packets.MAX_CONNECTIONS,
     ) -> None:
+        self._connections = connections
         self._listener, self._context, self._gate, self._inner, self._login = listener, context, gate, inner, login
         self._sessions: set[_Session] = set()
         self._count = 0
@@ -163,7 +171,7 @@ class Front:
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
         try:
-            if self._count <= MAX_CONNECTIONS:
+            if self._count <= self._connections:
                 session = await asyncio.wait_for(self._session(reader, writer), CONNECT_LIMIT_S)
                 if session is not None:
                     await self._pass(session)

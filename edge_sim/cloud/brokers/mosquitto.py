@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import IO, Any
 
-from edge_sim.cloud.brokers.packets import MAX_KEEP_ALIVE_S
+from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS, MAX_KEEP_ALIVE_S
 from edge_sim.errors import UnsupportedEnvironmentError
 
 START_TRIES = 3
@@ -43,7 +43,7 @@ max_keepalive {max_keep_alive}
 max_inflight_messages 100
 max_queued_messages 1000
 max_queued_bytes {max_queued_bytes}
-max_connections 200
+max_connections {connections}
 persistence false
 max_topic_alias 0
 set_tcp_nodelay true
@@ -59,7 +59,7 @@ user root
 class Mosquitto:
     """A mosquitto process on a free port of ``host``. It never outlives the thread that made it.
 
-    ``login`` is the one user and password that it takes, None for clients without.
+    ``login`` is the one user and password that it takes, None for clients without; ``connections`` is how many at once.
     Raises UnsupportedEnvironmentError, with what mosquitto said last, when it does not start.
     """
 
@@ -72,8 +72,10 @@ class Mosquitto:
         start_limit_s: float,
         stop_limit_s: float,
         login: tuple[str, str] | None = None,
+        connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._login = login
+        self._connections = connections
         self._program, self._host, self._max_payload = program, host, max_payload
         self._start_limit_s, self._stop_limit_s = start_limit_s, stop_limit_s
         with tempfile.TemporaryFile() as log:
@@ -129,6 +131,7 @@ class Mosquitto:
                 max_payload=self._max_payload,
                 max_keep_alive=MAX_KEEP_ALIVE_S,
                 max_queued_bytes=MAX_QUEUED_BYTES,
+                connections=self._connections,
             )
             config = stack.enter_context(_in_memory("mosquitto.conf", text))
             try:

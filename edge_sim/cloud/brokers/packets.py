@@ -18,6 +18,7 @@ _PLAIN_SIZES = {PUBACK: 2, DISCONNECT: 0}
 """Of versions without properties."""
 V5 = 5
 MAX_KEEP_ALIVE_S = 1200
+MAX_CONNECTIONS = 200
 """AWS IoT's longest keep-alive (General Reference, "AWS IoT Core quotas")."""
 _PROTOCOLS = {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", V5)}
 _WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x04, 0x20, 0x40, 0x80
