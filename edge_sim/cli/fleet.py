@@ -6,26 +6,26 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType
-from edge_sim.cli.output import Output, output_options
+from edge_sim.cli.output import Output, output_options, page_writers, say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import FLEET_INSTALL, UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.deviceprofile import DeviceProfile
-    from edge_sim.fleet.rollout import FleetReport
+    from edge_sim.fleet.rollout import FleetReport, Options
     from edge_sim.scenario import Scenario
 
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differences": []}
 
 
 @click.command("fleet", cls=Report, empty=_EMPTY)
-@click.argument("scenario", type=PathType(path_type=Path))
+@click.argument("scenario", type=PathType(path_type=Path), required=False)
 @click.option("--cores", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many cores.")
 @click.option(
     "--profile",
@@ -54,18 +54,15 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
     metavar="SECONDS",
     help="End the run after so long.",
 )
-@output_options("text", "json")
+@click.option("--workers", type=click.IntRange(1, 1000), help="Run the cores in so many processes; default: in one.")
+@click.option("--master", is_flag=True, help="Let the workers join from other machines: --worker there.")
+@click.option("--worker", "join", metavar="HOST", help="Run cores for the master at HOST; nothing else is needed.")
+@click.option("--bind", metavar="ADDRESS", help="With --master: this machine's address, for workers and their cores.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5557, show_default=True, help="Of the master.")
+@click.option("--web-port", type=click.IntRange(1, 65535), help="Serve Locust's live page on this port of loopback.")
+@output_options("text", "json", "html", "markdown")
 def command(
-    scenario: Path,
-    cores: int,
-    weights: tuple[str, ...],
-    seed: int,
-    broker: str | None,
-    broker_cafile: Path | None,
-    state: Path | None,
-    minute_s: float | None,
-    limit_s: float,
-    output: Output,
+    scenario: Path | None, weights: tuple[str, ...], join: str | None, port: int, output: Output, **more: Any
 ) -> None:
     """Roll an update out over simulated cores: SCENARIO's key "fleet" says which update, which boards and how.
 
@@ -76,29 +73,69 @@ def command(
     """
     if find_spec("locust") is None:
         raise UnsupportedEnvironmentError("a fleet needs the package locust", hint=FLEET_INSTALL)
+    if join is not None:
+        _join(join, port)
+        return
+    if scenario is None:
+        raise UsageError("a fleet needs a SCENARIO", hint="Only a --worker gets its cores from its master.")
     from dataclasses import replace
 
-    from edge_sim.fleet import rollout, text
-    from edge_sim.runs.cloudprocess import NamedBroker
+    from edge_sim.fleet import facts, rollout, text
+    from edge_sim.fleet.page import page
     from edge_sim.scenario import load
 
     loaded = load(scenario)
     if loaded.fleet is not None and weights:
         loaded = replace(loaded, fleet=replace(loaded.fleet, weights=_weights(weights)))
-    options = rollout.Options(
-        cores=cores,
-        seed=seed,
-        broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
-        state=state,
-        minute_s=minute_s or (loaded.fleet.minute_s if loaded.fleet else None) or 60.0,
-        limit_s=limit_s,
-    )
+    options = _options(loaded, port, **more)
     with shown() as display:
         report: FleetReport = rollout.run(loaded, _profiles(loaded), options, display.say)
     output.write(
-        {"text": lambda: text.as_text(report), "json": lambda: json.dumps(text.as_json(report), indent=2) + "\n"}
+        {
+            "text": lambda: text.as_text(report),
+            "json": lambda: json.dumps(facts.as_json(report), indent=2) + "\n",
+            **page_writers(lambda: page(report)),
+        }
     )
     sys.exit(report.exit_status)
+
+
+def _join(host: str, port: int) -> None:
+    """Be a worker, until the master is done."""
+    from edge_sim.fleet import crew
+
+    say(f"running cores for the master at {host}, port {port}", err=True)
+    trouble = crew.join(host, port)
+    if trouble:
+        raise UnsupportedEnvironmentError(f"the worker's process {trouble}")
+
+
+def _options(
+    scenario: Scenario,
+    port: int,
+    *,
+    broker: str | None,
+    broker_cafile: Path | None,
+    minute_s: float | None,
+    workers: int | None,
+    master: bool,
+    bind: str | None,
+    web_port: int | None,
+    **more: Any,
+) -> Options:
+    from edge_sim.fleet.crew import LOOPBACK, Shape
+    from edge_sim.fleet.rollout import Options
+    from edge_sim.runs.cloudprocess import NamedBroker
+
+    if bind is not None and not master:
+        raise UsageError("--bind goes with --master")
+    shape = Shape(workers=workers or int(master), remote=master, bind=bind or LOOPBACK, port=port, web_port=web_port)
+    return Options(
+        shape=shape,
+        broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
+        minute_s=minute_s or (scenario.fleet.minute_s if scenario.fleet else None) or 60.0,
+        **more,
+    )
 
 
 def _profiles(scenario: Scenario) -> list[DeviceProfile]:

@@ -22,6 +22,8 @@ from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.updatejobs import EXPIRES_S, PAGE, SIGNER
 
 REGISTERED_AT_ONCE = 500
+ABORTED = "ABORT_CANCEL"
+"""The reasonCode of a job that an abort criterion has canceled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,8 @@ class Progress:
     status: str
     pending: int
     comment: str | None = None
-    reason: str | None = None
+    stopped_at: float | None = None
+    """When an abort criterion stopped it, in epoch seconds."""
 
 
 def register(cloud: CloudProcess, models: Sequence[CoreModel]) -> list[FleetJob]:
@@ -79,11 +82,12 @@ def progress(client: Aws, job: FleetJob) -> Progress:
     described = client.call(client.iot, "describe_job", jobId=job.job_id)["job"]
     details = described["jobProcessDetails"]
     pending = details.get("numberOfQueuedThings", 0) + details.get("numberOfInProgressThings", 0)
+    stopped = described.get("reasonCode") == ABORTED
     return Progress(
         status=described["status"],
         pending=pending,
         comment=described.get("comment"),
-        reason=described.get("reasonCode"),
+        stopped_at=described["completedAt"].timestamp() if stopped else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import gevent
 from gevent.fileobject import FileObjectThread
 from gevent.queue import Queue
-from locust import User, task
+from locust import User, argument_parser, task
 from locust.env import Environment
 from locust.runners import MasterRunner
 
@@ -144,6 +144,10 @@ def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> N
     if remote:
         runner.register_message(MESSAGE, lambda msg, **_: pool.obey(msg.data))
     gevent.spawn(pool.tend)
+    if setup["role"] == "worker":
+        gevent.spawn(_end_with, runner)
+    elif setup["web_port"]:
+        environment.create_web_ui("127.0.0.1", setup["web_port"])
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
@@ -154,10 +158,13 @@ def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> N
 
 
 def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> None:
+    environment.parsed_options = _parsed("--enable-rebalancing")  # else a lost worker's cores wait for a minute
     runner = environment.create_master_runner(setup["host"], setup["port"])
     runner.register_message(MESSAGE, lambda msg, **_: write({"from": msg.node_id, "line": msg.data["line"]}))
     environment.events.worker_connect.add_listener(lambda client_id: write({"say": "joined", "worker": client_id}))
     gevent.spawn(_watch, runner, write)
+    if setup["web_port"]:
+        environment.create_web_ui("127.0.0.1", setup["web_port"])
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
@@ -165,6 +172,12 @@ def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> 
         elif line["do"] == "pass on":
             runner.send_message(MESSAGE, line["line"], line["to"])
     runner.quit()
+
+
+def _end_with(runner: Any) -> None:
+    """End this process when Locust's master has ended its part."""
+    runner.greenlet.join()
+    os._exit(0)
 
 
 def _watch(runner: MasterRunner, write: Send) -> None:
@@ -176,6 +189,13 @@ def _watch(runner: MasterRunner, write: Send) -> None:
         for worker in known - there:
             write({"say": "missing", "worker": worker})
         known = there
+
+
+def _parsed(*words: str) -> Any:
+    """Return Locust's own options as its command line has them."""
+    parser = argument_parser.get_empty_argument_parser()
+    argument_parser.setup_parser_arguments(parser)
+    return parser.parse(args=list(words))
 
 
 def _input() -> Any:

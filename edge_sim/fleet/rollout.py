@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet import model, seats
-from edge_sim.fleet.account import CoreAccount, Difference, Execution, counts, differences
+from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
+from edge_sim.fleet.crew import Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
-from edge_sim.fleet.processes import Heard, Processes, in_words
 from edge_sim.fleetkeys import Fleet
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
@@ -31,7 +29,6 @@ SETTLE_S = 15.0
 """How long the cores may take to hear that their last reports were taken."""
 PORTS = 25_000
 """Sessions from one address: Linux has 28,232 ports for each."""
-ALONE = "alone"
 CONNECTIONS_BESIDE = 50
 """Of the cloud itself, of real boards in the same fleet, and of who looks on."""
 
@@ -42,7 +39,7 @@ class Options:
 
     cores: int
     seed: int = 1
-    workers: int = 0
+    shape: Shape = field(default_factory=Shape)
     broker: NamedBroker | None = None
     state: Path | None = None
     minute_s: float = 60.0
@@ -98,14 +95,15 @@ def run(
     more += ["--rollout-minute", f"{options.minute_s:g}", *(["--state", str(options.state)] if options.state else [])]
     with ExitStack() as stack:
         progress("starting the local cloud")
-        cloud = stack.enter_context(CloudProcess(broker=options.broker, more=more))
+        bind = options.shape.bind if options.shape.remote else None
+        cloud = stack.enter_context(CloudProcess(broker=options.broker, bind=bind, more=more))
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region")}
         client = Aws(cloud.http, cloud.region, cloud.explain)
         progress(f"registering {len(models):,} things")
         report.jobs = api.register(cloud, models)
-        processes = Processes()
-        stack.callback(processes.end)
-        _Rollout(report, models, cloud, client, processes, progress).run()
+        rollout = _Rollout(report, models, cloud, client, progress)
+        stack.callback(rollout.crew.end)
+        rollout.run()
     return report
 
 
@@ -118,25 +116,23 @@ class _Rollout:
         models: Sequence[model.CoreModel],
         cloud: CloudProcess,
         client: Aws,
-        processes: Processes,
         progress: Callable[[str], None],
     ) -> None:
         self._report = report
         self._cloud = cloud
         self._client = client
-        self._processes = processes
         self._progress = progress
         self._options = report.options
         self._accounts = report.accounts = [CoreAccount(model=each) for each in models]
-        self._seats = seats.Seats(range(len(models)), self._give)
-        self._refused = ""
+        self.crew = Crew(report.options.shape, self._accounts, self._seat)
+        report.trouble, report.notes = self.crew.trouble, self.crew.notes
         self._told = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
 
     def run(self) -> None:
         """Connect the cores, create the job, and wait for its end; compare the accounts however that goes."""
-        self._start()
         try:
+            self.crew.start(self._progress)
             self._connect()
             api.create(self._cloud, self._client, self._report.fleet, self._report.jobs)
             self._report.created_at = time.time()
@@ -147,32 +143,27 @@ class _Rollout:
             return
         self._compare()
 
-    def _start(self) -> None:
-        self._processes.start(ALONE, {"role": "local"})
-
     def _connect(self) -> None:
-        spawn = {"do": "spawn", "count": len(self._accounts), "rate": self._options.spawn_rate}
-        self._processes.tell(ALONE, spawn)
+        self.crew.spawn(self._options.spawn_rate)
         while not all(account.connected for account in self._accounts):
-            self._listen(POLL_S)
-            self._say("connecting")
-            if self._refused:
-                raise UnsupportedEnvironmentError(self._refused)
-            if self._report.trouble:
-                raise UnsupportedEnvironmentError(self._report.trouble[0])
+            self.crew.listen(POLL_S)
+            there = sum(account.connected for account in self._accounts)
+            self._say(f"{there:,} of {len(self._accounts):,} cores are connected")
             self._look_at_clock()
+            if self.crew.refused or self.crew.trouble:
+                raise UnsupportedEnvironmentError(self.crew.refused or self.crew.trouble[0])
 
     def _watch(self) -> None:
         polled = 0.0
-        while not self._report.trouble:
-            self._listen(0.1)
+        while not self.crew.trouble:
+            self.crew.listen(0.1)
             if time.monotonic() - polled >= POLL_S:
                 polled = time.monotonic()
-                states = {job.job_id: api.progress(self._client, job) for job in self._report.jobs}
-                self._report.ends = states
-                if all(map(api.is_over, states.values())):
+                self._report.ends = {job.job_id: api.progress(self._client, job) for job in self._report.jobs}
+                if all(map(api.is_over, self._report.ends.values())):
                     break
-            self._say("rollout")
+            states = counts(self._accounts)
+            self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
             self._look_at_clock()
         self._report.over_at = time.time()
 
@@ -187,72 +178,26 @@ class _Rollout:
             settled = all(end.taken or end.refused for account in self._accounts for end in account.ends)
             if (settled and not self._report.differences) or time.monotonic() > deadline:
                 return
-            self._listen(POLL_S)
+            self.crew.listen(POLL_S)
 
-    # ---- what the processes say
-
-    def _listen(self, limit_s: float) -> None:
-        """Take what the processes have said; wait for it at most so long."""
-        try:
-            self._take(self._processes.heard.get(timeout=limit_s))
-        except queue.Empty:
-            return
-        for heard in self._processes.drained():
-            self._take(heard)
-
-    def _take(self, heard: Heard) -> None:
-        line = heard.line
-        if line is None:
-            self._ended(heard.process, heard.status or 0)
-        elif isinstance(line, list):
-            self._core(*line)
-        elif line.get("say") == "want":
-            self._seats.want(heard.process)
-        elif line.get("say") == "left":
-            self._accounts[line["number"]].disk = line["disk"]
-            self._seats.leave(line["number"])
-
-    def _core(self, number: int, at: float, kind: str, members: Mapping[str, Any]) -> None:
-        account = self._accounts[number]
-        account.hear(at, kind, members)
-        if kind == "down" and members["final"]:
-            self._refused = f"core {account.model.thing} cannot connect to {self._cloud.mqtt}: {members['text']}"
-        elif kind == "trouble" and members["text"] not in self._report.trouble:
-            self._report.trouble.append(members["text"])
-
-    def _ended(self, process: str, status: int) -> None:
-        lost = self._seats.lost(process)
-        for number in lost:
-            self._accounts[number].connected = False
-        self._report.trouble.append(f"the process of {len(lost):,} cores {in_words(status)}")
-
-    def _give(self, process: str, number: int) -> None:
+    def _seat(self, number: int) -> dict[str, object]:
+        """Return the line that hands a core to a process."""
         account = self._accounts[number]
         host = urlsplit(self._cloud.mqtt).hostname or ""
-        source = seats.source_address(number, host, PORTS)
-        line = {
+        return {
             "do": "take",
             "model": account.model.as_json(),
             "disk": account.disk or {"version": account.model.version, "good": None, "record": None},
-            "broker": {"url": self._cloud.mqtt, "source": source},
+            "broker": {"url": self._cloud.mqtt, "source": seats.source_address(number, host, PORTS)},
         }
-        self._processes.tell(process, line)
 
-    # ---- what the user sees
-
-    def _say(self, what: str) -> None:
+    def _say(self, text: str) -> None:
         now = time.monotonic()
-        if now - self._told < SAY_EVERY_S:
-            return
-        self._told = now
-        if what == "connecting":
-            there = sum(account.connected for account in self._accounts)
-            self._progress(f"{there:,} of {len(self._accounts):,} cores are connected")
-            return
-        states = counts(self._accounts)
-        self._progress(", ".join(f"{number:,} {state}" for state, number in sorted(states.items())))
+        if now - self._told >= SAY_EVERY_S:
+            self._told = now
+            self._progress(text)
 
     def _look_at_clock(self) -> None:
         self._cloud.check()
         if time.monotonic() > self._deadline:
-            self._report.trouble.append(f"the fleet was not done after {self._options.limit_s:g} s")
+            self.crew.trouble.append(f"the fleet was not done after {self._options.limit_s:g} s")

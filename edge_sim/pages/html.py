@@ -22,6 +22,7 @@ from markupsafe import Markup
 from edge_sim import __version__
 from edge_sim.pages.drawing import draw
 from edge_sim.pages.page import Page
+from edge_sim.pages.plot import plot
 from edge_sim.report import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -72,6 +73,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["draw"] = draw
+    environment.globals["plotted"] = plot
     environment.globals["marks"] = {"bad": "✗", "open": "?", "good": "✓", "plain": "·"}
     environment.tests["block"] = lambda value, name: type(value).__name__ == name
     return environment

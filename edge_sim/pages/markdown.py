@@ -17,6 +17,7 @@ from edge_sim.pages.page import (
     Block,
     Board,
     Cell,
+    Chart,
     Issue,
     Issues,
     Lines,
@@ -160,6 +161,10 @@ def _block(block: Block) -> Iterator[_Part]:
             f"- {_MARKS[tie.state]} {words(f'{tie.function} → {tie.resource}: {tie.how}')}" for tie in block.reaches
         )
         yield _Part(head=[f"**{words(block.caption)}**", ""], items=shown, what="lines of pictures")
+    elif isinstance(block, Chart):
+        parts = [(name, values) for name, values in block.series if any(values)]
+        ends = (f"- {words(name)}: {values[-1]:,} at the end, at most {max(values):,}" for name, values in parts)
+        yield _Part(head=[f"**{words(block.caption)}**", ""], items=ends, what="lines of charts")
     elif isinstance(block, Tree):
         caption = f"**{words(block.caption)}** {words(block.compared or '')}".rstrip()
         yield _fenced(caption, (_branch_line(block, at) for at in range(len(block.branches))), "paths")

@@ -159,6 +159,19 @@ class Timeline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chart:
+    """How a whole is divided as time goes by: ``series`` are its parts, from the bottom up, with a value a moment.
+
+    ``seconds`` are the moments; ``marks`` are moments with a name.
+    """
+
+    caption: str
+    seconds: Sequence[float]
+    series: Sequence[tuple[str, Sequence[int]]]
+    marks: Sequence[tuple[float, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Log:
     """Lines that a function wrote, or what it returned."""
 
@@ -183,7 +196,7 @@ class Lines:
     left_out: str | None = None
 
 
-Block = Table | Tree | Picture | Timeline | Log | Issues | Lines
+Block = Table | Tree | Picture | Timeline | Chart | Log | Issues | Lines
 
 
 @dataclass(frozen=True, kw_only=True)

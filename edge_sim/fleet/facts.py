@@ -1,0 +1,143 @@
+"""What a fleet's report comes to: counts, times, what an abort criterion let through; and all of it as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from edge_sim.fleet.account import ENDS, WAITING, counts
+from edge_sim.fleet.rollout import FleetReport
+
+_FAILED = ("failed", "rolled back", "rejected")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abort:
+    """A job that a criterion stopped. ``at``: epoch seconds; the rest are numbers of its cores.
+
+    ``begun`` had heard of the job when it stopped, ``ended`` of these had ended, ``failed`` of those badly; ``later``
+    failed after it, and ``spared`` never heard of it.
+    """
+
+    job_id: str
+    at: float
+    after_s: float
+    things: int
+    begun: int
+    ended: int
+    failed: int
+    later: int
+    spared: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job_id}: stopped {self.after_s:.1f} s after CreateJob, when {self.begun:,} of {self.things:,} "
+            f"cores had begun and {self.failed:,} of {self.ended:,} ended ones had failed; {self.later:,} more failed "
+            f"afterwards, {self.spared:,} never began"
+        )
+
+
+def aborts(report: FleetReport) -> list[Abort]:
+    """Return the jobs that a criterion stopped, and how many cores they reached before."""
+    return [
+        _abort(report, job.job_id, end.stopped_at)
+        for job in report.jobs
+        if (end := report.ends.get(job.job_id)) is not None and end.stopped_at is not None
+    ]
+
+
+def _abort(report: FleetReport, job_id: str, at: float) -> Abort:
+    pair = next(job.pair for job in report.jobs if job.job_id == job_id)
+    cores = [account for account in report.accounts if account.model.pair == pair]
+    begun = [account for account in cores if account.changes and account.changes[0][0] <= at]
+    ended = [state for account in begun for when, state in account.changes if when <= at and state in ENDS]
+    failed = sum(state in _FAILED for state in ended)
+    every = sum(state in _FAILED for account in cores for _, state in account.changes)
+    return Abort(
+        job_id=job_id,
+        at=at,
+        after_s=at - (report.created_at or at),
+        things=len(cores),
+        begun=len(begun),
+        ended=len(ended),
+        failed=failed,
+        later=every - failed,
+        spared=sum(account.state == WAITING for account in cores),
+    )
+
+
+def by_profile(report: FleetReport) -> dict[str, Counter[str]]:
+    """Return how many cores of each profile are in each state."""
+    profiles: dict[str, Counter[str]] = {}
+    for account in report.accounts:
+        profiles.setdefault(account.model.profile, Counter())[account.state] += 1
+    return dict(sorted(profiles.items()))
+
+
+def first_ends(report: FleetReport) -> dict[int, float]:
+    """Return when each core came to an end, in seconds from CreateJob."""
+    start = report.created_at or 0.0
+    return {
+        account.model.number: next(at for at, state in account.changes if state in ENDS) - start
+        for account in report.accounts
+        if any(state in ENDS for _, state in account.changes)
+    }
+
+
+def seconds(report: FleetReport) -> float | None:
+    """Return how long it took from CreateJob to the last end."""
+    if report.created_at is None:
+        return None
+    last = max((at for account in report.accounts for at, state in account.changes if state in ENDS), default=None)
+    return None if last is None else round(last - report.created_at, 3)
+
+
+def verdict(report: FleetReport) -> str:
+    """Return what came of it in a sentence."""
+    if report.trouble:
+        return f"The rollout did not come to its end: {report.trouble[0]}"
+    if report.interrupted:
+        return "The rollout was interrupted"
+    if report.differences:
+        return f"{len(report.differences):,} differences between the cores' account and the Jobs API's"
+    stopped = [end for end in report.ends.values() if end.stopped_at is not None]
+    what = "An abort criterion stopped the rollout" if stopped else "The rollout is complete"
+    return f"{what}; the cores' account equals the Jobs API's, core by core"
+
+
+def as_json(report: FleetReport) -> dict[str, Any]:
+    """Return the JSON document of a fleet's report."""
+    return {
+        "ok": report.exit_status == 0,
+        "scenario": report.scenario,
+        "verdict": verdict(report),
+        "parts": report.parts,
+        "seed": report.options.seed,
+        "rollout_minute_s": report.options.minute_s,
+        "seconds": seconds(report),
+        "jobs": [
+            {"job": job.job_id, "things": job.things, **(vars(end) if (end := report.ends.get(job.job_id)) else {})}
+            for job in report.jobs
+        ],
+        "aborts": [vars(abort) for abort in aborts(report)],
+        "states": dict(counts(report.accounts)),
+        "statuses": dict(Counter(execution.status for execution in report.executions)),
+        "profiles": {name: dict(states) for name, states in by_profile(report).items()},
+        "cores": [
+            {
+                "thing": account.model.thing,
+                "profile": account.model.profile,
+                "fault": account.model.fault,
+                "state": account.state,
+                "reason": account.reason or None,
+                "ends": [vars(end) for end in account.ends],
+                "changes": account.changes,
+            }
+            for account in report.accounts
+        ],
+        "differences": [difference.as_json() for difference in report.differences],
+        "trouble": report.trouble,
+        "notes": report.notes,
+        "interrupted": report.interrupted,
+    }
