@@ -34,6 +34,14 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
     metavar="NAME:WEIGHT",
     help="Boards of the fleet, and how many parts of it they are; repeat it. Overrides the scenario.",
 )
+@click.option(
+    "--control",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Real agents beside the simulated cores: N processes, each on a folder as its board.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same cores.")
 @BROKER
 @BROKER_CAFILE

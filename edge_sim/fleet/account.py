@@ -47,6 +47,8 @@ class CoreAccount:
     """What one core says: where it stands, how its executions ended, what it did again."""
 
     model: CoreModel
+    real: bool = False
+    """Whether it is a real agent, of the control sample."""
     state: str = WAITING
     connected: bool = False
     ends: list[End] = field(default_factory=list)

@@ -11,13 +11,14 @@ from typing import Any
 
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.fleet.account import CoreAccount
+from edge_sim.fleet.lines import Line
 from edge_sim.fleet.processes import Heard, Processes, in_words
 from edge_sim.fleet.seats import Seats
 
 LOOPBACK = "127.0.0.1"
 PORT = 5557
 """Locust's own."""
-ALONE, MASTER = "alone", "master"
+ALONE, MASTER, CONTROL = "alone", "master", "control"
 READY_S = 120.0
 """A loaded machine takes a while to import Locust; a process that ends early is noticed at once."""
 
@@ -43,7 +44,10 @@ class Shape:
 
 @dataclass
 class Crew:
-    """Hears what the processes say. ``seat`` makes the line that hands a core to a process."""
+    """Hears what the processes say. ``seat`` makes the line that hands a core to a process.
+
+    Real agents, the last of ``accounts``, are started elsewhere; ``hear`` takes their lines.
+    """
 
     shape: Shape
     accounts: Sequence[CoreAccount]
@@ -56,7 +60,8 @@ class Crew:
     """Why a core can never connect."""
 
     def __post_init__(self) -> None:
-        self._seats = Seats(range(len(self.accounts)), self._give)
+        self._simulated = sum(not account.real for account in self.accounts)
+        self._seats = Seats(range(self._simulated), self._give)
         self._ready: set[str] = set()
         self._joined = 0
         self._begun = self._ending = False
@@ -79,7 +84,7 @@ class Crew:
     def spawn(self, rate: float) -> None:
         """Have Locust start its users."""
         self._begun = True
-        self.processes.tell(self.shape.head, {"do": "spawn", "count": len(self.accounts), "rate": rate})
+        self.processes.tell(self.shape.head, {"do": "spawn", "count": self._simulated, "rate": rate})
 
     def drop(self, down_s: float, spread_s: float) -> None:
         """Have every core lose its session, and come back after ``down_s``, spread over ``spread_s``."""
@@ -94,6 +99,10 @@ class Crew:
             return
         for heard in self.processes.drained():
             self._take(heard)
+
+    def hear(self, line: Line) -> None:
+        """Take a line of a real agent's; may be called from any thread."""
+        self.processes.heard.put(Heard(CONTROL, list(line)))
 
     def end(self) -> None:
         """End the processes, and hear what they have said last."""

@@ -106,6 +106,16 @@ def verdict(report: FleetReport) -> str:
     return f"{what}; the cores' account equals the Jobs API's, core by core"
 
 
+def control(report: FleetReport) -> list[str]:
+    """Return how the real agents of the fleet ended, and where they differ from the simulated cores, line by line."""
+    states = counts(account for account in report.accounts if account.real)
+    if not states:
+        return []
+    shown = ", ".join(f"{number:,} {state}" for state, number in states.items())
+    lines = [f"finding: {text}" for text in report.findings] or ["they went through it as the simulated cores did"]
+    return [f"{sum(states.values()):,} real agents beside the simulated cores: {shown}", *lines]
+
+
 def as_json(report: FleetReport) -> dict[str, Any]:
     """Return the JSON document of a fleet's report."""
     return {
@@ -128,6 +138,7 @@ def as_json(report: FleetReport) -> dict[str, Any]:
             {
                 "thing": account.model.thing,
                 "profile": account.model.profile,
+                "real": account.real,
                 "fault": account.model.fault,
                 "state": account.state,
                 "reason": account.reason or None,
@@ -137,6 +148,7 @@ def as_json(report: FleetReport) -> dict[str, Any]:
             for account in report.accounts
         ],
         "differences": [difference.as_json() for difference in report.differences],
+        "findings": report.findings,
         "trouble": report.trouble,
         "notes": report.notes,
         "interrupted": report.interrupted,

@@ -13,6 +13,9 @@ from typing import Any
 from edge_sim.agent.update.journal import Record, Report
 from edge_sim.jobs.update import Phase
 
+Line = tuple[int, float, str, Mapping[str, Any]]
+"""A core's number, when (epoch seconds), kind and members."""
+
 
 @dataclass
 class Disk:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.fleet import control, model, sample, seats
 from edge_sim.fleet import jobs as api
-from edge_sim.fleet import model, seats
 from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
 from edge_sim.fleet.crew import Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
@@ -35,9 +35,13 @@ CONNECTIONS_BESIDE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a fleet is run. ``minute_s`` and ``state`` are the cloud's; ``limit_s``: after that the run ends."""
+    """How a fleet is run. ``minute_s`` and ``state`` are the cloud's; ``limit_s``: after that the run ends.
+
+    ``control``: how many real agents take part beside the simulated cores.
+    """
 
     cores: int
+    control: int = 0
     seed: int = 1
     shape: Shape = field(default_factory=Shape)
     broker: NamedBroker | None = None
@@ -62,6 +66,8 @@ class FleetReport:
     differences: list[Difference] = field(default_factory=list)
     created_at: float | None = None
     over_at: float | None = None
+    findings: list[str] = field(default_factory=list)
+    """Where the real agents went through it otherwise than the simulated cores."""
     trouble: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -99,11 +105,17 @@ def run(
         cloud = stack.enter_context(CloudProcess(broker=options.broker, bind=bind, more=more))
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region")}
         client = Aws(cloud.http, cloud.region, cloud.explain)
-        progress(f"registering {len(models):,} things")
-        report.jobs = api.register(cloud, models)
-        rollout = _Rollout(report, models, cloud, client, progress)
+        boards = control.models(control.drawn(models, fleet, options.control), first=len(models))
+        progress(f"registering {len(models) + len(boards):,} things")
+        report.jobs = api.register(cloud, [*models, *boards])
+        report.accounts = [CoreAccount(model=each) for each in models]
+        report.accounts += [CoreAccount(model=each, real=True) for each in boards]
+        rollout = _Rollout(report, cloud, client, progress)
         stack.callback(rollout.crew.end)
+        agents = stack.enter_context(control.Control(cloud.mqtt, rollout.crew.hear))
+        agents.start(boards)
         rollout.run()
+        report.findings = sample.findings(report.accounts)
     return report
 
 
@@ -113,7 +125,6 @@ class _Rollout:
     def __init__(
         self,
         report: FleetReport,
-        models: Sequence[model.CoreModel],
         cloud: CloudProcess,
         client: Aws,
         progress: Callable[[str], None],
@@ -123,7 +134,7 @@ class _Rollout:
         self._client = client
         self._progress = progress
         self._options = report.options
-        self._accounts = report.accounts = [CoreAccount(model=each) for each in models]
+        self._accounts = report.accounts
         self.crew = Crew(report.options.shape, self._accounts, self._seat)
         report.trouble, report.notes = self.crew.trouble, self.crew.notes
         self._told = 0.0

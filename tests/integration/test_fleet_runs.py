@@ -1,0 +1,52 @@
+"""``edge-sim fleet`` as a user starts it, in small: with real agents beside the simulated cores, and disturbed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples/fleet"
+LIMIT_S = 300.0
+FLEET: dict[str, Any] = {"version": "1.11.6", "rolloutMinute": 1}
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+
+def scenario(place: Path, **members: Any) -> Path:
+    """Write a scenario with a fleet, and return its folder."""
+    (place / "core.json").write_text((EXAMPLE / "core.json").read_text())
+    document = {
+        "edgeSim": 1,
+        "name": "small",
+        "boards": ["raspberry-pi-3"],
+        "group": {"core": "core.json"},
+        "fleet": {**FLEET, **members},
+    }
+    (place / "edge-sim.yaml").write_text(json.dumps(document))
+    return place
+
+
+def fleet(place: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run a fleet; return its exit status and its report."""
+    argv = [sys.executable, "-m", "edge_sim", "fleet", str(place), "--format", "json", *options]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=LIMIT_S)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, report
+
+
+def test_real_agents_take_part(tmp_path: Path) -> None:
+    status, report = fleet(scenario(tmp_path), "--cores", "20", "--control", "2")
+    assert (status, report["differences"], report["statuses"]) == (0, [], {"SUCCEEDED": 22})
+    real = [core for core in report["cores"] if core["real"]]
+    assert [(core["thing"], core["state"]) for core in real] == [
+        ("fleet-control-000", "done"),
+        ("fleet-control-001", "done"),
+    ]
+    assert not any(" a real agent " in finding for finding in report["findings"]), report["findings"]
+    ways = [[state for _, state in core["changes"]] for core in report["cores"]]
+    assert all(way == ["queued", "staging", "activating", "confirming", "done"] for way in ways), ways

@@ -1,0 +1,88 @@
+"""The control sample of a fleet: what real agents say as a simulated core's lines, and how the two are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edge_sim.fleet import control, sample
+from edge_sim.fleet.account import CoreAccount, Execution, differences
+from edge_sim.fleet.control import Translation
+from edge_sim.fleet.model import CoreModel
+from edge_sim.fleetkeys import Fleet
+
+JOB = "GreengrassUpdateJob_fleet"
+GOOD = ("PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "CONFIRM", "SUCCEEDED")
+
+
+def core(number: int, profile: str = "raspberry-pi-3", **changes: Any) -> CoreModel:
+    place: dict[str, Any] = {"architecture": "armv7l", "operating_system": "raspbian"}
+    return CoreModel(number=number, thing=f"fleet-{number:05}", profile=profile, **place, **changes)
+
+
+def account(*phases: str, step: float = 1.0, real: bool = False, number: int = 0) -> CoreAccount:
+    """Return the account of a core that says these phases, ``step`` seconds apart."""
+    found, translation = CoreAccount(model=core(number), real=real), Translation()
+    for at, phase in enumerate(phases):
+        event: Mapping[str, Any] = {"event": "update", "job": JOB, "phase": phase, "from": "1.10.0", "to": "1.11.6"}
+        for kind, members in translation.lines(event):
+            found.hear(at * step, kind, members)
+    return found
+
+
+def test_an_agents_events_are_an_account() -> None:
+    found = account(*GOOD)
+    assert found.state == "done"
+    assert [(end.job, end.execution, end.status, end.taken) for end in found.ends] == [(JOB, 1, "SUCCEEDED", False)]
+    for kind, members in Translation().lines({"event": "reported", "job": JOB, "status": "SUCCEEDED"}):
+        found.hear(9, kind, members)
+    assert found.ends[0].taken
+    cloud = Execution(job=JOB, thing=found.model.thing, number=1, status="SUCCEEDED")
+    assert differences([found], [cloud]) == []
+
+
+def test_a_retry_is_the_next_execution() -> None:
+    failed = ("PREFLIGHT", "STAGE", "FAILED")
+    found = account(*failed, *GOOD)
+    assert [(end.execution, end.status) for end in found.ends] == [(1, "FAILED"), (2, "SUCCEEDED")]
+    assert found.doubled == []
+
+
+def test_connections_and_errors_are_told_as_well() -> None:
+    events = [
+        {"event": "connected"},
+        {"event": "disconnected", "reason": "gone"},
+        {"event": "error", "error": "no"},
+        {"event": "core", "status": "running"},
+        {"event": "update", "phase": "CANCELED", "job": JOB, "detail": "by an operator"},
+    ]
+    found = [line for event in events for line in Translation().lines(event)]
+    assert [kind for kind, _ in found] == ["up", "down", "error", "canceled"]
+    assert found[-1][1] == {"job": JOB, "text": "by an operator"}
+
+
+def test_boards_are_like_those_of_the_fleet_but_for_its_faults() -> None:
+    cores = [core(0, fault="dies", staging_s=4.0, stable_s=2.0), core(1, "jetson-nano"), core(2)]
+    chosen = control.drawn(cores, Fleet(version="1.11.6", breaks=("jetson-nano",)), 5)
+    assert [each.number for each in chosen] == [0, 2]
+    first, second = control.models(chosen, first=3)
+    assert (first.number, first.thing, first.fault, first.staging_s) == (3, "fleet-control-000", "none", 0.0)
+    assert (first.profile, first.stable_s, second.thing) == ("raspberry-pi-3", 2.0, "fleet-control-001")
+
+
+def test_a_sample_that_went_the_same_way_is_no_finding() -> None:
+    assert sample.findings([account(*GOOD, real=True), account(*GOOD, step=0.9), account(*GOOD, step=1.1)]) == []
+
+
+def test_another_end_another_way_and_another_time_are_findings() -> None:
+    simulated = [account(*GOOD), account(*GOOD)]
+    rolled_back = account("PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "ROLL_BACK", "FAILED", real=True)
+    open_ = account("PREFLIGHT", "STAGE", real=True)
+    slow = account(*GOOD, step=10.0, real=True)
+    thing = rolled_back.model.thing
+    found = sample.findings([rolled_back, *simulated])
+    assert f"{thing}: a real agent ended rolled back, and no simulated core did" in found
+    assert f"{thing}: a real agent went queued, staging, activating, rolling back, rolled back" in " ".join(found)
+    assert f"{thing}: a real agent is staging, and its update has no end" in sample.findings([open_, *simulated])
+    text = "staging: 20.00 to 20.00 s, median 20.00 s on 1 real agents, more than any simulated core's"
+    assert any(line.startswith(text) for line in sample.findings([slow, *simulated]))
