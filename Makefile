@@ -32,13 +32,13 @@ demo: $(VENV)/.sim
 	@$(BIN)/edge-sim run examples/no-container-ml
 
 test: $(VENV)/.dev
-	@$(PYTEST)
+	@$(PYTEST) -m "not slow or sweep"
 
-# The first tier: no processes, nothing long.
+# The first tier: no processes, nothing long; workers would take a third more of the processor's time.
 quick: $(VENV)/.dev
-	@$(PYTEST) tests/unit -m "not process and not slow"
+	@$(BIN)/python -m pytest tests/unit -m "not process and not slow"
 
-# Cut, killed and failed at every point, compared with all inputs: `make test` takes a sample of these. It prints its counts.
+# What takes long, and each sweep whole: cut, killed and failed at every point, compared with all inputs. It prints its counts.
 slow: $(VENV)/.dev
 	@EDGE_SIM_SWEEPS=whole $(PYTEST) -m slow
 

@@ -371,6 +371,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @needs.mounts
 @pytest.mark.root
 @pytest.mark.parametrize(("step", "others"), sweeps.points(INTERRUPTIONS, every=3))

@@ -192,6 +192,7 @@ def takes_acls(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.usefixtures("takes_acls")
 def test_computed_access_with_acls_is_the_kernels(
     tmp_path: Path, record_property: Callable[[str, object], None]
@@ -213,6 +214,7 @@ def test_computed_access_with_acls_is_the_kernels(
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_computed_access_is_the_kernels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED)
     pairs, compared, granted = 0, 0, dict.fromkeys(RIGHTS, 0)

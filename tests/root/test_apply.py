@@ -344,6 +344,7 @@ def copied(root: Path, to: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(("error", "first"), [(errno.EIO, 0), (errno.ENOSPC, 3)], ids=["EIO", "ENOSPC"])
 def test_a_failure_at_any_step_leaves_the_board_old_or_new(
     folder: Path,
@@ -416,6 +417,7 @@ def killed_at(group: Path, root: Path, number: int) -> str | None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_killed_anywhere_the_board_is_old_or_new(
     folder: Path, root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -32,6 +32,7 @@ def as_others_read(archive: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_every_mutation_has_one_verdict(kind: str, tmp_path: Path) -> None:
     dice = random.Random(SEED)

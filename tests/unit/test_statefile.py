@@ -236,6 +236,7 @@ def test_a_state_of_the_second_layout_keeps_its_jobs_and_may_have_rollouts(tmp_p
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_a_migration_killed_at_any_line_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:

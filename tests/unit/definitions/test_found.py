@@ -352,6 +352,7 @@ def test_a_spoiled_text_is_a_clean_error_or_findings(path: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @each
 def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> None:
     rng = random.Random(path.name)
@@ -363,6 +364,7 @@ def test_values_of_the_wrong_kind_are_findings(path: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 def test_templates_with_values_of_the_wrong_kind(tmp_path: Path) -> None:
     rng = random.Random(1)
     for name in ("template.json", "grassformation.yaml", "greengo-spi.yaml", "gg_state.json"):

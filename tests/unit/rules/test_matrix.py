@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -20,8 +20,7 @@ from edge_sim.scenario import load
 from edge_sim.validation import cache as caches
 from edge_sim.validation.cache import Cache, key, trees
 from edge_sim.validation.grid import Outcome
-
-pytestmark = pytest.mark.process
+from tests.command import answer
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
 VOLUME = """\
@@ -30,19 +29,30 @@ Resources:
 """
 
 
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Command(Protocol):
+    def __call__(self, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]: ...
+
+
 def matrix(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return answer("matrix", *arguments, folder=folder)
+
+
+def program(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, with the hash seed of no other."""
     argv = [sys.executable, "-m", "edge_sim.cli.main", "matrix", *map(str, arguments)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PYTHONHASHSEED": "random",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": "random"}
     return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def grid(folder: Path, *arguments: str | Path) -> tuple[int, dict[tuple[str, str], dict[str, Any]]]:
-    done = matrix(folder, *arguments, "--format", "json")
+def grid(
+    folder: Path, *arguments: str | Path, command: Command = matrix
+) -> tuple[int, dict[tuple[str, str], dict[str, Any]]]:
+    done = command(folder, *arguments, "--format", "json")
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
     assert told["ok"] == (done.returncode == 0)
@@ -102,26 +112,31 @@ def test_usage_errors(tmp_path: Path) -> None:
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
 
 
+@pytest.mark.process
 def test_the_same_question_is_answered_from_the_cache_and_another_is_not(tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(VOLUME.replace("SOURCE", "/srv/x"))
-    ask = ("g.yaml", "--profile", "raspberry-pi-3")
-    assert grid(tmp_path, *ask)[0] == 0
+    question = ("g.yaml", "--profile", "raspberry-pi-3")
+
+    def ask(*more: str) -> tuple[int, set[int]]:
+        status, cells = grid(tmp_path, *question, *more, command=program)
+        return status, {cell["warnings"] for cell in cells.values()}
+
+    assert ask()[0] == 0
     [entry] = (tmp_path / "cache" / "edge-sim" / "matrix").iterdir()
     kept = json.loads(entry.read_text())
     entry.write_text(json.dumps({**kept, "warnings": 77}))
-    assert {c["warnings"] for c in grid(tmp_path, *ask)[1].values()} == {77}, "not judged again"
-    assert {c["warnings"] for c in grid(tmp_path, *ask, "--no-cache")[1].values()} != {77}
+    assert ask()[1] == {77}, "not judged again"
+    assert ask("--no-cache")[1] != {77}
     entry.write_text('{"profile": 1')
-    assert {c["warnings"] for c in grid(tmp_path, *ask)[1].values()} != {77}, "a damaged answer is none"
+    assert ask()[1] != {77}, "a damaged answer is none"
     (tmp_path / "g.yaml").write_text(VOLUME.replace("SOURCE", "/sys/x"))
-    assert grid(tmp_path, *ask)[0] == 3, "andifferent content"
+    assert ask()[0] == 3, "a different content"
 
 
 def test_a_kept_answer_names_the_file_as_it_was_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "g.yaml"
     file.write_text(VOLUME.replace("SOURCE", "/sys/x"))
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "cache").symlink_to(tmp_path / "cache")
     for folder in (tmp_path, tmp_path / "elsewhere"):
         told = matrix(folder, file, "--profile", "raspberry-pi-3")
         assert f" · {file}:2" in told.stdout

@@ -15,8 +15,7 @@ import pytest
 
 from edge_sim.greengrass.rules import RULES
 from edge_sim.profiles import list_profiles
-
-pytestmark = pytest.mark.process
+from tests.command import answer
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "no-container-ml"
 BAD = """\
@@ -45,10 +44,16 @@ Functions:
 
 
 def validate(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command as a process of its own, as CI starts it."""
+    return answer("validate", *arguments, folder=cwd)
+
+
+def program(*arguments: str | Path, cwd: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, as CI starts it; ``text`` is its standard input."""
     argv = [sys.executable, "-m", "edge_sim.cli.main", "validate", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    return subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        argv, cwd=cwd, env=environment, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def findings(*arguments: str | Path, cwd: Path) -> dict[str, Any]:
@@ -172,6 +177,7 @@ def test_no_rule_draws_conclusions_from_what_could_not_be_read(tmp_path: Path) -
     assert "shape" not in {f["id"] for f in told["findings"]}, "a misspelt member is not missing as well"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("content", "line"), [(b'{\n "Resources": [', 2), (b"[" * 1_000_000, 1), (b"\x00\x01\x7fELF", 1), (b"a: [b", 1)]
 )
@@ -179,7 +185,7 @@ def test_what_cannot_be_read_is_a_finding_as_well(content: bytes, line: int, tmp
     (tmp_path / "g.json").write_bytes(content)
     told = findings("g.json", cwd=tmp_path)
     assert [(f["id"], f["line"]) for f in told["findings"]] == [("unreadable", line)]
-    result = validate("g.json", cwd=tmp_path)
+    result = program("g.json", cwd=tmp_path)
     assert result.returncode == 3
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
@@ -345,8 +351,7 @@ def test_a_definition_s_own_words_begin_no_line_of_the_report(tmp_path: Path) ->
     (tmp_path / "a.json").write_text(json.dumps({"Resources": [resource]}))
     for command in ("validate", "matrix", "import"):
         arguments = ["--profile", "raspberry-pi-3", "--no-cache"] if command == "matrix" else []
-        argv = [sys.executable, "-m", "edge_sim.cli.main", command, "a.json", *arguments]
-        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        done = answer(command, "a.json", *arguments, folder=tmp_path)
         report = done.stderr if command == "import" else done.stdout
         assert not [line for line in report.split("\n") if line.startswith(("ok:", "::")) or not line.isprintable()]
 
@@ -381,16 +386,17 @@ def test_a_missing_member_hides_nothing_else_of_its_resource(tmp_path: Path) -> 
     assert {f["id"] for f in told["findings"]} == {"core-missing", "shape", "unused-resource"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
 @pytest.mark.parametrize("content", [BAD, BAD_JSON_NAME], ids=["yaml", "json"])
 def test_the_standard_input_is_read_as_a_file(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "group").write_text(content)
     expected = findings("group", cwd=tmp_path)["findings"]
-    argv = [sys.executable, "-m", "edge_sim.cli.main", "validate", name, "--format", "json"]
-    done = subprocess.run(argv, input=content, capture_output=True, text=True, timeout=60, check=False)
+    done = program(name, "--format", "json", cwd=tmp_path, text=content)
     assert json.loads(done.stdout)["findings"] == [{**one, "file": name} for one in expected]
 
 
+@pytest.mark.process
 def test_a_pipe_of_a_shell_is_read(tmp_path: Path) -> None:
     (tmp_path / "group").write_text(BAD)
     script = f"{sys.executable} -m edge_sim.cli.main validate <(cat group)"
