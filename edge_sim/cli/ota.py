@@ -227,20 +227,24 @@ def create(
         raise UsageError("ota create needs --thing NAME, --group NAME or --target ARN")
     if version is not None and (build_file is not None or endpoint.greengrass is None):
         raise UsageError("--version names a release that the local cloud simulates; --build FILE is what it holds")
+    plain = endpoint.greengrass is None or url is not None
+    update = known = None
+    if plain:
+        update = updatejobs.update_document(
+            build_file, url, role, software=software, system=system, architecture=architecture, log_level=log_level
+        )
+    elif build_file is not None:
+        known = updatejobs.read_build(build_file, software)
     _confirm(endpoint, named, yes=yes)
     arns = [*updatejobs.thing_arns(endpoint, things), *updatejobs.group_arns(endpoint, groups), *targets]
-    if endpoint.greengrass is not None and url is None:
-        if build_file is not None:
-            known = updatejobs.read_build(build_file, software)
+    if update is not None:
+        job, version = updatejobs.create_plain(endpoint, arns, update, role)
+    else:
+        if build_file is not None and known is not None:
             updatejobs.offer(endpoint, software, pair, known.version, build_file.read_bytes())
         elif version is not None:
             updatejobs.offer_release(endpoint, software, pair, version)
         job, version = updatejobs.create_software_update(endpoint, arns, software, pair, log_level, role)
-    else:
-        update = updatejobs.update_document(
-            build_file, url, role, software=software, system=system, architecture=architecture, log_level=log_level
-        )
-        job, version = updatejobs.create_plain(endpoint, arns, update, role)
     about = {"job": job, "software": software, "version": version, "targets": arns, "endpoint": endpoint.name}
     text = f"{job}: {software} {version} for {', '.join(named)}; edge-sim ota watch {job}"
     click.echo(json.dumps(about) if fmt == "json" else text)

@@ -19,6 +19,7 @@ from edge_sim.jobs.update import Software
 
 UPDATE_S = 180.0
 _POLL_S = 0.1
+_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of yours in AWS_PROFILE."
 
 
 class Aws:
@@ -49,9 +50,16 @@ def call(
 ) -> dict[str, Any]:
     """Call one operation of a boto3 client.
 
-    Raises InvalidDefinitionError when it is refused, and ``silent``'s error for a server that does not answer.
+    Raises InvalidDefinitionError when it is refused, UnsupportedEnvironmentError without credentials, and ``silent``'s
+    error for a server that does not answer.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+        ParamValidationError,
+        PartialCredentialsError,
+    )
 
     try:
         answer: dict[str, Any] = getattr(client, operation)(**params)
@@ -61,6 +69,8 @@ def call(
         raise InvalidDefinitionError(f"{operation} was refused: {message}") from error
     except ParamValidationError as error:
         raise InvalidDefinitionError(f"{operation}: boto3 refuses the parameters", details=str(error)) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise UnsupportedEnvironmentError(f"{operation} was not sent: {error}", hint=_CREDENTIALS) from error
     except BotoCoreError as error:
         raise silent(f"{operation}: {error}") from error
     return answer

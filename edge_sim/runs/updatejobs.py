@@ -63,14 +63,21 @@ def local(note: Mapping[str, Any]) -> Endpoint:
 
 
 def remote(url: str | None) -> Endpoint:
-    """Return AWS, or what answers for it at ``url``, with the user's own credentials and region."""
-    import boto3
-    from botocore.exceptions import BotoCoreError
+    """Return AWS, or what answers for it at ``url``, with the user's own credentials and region.
 
+    Raises UsageError for a URL that is none, UnsupportedEnvironmentError where boto3 has no region or profile.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, NoRegionError
+
+    if url is not None and urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"--endpoint-url {url}: neither an http:// nor an https:// URL")
     try:
         iot = boto3.session.Session().client("iot", endpoint_url=url)
+    except NoRegionError as error:
+        raise UnsupportedEnvironmentError("no AWS region is set", hint="Set AWS_DEFAULT_REGION.") from error
     except (BotoCoreError, ValueError) as error:
-        raise UnsupportedEnvironmentError(f"no client for AWS IoT: {error}", hint="Set AWS_REGION.") from error
+        raise UnsupportedEnvironmentError(f"boto3 makes no client for AWS IoT: {error}") from error
     host = urlsplit(iot.meta.endpoint_url).hostname or ""
     real = host.endswith(AWS_NAMES)
     name = f"AWS IoT in {iot.meta.region_name}" if real else f"the IoT endpoint {iot.meta.endpoint_url}"

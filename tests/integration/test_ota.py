@@ -210,16 +210,39 @@ def test_a_plain_job_of_any_endpoint_is_one_that_a_board_takes(running: Cloud, t
     assert "V1 had no core software" in refused("create", "--thing", "x", "--for", "raspbian/x86_64").brief
 
 
-def test_real_aws_is_not_touched_without_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_aws_is_not_touched_without_a_yes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     calls: list[str] = []
     monkeypatch.setattr(updatejobs, "call", lambda _, operation, *__: calls.append(operation))
     monkeypatch.setenv("AWS_ENDPOINT_URL_IOT", "")
-    words = ("create", "--aws", "--thing", "core-1", *WHERE)
+    build = tmp_path / "core.tar.gz"
+    assert ota("build", "--simulated", "good", "--version", "1.11.8", "-o", str(build)).exit_code == 0
+    where = ("--build", str(build), "--url", "https://builds.example/core.tar.gz")
+    words = ("create", "--aws", "--thing", "core-1", *WHERE, *where)
     assert "creates a job on AWS IoT in eu-west-1, and nobody can be asked" in refused(*words).brief
     assert calls == []
+
+
+def test_what_is_wrong_here_is_said_before_anybody_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    create = ("create", "--thing", "core-1", *WHERE)
+    assert refused("watch", "job", "--aws").hint == "Set AWS_DEFAULT_REGION."
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for url in ("banana", "ftp://host"):
+        assert refused("watch", "job", "--endpoint-url", url).brief.endswith("neither an http:// nor an https:// URL")
+    without = refused("watch", "job", "--aws")
+    assert without.brief == "list_job_executions_for_job was not sent: Unable to locate credentials"
+    assert "AWS_ACCESS_KEY_ID" in str(without.hint)
+    assert "needs --build FILE" in refused(*create, "--aws").brief, "nobody is asked whether to create it"
+    (tmp_path / "junk").write_bytes(b"junk")
+    junk = ("--build", str(tmp_path / "junk"), "--url", "https://host/core.tar.gz")
+    assert "not a tar.gz archive" in refused(*create, "--endpoint-url", "http://127.0.0.1:1", *junk).brief
 
 
 def test_a_root_without_greengrass_is_refused(tmp_path: Path) -> None:
