@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.faults import strace
 from tests.faults.armed import power
-from tests.faults.board import Board, Update, board, check
+from tests.faults.board import UPDATE_LIMIT_S, Board, Update, board, check
 from tests.faults.points import UPDATES
 from tests.faults.strace import Call
 from tests.faults.trials import Result, carry_out, draw, end, failed
@@ -27,6 +27,8 @@ from tests.waiting import until
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 COUNT = 600
+FIRST_FILES = (".update-journal.json.new", ".update-holder.json.new")
+"""Are written before a job is begun: where that cannot be, it is refused."""
 MOST_IDLE = 0.05
 """Which part of the trials may not fire: a call of another thread's turn, or of a race."""
 
@@ -62,7 +64,11 @@ def inject(trial: Injection, folder: Path) -> str | None:
     with board(folder, trial.update) as found:
         agent = found.start(wrapper=strace.injector(log, found.root, trial.call, trial.fault, lasting=trial.lasting))
         if trial.fault == "SIGKILL":
-            until(lambda: found.settled() or strace.fired(log, trial.call, trial.fault), found.story)
+            until(
+                lambda: found.settled() or strace.fired(log, trial.call, trial.fault),
+                found.story,
+                limit_s=UPDATE_LIMIT_S,
+            )
         elif trial.lasting:
             found.wait_for_trouble(agent)
         else:
@@ -73,7 +79,7 @@ def inject(trial: Injection, folder: Path) -> str | None:
             allowed = _cut(found, trial)
         else:
             found.check_core()
-            allowed = {"SUCCEEDED", "FAILED"}
+            allowed = {"SUCCEEDED", "FAILED", *(("REJECTED",) if trial.call.path.endswith(FIRST_FILES) else ())}
             if trial.lasting:  # the disk is well again after a reboot
                 found.down()
         return check(found, found.run_to_the_end(agent), allowed, tidy=trial.fault == "SIGKILL")
@@ -83,14 +89,17 @@ def _cut(found: Board, trial: Injection) -> set[str]:
     """Take the rest of the board down as well, or not; return how the job may end."""
     if trial.whole:
         found.down()
-    elif trial.call.ours:
+    else:
         _detach(found)
     unsure = not trial.call.ours or (trial.update.software == "ota_agent" and not trial.whole)
     return {trial.update.end, "FAILED"} if unsure else {trial.update.end}
 
 
 def _detach(found: Board) -> None:
-    """End strace where the agent is dead, whose output it would keep open; the core that it traced goes on."""
+    """End strace, and what it traced goes on.
+
+    It would keep a dead agent's output open, and kill every core that is started later at the same call.
+    """
     for pid in power.processes(str(found.root)):
         with suppress(FileNotFoundError, ProcessLookupError):
             if Path(f"/proc/{pid}/comm").read_text().strip() == "strace":

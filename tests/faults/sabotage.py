@@ -121,6 +121,9 @@ MISTAKES = (
     Mistake("an agent that cannot go back is started again", "edge_sim/agent/supervise.py",
             '                if unproven is None or self.version() != unproven["new"]:\n', "                if True:\n",
             "tests/unit/test_supervise.py -k cannot_move"),
+    Mistake("an agent outlives its supervisor", "edge_sim/agent/program.py",
+            "        linux.die_with_parent(signal.SIGKILL)", "        pass",
+            "tests/integration/test_ota_agent.py -k ends_with_its_supervisor"),
 )  # fmt: skip
 
 

@@ -19,11 +19,12 @@ CORE, AGENT = Update(), Update(software="ota_agent")
 @pytest.mark.parametrize(
     ("update", "point", "powered"),
     [
+        (CORE, f"{AGENT.old} P16 staged-recorded", True),
         (CORE, f"{AGENT.old} P19 link-renamed", False),
         (Update(good=False), f"{AGENT.old} R04 link-back", True),
         (AGENT, f"{AGENT.new} P22 health-pass", True),
     ],
-    ids=["core", "bad core", "OTA agent"],
+    ids=["core before its switch", "core", "bad core", "OTA agent"],
 )
 def test_an_update_that_is_cut_off_ends_on_one_whole_version(
     tmp_path: Path, update: Update, point: str, powered: bool
