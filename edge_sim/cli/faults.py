@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,8 @@ _MACHINE = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 _NAMES = (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP)
 """What the system says when the machine, or a name that was given, is at fault and not this program."""
 _LONG = 300
+_HOSTS_ALONE = "run.py"
+"""A command that no board has: where its file is missing, so are most others, and that is no bug."""
 
 
 def fault(error: Exception) -> EdgeSimError | None:
@@ -20,14 +23,21 @@ def fault(error: Exception) -> EdgeSimError | None:
         return error
     if isinstance(error, click.UsageError):
         return UsageError(error.format_message())
-    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("edge_sim"):
+    if isinstance(error, ModuleNotFoundError):
         return _missing(error)
     if isinstance(error, OSError) and error.errno in (*_MACHINE, *_NAMES):
         return _explained(error)
     return None
 
 
-def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError:
+def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError | None:
+    if (error.name or "").startswith("edge_sim"):
+        if Path(__file__).with_name(_HOSTS_ALONE).exists():
+            return None
+        return UnsupportedEnvironmentError(
+            "a board has no such command: only edge-sim agent and edge-sim ota status",
+            hint="Run it on a machine where all of edge-sim is installed.",
+        )
     hint = f"A board needs only edge-sim itself; everything else: {INSTALL}"
     return UnsupportedEnvironmentError(
         f"this command needs the package {error.name}, which is not installed", hint=hint

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -73,13 +74,13 @@ class LazyGroup(Commands):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        """Return the commands that are here: a board has two of them."""
+        return sorted(name for name in _COMMANDS if Path(__file__).with_name(f"{_module(name)}.py").exists())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
-        module = importlib.import_module(f"edge_sim.cli.{name}")
+        module = importlib.import_module(f"edge_sim.cli.{_module(cmd_name)}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - our own modules
         return command
@@ -92,7 +93,11 @@ class LazyGroup(Commands):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(_COMMANDS.items()))
+            formatter.write_dl([(name, _COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _module(command: str) -> str:
+    return f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
 
 
 @click.group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from edge_sim.emulation.containers import images
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass import tree
 from edge_sim.greengrass.process import function_process
+from tests.factory import install_core
 from tests.unit.greengrass import build
 from tests.unit.test_images import program
 
@@ -38,6 +40,29 @@ FILES = {
 def test_the_agent_is_the_same_in_a_bundle_and_in_an_image() -> None:
     in_image = {name.removeprefix("edge_sim/") for name in images._sources()}
     assert content.sources().keys() == in_image - {"emulation/containers/init.py"}
+
+
+@pytest.mark.process
+def test_a_board_shows_its_versions_and_says_what_it_cannot_do(tmp_path: Path) -> None:
+    for name, text in content.sources().items():
+        (tmp_path / "edge_sim" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "edge_sim" / name).write_bytes(text)
+    install_core(tmp_path / "root", "/greengrass", "1.10.0")
+
+    def on_board(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-c", "from edge_sim.cli.main import main; main()", *words]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    shown = on_board("ota", "status", "--root", "root", "--format", "json")
+    assert json.loads(shown.stdout)["current"] == "1.10.0", shown.stderr
+    for words in (["validate", "group.json"], ["ota", "build", "--simulated", "good", "--version", "1.11.8"]):
+        refused = on_board(*words)
+        assert refused.returncode == 6
+        assert refused.stderr.startswith(
+            "error: a board has no such command: only edge-sim agent and edge-sim ota status"
+        )
+    commands = on_board("--help").stdout.partition("Commands:\n")[2].split("\n\n")[0]
+    assert [line.split()[0] for line in commands.splitlines() if not line.startswith("   ")] == ["agent", "ota"]
 
 
 def test_the_same_files_give_the_same_bytes_whatever_their_order_and_rights() -> None:

@@ -71,7 +71,10 @@ _AGENT = (
     *("*.py", "agent/**/*.py", "greengrass/**/*.py", "jobs/**/*.py"),
     *(
         f"cli/{name}.py"
-        for name in ("__init__", "agent", "completion", "faults", "groups", "main", "options", "topics")
+        for name in (
+            *("__init__", "agent", "completion", "faults", "groups", "main", "options", "ota", "output", "report"),
+            "topics",
+        )
     ),
 )
 """Of edge_sim's sources, what runs on a board: the same as ``.dockerignore`` lets into an image."""
