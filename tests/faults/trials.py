@@ -42,7 +42,7 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
     """
     if workers == 1:
         return [_tried(work, trial) for trial in trials]
-    with ProcessPoolExecutor(workers, get_context("spawn"), linux.die_with_parent, (signal.SIGINT,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         futures = {pool.submit(partial(_tried, work), trial): number for number, trial in enumerate(trials)}
         results: dict[int, Result[T, R]] = {}
         for future in as_completed(futures):
@@ -52,6 +52,12 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
             if result.failure is not None:
                 print(f"FAILED {result.trial}\n{result.failure}", file=sys.stderr, flush=True)
     return [results[number] for number in sorted(results)]
+
+
+def _end_with_parent() -> None:
+    """Have this worker end its trial, and all that it has made, with its parent; a shell's ``&`` has SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    linux.die_with_parent(signal.SIGINT)
 
 
 def _tried(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
