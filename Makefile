@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
-	faults-cloud faults-downloads faults-builds faults-clock sabotage readme schemas install-check image clean
+	faults-cloud faults-downloads faults-builds faults-clock faults-containers sabotage readme schemas install-check image clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -76,7 +76,7 @@ emulated: $(VENV)/.dev
 
 # Fault tests, in parts that run alone; each prints what it counted.
 faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
-	faults-cloud faults-downloads faults-builds faults-clock
+	faults-cloud faults-downloads faults-builds faults-clock faults-containers
 
 faults-messages: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.histories 10000
@@ -100,7 +100,8 @@ faults-calls: $(VENV)/.dev
 faults-disk: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.disk
 
-# Every block write of one update, replayed (needs root, and qemu-storage-daemon of qemu-utils and qemu-system-common).
+# Every block write of an update, replayed in order and with losses (needs root, and qemu-storage-daemon of qemu-utils and
+# qemu-system-common).
 faults-blocks: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.blocks
 
@@ -119,6 +120,10 @@ faults-builds: $(VENV)/.dev
 # The agent's clocks jump.
 faults-clock: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.clock
+
+# Boards of armv7l are killed and restarted at crash points (needs root, Docker and QEMU).
+faults-containers: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.containers
 
 # Deliberate mistakes, each of which a named test has to notice; the last line counts them.
 sabotage: $(VENV)/.dev

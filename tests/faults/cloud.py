@@ -61,9 +61,9 @@ class Execution:
 class Served:
     """A cloud in a process of its own, with the few calls that the fault tests have for one of theirs."""
 
-    def __init__(self, folder: Path, broker: str) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._argv = [sys.executable, "-m", "edge_sim.cli.main", "cloud", "serve", "--for-a-run", "--format", "json"]
-        self._argv += ["--state", str(folder / "cloud.sqlite"), "--broker", broker]
+        self._argv += ["--state", str(folder / "cloud.sqlite"), *options]
         self._port = 0
         self.jobs = self
         self.start()
@@ -73,7 +73,8 @@ class Served:
         argv = [*self._argv, "--port", str(self._port)]
         self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=PROJECT)
         assert self._process.stdout is not None
-        self.url = str(json.loads(self._process.stdout.readline())["http"])
+        about = json.loads(self._process.stdout.readline())
+        self.url, self.mqtt = str(about["http"]), str(about["mqtt"])
         self._port = urlsplit(self.url).port or 0
 
     def kill(self) -> None:
@@ -138,7 +139,7 @@ def served(folder: Path, update: Update) -> Iterator[tuple[Board, Served, Broken
     with ExitStack() as stack:
         broker = Broken()
         stack.callback(broker.kill)
-        cloud = Served(folder, broker.url)
+        cloud = Served(folder, "--broker", broker.url)
         stack.callback(cloud.kill)
         here: Any = cloud
         found = Board(World(folder, broker.url, here, here), folder, update)
