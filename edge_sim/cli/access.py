@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +26,22 @@ from edge_sim.cli.options import (
     absolute,
     template_choice,
 )
-from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
+from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes, progress
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
+    from edge_sim.greengrass.group import Group
     from edge_sim.greengrass.rows import AccessRow
     from edge_sim.limits import Links
     from edge_sim.offline.inputs import Inputs
     from edge_sim.offline.page import BoardAccess
     from edge_sim.offline.plan import OfflinePlan
     from edge_sim.offline.target import Target
+
+    Prober = Callable[[OfflinePlan], list[AccessRow]]
 
 DISAGREEMENT, NOT_AS_DEFINED = 1, 4
 _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
@@ -69,7 +73,7 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
 @click.option(
     "--probe",
     is_flag=True,
-    help="With --root, as root: also open each path from a process with the function's identity.",
+    help="With --root or --board, as root: also open each path from a process with the function's identity.",
 )
 @GREENGRASS_ROOT
 @SOURCE
@@ -105,11 +109,8 @@ def command(
     \b
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
     """
-    if probe and root is None:
-        problem = "--probe needs --root DIR: a board that the group has been applied to"
-        raise UsageError(
-            problem, hint="A run on a board over ssh probes as well: edge-sim run SCENARIO --board ssh://…"
-        )
+    if probe and root is None and remote_board is None:
+        raise UsageError("--probe needs a board that the group has been deployed to: --root DIR or --board ssh://HOST")
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.plan import make_plan
@@ -117,10 +118,18 @@ def command(
 
     read = read_inputs(group, sources, limits, links, choice)
     _check(function_id, [function.id for function in read.group.functions])
-    with packed_group(read) as packed:
+    if bool(root) + bool(names) + bool(remote_board) > 1:
+        raise UsageError("--root, --board and --profile cannot be combined")
+    with packed_group(read) as packed, ExitStack() as stack:
+        prober: Prober | None = None
+        if remote_board:
+            targets, remote_prober = _remote(stack, remote_board, read.group, greengrass_root, path)
+            prober = remote_prober if probe else None
+        else:
+            targets = _targets(read, names, root, greengrass_root)
+            prober = _local(root, path) if probe and root else None
         boards = [
-            look(make_plan(packed, board), root and root.resolve(), path, function_id, probe=probe)
-            for board in _targets(read, names, root, remote_board, greengrass_root)
+            look(make_plan(packed, board), root and root.resolve(), path, function_id, prober) for board in targets
         ]
     boards, notes = redaction(read.scenario).value((boards, read.notes))
     output.write(_writers(boards, read, notes, detailed=bool(function_id or path)))
@@ -131,16 +140,16 @@ def command(
 
 
 def look(
-    plan: OfflinePlan, root: Path | None, path: str | None, function_id: str | None, *, probe: bool
+    plan: OfflinePlan, root: Path | None, path: str | None, function_id: str | None, prober: Prober | None = None
 ) -> BoardAccess:
-    """Answer for one board; ``root`` is where it lies on this machine."""
+    """Answer for one board; ``root`` is where it lies on this machine, ``prober`` what tries it out there."""
     from edge_sim.greengrass.blast import blast_radius
     from edge_sim.offline import access
     from edge_sim.offline.page import BoardAccess
 
     closed: set[str] = set()
-    if probe and root:
-        rows = access.probe_rows(plan, root, path)
+    if prober:
+        rows = prober(plan)
     elif path:
         rows = access.of_path(plan, path, root)
     else:
@@ -148,7 +157,7 @@ def look(
     selection = [row for row in rows if function_id in (None, row.function)]
     asked_for_all = path is None and function_id is None
     unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
-    odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if probe and line.words)
+    odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if prober and line.words)
     stopped = dict.fromkeys(row.not_started for row in selection if row.not_started)
     unseen = (f"{place}: not read: only root may" for place in sorted(closed))
     return BoardAccess(
@@ -165,23 +174,36 @@ def _check(function_id: str | None, known: Sequence[str]) -> None:
         raise UsageError(f"the group has no function {function_id}", hint=f"Functions: {', '.join(known) or 'none'}.")
 
 
-def _targets(
-    read: Inputs, names: Sequence[str], root: Path | None, remote_board: str | None, greengrass_root: str
-) -> list[Target]:
+def _remote(
+    stack: ExitStack, board: str, group: Group, greengrass_root: str, path: str | None
+) -> tuple[list[Target], Prober]:
+    """Return a board over ssh, and what probes it as long as ``stack`` keeps the connection."""
+    from edge_sim.emulation.ssh.address import parse
+    from edge_sim.emulation.ssh.connection import Connection
+    from edge_sim.offline import remote, remoteprobe
+
+    connection = stack.enter_context(Connection(parse(board)))
+    seen, target = remote.seen_target(connection, group, greengrass_root)
+    return [target], lambda plan: remoteprobe.probe_rows(plan, connection, seen, path, progress)
+
+
+def _local(root: Path, path: str | None) -> Prober:
+    from edge_sim.offline import access
+
+    return lambda plan: access.probe_rows(plan, root.resolve(), path)
+
+
+def _targets(read: Inputs, names: Sequence[str], root: Path | None, greengrass_root: str) -> list[Target]:
     from edge_sim.offline import target
     from edge_sim.profiles import load_profiles
 
-    if bool(root) + bool(names) + bool(remote_board) > 1:
-        raise UsageError("--root, --board and --profile cannot be combined")
-    if remote_board:
-        from edge_sim.offline import remote
-
-        return [remote.target(remote_board, read.group, greengrass_root)]
     if root:
         return [target.of_root(root, read.group, greengrass_root)]
     targets = names or read.scenario.boards
     if not targets:
-        raise UsageError("access needs --profile NAME or --root DIR", hint="See: edge-sim profiles list")
+        raise UsageError(
+            "access needs --profile NAME, --root DIR or --board ssh://HOST", hint="See: edge-sim profiles list"
+        )
     return [target.of_profile(profile, read.scenario.files) for profile in load_profiles(targets)]
 
 

@@ -82,15 +82,20 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 @_ROOT
 @GREENGRASS_ROOT
 @_BOARD
-def access(root: Path, greengrass_root: str, config: Path | None) -> None:
+@click.option("--planned", is_flag=True, help="Read the group and its plan, as a host sends them, from standard input.")
+def access(root: Path, greengrass_root: str, config: Path | None, planned: bool) -> None:
     """Print which function may open what: computed from the definition, and probed by a real process of each function.
 
     Status 4: not as the definition says; 1: computed and probed disagree.
     """
+    from edge_sim.agent.functions import planned as sent
     from edge_sim.agent.functions.access import matrix
 
-    group, facts, entries, _ = _deployed(root, greengrass_root, config)
-    rows = matrix(group, root, facts, entries)
+    if planned:
+        rows = sent.rows(sys.stdin.buffer.read(), root, greengrass_root)
+    else:
+        group, facts, entries, _ = _deployed(root, greengrass_root, config)
+        rows = matrix(group, root, facts, {entry.path: entry.node for entry in entries})
     agree = all(row.agree is not False for row in rows)
     as_defined = all(row.ok is not False for row in rows)
     _answer({"access": [row.as_json() for row in rows]}, status=0 if agree and as_defined else 4 if agree else 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from edge_sim.cli.output import say
-from edge_sim.errors import UnsupportedEnvironmentError
 
 
 @click.command("restore")
@@ -20,19 +19,14 @@ def restore(board: str, bundle: bool) -> None:
     \b
     Example: edge-sim board restore ssh://pi@raspberrypi.local
     """
-    from edge_sim.emulation.ssh import address
-    from edge_sim.emulation.ssh import board as ssh_board
+    from edge_sim.emulation.ssh import address, hold
     from edge_sim.emulation.ssh.connection import Connection
 
     where = address.parse(board)
     with Connection(where) as connection:
-        if not connection.become_root():
-            raise UnsupportedEnvironmentError(
-                f"{where}: the account is not root's and has no sudo without a password",
-                hint="Log in as root, or allow it sudo -n.",
-            )
-        for sentence in ssh_board.restore(connection):
+        connection.require_root()
+        for sentence in hold.restore(connection):
             say(sentence)
         if bundle:
-            ssh_board.forget(connection)
+            hold.forget(connection)
     say(f"{where}: no run is on the board")

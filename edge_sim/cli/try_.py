@@ -239,7 +239,7 @@ def _computed(
     check_definition(trial.with_core(definition))
     inputs = trial.inputs(definition, parts)
     with packed_group(inputs) as packed:
-        seen = [look(make_plan(packed, target.of_profile(one)), None, None, None, probe=False) for one in profiles]
+        seen = [look(make_plan(packed, target.of_profile(one)), None, None, None) for one in profiles]
     # what is missing is named by this command's options, not by those of access
     own = [replace(board, notes=[note for note in board.notes if "--source" not in note]) for board in seen]
     boards, reason, notes = redaction(inputs.scenario).value((own, reason, [*notes]))

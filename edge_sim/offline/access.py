@@ -71,11 +71,21 @@ def probe_rows(plan: OfflinePlan, root: Path, path: str | None = None) -> list[A
     Raises InvalidDefinitionError when something of the plan is not there at all; UnsupportedEnvironmentError when this
     process cannot start others with a function's identity.
     """
+    check_applied(plan)
+    return matrix(plan.group, root, plan.target.facts, nodes_of(plan), every=True, path=path)
+
+
+def check_applied(plan: OfflinePlan) -> None:
+    """Raise InvalidDefinitionError when something of the plan is not on the board at all."""
     missing = [line.path for line in plan.changes if line.kind == "create"]
     if missing:
-        hint = "edge-sim apply GROUP --root DIR"
-        raise InvalidDefinitionError(f"{missing[0]}: does not exist on the board: nothing to probe", hint=hint)
-    return matrix(plan.group, root, plan.target.facts, plan.entries, every=True, path=path)
+        problem = f"{missing[0]}: does not exist on the board: nothing to probe"
+        raise InvalidDefinitionError(problem, hint="Deploy the group first: edge-sim apply GROUP --root DIR")
+
+
+def nodes_of(plan: OfflinePlan) -> dict[str, Node]:
+    """Return what the plan makes, by path."""
+    return {entry.path: entry.node for entry in plan.entries}
 
 
 def after(plan: OfflinePlan) -> Mapping[str, Node]:

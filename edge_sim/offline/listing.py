@@ -191,6 +191,7 @@ def of_listing(listing: Listing, group: Group, greengrass_root: str = "/greengra
     deployed = listing.text(Tree(greengrass_root).group_file)
     return Target(
         name=listing.name,
+        owned=False,
         record=_record(record) if record else State(),
         deployed=decoded_group(deployed) if deployed else None,
         facts=facts,

@@ -77,7 +77,7 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
     ]
     lines = compare(entries, target.disk, target.ours, set(rewritten_files(packed, target)))
-    blocked = () if target.closed else _in_the_way(lines, target)
+    blocked = () if target.closed or not target.owned else _in_the_way(lines, target)
     return OfflinePlan(
         target=target,
         group=packed.group,

@@ -45,9 +45,14 @@ def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Se
 def target(board: str, group: Group, greengrass_root: str) -> Target:
     """Return the board at an ``ssh://`` address as a target, looked at where ``group`` has to do with it."""
     with Connection(parse(board)) as connection:
-        connection.become_root()
-        board_target = listing.of_listing(look(connection, greengrass_root, sources(group)), group)
-    return replace(board_target, name=board)
+        return seen_target(connection, group, greengrass_root)[1]
+
+
+def seen_target(connection: Connection, group: Group, greengrass_root: str) -> tuple[Listing, Target]:
+    """Return what a board lists where ``group`` has to do with it, and the board as a target."""
+    connection.become_root()
+    seen = look(connection, greengrass_root, sources(group))
+    return seen, replace(listing.of_listing(seen, group), name=str(connection.address))
 
 
 def sources(group: Group) -> list[str]:
@@ -70,7 +75,6 @@ def target_of(seen: Listing, profile: DeviceProfile, inputs: Inputs, name: str) 
 def visit(seen: Listing, scenario: Scenario) -> Visit:
     """Return what a run must know of a board that was looked at."""
     group = scenario.definition.group
-    free = seen.system.get("free", "")
     written = {
         resource.source_path
         for function in group.functions
@@ -79,10 +83,16 @@ def visit(seen: Listing, scenario: Scenario) -> Visit:
     }
     return Visit(
         machine=seen.architecture or "unknown",
-        free_kib=int(free) if free.isdigit() else None,
+        free_kib=free_kib(seen),
         writable=sorted(path for path in written if not path.startswith("/dev/")),
         devices=sorted(path for path in written if path.startswith("/dev/")),
     )
+
+
+def free_kib(seen: Listing) -> int | None:
+    """Return the room on a board that was looked at, None where it did not say."""
+    free = seen.system.get("free", "")
+    return int(free) if free.isdigit() else None
 
 
 def clock_note(seen: Listing) -> str | None:

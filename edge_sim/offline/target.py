@@ -35,7 +35,8 @@ class Target:
     """A board. ``disk`` is what lies at and below the deployment directory, ``ours`` what deployments made there.
 
     ``closed`` are paths that this process may not look into, ``unseen`` some at which nobody looked. ``record`` and
-    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known. ``digest`` returns
+    ``deployed`` tell what the last deployment was; ``deployed`` is None where that cannot be known, and ``owned``
+    False where nobody worked out what is ``ours``. ``digest`` returns
     a file's SHA-256, or None when it cannot be known.
     """
 
@@ -45,6 +46,7 @@ class Target:
     ours: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     record: State = field(default_factory=State)
+    owned: bool = True
     deployed: Group | None = None
     unseen: frozenset[str] = frozenset()
     digest: Callable[[str], str | None] | None = None

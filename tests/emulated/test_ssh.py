@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import signal
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -223,6 +225,50 @@ def test_a_board_is_captured_and_held_against_a_plan_without_a_change(
     assert {row["kind"] for row in drift["differences"]} == {"missing"}
     access = json.loads(ssh.edge_sim("access", EXAMPLE, "--board", "ssh://debian", "--format", "json").stdout)
     assert access["unknown"] == 0
+
+
+def _applied(board: DockerBoard, root: Path) -> None:
+    """Apply the example to a copy of a board below ``root``, and lay what that made on the board itself."""
+    root.mkdir()
+    for place in ("/etc", "/greengrass", "/srv"):
+        chunks, _ = board._container.get_archive(place)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            tar.extractall(root, numeric_owner=True)
+    for name in ("dev", "proc", "tmp", "sys"):
+        (root / name).mkdir()
+    os.mknod(root / "dev/ttyUSB0", 0o020660, os.makedev(1, 3))
+    os.chown(root / "dev/ttyUSB0", 0, 20)
+    (root / "dev/ttyUSB0").chmod(0o660)
+    edge_sim("apply", EXAMPLE, "--root", str(root))
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(root / "greengrass", "greengrass")
+    board._container.put_archive("/", packed.getvalue())
+
+
+@needs.mounts
+def test_a_probe_over_ssh_is_that_of_the_same_root_here(ssh: Ssh, client: Any, tmp_path: Path) -> None:
+    for place in (tmp_path, *tmp_path.parents):  # the functions' users pass through
+        if place.stat().st_uid == os.geteuid() and not place.stat().st_mode & 0o001:
+            place.chmod(place.stat().st_mode | 0o011)
+    with _debian(client, ssh, PROFILE, "probed") as board:
+        argv = ("access", EXAMPLE, "--probe", "--format", "json")
+        said = ssh.edge_sim(*argv, "--board", "ssh://probed", status=3).stderr
+        assert "does not exist on the board: nothing to probe" in said
+        _applied(board, tmp_path / "root")
+        before = _state(board)
+        over_ssh = json.loads(ssh.edge_sim(*argv, "--board", "ssh://probed").stdout)["boards"][0]
+        assert _state(board) == before
+        assert board.exec(["test", "-e", "/opt/edge-sim"]).returncode == 1
+        here = json.loads(edge_sim(*argv, "--root", str(tmp_path / "root")).stdout)["boards"][0]
+        assert (over_ssh["access"], over_ssh["blast_radius"]) == (here["access"], here["blast_radius"])
+        assert not any("is in the way" in note for note in over_ssh["notes"]), "a core's own deployment"
+        assert {row["agree"] for row in over_ssh["access"] if row["path"]} == {True}
+        board.exec(["sh", "-c", "chmod -R o= /greengrass/ggc/deployment/mlmodel_public/*/*"])
+        disagreeing = json.loads(ssh.edge_sim(*argv, "--board", "ssh://probed", status=1).stdout)["boards"][0]
+        assert False in {row["agree"] for row in disagreeing["access"]}
+        ssh.know("guest", ssh_boards.answering(board._container), user="visitor")
+        assert "guest: the account is not root's" in ssh.edge_sim(*argv, "--board", "ssh://guest", status=6).stderr
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -508,7 +508,7 @@ def test_a_path_that_belongs_to_no_directory_is_a_usage_error(tmp_path: Path) ->
     ("words", "told"),
     [
         (("--function", "nobody"), "the group has no function nobody"),
-        (("--probe",), "--probe needs --root"),
+        (("--probe",), "--probe needs a board that the group has been deployed to: --root DIR or --board ssh"),
         (("--root", "/", "--profile", "raspberry-pi-3"), "cannot be combined"),
     ],
 )

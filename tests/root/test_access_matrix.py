@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.root, needs.mounts]
 
 def rows(made: Board) -> dict[tuple[str, str | None], AccessRow]:
     entries = plan(made.group, made.facts, contents(made.scenario, made.group))
-    found = access.matrix(made.group, made.root, made.facts, entries)
+    found = access.matrix(made.group, made.root, made.facts, {entry.path: entry.node for entry in entries})
     return {(row.function, row.resource): row for row in found}
 
 

@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from edge_sim.agent.functions import calls as functions
 from edge_sim.agent.probe import NodesBelow
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import AccessError
-from edge_sim.facts import HostFacts
+from edge_sim.facts import HostFacts, Node
 from edge_sim.greengrass.access import View
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.matrix import about, cached, questions, row
 from edge_sim.greengrass.mounting import not_started
-from edge_sim.greengrass.plan import Entry
 from edge_sim.greengrass.process import FunctionProcess, function_process
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rows import AccessRow, Answer, Probe
@@ -35,19 +35,19 @@ def matrix(
     group: Group,
     root: Path,
     facts: HostFacts,
-    entries: Sequence[Entry] = (),
+    planned: Mapping[str, Node] = MappingProxyType({}),
     *,
     every: bool = False,
     path: str | None = None,
 ) -> list[AccessRow]:
     """Return one row for every function and attached resource, and for every model not attached to it.
 
-    ``entries`` is the plan; its nodes are what the computed answers believe, paths outside it are looked at. With
+    ``planned`` are the plan's nodes by path: the computed answers believe them, paths outside it are looked at. With
     ``every`` there are rows for local resources that are not attached, too; with ``path`` there is one for it and no
     others. Secrets have no path: the process asks the core for those that the board has; for the others ``answers``,
     ``agree`` and ``ok`` are None.
     """
-    nodes = NodesBelow(root, {entry.path: entry.node for entry in entries})
+    nodes = NodesBelow(root, planned)
     places = cached(partial(tree, root))
     rows: list[AccessRow] = []
     with functions.asking(group, root, facts) as asker:

@@ -103,7 +103,7 @@ restore() {
     for place; do
         find "$place" -newer "$RUN/owner" -type f 2>/dev/null | head -n 100 | sed 's/^/wrote /'
     done
-    for bundle in "$KEPT" "$TOP/bundle"; do
+    for bundle in "$KEPT" "$TOP/bundle" "$RUN/edge-sim"; do
         [ -x "$bundle/bin/python3.11" ] || continue
         "$bundle/bin/python3.11" -c 'from edge_sim.agent.cgroups import sweep; sweep()' 2>/dev/null
         break

@@ -106,6 +106,14 @@ class Connection:
             return True
         return False
 
+    def require_root(self) -> None:
+        """Become root as ``become_root`` does; raise UnsupportedEnvironmentError for an account that cannot."""
+        if not self.become_root():
+            raise UnsupportedEnvironmentError(
+                f"{self.address}: the account is not root's and has no sudo without a password",
+                hint="Log in as root, or allow it sudo -n. Nothing was changed.",
+            )
+
     def run(
         self, argv: Sequence[str], *, stdin: IO[bytes] | None = None, timeout: float = COMMAND_S
     ) -> subprocess.CompletedProcess[str]:
