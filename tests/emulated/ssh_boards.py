@@ -102,7 +102,7 @@ def with_openssh(container: Any, architecture: str, ssh: Ssh) -> str:
         files |= {
             p: f for p, f in package.files().items() if not p.startswith(("/usr/share", "/etc/init", "/lib/systemd"))
         }
-    with _tar(files) as tar:
+    with files_tar(files) as tar:
         container.put_archive("/", tar)
     own = {
         "/etc/ssh/sshd_config": File(content=_SSHD.encode()),
@@ -113,7 +113,7 @@ def with_openssh(container: Any, architecture: str, ssh: Ssh) -> str:
         "/etc/sudoers": File(content=b"admin ALL=(ALL) NOPASSWD: ALL\n", mode=0o440),
         "/etc/pam.d/sudo": File(content=b"account required pam_permit.so\nsession required pam_permit.so\n"),
     }
-    with _tar(own) as tar:
+    with files_tar(own) as tar:
         container.put_archive("/", tar)
     accounts = "sshd:x:999:65534::/run/sshd:/usr/sbin/nologin\n" + "".join(
         f"{name}:x:{uid}:65534::/home/{name}:/bin/sh\n" for uid, name in enumerate(("visitor", "admin"), 1234)
@@ -131,7 +131,7 @@ def with_openssh(container: Any, architecture: str, ssh: Ssh) -> str:
 def of_busybox(client: Any, ssh: Ssh, architecture: str, **options: Any) -> Iterator[Any]:
     """Give a running container that is a BusyBox and a dropbear, whose libraries lie where nobody looks for them."""
     tag = f"edge-sim-test-busybox:{os.getpid()}-{architecture}"
-    with _tar(_busybox(architecture, ssh), bare=True) as tar:
+    with files_tar(_busybox(architecture, ssh), bare=True) as tar:
         client.api.import_image_from_data(tar.read(), *tag.split(":"))
     server = ["/srv/ssh/ld.so", "--library-path", "/srv/ssh", "/srv/ssh/dropbear", "-F", "-E", "-R"]
     container = client.containers.create(
@@ -175,7 +175,7 @@ def _busybox(architecture: str, ssh: Ssh) -> dict[str, File]:
 
 
 @contextlib.contextmanager
-def _tar(files: Mapping[str, File], *, bare: bool = False) -> Iterator[Any]:
+def files_tar(files: Mapping[str, File], *, bare: bool = False) -> Iterator[Any]:
     """Give a tar archive of files; ``bare``: with the folders above them, for a root that has none."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
