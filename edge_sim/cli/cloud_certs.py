@@ -44,8 +44,8 @@ def command(thing: str, folder: Path, host: str | None) -> None:
         cafile=about["cafile"],
     )
     urls = [about[name] if host is None else _elsewhere(about[name], host) for name in ("http", "mqtt")]
-    paths = provision(iot, thing, Endpoints(http=urls[0], mqtt=urls[1], cafile=Path(about["cafile"])), folder)
-    for path in paths:
+    files = provision(iot, thing, Endpoints(http=urls[0], mqtt=urls[1], cafile=Path(about["cafile"])), folder)
+    for path in (files.cafile, files.certificate, files.key, files.config):
         click.echo(path)
 
 

@@ -47,6 +47,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
     help="A real board, reached with your own OpenSSH; may be repeated. With --profile, simulated boards run as well.",
 )
 @click.option("--yes", is_flag=True, help="Change a real board without asking.")
+@click.option("--tls", is_flag=True, help="With --board: the cloud asks for certificates; each board gets its own.")
 @click.option(
     "--bind", "binds", multiple=True, metavar="HOST:BOARD", help="Mount a path of this machine on every board."
 )
@@ -74,6 +75,7 @@ def command(
     driver: Literal["local", "docker"],
     boards: tuple[str, ...],
     yes: bool,
+    tls: bool,
     binds: tuple[str, ...],
     broker: str | None,
     broker_cafile: Path | None,
@@ -101,10 +103,11 @@ def command(
     real = run_board.chosen(loaded, boards, profiles=bool(names))
     profiles = load_profiles(names or (() if boards else loaded.boards))
     run_board.refuse_mixture(real, profiles, driver, binds)
+    run_board.refuse_tls(tls, real, profiles, broker)
     bind_list = dict(bind(text) for text in binds)
     with (
         _keep_folder(keep, local=driver == "local") as folder,
-        run_board.opened(scenario, choice, real, yes=yes, keep=keep) as opened,
+        run_board.opened(scenario, choice, real, yes=yes, keep=keep, tls=tls) as opened,
     ):
         with shown() as display:
             report = run(
@@ -113,6 +116,7 @@ def command(
                 real=opened,
                 driver=driver if profiles else "local",
                 broker=named,
+                tls=tls,
                 binds=bind_list,
                 keep=folder,
                 progress=display.say,

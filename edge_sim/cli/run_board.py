@@ -49,13 +49,23 @@ def refuse_mixture(
         raise UsageError(problem, hint="Run one after the other.")
 
 
+def refuse_tls(tls: bool, real: Sequence[Address], profiles: Sequence[DeviceProfile], broker: str | None) -> None:
+    """Raise UsageError where boards of a run cannot have certificates that are wanted."""
+    if not tls:
+        return
+    if broker:
+        raise UsageError("--tls and --broker cannot be combined", hint="A broker of your own has its own certificates.")
+    if profiles or not real:
+        raise UsageError("--tls is for boards over ssh alone: simulated boards have no certificates")
+
+
 @contextmanager
 def opened(
-    scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bool, keep: bool
+    scenario: Path, choice: Choice, boards: Sequence[Address], *, yes: bool, keep: bool, tls: bool
 ) -> Iterator[list[RealBoard]]:
     """Connect to boards, show what a run would do there, and ask unless ``yes``; the connections last as the block.
 
-    ``keep``: what a run makes stays there.
+    ``keep``: what a run makes stays there. ``tls``: the boards get certificates, which need a clock that is right.
 
     Raises InvalidDefinitionError where the group is refused on a board, UnsupportedEnvironmentError where no run can
     be, UsageError where nobody can be asked.
@@ -75,7 +85,7 @@ def opened(
         for address in boards:
             progress(f"{address}: connecting")
             connection = stack.enter_context(Connection(address))
-            real.append(judged(connection, inputs, keep=keep, progress=progress, show=_show))
+            real.append(judged(connection, inputs, keep=keep, tls=tls, progress=progress, show=_show))
         if not yes:
             back = "leave it there" if keep else "put everything back"
             click.confirm(f"Run the scenario there, and {back} afterwards?", abort=True, err=True)

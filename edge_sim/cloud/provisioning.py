@@ -29,7 +29,17 @@ class Endpoints:
     cafile: Path
 
 
-def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[Path]:
+@dataclass(frozen=True, kw_only=True)
+class Provision:
+    """The files of a thing's setup: the CA's certificate, its own, its private key, config.json."""
+
+    cafile: Path
+    certificate: Path
+    key: Path
+    config: Path
+
+
+def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provision:
     """Make a certificate for a thing (new or not) with the policy DEVICE_POLICY, and write what its board needs.
 
     ``iot`` is a boto3 client. Raises UsageError when ``folder`` holds something already or cannot be written.
@@ -48,11 +58,17 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[
     iot.attach_policy(policyName=DEVICE_POLICY, target=certificate["certificateArn"])
     iot.attach_thing_principal(thingName=thing, principal=certificate["certificateArn"])
     name = certificate["certificateId"][:10]  # as in the names of AWS's own files
+    paths = Provision(
+        cafile=certs / "root.ca.pem",
+        certificate=certs / f"{name}.cert.pem",
+        key=certs / f"{name}.private.key",
+        config=config / "config.json",
+    )
     files = {
-        certs / "root.ca.pem": (endpoints.cafile.read_text(encoding="ascii"), 0o444),
-        certs / f"{name}.cert.pem": (certificate["certificatePem"], 0o444),
-        certs / f"{name}.private.key": (certificate["keyPair"]["PrivateKey"], 0o400),
-        config / "config.json": (json.dumps(_config(arn, name, endpoints), indent=2) + "\n", 0o644),
+        paths.cafile: (endpoints.cafile.read_text(encoding="ascii"), 0o444),
+        paths.certificate: (certificate["certificatePem"], 0o444),
+        paths.key: (certificate["keyPair"]["PrivateKey"], 0o400),
+        paths.config: (json.dumps(_config(arn, name, endpoints), indent=2) + "\n", 0o644),
     }
     try:
         for path, (text, mode) in files.items():
@@ -61,7 +77,7 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> list[
     except OSError as error:
         _withdraw(iot, thing, certificate)
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
-    return list(files)
+    return paths
 
 
 def _withdraw(iot: Any, thing: str, certificate: Mapping[str, Any]) -> None:

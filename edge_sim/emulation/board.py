@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A thing's certificate and private key: files of this machine (PEM)."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentSettings:
     """What a board's agent is told: its thing, its broker's URL, and the limits of packages.
 
     ``cafile`` is a file of this machine, the CA certificates (PEM) that the broker is checked with; None: the board's.
+    ``identity`` is what it shows to a broker that asks for certificates, which only boards over ssh have.
     ``stable_window_s``: how long an update's core must run before the update has succeeded; None: the agent's default.
     """
 
@@ -31,6 +40,7 @@ class AgentSettings:
     broker: str
     packages: Limits = field(default_factory=Limits)
     cafile: Path | None = None
+    identity: Identity | None = None
     stable_window_s: int | None = None
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
@@ -23,17 +25,35 @@ _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profi
 
 
 class Aws:
-    """boto3 clients for one endpoint. ``check`` raises what is known to be wrong when the endpoint does not answer."""
+    """boto3 clients for one endpoint. ``check`` raises what is known to be wrong when the endpoint does not answer.
 
-    def __init__(self, endpoint_url: str, region: str, check: Callable[[], None]) -> None:
+    ``secret`` signs the calls, ``cafile`` is what an https endpoint is checked with; None: the default of each.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str,
+        region: str,
+        check: Callable[[], None],
+        *,
+        secret: str | None = None,
+        cafile: Path | None = None,
+    ) -> None:
         from botocore.config import Config
 
-        from edge_sim.cloud.clients import make_client
+        from edge_sim.cloud.clients import TEST_ACCESS_KEY, make_client
 
         self._check = check
         config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2, "mode": "standard"})
-        self.greengrass = make_client("greengrass", endpoint_url=endpoint_url, region=region, config=config)
-        self.iot = make_client("iot", endpoint_url=endpoint_url, region=region, config=config)
+        client = partial(
+            make_client,
+            endpoint_url=endpoint_url,
+            region=region,
+            config=config,
+            secret=secret or TEST_ACCESS_KEY,
+            cafile=str(cafile) if cafile else None,
+        )
+        self.greengrass, self.iot = client("greengrass"), client("iot")
 
     def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
         """Call one operation. A refusal or a dead endpoint becomes an error that names the call."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_sim.deviceprofile import DeviceProfile
-from edge_sim.emulation.board import AgentSettings, BoardSpec
+from edge_sim.emulation.board import AgentSettings, BoardSpec, Identity
 from edge_sim.scenario import Scenario
 
 
@@ -21,11 +21,14 @@ def board_spec(
     *,
     mqtt: str,
     cafile: Path | None,
+    identity: Identity | None = None,
     binds: Mapping[str, Path],
     ports: Sequence[int] = (),
     thing: str | None = None,
 ) -> BoardSpec:
     """Return the board of ``profile`` that a scenario is run on; ``mqtt`` and ``cafile`` are its broker's.
+
+    ``identity`` is what it shows to a broker that asks for certificates.
 
     ``ports`` are those of this machine's loopback that it must reach; ``thing``: the core's, None for the scenario's.
     """
@@ -36,6 +39,7 @@ def board_spec(
             broker=mqtt,
             packages=scenario.packages,
             cafile=cafile,
+            identity=identity,
             stable_window_s=scenario.stable_window_s,
         ),
         files=scenario.files,

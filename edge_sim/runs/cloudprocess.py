@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ from edge_sim import interrupts
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.folders import while_in_use
 
+TLS = ("--tls", "--port", "0", "--mqtt-port", "0")
+"""Options of a cloud that asks for certificates, on free ports."""
 _READY_S = 120.0
 """An emulated processor takes over a minute to import boto3 and moto; a cloud that ends early is noticed at once."""
 _ENDING_S = 10.0
@@ -56,6 +59,9 @@ class CloudProcess:
         self._argv += ["--broker-cafile", str(broker.cafile)] if broker and broker.cafile else []
         self._argv += ["--bind", bind] if bind else []
         self._argv += more
+        self._opener = _DIRECTLY
+        self.place = Path()
+        """A folder of this user's alone that goes with the cloud, once it is up."""
         self._process: subprocess.Popen[bytes] | None = None
         self._stack = contextlib.ExitStack()
         self.about: dict[str, object] = {}
@@ -67,19 +73,24 @@ class CloudProcess:
             with interrupts.hold():
                 # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed; and where both
                 # of us are, the next run sweeps it.
-                place, lock = stack.enter_context(while_in_use("edge-sim-run-"))
+                self.place, lock = stack.enter_context(while_in_use("edge-sim-run-"))
                 stack.callback(self._stop)
                 self._process = subprocess.Popen(
                     self._argv,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    env={**os.environ, "TMPDIR": str(place)},
+                    env={**os.environ, "TMPDIR": str(self.place)},
                     pass_fds=(lock,),
                     start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
                     preexec_fn=_die_with_parent,
                 )
             self.about = self._ready_line()
+            if self.cafile:
+                context = ssl.create_default_context(cafile=str(self.cafile))
+                self._opener = urllib.request.build_opener(
+                    urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+                )
             self._stack = stack.pop_all()
         return self
 
@@ -111,6 +122,16 @@ class CloudProcess:
     @property
     def region(self) -> str:
         return str(self.about["region"])
+
+    @property
+    def cafile(self) -> Path | None:
+        """The CA certificate of a cloud with TLS."""
+        return Path(str(self.about["cafile"])) if self.about["cafile"] else None
+
+    @property
+    def secret(self) -> str:
+        """The key that signs calls of the API."""
+        return self.exports["AWS_SECRET_ACCESS_KEY"]
 
     @property
     def exports(self) -> dict[str, str]:
@@ -159,9 +180,12 @@ class CloudProcess:
     def _control(self, method: str, path: str, body: object) -> bytes:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         form = "application/gzip" if isinstance(body, bytes) else "application/json"
-        request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": form})
+        headers = {"Content-Type": form}
+        if self.cafile:
+            headers["Authorization"] = f"Bearer {self.secret}"
+        request = urllib.request.Request(self.http + path, data=data, method=method, headers=headers)
         try:
-            with _DIRECTLY.open(request, timeout=60) as answer:
+            with self._opener.open(request, timeout=60) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             message = _body(error.read())

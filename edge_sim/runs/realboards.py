@@ -37,12 +37,19 @@ def check_own(board: Address, source: str, *, instead: str = "") -> None:
 
 
 def judged(
-    connection: Connection, inputs: Inputs, *, keep: bool, progress: Progress, show: Callable[[Sequence[str]], object]
+    connection: Connection,
+    inputs: Inputs,
+    *,
+    keep: bool,
+    tls: bool = False,
+    progress: Progress,
+    show: Callable[[Sequence[str]], object],
 ) -> RealBoard:
     """Return the board at the other end of a connection as a run has it; nothing on it is changed.
 
     ``show`` takes, as lines, what a deployment would make there and who could open what. ``keep``: what a run makes
-    stays there. The connection stays the caller's, and must last as long as the board is used.
+    stays there. ``tls``: the board's clock must be right. The connection stays the caller's, and must last as long as
+    the board is used.
 
     Raises InvalidDefinitionError where the group is refused on that board, UnsupportedEnvironmentError where no run
     can be.
@@ -59,6 +66,10 @@ def judged(
             hint="Log in as root, or allow it sudo -n. The group was judged without; nothing was changed.",
         )
     clock = remote.clock_note(seen)
+    if clock and tls:
+        raise UnsupportedEnvironmentError(
+            f"{connection.address}: {clock}", hint="Set it, or run without --tls. Nothing was changed."
+        )
     return RealBoard(
         profile=profile,
         driver=drivers.ssh(

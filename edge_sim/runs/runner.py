@@ -19,13 +19,14 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.writer import versions
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import drivers
+from edge_sim.emulation.board import Identity
 from edge_sim.emulation.drivers import Driver, DriverName, Progress
 from edge_sim.errors import InvalidDefinitionError, UsageError
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.boardrun import BoardRun, steps
-from edge_sim.runs.boardspec import board_spec
-from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
+from edge_sim.runs.boardspec import board_spec, thing_name
+from edge_sim.runs.cloudprocess import TLS, CloudProcess, NamedBroker
 from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.runs.steps import OnStep
@@ -49,6 +50,7 @@ def run(
     real: Sequence[RealBoard] = (),
     driver: DriverName = "local",
     broker: NamedBroker | None = None,
+    tls: bool = False,
     binds: Mapping[str, Path] | None = None,
     keep: Path | None = None,
     progress: Progress,
@@ -57,7 +59,8 @@ def run(
     """Run ``scenario`` on a board of each profile, and on real ones.
 
     ``binds`` are host paths that appear at board paths; ``keep`` is a directory in which the roots of local boards
-    stay behind. ``on_step`` hears of each board's steps; without it ``progress`` gets them as text.
+    stay behind. ``tls``: the cloud asks for certificates, and each real board gets one of its own; no simulated board
+    has one. ``on_step`` hears of each board's steps; without it ``progress`` gets them as text.
 
     Raises EdgeSimError for what ends the whole run: a definition that cannot be read, a cloud that does not start or
     dies, a driver that this machine does not have.
@@ -67,18 +70,26 @@ def run(
     report = RunReport(scenario=scenario.name)
     with (
         _driver(driver, profiles, broker, keep, progress) as opened,
-        _cloud(broker, opened.bind, progress) as cloud,
+        _cloud(broker, opened.bind, progress, tls=tls) as cloud,
     ):
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region", "account")}
-        client = Aws(cloud.http, cloud.region, cloud.explain)
+        client = Aws(cloud.http, cloud.region, cloud.explain, secret=cloud.secret, cafile=cloud.cafile)
         definitions = provide(scenario, cloud, client, progress)
-        cafile = broker.cafile if broker else None
+        cafile = broker.cafile if broker else cloud.cafile
         specs = [
             board_spec(scenario, profile, mqtt=cloud.mqtt, cafile=cafile, binds=binds or {}) for profile in profiles
         ]
         pairs = [(spec, opened) for spec in specs]
         for board in real:
-            spec = board_spec(scenario, board.profile, mqtt=cloud.mqtt, cafile=cafile, binds={}, ports=ports(cloud))
+            spec = board_spec(
+                scenario,
+                board.profile,
+                mqtt=cloud.mqtt,
+                cafile=cafile,
+                identity=_identity(cloud, client, thing_name(scenario, board.profile)),
+                binds={},
+                ports=ports(cloud),
+            )
             pairs.append((spec, board.driver))
         parts = []
         for spec, its_driver in pairs:
@@ -107,9 +118,20 @@ def _driver(
     return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress)
 
 
-def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress) -> CloudProcess:
+def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress, *, tls: bool) -> CloudProcess:
     progress("starting the local cloud")
-    return CloudProcess(broker=broker, bind=bind)
+    return CloudProcess(broker=broker, bind=bind, more=TLS if tls else ())
+
+
+def _identity(cloud: CloudProcess, client: Aws, thing: str) -> Identity | None:
+    """Return a new certificate of a thing's, in files that go with the cloud; None where the cloud asks for none."""
+    if cloud.cafile is None:
+        return None
+    from edge_sim.cloud.provisioning import Endpoints, provision
+
+    endpoints = Endpoints(http=cloud.http, mqtt=cloud.mqtt, cafile=cloud.cafile)
+    files = provision(client.iot, thing, endpoints, cloud.place / "things" / thing)
+    return Identity(certificate=files.certificate, key=files.key)
 
 
 def provide(scenario: Scenario, cloud: CloudProcess, client: Aws, progress: Progress) -> aws.Definitions:

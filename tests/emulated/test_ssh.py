@@ -24,7 +24,7 @@ from edge_sim.profiles import load_profile
 from edge_sim.scenario import load
 from tests import needs
 from tests.emulated import ssh_boards
-from tests.emulated.containers import EXAMPLE, edge_sim, image_of
+from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of
 from tests.emulated.ssh_boards import Ssh
 
 pytestmark = [pytest.mark.emulated, needs.program("ssh"), needs.program("ssh-keygen")]
@@ -137,6 +137,23 @@ def _like_a_simulated_one(ssh: Ssh, quick: str, address: str, profile: str) -> d
     assert {row["verdict"] for row in over_ssh["certificate"]} == {"true"}
     assert over_ssh["driver"] == "ssh"
     return over_ssh
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_board_over_ssh_shows_a_certificate_of_its_own_to_a_cloud_with_tls(ssh: Ssh, debian: DockerBoard) -> None:
+    process = ssh.start("run", EXAMPLE, "--board", "ssh://debian", "--yes", "--tls", "--format", "json")
+    _until(lambda: debian.exec(["test", "-e", f"{ROOT}/ggc/core"]).returncode == 0)
+    modes = debian.exec(["sh", "-c", "cd /opt/edge-sim/run && stat -c '%a %u %n' *.pem"]).stdout.splitlines()
+    assert modes == ["400 0 cafile.pem", "400 0 certificate.pem", "400 0 key.pem"]
+    config = json.loads(debian.exec(["cat", "/opt/edge-sim/run/agent.json"]).stdout)
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert config["broker"] == report["parts"]["mqtt"]
+    assert report["parts"]["mqtt"].startswith("mqtts://127.0.0.1:")
+    assert report["parts"]["http"].startswith("https://127.0.0.1:")
+    assert [row["status"] for row in report["boards"][0]["updates"]] == ["SUCCEEDED", "FAILED"]
+    assert "PRIVATE KEY" not in out + err
 
 
 def test_a_user_with_sudo_and_no_password_runs_as_root(ssh: Ssh, client: Any, quick: str, tmp_path: Path) -> None:
@@ -373,9 +390,11 @@ def test_an_interrupted_run_puts_the_board_back_and_a_clock_of_1970_is_told(
     debian.exec(["sh", "-c", "printf '#!/bin/sh\\necho 86400\\n' >/usr/local/bin/date; chmod 755 /usr/local/bin/date"])
     try:
         notes = run(ssh, quick, "ssh://debian")["notes"]
+        with_tls = ssh.edge_sim("run", quick, "--board", "ssh://debian", "--yes", "--tls", status=6).stderr
     finally:
         debian.exec(["rm", "/usr/local/bin/date"])
     assert any(note.startswith("the board's clock says 1970-01-02") for note in notes)
+    assert "error: ssh://debian: the board's clock says 1970-01-02" in with_tls
 
 
 def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(

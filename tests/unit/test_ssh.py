@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_sim.cli.run import command
 from edge_sim.emulation.ssh import address, connection
 from edge_sim.emulation.ssh.address import Address
 from edge_sim.emulation.ssh.connection import Connection, LostConnectionError
@@ -22,6 +24,8 @@ from edge_sim.offline.capture import as_yaml, profile_of
 from edge_sim.profiles import load_profile
 from edge_sim.runs.realboards import check_own
 from tests.unit.test_images import program
+
+EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,25 @@ def test_a_board_that_only_a_stranger_names_is_refused(tmp_path: Path, monkeypat
         check_own(Address(host="bench-3"), "the scenario", instead="Name it with --board ssh://bench-3")
     file = tmp_path / "edge-sim/boards"
     assert error.value.hint == f"Name it with --board ssh://bench-3, or write it on a line of {file}."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--board", "ssh://bench", "--tls", "--broker", "mqtt://127.0.0.1:1"),
+            "--tls and --broker cannot be combined",
+        ),
+        (("--board", "ssh://bench", "--tls", "--profile", "generic-x86_64"), "--tls is for boards over ssh alone"),
+        (("--profile", "generic-x86_64", "--tls"), "--tls is for boards over ssh alone"),
+        (("--board", "ssh://bench", "--bind", "/tmp:/srv"), "--bind is for simulated boards"),
+        (("--board", "ssh://bench"), "nobody can be asked here"),
+    ],
+)
+def test_a_run_refuses_what_a_real_board_cannot_have_before_it_connects(arguments: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(command, [str(EXAMPLE), *arguments])
+    assert isinstance(done.exception, UsageError)
+    assert said in done.exception.brief
 
 
 def test_what_moves_a_cursor_is_shown_as_an_escape_also_where_json_hides_it() -> None:

@@ -126,14 +126,17 @@ class SshBoard:
         )
 
     def _own(self) -> Iterator[Item]:
-        agent, cafile = self._spec.agent, f"{RUN}/ca.pem"
-        authorities = agent.cafile if agent else None
+        agent = self._spec.agent
+        files = {"cafile": agent.cafile} if agent else {}
+        if agent and agent.identity:
+            files |= {"certificate": agent.identity.certificate, "key": agent.identity.key}
+        places = {name: (f"{RUN}/{name}.pem", file.absolute()) for name, file in files.items() if file}
         yield from boardplan.core(self._spec)
         yield corebuild.private_key(f"{GREENGRASS_ROOT}/{corebuild.KEY}")
-        config = self._spec.agent_config(cafile if authorities else None)
+        config = {**self._spec.agent_config(None), **{name: path for name, (path, _) in places.items()}}
         yield Item(path=self.agent_config, type="file", mode=0o600, text=json.dumps(config))
-        if authorities:
-            yield Item(path=cafile, type="file", mode=0o644, source=str(authorities.absolute()))
+        for path, file in places.values():
+            yield Item(path=path, type="file", mode=0o400, source=str(file))
 
     def _noted(self, items: Sequence[Item]) -> list[Item]:
         """Return the items in whose place nothing is on the board, once its journal has them."""
