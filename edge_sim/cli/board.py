@@ -23,7 +23,8 @@ from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, PathType
-from edge_sim.cli.output import progress, say
+from edge_sim.cli.output import say
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.cli.run import bind
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -76,8 +77,8 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
         raise UsageError("board build needs --profile NAME or --all")
     if base and len(architectures) > 1:
         raise UsageError("--base is for one architecture", hint="Name one --profile.")
-    with _engine() as engine:
-        tags = {architecture: images.build(architecture, base, progress, engine) for architecture in architectures}
+    with _engine() as engine, shown() as display:
+        tags = {name: images.build(name, base, display.say, engine) for name in architectures}
     click.echo(json.dumps(tags) if fmt == "json" else "\n".join(tags.values()))
 
 
@@ -148,14 +149,17 @@ def up(
         core=profile.greengrass.version,
         contained=not no_containers,
     )
-    with drivers.lasting(name, spec, progress) as board:
-        AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
+    with shown() as display:
+        display.say(f"{name}: making the board")
+        with drivers.lasting(name, spec, display.say) as board:
+            display.say(f"{name}: waiting until its agent is connected")
+            AgentProcess(board.start_agent()).wait_for("connected", timeout_s=CONNECT_S, alive=lambda: None)
     about = {"name": name, "profile": profile.name, "thing": thing, "mqtt": mqtt, **_about(board)}
     _say_up({**about, "seconds": round(time.monotonic() - started, 2)}, fmt)
 
 
 @command.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completion.boards)
 @click.option("--all", "every", is_flag=True, help="Remove all boards, and whatever killed runs left behind.")
 def down(names: tuple[str, ...], every: bool) -> None:
     """Remove boards and their storage."""
@@ -192,7 +196,7 @@ def list_(fmt: str) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.boards)
 def shell(name: str) -> None:
     """Open a shell on a board as its root. Example: edge-sim board shell raspberry-pi-3"""
     from edge_sim.emulation.containers import boards
@@ -209,7 +213,7 @@ def shell(name: str) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.boards)
 @click.option("--follow", is_flag=True, help="Follow until Ctrl-C or until the board ends.")
 def logs(name: str, follow: bool) -> None:
     """Print the events of a board's agent, one JSON object per line."""

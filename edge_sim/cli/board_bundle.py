@@ -10,7 +10,8 @@ import click
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, PathType
-from edge_sim.cli.output import progress, say
+from edge_sim.cli.output import say
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
@@ -48,7 +49,8 @@ def bundle(profile_name: str | None, architecture: str | None, output: Path, deb
     from edge_sim.profiles import load_profile
 
     chosen = architecture or load_profile(str(profile_name)).architecture
-    result = archive.bundle(chosen, progress)
+    with shown() as display:
+        result = archive.bundle(chosen, display.say)
     content = result.packed
     if deb:
         from edge_sim.emulation.bundle.deb import package

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 
+from edge_sim.cli import completion
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _BLOCK = 1 << 16
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("-i", "--interactive", is_flag=True, help="Pass standard input to the program.")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.boards)
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_(name: str, interactive: bool, argv: tuple[str, ...]) -> None:
     """Run a program on a board as the board's root user, and exit with its status.

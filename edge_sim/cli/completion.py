@@ -1,4 +1,4 @@
-"""What a shell completes: profiles, rules, and the ids of a group's functions and models.
+"""What a shell completes: profiles, rules, boards, and the ids of a group's functions and models.
 
 Everything is imported when it is asked for. What cannot be read completes nothing: a prompt is no place for an error.
 """
@@ -39,6 +39,25 @@ def rules(_context: click.Context, _parameter: click.Parameter, incomplete: str)
     return _items(sorted(rule.id for rule in (*RULES, *CHECKS)), incomplete)
 
 
+def boards(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a board in a container that stays."""
+    with contextlib.suppress(EdgeSimError):
+        from edge_sim.emulation.containers import boards, engine
+
+        with engine.connected() as client:
+            return _items(boards.names(client, lasting=True), incomplete)
+    return []
+
+
+def real_boards(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the address of a board that the user's own file lists."""
+    from edge_sim.emulation.ssh import address
+
+    with contextlib.suppress(EdgeSimError):
+        return _items(sorted(map(str, address.own_boards())), incomplete)
+    return []
+
+
 def functions(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the id of a function of the command's GROUP."""
     group = _group(context)
@@ -46,7 +65,7 @@ def functions(context: click.Context, _parameter: click.Parameter, incomplete: s
 
 
 def code(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete FUNCTION= of an option that says where a function's code lies."""
+    """Complete FUNCTION= of an option that gives a function's code, or its event."""
     group = _group(context)
     return _items([f"{function.id}=" for function in group.functions] if group else (), incomplete)
 

@@ -14,7 +14,8 @@ import click
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli import completion
 from edge_sim.cli.options import FORMAT, PathType
-from edge_sim.cli.output import progress, say
+from edge_sim.cli.output import say
+from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
@@ -39,7 +40,12 @@ _WIDTH = 80
     shell_complete=completion.profiles,
     help="Create a board with this profile and show how faithful it is.",
 )
-@click.option("--board", metavar="NAME", help="Show how faithful a running board is (edge-sim board ls).")
+@click.option(
+    "--board",
+    metavar="NAME",
+    shell_complete=completion.boards,
+    help="Show how faithful a running board is (edge-sim board ls).",
+)
 @click.option(
     "--root",
     type=PathType(path_type=Path, exists=True, file_okay=False),
@@ -130,7 +136,9 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
         name = profile.name
-        rows, notes = doctor.certificate(driver, profile, progress)
+        with shown() as display:
+            display.say(f"{name}: making a board to look at")
+            rows, notes = doctor.certificate(driver, profile, display.say)
     needs = requirements((profile or load_profile(name)).facts())
     if fmt == "json":
         document = {

@@ -96,7 +96,11 @@ PROFILES = click.option(
     help="A board's profile, or all for every profile; may be repeated.",
 )
 BOARD = click.option(
-    "--board", "remote_board", metavar="ssh://[USER@]HOST[:PORT]", help="A real board; nothing is changed there."
+    "--board",
+    "remote_board",
+    metavar="ssh://[USER@]HOST[:PORT]",
+    shell_complete=completion.real_boards,
+    help="A real board; nothing is changed there.",
 )
 GROUP = click.argument("group", type=PathType(path_type=Path))
 ROOT = click.option(

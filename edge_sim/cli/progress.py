@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -70,7 +71,7 @@ class Display:
 @contextlib.contextmanager
 def shown() -> Iterator[Display]:
     """Show progress while the block lasts; what was drawn on a terminal is gone after it."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or find_spec("rich") is None:
         yield Display(drawn=False)
         return
     from rich.console import Console

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli import run_board
+from edge_sim.cli import completion, run_board
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
 from edge_sim.cli.progress import shown
@@ -44,6 +44,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
     "boards",
     multiple=True,
     metavar="ssh://[USER@]HOST[:PORT]",
+    shell_complete=completion.real_boards,
     help="A real board, reached with your own OpenSSH; may be repeated. With --profile, simulated boards run as well.",
 )
 @click.option("--yes", is_flag=True, help="Change a real board without asking.")

@@ -93,6 +93,7 @@ class Trial:
     "events",
     multiple=True,
     metavar="FUNCTION=JSON",
+    shell_complete=completion.code,
     help="The event that a function is called with; default: {}. May be repeated.",
 )
 @PROFILES

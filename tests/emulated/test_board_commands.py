@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from edge_sim.emulation.drivers import reserved
 from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
 from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of, ready
+from tests.unit.test_completion import completed
 
 pytestmark = pytest.mark.emulated
 
@@ -40,10 +42,10 @@ def test_an_update_survives_a_restart_of_the_board(client: Any, cloud: dict[str,
     ready(client, profile)
     name = f"test-{os.getpid()}-{profile}"
     try:
-        about = json.loads(
-            edge_sim("board", "up", "--profile", profile, "--name", name, "--mqtt", cloud["mqtt"], "--format", "json")
-            .stdout
-        )  # fmt: skip
+        up = edge_sim("board", "up", "--profile", profile, "--name", name, "--mqtt", cloud["mqtt"], "--format", "json")
+        about = json.loads(up.stdout)
+        assert re.search(rf"^… +[0-9]+ s  {name}: waiting until its agent is connected$", up.stderr, re.MULTILINE)
+        assert completed("board", "logs", name[:-2]) == [name]
         assert about["uname"] == load_profile(profile).architecture
         (listed,) = [b for b in json.loads(edge_sim("board", "ls", "--format", "json").stdout) if b["name"] == name]
         assert (listed["state"], listed["thing"]) == ("running", name)

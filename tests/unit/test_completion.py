@@ -32,10 +32,21 @@ def completed(*words: str) -> list[str]:
         (["access", "--probe", EXAMPLE, "--function", ""], ["read-digits", "sort-wine", "meter-log"]),
         (["try", f"{EXAMPLE}/resources.json", "--model", ""], ["digits-model=", "wine-model="]),
         (["try", f"{EXAMPLE}/functions.json", "--code", "read"], ["read-digits="]),
+        (["try", f"{EXAMPLE}/functions.json", "--event", "sort"], ["sort-wine="]),
     ],
 )
 def test_what_is_known_is_offered(words: list[str], offered: list[str]) -> None:
     assert completed(*words) == offered
+
+
+@pytest.mark.parametrize("command", ["run", "access", "drift"])
+def test_the_users_own_boards_are_offered(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "edge-sim").mkdir()
+    (tmp_path / "edge-sim/boards").write_text("ssh://pi@raspberrypi.local\nssh://root@10.0.0.7  # the gateway\n")
+    assert completed(command, EXAMPLE, "--board", "ssh://pi") == ["ssh://pi@raspberrypi.local"]
+    (tmp_path / "edge-sim/boards").write_text("no address\n")
+    assert completed(command, EXAMPLE, "--board", "") == []
 
 
 @pytest.mark.parametrize(
