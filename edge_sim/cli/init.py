@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.offline.initial import Initial
 
-_GUESS = "raspberry-pi-3"
 _MISSING = 3
 """The exit status where a model or code is missing: what run would say of the scenario."""
 
@@ -51,7 +50,6 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     from edge_sim.definitions import reader
     from edge_sim.documents import STDIN
     from edge_sim.offline.initial import initial
-    from edge_sim.profiles import load_profiles
     from edge_sim.scenario import is_scenario
 
     for path in paths or (Path(),):
@@ -64,24 +62,22 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     if not folder.parent.is_dir():
         raise UsageError(f"{output}: cannot be made: there is no directory {folder.parent}")
     sources = reader.sources(paths or (Path(),), choice)
-    boards = names or _asked()
-    result = initial(sources, folder, load_profiles(boards or (_GUESS,)), choice)
+    result = initial(sources, folder, names, choice, ask=_asked)
     _write(result, folder)
-    notes = [*result.assumed, *([] if boards else [f"board {_GUESS} is a guess; choose another with --profile"])]
     if fmt == "json":
-        about = {"files": [str(file) for file in result.files], "missing": result.missing, "notes": notes}
+        about = {"files": [str(file) for file in result.files], "missing": result.missing, "notes": result.assumed}
         click.echo(json.dumps({**about, "exit_status": _MISSING if result.missing else 0}, indent=2))
     else:
-        _tell(result, folder, notes)
+        _tell(result, folder)
     sys.exit(_MISSING if result.missing else 0)
 
 
-def _asked() -> tuple[str, ...]:
-    """Return the board that a person at a terminal names; none where nobody can be asked."""
+def _asked(guess: str) -> str | None:
+    """Return the board that a person at a terminal names; None where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return ()
+        return None
     text = "Which board? (edge-sim profiles list names them)"
-    return (click.prompt(text, default=_GUESS, value_proc=_profile, err=True),)
+    return str(click.prompt(text, default=guess, value_proc=_profile, err=True))
 
 
 def _profile(name: str) -> str:
@@ -109,11 +105,11 @@ def _write(result: Initial, folder: Path) -> None:
         undo.pop_all()  # all are there
 
 
-def _tell(result: Initial, folder: Path, notes: list[str]) -> None:
+def _tell(result: Initial, folder: Path) -> None:
     from edge_sim.scenario import SCENARIO
 
     say(*(f"wrote {file}" for file in result.files))
-    print_notes(notes)
+    print_notes(result.assumed)
     print_notes(result.missing, label="missing")
     then = f"edge-sim run {shlex.quote(str(folder))}"
     say(f"fill in what is missing in {SCENARIO}, then: {then}" if result.missing else f"next: {then}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge_sim.definitions import reader, writer
 from edge_sim.definitions.assembly import Source
 from edge_sim.definitions.conditions import Choice
+from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import UsageError
@@ -18,8 +19,10 @@ from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
 from edge_sim.offline import starter, trial
+from edge_sim.offline.guess import guess
 from edge_sim.offline.inputs import address
 from edge_sim.offline.starter import Code, Parts
+from edge_sim.profiles import load_profiles
 from edge_sim.scenario import SCENARIO
 from edge_sim.schemas import catalogue
 
@@ -39,10 +42,16 @@ class Initial:
 
 
 def initial(
-    sources: Sequence[Source], folder: Path, profiles: Sequence[DeviceProfile], choice: Choice = NO_CHOICE
+    sources: Sequence[Source],
+    folder: Path,
+    names: Sequence[str],
+    choice: Choice = NO_CHOICE,
+    *,
+    ask: Callable[[str], str | None] = lambda _guess: None,
 ) -> Initial:
     """Return a scenario for a group as it would lie in ``folder``; nothing is written.
 
+    ``names`` are the boards' profiles. Without any the board is guessed, and ``ask`` may have somebody name another.
     A template with a choice made becomes a group of its own: a scenario's file has no word for the choice. Raises
     UsageError where a file of it is there already.
     """
@@ -51,9 +60,10 @@ def initial(
     group = definition.group
     places = list(dict.fromkeys(source.file.path.resolve().parent for source in sources))
     parts, missing = _beside(group, places, folder)
+    profiles, notes = _boards(definition, names, parts, ask)
     grouped = trial.group_files(sources)
     files: dict[Path, str] = {}
-    assumed = [*map(str, definition.notes), *trial.stand_ins(group)]
+    assumed = [*notes, *map(str, definition.notes), *trial.stand_ins(group)]
     if choice != NO_CHOICE:
         files[folder / GROUP_FILE] = writer.dump(definition)
         grouped = [str(folder / GROUP_FILE)]
@@ -78,6 +88,18 @@ def initial(
     if not os.path.lexists(folder / SCHEMA_FILE):
         files[folder / SCHEMA_FILE] = catalogue.text("scenario")
     return Initial(files=files, missing=missing, assumed=assumed)
+
+
+def _boards(
+    definition: Definition, names: Sequence[str], parts: Parts, ask: Callable[[str], str | None]
+) -> tuple[Sequence[DeviceProfile], list[str]]:
+    """Return the boards' profiles, and a note where nobody has named one."""
+    if names:
+        return load_profiles(names), []
+    places = [*parts.models.values(), *(code.folder for code in parts.code.values())]
+    guessed = guess(definition, [parts.base / place for place in places])
+    chosen = ask(guessed.profile.name)
+    return (load_profiles([chosen]), []) if chosen else ([guessed.profile], [guessed.note])
 
 
 def _relative(path: Path | str, folder: Path) -> str:

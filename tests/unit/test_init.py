@@ -95,6 +95,36 @@ def test_answers_of_the_api(tmp_path: Path) -> None:
     assert [one.function_id for one in load(folder).invocations] == ["watch"]
 
 
+def local(path: str, kind: str = "LocalDeviceResourceData") -> dict[str, object]:
+    data = {"SourcePath": path, "GroupOwnerSetting": {"AutoAddGroupOwner": True}}
+    return {"Id": path.rpartition("/")[2], "Name": "n", "ResourceDataContainer": {kind: data}}
+
+
+@pytest.mark.parametrize(
+    ("paths", "machine", "board", "reason"),
+    [
+        ([], None, PI, "the definition names nothing that only another has"),
+        (["/dev/gpiomem"], None, PI, "the definition names nothing that only another has"),
+        (["/dev/nvhost-gpu", "/dev/nvmap"], None, "jetson-tx2", "it has /dev/nvhost-gpu, /dev/nvmap"),
+        ([], 62, "amazon-linux-x86_64", "what lies beside the definition is built for x86_64 and it fits"),
+        ([], 40, PI, "what lies beside the definition is built for armv7l"),
+    ],
+)
+def test_the_board_is_guessed_from_what_the_definition_names_and_its_code_is_built_for(
+    tmp_path: Path, paths: list[str], machine: int | None, board: str, reason: str
+) -> None:
+    file = tmp_path / "group.json"
+    functions = {"Functions": [{"Id": "watch", "FunctionArn": ARN}]}
+    file.write_text(json.dumps({"Resources": [local(path) for path in paths], **functions}))
+    if machine:
+        (tmp_path / "watch").mkdir()
+        (tmp_path / "watch/main.py").write_text("def handler(event, context): ...\n")
+        (tmp_path / "watch/fast.so").write_bytes(b"\x7fELF\1\1" + bytes(12) + machine.to_bytes(2, "little") + bytes(50))
+    result = call("init", file)
+    assert f"note: board {board} is a guess: {reason}" in result.stderr
+    assert f"\nboards: [{board}]" in (tmp_path / SCENARIO).read_text()
+
+
 def test_what_is_missing_is_said_and_nothing_is_overwritten(tmp_path: Path) -> None:
     files = answers(tmp_path)
     result = call("init", *files)
