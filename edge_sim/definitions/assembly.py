@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"\$\{[A-Za-z0-9]+:[^{}]*\}")
 _ANY_PLACEHOLDER = re.compile(r"\$\{[^{}]+\}")
 _WITHOUT_VALUE = ("not-json", "number-range")
 """Faults of a text that leave no value: that it is missing follows from them."""
-_FREE_TEXT = ("Variables", "Parameters", "ExecArgs")
+FREE_TEXT = ("Variables", "Parameters", "ExecArgs")
 """Members in which ``${NAME}`` may be meant for the program that gets it."""
 
 
@@ -95,12 +95,12 @@ def _placeholders(sources: Sequence[Source]) -> Iterator[Note]:
             if isinstance(value, str):
                 if "${" not in value:
                     continue
-                form = _PLACEHOLDER if free or key in _FREE_TEXT else _ANY_PLACEHOLDER
+                form = _PLACEHOLDER if free or key in FREE_TEXT else _ANY_PLACEHOLDER
                 for name in form.findall(value):
                     if holder.file not in filled_in or name in holder.file.text:
                         places.setdefault(name, holder.position(key))  # type: ignore[arg-type]  # its own key
             elif isinstance(value, Object | Array):
-                inner.append((value, key in _FREE_TEXT))
+                inner.append((value, key in FREE_TEXT))
         waiting += reversed(inner)
     if places:
         names = ", ".join(f"{name} (line {place.line})" for name, place in places.items())

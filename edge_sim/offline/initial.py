@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from edge_sim.definitions import reader, writer
+from edge_sim.definitions import reader, standins, writer
 from edge_sim.definitions.assembly import Source
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
 from edge_sim.definitions.reader import NO_CHOICE
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import UsageError
+from edge_sim.greengrass import parse
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.resources import Resource
@@ -22,11 +23,12 @@ from edge_sim.offline import starter, trial
 from edge_sim.offline.guess import guess
 from edge_sim.offline.inputs import address
 from edge_sim.offline.starter import Code, Parts
+from edge_sim.offline.trial import GROUP_FILE
 from edge_sim.profiles import load_profiles
 from edge_sim.scenario import SCENARIO
 from edge_sim.schemas import catalogue
 
-CORE_FILE, GROUP_FILE, SCHEMA_FILE = "core.json", "group.yaml", "edge-sim.schema.json"
+CORE_FILE, SCHEMA_FILE = "core.json", "edge-sim.schema.json"
 _MODEL_FOLDERS = ("", "models", "model")
 _CODE_FOLDERS = ("", "functions", "lambdas", "lambda", "code", "src")
 _ARCHIVES = (".tar.gz", ".tgz", ".zip")
@@ -57,15 +59,16 @@ def initial(
     """
     definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)
-    group = definition.group
+    bundle, values = standins.filled(writer.canonical(definition))
+    group = replace(parse.group(bundle)[0], code=definition.group.code) if values else definition.group
     places = list(dict.fromkeys(source.file.path.resolve().parent for source in sources))
     parts, missing = _beside(group, places, folder)
     profiles, notes = _boards(definition, names, parts, ask)
     grouped = trial.group_files(sources)
     files: dict[Path, str] = {}
-    assumed = [*notes, *map(str, definition.notes), *trial.stand_ins(group)]
-    if choice != NO_CHOICE:
-        files[folder / GROUP_FILE] = writer.dump(definition)
+    assumed = [*notes, *map(str, definition.notes), *trial.made_up(values), *trial.stand_ins(group)]
+    if values or choice != NO_CHOICE:
+        files[folder / GROUP_FILE] = writer.bundle_text(bundle)
         grouped = [str(folder / GROUP_FILE)]
     if group.core is None:
         files[folder / CORE_FILE] = json.dumps({"Cores": [trial.CORE]}, indent=2) + "\n"

@@ -6,7 +6,7 @@ A scenario says with which limits its packages are read; ``--limit`` and ``--lin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_sim.definitions.conditions import Choice
@@ -84,10 +84,16 @@ def read_inputs(
     scenario = read(path, choice=choice)
     if not faulty:
         scenario.definition.refuse(scenario.definition.errors)
+    given = inputs_of(scenario)
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
-    packages = {**_of_scenario(scenario), **dict(_pair(text, known) for text in sources)}
-    return Inputs(scenario=scenario, packages=packages, limits=scenario.packages.changed(limits, links))
+    packages = {**given.packages, **dict(_pair(text, known) for text in sources)}
+    return replace(given, packages=packages, limits=scenario.packages.changed(limits, links))
+
+
+def inputs_of(scenario: Scenario) -> Inputs:
+    """Return a scenario as inputs, with nothing from a command line."""
+    return Inputs(scenario=scenario, packages=_of_scenario(scenario), limits=scenario.packages)
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, Package]:

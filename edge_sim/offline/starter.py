@@ -22,6 +22,7 @@ STAND_IN = "stand-in"
 RUNTIME = "python3.7"
 """A group does not say its functions' runtimes (Lambda does); core 1.11 still ran this one."""
 _ENTRY = re.compile(r"^def (function_handler|lambda_handler|handler)\s*\(", re.MULTILINE)
+_RUNTIME = re.compile(r"[a-z]+[0-9]+(\.[0-9x]+)?", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_./]([\w./:@+-]*[\w./])?", re.ASCII)
 
 
@@ -60,6 +61,12 @@ def lambda_name(function: Function) -> str:
     """Return the name of the Lambda function in a function's ARN, or its id where there is none."""
     part = function.arn.split(":")
     return part[6] if len(part) > 6 else function.id
+
+
+def runtime(group: Group, function: Function) -> str | None:
+    """Return the runtime that a definition says, as a template with its functions does; None where it does not."""
+    code = group.code.get(function.id)
+    return code.runtime if code and _RUNTIME.fullmatch(code.runtime) else None
 
 
 def handlers(folder: Path, function: Function) -> list[str]:
@@ -158,7 +165,8 @@ def _code(group: Group, parts: Parts) -> Iterator[str]:
         yield f"{mark}- function: {_scalar(function.arn)}"
         yield f"{mark}  folder: {_scalar(str(code.folder)) if code else f'FOLDER  # {MISSING}: where its code is'}"
         yield f"{mark}  handler: {_scalar(code.handler) if code else 'module.function'}"
-        yield f"{mark}  runtime: {RUNTIME}  # assumed: the definition does not say it"
+        known = runtime(group, function)
+        yield f"{mark}  runtime: {known or f'{RUNTIME}  # assumed: the definition does not say it'}"
 
 
 def _scalar(value: str) -> str:

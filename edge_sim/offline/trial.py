@@ -10,12 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_sim.arns import arn
-from edge_sim.definitions import reader
+from edge_sim.definitions import reader, standins, writer
 from edge_sim.definitions.assembly import Source
 from edge_sim.definitions.conditions import Choice
 from edge_sim.definitions.definition import Definition
+from edge_sim.definitions.reader import NO_CHOICE
+from edge_sim.definitions.standins import WHERE
 from edge_sim.documents import unusable
 from edge_sim.errors import UsageError
+from edge_sim.greengrass import parse
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Core, Group
@@ -24,11 +27,12 @@ from edge_sim.offline.inputs import Inputs, Package, address
 from edge_sim.offline.starter import Code, Parts
 from edge_sim.scenario import SCENARIO, Invocation, Scenario, load
 
-_WHERE = "us-east-1:123456789012"
+GROUP_FILE = "group.yaml"
+"""A group that was made of others' files, beside its scenario."""
 CORE = {
     "Id": "core",
-    "ThingArn": arn("iot", "thing/core", _WHERE),
-    "CertificateArn": arn("iot", f"cert/{'0' * 64}", _WHERE),
+    "ThingArn": arn("iot", "thing/core", WHERE),
+    "CertificateArn": arn("iot", f"cert/{'0' * 64}", WHERE),
 }
 """Stands in for a group's core, as the API has it: a run needs its certificate, on which no access depends."""
 
@@ -80,12 +84,19 @@ def assumptions(group: Group, given: Parts) -> list[str]:
     return notes
 
 
+def made_up(values: Mapping[str, str]) -> list[str]:
+    """Say what stands in for a template's placeholders."""
+    return [f"{placeholder} is not in the file: {value} stands in" for placeholder, value in values.items()]
+
+
 def stand_ins(group: Group) -> list[str]:
     """Say what a first scenario assumes because the definition does not tell it."""
     notes = [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
     notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
-    if starter.functions(group):
-        notes.append(f"functions run as {starter.RUNTIME}: the definition does not say their runtime")
+    silent = [one.id for one in starter.functions(group) if not starter.runtime(group, one)]
+    if silent:
+        which = "functions" if len(silent) == len(starter.functions(group)) else ", ".join(silent)
+        notes.append(f"{which} run as {starter.RUNTIME}: the definition does not say their runtime")
     return notes
 
 
@@ -109,7 +120,9 @@ def inputs(definition: Definition, given: Parts) -> Inputs:
 @contextmanager
 def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, choice: Choice) -> Iterator[Scenario]:
     """Yield the scenario of a trial, read as one from a file is; its folder goes with the context."""
-    group = reader.definition(sources, choice).group
+    definition = reader.definition(sources, choice)
+    bundle, values = standins.filled(writer.canonical(definition))
+    group = replace(parse.group(bundle)[0], code=definition.group.code) if values else definition.group
     absolute = Parts(
         models={name: path.resolve() for name, path in given.models.items()},
         code={name: replace(code, folder=code.folder.resolve()) for name, code in given.code.items()},
@@ -117,7 +130,11 @@ def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, cho
     )
     with tempfile.TemporaryDirectory(prefix="edge-sim-try-") as folder:
         file = Path(folder) / SCENARIO
-        file.write_text(starter.text(group, group_files(sources), boards, absolute), encoding="utf-8")
+        files = group_files(sources)
+        if values:
+            (Path(folder) / GROUP_FILE).write_text(writer.bundle_text(bundle), encoding="utf-8")
+            files, choice = [GROUP_FILE], NO_CHOICE  # the choice is made
+        file.write_text(starter.text(group, files, boards, absolute), encoding="utf-8")
         loaded = load(file, choice)
         name = loaded.definition.name or sources[0].file.path.stem
         calls = invocations(group, given)

@@ -125,6 +125,58 @@ def test_the_board_is_guessed_from_what_the_definition_names_and_its_code_is_bui
     assert f"\nboards: [{board}]" in (tmp_path / SCENARIO).read_text()
 
 
+TEMPLATE = """
+Parameters: {Bucket: {Type: String}}
+Resources:
+  Watch: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.8, Handler: main.handler}}
+  Live: {Type: AWS::Lambda::Alias, Properties: {FunctionName: !Ref Watch}}
+  Models:
+    Type: AWS::Greengrass::ResourceDefinition
+    Properties:
+      InitialVersion:
+        Resources:
+          - Id: birds
+            Name: Birds
+            ResourceDataContainer:
+              S3MachineLearningModelResourceData:
+                S3Uri: !Sub "s3://${Bucket}/birds.tar.gz"
+                DestinationPath: /birds
+                OwnerSetting: {GroupOwner: "100", GroupPermission: ro}
+  Functions:
+    Type: AWS::Greengrass::FunctionDefinition
+    Properties:
+      InitialVersion:
+        Functions:
+          - Id: watch
+            FunctionArn: !Ref Live
+            FunctionConfiguration: {Timeout: 5, MemorySize: 65536, Environment: {Variables: {MODE: "${Ref:MINE}"}}}
+  Table:
+    Type: AWS::Greengrass::SubscriptionDefinition
+    Properties:
+      InitialVersion:
+        Subscriptions: [{Id: s, Source: !Ref Live, Subject: birds, Target: cloud}]
+"""
+
+
+def test_what_only_a_stack_knows_has_a_stand_in_wherever_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch/main.py").write_text("def handler(event, context): ...\n")
+    result = call("init", tmp_path / "template.yaml")
+    assert result.exit_code == 0, result.exception
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:live:1"
+    assert f"note: ${{Ref:Live}} is not in the file: {arn} stands in" in result.stderr
+    assert "runtime" not in result.stderr, "the template says it"
+    written = load(tmp_path)
+    assert not written.definition.errors
+    (function,) = written.definition.group.functions
+    assert (function.arn, function.variables) == (arn, {"MODE": "${Ref:MINE}"})
+    assert [one.source for one in written.definition.group.subscriptions] == [arn]
+    assert [(code.function_arn, code.runtime) for code in written.code] == [(arn, "python3.8")]
+    assert [source.address for source in written.sources] == ["s3://bucket/birds.tar.gz"]
+
+
 def test_what_is_missing_is_said_and_nothing_is_overwritten(tmp_path: Path) -> None:
     files = answers(tmp_path)
     result = call("init", *files)
