@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from subprocess import CompletedProcess
-from typing import Literal
 
 from edge_sim.definitions.definition import Definition
-from edge_sim.emulation import drivers, hostchecks
-from edge_sim.emulation.board import BoardSpec
-from edge_sim.emulation.drivers import Driver
+from edge_sim.emulation import hostchecks
 from edge_sim.emulation.local.board import LocalBoard
+from edge_sim.emulation.ssh import address
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.greengrass.group import Group
-from edge_sim.profiles import load_profile
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.boardrun import DEPLOY_S, BoardRun
-from edge_sim.runs.boardspec import board_spec
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.onboards import inputs
@@ -33,74 +28,38 @@ from edge_sim.runs.rows import UpdateRow
 from edge_sim.runs.runner import check_definition, provide
 from edge_sim.runs.steps import BoardStep, Steps
 from edge_sim.scenario import Scenario, Update, redaction
+from edge_sim.testing.boards import Boards, KeptBoard, Real, Simulated, quiet
 from edge_sim.testing.deployment import Deployment, reported
+from edge_sim.testing.driver import DRIVERS
 from edge_sim.validation.cache import trees
-
-DriverChoice = Literal["local", "docker"]
-
-
-@dataclass(kw_only=True)
-class KeptBoard:
-    """A board that is up. ``part`` is what was last done there; ``deployment`` the group that it has, if any.
-
-    ``content`` is the digest of the files that a scenario laid on it. ``changed``: no reset makes it as it was.
-    ``used``: by the test that runs.
-    """
-
-    live: LiveBoard
-    content: str
-    closing: ExitStack
-    part: BoardRun | None = None
-    deployment: Deployment | None = None
-    changed: bool = False
-    used: bool = True
-
-    def change(self) -> None:
-        """Note that something is about to be done that no reset undoes."""
-        self.changed = True
-
-    def check_window(self, seconds: int | None) -> None:
-        """Raise UsageError where the board was made with another stable window than a test asks for."""
-        agent = self.live.spec.agent
-        if seconds is not None and agent and agent.stable_window_s != seconds:
-            raise UsageError(
-                f"the stable window of {self.live.spec.profile.name} is its scenario's, not {seconds} s",
-                hint="Write stableWindow in the scenario, or update a board to which the test has deployed nothing.",
-            )
-
-    def fits(self, spec: BoardSpec, content: str) -> bool:
-        """Say whether this is a board of that spec, as it was made, and still there."""
-        if self.changed or (self.live.spec, self.content) != (spec, content):
-            return False
-        try:
-            self.live.alive()
-        except UnsupportedEnvironmentError:
-            return False
-        return True
 
 
 class Bench:
     """What the tests of one process share. ``parts`` are all that was done on boards, for the report."""
 
-    def __init__(self, driver: DriverChoice) -> None:
-        self._driver_name = driver
+    def __init__(self, driver: str) -> None:
+        """``driver``: local, docker, or ssh://… for a real board, which the user has agreed to."""
         self._closing = ExitStack()
+        self.kind: Boards = (
+            Simulated("docker" if driver == "docker" else "local", self._closing)
+            if driver in DRIVERS
+            else Real(address.parse(driver), self._closing)
+        )
         self._boards: dict[str, KeptBoard] = {}
         self.parts: list[BoardRun] = []
 
-    @cached_property
-    def driver(self) -> Driver:
-        if self._driver_name == "local":
-            return self._closing.enter_context(drivers.local())
-        return self._closing.enter_context(drivers.docker((), progress=_quiet, purpose="pytest"))
+    @property
+    def only(self) -> str | None:
+        """The name of the one board that there is, None where profiles tell boards apart."""
+        return self.kind.name("") if isinstance(self.kind, Real) else None
 
     @cached_property
     def cloud(self) -> CloudProcess:
-        """The local cloud, which boards of the driver reach."""
+        """The local cloud, which its boards reach."""
         packages = hostchecks.packages()
         if packages.status == "missing":
             raise UnsupportedEnvironmentError(f"{packages.check}: {packages.found}", hint=packages.fix)
-        return self._closing.enter_context(CloudProcess(bind=self.driver.bind))
+        return self._closing.enter_context(CloudProcess(bind=self.kind.bind))
 
     @cached_property
     def client(self) -> Aws:
@@ -130,10 +89,10 @@ class Bench:
         board = self._fitting(scenario, profile, content)
         if board.deployment and board.deployment.of(scenario, content):
             return board.deployment
-        board = self._reset(board, scenario, content)
-        definitions = provide(scenario, self.cloud, self.client, _quiet)
+        board = self._reset(board, scenario, profile, content)
+        definitions = provide(scenario, self.cloud, self.client, quiet)
         board.part = self._begin(BoardRun(scenario, board.live, definitions))
-        board.part.report.notes += warnings
+        board.part.report.notes += [*board.notes, *warnings]
         deployment = Deployment(board.part, content, board.change)
         board.change()  # what a deployment that fails leaves behind is not looked at
         deployment.deploy()
@@ -142,14 +101,14 @@ class Bench:
 
     def plain(self, profile: str, stable_window_s: int | None = None) -> KeptBoard:
         """Return the board that the test uses already, else one with nothing deployed."""
-        board = self._boards.get(load_profile(profile).name)
+        board = self._boards.get(self.kind.name(profile))
         if board and board.used:
             board.check_window(stable_window_s)
             return board
         nothing = Scenario(
             name="no group", definition=Definition(group=Group(), form="scenario"), stable_window_s=stable_window_s
         )
-        board = self._reset(self._fitting(nothing, profile, ""), nothing, "")
+        board = self._reset(self._fitting(nothing, profile, ""), nothing, profile, "")
         board.part = self._begin(BoardRun(nothing, board.live, {}))
         return board
 
@@ -172,6 +131,11 @@ class Bench:
     def execute(self, profile: str, argv: Sequence[str], timeout_s: float) -> CompletedProcess[str]:
         """Run a program on a board as its root, with the board's files only."""
         board = self.plain(profile)
+        if board.live.real:
+            name = board.live.spec.profile.name
+            raise UnsupportedEnvironmentError(
+                f"{name}: nothing undoes what a program does on a real board: not run there"
+            )
         board.change()
         machine = board.live.board
         if isinstance(machine, LocalBoard):
@@ -187,28 +151,27 @@ class Bench:
 
     def _fitting(self, scenario: Scenario, profile_name: str, content: str) -> KeptBoard:
         """Return the kept board of a profile where it is as ``scenario`` needs it, else a new one."""
-        profile = load_profile(profile_name)
-        thing = f"pytest-{profile.name}"
-        spec = board_spec(scenario, profile, mqtt=self.cloud.mqtt, cafile=None, binds={}, thing=thing)
-        on_board = content if spec.files or spec.devices else ""
-        board = self._boards.get(profile.name)
+        name = self.kind.name(profile_name)
+        board = self._boards.get(name)
         if board and board.used and board.changed:
             raise UsageError(
-                f"{profile.name}: this test has changed the board already, and a deployment needs one as it was made",
+                f"{name}: this test has changed the board already, and a deployment needs one as it was made",
                 hint="Deploy before functions are invoked, commands run or updates made, or in a test of its own.",
             )
-        if board and board.fits(spec, on_board):
+        if board and board.as_made and self.kind.fits(board, scenario, content, self.cloud):
             board.used = True
             return board
-        self._drop(profile.name)
+        self._drop(name)
+        making = self.kind.making(scenario, profile_name, self.cloud)
+        steps = Steps(name, 0, _ignore)
         closing = ExitStack()
-        live = closing.enter_context(
-            LiveBoard(spec, self.driver, self.cloud, self.client, Steps(profile.name, 0, _ignore))
+        live = closing.enter_context(LiveBoard(making.spec, making.driver, self.cloud, self.client, steps))
+        self._boards[name] = KeptBoard(
+            live=live, scenario=scenario, content=content, closing=closing, notes=making.notes
         )
-        self._boards[profile.name] = KeptBoard(live=live, content=on_board, closing=closing)
-        return self._boards[profile.name]
+        return self._boards[name]
 
-    def _reset(self, board: KeptBoard, scenario: Scenario, content: str) -> KeptBoard:
+    def _reset(self, board: KeptBoard, scenario: Scenario, profile: str, content: str) -> KeptBoard:
         """Return the board without a deployment: by a reset, or a new one where that is not enough."""
         if board.deployment is None:
             return board
@@ -217,8 +180,8 @@ class Bench:
         if enough and aws.reset(self.client, group_id, timeout_s=DEPLOY_S, alive=board.live.alive):
             board.deployment = None
             return board
-        self._drop(board.live.spec.profile.name)
-        return self._fitting(scenario, board.live.spec.profile.name, content)
+        self._drop(self.kind.name(profile))
+        return self._fitting(scenario, profile, content)
 
     def _begin(self, part: BoardRun) -> BoardRun:
         part.introduce()
@@ -233,7 +196,3 @@ class Bench:
 
 def _ignore(_step: BoardStep) -> None:
     """Say nothing of a step."""
-
-
-def _quiet(_text: str) -> None:
-    """Say nothing: pytest has the terminal."""

@@ -14,11 +14,11 @@ from edge_sim.errors import InvalidDefinitionError, UnknownFactError, UsageError
 from edge_sim.jobs.requests import FINAL, Status
 from edge_sim.jobs.update import SOFTWARE, Software
 from edge_sim.offline.target import boards as judged_boards
-from edge_sim.profiles import load_profile, load_profiles
+from edge_sim.profiles import load_profiles
 from edge_sim.report import printable
 from edge_sim.runs.rows import UpdateRow
 from edge_sim.scenario import SCENARIO, Scenario, Update, is_scenario, load, read, redaction
-from edge_sim.testing.bench import Bench, DriverChoice
+from edge_sim.testing.bench import Bench
 from edge_sim.testing.deployment import Deployment, Right
 from edge_sim.testing.environment import Environment
 from edge_sim.validation import text
@@ -48,7 +48,7 @@ class EdgeCloud:
 class Session:
     """What the tests of one process share."""
 
-    def __init__(self, *, driver: DriverChoice, require: bool) -> None:
+    def __init__(self, *, driver: str, require: bool) -> None:
         self.require = require
         self.bench = Bench(driver)
         self._environment: Environment | None = None
@@ -131,10 +131,10 @@ class Trial:
 
     def board(self, profile: str | None = None, *, stable_window: int | None = None) -> EdgeBoard:
         """Return a board; ``stable_window``: the seconds that a new core must run (agent's default: 60)."""
-        name = profile or self._profile
+        name = profile or self._profile or self._bench.only
         if name is None:
             raise UsageError("the test names no profile", hint='Call edge_board("NAME"), or add --edge-profile NAME.')
-        load_profile(name)
+        self._bench.kind.name(name)  # raises for a profile that is not known
         return EdgeBoard(self._bench, name, stable_window)
 
     def deploy(self, group: Group, board: EdgeBoard | str | None = None) -> Deployment:
@@ -215,10 +215,10 @@ class Trial:
         if isinstance(board, EdgeBoard):
             return board.profile
         first = next(iter(scenario.boards), None) if scenario else None
-        name = board or self._profile or first
+        name = board or self._profile or first or self._bench.only
         if name is None:
             raise UsageError("no board is named", hint="Name its profile, or add --edge-profile NAME.")
-        return load_profile(name).name if "/" not in name else name
+        return name if "/" in name else self._bench.kind.name(name)
 
     def _path(self, path: str | Path) -> Path:
         return self._folder / Path(cast(str, path)).expanduser()

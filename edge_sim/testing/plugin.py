@@ -27,8 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--edge-driver",
         default="local",
-        choices=("local", "docker"),
-        help="where boards come from: local (namespaces of this machine, the default) or docker (containers, QEMU)",
+        metavar="local|docker|ssh://[USER@]HOST[:PORT]",
+        help="where boards come from: local (namespaces of this machine, the default), docker (containers, QEMU), or a "
+        "real board, by your own OpenSSH",
     )
     group.addoption(
         "--edge-profile",
@@ -52,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse wrong options before any test runs, and collect for a report that was asked for."""
-    if config.option.edge_profile or config.option.edge_report:
+    if config.option.edge_driver != "local" or config.option.edge_profile or config.option.edge_report:
         from edge_sim.testing import reporter
 
         reporter.configure(config, lambda: _session(config))

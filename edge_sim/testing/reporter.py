@@ -13,6 +13,7 @@ import pytest
 from edge_sim.errors import REPORT_INSTALL, EdgeSimError, UsageError
 from edge_sim.folders import check_file
 from edge_sim.profiles import load_profiles
+from edge_sim.testing.driver import check_driver
 
 if TYPE_CHECKING:
     from edge_sim.runs.results import BoardReport
@@ -30,6 +31,7 @@ def configure(config: pytest.Config, session: Callable[[], Session]) -> None:
         return
     file = config.option.edge_report
     try:
+        check_driver(config)
         load_profiles(config.option.edge_profile)
         if file:
             _check(file)

@@ -45,7 +45,8 @@ def no_other_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--edge-profile=raspberrypi3"], "Did you mean raspberry-pi-3?"),
         (["--edge-report=report.pdf"], "the name must end in one of .html, .md, .json"),
         (["--edge-report=no/such/report.html"], "there is no directory no/such"),
-        (["--edge-driver=qemu"], "invalid choice: 'qemu'"),
+        (["--edge-driver=qemu"], "--edge-driver qemu: not local, docker or ssh://"),
+        (["--edge-driver=ssh://pi@gateway", PI], "--edge-profile names simulated boards, and --edge-driver a real one"),
     ],
 )
 def test_wrong_options_end_the_session_before_any_test(
@@ -55,6 +56,23 @@ def test_wrong_options_end_the_session_before_any_test(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert problem in output(result)
     assert "Traceback" not in output(result)
+
+
+def test_a_real_board_is_the_users_choice_and_not_a_repositorys(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a configuration names needs a line in the user's own file; the command line is the user's word."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(pytester.path))
+    result = session(pytester, "def test_it(): ...", "--edge-driver", "ssh://pi@gateway")
+    result.assert_outcomes(passed=1)
+    pytester.makeini("[pytest]\naddopts = --edge-driver=ssh://pi@gateway\n")
+    result = session(pytester, "def test_it(): ...")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "pytest's configuration names a real board, ssh://pi@gateway, and you have not" in output(result)
+    session(pytester, "def test_it(): ...", "--edge-driver=ssh://pi@gateway").assert_outcomes(passed=1)
+    (pytester.path / "edge-sim").mkdir()
+    (pytester.path / "edge-sim/boards").write_text("ssh://pi@gateway\n")
+    session(pytester, "def test_it(): ...").assert_outcomes(passed=1)
 
 
 WRONG = {
