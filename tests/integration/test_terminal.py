@@ -1,0 +1,83 @@
+"""The command line on a terminal, a pty of 100 columns, and what a pipe gets of the same."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests import needs
+from tests.small_group import ml, write_group
+from tests.unit.greengrass.build import function
+
+pytestmark = pytest.mark.process
+COLUMNS = 100
+ARGV = (sys.executable, "-m", "edge_sim.cli.main")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def on_terminal(*words: str) -> tuple[int, str]:
+    """Return status and everything that edge-sim writes on a terminal."""
+    child, terminal = pty.fork()
+    if child == 0:  # the child only becomes the program
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+        os.execvpe(ARGV[0], [*ARGV, *words], {**os.environ, "TERM": "xterm-256color"})
+    written = b""
+    try:
+        while chunk := os.read(terminal, 1 << 16):
+            written += chunk
+    except OSError:
+        pass  # the program has ended, and its terminal with it
+    finally:
+        os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), written.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["vaildate"], "Did you mean validate?"),
+        (["board", "upp"], "Did you mean up?"),
+        (["profiles", "show", "raspbery-pi-3"], "Did you mean raspberry-pi-3?"),
+        (["rules", "ml-no-container-versoin"], "Did you mean ml-no-container-version"),
+        (["help", "exit-statu"], "Did you mean exit-status?"),
+        (["validate", "--profil", "x"], "Did you mean '--profile'?"),
+    ],
+)
+def test_a_slip_has_a_suggestion(words: list[str], said: str) -> None:
+    status, written = on_terminal(*words)
+    assert (status, said in written) == (2, True), written
+
+
+@needs.whole_board
+@pytest.mark.root
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_terminal_is_drawn_on_and_a_pipe_is_not(tmp_path: Path) -> None:
+    write_group(
+        tmp_path,
+        [ml("birds", "100")],
+        [function("reader", ("birds", None))],
+        code={"main.py": "def handler(e, c): ..."},
+    )
+    file = tmp_path / "edge-sim.yaml"
+    file.write_text(file.read_text("utf-8").replace("python3.8", "python3.7"), "utf-8")
+    words = ("run", str(tmp_path), "--profile", "raspberry-pi-3", "--summary")
+    status, written = on_terminal(*words)
+    assert status == 0, written
+    assert re.search(r"\x1b\[2Kraspberry-pi-3 .* 4 of 5 +[0-9]+ s  reading the layout", STYLE.sub("", written))
+    last = STYLE.sub("", written.rpartition("\x1b[2K")[2])
+    assert last.count("\n") < 10, "a summary has the boards' lines, the verdict and the next step"
+    assert re.search(r"^raspberry-pi-3 +ok +Success +1 of 1 ", last, re.MULTILINE)
+    done = subprocess.run([*ARGV, *words], capture_output=True, text=True, timeout=300, check=True)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "raspberry-pi-3: reading the layout (4 of 5)" in done.stderr
