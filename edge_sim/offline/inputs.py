@@ -84,11 +84,11 @@ def read_inputs(
     scenario = read(path, choice=choice)
     if not faulty:
         scenario.definition.refuse(scenario.definition.errors)
-    given = inputs_of(scenario)
+    own = inputs_of(scenario)
     group = scenario.definition.group
     known = [a for a in (*map(address, group.resources), *(f.arn for f in group.functions)) if a]
-    packages = {**given.packages, **dict(_pair(text, known) for text in sources)}
-    return replace(given, packages=packages, limits=scenario.packages.changed(limits, links))
+    packages = {**own.packages, **dict(_pair(text, known) for text in sources)}
+    return replace(own, packages=packages, limits=scenario.packages.changed(limits, links))
 
 
 def inputs_of(scenario: Scenario) -> Inputs:
