@@ -1,7 +1,8 @@
 """Screenshots of the report: ``python -m tests.screenshots FOLDER`` runs the example four ways, for Chromium.
 
 A green run, a red one, four boards whose functions cannot open their models, a failed update; light, dark, and 400
-pixels wide. It prints each page's size. The README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a
+pixels wide. It prints each page's size and what axe-core and the browser's console say of it, and ends with 1 where one
+complains or a page has more than a mebibyte. The README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a
 red run's first screen.
 """
 
@@ -20,6 +21,8 @@ from tests import browser
 EXAMPLE = Path("examples/no-container-ml")
 FOUR = ("raspberry-pi-zero-w", "raspberry-pi-3", "raspberry-pi-4-raspbian", "generic-x86_64")
 README_WIDTH = 1000
+MOST = 1 << 20
+"""Bytes of a page that goes by mail."""
 TALLEST = 6000
 """Pixels of a page that a screenshot shows."""
 
@@ -103,14 +106,20 @@ def main() -> None:
     """Write the reports and their screenshots into the folder that is named."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    good = True
     with browser.browser() as driver:
         for name in RUNS:
             file = made(folder, name)
-            print(f"{file}: {file.stat().st_size / 1024:.0f} KiB")
+            faults = []
             for screen, (scheme, width) in SCREENS.items():
                 shoot(driver, file, scheme, width, folder / f"{name}-{screen}.png")
+                faults += [*browser.violations(driver), *browser.console(driver)]
+            good = good and not faults and file.stat().st_size < MOST
+            print(f"{file}: {file.stat().st_size / 1024:.0f} KiB, {len(faults)} complaints of axe-core and console")
+            print("\n".join(faults), end="\n" * bool(faults))
             if name == "red":
                 picture(driver, file, folder / "readme.png")
+    sys.exit(not good)
 
 
 if __name__ == "__main__":
