@@ -2,8 +2,8 @@
 
 A green run, a red one, four boards whose functions cannot open their models, a failed update; light, dark, and 400
 pixels wide. It prints each page's size and what axe-core and the browser's console say of it, and ends with 1 where one
-complains or a page has more than a mebibyte. The README's picture, ``docs/report.png``, is ``readme.png`` of that folder: a
-red run's first screen.
+complains or a page has more than a mebibyte. The README's picture, ``docs/report.png``, is ``readme.png`` of that
+folder: a red run's first screen.
 """
 
 from __future__ import annotations
