@@ -127,6 +127,14 @@ class HostFacts:
         """Return whether a program is on the board's PATH; None where that is not known."""
         return self.programs.get(name)
 
+    def supplementary(self, uid: int, gid: int) -> tuple[int, ...]:
+        """Return the groups beside ``gid`` that the board's files give an account, as login, sudo and systemd do."""
+        names = [name for name, user in self.users.items() if user.uid == uid]
+        if not names:
+            return ()
+        listed = {group for group, members in self.members.items() if names[0] in members}
+        return tuple(sorted((listed | {self.users[names[0]].gid}) - {gid}))
+
     def at(self, path: str) -> Node | None:
         """Return what is at ``path``, over all links; None where nothing is."""
         node = self.paths.get(path)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT, ROOT, PathType
-from edge_sim.cli.output import say
+from edge_sim.cli import completion
+from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
+from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.offline.nucleus.core import Core
+    from edge_sim.offline.nucleus.session import Outcome
 FAILED = 4
 _EMPTY: dict[str, object] = {"sent": [], "refused": [], "broken": [], "unheard": [], "notes": []}
 
@@ -29,14 +32,31 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
 
 @click.command("nucleus", cls=Report, empty=_EMPTY)
 @click.argument("folder", type=PathType(path_type=Path, exists=True, file_okay=False))
-@ROOT
+@click.option(
+    "--root",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="A board's root directory: / on the board itself.",
+)
+@click.option(
+    "--profile",
+    "profile_name",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="Instead of --root: make a board of this profile, run board.sh and the components there, and remove it.",
+)
+@click.option(
+    "--driver",
+    type=click.Choice(["local", "docker"]),
+    default="docker",
+    show_default=True,
+    help="With --profile. docker: a container of the board's own architecture; local: namespaces of this machine.",
+)
 @click.option("--target", type=click.Choice(["classic", "lite"]), default="classic", show_default=True)
 @click.option(
     "--architecture",
     type=click.Choice(["x86_64", "aarch64", "armv7l"]),
-    default="x86_64",
-    show_default=True,
-    help="The board's architecture, used to select manifests; programs run on this machine's.",
+    help="With --root: the board's architecture, used to select manifests; default: this machine's.",
 )
 @click.option(
     "--send",
@@ -63,20 +83,29 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
     metavar="SCENARIO",
     help="A scenario that holds the secrets' values.",
 )
+@click.option(
+    "--packages",
+    type=PathType(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Python packages for the components, such as awsiotsdk for the board's processor (pip install --target).",
+)
 @FORMAT
 def command(
     folder: Path,
-    root: Path,
+    root: Path | None,
+    profile_name: str | None,
+    driver: Literal["local", "docker"],
     target: str,
-    architecture: str,
+    architecture: str | None,
     messages: tuple[str, ...],
     local: tuple[str, ...],
     answers: int,
     seconds: float,
     group: Path | None,
+    packages: Path | None,
     fmt: str,
 ) -> None:
-    """Run the generic components of FOLDER, which `edge-sim migrate -o` wrote, below a board's root directory.
+    """Run the generic components of FOLDER, which `edge-sim migrate -o` wrote, on a simulated board or below a root.
 
     This is edge-sim's own stand-in for the nucleus: it reads recipes and the deployment like the nucleus, creates
     artifacts with its owners and modes, and serves the Greengrass IPC as accessControl allows. Imported Lambdas
@@ -84,22 +113,37 @@ def command(
     message was not received, or too few were sent.
 
     \b
-    Example: edge-sim nucleus v2 --root board --send 'images/new={}' --answers 1
+    Example: edge-sim nucleus v2 --profile raspberry-pi-3 --send 'images/new={}' --answers 1
+             edge-sim nucleus v2 --root board --target lite
     """
-    from edge_sim.offline.nucleus.core import read_folder, running
-    from edge_sim.v2.nucleus import BY_NAME, NUCLEI
+    from edge_sim.offline.nucleus.session import Session, hold
 
-    nucleus = BY_NAME[next(name for name in NUCLEI if name == target)]
-    plan = read_folder(folder, nucleus, architecture)
-    with running(plan, folder, root, nucleus, secrets=_secrets(group)) as core:
-        unheard = [*_send(core, messages, seconds, cloud=True), *_send(core, local, seconds, cloud=False)]
-        enough = core.hub.wait(lambda hub: len(hub.sent) >= answers or bool(core.broken()), seconds)
-        result = _as_json(core, unheard)
-    if fmt == "json":
-        click.echo(json.dumps(result, indent=2))
+    if (root is None) == (profile_name is None):
+        raise UsageError("expected --root or --profile", hint="--root DIR of a board, or --profile NAME to make one.")
+    session = Session(
+        folder=folder,
+        root=root or Path("/"),
+        target=target,
+        architecture=architecture or platform.machine(),
+        messages=messages,
+        local=local,
+        answers=answers,
+        seconds=seconds,
+        secrets=_secrets(group),
+        packages=packages,
+    )
+    if profile_name is None:
+        outcome = hold(session)
     else:
-        _print(result)
-    sys.exit(FAILED if unheard or not enough or result["broken"] else 0)
+        from edge_sim.offline.nucleus import boards
+        from edge_sim.profiles import load_profile
+
+        outcome = boards.hold(session, load_profile(profile_name), driver, progress)
+    if fmt == "json":
+        click.echo(json.dumps({key: value for key, value in outcome.as_json().items() if key != "enough"}, indent=2))
+    else:
+        _print(outcome)
+    sys.exit(0 if outcome.well else FAILED)
 
 
 def _secrets(group: Path | None) -> Mapping[str, str]:
@@ -110,48 +154,11 @@ def _secrets(group: Path | None) -> Mapping[str, str]:
     return {source.address: source.value or "" for source in read(group).sources if source.kind == "secret"}
 
 
-def _send(core: Core, messages: tuple[str, ...], seconds: float, *, cloud: bool) -> list[str]:
-    """Send messages once somebody hears their topics, and return the topics of those that nobody heard."""
-    unheard = []
-    for text in messages:
-        topic, _, payload = text.partition("=")
-        heard = core.hub.wait(
-            lambda hub, topic=topic: hub.subscribed(topic, cloud=cloud) or bool(core.broken()),  # type: ignore[misc]
-            seconds,
-        )
-        if not heard or not core.hub.subscribed(topic, cloud=cloud):
-            unheard.append(topic)
-            continue
-        core.hub.deliver(topic, payload.encode(), cloud=cloud)
-    return unheard
-
-
-def _as_json(core: Core, unheard: list[str]) -> dict[str, object]:
-    return {
-        "sent": [
-            {
-                "component": one.component,
-                "to": "IoT Core" if one.cloud else "local",
-                "topic": one.topic,
-                "payload": one.payload.decode(errors="replace"),
-            }
-            for one in core.hub.sent
-        ],
-        "refused": core.hub.refused,
-        "broken": core.broken(),
-        "unheard": unheard,
-        "notes": core.notes,
-    }
-
-
-def _print(result: Mapping[str, object]) -> None:
-    sent = result["sent"]
-    for one in sent if isinstance(sent, list) else ():
+def _print(outcome: Outcome) -> None:
+    for one in outcome.sent:
         say(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}")
-    for key in ("refused", "broken", "unheard"):
-        entries = result[key]
-        for text in entries if isinstance(entries, list) else ():
-            say(f"{key}: {text}")
-    notes = result["notes"]
-    for note in notes if isinstance(notes, list) else ():
+    for word, entries in (("refused", outcome.refused), ("broken", outcome.broken), ("unheard", outcome.unheard)):
+        for text in entries:
+            say(f"{word}: {text}")
+    for note in outcome.notes:
         say(f"note: {note}", err=True)

@@ -26,7 +26,7 @@ from edge_sim.v2.designs import placements, way
 from edge_sim.v2.move import Move
 from edge_sim.v2.names import component_names, model_component
 from edge_sim.v2.nucleus import NucleusName
-from edge_sim.v2.tree import ids, supplementary, unpacked
+from edge_sim.v2.tree import ids, unpacked
 from edge_sim.v2.verdicts import stays_contained, verdict
 
 Reason = Literal[
@@ -95,7 +95,8 @@ def process(move: Move, function: Function, groups: Sequence[int] = ()) -> Funct
     """Return the process of a function that can be moved; ``groups`` are further ones of its account."""
     who = ids(move, function)
     contained = stays_contained(move, function)
-    extra = {*supplementary(move.to, who.uid, who.gid), *groups} - {who.gid}
+    own = move.to.supplementary(who.uid, who.gid) if move.to else ()
+    extra = {*own, *groups} - {who.gid}
     component = component_names(move)[function.id]
     return FunctionProcess(
         function=function,

@@ -67,3 +67,17 @@ LITE = Nucleus(
     lambdas=False,
 )
 BY_NAME: Mapping[NucleusName, Nucleus] = {"classic": CLASSIC, "lite": LITE}
+MODES: Mapping[tuple[str, str], int] = {
+    ("NONE", "NONE"): 0o400,
+    ("NONE", "OWNER"): 0o550,
+    ("NONE", "ALL"): 0o555,
+    ("OWNER", "NONE"): 0o440,
+    ("OWNER", "OWNER"): 0o550,
+    ("OWNER", "ALL"): 0o555,
+    ("ALL", "NONE"): 0o444,
+    ("ALL", "OWNER"): 0o554,
+    ("ALL", "ALL"): 0o555,
+}
+"""A file's mode by what an artifact's Permission says of reading and executing, the same on both nuclei."""
+LAST_SYSTEM_ID = 999
+"""Where ``useradd --system`` begins to look for a free id on Debian, downwards."""

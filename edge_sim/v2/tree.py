@@ -7,7 +7,7 @@ are 0755 whatever it says. Accounts that the board does not list get ids that no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,21 +17,7 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.v2.components import Component, components
 from edge_sim.v2.designs import Placement, inside, placements
 from edge_sim.v2.move import Move
-
-MODES: Mapping[tuple[str, str], int] = {
-    ("NONE", "NONE"): 0o400,
-    ("NONE", "OWNER"): 0o550,
-    ("NONE", "ALL"): 0o555,
-    ("OWNER", "NONE"): 0o440,
-    ("OWNER", "OWNER"): 0o550,
-    ("OWNER", "ALL"): 0o555,
-    ("ALL", "NONE"): 0o444,
-    ("ALL", "OWNER"): 0o554,
-    ("ALL", "ALL"): 0o555,
-}
-"""A file's mode by what an artifact's Permission says of reading and executing, the same on both nuclei."""
-_LAST_SYSTEM_ID = 999
-"""Where ``useradd --system`` begins to look for a free id on Debian, downwards."""
+from edge_sim.v2.nucleus import LAST_SYSTEM_ID, MODES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +44,6 @@ def ids(move: Move, function: Function | None = None) -> Ids:
     user = uid if own.uid is None else own.uid
     primary = next((account.gid for account in facts.users.values() if account.uid == user), gid)
     return Ids(uid=user, gid=primary if own.gid is None else own.gid)
-
-
-def supplementary(facts: HostFacts | None, uid: int, gid: int) -> tuple[int, ...]:
-    """Return the groups beside ``gid`` that the board's files give an account, as sudo and systemd take them."""
-    names = [name for name, user in facts.users.items() if user.uid == uid] if facts else []
-    if not facts or not names:
-        return ()
-    listed = {group for group, members in facts.members.items() if names[0] in members}
-    return tuple(sorted((listed | {facts.users[names[0]].gid}) - {gid}))
 
 
 def tree(move: Move) -> dict[str, Node]:
@@ -156,7 +133,7 @@ def _account(facts: HostFacts, user: str, group: str, above: tuple[int, ...] = (
     known_user, gid = facts.users.get(user), facts.groups.get(group)
     used = {user.uid for user in facts.users.values()} | {user.gid for user in facts.users.values()}
     used |= {*facts.groups.values(), *above}
-    free = next(number for number in range(_LAST_SYSTEM_ID, 0, -1) if number not in used)
+    free = next(number for number in range(LAST_SYSTEM_ID, 0, -1) if number not in used)
     return Ids(
         uid=known_user.uid if known_user else free,
         gid=gid if gid is not None else free,

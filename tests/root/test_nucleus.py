@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge_sim.profiles import load_profile
 from tests.small_group import answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function
 from tests.unit.v2.build import F, subscription
@@ -66,7 +67,7 @@ def board(folder: Path) -> Path:
     root = make_root(folder / "root")
     with (root / "etc/passwd").open("a") as users, (root / "etc/group").open("a") as groups:
         users.write("gg_component:x:996:996::/:/bin/sh\n")
-        groups.write("gg_component:x:996:\nvideo2:x:4400:ggc_user\n")
+        groups.write("gg_component:x:996:\nggcore:x:995:\nvideo2:x:4400:ggc_user\n")
     return root
 
 
@@ -96,6 +97,8 @@ def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(reached: Pat
     assert payload["who"] == who
     top = root / {"classic": "greengrass/v2", "lite": "var/lib/greengrass"}[target]
     model = top / "packages/artifacts-unarchived/f/1.0.0/models/models/m/net/labels.txt"
+    assert model.stat().st_gid == {"classic": 997, "lite": 995}[target], "the component's group, or lite's own"
+    assert (top / "work/f").stat().st_gid == who[1]
     assert (model.stat().st_uid, stat.S_IMODE(model.stat().st_mode)) == (who[0], 0o440)
 
 
@@ -117,3 +120,46 @@ def test_a_root_that_no_other_account_reaches_is_told(reached: Path) -> None:
     edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
     done = edge("nucleus", out, "--root", root, status=6)
     assert f"{reached}/shut is closed" in str(done.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["classic", "lite"])
+def test_on_a_board_of_a_profile_its_accounts_hold_and_board_sh_is_run(reached: Path, target: str) -> None:
+    out = reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", target, "-o", out, status=3)
+    with (out / "board.sh").open("a") as script:
+        script.write("\ngroupadd --gid 4567 extra\nusermod -aG extra ggc_user\n")
+    sends = (*SENDS, "--wait", "90")
+    told = answer("nucleus", out, "--profile", "raspberry-pi-3", "--driver", "local", "--target", target, *sends)
+    payload = json.loads(told["sent"][0]["payload"])
+    profile = load_profile("raspberry-pi-3")
+    if target == "classic":
+        user = profile.users["ggc_user"]
+        assert payload["who"] == [user.uid, profile.groups["ggc_group"], sorted([4567, user.gid])]
+    else:
+        uid, gid, groups = payload["who"]
+        assert (uid == gid, groups) == (True, [])
+        assert uid not in {account.uid for account in profile.users.values()}
+    assert (payload["first"], payload["writes"]) == ("cat", "PermissionError")
+    assert any("programs, Python and kernel are this machine's" in note for note in told["notes"])
+    assert not any("has no group ggcore" in note for note in told["notes"])
+
+
+def test_what_fails_on_a_board_is_one_sentence_with_the_boards_name(reached: Path) -> None:
+    out = reached / "out"
+    edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
+    command = ("nucleus", out, "--driver", "local")
+    done = edge(*command, "--profile", "raspberry-pi-zero-w", status=3)
+    assert str(done.exception) == "raspberry-pi-zero-w: the new board is an armv6l, for which V2 lists no nucleus"
+    done = edge(*command, "--profile", "openwrt-armv7", status=3)
+    assert "musl, nucleus classic needs glibc" in str(done.exception)
+    recipe = (out / "components/f/recipe.yaml").read_text()
+    (out / "components/f/recipe.yaml").write_text(recipe.replace("Unarchive: ZIP", "Unarchive: TAR"))
+    done = edge(*command, "--profile", "raspberry-pi-3", status=3)
+    assert str(done.exception).startswith("raspberry-pi-3: component f: Unarchive TAR")
+    (out / "board.sh").write_text("echo no such thing >&2\nexit 7\n")
+    done = edge(*command, "--profile", "raspberry-pi-3", status=3)
+    assert str(done.exception) == "raspberry-pi-3: board.sh ended with status 7 on the board"
+    assert getattr(done.exception, "details", None) == "no such thing"
+    for words in ((), ("--root", reached, "--profile", "raspberry-pi-3")):
+        assert "--root or --profile" in str(edge("nucleus", out, *words, status=2).exception)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from edge_sim.errors import InvalidDefinitionError, UsageError
-from edge_sim.offline.nucleus import eventstream
+from edge_sim.offline.nucleus import client, eventstream
 from edge_sim.offline.nucleus.core import read_folder
 from edge_sim.offline.nucleus.eventstream import Frame
 from edge_sim.offline.nucleus.ipc import Client, Hub, allowed, serving
@@ -59,32 +59,42 @@ def control(service: str, operation: str, *resources: str) -> dict[str, Any]:
     ],
 )
 def test_a_policy_lets_exactly_what_it_names(resources: list[str], asked: str, may: bool) -> None:
-    client = Client(name="c", configuration={"accessControl": control("ipc.pubsub", "PublishToTopic", *resources)})
-    assert allowed(client, "aws.greengrass.ipc.pubsub", "PublishToTopic", asked) is may
-    assert not allowed(client, "aws.greengrass.ipc.pubsub", "SubscribeToTopic", asked)
+    component_client = Client(
+        name="c", configuration={"accessControl": control("ipc.pubsub", "PublishToTopic", *resources)}
+    )
+    assert allowed(component_client, "aws.greengrass.ipc.pubsub", "PublishToTopic", asked) is may
+    assert not allowed(component_client, "aws.greengrass.ipc.pubsub", "SubscribeToTopic", asked)
 
 
 def test_mqtts_wildcards_are_the_clouds() -> None:
-    client = Client(name="c", configuration={"accessControl": control("ipc.mqttproxy", "PublishToIoTCore", "up/+/#")})
-    assert allowed(client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "up/a/b")
-    assert not allowed(client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "down/a")
+    component_client = Client(
+        name="c", configuration={"accessControl": control("ipc.mqttproxy", "PublishToIoTCore", "up/+/#")}
+    )
+    assert allowed(component_client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "up/a/b")
+    assert not allowed(component_client, "aws.greengrass.ipc.mqttproxy", "PublishToIoTCore", "down/a")
+
+
+def awss_client() -> Any:
+    from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
+
+    return GreengrassCoreIPCClientV2()
 
 
 @contextmanager
-def connected(folder: Path, hub: Hub, configuration: dict[str, Any]) -> Iterator[Any]:
-    """awsiotsdk's own client, connected to the stand-in as component ``mine``."""
-    from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
-
+def connected(
+    folder: Path, hub: Hub, configuration: dict[str, Any], make: Callable[[], Any] = awss_client
+) -> Iterator[Any]:
+    """A client, connected to the stand-in as component ``mine``; awsiotsdk's own unless ``make`` makes another."""
     hub.clients["token"] = Client(name="mine", configuration=configuration)
     path = folder / "ipc.socket"
     before = dict(os.environ)
     with serving(path, hub):
         os.environ |= {"AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(path), "SVCUID": "token"}
-        client = GreengrassCoreIPCClientV2()
+        made = make()
         try:
-            yield client
+            yield made
         finally:
-            client.close()
+            made.close()
             os.environ.clear()
             os.environ.update(before)
 
@@ -119,6 +129,59 @@ def test_awss_client_publishes_subscribes_and_reads_as_access_control_lets_it(tm
     assert [(one.component, one.topic, one.payload) for one in hub.sent] == [("mine", "local/a", b"x")]
     assert heard == [("down/a", b"\x00y")]
     assert len(hub.refused) == 1
+
+
+@pytest.mark.network
+def test_our_client_has_awss_names_and_gives_a_listener_what_awss_client_gives(tmp_path: Path) -> None:
+    """On boards that awsiotsdk has no wheel for; a listener may ask in turn."""
+    from awsiot.greengrasscoreipc import model
+
+    policies = {
+        **control("ipc.pubsub", "PublishToTopic", "local/*"),
+        "aws.greengrass.ipc.mqttproxy": {
+            "m": {"operations": ["*"], "resources": ["down/#", "up/#"]},
+        },
+        **control("SecretManager", "GetSecretValue", "arn:aws:secretsmanager:r:a:secret:key-Ab3dEf"),
+    }
+    policies["aws.greengrass.ipc.pubsub"]["own"] = {"operations": ["*"], "resources": ["own/*"]}
+    outcomes = []
+    for number, (make, shapes) in enumerate(((awss_client, model), (client.GreengrassCoreIPCClientV2, client))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        hub = Hub(secrets={"arn:aws:secretsmanager:r:a:secret:key-Ab3dEf": "hush"})
+        with connected(folder, hub, {"accessControl": policies}, make) as ipc:
+            outcomes.append([*_walk(ipc, shapes, hub), hub.refused])
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][1:3] == [("down/a", b"\x00y"), b"n"]
+
+
+def _walk(ipc: Any, shapes: Any, hub: Hub) -> Iterator[Any]:
+    """Use all that an entry point uses."""
+    from awsiot.greengrasscoreipc.model import UnauthorizedError
+
+    events: list[Any] = []
+    message = shapes.PublishMessage(binary_message=shapes.BinaryMessage(message=b"n"))
+
+    def from_cloud(event: Any) -> None:
+        ipc.publish_to_iot_core(topic_name="up/echo", qos="1", payload=event.message.payload)
+        events.append((event.message.topic_name, event.message.payload))
+        hub.tell()
+
+    def local(event: Any) -> None:
+        events.append(event.binary_message.message)
+        hub.tell()
+
+    with pytest.raises((UnauthorizedError, client.IpcError)):
+        ipc.publish_to_topic(topic="elsewhere", publish_message=message)
+    yield ipc.get_secret_value(secret_id="key", version_stage="AWSCURRENT").secret_value.secret_string
+    ipc.subscribe_to_iot_core(topic_name="down/+", qos="1", on_stream_event=from_cloud)
+    hub.deliver("down/a", b"\x00y", cloud=True)
+    assert hub.wait(lambda _: len(events) == 1, 30)
+    ipc.subscribe_to_topic(topic="own/#", on_stream_event=local)
+    ipc.publish_to_topic(topic="own/x", publish_message=message)
+    assert hub.wait(lambda _: len(events) == 2, 30)
+    yield from events
+    yield [(one.topic, one.payload, one.cloud) for one in hub.sent]
 
 
 def recipe(**changes: Any) -> dict[str, Any]:

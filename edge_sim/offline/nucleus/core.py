@@ -1,6 +1,6 @@
 """Components of a migration's folder, deployed below a board's root and run: in order, as their accounts, with the IPC.
 
-Paths are below the root, and processes see this machine's: a component's program is this machine's own.
+Paths are below the root, and processes see this system's: below another root than ``/`` its programs stand in.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from edge_sim.offline.nucleus.ipc import Client, Hub, serving
 from edge_sim.offline.nucleus.recipes import Component, component, merged, ordered, resolved
 from edge_sim.strictjson import loads
 from edge_sim.v2.nucleus import Nucleus
-from edge_sim.v2.tree import supplementary
 
 INSTALL_LIMIT_S, STOP_LIMIT_S = 120.0, 5.0
 """A lifecycle's default time-out, and how long a component has to stop after SIGTERM (ours)."""
@@ -123,23 +122,27 @@ def _recipe(file: Path) -> Any:
 
 @contextlib.contextmanager
 def running(
-    plan: Plan, folder: Path, root: Path, nucleus: Nucleus, *, secrets: Mapping[str, str], path: str | None = None
+    plan: Plan, folder: Path, root: Path, nucleus: Nucleus, *, secrets: Mapping[str, str], packages: Path | None = None
 ) -> Iterator[Core]:
     """Deploy to the board below ``root`` and run the components for as long as the block lasts.
 
-    ``path`` is the programs' PATH; None: this Python's folder first. Raises InvalidDefinitionError where the nucleus
-    would fail the deployment, UnsupportedEnvironmentError where no other account reaches the root.
+    ``packages`` is a folder of Python packages that they find. Raises InvalidDefinitionError where the nucleus would
+    fail the deployment, UnsupportedEnvironmentError where no other account reaches the root.
     """
     facts = probe(root)
     _check_reach(root)
-    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[_STANDS_IN, *plan.notes])
+    stands_in = [] if root == Path("/") else [_STANDS_IN]
+    core = Core(hub=Hub(secrets=secrets if nucleus.lambdas else None), notes=[*stands_in, *plan.notes])
+    if not nucleus.lambdas and nucleus.owner not in facts.groups:
+        core.notes.append(f"the board has no group {nucleus.owner}: artifacts keep their component's group")
     if os.geteuid() != 0:
         core.notes.append("not run as root: components run as this user, and owners are not set")
     values: dict[str, str] = {}
     for one in plan.components:
         owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
-        mine = owner if os.geteuid() == 0 else None
-        core.notes += layout.lay(root, nucleus, one, folder / "components" / one.name / "artifacts", mine)
+        group = owner.gid if nucleus.lambdas else facts.groups.get(nucleus.owner, owner.gid)
+        owners = (owner, layout.Owner(uid=owner.uid, gid=group)) if os.geteuid() == 0 else (None, None)
+        core.notes += layout.lay(root, nucleus, one, folder / "components" / one.name / "artifacts", *owners)
         values |= _values(root, nucleus, one)
     with tempfile.TemporaryDirectory(prefix="edge-sim-ipc-") as place, contextlib.ExitStack() as stack:
         Path(place).chmod(0o755)
@@ -147,8 +150,8 @@ def running(
         stack.enter_context(serving(socket, core.hub))
         for one in plan.components:
             owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
-            groups = supplementary(facts, owner.uid, owner.gid)
-            started = _Started(one, root, nucleus, values, owner, socket, path, groups)
+            groups = facts.supplementary(owner.uid, owner.gid)
+            started = _Started(one, root, nucleus, values, owner, socket, packages, groups)
             stack.callback(started.stop)
             started.start(core)
         yield core
@@ -208,7 +211,7 @@ class _Started:
         values: Mapping[str, str],
         owner: layout.Owner,
         socket: Path,
-        path: str | None,
+        packages: Path | None,
         groups: tuple[int, ...],
     ) -> None:
         self._groups = groups
@@ -216,7 +219,8 @@ class _Started:
         self._token = tokens.token_hex(16)
         self._log = layout.ensure_directory(root, f"{nucleus.root}/logs") / f"{one.name}.log"
         self._environment = {
-            "PATH": path or f"{Path(sys.executable).parent}:{_PATH}",
+            "PATH": f"{Path(sys.executable).parent}:{_PATH}",
+            **({"PYTHONPATH": str(packages)} if packages else {}),
             "HOME": str(inside(root, nucleus.work(one.name))),
             "AWS_IOT_THING_NAME": "edge-sim-core",
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(socket),

@@ -15,8 +15,7 @@ from pathlib import Path
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.offline.nucleus.recipes import Artifact, Component
-from edge_sim.v2.nucleus import Nucleus
-from edge_sim.v2.tree import MODES
+from edge_sim.v2.nucleus import MODES, Nucleus
 
 _FOLDER = 0o755
 
@@ -29,15 +28,17 @@ class Owner:
     gid: int
 
 
-def lay(root: Path, nucleus: Nucleus, one: Component, source: Path, owner: Owner | None) -> list[str]:
+def lay(
+    root: Path, nucleus: Nucleus, one: Component, source: Path, worker: Owner | None, owner: Owner | None
+) -> list[str]:
     """Lay a component's artifacts out, and return notes on what a nucleus leaves out.
 
-    ``source`` is the folder that its artifacts come from. Raises InvalidDefinitionError where a nucleus fails the
-    deployment.
+    ``source`` is the folder that its artifacts come from; its working folder is ``worker``'s, they are ``owner``'s.
+    Raises InvalidDefinitionError where a nucleus fails the deployment.
     """
     notes: list[str] = []
     work = ensure_directory(root, nucleus.work(one.name))
-    _own(work, owner, 0o700)
+    _own(work, worker, 0o700)
     for artifact in one.artifacts:
         file = source / artifact.file
         if not file.is_file():

@@ -5,11 +5,11 @@ Sources: V2 guide, setting-up.md and greengrass-nucleus-component.md; aws-greeng
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from edge_sim.greengrass.rules.rule import Fault
 from edge_sim.greengrass.rules.sections import entries
+from edge_sim.v2 import suitability
 from edge_sim.v2.checks.check import MoveRule, check
 from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import MIB
@@ -33,19 +33,13 @@ LOST_SETTINGS = (
 @check("board-architecture", "error", phase="deploy", source=f"{SETUP}; LITE: armv6 is a compile-time name only")
 def architecture(move: Move) -> Iterator[Fault]:
     """Both nuclei are made for armv7l, aarch64 and x86_64; armv6l is not among them."""
-    if move.to and move.to.architecture == "armv6l":
-        yield Fault(path="$", message="the new board is an armv6l, for which V2 lists no nucleus")
+    yield from _faults(suitability.architecture(move.to) if move.to else None)
 
 
 @check("board-libc", "error", phase="deploy", source=f"{SETUP} (glibc 2.25)", nuclei=("classic",))
 def libc(move: Move) -> Iterator[Fault]:
     """Nucleus classic needs glibc 2.25 or newer; musl is not enough."""
-    if move.to and move.to.libc != "glibc":
-        yield Fault(path="$", message=f"the new board has {move.to.libc}, nucleus classic needs glibc 2.25 or newer")
-    elif move.to and move.to.libc_version and _numbers(move.to.libc_version) < (2, 25):
-        yield Fault(
-            path="$", message=f"the new board has glibc {move.to.libc_version}, nucleus classic needs 2.25 or newer"
-        )
+    yield from _faults(suitability.libc(move.to) if move.to else None)
 
 
 @check("board-init", "error", phase="deploy", source=f"{LITE_SETUP} (systemd 249)", nuclei=("lite",))
@@ -53,11 +47,9 @@ def init(move: Move) -> Iterator[Fault]:
     """Nucleus lite needs systemd 249 or newer."""
     if move.to is None:
         return
-    if move.to.init != "systemd":
-        yield Fault(
-            path="$", message=f"the new board starts with {move.to.init}, nucleus lite needs systemd 249 or newer"
-        )
-    else:
+    unsuited = suitability.init(move.to)
+    yield from _faults(unsuited)
+    if not unsuited:
         message = "the new board's systemd version is unknown; nucleus lite needs 249 or newer"
         yield Fault(path="$", message=message, hint="On the board: systemctl --version", unknown=True)
 
@@ -242,8 +234,9 @@ def lookup(document: Mapping[str, object], dotted: str) -> object:
     return value
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", text)))
+def _faults(reason: str | None) -> Iterator[Fault]:
+    if reason:
+        yield Fault(path="$", message=reason)
 
 
 CHECKS: tuple[MoveRule, ...] = (

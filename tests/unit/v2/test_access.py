@@ -13,7 +13,8 @@ from edge_sim.greengrass.rows import Answer
 from edge_sim.v2.access import REASONS, WHY, Cell, cell
 from edge_sim.v2.components import components
 from edge_sim.v2.move import Move, Package
-from edge_sim.v2.tree import MODES, file_mode, ids, tree
+from edge_sim.v2.nucleus import MODES
+from edge_sim.v2.tree import file_mode, ids, tree
 from tests.unit.greengrass.build import access, char, device, directory, function, owner, s3, secret, volume
 from tests.unit.v2.build import CONTAINER, move, new_board
 
