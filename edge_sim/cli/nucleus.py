@@ -20,7 +20,7 @@ from edge_sim.errors import UsageError
 if TYPE_CHECKING:
     from edge_sim.offline.nucleus.session import Outcome
 FAILED = 4
-_EMPTY: dict[str, object] = {"sent": [], "refused": [], "broken": [], "unheard": [], "notes": []}
+_EMPTY: dict[str, object] = {"sent": [], "refused": [], "broken": [], "unheard": [], "logs": {}, "notes": []}
 
 
 def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -160,5 +160,8 @@ def _print(outcome: Outcome) -> None:
     for word, entries in (("refused", outcome.refused), ("broken", outcome.broken), ("unheard", outcome.unheard)):
         for text in entries:
             say(f"{word}: {text}")
+    for name, lines in outcome.logs.items() if not outcome.well else ():
+        for line in lines:
+            say(f"log of {name}: {line}")
     for note in outcome.notes:
         say(f"note: {note}", err=True)

@@ -105,9 +105,9 @@ def test_a_migrated_function_runs_as_its_account_hears_and_is_heard(reached: Pat
 def test_what_v1_let_nobody_hear_is_refused_and_a_missing_account_is_told(reached: Path) -> None:
     root, out = board(reached), reached / "out"
     edge("migrate", scenario(reached / "group"), *BOARDS, "--target", "classic", "-o", out, status=3)
-    sends = ("--send", 'down/x={"to": "b"}', "--answers", "1", "--wait", "4")
-    told = answer("nucleus", out, "--root", root, *sends, status=4)
-    assert told["sent"] == []
+    told = answer("nucleus", out, "--root", root, "--send", 'down/x={"to": "b"}', *SENDS, "--wait", "120")
+    assert [one["topic"] for one in told["sent"]] == ["up/a"]
+    assert "RuntimeError: no subscription of the V1 group lets this function publish on up/b" in told["logs"]["f"]
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     done = edge("nucleus", out, "--root", root, status=3)
     assert "no account ggc_user" in str(done.exception)

@@ -55,10 +55,11 @@ class Plan:
 
 @dataclass
 class Core:
-    """A stand-in that runs. ``processes`` are the long-running ones by component."""
+    """A stand-in that runs. ``processes`` are the long-running ones by component, ``logs`` what each component says."""
 
     hub: Hub
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    logs: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def broken(self) -> list[str]:
@@ -234,6 +235,7 @@ class _Started:
         for step in ("install", "startup"):
             if step in self._one.steps:
                 self._to_its_end(step)
+        core.logs[self._one.name] = self._log
         if "run" in self._one.steps:
             self._process = self._popen("run")
             core.processes[self._one.name] = self._process

@@ -14,6 +14,9 @@ from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus.core import Core, read_folder, running
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI
 
+LOG_LINES, LOG_BYTES = 20, 16 * 1024
+"""How much of the end of a component's log is handed back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -66,6 +69,8 @@ class Outcome:
     unheard: tuple[str, ...]
     enough: bool
     """So many messages were sent as were asked for."""
+    logs: Mapping[str, tuple[str, ...]]
+    """The last lines that each component wrote."""
     notes: tuple[str, ...]
 
     @property
@@ -84,6 +89,7 @@ class Outcome:
             broken=document.texts("broken"),
             unheard=document.texts("unheard"),
             enough=document.flag("enough"),
+            logs={name: document.child("logs").texts(name) for name in document.mapping("logs")},
             notes=document.texts("notes"),
         )
 
@@ -114,8 +120,15 @@ def hold(session: Session) -> Outcome:
             broken=tuple(core.broken()),
             unheard=tuple(unheard),
             enough=enough,
+            logs={name: tuple(_last_lines(file)) for name, file in core.logs.items() if file.is_file()},
             notes=tuple(core.notes),
         )
+
+
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_BYTES))
+        return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
 
 
 def _send(core: Core, messages: tuple[str, ...], seconds: float, *, cloud: bool) -> list[str]:
