@@ -113,6 +113,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
     Example: sudo edge-sim agent invoke read-digits --event '{}'
     """
     from edge_sim.agent.functions import calls as functions
+    from edge_sim.agent.functions.writes import states, writes
     from edge_sim.greengrass.process import function_process
 
     try:
@@ -120,9 +121,11 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
     except ValueError as error:
         raise UsageError(f"--event is not JSON: {error}") from error
     group, facts, _, _ = _deployed(root, greengrass_root, config)
+    before = states(group, function_id, root, facts)
     outcome = functions.invoke(group, function_id, value, root, facts)
+    changes = [vars(one) for one in writes(before, states(group, function_id, root, facts))]
     process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
-    about = {"isolation": process.isolation, "identity": vars(process.identity)}
+    about = {"isolation": process.isolation, "identity": vars(process.identity), "writes": changes}
     _answer({**vars(outcome), **about}, status=0 if outcome.ok else 4)
 
 

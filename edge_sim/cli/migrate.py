@@ -86,7 +86,7 @@ _EMPTY: dict[str, object] = {
     "run_file",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="A run's report (edge-sim run --format json), to find messages that match no subscription.",
+    help="A run's report (edge-sim run --format json), to find lost messages and writes to models.",
 )
 @click.option(
     "--include-values",
@@ -133,7 +133,7 @@ def command(
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
-    from edge_sim.offline.migration.runreport import published
+    from edge_sim.offline.migration.runreport import Observations, observations
     from edge_sim.offline.target import Target as Board
     from edge_sim.offline.target import boards
     from edge_sim.profiles import load_profiles
@@ -150,7 +150,7 @@ def command(
             leaving=Board(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
-            published=published(run_file) if run_file else {},
+            seen=observations(run_file) if run_file else Observations(),
             bucket=bucket,
             include_values=include_values,
         )

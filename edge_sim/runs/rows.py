@@ -26,10 +26,24 @@ class DeploymentRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WriteRow:
+    """A path below a model's folder that differs after an invocation: created, changed or removed."""
+
+    resource: str
+    path: str
+    change: str
+
+    @classmethod
+    def from_json(cls, row: JsonObject) -> WriteRow:
+        return cls(resource=row.text("resource"), path=row.text("path"), change=row.text("change"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionRow:
     """One invocation: ``result`` when the function returned one, else ``error``; ``ok`` when it is as expected.
 
-    ``hint`` is what to do about the error, where that is known; ``seconds`` passed from the call to its answer.
+    ``hint`` is what to do about the error, where that is known; ``seconds`` passed from the call to its answer;
+    ``writes`` is what it left written in its models.
     """
 
     function: str
@@ -42,9 +56,10 @@ class FunctionRow:
     identity: Identity
     hint: str | None = None
     seconds: float | None = None
+    writes: tuple[WriteRow, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        return {**vars(self), "identity": vars(self.identity)}
+        return {**vars(self), "identity": vars(self.identity), "writes": [vars(one) for one in self.writes]}
 
     @classmethod
     def from_json(cls, function: str, row: JsonObject) -> FunctionRow:
@@ -60,6 +75,7 @@ class FunctionRow:
             isolation=row.text("isolation"),
             identity=Identity(uid=who.number("uid"), gid=who.number("gid"), groups=who.numbers("groups")),
             hint=row.text_or_none("hint"),
+            writes=row.children("writes", WriteRow.from_json),
         )
 
 

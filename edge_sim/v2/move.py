@@ -72,8 +72,9 @@ class Move(Case):
 
     ``models`` and ``code_packages`` are packages by resource and function Id, ``uses`` the names of
     ``CODE_PATTERNS`` that each function's code matches; a function is missing where its code is not at hand.
-    ``published`` are the topics by function ARN on which a run saw messages that no subscription takes. ``config`` is
-    the core's config.json, empty where it was not given. ``bucket`` is where artifacts will be.
+    ``published`` are the topics by function ARN on which a run saw messages that no subscription takes, ``written`` the
+    paths in models that it saw written, by function and resource Id. ``config`` is the core's config.json, empty where
+    it was not given. ``bucket`` is where artifacts will be.
     """
 
     nucleus: Nucleus = CLASSIC
@@ -82,6 +83,7 @@ class Move(Case):
     code_known: Mapping[str, Package] = field(default_factory=dict)
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     published: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    written: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     config: Mapping[str, object] = field(default_factory=dict)
     bucket: str | None = None
     include_values: bool = False

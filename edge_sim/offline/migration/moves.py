@@ -12,6 +12,7 @@ from edge_sim.greengrass.functions import Function
 from edge_sim.offline.inputs import Inputs
 from edge_sim.offline.migration.differences import before, differences
 from edge_sim.offline.migration.materials import Materials
+from edge_sim.offline.migration.runreport import Observations
 from edge_sim.offline.target import Target as Board
 from edge_sim.scenario import redaction
 from edge_sim.v2.access import Difference
@@ -60,7 +61,7 @@ def migration(
     leaving: Board,
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
-    published: Mapping[str, frozenset[str]],
+    seen: Observations,
     bucket: str | None,
     include_values: bool = False,
 ) -> Migration:
@@ -78,7 +79,8 @@ def migration(
             code_known={name: material.package for name, material in packages.code.items()},
             uses=packages.uses,
             config=config,
-            published=published,
+            published=seen.published,
+            written=seen.written,
             bucket=bucket,
             include_values=include_values,
         )

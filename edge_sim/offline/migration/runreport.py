@@ -1,8 +1,9 @@
-"""What a run saw of a group's messages, from the report that ``edge-sim run --format json`` prints."""
+"""What a run saw of a group's messages and writes, from the report that ``edge-sim run --format json`` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_sim.documents import read_bytes
@@ -13,11 +14,20 @@ from edge_sim.strictjson import loads
 _MAX_BYTES = 64 * 1024 * 1024
 
 
-def published(file: Path) -> Mapping[str, frozenset[str]]:
-    """Return the topics, by function ARN, of messages that no subscription took in a run.
+@dataclass(frozen=True, kw_only=True)
+class Observations:
+    """What a run saw; nothing where there was none.
 
-    Raises InvalidDefinitionError where the file is no run's report.
+    ``published`` are topics, by function ARN, of messages that no subscription took. ``written`` are the paths in
+    models that an invocation left created, changed or removed, by function Id and resource Id.
     """
+
+    published: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    written: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+
+def observations(file: Path) -> Observations:
+    """Raises InvalidDefinitionError where the file is no run's report."""
     try:
         report = loads(read_bytes(file, _MAX_BYTES))
     except ValueError as error:
@@ -26,20 +36,26 @@ def published(file: Path) -> Mapping[str, frozenset[str]]:
     if not isinstance(boards, list):
         raise _foreign(file, "")
     topics: dict[str, frozenset[str]] = {}
-    for note in _notes(boards):
-        lost = untaken(note)
-        if lost:
-            source, topic = lost
+    written: dict[tuple[str, str], frozenset[str]] = {}
+    for row in _rows(boards):
+        for source, topic in filter(None, map(untaken, _texts(row.get("notes")))):
             topics[source] = topics.get(source, frozenset()) | {topic}
-    return topics
+        for one in _objects(row.get("writes")):
+            key = str(row.get("function")), str(one.get("resource"))
+            written[key] = written.get(key, frozenset()) | {str(one.get("path"))}
+    return Observations(published=topics, written=written)
 
 
-def _notes(boards: list[object]) -> Iterator[str]:
-    for board in boards:
-        rows = board.get("functions") if isinstance(board, Mapping) else None
-        for row in rows if isinstance(rows, list) else ():
-            notes = row.get("notes") if isinstance(row, Mapping) else None
-            yield from (note for note in (notes if isinstance(notes, list) else ()) if isinstance(note, str))
+def _rows(boards: list[object]) -> Iterator[Mapping[str, object]]:
+    return (row for board in _objects(boards) for row in _objects(board.get("functions")))
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _foreign(file: Path, why: str) -> InvalidDefinitionError:

@@ -20,6 +20,8 @@ from edge_sim.v2.designs import inside, placements, way
 from edge_sim.v2.move import Move, Package
 
 ARTIFACTS = "COM (Unarchive: NONE or ZIP), NUC ArtifactDownloaderFactory (s3://bucket/key)"
+SHOWN = 5
+"""How many paths a sentence names."""
 MODES = "NUC Permissions and RunWithPathOwnershipHandler, LITE's table of modes"
 _S3 = re.compile(r"s3://[^/]+/.+")
 
@@ -155,6 +157,19 @@ def writable(move: Move) -> Iterator[Fault]:
             )
 
 
+@check("model-written", "warning", condition="inferred", source=f"{MODES}: there is no write permission; a run of ours")
+def written(move: Move) -> Iterator[Fault]:
+    """Files of a model that a run saw a function write (migrate --run) cannot be written in place in V2."""
+    for attachment in move.models:
+        resource, function = attachment.resource, attachment.function
+        paths = sorted(move.written.get((function.id, resource.id), ()))
+        if paths:
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            message = f"function {function.id}: a run saw it write to {resource.id}: {', '.join(paths[:SHOWN])}{more}"
+            hint = f"Have it write these to its working folder: {move.nucleus.work('COMPONENT')}"
+            yield Fault(path=attachment.path, message=message, resource=resource.id, function=function.id, hint=hint)
+
+
 @check("model-root-only", "warning", condition="inferred", source=f"{MODES}; V1: access-ml-resources.md")
 def root_only(move: Move) -> Iterator[Fault]:
     """A model without OwnerSetting was root's outside of containers; now the component's user and group read it."""
@@ -282,6 +297,6 @@ def _destination(resource: Resource) -> str | None:
 
 
 CHECKS: tuple[MoveRule, ...] = (
-    *(missing, repacked, unpackable, links, case_twins, dots, source, owner, writable, root_only, listing),
+    *(missing, repacked, unpackable, links, case_twins, dots, source, owner, writable, written, root_only, listing),
     *(executable, owners, nested, destination, prefix, versioned, in_place, zip64, tar_advice),
 )
