@@ -75,7 +75,7 @@ class FunctionRow:
             isolation=row.text("isolation"),
             identity=Identity(uid=who.number("uid"), gid=who.number("gid"), groups=who.numbers("groups")),
             hint=row.text_or_none("hint"),
-            writes=row.children("writes", WriteRow.from_json),
+            writes=row.children("writes", WriteRow.from_json) if "writes" in row else (),
         )
 
 

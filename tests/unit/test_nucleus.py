@@ -121,6 +121,7 @@ def test_awss_client_publishes_subscribes_and_reads_as_access_control_lets_it(tm
             hub.tell()
 
         ipc.subscribe_to_iot_core(topic_name="down/+", qos="1", on_stream_event=hear)
+        assert hub.wait(lambda one: one.subscribed("down/a", cloud=True), 30)
         hub.deliver("down/a", b"\x00y", cloud=True)
         hub.deliver("up/a", b"z", cloud=True)
         assert hub.wait(lambda _: bool(heard), 30)
@@ -155,6 +156,30 @@ def test_our_client_has_awss_names_and_gives_a_listener_what_awss_client_gives(t
     assert outcomes[0][1:3] == [("down/a", b"\x00y"), b"n"]
 
 
+class _Eager(Hub):
+    """Sends a message at the very moment at which somebody hears it."""
+
+    def subscribe(self, one: Any) -> None:
+        super().subscribe(one)
+        self.deliver("down/a", b"at once", cloud=True)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("make", [awss_client, client.GreengrassCoreIPCClientV2], ids=["awsiotsdk", "ours"])
+def test_no_message_comes_before_the_answer_to_its_subscription(tmp_path: Path, make: Callable[[], Any]) -> None:
+    hub, heard = _Eager(secrets=None), []
+    configuration = {"accessControl": control("ipc.mqttproxy", "SubscribeToIoTCore", "down/#")}
+
+    def hear(event: Any) -> None:
+        heard.append(event.message.payload)
+        hub.tell()
+
+    with connected(tmp_path, hub, configuration, make) as ipc:
+        ipc.subscribe_to_iot_core(topic_name="down/#", qos="1", on_stream_event=hear)
+        assert hub.wait(lambda _: bool(heard), 30)
+    assert heard == [b"at once"]
+
+
 def _walk(ipc: Any, shapes: Any, hub: Hub) -> Iterator[Any]:
     """Use all that an entry point uses."""
     from awsiot.greengrasscoreipc.model import UnauthorizedError
@@ -175,6 +200,7 @@ def _walk(ipc: Any, shapes: Any, hub: Hub) -> Iterator[Any]:
         ipc.publish_to_topic(topic="elsewhere", publish_message=message)
     yield ipc.get_secret_value(secret_id="key", version_stage="AWSCURRENT").secret_value.secret_string
     ipc.subscribe_to_iot_core(topic_name="down/+", qos="1", on_stream_event=from_cloud)
+    assert hub.wait(lambda one: one.subscribed("down/a", cloud=True), 30)
     hub.deliver("down/a", b"\x00y", cloud=True)
     assert hub.wait(lambda _: len(events) == 1, 30)
     ipc.subscribe_to_topic(topic="own/#", on_stream_event=local)

@@ -152,6 +152,8 @@ class _Connection:
         self._file = client.makefile("rb")
         self._writing = threading.Lock()
         self._client: Client | None = None
+        self._accepted: list[_Subscriber] = []
+        """Subscriptions whose answer has not gone out yet: no message may come before it."""
 
     def serve(self) -> None:
         with contextlib.suppress(OSError, ValueError), self._socket:
@@ -193,6 +195,8 @@ class _Connection:
             self._hub.tell()
             return
         self._send(stream, f"{operation}Response", answer, last=not operation.startswith("Subscribe"))
+        while self._accepted:
+            self._hub.subscribe(self._accepted.pop())
         self._hub.tell()
 
     def _authorise(self, client: Client, service: str, operation: str, resource: str) -> None:
@@ -222,13 +226,13 @@ class _Connection:
     def subscribe(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
         topic = str(request.get("topic"))
         self._authorise(client, PUBSUB, "SubscribeToTopic", topic)
-        self._hub.subscribe(_Subscriber(self, stream, cloud=False, topic=topic))
+        self._accepted.append(_Subscriber(self, stream, cloud=False, topic=topic))
         return {"topicName": topic}
 
     def subscribe_to_cloud(self, client: Client, request: Mapping[str, Any], stream: int) -> Mapping[str, Any]:
         topic = str(request.get("topicName"))
         self._authorise(client, MQTT, "SubscribeToIoTCore", topic)
-        self._hub.subscribe(_Subscriber(self, stream, cloud=True, topic=topic))
+        self._accepted.append(_Subscriber(self, stream, cloud=True, topic=topic))
         return {}
 
     def secret(self, client: Client, request: Mapping[str, Any], _stream: int) -> Mapping[str, Any]:
