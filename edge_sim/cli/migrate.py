@@ -186,7 +186,7 @@ def _write(result: Migration, packages: Materials, limits: Limits, output: Path)
     from edge_sim.offline.migration.report import as_json, as_sarif, lines
 
     with whole_folder(output) as folder:
-        notes = write_files(folder, result.strictest, packages, limits, blocking=len(result.judgement.errors))
+        notes = write_files(folder, result.moves, packages, limits, blocking=len(result.judgement.errors))
         text = "\n".join([*lines(result), *(printable(f"note: {note}") for note in notes)]) + "\n"
         (folder / "report.txt").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")

@@ -11,18 +11,31 @@ from edge_sim.v2.move import Move
 from edge_sim.v2.names import component_names
 from edge_sim.v2.verdicts import verdict
 
+BOARDS = "boards"
+"""The folder of what differs from board to board, where there are several."""
+SEVERAL = f"""\
+The group goes to several boards. What is alike for all of them lies here, what differs below `{BOARDS}/NAME`: for that
+board, take those files as well, or instead of the ones here of the same name.
+"""
 
-def readme(move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int) -> str:
-    """Return the text. ``placeholders`` stand in the files, ``blocking`` checks are not met."""
-    return "\n".join(_lines(move, components, placeholders, blocking)) + "\n"
+
+def readme(
+    move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int, *, several: bool
+) -> str:
+    """Return the text. ``placeholders`` stand in the files, ``blocking`` checks are not met; ``several`` boards."""
+    return "\n".join(_lines(move, components, placeholders, blocking, several=several)) + "\n"
 
 
-def _lines(move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int) -> Iterator[str]:
+def _lines(
+    move: Move, components: Sequence[Component], placeholders: Sequence[str], blocking: int, *, several: bool
+) -> Iterator[str]:
     yield f"# From Greengrass V1 to nucleus {move.nucleus.name}"
     yield ""
     yield "Written by `edge-sim migrate`, offline, from the group's definition. Nothing was sent to AWS or tested on a"
     yield "nucleus; `report.txt` labels every line sourced, inferred or ours."
     yield ""
+    if several:
+        yield SEVERAL
     if blocking:
         yield f"**{blocking} checks block this move.** Read *Blocks* in `report.txt` first."
         yield ""

@@ -12,6 +12,7 @@ import yaml
 from edge_sim.errors import InvalidDefinitionError, InvalidPackageError
 from edge_sim.limits import Limits
 from edge_sim.offline.migration.materials import Materials
+from edge_sim.offline.migration.several import gather
 from edge_sim.offline.migration.zips import write_zip
 from edge_sim.v2 import boardscript, iam, recipes, steps
 from edge_sim.v2.cloudformation import placeholders, template
@@ -19,16 +20,35 @@ from edge_sim.v2.components import CODE_ARCHIVE, ENTRY_POINT, Component, compone
 from edge_sim.v2.deployment import deployment
 from edge_sim.v2.designs import OWN_ARCHIVE, inside, placements
 from edge_sim.v2.move import Move
+from edge_sim.v2.steps import BOARDS
 
 _ENTRY_POINT = Path(__file__).with_name("entry_point.py")
 
 
-def write_files(folder: Path, move: Move, materials: Materials, limits: Limits, *, blocking: int) -> list[str]:
-    """Write everything but the report, and return notes on what could not be written.
+def write_files(
+    folder: Path, moves: Mapping[str, Move], materials: Materials, limits: Limits, *, blocking: int
+) -> list[str]:
+    """Write everything but the report, and return notes on what could not be written. ``moves`` are by board.
 
+    What differs from board to board lies below ``boards/NAME`` where there are several, the rest once.
     Raises InvalidDefinitionError where a recipe of ours breaks a rule of recipes: that would be a fault of ours, or of
     a name that nothing can be made of.
     """
+    if len(moves) == 1:
+        (move,) = moves.values()
+        return _write_files(folder, move, materials, limits, blocking=blocking, several=False)
+    notes: list[str] = []
+    for name, move in moves.items():
+        place = folder / BOARDS / name
+        place.mkdir(parents=True)
+        notes += _write_files(place, move, materials, limits, blocking=blocking, several=True)
+    gather(folder, [*moves])
+    return list(dict.fromkeys(notes))
+
+
+def _write_files(
+    folder: Path, move: Move, materials: Materials, limits: Limits, *, blocking: int, several: bool
+) -> list[str]:
     sound = [*_sound(components(move))]
     notes: list[str] = []
     texts: dict[str, str] = {}
@@ -50,7 +70,7 @@ def write_files(folder: Path, move: Move, materials: Materials, limits: Limits, 
     _write(folder / "board.sh", boardscript.script(move))
     (folder / "iam").mkdir()
     _write(folder / "iam" / "token-exchange-policy.draft.json", _json(iam.policy(move)))
-    _write(folder / "README.md", steps.readme(move, sound, open_places, blocking))
+    _write(folder / "README.md", steps.readme(move, sound, open_places, blocking, several=several))
     return notes
 
 

@@ -47,7 +47,7 @@ class Migration:
 
     @property
     def strictest(self) -> Move:
-        """The move that the files are made for: the one on which most functions cannot stay as they are."""
+        """The move that models and mapping are told for: the one on which most functions cannot stay as they are."""
         return max(
             self.moves.values(), key=lambda move: sum(verdict(move, f).becomes != "lambda" for f in move.own_functions)
         )

@@ -27,6 +27,7 @@ from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.jsonobject import JsonObject
+from edge_sim.offline.migration.several import lay_over
 from edge_sim.offline.nucleus.session import Outcome, Session
 from edge_sim.scenarioparts import BoardFile
 from edge_sim.v2.nucleus import BY_NAME, LAST_SYSTEM_ID, NUCLEI, Nucleus
@@ -125,6 +126,7 @@ def _files(place: Path, session: Session, profile: DeviceProfile, *, container: 
     if session.packages:
         _copy(session.packages, python)
     _copy(session.folder, place / "folder")
+    lay_over(place / "folder", profile.name)
     there = replace(
         session,
         folder=Path(_THERE, "folder"),

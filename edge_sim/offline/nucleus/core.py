@@ -98,7 +98,7 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
 
 def _deployment(file: Path) -> Mapping[str, Any]:
     """Return the components of a deployment by name."""
-    hint = "Give the folder that edge-sim migrate -o wrote."
+    hint = "Give the folder that edge-sim migrate -o wrote; of one for several boards with --profile NAME, a board's."
     try:
         document = JsonObject(loads(read_bytes(file)), "the deployment")
         if "components" not in document:

@@ -166,6 +166,39 @@ def test_the_same_input_gives_the_same_bytes_and_only_the_owner_gets_in(group: P
     assert stat.S_IMODE(one.stat().st_mode) == 0o700
 
 
+def test_for_several_boards_what_differs_lies_apart_and_the_rest_once(tmp_path: Path) -> None:
+    functions = [function("f", ("m", None), run_as={"Uid": 1000})]  # pi on one board, ubuntu on another
+    group = write_group(tmp_path / "group", [ml("m")], functions)
+    boards = ("raspberry-pi-4", "raspberry-pi-4-bullseye", "raspberry-pi-3")
+    words = [word for name in boards for word in ("--to-profile", name)]
+    command = ("migrate", group, "--from-profile", "raspberry-pi-3", "--target", "classic")
+    edge(*command, *words, "-o", tmp_path / "all", status=3)
+    files = {path.relative_to(tmp_path / "all") for path in (tmp_path / "all").rglob("*") if path.is_file()}
+    for board in boards:
+        edge(*command, "--to-profile", board, "-o", tmp_path / board, status=3)
+        own = tmp_path / "all/boards" / board
+        for path in (path for path in (tmp_path / board).rglob("*") if path.is_file()):
+            name = path.relative_to(tmp_path / board)
+            if name.name.startswith("report.") or name.name == "README.md":
+                continue
+            there = own / name if (own / name).is_file() else tmp_path / "all" / name
+            assert there.read_bytes() == path.read_bytes(), name
+    apart = {path.name for path in files if path.parts[0] == "boards"}
+    assert "deployment.json" in apart, "accounts differ from board to board"
+    assert "models.zip" in {path.name for path in files} - apart
+    assert not [path for path in files if path.parts[0] != "boards" and Path("boards", boards[0], path) in files]
+    assert "boards/NAME" in (tmp_path / "all/README.md").read_text()
+
+
+def test_boards_that_differ_in_nothing_have_no_folders_of_their_own(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m")], [function("f", ("m", None))])
+    words = ("--to-profile", "raspberry-pi-4", "--to-profile", "raspberry-pi-4-bullseye")
+    out = tmp_path / "out"
+    edge("migrate", group, "--from-profile", "raspberry-pi-3", *words, "--target", "classic", "-o", out, status=3)
+    assert not (out / "boards").exists()
+    assert (out / "deployment.json").is_file()
+
+
 def test_a_secret_is_a_placeholder_until_it_is_asked_for(group: Path, tmp_path: Path) -> None:
     hidden, shown = migrated(group, tmp_path / "a"), migrated(group, tmp_path / "b", "--include-values")
     assert not any(b"hunter2" in path.read_bytes() for path in hidden.rglob("*") if path.is_file())
