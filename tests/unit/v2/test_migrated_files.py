@@ -167,8 +167,9 @@ def test_the_same_input_gives_the_same_bytes_and_only_the_owner_gets_in(group: P
 
 
 def test_for_several_boards_what_differs_lies_apart_and_the_rest_once(tmp_path: Path) -> None:
-    functions = [function("f", ("m", None), run_as={"Uid": 1000})]  # pi on one board, ubuntu on another
-    group = write_group(tmp_path / "group", [ml("m")], functions)
+    contained = function("g", ("d", "rw"), isolation=C, run_as={"Uid": 1000})  # pi on one board, ubuntu on another
+    resources = [ml("m"), device("d", AutoAddGroupOwner=True)]
+    group = write_group(tmp_path / "group", resources, [function("f", ("m", None)), contained])
     boards = ("raspberry-pi-4", "raspberry-pi-4-bullseye", "raspberry-pi-3")
     words = [word for name in boards for word in ("--to-profile", name)]
     command = ("migrate", group, "--from-profile", "raspberry-pi-3", "--target", "classic")
@@ -184,7 +185,7 @@ def test_for_several_boards_what_differs_lies_apart_and_the_rest_once(tmp_path: 
             there = own / name if (own / name).is_file() else tmp_path / "all" / name
             assert there.read_bytes() == path.read_bytes(), name
     apart = {path.name for path in files if path.parts[0] == "boards"}
-    assert "deployment.json" in apart, "accounts differ from board to board"
+    assert "board.sh" in apart, "accounts differ from board to board"
     assert "models.zip" in {path.name for path in files} - apart
     assert not [path for path in files if path.parts[0] != "boards" and Path("boards", boards[0], path) in files]
     assert "boards/NAME" in (tmp_path / "all/README.md").read_text()
