@@ -26,6 +26,7 @@ from edge_sim.emulation.platform import Platform
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.blast import blast_radius
 from edge_sim.greengrass.functions import log_name
+from edge_sim.greengrass.loggers import FILES_ONLY, only_files
 from edge_sim.greengrass.tree import Tree
 from edge_sim.jobs.update import Software, title
 from edge_sim.limits import LINKS_COPIED
@@ -125,6 +126,8 @@ class BoardRun:
         self.report.notes += board.notes
         if self.scenario.packages.links == "copy":
             self.report.notes.append(LINKS_COPIED)
+        if only_files(self.scenario.definition.sections.get("loggers")):
+            self.report.notes.append(FILES_ONLY)
         for missing in board.proves.missing:
             self.report.not_proven.append(f"{_CLAIMS[missing.claim]}: {missing.reason}. {missing.help}")
         self.report.certificate = self.live.certificate

@@ -274,18 +274,26 @@ def test_a_group_refers_to_definitions_of_every_family(gg: Any) -> None:
     assert text == f"The group is invalid or corrupted. (ErrorDetails: [{details}])"
 
 
-def test_what_a_deployed_group_has_and_nobody_simulates_is_not_proven(cloud: Cloud, gg: Any) -> None:
+@pytest.mark.parametrize(
+    ("logs", "loggers"), [("AWSCloudWatch", ["the group's loggers are not simulated"]), ("FileSystem", [])]
+)
+def test_what_a_deployed_group_has_and_nobody_simulates_is_not_proven(
+    cloud: Cloud, gg: Any, logs: str, loggers: list[str]
+) -> None:
+    """Nothing that a run shows depends on loggers for the board's own files."""
     group_id, version_id = group(cloud, [])
     definition = gg.get_group_version(GroupId=group_id, GroupVersionId=version_id)["Definition"]
-    for word in ("connectors", "loggers"):
+    for word, changes in (("connectors", {}), ("loggers", {"Type": logs})):
         kind = FAMILY_KINDS[word]
-        definition[kind.reference] = call(gg, "Create{}", kind, InitialVersion=version(kind))["LatestVersionArn"]
+        (member, (item,)) = next(iter(version(kind).items()))
+        content = {member: [{**item, **changes}]}
+        definition[kind.reference] = call(gg, "Create{}", kind, InitialVersion=content)["LatestVersionArn"]
     more = gg.create_group_version(GroupId=group_id, **definition)["Version"]
     made = gg.create_deployment(GroupId=group_id, GroupVersionId=more, DeploymentType="NewDeployment")["DeploymentId"]
     assert built(gg, group_id, made)["DeploymentStatus"] == "InProgress"
     deployments = cloud.parts.deployments
     deployments.report(made, {"DeploymentStatus": "Success", "NotProven": ["an owner"]})
-    told = ["the group's loggers are not simulated", "the group's connectors are not simulated", "an owner"]
+    told = [*loggers, "the group's connectors are not simulated", "an owner"]
     assert deployments.advice(made)["not_proven"] == told
 
 

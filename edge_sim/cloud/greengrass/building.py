@@ -24,6 +24,7 @@ from edge_sim.greengrass import groupfile, parse, rules
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import Function, FunctionCode, is_system_function
 from edge_sim.greengrass.group import Artifact, Core, Group, artifact_id
+from edge_sim.greengrass.loggers import only_files
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.report import Finding
 
@@ -112,7 +113,7 @@ class Builder:
             not_proven=[
                 f"the group's {FAMILIES[word].member.lower()} are not simulated"
                 for word, content in contents.items()
-                if word not in faults and content[FAMILIES[word].member]
+                if word not in faults and content[FAMILIES[word].member] and not only_files(content)
             ],
         )
 
