@@ -123,7 +123,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
     group, facts, _, _ = _deployed(root, greengrass_root, config)
     before = states(group, function_id, root, facts)
     outcome = functions.invoke(group, function_id, value, root, facts)
-    changes = [vars(one) for one in writes(before, states(group, function_id, root, facts))]
+    changes = [vars(write) for write in writes(before, states(group, function_id, root, facts))]
     process = function_process(group, next(f for f in group.functions if f.id == function_id), facts)
     about = {"isolation": process.isolation, "identity": vars(process.identity), "writes": changes}
     _answer({**vars(outcome), **about}, status=0 if outcome.ok else 4)

@@ -133,11 +133,11 @@ def _differences(report: FleetReport) -> list[Block]:
     shown, left_out = first(report.differences, SHOWN, "differences")
     rows = [
         [
-            Cell(text=one.thing, code=True),
-            Cell(text=f"{one.job} {one.execution}", code=True),
-            Cell(text=one.text, state="bad"),
+            Cell(text=difference.thing, code=True),
+            Cell(text=f"{difference.job} {difference.execution}", code=True),
+            Cell(text=difference.text, state="bad"),
         ]
-        for one in shown
+        for difference in shown
     ]
     return [Table(caption="Differences", columns=["core", "execution", "difference"], rows=rows, left_out=left_out)]
 

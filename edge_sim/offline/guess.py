@@ -39,10 +39,12 @@ def guess(definition: Definition, places: Iterable[Path]) -> Guess:
     """Return the board that a definition contradicts least, by the rules; ``places`` hold its code and models."""
     profiles = load_profiles(sorted(list_profiles(), key=lambda name: name != USUAL))
     machines = {machine for place in places for machine in _machines(place)}
-    fitting = [one for one in profiles if ARCHITECTURES[one.architecture].elf_machine in machines] or profiles
+    fitting = [
+        profile for profile in profiles if ARCHITECTURES[profile.architecture].elf_machine in machines
+    ] or profiles
     verdict = judge(definition, {profile.name: profile.facts() for profile in fitting})
-    errors = Counter(board for one in verdict.errors for board in one.boards)
-    unknowns = Counter(board for one in verdict.unknowns for board in one.boards)
+    errors = Counter(board for finding in verdict.errors for board in finding.boards)
+    unknowns = Counter(board for finding in verdict.unknowns for board in finding.boards)
     best = min(fitting, key=lambda profile: (errors[profile.name], unknowns[profile.name]))
     return Guess(profile=best, reason=" and ".join(_reasons(definition.group, best, profiles, fitting)))
 

@@ -59,7 +59,7 @@ class FunctionRow:
     writes: tuple[WriteRow, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        return {**vars(self), "identity": vars(self.identity), "writes": [vars(one) for one in self.writes]}
+        return {**vars(self), "identity": vars(self.identity), "writes": [vars(write) for write in self.writes]}
 
     @classmethod
     def from_json(cls, function: str, row: JsonObject) -> FunctionRow:

@@ -40,9 +40,9 @@ def observations(file: Path) -> Observations:
     for row in _rows(boards):
         for source, topic in filter(None, map(untaken, _texts(row.get("notes")))):
             topics[source] = topics.get(source, frozenset()) | {topic}
-        for one in _objects(row.get("writes")):
-            key = str(row.get("function")), str(one.get("resource"))
-            written[key] = written.get(key, frozenset()) | {str(one.get("path"))}
+        for write in _objects(row.get("writes")):
+            key = str(row.get("function")), str(write.get("resource"))
+            written[key] = written.get(key, frozenset()) | {str(write.get("path"))}
     return Observations(published=topics, written=written)
 
 
@@ -51,11 +51,11 @@ def _rows(boards: list[object]) -> Iterator[Mapping[str, object]]:
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
 def _texts(value: object) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
 
 
 def _foreign(file: Path, why: str) -> InvalidDefinitionError:

@@ -84,7 +84,7 @@ class Outcome:
     def from_json(cls, document: JsonObject) -> Outcome:
         """Raises ValueError for anything else."""
         return cls(
-            sent=document.children("sent", lambda one: {key: one.text(key) for key in one}),
+            sent=document.children("sent", lambda message: {key: message.text(key) for key in message}),
             refused=document.texts("refused"),
             broken=document.texts("broken"),
             unheard=document.texts("unheard"),
@@ -109,12 +109,12 @@ def hold(session: Session) -> Outcome:
         return Outcome(
             sent=tuple(
                 {
-                    "component": one.component,
-                    "to": "IoT Core" if one.cloud else "local",
-                    "topic": one.topic,
-                    "payload": one.payload.decode(errors="replace"),
+                    "component": message.component,
+                    "to": "IoT Core" if message.cloud else "local",
+                    "topic": message.topic,
+                    "payload": message.payload.decode(errors="replace"),
                 }
-                for one in core.hub.sent
+                for message in core.hub.sent
             ),
             refused=tuple(core.hub.refused),
             broken=tuple(core.broken()),
