@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import edge_sim
 
@@ -27,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.addaudithook(_refuse_processes)
+    # How long an example takes is the machine's load, not the code's.
+    settings.register_profile("edge-sim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("edge-sim")
     _compile(config)
 
 
