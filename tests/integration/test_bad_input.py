@@ -170,6 +170,7 @@ def test_certificates_that_cannot_be_read_are_refused_before_anything_is_started
     assert "…" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @needs.mounts
 def test_an_umlaut_in_a_path_where_the_locale_has_ascii_alone(scenario: Path, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_a_cafile_that_cannot_be_used_is_a_usage_error(
         start_broker(url, cafile=cafile)
 
 
+@pytest.mark.slow
 @pytest.mark.root
 @needs.mounts
 def test_a_whole_run_over_a_broker_with_tls(named: TlsBroker) -> None:

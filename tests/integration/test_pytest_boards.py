@@ -51,6 +51,7 @@ def cleared(bench: Bench) -> Iterator[Bench]:
     bench.end_test()
 
 
+@pytest.mark.slow
 @needs.whole_board
 @pytest.mark.root
 @pytest.mark.network
@@ -73,6 +74,7 @@ def test_a_board_is_kept_and_reset_until_something_runs_on_it(cleared: Bench, tm
     assert bench.plain(BOARD).live is not live
 
 
+@pytest.mark.slow
 @needs.whole_board
 @pytest.mark.root
 @pytest.mark.network
@@ -98,6 +100,7 @@ def test_what_is_not_so_is_said_with_reason_remedy_and_place(cleared: Bench, tmp
     assert kinds == ["access", "access", "function", "function"]
 
 
+@pytest.mark.slow
 @needs.whole_board
 @pytest.mark.root
 @pytest.mark.network
@@ -119,6 +122,7 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> sub
     )
 
 
+@pytest.mark.slow
 @needs.whole_board
 @pytest.mark.root
 @pytest.mark.network

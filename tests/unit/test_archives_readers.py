@@ -99,6 +99,7 @@ def test_a_copy_is_what_the_link_reads(
     assert compared.disagreements == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_what_everyday_tools_make_is_taken(
     kind: str, tmp_path: Path, record_property: Callable[[str, object], None]
