@@ -8,6 +8,7 @@ first. The board's init starts its agent, and the update has to go on to its end
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,8 @@ from tests.waiting import until
 
 How = Literal["kill", "restart"]
 COUNT = 12
+WORKERS = os.cpu_count() or 1
+"""Boards at once: with more of them under QEMU a core's start takes longer than the 35 s that it has."""
 PROFILE = load_profile("raspberry-pi-3")
 PACKAGES = "/usr/lib/python3/dist-packages"
 KEPT = ("config/config.json", "ggc/deployment/group/group.json")
@@ -194,7 +197,7 @@ def main() -> None:
     started = time.monotonic()
     wholes = carry_out(points_of, UPDATES)
     every = [trial for whole in wholes for trial in stops(whole.trial, whole.value or [])]
-    results = carry_out(stop, draw(every, sys.argv[1:], COUNT))
+    results = carry_out(stop, draw(every, sys.argv[1:], COUNT), workers=WORKERS)
     how, ends = Counter(result.trial.how for result in results), Counter(result.value or "bad" for result in results)
     text = f"{len(results)} of {len(every)} stops of an armv7l board, {dict(how)}, {dict(ends)}"
     end("containers", text, failed(wholes) + failed(results), started)
