@@ -55,8 +55,8 @@ def _fill(value: Any, values: dict[str, str]) -> Any:
         return {key: inner if key in FREE_TEXT else _fill(inner, values) for key, inner in value.items()}
     if isinstance(value, list):
         return [_fill(inner, values) for inner in value]
-    if not isinstance(value, str) or value in values:
-        return values.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
 
     def stand_in(match: re.Match[str]) -> str:
         return values.setdefault(match[0], _PSEUDO.get(match[1]) or _name(match[1]))

@@ -214,9 +214,11 @@ class BoardRun:
         found = (differences(expected, row.result) if expected else []) if row.ok else [error]
         self.report.functions.append(replace(row, ok=not found))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
+        refused = any(one.function == row.function and one.ok is False for one in self.report.access)
+        hint = row.hint or ("Its access is not as defined: correct that first." if refused else None)
         for number, difference in enumerate(found):
             log = () if number else self._log(invocation.function_id)
-            self._problem("function", invocation.function_id, difference, hint=row.hint, log=log, about=(row.function,))
+            self._problem("function", invocation.function_id, difference, hint=hint, log=log, about=(row.function,))
 
     def _log(self, why: str) -> list[str]:
         """Return the last lines of the logs of the functions that ``why`` names."""

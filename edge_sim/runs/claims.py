@@ -20,7 +20,7 @@ _WHAT: Mapping[Kind, tuple[str, str]] = {
     ),
     "function": (
         "Functions return what the scenario expects",
-        "Correct the function, or what the scenario expects of it; the last lines of its log are with the result.",
+        "Correct the function, or what the scenario expects of it.",
     ),
     "update": (
         "Updates end as the scenario expects",

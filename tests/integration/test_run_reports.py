@@ -75,7 +75,7 @@ def test_a_function_that_cannot_open_its_model_is_a_red_cell_with_reason_remedy_
     """A directory above the models that only root may search, as on a hardened board."""
     scenario, reports = tmp_path / "example", [tmp_path / "report.html", tmp_path / "report.json"]
     shutil.copytree(EXAMPLE, scenario)
-    text = (scenario / SCENARIO).read_text("utf-8").partition("stableWindow:")[0].partition("invocations:")[0]
+    text = (scenario / SCENARIO).read_text("utf-8").partition("stableWindow:")[0]
     hardened = 'files:\n  - {path: /greengrass, directory: true, mode: "0700"}\n  #'
     (scenario / SCENARIO).write_text(text.replace("files: ", hardened, 1), "utf-8")
     words = ["run", str(scenario), "--profile", "raspberry-pi-3", *(f"--report={file}" for file in reports)]
@@ -87,6 +87,9 @@ def test_a_function_that_cannot_open_its_model_is_a_red_cell_with_reason_remedy_
     wrong = {(row["function"], row["resource"]): row for row in board["access"] if not row["ok"]}
     assert [*wrong] == [("read-digits", "digits-model"), ("sort-wine", "wine-model")]
     assert all(row["agree"] for row in wrong.values())
+    failures = [problem for problem in board["problems"] if problem["kind"] == "function"]
+    assert [failure["where"] for failure in failures] == ["read-digits", "sort-wine"]
+    assert {failure["hint"] for failure in failures} == {"Its access is not as defined: correct that first."}
     cause, paths = wrong["read-digits", "digits-model"]["reasons"]
     assert cause == "no search permission: /greengrass is 0700 0:0; the process uses the other permission bits"
     assert paths.startswith("/greengrass/ggc/deployment/workdir/read-digits/models/digits and 3 more paths: computed")

@@ -95,8 +95,13 @@ def test_answers_of_the_api(tmp_path: Path) -> None:
     assert [one.function_id for one in load(folder).invocations] == ["watch"]
 
 
-def local(path: str, kind: str = "LocalDeviceResourceData") -> dict[str, object]:
-    data = {"SourcePath": path, "GroupOwnerSetting": {"AutoAddGroupOwner": True}}
+def local(path: str) -> dict[str, object]:
+    """A device, or below /srv a directory with a group that only one board has."""
+    kind, owner = "LocalDeviceResourceData", {"AutoAddGroupOwner": True}
+    data: dict[str, object] = {"SourcePath": path, "GroupOwnerSetting": owner}
+    if path.startswith("/srv/"):
+        kind = "LocalVolumeResourceData"
+        data |= {"DestinationPath": path, "GroupOwnerSetting": {"AutoAddGroupOwner": False, "GroupOwner": "nvidia"}}
     return {"Id": path.rpartition("/")[2], "Name": "n", "ResourceDataContainer": {kind: data}}
 
 
@@ -106,6 +111,7 @@ def local(path: str, kind: str = "LocalDeviceResourceData") -> dict[str, object]
         ([], None, PI, "the definition names nothing that only another has"),
         (["/dev/gpiomem"], None, PI, "the definition names nothing that only another has"),
         (["/dev/nvhost-gpu", "/dev/nvmap"], None, "jetson-tx2", "it has /dev/nvhost-gpu, /dev/nvmap"),
+        (["/srv/data"], None, "jetson-tx2", f"the definition fits it better than {PI}"),
         ([], 62, "amazon-linux-x86_64", "what lies beside the definition is built for x86_64 and it fits"),
         ([], 40, PI, "what lies beside the definition is built for armv7l"),
     ],
