@@ -76,6 +76,8 @@ class DeviceProfile:
     cgroups: CgroupVersion | None = None
     cgroup_subsystems: frozenset[str] | None = None
     """Which of version 1 are mounted; None where that is not known."""
+    mounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Flags of mount points, as ``HostFacts`` has them."""
     programs: Mapping[str, bool] = field(default_factory=dict)
     """Whether a program that V1 calls is on PATH; what is not listed is not known."""
 
@@ -93,6 +95,7 @@ class DeviceProfile:
             umask=self.umask,
             cgroups=self.cgroups,
             cgroup_subsystems=self.cgroup_subsystems,
+            mounts=self.mounts,
             programs=self.programs,
             cpus=self.cpus,
             users={name: User(uid=a.uid, gid=a.gid) for name, a in self.users.items()},

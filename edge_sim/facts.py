@@ -29,6 +29,8 @@ Presence = Literal["present", "absent", "unknown"]
 CgroupVersion = Literal["v1", "v2"]
 SUBSYSTEMS = ("devices", "memory")
 """The cgroups of version 1 that V1's containers need (what-is-gg.md)."""
+MOUNT_FLAGS = ("noexec", "nodev", "nosuid", "ro")
+"""Those of a mount's options that keep somebody from doing what permissions allow (mount(8))."""
 INTERPRETERS = ("python2.7", "python3.7", "python3.8", "nodejs12.x", "java8")
 """Those that V1 looks for on PATH, by their exact names (what-is-gg.md, lambda-functions.md)."""
 UPDATE_TOOLS = (
@@ -109,6 +111,8 @@ class HostFacts:
     cgroups: CgroupVersion | None = None
     cgroup_subsystems: frozenset[str] | None = None
     """Which of version 1 are mounted; None where that is not known."""
+    mounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Which of ``MOUNT_FLAGS`` a mount point has; what lies below none that is listed is not known."""
     programs: Mapping[str, bool] = field(default_factory=dict)
     """Whether a program that V1 calls is on PATH (``python3.7``, a ``tar`` that is not BusyBox's), where known."""
     users: Mapping[str, User] = field(default_factory=dict)
@@ -126,6 +130,11 @@ class HostFacts:
     def has_program(self, name: str) -> bool | None:
         """Return whether a program is on the board's PATH; None where that is not known."""
         return self.programs.get(name)
+
+    def mount_flags(self, path: str) -> frozenset[str] | None:
+        """Return the flags of the mount that a path lies on, over all links; None where that is not known."""
+        end = PurePosixPath(resolve(self.paths, path))
+        return next((self.mounts[str(top)] for top in (end, *end.parents) if str(top) in self.mounts), None)
 
     def supplementary(self, uid: int, gid: int) -> tuple[int, ...]:
         """Return the groups beside ``gid`` that the board's files give an account, as login, sudo and systemd do."""

@@ -14,15 +14,12 @@ from edge_sim.documents import Place
 from edge_sim.errors import UsageError
 from edge_sim.facts import (
     LISTINGS,
-    PROGRAMS,
-    SUBSYSTEMS,
-    UPDATE_TOOLS,
-    CgroupVersion,
     GreengrassInstall,
     Node,
     below,
 )
 from edge_sim.keys import Entries, Key, Table, Value
+from edge_sim.profilesystem import CGROUP_SUBSYSTEMS, CGROUP_VERSION, CGROUPS, MOUNTS, ON_PATH, TOOLS
 from edge_sim.versions import parse_version
 
 _KERNELS = ("/dev", "/proc", "/sys")
@@ -33,9 +30,7 @@ _LINK_TYPE: tuple[Literal["link"], ...] = ("link",)
 _BACKINGS: tuple[Backing, ...] = get_args(Backing)
 _PEERS: tuple[Peer, ...] = get_args(Peer)
 _SILENT: Peer = "silent"
-_CGROUP_VERSIONS: tuple[CgroupVersion, ...] = get_args(CgroupVersion)
 _FEATURES = ("ml-inference", "stream-manager", "docker", "containers", "local-resources")
-_GNU = "gnu"
 
 
 def read(path: Path) -> DeviceProfile:
@@ -46,7 +41,7 @@ def read(path: Path) -> DeviceProfile:
     if (system, architecture) not in UPDATE_TARGETS:
         pairs = [f"{s} on {a}" for s, a in UPDATE_TARGETS]
         top.fail(_SYSTEM, f"Greengrass V1 had no {system} on {architecture}", allowed=pairs)
-    libc, cgroups = top[_LIBC], top[_CGROUPS]
+    libc, cgroups = top[_LIBC], top[CGROUPS]
     return DeviceProfile(
         name=path.stem,
         description=top[_DESCRIPTION],
@@ -70,9 +65,10 @@ def read(path: Path) -> DeviceProfile:
         greengrass=_greengrass(top[_GREENGRASS], users, groups),
         unsupported=frozenset(top[_UNSUPPORTED]),
         whole=frozenset(top[_WHOLE]),
-        cgroups=cgroups[_CGROUP_VERSION] if cgroups else None,
-        cgroup_subsystems=cgroups[_SUBSYSTEMS] if cgroups else None,
-        programs=top[_UPDATE_TOOLS] | top[_PROGRAMS],
+        cgroups=cgroups[CGROUP_VERSION] if cgroups else None,
+        cgroup_subsystems=cgroups[CGROUP_SUBSYSTEMS] if cgroups else None,
+        mounts=top[MOUNTS],
+        programs=top[TOOLS] | top[ON_PATH],
     )
 
 
@@ -240,25 +236,6 @@ def _greengrass(entries: Entries, users: Mapping[str, Entries], groups: Mapping[
 _LIBC_NAME = Key("name", keys.choice(("glibc", "musl")), "Which C library.")
 _LIBC_VERSION = Key("version", keys.TEXT, "Its version.", examples=("2.28",))
 _LIBC_TABLE = Table(keys=(_LIBC_NAME, _LIBC_VERSION))
-_CGROUP_VERSION = Key("version", keys.choice(_CGROUP_VERSIONS), "Which version is mounted.")
-_SUBSYSTEM_LIST = keys.each(keys.choice(SUBSYSTEMS))
-_SUBSYSTEMS = Key(
-    "subsystems",
-    Value(read=lambda place: frozenset(_SUBSYSTEM_LIST.read(place)), schema=_SUBSYSTEM_LIST.schema),
-    "Which of version 1's that V1 needs are mounted; left out where that is not known.",
-    None,
-)
-_CGROUP_TABLE = Table(keys=(_CGROUP_VERSION, _SUBSYSTEMS))
-_PROGRAM_KEYS = tuple(Key(name, keys.FLAG, f"Whether {name} is on PATH.", None) for name in PROGRAMS)
-_PROGRAM_TABLE = Table(keys=_PROGRAM_KEYS)
-
-
-def _read_programs(place: Place) -> dict[str, bool]:
-    entries = _PROGRAM_TABLE.read(place)
-    return {key.name: present for key in _PROGRAM_KEYS if (present := entries[key]) is not None}
-
-
-_TOOLS = keys.choice((_GNU, "busybox"))
 _RELEASE = keys.named(keys.EMPTY_TEXT, "fields to texts")
 _ROOT_LISTED = {"required": [_ROOT]}
 _DESCRIPTION = Key("description", keys.TEXT, "One line for lists.")
@@ -280,26 +257,6 @@ _MEMORY = Key("memory", keys.KIB, "The board's memory.", examples=("512 MiB",))
 _CPUS = Key("cpus", keys.whole(), "The number of processors.")
 _STORAGE = Key("storage", keys.KIB, "The size of the root file system.", examples=("8 GiB",))
 _UMASK = Key("umask", keys.MODE, "The umask of services. Greengrass V1 needs one no stricter than 0022.")
-_CGROUPS = Key(
-    "cgroups",
-    keys.table(_CGROUP_TABLE.read, _CGROUP_TABLE),
-    "How control groups are mounted; left out where that is not known.",
-    None,
-)
-_UPDATE_TOOLS = Key(
-    "update_tools",
-    Value(read=lambda place: dict.fromkeys(UPDATE_TOOLS, _TOOLS.read(place) == _GNU), schema=_TOOLS.schema),
-    "gnu where the shell commands that the OTA update agent calls (wget, tar, readlink …, /bin/bash) are on the board, "
-    "busybox where they are BusyBox's, which do not do; left out where that is not known.",
-    {},
-)
-_PROGRAMS = Key(
-    "programs",
-    keys.table(_read_programs, _PROGRAM_TABLE),
-    "Whether a program is on PATH under the exact name that V1 looks for: the interpreters, and each of the update "
-    "agent's commands that differs from update_tools. What is not listed is not known.",
-    {},
-)
 _USERS = Key("users", Value(read=_read_users, schema={**_ACCOUNTS.schema, **_ROOT_LISTED}), "Accounts by name.")
 _GROUPS = Key("groups", Value(read=_read_groups, schema={**_GIDS.schema, **_ROOT_LISTED}), "GIDs by name.")
 _DEVICES = Key("devices", keys.each(keys.table(_DEVICE.read, _DEVICE)), "Nodes below /dev.", ())
@@ -322,7 +279,20 @@ PROFILE = Table(
     title="device profile",
     keys=(
         *(_DESCRIPTION, _ARCHITECTURE, _SYSTEM, _HOSTNAME, _OS_RELEASE, _OPENWRT_RELEASE, _LIBC, _INIT, _KERNEL),
-        *(_MEMORY, _CPUS, _STORAGE, _UMASK, _CGROUPS, _UPDATE_TOOLS, _PROGRAMS, _USERS, _GROUPS, _DEVICES, _PATHS),
+        *(
+            _MEMORY,
+            _CPUS,
+            _STORAGE,
+            _UMASK,
+            CGROUPS,
+            MOUNTS,
+            TOOLS,
+            ON_PATH,
+            _USERS,
+            _GROUPS,
+            _DEVICES,
+            _PATHS,
+        ),
         *(_GREENGRASS, _UNSUPPORTED, _WHOLE),
     ),
 )

@@ -218,6 +218,7 @@ _PROFILE: dict[str, Any] = {
     "storage": "1 GiB",
     "umask": "0022",
     "cgroups": {"version": "v1", "subsystems": ["devices"]},
+    "mounts": {"/": [], "/tmp": ["noexec", "nodev"]},
     "update_tools": "busybox",
     "programs": {"python3.7": True, "tar": False},
     "users": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import (
     INTERPRETERS,
     MAX_LINKS,
+    MOUNT_FLAGS,
     SUBSYSTEMS,
     UPDATE_TOOLS,
     CgroupVersion,
@@ -33,6 +35,8 @@ from edge_sim.greengrass.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+"""A blank, tab, line end or backslash in a field of /proc/self/mounts (proc(5))."""
 _SYSTEMS = {"ubuntu": "ubuntu", "raspbian": "raspbian", "amzn": "amazon_linux", "openwrt": "openwrt"}
 
 
@@ -126,7 +130,8 @@ def _with_its_kernel(facts: HostFacts) -> HostFacts:
 
     The umask stays unknown: this process has its caller's, which need not be the core's.
     """
-    cgroups, subsystems = cgroup_mounts(Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace"))
+    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    cgroups, subsystems = cgroup_mounts(mounts)
     disk = os.statvfs(facts.greengrass.root if Path(facts.greengrass.root).is_dir() else "/")
     return replace(
         facts,
@@ -135,6 +140,7 @@ def _with_its_kernel(facts: HostFacts) -> HostFacts:
         storage_kib=disk.f_blocks * disk.f_frsize // 1024,
         cgroups=cgroups,
         cgroup_subsystems=subsystems,
+        mounts=mount_flags(mounts),
         programs={name: _is_on_path(name) for name in INTERPRETERS}
         | {name: _is_on_path(name) and not _is_busybox(name) for name in UPDATE_TOOLS[:-1]}
         | {"bash": Path("/bin/bash").exists()},
@@ -161,6 +167,16 @@ def cgroup_mounts(mounts: str) -> tuple[CgroupVersion | None, frozenset[str] | N
     if any(kind == "cgroup" for _, _, kind, *_ in rows):
         return "v1", frozenset(SUBSYSTEMS) & options
     return ("v2", None) if any(kind == "cgroup2" for _, _, kind, *_ in rows) else (None, None)
+
+
+def mount_flags(mounts: str) -> dict[str, frozenset[str]]:
+    """Return which of ``MOUNT_FLAGS`` each mount point of a ``/proc/self/mounts`` has; the last mount on one counts."""
+    rows = [fields for line in mounts.splitlines() if len(fields := line.split()) > 3]
+    return {_ESCAPE.sub(_escaped, point): frozenset(MOUNT_FLAGS) & {*text.split(",")} for _, point, _, text, *_ in rows}
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
 
 
 def _protected_links() -> bool:

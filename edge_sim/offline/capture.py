@@ -9,11 +9,13 @@ from dataclasses import replace
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.deviceprofile import STANDARD_NODES, Account, Backing, Device, DeviceProfile
 from edge_sim.errors import UnsupportedEnvironmentError
-from edge_sim.facts import HostFacts, resolve
+from edge_sim.facts import HostFacts, below, resolve
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.listing import Listing, of_listing
 
 _PSEUDO_TERMINALS = ("ttyUSB", "ttyACM", "ttyAMA", "ttyS", "ttymxc", "ttyTHS")
+_KERNELS = ("/dev", "/proc", "/sys")
+"""Mounts there are the kernel's own, on every board."""
 _HEADER = """\
 # Made of a real board by "edge-sim profiles capture". What answers at its devices on a simulated board (backing) is a
 # guess: null, or a pseudo terminal where the name is a serial line's.
@@ -58,6 +60,7 @@ def profile_of(listing: Listing, name: str) -> DeviceProfile:
         whole=frozenset({"users", "groups", "devices"}),
         cgroups=facts.cgroups,
         cgroup_subsystems=facts.cgroup_subsystems,
+        mounts={path: flags for path, flags in facts.mounts.items() if not any(below(path, top) for top in _KERNELS)},
         programs=facts.programs,
     )
 
@@ -85,6 +88,7 @@ def _document(profile: DeviceProfile) -> dict[str, object]:
     cgroups: dict[str, object] = {"version": profile.cgroups}
     if profile.cgroup_subsystems is not None:
         cgroups["subsystems"] = sorted(profile.cgroup_subsystems)
+    mounts = {path: sorted(flags) for path, flags in sorted(profile.mounts.items())}
     install = profile.greengrass
     return {
         "description": profile.description,
@@ -101,6 +105,7 @@ def _document(profile: DeviceProfile) -> dict[str, object]:
         "storage": f"{profile.storage_kib} KiB",
         "umask": f"{profile.umask:04o}",
         **({"cgroups": cgroups} if profile.cgroups else {}),
+        **({"mounts": mounts} if mounts else {}),
         "programs": dict(profile.programs),
         "users": {name: _account(account) for name, account in profile.users.items()},
         "groups": dict(profile.groups),

@@ -17,7 +17,7 @@ from pathlib import Path
 from edge_sim.agent.deployment import state
 from edge_sim.agent.deployment.belongings import decoded_group
 from edge_sim.agent.deployment.state import State
-from edge_sim.agent.probe import Files, StandIn, cgroup_mounts, describe
+from edge_sim.agent.probe import Files, StandIn, cgroup_mounts, describe, mount_flags
 from edge_sim.documents import read_text
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.facts import PROGRAMS, UPDATE_TOOLS, AclEntry, HostFacts, Node, NodeType, below, resolve
@@ -208,7 +208,8 @@ def with_system(facts: HostFacts, listing: Listing) -> HostFacts:
     system = listing.system
     if not system:
         return facts
-    cgroups, subsystems = cgroup_mounts(listing.text("/proc/self/mounts"))
+    mounts = listing.text("/proc/self/mounts")
+    cgroups, subsystems = cgroup_mounts(mounts)
     return replace(
         facts,
         kernel=system.get("kernel", ""),
@@ -218,6 +219,7 @@ def with_system(facts: HostFacts, listing: Listing) -> HostFacts:
         cpus=len(re.findall(r"^processor\s*:", listing.text("/proc/cpuinfo"), re.MULTILINE)) or 1,
         cgroups=cgroups,
         cgroup_subsystems=subsystems,
+        mounts=mount_flags(mounts),
         programs={name: _is_there(name, system[name]) for name in PROGRAMS if name in system},
         protected_links=system.get("protected_symlinks", "0") != "0",
     )

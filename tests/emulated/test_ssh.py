@@ -236,6 +236,7 @@ def test_a_board_is_captured_and_held_against_a_plan_without_a_change(
     ssh.edge_sim("profiles", "capture", "ssh://debian", "-o", str(tmp_path / "own.yaml"))
     captured, given = load_profile(str(tmp_path / "own.yaml")), load_profile(PROFILE)
     assert captured.groups == given.groups
+    assert captured.facts().mount_flags("/greengrass") == frozenset()
     assert {name: _account(captured, name) for name in given.users} == {n: _account(given, n) for n in given.users}
     assert {device.path for device in captured.devices} >= {"/dev/ttyUSB0"}
     drift = json.loads(ssh.edge_sim("drift", EXAMPLE, "--board", "ssh://debian", "--format", "json", status=7).stdout)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.functions.sandbox import probe as open_for_real
-from edge_sim.agent.probe import NodesBelow, StandIn, cgroup_mounts, probe
+from edge_sim.agent.probe import NodesBelow, StandIn, cgroup_mounts, mount_flags, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.facts import PROGRAMS, Node
+from edge_sim.facts import PROGRAMS, HostFacts, Node
 
 
 @pytest.fixture
@@ -205,3 +205,26 @@ def test_busyboxs_tools_are_not_the_update_agents(
 def test_a_cores_network_proxy_is_read_from_its_configuration(root: Path, thing: str, proxy: bool | None) -> None:
     (root / "greengrass/config/config.json").write_text(f"{{{thing}}}")
     assert probe(root).greengrass.network_proxy is proxy
+
+
+def test_the_last_mount_on_a_point_counts_and_its_name_is_read_as_the_kernel_writes_it() -> None:
+    mounts = (
+        "a / ext4 rw,noatime 0 0\nb /tmp tmpfs rw,noexec 0 0\nc /tmp tmpfs ro,nosuid 0 0\nd /my\\040disk ext4 rw 0 0\n"
+    )
+    assert mount_flags(mounts) == {"/": frozenset(), "/tmp": frozenset({"ro", "nosuid"}), "/my disk": frozenset()}
+
+
+def test_what_lies_below_no_known_mount_is_unknown_and_a_link_is_followed() -> None:
+    paths = {"/var": Node(type="link", uid=0, gid=0, mode=0o777, target="tmp")}
+    facts = HostFacts(
+        architecture="armv7l", operating_system="openwrt", paths=paths, mounts={"/tmp": frozenset({"noexec"})}
+    )
+    assert facts.mount_flags("/var/log") == frozenset({"noexec"})
+    assert facts.mount_flags("/greengrass") is None
+
+
+def test_this_machines_mounts_are_known_on_it() -> None:
+    facts = probe(Path("/"))
+    flags = facts.mount_flags("/proc/version")
+    assert flags is not None
+    assert ("noexec" in flags) == bool(os.statvfs("/proc").f_flag & os.ST_NOEXEC)

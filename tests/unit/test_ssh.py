@@ -221,7 +221,9 @@ t /etc/os-release
 | ID=raspbian
 | PRETTY_NAME="Raspbian 10"
 t /proc/self/mounts
+| /dev/root / ext4 rw,noatime 0 0
 | cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0
+| tmpfs /tmp tmpfs rw,nosuid,nodev,noexec,relatime 0 0
 t /proc/meminfo
 | MemTotal:  926416 kB
 t /proc/cpuinfo
@@ -254,6 +256,9 @@ def test_a_profile_made_of_a_board_can_be_read_and_says_what_was_seen(tmp_path: 
     assert (profile.memory_kib, profile.cpus, profile.storage_kib) == (926416, 2, 15000000)
     assert profile.cgroups == "v1"
     assert profile.cgroup_subsystems == frozenset({"memory"})
+    assert profile.mounts == {"/": frozenset(), "/tmp": frozenset({"nosuid", "nodev", "noexec"})}
+    assert profile.facts().mount_flags("/tmp/x") == frozenset({"nosuid", "nodev", "noexec"})
+    assert profile.facts().mount_flags("/greengrass") == frozenset()
     assert profile.programs == {"python3.7": True, "java8": False}
     assert [(d.path, d.type, d.group, d.backing) for d in profile.devices] == [
         ("/dev/mmcblk0", "block", "dialout", "none"),

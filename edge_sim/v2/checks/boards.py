@@ -90,6 +90,25 @@ def java(move: Move) -> Iterator[Fault]:
         )
 
 
+@check(
+    "board-tmp",
+    "error",
+    source=f"{SETUP} (/tmp must be mounted with exec permissions)",
+    nuclei=("classic",),
+    hint="On the board: mount -o remount,exec /tmp, and its line in /etc/fstab.",
+)
+def tmp(move: Move) -> Iterator[Fault]:
+    """Programs may be run from /tmp: nucleus classic needs it mounted without noexec."""
+    if move.to is None:
+        return
+    flags = move.to.mount_flags("/tmp")
+    if flags is None:
+        message = "it is unknown whether the new board mounts /tmp noexec, which nucleus classic does not run with"
+        yield Fault(path="$", message=message, unknown=True)
+    elif "noexec" in flags:
+        yield Fault(path="$", message="the new board mounts /tmp noexec, which nucleus classic does not run with")
+
+
 @check("board-memory", "warning", condition="inferred", source=f"{SETUP}; LITE docs/RESOURCE_LIMITS.md")
 def memory(move: Move) -> Iterator[Fault]:
     """The board has memory for the nucleus and what its functions had."""
@@ -240,6 +259,6 @@ def _faults(reason: str | None) -> Iterator[Fault]:
 
 
 CHECKS: tuple[MoveRule, ...] = (
-    *(architecture, libc, init, sudo, java, memory, storage, components, side_by_side, pin, replaces, local_trial),
+    *(architecture, libc, init, sudo, java, tmp, memory, storage, components, side_by_side, pin, replaces, local_trial),
     *(settings, spooler, system, loggers, levels, cloudwatch),
 )

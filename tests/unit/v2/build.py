@@ -23,6 +23,7 @@ def new_board(**changes: Any) -> HostFacts:
         "memory_kib": 1024 * 1024,
         "storage_kib": 16 * 1024 * 1024,
         "cgroups": "v1",
+        "mounts": {"/": frozenset()},
         "programs": {"sudo": True, "java": True, "python3.7": True},
         "users": {"root": User(uid=0, gid=0), "ggc_user": User(uid=995, gid=995), "robot": User(uid=1001, gid=1001)},
     }

@@ -181,6 +181,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "model-owner": (model(), model(None)),
     "model-writable": (model("ml", "rw"), model("ml", "ro")),
+    "board-tmp": (
+        {"to": new_board(mounts={"/": frozenset(), "/tmp": frozenset({"noexec", "nodev"})})},
+        {"to": new_board(mounts={"/": frozenset({"noexec"}), "/tmp": frozenset({"nodev"})})},
+    ),
     "model-written": (
         model("ml", "rw", written={("f", "m"): frozenset({"cache/a.bin"})}),
         model("ml", "rw", written={("g", "m"): frozenset({"cache/a.bin"})}),
