@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from edge_sim.cli import completion
 from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
-from edge_sim.errors import UsageError
+from edge_sim.errors import REPORT_INSTALL, UsageError
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
@@ -190,8 +191,23 @@ def _write(result: Migration, packages: Materials, limits: Limits, output: Path)
         text = "\n".join([*lines(result), *(printable(f"note: {note}") for note in notes)]) + "\n"
         (folder / "report.txt").write_text(text, encoding="utf-8")
         (folder / "report.json").write_text(json.dumps(as_json(result), indent=2) + "\n", encoding="utf-8")
+        page = _page(result)
+        if page is None:
+            notes.append(f"report.html: not written: it needs the package Jinja2. {REPORT_INSTALL}")
+        else:
+            (folder / "report.html").write_text(page, encoding="utf-8")
         (folder / "report.sarif").write_text(json.dumps(as_sarif(result), indent=2) + "\n", encoding="utf-8")
     return notes
+
+
+def _page(result: Migration) -> str | None:
+    """Return the report as HTML, the same for the same input; None where what renders it is not installed."""
+    if find_spec("jinja2") is None:
+        return None
+    from edge_sim.offline.migration.page import migration_page
+    from edge_sim.pages.html import render
+
+    return render(migration_page(result), dated=False)
 
 
 def _print(result: Migration, fmt: str) -> None:

@@ -35,12 +35,15 @@ _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\
 """What could end a script element, or a line of it, is written as JSON's own escapes."""
 
 
-def render(page: Page, *, at: datetime | None = None) -> str:
-    """Return the HTML file; ``at`` is when the report was made, now unless it is given."""
+def render(page: Page, *, at: datetime | None = None, dated: bool = True) -> str:
+    """Return the HTML file; ``at`` is when the report was made, now unless it is given.
+
+    Without ``dated`` it does not say when, and the same page gives the same bytes.
+    """
     data = embedded(page.data)
     left_out = _LEFT_OUT.format(size=len(data) >> 20) if len(data) > DATA_MOST else None
     style = (_TEMPLATES / "style.css").read_text("utf-8")
-    made = (at or datetime.now(timezone.utc)).strftime("%Y-%m-%d %H:%M UTC")
+    made = (at or datetime.now(timezone.utc)).strftime("%Y-%m-%d %H:%M UTC, ") if dated else ""
     return (
         _environment()
         .get_template("page.html")

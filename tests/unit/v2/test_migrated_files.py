@@ -163,6 +163,9 @@ def test_every_zip_is_read_by_unzip_and_python_and_holds_the_destination(group: 
 def test_the_same_input_gives_the_same_bytes_and_only_the_owner_gets_in(group: Path, tmp_path: Path) -> None:
     one, other = (migrated(group, tmp_path / name) for name in ("one", "other"))
     assert every_byte(one) == every_byte(other)
+    assert {path.name for path in one.glob("report.*")} == {
+        f"report.{suffix}" for suffix in ("txt", "json", "sarif", "html")
+    }
     assert stat.S_IMODE(one.stat().st_mode) == 0o700
 
 
