@@ -45,6 +45,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same cores.")
 @BROKER
 @BROKER_CAFILE
+@click.option("--tls", is_flag=True, help="Serve MQTT over TLS; each core has a certificate of its own.")
 @click.option("--state", type=PathType(path_type=Path), help="SQLite file that keeps the cloud's state.")
 @click.option(
     "--rollout-minute",
@@ -135,6 +136,8 @@ def _options(
     from edge_sim.fleet.rollout import Options
     from edge_sim.runs.cloudprocess import NamedBroker
 
+    if more["tls"] and (master or broker):
+        raise UsageError(f"--tls and --{'master' if master else 'broker'} cannot be combined")
     if bind is not None and not master:
         raise UsageError("--bind goes with --master")
     shape = Shape(workers=workers or int(master), remote=master, bind=bind or LOOPBACK, port=port, web_port=web_port)

@@ -51,7 +51,7 @@ class ModelBoard:
         return self.disk.version
 
     def whole(self, version: str) -> bool:
-        return version in (self.disk.version, self.disk.good)
+        return version in (self._model.version, self.disk.version, self.disk.good)
 
     def last_known_good(self) -> str | None:
         return self.disk.good

@@ -151,6 +151,7 @@ class Crew:
         account.hear(at, kind, members)
         if kind == "down" and members["final"] and not self.refused:
             self.refused = f"core {account.model.thing} cannot connect: {members['text']}"
+            self.notes.append(self.refused)
         elif kind == "trouble" and members["text"] not in self.trouble:
             self.trouble.append(members["text"])
 

@@ -7,10 +7,12 @@ CreateSoftwareUpdateJob takes neither a rate nor abort criteria; these are plain
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edge_sim.cloud.provisioning import Endpoints, provision
 from edge_sim.emulation import catalogue
 from edge_sim.fleet.account import Execution
 from edge_sim.fleet.model import CoreModel
@@ -57,6 +59,24 @@ def register(cloud: CloudProcess, models: Sequence[CoreModel]) -> list[FleetJob]
             cloud.register_things(name, things[at : at + REGISTERED_AT_ONCE])
         jobs.append(FleetJob(job_id=f"{JOB_ID_PREFIX}{name}", group=name, pair=pair, things=len(things)))
     return jobs
+
+
+def certify(cloud: CloudProcess, client: Aws, models: Sequence[CoreModel], folder: Path) -> Iterator[int]:
+    """Give each core a certificate of its own in ``folder``, by its number; yield how many have one.
+
+    AWS makes a key of 2,048 bits with each, and so does this cloud: that takes a while.
+    """
+    endpoints = Endpoints(http=cloud.http, mqtt=cloud.mqtt, cafile=cloud.cafile or Path())
+    for done, model in enumerate(models, 1):
+        provision(client.iot, model.thing, endpoints, folder / str(model.number))
+        yield done
+
+
+def credentials(folder: Path, number: int) -> dict[str, str]:
+    """Return the files of a core's certificate."""
+    certs = folder / str(number) / "certs"
+    names = {"cafile": "root.ca.pem", "certificate": "*.cert.pem", "key": "*.private.key"}
+    return {what: str(next(certs.glob(name))) for what, name in names.items()}
 
 
 def create(cloud: CloudProcess, client: Aws, fleet: Fleet, jobs: Iterable[FleetJob]) -> None:

@@ -16,7 +16,7 @@ SHOWN = 200
 
 def page(report: FleetReport) -> Page:
     """Return a fleet's report as a page."""
-    state: State = "good" if report.exit_status == 0 else "bad"
+    state: State = "bad" if report.exit_status else "open" if aborts(report) else "good"
     return Page(
         command="fleet",
         subject=report.scenario,

@@ -11,14 +11,16 @@ from urllib.parse import urlsplit
 
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.fleet import control, model, sample, seats
+from edge_sim.fleet import control, limits, model, sample, seats
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
 from edge_sim.fleet.crew import Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleetkeys import Fleet
+from edge_sim.folders import while_in_use
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
+from edge_sim.runs.runner import check_definition
 from edge_sim.scenario import Scenario
 
 SPAWN_RATE = 500
@@ -46,6 +48,7 @@ class Options:
     shape: Shape = field(default_factory=Shape)
     broker: NamedBroker | None = None
     state: Path | None = None
+    tls: bool = False
     minute_s: float = 60.0
     spawn_rate: int = SPAWN_RATE
     limit_s: float = 3600.0
@@ -88,29 +91,40 @@ def run(
 
     Raises EdgeSimError for what ends the run before there is an account to compare.
     """
+    warnings = check_definition(scenario.definition)
     fleet = scenario.fleet
     if fleet is None:
         raise InvalidDefinitionError(
             f"{scenario.file}: says nothing of a fleet", hint='Add the key "fleet" (docs/fleet.md).'
         )
     model.check(fleet, profiles)
-    report = FleetReport(scenario=scenario.name, fleet=fleet, options=options)
+    shape, broker = options.shape, options.broker
+    near = limits.check(
+        options.cores,
+        max(1, shape.workers),
+        own_broker=broker is None,
+        tls=options.tls,
+        loopback=shape.remote or broker is None or (urlsplit(broker.url).hostname or "").startswith("127."),
+    )
+    report = FleetReport(scenario=scenario.name, fleet=fleet, options=options, notes=[*warnings, *near])
     models = model.cores(fleet, profiles, options.cores, options.seed)
     connections = len(models) + CONNECTIONS_BESIDE
     more = ["--connections", str(connections)]
     more += ["--rollout-minute", f"{options.minute_s:g}", *(["--state", str(options.state)] if options.state else [])]
+    more += ["--tls", "--port", "0", "--mqtt-port", "0"] if options.tls else []
     with ExitStack() as stack:
         progress("starting the local cloud")
         bind = options.shape.bind if options.shape.remote else None
         cloud = stack.enter_context(CloudProcess(broker=options.broker, bind=bind, more=more))
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region")}
-        client = Aws(cloud.http, cloud.region, cloud.explain)
+        client = Aws(cloud.http, cloud.region, cloud.explain, secret=cloud.secret, cafile=cloud.cafile)
         boards = control.models(control.drawn(models, fleet, options.control), first=len(models))
         progress(f"registering {len(models) + len(boards):,} things")
         report.jobs = api.register(cloud, [*models, *boards])
         report.accounts = [CoreAccount(model=each) for each in models]
         report.accounts += [CoreAccount(model=each, real=True) for each in boards]
-        rollout = _Rollout(report, cloud, client, progress)
+        folder = Path(stack.enter_context(while_in_use("edge-sim-fleet-"))[0]) if options.tls else None
+        rollout = _Rollout(report, cloud, client, progress, folder)
         stack.callback(rollout.crew.end)
         agents = stack.enter_context(control.Control(cloud.mqtt, rollout.crew.hear))
         agents.start(boards)
@@ -128,7 +142,9 @@ class _Rollout:
         cloud: CloudProcess,
         client: Aws,
         progress: Callable[[str], None],
+        folder: Path | None,
     ) -> None:
+        self._folder = folder
         self._report = report
         self._cloud = cloud
         self._client = client
@@ -136,6 +152,7 @@ class _Rollout:
         self._options = report.options
         self._accounts = report.accounts
         self.crew = Crew(report.options.shape, self._accounts, self._seat)
+        self.crew.notes += report.notes
         report.trouble, report.notes = self.crew.trouble, self.crew.notes
         self._told = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
@@ -143,6 +160,7 @@ class _Rollout:
     def run(self) -> None:
         """Connect the cores, create the job, and wait for its end; compare the accounts however that goes."""
         try:
+            self._certify()
             self.crew.start(self._progress)
             self._connect()
             api.create(self._cloud, self._client, self._report.fleet, self._report.jobs)
@@ -153,6 +171,13 @@ class _Rollout:
             self._compare()
             return
         self._compare()
+
+    def _certify(self) -> None:
+        """With TLS: give every core its certificate."""
+        models = [account.model for account in self._accounts]
+        if self._folder is not None:
+            for done in api.certify(self._cloud, self._client, models, self._folder):
+                self._say(f"{done:,} of {len(models):,} cores have a certificate")
 
     def _connect(self) -> None:
         self.crew.spawn(self._options.spawn_rate)
@@ -196,6 +221,7 @@ class _Rollout:
         account = self._accounts[number]
         host = urlsplit(self._cloud.mqtt).hostname or ""
         return {
+            **({"tls": api.credentials(self._folder, number)} if self._folder else {}),
             "do": "take",
             "model": account.model.as_json(),
             "disk": account.disk or {"version": account.model.version, "good": None, "record": None},

@@ -68,6 +68,7 @@ class Session:
         self._up_at: float | None = None
         self._closing = False
         self._client = client = new_client(client_id)
+        self._secured = context is not None
         if context is not None:
             client.tls_set_context(context())
         client.on_connect = self._connected
@@ -169,9 +170,12 @@ class Session:
 
     def _disconnected(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
-        if not self._closing:
-            self._lost()
-            self._failed(str(reason), final=False)
+        if self._closing:
+            return
+        refused = self._secured and self._up_at is None
+        why = "the broker ends the connection before it answers: it may not take this core's certificate"
+        self._lost()
+        self._failed(why if refused else str(reason), final=refused)
 
     def _arrived(self, _client: Any, _userdata: Any, message: Any) -> None:
         self._on_message(message.topic, message.payload)

@@ -1,0 +1,114 @@
+"""What a fleet is made of, without any process: models from a seed, seats, limits, the chart."""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.fleet import limits, model
+from edge_sim.fleet.seats import Seats, source_address
+from edge_sim.fleetkeys import Fleet, Range
+from edge_sim.pages.page import Chart
+from edge_sim.pages.plot import plot
+from edge_sim.profiles import load_profiles
+from edge_sim.scenario import load
+
+ROOT = Path(__file__).parents[2]
+FLEET = Fleet(
+    version="1.11.6",
+    weights={"raspberry-pi-3": 3, "raspberry-pi-4-raspbian": 1},
+    bandwidth=Range(least=64, most=512),
+    staging=Range(least=1, most=9),
+    bad_percent=3,
+    breaks=("raspberry-pi-4-raspbian",),
+)
+PROFILES = load_profiles(tuple(FLEET.weights))
+
+
+def test_the_same_seed_gives_the_same_cores_and_another_one_others() -> None:
+    assert model.cores(FLEET, PROFILES, 200, 7) == model.cores(FLEET, PROFILES, 200, 7)
+    assert model.cores(FLEET, PROFILES, 200, 7) != model.cores(FLEET, PROFILES, 200, 8)
+
+
+def test_profiles_and_bad_boards_have_exactly_their_shares_and_a_broken_build_its_profile() -> None:
+    cores = model.cores(FLEET, PROFILES, 200, 1)
+    assert Counter(core.profile for core in cores) == {"raspberry-pi-3": 150, "raspberry-pi-4-raspbian": 50}
+    unbroken = [core for core in cores if core.profile == "raspberry-pi-3" and core.fault != "none"]
+    broken = [core for core in cores if core.profile != "raspberry-pi-3"]
+    assert all(core.fault != "none" for core in broken)
+    bad_among_broken = sum(core.fault != "does not start" for core in broken)
+    assert 6 - len(broken) <= len(unbroken) <= 6
+    assert len(unbroken) + bad_among_broken <= 6
+    assert all(40 * 1024 / 512 <= core.download_s <= 40 * 1024 / 64 and 1 <= core.staging_s <= 9 for core in cores)
+
+
+@pytest.mark.parametrize(("weights", "count"), [({"a": 1, "b": 1, "c": 1}, 100), ({"a": 5}, 3), ({"a": 1, "b": 99}, 7)])
+def test_shares_are_whole_and_leave_nothing_over(weights: dict[str, int], count: int) -> None:
+    shares = model.shares(weights, count)
+    assert sum(shares.values()) == count
+    assert all(abs(shares[name] - count * weights[name] / sum(weights.values())) < 1 for name in weights)
+
+
+def test_a_profile_that_the_fleet_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidDefinitionError, match="fleet: jetson-tx2 is not a board of this fleet"):
+        model.check(Fleet(version="1.11.6", breaks=("jetson-tx2",)), PROFILES)
+
+
+def test_seats_go_to_who_wants_and_come_back_from_who_is_lost() -> None:
+    given: list[tuple[str, int]] = []
+    seats = Seats(range(3), lambda process, number: given.append((process, number)))
+    for process in ("one", "two", "one", "two"):
+        seats.want(process)
+    assert given == [("one", 0), ("two", 1), ("one", 2)]
+    assert seats.lost("one") == [0, 2]
+    assert given[3:] == [("two", 0)], "the seat that two still wants"
+    seats.want("two")
+    assert (given[4:], seats.runs) == ([("two", 2)], {0: "two", 1: "two", 2: "two"})
+
+
+def test_cores_beyond_one_addresss_ports_come_from_another_of_loopback() -> None:
+    broker = "127.0.0.1"
+    assert [source_address(number, broker, 100) for number in (0, 99, 100, 250)] == ["", "", "127.0.0.3", "127.0.0.4"]
+    assert source_address(250, "10.0.0.1", 100) == ""
+
+
+def test_too_few_descriptors_and_ports_are_said_before_anything_starts() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with pytest.raises(UnsupportedEnvironmentError, match="a process of the fleet needs"):
+        limits.check(most, 1, own_broker=False, tls=False, loopback=True)
+    with pytest.raises(UnsupportedEnvironmentError, match="the broker needs"):
+        limits.check(most, 10, own_broker=True, tls=False, loopback=True)
+    with pytest.raises(UnsupportedEnvironmentError, match="28,000 ports"):
+        limits.check(28_001, 100, own_broker=False, tls=False, loopback=False)
+    (near,) = limits.check(int(most * 0.9), 10, own_broker=True, tls=False, loopback=True)
+    assert "the broker needs" in near
+
+
+@pytest.mark.parametrize("name", ["edge-sim.yaml", "breaks-one-profile.yaml"])
+def test_an_example_has_a_fleet_that_its_boards_can_be(name: str) -> None:
+    fleet = load(ROOT / "examples/fleet" / name).fleet
+    assert fleet is not None
+    model.check(fleet, load_profiles(tuple(fleet.weights)))
+
+
+def test_a_rate_that_aws_refuses_is_refused_with_its_place(tmp_path: Path) -> None:
+    text = (ROOT / "examples/fleet/edge-sim.yaml").read_text("utf-8")
+    text = text.replace("baseRatePerMinute: 10", "baseRatePerMinute: 300")
+    (tmp_path / "edge-sim.yaml").write_text(text)
+    (tmp_path / "core.json").write_text((ROOT / "examples/fleet/core.json").read_text())
+    (finding,) = load(tmp_path).definition.findings
+    assert finding.message == "fleet.rollout: baseRatePerMinute must lie between 1 and maximumPerMinute (200)."
+
+
+def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:
+    chart = Chart(caption="c", seconds=[0, 5, 10], series=[("a", [4, 2, 0]), ("b", [0, 2, 4]), ("none", [0, 0, 0])])
+    drawn = plot(chart)
+    assert [area.name for area in drawn.areas] == ["a", "b"]
+    right = drawn.legend - 14
+    assert drawn.areas[1].path.startswith(f"M56 {drawn.top} L")
+    assert f"L{right} {drawn.top} " in drawn.areas[1].path
+    assert [tick.text for tick in drawn.ticks] == ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s", "0", "2", "4"]
