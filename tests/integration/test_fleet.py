@@ -1,0 +1,156 @@
+"""``edge-sim fleet`` whole: a cloud, a broker, Locust's processes; some of them killed, refused or interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+FLEET = [sys.executable, "-m", "edge_sim.cli.main", "fleet"]
+EXAMPLE, BREAKS = ROOT / "examples/fleet", ROOT / "examples/fleet/breaks-one-profile.yaml"
+LIMIT_S = 300
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@contextmanager
+def started(*words: object, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a fleet with its progress in ``log``; it is ended with the block."""
+    with log.open("wb") as file:
+        argv = [*FLEET, *map(str, words), "--format", "json"]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=file)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.communicate(timeout=LIMIT_S)
+
+
+def ended(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    output, _ = process.communicate(timeout=LIMIT_S)
+    document: dict[str, Any] = json.loads(output)
+    return document
+
+
+def under_way(log: Path) -> bool:
+    return b" done" in log.read_bytes()
+
+
+def cores_processes(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the processes of a fleet, its master first."""
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "edge_sim.fleet.program" in child.cmdline()]
+
+
+def test_both_accounts_of_a_rollout_are_equal_and_a_seed_repeats_it(tmp_path: Path) -> None:
+    runs = []
+    for number in range(2):
+        words = (EXAMPLE, "--cores", 60, "--seed", 5, "--rollout-minute", 0.2)
+        with started(*words, log=tmp_path / f"log{number}") as process:
+            runs.append(ended(process))
+            assert process.returncode == 0
+    for report in runs:
+        assert (report["differences"], report["trouble"]) == ([], [])
+        assert report["statuses"] == {"SUCCEEDED": 58, "FAILED": 2}
+    first, second = ({core["thing"]: core["state"] for core in report["cores"]} for report in runs)
+    assert first == second
+
+
+def test_a_build_that_breaks_one_profile_is_stopped_and_the_report_says_what_got_through(tmp_path: Path) -> None:
+    html = tmp_path / "fleet.html"
+    with started(BREAKS, "--cores", 120, "--rollout-minute", 1.5, "--report", html, log=tmp_path / "log") as process:
+        report = ended(process)
+    assert process.returncode == 0
+    (job,), (abort,) = report["jobs"], report["aborts"]
+    assert job["status"] == "CANCELED"
+    assert abort["things"] == 120
+    assert 0 < abort["begun"] < 120
+    assert abort["failed"] * 10 >= abort["ended"] >= 20
+    assert abort["spared"] == report["states"]["waiting"]
+    assert f"{abort['spared']:,} never began" in html.read_text("utf-8")
+
+
+def test_a_killed_workers_cores_go_on_elsewhere_and_the_accounts_are_equal(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with started(EXAMPLE, "--cores", 80, "--workers", 2, "--rollout-minute", 2, log=log) as process:
+        until(lambda: under_way(log), limit_s=LIMIT_S)
+        cores_processes(process)[-1].kill()
+        report = ended(process)
+    assert (process.returncode, report["differences"]) == (0, [])
+    (note,) = report["notes"]
+    assert "SIGKILL" in note
+    assert sum(report["statuses"].values()) == 80
+
+
+def test_when_the_only_process_is_killed_that_is_said_and_the_account_is_true(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with started(EXAMPLE, "--cores", 40, "--rollout-minute", 2, log=log) as process:
+        until(lambda: under_way(log), limit_s=LIMIT_S)
+        (alone,) = cores_processes(process)
+        alone.kill()
+        report = ended(process)
+    assert (process.returncode, report["differences"]) == (6, [])
+    assert report["trouble"] == ["alone: the process of 40 cores was ended by SIGKILL"]
+
+
+def test_ctrl_c_ends_everything_and_the_account_is_true(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with started(EXAMPLE, "--cores", 40, "--workers", 2, "--rollout-minute", 20, log=log) as process:
+        until(lambda: under_way(log), limit_s=LIMIT_S)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        report = ended(process)
+    assert (process.returncode, report["interrupted"], report["differences"]) == (130, True, [])
+    _, alive = psutil.wait_procs(family, timeout=LIMIT_S)
+    assert alive == []
+
+
+def test_workers_join_a_master_from_elsewhere(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = (EXAMPLE, "--cores", 40, "--master", "--workers", 1, "--port", port, "--rollout-minute", 0.5)
+    with started(*words, log=log) as process:
+        until(lambda: b"waiting for" in log.read_bytes(), limit_s=LIMIT_S)
+        worker = subprocess.Popen([*FLEET, "--worker", "127.0.0.1", "--port", str(port)], stderr=subprocess.DEVNULL)
+        report = ended(process)
+        assert worker.wait(LIMIT_S) == 0
+    assert (process.returncode, report["differences"]) == (0, [])
+
+
+def test_each_core_shows_a_certificate_of_its_own(tmp_path: Path) -> None:
+    with started(EXAMPLE, "--cores", 12, "--tls", "--rollout-minute", 0.5, log=tmp_path / "log") as process:
+        report = ended(process)
+    assert (process.returncode, report["differences"]) == (0, [])
+    assert report["parts"]["mqtt"].startswith("mqtts://")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk: needs root")
+def test_a_full_disk_under_the_state_is_said_and_the_account_is_true(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk], check=True)
+    try:
+        words = (EXAMPLE, "--cores", 200, "--rollout-minute", 0.3, "--state", disk / "state.db")
+        with started(*words, log=tmp_path / "log") as process:
+            report = ended(process)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert (process.returncode, report["differences"]) == (6, [])
+    assert report["trouble"] == ["edge-sim cannot write its state: database or disk is full."]
