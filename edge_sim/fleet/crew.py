@@ -91,6 +91,11 @@ class Crew:
         for process in dict.fromkeys(self._seats.runs.values()):
             self._tell(process, {"do": "drop", "down_s": down_s, "spread_s": spread_s})
 
+    def show(self, states: Mapping[str, int]) -> None:
+        """Have the live page show how many cores are in which state."""
+        if self.shape.web_port is not None:
+            self.processes.tell(self.shape.head, {"do": "show", "states": dict(states)})
+
     def listen(self, limit_s: float) -> None:
         """Take what the processes have said; wait for it at most so long."""
         try:

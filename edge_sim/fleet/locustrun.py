@@ -19,6 +19,7 @@ from locust.runners import MasterRunner
 from edge_sim import strictjson
 from edge_sim.fleet import lines
 from edge_sim.fleet.life import Life, Send
+from edge_sim.fleet.livepage import LivePage
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleet.session import Broker
 
@@ -146,12 +147,13 @@ def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> N
     gevent.spawn(pool.tend)
     if setup["role"] == "worker":
         gevent.spawn(_end_with, runner)
-    elif setup["web_port"]:
-        environment.create_web_ui("127.0.0.1", setup["web_port"])
+    page = LivePage(environment, setup["web_port"]) if setup.get("web_port") else None
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
+        elif line["do"] == "show" and page is not None:
+            page.states = line["states"]
         else:
             pool.obey(line)
     pool.end()
@@ -163,12 +165,13 @@ def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> 
     runner.register_message(MESSAGE, lambda msg, **_: write({"from": msg.node_id, "line": msg.data["line"]}))
     environment.events.worker_connect.add_listener(lambda client_id: write({"say": "joined", "worker": client_id}))
     gevent.spawn(_watch, runner, write)
-    if setup["web_port"]:
-        environment.create_web_ui("127.0.0.1", setup["web_port"])
+    page = LivePage(environment, setup["web_port"]) if setup["web_port"] else None
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
+        elif line["do"] == "show" and page is not None:
+            page.states = line["states"]
         elif line["do"] == "pass on":
             runner.send_message(MESSAGE, line["line"], line["to"])
     runner.quit()

@@ -199,7 +199,8 @@ class _Rollout:
                 if all(map(api.is_over, self._report.ends.values())):
                     break
             states = counts(self._accounts)
-            self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
+            if self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])):
+                self.crew.show({state: states[state] for state in STATES})
             self._look_at_clock()
         self._report.over_at = time.time()
 
@@ -228,11 +229,14 @@ class _Rollout:
             "broker": {"url": self._cloud.mqtt, "source": seats.source_address(number, host, PORTS)},
         }
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str) -> bool:
+        """Show how far the run is, if that was not done a moment ago; tell whether it was shown."""
         now = time.monotonic()
-        if now - self._told >= SAY_EVERY_S:
-            self._told = now
-            self._progress(text)
+        if now - self._told < SAY_EVERY_S:
+            return False
+        self._told = now
+        self._progress(text)
+        return True
 
     def _look_at_clock(self) -> None:
         self._cloud.check()
