@@ -8,14 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.fleet import jobs as api
+from edge_sim.fleet import rollout
+from edge_sim.fleet.rollout import FleetReport, Options
+from edge_sim.profiles import load_profiles
+from edge_sim.runs.aws import Aws
+from edge_sim.runs.cloudprocess import CloudProcess
+from edge_sim.scenario import load
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +54,10 @@ def ended(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return document
 
 
-def under_way(log: Path) -> bool:
-    return b" done" in log.read_bytes()
+def said(process: subprocess.Popen[bytes], log: Path, words: bytes) -> None:
+    """Wait until a fleet has said something of its progress."""
+    until(lambda: words in log.read_bytes() or process.poll() is not None, log.read_text, limit_s=LIMIT_S)
+    assert process.poll() is None, log.read_text()
 
 
 def cores_processes(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -87,7 +97,7 @@ def test_a_build_that_breaks_one_profile_is_stopped_and_the_report_says_what_got
 def test_a_killed_workers_cores_go_on_elsewhere_and_the_accounts_are_equal(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with started(EXAMPLE, "--cores", 80, "--workers", 2, "--rollout-minute", 2, log=log) as process:
-        until(lambda: under_way(log), limit_s=LIMIT_S)
+        said(process, log, b" done")
         cores_processes(process)[-1].kill()
         report = ended(process)
     assert (process.returncode, report["differences"]) == (0, [])
@@ -99,7 +109,7 @@ def test_a_killed_workers_cores_go_on_elsewhere_and_the_accounts_are_equal(tmp_p
 def test_when_the_only_process_is_killed_that_is_said_and_the_account_is_true(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with started(EXAMPLE, "--cores", 40, "--rollout-minute", 2, log=log) as process:
-        until(lambda: under_way(log), limit_s=LIMIT_S)
+        said(process, log, b" done")
         (alone,) = cores_processes(process)
         alone.kill()
         report = ended(process)
@@ -110,7 +120,7 @@ def test_when_the_only_process_is_killed_that_is_said_and_the_account_is_true(tm
 def test_ctrl_c_ends_everything_and_the_account_is_true(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with started(EXAMPLE, "--cores", 40, "--workers", 2, "--rollout-minute", 20, log=log) as process:
-        until(lambda: under_way(log), limit_s=LIMIT_S)
+        said(process, log, b" done")
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         report = ended(process)
@@ -126,7 +136,7 @@ def test_workers_join_a_master_from_elsewhere(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     words = (EXAMPLE, "--cores", 40, "--master", "--workers", 1, "--port", port, "--rollout-minute", 0.5)
     with started(*words, log=log) as process:
-        until(lambda: b"waiting for" in log.read_bytes(), limit_s=LIMIT_S)
+        said(process, log, b"waiting for")
         worker = subprocess.Popen([*FLEET, "--worker", "127.0.0.1", "--port", str(port)], stderr=subprocess.DEVNULL)
         report = ended(process)
         assert worker.wait(LIMIT_S) == 0
@@ -138,6 +148,42 @@ def test_each_core_shows_a_certificate_of_its_own(tmp_path: Path) -> None:
         report = ended(process)
     assert (process.returncode, report["differences"]) == (0, [])
     assert report["parts"]["mqtt"].startswith("mqtts://")
+
+
+def test_a_core_whose_certificate_is_refused_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate is deactivated with the API between being made and being shown."""
+    certify = api.certify
+
+    def certify_and_deactivate(cloud: CloudProcess, client: Aws, models: Any, folder: Path) -> Iterator[int]:
+        yield from certify(cloud, client, models, folder)
+        (last,) = client.iot.list_thing_principals(thingName=models[-1].thing)["principals"]
+        client.iot.update_certificate(certificateId=last.rpartition("/")[2], newStatus="INACTIVE")
+
+    monkeypatch.setattr(api, "certify", certify_and_deactivate)
+    with pytest.raises(UnsupportedEnvironmentError) as caught:
+        in_process(Options(cores=4, tls=True))
+    refused = "the broker ends the connection before it answers: it may not take this core's certificate"
+    assert caught.value.brief == f"core fleet-00003 cannot connect: {refused}"
+
+
+def test_cores_beyond_an_addresss_ports_come_from_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "PORTS", 3)
+    addresses: set[str] = set()
+
+    def look(_: str) -> None:
+        clients = [child for child in psutil.Process().children() if "edge_sim.fleet.program" in child.cmdline()]
+        with suppress(psutil.Error):
+            addresses.update(place.laddr.ip for child in clients for place in child.net_connections() if place.raddr)
+
+    report = in_process(Options(cores=8, minute_s=0.5), look)
+    assert (report.differences, report.exit_status) == ([], 0)
+    assert {"127.0.0.1", "127.0.0.3", "127.0.0.4"} <= addresses
+
+
+def in_process(options: Options, progress: Callable[[str], None] = print) -> FleetReport:
+    scenario = load(EXAMPLE)
+    assert scenario.fleet is not None
+    return rollout.run(scenario, load_profiles(tuple(scenario.fleet.weights)), options, progress)
 
 
 @pytest.mark.root
