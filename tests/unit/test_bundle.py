@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent.configfile import read_config
 from edge_sim.agent.functions import launch
 from edge_sim.emulation.bundle import archive, content, packages
 from edge_sim.emulation.bundle.packages import File
@@ -219,6 +220,28 @@ def test_a_bundle_is_installed_anew_and_taken_away_without_a_trace(
 
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
+def test_a_things_certificate_is_copied_for_root_alone_and_replaced(shell: list[str], board: Path) -> None:
+    files = {"--cafile": "ca.pem", "--certificate": "certificate.pem", "--key": "key.pem"}
+    options = ["--thing", "core", "--broker", "mqtts://192.168.1.10:8883"]
+    options += [word for option, name in files.items() for word in (option, str(board.parent / name))]
+    for made in ("first", "second"):
+        for name in files.values():
+            (board.parent / name).write_text(f"{made} {name}", encoding="ascii")
+        done = installed(shell, board, *options)
+        assert (done.returncode, done.stderr) == (0, "")
+    top = board / "opt/edge-sim"
+    assert {(top / name).stat().st_mode & 0o777 for name in files.values()} == {0o400}
+    assert (top / "key.pem").read_text(encoding="ascii") == "second key.pem"
+    config = read_config(board / "opt/edge-sim/agent.json", board)
+    assert (config.certificate, config.key) == ("/opt/edge-sim/certificate.pem", "/opt/edge-sim/key.pem")
+    assert config.cafile == "/opt/edge-sim/ca.pem"
+    (board.parent / "key.pem").unlink()
+    done = installed(shell, board, *options)
+    assert (done.returncode, "key.pem cannot be copied" in done.stderr) == (6, True)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
 def test_procds_script_names_the_agents_command(shell: list[str], board: Path) -> None:
     """With a stand-in for ``/etc/rc.common``, which reads the script and calls what it defines."""
     (board / "sbin").mkdir()
@@ -269,7 +292,9 @@ def test_a_board_with_a_run_on_it_is_put_back_first(shell: list[str], board: Pat
 
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("options", [(), ("--thing",), ("--thing", "x"), ("--wrong",)], ids=str)
+@pytest.mark.parametrize(
+    "options", [(), ("--thing",), ("--thing", "x"), ("--wrong",), (*NAMED, "--key", "/etc/passwd")], ids=str
+)
 def test_a_wrong_command_line_shows_the_usage(shell: list[str], board: Path, options: tuple[str, ...]) -> None:
     done = installed(shell, board, *options)
     assert done.returncode == 2

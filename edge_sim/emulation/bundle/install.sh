@@ -8,7 +8,7 @@ TOP=${DESTDIR:-}/opt/edge-sim
 UNIT=${DESTDIR:-}/etc/systemd/system/edge-sim-agent.service
 PACKAGED=${DESTDIR:-}/lib/systemd/system/edge-sim-agent.service
 SCRIPT=${DESTDIR:-}/etc/init.d/edge-sim-agent
-USAGE="Usage: sh install.sh --thing NAME --broker mqtt[s]://HOST:PORT [--cafile FILE]
+USAGE="Usage: sh install.sh --thing NAME --broker mqtt[s]://HOST:PORT [--cafile FILE] [--certificate FILE --key FILE]
        sh install.sh --config FILE    an agent's configuration as a whole
        sh install.sh --remove         the agent, its service and all that was deployed"
 
@@ -76,6 +76,7 @@ configuration() {
     else
         printf '{"thing": "%s", "broker": "%s"' "$(quoted "$THING")" "$(quoted "$BROKER")"
         [ -z "$CAFILE" ] || printf ', "cafile": "/opt/edge-sim/ca.pem"'
+        [ -z "$KEY" ] || printf ', "certificate": "/opt/edge-sim/certificate.pem", "key": "/opt/edge-sim/key.pem"'
         printf ', "greengrassRoot": "/opt/edge-sim/greengrass"}\n'
     fi
 }
@@ -112,9 +113,9 @@ install() {
     case $root in */../* | */..) fail "greengrassRoot $root: no .. in it" 2 ;; esac
     [ "$here" = "$TOP/bundle" ] || place
     mkdir -p "${DESTDIR:-}$root" || fail "$root cannot be made"
-    if [ -n "$CAFILE" ]; then
-        cp "$CAFILE" "$TOP/ca.pem" || fail "$CAFILE cannot be copied"
-    fi
+    copy "$CAFILE" ca.pem
+    copy "$CERTIFICATE" certificate.pem
+    copy "$KEY" key.pem
     (umask 077 && cat "$new" >"$TOP/agent.json") || fail "$TOP/agent.json cannot be written"
     case $INIT in
     systemd)
@@ -133,6 +134,13 @@ install() {
     echo "installed $(sed -n 's/^version=//p' "$TOP/bundle/about") in $TOP"
 }
 
+# copy FILE NAME: a file of the agent's identity, for root alone; none where FILE is empty
+copy() {
+    [ -n "$1" ] || return 0
+    rm -f "$TOP/$2"
+    (umask 277 && cat "$1" >"$TOP/$2") || fail "$1 cannot be copied"
+}
+
 # The bundle where it belongs, whole or not at all.
 place() {
     rm -rf "$TOP/bundle.new"
@@ -148,16 +156,18 @@ place() {
     mv "$TOP/bundle.new" "$TOP/bundle" || fail "$TOP/bundle cannot be put in place"
 }
 
-THING='' BROKER='' CAFILE='' CONFIG='' REMOVE=''
+THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE=''
 while [ $# -gt 0 ]; do
     case $1 in
     --remove) REMOVE=yes ;;
-    --thing | --broker | --cafile | --config)
+    --thing | --broker | --cafile | --certificate | --key | --config)
         [ -n "${2:-}" ] || usage
         case $1 in
         --thing) THING=$2 ;;
         --broker) BROKER=$2 ;;
         --cafile) CAFILE=$2 ;;
+        --certificate) CERTIFICATE=$2 ;;
+        --key) KEY=$2 ;;
         --config) CONFIG=$2 ;;
         esac
         shift ;;
@@ -168,6 +178,8 @@ done
 if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" != 0 ]; then
     fail "needs root"
 fi
+[ -n "$CERTIFICATE" ] && [ -z "$KEY" ] && usage
+[ -z "$CERTIFICATE" ] && [ -n "$KEY" ] && usage
 INIT=$(init_system)
 if [ -n "$REMOVE" ]; then
     remove
