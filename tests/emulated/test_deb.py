@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edge_sim.emulation.bundle import archive, deb
 from edge_sim.emulation.containers import bases, images
+from tests import needs
 
 pytestmark = pytest.mark.emulated
 LISTING = (
@@ -53,6 +56,16 @@ def test_a_package_is_installed_configured_and_purged_without_a_trace(client: An
         assert do(LISTING) == before
     finally:
         container.remove(force=True, v=True)
+
+
+@needs.program("lintian")
+def test_lintian_finds_neither_an_error_nor_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "agent.deb"
+    file.write_bytes(deb.package(archive.bundle("x86_64", print, newest=False)))
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", file], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def _tar(name: str, content: bytes) -> bytes:
