@@ -21,6 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from edge_sim.emulation.bundle.packages import File, packages
 from tests.emulated.containers import LIMIT_S
 
@@ -76,13 +79,6 @@ class Ssh:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def host_key(address: str) -> str:
-    """Return the key that a server shows: dropbear makes its own."""
-    argv = ["ssh-keyscan", "-t", "ed25519", address]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout.partition(" ")[2]
-
-
 def user(folder: Path) -> Ssh:
     """Make a user's OpenSSH in an empty folder, and the host key that the boards have."""
     (folder / "bin").mkdir()
@@ -133,7 +129,7 @@ def of_busybox(client: Any, ssh: Ssh, architecture: str, **options: Any) -> Iter
     tag = f"edge-sim-test-busybox:{os.getpid()}-{architecture}"
     with files_tar(_busybox(architecture, ssh), bare=True) as tar:
         client.api.import_image_from_data(tar.read(), *tag.split(":"))
-    server = ["/srv/ssh/ld.so", "--library-path", "/srv/ssh", "/srv/ssh/dropbear", "-F", "-E", "-R"]
+    server = ["/srv/ssh/ld.so", "--library-path", "/srv/ssh", "/srv/ssh/dropbear", "-F", "-E", "-r", "/srv/ssh/host"]
     container = client.containers.create(
         tag, server, cap_add=["SYS_ADMIN"], security_opt=["apparmor=unconfined"], labels=["edge-sim.test"], **options
     )
@@ -162,16 +158,24 @@ def _busybox(architecture: str, ssh: Ssh) -> dict[str, File]:
                 found["/srv/ssh/ld.so"] = replace(file, mode=0o755)
             elif path == "/usr/sbin/dropbear":
                 found["/srv/ssh/dropbear"] = file
+    found["/srv/ssh/host"] = File(content=_of_dropbear(ssh.folder / "host"), mode=0o600)
     texts = {
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nggc_user:x:110:115::/:/bin/false\n",
         "/etc/group": "root:x:0:\nadm:x:4:\ndialout:x:20:\nvideo:x:44:\nusers:x:100:\nggc_group:x:115:\n",
         "/etc/shells": "/bin/sh\n",
         "/etc/os-release": 'ID=raspbian\nVERSION_ID="10"\nPRETTY_NAME="A BusyBox"\n',
-        "/etc/dropbear/.keep": "",
         "/root/.ssh/authorized_keys": ssh.key,
         "/tmp/.keep": "",
     }
     return {**found, **{path: File(content=text.encode()) for path, text in texts.items()}}
+
+
+def _of_dropbear(file: Path) -> bytes:
+    """Return OpenSSH's Ed25519 key as dropbear has it."""
+    key = serialization.load_ssh_private_key(file.read_bytes(), None)
+    assert isinstance(key, ed25519.Ed25519PrivateKey)
+    both = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", both))
 
 
 @contextlib.contextmanager
