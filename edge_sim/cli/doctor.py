@@ -95,7 +95,8 @@ def table(checks: Sequence[Check]) -> Iterator[str]:
         head = f"{check.check:<{name}}{check.status:<{status}}"
         yield from _wrapped(check.found, head, name + status)
         if check.status != "ok":
-            yield from _wrapped(f"needed for {check.needed_for}", " " * (name + status), name + status)
+            needed = "recommended" if check.needed_for == "optional" else f"needed for {check.needed_for}"
+            yield from _wrapped(needed, " " * (name + status), name + status)
         if check.fix:
             yield from _wrapped(f"fix: {check.fix}", " " * (name + status), name + status)
 
