@@ -167,8 +167,7 @@ def _try(
         try:
             result = _run(sources, parts, profiles, choice)
             called = any(board.functions for board in result.boards)
-            group = definition.group
-            assumed = trial.assumptions(group, parts) if called else trial.stand_ins(group)
+            assumed = trial.assumptions(definition, parts) if called else trial.stand_ins(definition)
             return replace(result, notes=[*notes, *assumed])
         except UnsupportedEnvironmentError as error:
             reason = error.brief + (f". {error.hint}" if error.hint else "")

@@ -66,7 +66,7 @@ def initial(
     profiles, notes = _boards(definition, names, parts, ask)
     grouped = trial.group_files(sources)
     files: dict[Path, str] = {}
-    assumed = [*notes, *map(str, definition.notes), *trial.made_up(values), *trial.stand_ins(group)]
+    assumed = [*notes, *map(str, definition.notes), *trial.stand_ins(definition)]
     if values or choice != NO_CHOICE:
         files[folder / GROUP_FILE] = writer.bundle_text(bundle)
         grouped = [str(folder / GROUP_FILE)]

@@ -71,10 +71,10 @@ def invocations(group: Group, given: Parts) -> tuple[Invocation, ...]:
     return tuple(Invocation(function_id=one.id, event=given.events.get(one.id, {}), expect={}) for one in called)
 
 
-def assumptions(group: Group, given: Parts) -> list[str]:
+def assumptions(definition: Definition, given: Parts) -> list[str]:
     """Say what a trial assumes because the definition does not tell it, and which functions it only starts."""
-    notes = stand_ins(group)
-    for one in starter.functions(group):
+    notes = stand_ins(definition)
+    for one in starter.functions(definition.group):
         if one.id not in given.events:
             other = f"--event {one.id}=JSON"
             with_this = f"function {one.id} is called with {{}}; {other} gives another event"
@@ -84,14 +84,11 @@ def assumptions(group: Group, given: Parts) -> list[str]:
     return notes
 
 
-def made_up(values: Mapping[str, str]) -> list[str]:
-    """Say what stands in for a template's placeholders."""
-    return [f"{placeholder} is not in the file: {value} stands in" for placeholder, value in values.items()]
-
-
-def stand_ins(group: Group) -> list[str]:
+def stand_ins(definition: Definition) -> list[str]:
     """Say what a first scenario assumes because the definition does not tell it."""
-    notes = [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
+    group, (_, values) = definition.group, standins.filled(writer.canonical(definition))
+    notes = [f"{placeholder} is not in the file: {value} stands in" for placeholder, value in values.items()]
+    notes += [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
     notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
     silent = [one.id for one in starter.functions(group) if not starter.runtime(group, one)]
     if silent:
