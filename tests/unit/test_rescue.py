@@ -85,6 +85,60 @@ def test_a_real_cores_group_json_comes_back(tmp_path: Path, name: str) -> None:
     assert len([line for line in told["lost"] if line.startswith("code of function")]) == len(known)
 
 
+def test_a_tree_put_together_from_what_greengo_and_the_guide_show_gives_code_and_group(tmp_path: Path) -> None:
+    """group.json, its .orig beside it and a core of 1.5.0: dzimine/greengo (misc/group.json, its setup scripts). Code
+    below the function's ARN, in the root of that folder: V1's guide, ml-dlc-console.md, "Verify the Lambda function is
+    successfully deployed"; config.json below configuration, as of 1.0: gg-core.md.
+    """
+    group = (FOUND / "group.json").read_text()
+    arn = json.loads(group)["GroupDefinitions"]["Lambdas"]["Content"][0]["FunctionArn"]
+    files = {
+        f"{GG}/group/group.json.orig": (FOUND / "group-empty.json").read_text(),
+        f"{GG}/lambda/{arn}/run.py": "def handler(event, context):\n    return event\n",
+        f"{GG}/lambda/{arn}/numpy/__init__.py": "",
+        "greengrass/configuration/config.json": "{}",
+        "greengrass/ggc/packages/1.5.0/greengrassd": "#!/bin/sh\n",
+        "greengrass/ggc/var/log/system/runtime.log": "",
+    }
+    root = board(tmp_path / "root", group, **files)
+    (root / "greengrass/ggc/core").symlink_to("packages/1.5.0")
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)
+    assert told["functions"] == 1
+    assert not [line for line in told["lost"] if line.startswith("code of function")]
+    code = {str(path.relative_to(tmp_path / "out/functions")) for path in (tmp_path / "out/functions").rglob("*.py")}
+    assert {name.partition("/")[2] for name in code} == {"run.py", "numpy/__init__.py"}
+    assert all(word in _text(tmp_path / "out") for word in ("/images", "/input", "WATCH_PATTERN"))
+    assert "handler: run.handler" in (tmp_path / "out/edge-sim.yaml").read_text()
+    assert not [line for line in told["guessed"] if "[inferred]" in line], "a volume's encoding was published"
+
+
+def test_a_deeplens_has_its_core_elsewhere_and_a_device_whose_encoding_is_inferred(tmp_path: Path) -> None:
+    """The root, the device and the members Id, SourcePath and ResourceAccessPolicies of a function: the AWS forum's
+    thread 826041 on sound for a DeepLens. Nobody published the rest of a device's entry.
+    """
+    device = {"Id": "gpu", "Type": "LOCAL_DEVICE", "Data": {"SourcePath": "/dev/dri/renderD128"}}
+    device["Data"]["type"] = "LocalDeviceResourceData"  # type: ignore[index]
+    policies = {"ResourceAccessPolicies": [{"ResourceId": "gpu", "Permission": "rw"}]}
+    group = group_json(device)
+    group["GroupDefinitions"]["Lambdas"]["Content"][0]["DeploymentConfiguration"]["Environment"] = policies
+    root = board(tmp_path / "root", group)
+    (root / "opt/awscam").mkdir(parents=True)
+    (root / "greengrass").rename(root / "opt/awscam/greengrass")
+    done = edge("rescue", "--root", root, "-o", tmp_path / "out", *PI, status=3)
+    assert "/greengrass/ggc/deployment/group/group.json" in str(done.exception)
+    place = ("--greengrass-root", "/opt/awscam/greengrass")
+    told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI, *place)
+    (line,) = (line for line in told["guessed"] if "[inferred]" in line)
+    assert line.startswith("Local.Device gpu: its kind read by analogy with a volume"), line
+    text = _text(tmp_path / "out")
+    assert "/dev/dri/renderD128" in text
+    assert "gpu" in text
+
+
+def _text(rescued: Path) -> str:
+    return (rescued / "group.yaml").read_text()
+
+
 def test_what_is_secret_stays_on_the_board(tmp_path: Path) -> None:
     root = board(tmp_path / "root", group_json())
     told = answer("rescue", "--root", root, "-o", tmp_path / "out", *PI)

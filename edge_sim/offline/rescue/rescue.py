@@ -15,6 +15,7 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.definitions import reader, writer
 from edge_sim.definitions.definition import Definition
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.greengrass.functions import DefaultConfig, Function
 from edge_sim.greengrass.group import Group
 from edge_sim.offline.rescue.contents import Code, Model, RescueLog, code, models, safe
 from edge_sim.offline.rescue.disk import Disk
@@ -68,6 +69,7 @@ def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
     disk = _located(disk, log)
     definition = _definition(disk, log)
     group = definition.group
+    log.guessed += _by_analogy(group)
     (folder / "models").mkdir()
     (folder / "functions").mkdir()
     packages, coded = models(disk, group, folder, log), code(disk, group, folder, log)
@@ -190,6 +192,19 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
     log.notes += (note.message for note in definition.notes)
     log.notes += (f"group.json, kept as it is: {finding.path}: {finding.message}" for finding in definition.findings)
     return definition
+
+
+def _by_analogy(group: Group) -> Iterator[str]:
+    """Yield a line for everything in a group.json whose encoding nobody published (``greengrass.groupfile``)."""
+    why = "nobody published how group.json encodes it [inferred]"
+    for resource in group.resources:
+        if resource.volume is None:
+            members = " and its OwnerSetting" if resource.owner else ""
+            yield f"{resource.label}: its kind{members} read by analogy with a volume: {why}"
+    configs: list[tuple[str, DefaultConfig | Function]] = [("the group's default", group.default_config)]
+    for name, config in (*configs, *((f"function {f.id}", f) for f in group.functions)):
+        if config.isolation_mode or config.run_as.uid is not None or config.run_as.gid is not None:
+            yield f"{name}: IsolationMode and RunAs read as the API names them: {why}"
 
 
 def _owned(bundle: dict[str, Any], packages: Sequence[Model], log: RescueLog) -> dict[str, Any]:
