@@ -159,7 +159,7 @@ def look(
     unasked = {use.resource for use in plan.uses if use.doubt and asked_for_all} - {row.resource for row in rows}
     odd = (f"{line.path}: not as planned: {', '.join(line.words)}" for line in plan.changes if prober and line.words)
     stopped = dict.fromkeys(row.not_started for row in selection if row.not_started)
-    unseen = (f"{place}: not read: only root may" for place in sorted(closed))
+    unseen = (f"{place}: not read: only root may read it" for place in sorted(closed))
     return BoardAccess(
         target=plan.target.name,
         access=selection,

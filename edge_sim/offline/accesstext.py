@@ -55,7 +55,7 @@ def blast_lines(blast: BlastRadius, *, whole: bool) -> Iterator[str]:
         yield f"  gid {reach.gid} = {names}: {'; '.join(whose)}"
         yield from (f"    {warning}" for warning in reach.warnings)
     for name in blast.root_functions:
-        yield f"  function {name} runs as root: it reaches everything that its isolation shows it"
+        yield f"  function {name} runs as root: it can open everything that its isolation lets it see"
 
 
 def _list(names: Sequence[str], *, whole: bool) -> str:

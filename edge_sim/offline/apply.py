@@ -49,7 +49,7 @@ def apply(
     packed, notes = adopt(packed, target)
     if packed.unknown:
         owner = packed.unknown[0]
-        raise InvalidDefinitionError(f"{owner}: its package is not given", hint=f"--source {owner.address}=PATH")
+        raise InvalidDefinitionError(f"{owner}: its package was not given", hint=f"--source {owner.address}=PATH")
     rewritten = set(rewritten_files(packed, target))
     result = deploy(
         packed.group,
@@ -85,7 +85,7 @@ def document(packed: PackedGroup) -> dict[str, Any]:
 
 def _secrets(group: Group) -> list[str]:
     names = [resource.id for resource in group.resources if resource.secret]
-    why = "values come with a deployment only; the board keeps what it has"
+    why = "only a deployment brings secret values; the board keeps those it has"
     return [f"secrets {', '.join(names)}: {why}"] if names else []
 
 
@@ -99,7 +99,7 @@ class _Local:
         archive = self._archives.get(url)
         if archive is None:
             raise HttpError(
-                "what was deployed last has been changed and must be unpacked again, but its package is not given",
+                "the last deployment has been modified and must be unpacked again, but its package was not given",
                 hint="Give it with --source URI=PATH.",
             )
         try:

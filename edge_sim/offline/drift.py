@@ -21,7 +21,7 @@ from edge_sim.offline.plan import UNKNOWN, adopt, group_json, refuse, rewritten_
 from edge_sim.offline.target import Target
 
 Kind = Literal["missing", "different", "extra"]
-UNREAD_GROUP = "which group it holds: a snapshot does not say, and its digest is not this group's"
+UNREAD_GROUP = "its group: a snapshot contains only a digest, which is not this group's"
 _KINDS: dict[str | None, Kind] = {"create": "missing", "change": "different"}
 
 
@@ -94,7 +94,7 @@ def _not_compared(packed: PackedGroup, target: Target) -> Iterator[str]:
     yield from (f"{owner}: {UNKNOWN}: --source {owner.address}=PATH" for owner in packed.unknown)
     yield from (f"{path}: only root may read it" for path in sorted(target.closed))
     for path in sorted(_unseen(packed.group, target)):
-        yield f"{path}: not in the snapshot; name it when you take it"
+        yield f"{path}: not in the snapshot; name it when you take the snapshot"
     yield from _group_file(packed, target)
 
 
@@ -137,9 +137,9 @@ def _sources(group: Group, target: Target) -> Iterator[Difference]:
 def _bytes(packed: PackedGroup, target: Target, own: Mapping[str, str]) -> Iterator[str]:
     unread = [renamed(path, own) for path in unread_files(packed, target)]
     if unread and target.digest is None:
-        yield f"the bytes of {len(unread)} files: this listing has no digests"
+        yield f"the content of {len(unread)} files: this listing has no digests"
     else:
-        yield from (f"{path}: its bytes could not be read" for path in unread)
+        yield from (f"{path}: its content could not be read" for path in unread)
 
 
 def _unseen(group: Group, target: Target) -> set[str]:

@@ -87,7 +87,7 @@ def initial(
     files[folder / SCENARIO] = f"# yaml-language-server: $schema={SCHEMA_FILE}\n{text}"
     for file in files:
         if os.path.lexists(file):
-            raise UsageError(f"{file}: is there already; init overwrites nothing", hint="Choose a folder with -o.")
+            raise UsageError(f"{file}: already exists; init overwrites nothing", hint="Choose a folder with -o.")
     if not os.path.lexists(folder / SCHEMA_FILE):
         files[folder / SCHEMA_FILE] = catalogue.text("scenario")
     return Initial(files=files, missing=missing, assumed=assumed)

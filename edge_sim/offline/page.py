@@ -32,7 +32,7 @@ from edge_sim.pages.page import (
 )
 from edge_sim.validation.text import place
 
-_ROOT = "a function that runs as root reaches everything that its isolation shows it"
+_ROOT = "a function that runs as root can open everything that its isolation lets it see"
 Places = Mapping[Item, Position]
 """Where resources and functions are defined: ``Definition.places``."""
 
@@ -172,8 +172,8 @@ def plan_page(
     )
 
 
-_NO_PACKAGE = "its package was not given, so that its contents are unknown"
-_COMPARED = "+ to make, ~ to change, - to remove; marked: what changes"
+_NO_PACKAGE = "its package was not given, so its contents are unknown"
+_COMPARED = "+ to create, ~ to change, - to remove; changes are marked"
 
 
 def _planned_leaf(line: Line) -> layout.Leaf:
@@ -191,9 +191,9 @@ def _planned_leaf(line: Line) -> layout.Leaf:
 def _use_issue(use: Use, places: Places) -> Issue:
     return Issue(
         where=f"{use.resource}: {use.path}",
-        message=use.doubt or "does not exist on the board, so that the deployment would fail",
+        message=use.doubt or "does not exist on the board, so the deployment would fail",
         state="open" if use.doubt else "bad",
-        remedies=[] if use.doubt else ["Make it on the board before the deployment, or correct its SourcePath."],
+        remedies=[] if use.doubt else ["Create it on the board before the deployment, or correct its SourcePath."],
         place=located(places, use.resource, None),
     )
 
@@ -206,7 +206,7 @@ def _uses(uses: Sequence[Use]) -> list[Block]:
 
     rows = [[Cell(text=use.path), Cell(text=use.resource), there(use.node, use.doubt)] for use in uses]
     some, left_out = first(rows, access.MOST, "sources")
-    caption = "What local resources need on the board, and no deployment makes"
+    caption = "Paths that local resources need and that no deployment creates"
     table = Table(caption=caption, columns=["path", "resource", "on the board"], rows=some, left_out=left_out)
     return [table] if rows else []
 
@@ -236,7 +236,7 @@ def drift_page(found: Drift, name: str, subject: str, places: Places, data: Mapp
     )
 
 
-_DRIFT = "+ on the board only, ~ different, - missing; marked: what differs from the plan"
+_DRIFT = "+ only on the board, ~ different, - missing; differences from the plan are marked"
 _KINDS = {"missing": "-", "different": "~", "extra": "+"}
 
 

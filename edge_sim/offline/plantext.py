@@ -81,7 +81,8 @@ def summary(lines: Sequence[Line]) -> str:
     counts = _counts(lines)
     if not any(counts.values()):
         return f"{len(lines)} paths, nothing to change"
-    return f"{len(lines)} paths: {counts['create']} to make, {counts['change']} to change, {counts['remove']} to remove"
+    kinds = ", ".join(f"{counts[kind]} to {kind}" for kind in ("create", "change", "remove"))
+    return f"{len(lines)} paths: {kinds}"
 
 
 class _Names:

@@ -38,7 +38,7 @@ def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Se
         raise UnsupportedEnvironmentError(
             f"{name}: the board cannot be listed: {error.problem}",
             details="\n".join([error.brief, done.stderr.strip()[-2000:]]).strip(),
-            hint="The account's login shell must be a POSIX one, and print nothing of its own.",
+            hint="The account's login shell must be a POSIX one, and print nothing itself.",
         ) from error
 
 
@@ -101,4 +101,4 @@ def clock_note(seen: Listing) -> str | None:
     if not text.isdigit() or abs(int(text) - time.time()) < _DAY_S:
         return None
     date = time.strftime("%Y-%m-%d", time.gmtime(min(int(text), 2**33)))
-    return f"the board's clock says {date}: its logs carry that date, and no certificate of a broker is valid by it"
+    return f"the board's clock says {date}: its logs carry that date, and a broker's certificate is not yet valid"

@@ -83,7 +83,7 @@ def _container(client: Any, name: str) -> Any:
     try:
         return client.containers.create(name, command=["/bin/true"], network_disabled=True)
     except ImageNotFound as error:
-        raise UsageError(f"{name}: the Docker engine has no such image", hint=f"docker pull {name}") from error
+        raise UsageError(f"{name}: Docker has no such image", hint=f"docker pull {name}") from error
 
 
 def _listing(file: IO[bytes], name: str, greengrass_root: str) -> Listing:
@@ -125,7 +125,7 @@ class _Entries:
         path = entry_path(entry.name)
         if path is None or entry.type not in (*_TYPES, tarfile.LNKTYPE):
             if len(self._notes) < _MOST_NOTES:
-                self._notes.append(f"{entry.name!r}: left out: a name or a type that no board has")
+                self._notes.append(f"{entry.name!r}: left out: not a valid name or type on a board")
             return
         self._nodes[path] = entry_node(entry, self._nodes)
         first = entry_path(entry.linkname) if entry.type == tarfile.LNKTYPE else None

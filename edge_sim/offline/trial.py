@@ -87,8 +87,8 @@ def assumptions(definition: Definition, given: Parts) -> list[str]:
 def stand_ins(definition: Definition) -> list[str]:
     """Say what a first scenario assumes because the definition does not tell it."""
     group, (_, values) = definition.group, standins.filled(writer.canonical(definition))
-    notes = [f"{placeholder} is not in the file: {value} stands in" for placeholder, value in values.items()]
-    notes += [] if group.core else ["the group has no core: one with a made-up certificate stands in"]
+    notes = [f"{placeholder} is not in the file: {value} is used" for placeholder, value in values.items()]
+    notes += [] if group.core else ["the group has no core: a core with a made-up certificate is used"]
     notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
     silent = [one.id for one in starter.functions(group) if not starter.runtime(group, one)]
     if silent:
@@ -196,7 +196,9 @@ def _handler(function: Function, folder: Path, text: str) -> str:
     except OSError as error:
         raise UsageError(f"--code {text}: cannot be read: {error.strerror}") from error
     if len(known) != 1:
-        why = f"several may be its handler: {', '.join(known)}" if known else "no Python file here defines a handler"
+        why = (
+            f"several functions may be its handler: {', '.join(known)}" if known else "no Python file defines a handler"
+        )
         hint = 'Set the function\'s "Executable" to module.function, or name the handler in a scenario: edge-sim init.'
         raise UsageError(f"--code {text}: {why}", hint=hint)
     return known[0]

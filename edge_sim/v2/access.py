@@ -33,7 +33,7 @@ Reason = Literal[
     "same",
     "group owner lost",
     "files are read-only",
-    "folders are its own",
+    "it owns the folders",
     "one account owns it",
     "files are open",
     "folders are open",
@@ -47,17 +47,17 @@ WHY: Mapping[Reason, tuple[str, Label]] = {
     "same": ("nothing changes", "sourced"),
     "group owner lost": ("its account is not in the group that V1 added to the process", "sourced"),
     "files are read-only": ("an artifact's Permission cannot grant writing", "sourced"),
-    "folders are its own": ("its account owns the folders, so it can delete and replace files in them", "inferred"),
-    "one account owns it": ("its files belong to the account that this component runs as, too", "sourced"),
+    "it owns the folders": ("its account owns the folders, so it can delete and replace files in them", "inferred"),
+    "one account owns it": ("its files belong to the account that this component also runs as", "sourced"),
     "files are open": (
         "the components that use it run as different accounts, so its Permission lets every account read",
         "ours",
     ),
     "folders are open": ("an artifact's folders are 0755, so every account can list them", "sourced"),
-    "container lost": ("without its container it opens the board's own path, with its account's rights", "inferred"),
+    "container lost": ("without a container it opens the board's own path, with its account's permissions", "inferred"),
     "account differs": ("it runs as another account", "sourced"),
-    "cannot be moved": ("the function cannot be moved to this nucleus", "inferred"),
-    "not known": ("not known, or not decided by what is known of the board", "ours"),
+    "cannot be moved": ("the function cannot be migrated to this nucleus", "inferred"),
+    "not known": ("not known, or not decided by the known facts about the board", "ours"),
 }
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -204,12 +204,12 @@ def _doubt(
     if not stays_contained(move, function):
         return None
     if not query.attached:
-        return "it is not known what else an imported function's container sees"
+        return "what else an imported function's container sees is not known"
     if resource.local and resource.local.group_owner.auto_add_group_owner:
-        return "it is not known what addGroupOwner does: test it on a device"
+        return "what addGroupOwner does is not known: test it on a device"
     stopped = not_started(process(move, function), nodes)
     unseen = (_facts(move).doubt(mount.source) for mount in process(move, function).mounts if mount.source not in nodes)
-    return next(filter(None, unseen), f"whether its container can be made: {stopped}" if stopped else None)
+    return next(filter(None, unseen), f"whether its container can be created: {stopped}" if stopped else None)
 
 
 def _lent(move: Move, resource: Resource) -> tuple[int, ...]:
@@ -241,7 +241,7 @@ def _reason(
     if resource and resource.model:
         if query.attached:
             if not lost:
-                return "folders are its own"
+                return "it owns the folders"
             return "files are read-only" if lost == {"write"} else "account differs"
         return _stranger_gains(move, function, query, nodes)
     if lost and lent and {*could} <= {*(rights_of(answer(move, function, query, nodes, lent)) or ())}:
@@ -280,7 +280,7 @@ def _restores(
             if id_ == resource.id
         ]
         return lines[0] if lines else None
-    if reason == "folders are its own" and way(move, function) != "A":
+    if reason == "it owns the folders" and way(move, function) != "A":
         return f"runWith of {model_component(resource)}: another account, and Permission Read: ALL"
     if reason == "files are open":
         return (

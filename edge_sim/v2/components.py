@@ -204,7 +204,7 @@ def _generic(move: Move, function: Function, name: str, version: str, own: list[
     lifecycle: Json = {"Setenv": _environment(move, function, own), "run": {"Script": _script(move, function)}}
     configuration: Json = {"ComponentConfiguration": {"DefaultConfiguration": {"accessControl": control}}}
     return {
-        **_head(name, version, f"Made from function {function.id} of a Greengrass V1 group."),
+        **_head(name, version, f"Created from function {function.id} of a Greengrass V1 group."),
         **(configuration if control else {}),
         **({"ComponentDependencies": needed} if needed else {}),
         "Manifests": [{"Platform": {"os": "linux", "runtime": "*"}, "Lifecycle": lifecycle, "Artifacts": artifacts}],

@@ -55,7 +55,7 @@ def inside(model: Model) -> str:
     """Return where a model lies in its zip: its DestinationPath without the leading slash."""
     parts = [part for part in model.destination_path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
-        raise InvalidDefinitionError(f"{model.destination_path!r} does not name a folder that a model can lie in")
+        raise InvalidDefinitionError(f"{model.destination_path!r} is not a folder name for a model")
     return "/".join(parts)
 
 

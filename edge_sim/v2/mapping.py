@@ -82,7 +82,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         where="DefaultConfig",
         member="Execution.IsolationMode",
-        v2="none: written on every function",
+        v2="none: set on every function",
         fate="changed",
         source=IMPORT,
     ),

@@ -37,13 +37,13 @@ def _lines(
     if several:
         yield SEVERAL
     if blocking:
-        yield f"**{blocking} checks block this move.** Read *Blocks* in `report.txt` first."
+        yield f"**{blocking} checks block this migration.** Read *Blocks* in `report.txt` first."
         yield ""
     steps = [*_steps(move, components, placeholders)]
     yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
     left = [(f.id, verdict(move, f).reason) for f in move.own_functions if verdict(move, f).becomes == "nothing"]
     if left:
-        yield from ("", "## What cannot be moved", "")
+        yield from ("", "## What cannot be migrated", "")
         yield from (f"* {printable(f'function {name}: {reason}')}" for name, reason in left)
 
 
@@ -63,7 +63,7 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
             f"Upload the artifacts to `s3://{bucket(move)}/COMPONENT/VERSION/FILE`: for each component "
             "`aws s3 cp --recursive components/COMPONENT/artifacts s3://BUCKET/COMPONENT/VERSION`."
         )
-    yield "Make the token exchange role; `iam/token-exchange-policy.draft.json` is a draft of what it needs besides."
+    yield "Create the token exchange role; `iam/token-exchange-policy.draft.json` is a draft of its other permissions."
     yield (
         "Create the components, models first: "
         "`aws greengrassv2 create-component-version --cli-input-json file://components/COMPONENT/create-component-version.json`."
@@ -73,11 +73,11 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
         "Or do this and the step before with `template.json`, in CloudFormation."
     )
     yield "Compare what each function may open with the access table in `report.txt`, and prove it on one board."
-    yield f"AWS's components in the deployment, each with a version to name: {_names([*configurations(move)])}."
+    yield f"AWS's components in the deployment, whose versions you have to fill in: {_names([*configurations(move)])}."
     names = component_names(move)
     code = [names[f.id] for f in move.own_functions if f.id not in move.code_known]
     if code:
-        yield f"`{CODE_ARCHIVE}` is missing where the code was not at hand: {_names(code)}."
+        yield f"`{CODE_ARCHIVE}` is missing for functions whose code was not given: {_names(code)}."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from edge_sim.v2.move import Move
 
 Becomes = Literal["lambda", "generic", "nothing"]
 WORDS = {
-    "lambda": "imports as a Lambda",
+    "lambda": "can be imported as a Lambda",
     "generic": "must become a generic component",
     "nothing": "can't be moved",
 }
@@ -57,15 +57,15 @@ def _on_classic(move: Move, function: Function) -> Verdict:
         return Verdict(function=function.id, becomes=becomes, reason=reason, label=label, doubt=doubt)
 
     if move.native(function):
-        return verdict_of("generic", "V2 imports no native executables", "sourced")
+        return verdict_of("generic", "V2 does not import native executables", "sourced")
     if move.contained(function):
         if move.to is not None and move.to.cgroups == "v2":
             return verdict_of(
-                "generic", "its container needs cgroups of version 1, and the board has version 2", "sourced"
+                "generic", "its container needs cgroups version 1, and the board has version 2", "sourced"
             )
         doubt = None
         if move.to is None or move.to.cgroups is None:
-            doubt = "whether the board has cgroups of version 1, which its container needs"
+            doubt = "whether the board has cgroups version 1, which its container needs"
         return verdict_of("lambda", "the Lambda launcher starts it in a container", "sourced", doubt)
     if move.models_of(function):
         reason = "an imported function without a container has neither mounts nor recipe variables for its model"
@@ -78,7 +78,7 @@ def _on_lite(move: Move, function: Function) -> Verdict:
     if lacking:
         reason = f"nucleus lite has no {' and no '.join(lacking)}"
         return Verdict(function=function.id, becomes="nothing", reason=reason, label="inferred")
-    reason = "nucleus lite takes no Lambda functions"
+    reason = "nucleus lite does not support Lambda functions"
     return Verdict(function=function.id, becomes="generic", reason=reason, label="sourced")
 
 

@@ -17,33 +17,35 @@ from edge_sim.validation.examples import Example, examples
 _HEAD = """\
 # Rules
 
-What Greengrass V1 refused, and what else `edge-sim validate` has to say about a definition. Generated from the rules
+What Greengrass V1 refused, and what else `edge-sim validate` reports about a definition. Generated from the rules
 themselves (`edge-sim rules --format markdown`); `edge-sim rules ID` shows a minimal bad and a minimal good definition.
 
-*Phase* is when it shows: **create** at the API call that makes the definition, **deploy** at the deployment (in the
-cloud while `Building`, or on the core), **run** when a function starts. Errors refuse; warnings and notes do not.
-*Looks at* says whether the definition is enough or a board is needed (`--profile`). Sources are pages of the V1
-developer guide, botocore's `greengrass` model, moto, aws-greengrass-provisioner; "ours" and "inferred" say that AWS is
-silent. Where AWS's pages disagree there is a note that names both, and a setting (`--limit`, `--gid-only`).
+*Phase* is when V1 detected it: **create** at the API call that creates the definition, **deploy** at the deployment
+(in the cloud while `Building`, or on the core), **run** when a function starts. Errors were refused; warnings and
+notes were not. *Looks at* shows whether the definition is enough or a board is needed (`--profile`). Sources are
+pages of the V1 developer guide, botocore's `greengrass` model, moto, aws-greengrass-provisioner; "ours" and
+"inferred" mean that AWS is silent. Where AWS's pages disagree, a note names both, and there is a setting (`--limit`,
+`--gid-only`).
 
-*Labels* say how well each part of a rule is known: its **condition**, its **phase**, its **text** and, where the cloud
-answers with one, its **error code** are each *sourced* (a page, the service's model or a captured message says so),
-*inferred* (the sources fit together only so, or a sibling case is documented) or *ours*.
+*Labels* show how well each part of a rule is known: its **condition**, its **phase**, its **text** and, if the cloud
+returns one, its **error code** are each *sourced* (from a page, the service's model or a captured message),
+*inferred* (the sources are consistent in only one way, or a similar case is documented) or *ours*.
 """
 
 
 _MIGRATION_HEAD = """\
 # Checks of a migration
 
-What `edge-sim migrate` says of a group's way to Greengrass V2. Generated from the checks themselves
+The findings of `edge-sim migrate` about a group on Greengrass V2. Generated from the checks themselves
 (`edge-sim rules --migration --format markdown`); `edge-sim rules ID` explains one.
 
-An **error** blocks: V2 refuses it, or has nothing for it, so that somebody has to decide first. A **warning** is a
-change that no error tells of, a **note** is worth knowing. *Phase* is when it would show: **create** at the call that
-makes a component, **deploy** at the deployment, **run** when the component runs. *Condition* says how well it is known:
-*sourced* (a page, the service's model or a nucleus's source says so), *inferred* (the sources fit together only so) or
-*ours*. Nothing here was tried on a V2 core. NUC is aws-greengrass-nucleus at a28341c, LITE aws-greengrass-lite at
-326e992, COM aws-greengrass-component-common at 2493c33; pages are those of the V2 developer guide, May 2023.
+An **error** blocks: V2 refuses it or has no equivalent, so that you have to decide first. A **warning** is a change
+without an error message, a **note** is worth knowing. *Phase* is when V2 would show it: **create** at the call that
+creates a component, **deploy** at the deployment, **run** when the component runs. *Condition* shows how well it is
+known: *sourced* (from a page, the service's model or a nucleus's source code), *inferred* (the sources are consistent
+in only one way) or *ours*. Nothing here was tested on a V2 core. NUC is aws-greengrass-nucleus at a28341c, LITE
+aws-greengrass-lite at 326e992, COM aws-greengrass-component-common at 2493c33; pages are those of the V2 developer
+guide, May 2023.
 """
 
 

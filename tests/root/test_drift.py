@@ -278,7 +278,7 @@ def test_the_bytes_behind_a_hard_link_are_not_taken_on_trust(
     path = f"/{weights.relative_to(root)}"
     told = {one["path"]: one["words"] for one in found["differences"] if one["kind"] == "different"}
     assert told == ({path: ["different content"]} if read else {})
-    assert found["not_compared"] == ([] if read else [f"{path}: its bytes could not be read"])
+    assert found["not_compared"] == ([] if read else [f"{path}: its content could not be read"])
 
 
 def test_apply_puts_right_what_is_its_own(root: Path, group: Path) -> None:

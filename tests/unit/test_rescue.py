@@ -329,7 +329,7 @@ def test_a_tar_with_a_path_of_a_thousand_folders_is_laid_without_it(tmp_path: Pa
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
     told = answer("rescue", "--tar", tmp_path / "board.tar", "-o", tmp_path / "out", *PI)
-    assert any("a name that no board can have" in note for note in told["notes"])
+    assert any("not a valid name on a board" in note for note in told["notes"])
 
 
 def test_what_awss_exporter_wrote_is_read_and_what_it_lacks_is_told(tmp_path: Path) -> None:

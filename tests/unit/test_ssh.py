@@ -268,7 +268,7 @@ def test_a_profile_made_of_a_board_can_be_read_and_says_what_was_seen(tmp_path: 
     assert profile.users["ggc_user"].groups == ("dialout",)
     assert "stray" not in profile.users, "its group has no name"
     assert remote.clock_note(seen) == (
-        "the board's clock says 1970-01-02: its logs carry that date, and no certificate of a broker is valid by it"
+        "the board's clock says 1970-01-02: its logs carry that date, and a broker's certificate is not yet valid"
     )
 
 

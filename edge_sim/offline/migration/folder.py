@@ -23,7 +23,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             or (folder.exists() and not folder.is_dir())
             or (folder.is_dir() and any(folder.iterdir()))
         ):
-            raise UsageError(f"{folder}: is there already", hint="Give a folder that does not exist yet, or is empty.")
+            raise UsageError(f"{folder}: already exists", hint="Give a folder that does not exist yet, or is empty.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:

@@ -111,7 +111,7 @@ def migration(
 
 def _chosen(judgements: Mapping[NucleusName, Judgement]) -> str:
     counts: Sequence[str] = [f"{len(one.errors)} on {name}" for name, one in judgements.items()]
-    return f"less blocks there ({', '.join(counts)}); where equal, classic"
+    return f"fewer blocking findings there ({', '.join(counts)}); if equal, classic"
 
 
 def _verdicts(moves: Mapping[str, Move], function: Function) -> Mapping[NucleusName, Mapping[str, Verdict]]:

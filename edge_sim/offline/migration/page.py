@@ -89,7 +89,7 @@ def _functions(migration: Migration) -> Table:
     ]
     some, left_out = first(cells, MOST, "functions")
     columns = ["function", "component", *NUCLEI]
-    return Table(caption="What becomes of each function", columns=columns, rows=some, headers=2, left_out=left_out)
+    return Table(caption="The result for each function", columns=columns, rows=some, headers=2, left_out=left_out)
 
 
 def _verdicts(boards: Mapping[str, Verdict]) -> Cell:

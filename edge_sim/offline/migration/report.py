@@ -30,7 +30,7 @@ TITLES: Mapping[Severity, str] = {
     "note": "Worth knowing",
 }
 BY_ID: Mapping[str, Rule] = {rule.id: rule for rule in CHECKS}
-LABELS = "sourced: a page or a source text says so; inferred: follows from several of them; ours: no source says"
+LABELS = "sourced: from a page or source code; inferred: follows from several sources; ours: no source says"
 
 
 def lines(migration: Migration) -> Iterator[str]:

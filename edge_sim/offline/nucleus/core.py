@@ -40,7 +40,7 @@ SERVED = frozenset({"aws.greengrass.SecretManager", "aws.greengrass.TokenExchang
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STANDS_IN = (
     f"this machine ({platform.machine()}) stands in for the board: its programs, C library and kernel run the "
-    "components; the architecture that was named only chooses manifests"
+    "components; --architecture only selects manifests"
 )
 
 
@@ -82,11 +82,11 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
             components.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(entry))}))
             notes += [f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in one.ignored]
         elif recipe.parent.is_dir():
-            notes.append(f"component {name}: an imported Lambda needs AWS's launcher, which is closed: not run")
+            notes.append(f"component {name}: an imported Lambda needs AWS's launcher, which is closed source: not run")
         elif name != nucleus.component:
             if not nucleus.lambdas:
                 raise InvalidDefinitionError(f"component {name}: nucleus lite does not run it")
-            notes += [] if name in SERVED else [f"component {name}: one of AWS's own, not run here"]
+            notes += [] if name in SERVED else [f"component {name}: an AWS component, not run here"]
     default = _merge(deployment.get(nucleus.component, {})).get("runWithDefault", {}).get("posixUser")
     accounts = {
         one.name: str((nucleus.lambdas and deployment[one.name].get("runWith", {}).get("posixUser")) or default or "")
@@ -162,7 +162,7 @@ def _check_reach(root: Path) -> None:
     """Raise UnsupportedEnvironmentError where other accounts cannot reach the board's root from outside."""
     shut = [place for place in root.resolve().parents if not place.stat().st_mode & 0o001]
     if os.geteuid() == 0 and shut:
-        message = f"{shut[0]} is closed to other accounts, so that no component can reach its files below {root}"
+        message = f"{shut[0]} is not accessible to other accounts, so no component can open its files below {root}"
         raise UnsupportedEnvironmentError(message, hint=f"chmod o+x {shut[0]}, or use a root directory elsewhere.")
 
 

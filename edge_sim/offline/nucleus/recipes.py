@@ -50,7 +50,7 @@ def component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) ->
     look = _Reader(exact=not nucleus.lambdas)
     name, version = str(look(recipe, "ComponentName") or ""), str(look(recipe, "ComponentVersion") or "")
     if not nucleus.lambdas and str(look(recipe, "ComponentType") or "generic").rpartition(".")[2] != "generic":
-        raise InvalidDefinitionError(f"component {name}: nucleus lite takes generic components only")
+        raise InvalidDefinitionError(f"component {name}: nucleus lite supports only generic components")
     manifests = look(recipe, "Manifests") or []
     manifest = next((one for one in manifests if _fits(look, one, nucleus, architecture)), None)
     if manifest is None:
@@ -84,7 +84,7 @@ def ordered(components: Sequence[Component], provided: frozenset[str]) -> list[C
 
     def take(one: Component, above: tuple[str, ...]) -> None:
         if one.name in above:
-            raise InvalidDefinitionError(f"dependencies in a circle: {' → '.join((*above, one.name))}")
+            raise InvalidDefinitionError(f"circular dependencies: {' → '.join((*above, one.name))}")
         for name, hard in one.dependencies.items():
             if name in by_name and name not in done:
                 take(by_name[name], (*above, one.name))

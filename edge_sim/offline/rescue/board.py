@@ -71,7 +71,7 @@ def of_board(address: str, greengrass_root: str) -> Iterator[Disk]:
             said += _bring(connection, laid, elsewhere, ("deployment",))
         lost = [f"on the board: {line}" for line in said[:_MOST_LINES]]
         if not root:
-            lost.insert(0, "what only root may read: the account is not root there, nor by sudo without a password")
+            lost.insert(0, "files that only root can read: the account is not root and has no passwordless sudo")
         yield replace(disk, notes=tuple(laid.notes), lost=tuple(lost), ask=lambda path: _is_file(connection, path))
 
 
@@ -84,7 +84,7 @@ def _bring(connection: Connection, laid: Laid, top: str, paths: tuple[str, ...],
             if not nothing:
                 lay(laid, output.file)
         except InvalidDefinitionError as error:
-            hint = "The account's login shell must be a POSIX one, and print nothing of its own; tar must be there."
+            hint = "The account's login shell must be a POSIX one, and print nothing itself; tar must be there."
             raise InvalidDefinitionError(error.problem, hint=hint) from error
     lines = [line for line in output.errors.splitlines() if line.strip()]
     if nothing and output.status:

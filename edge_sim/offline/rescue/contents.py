@@ -91,7 +91,7 @@ def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Code]:
             log.notes += (f"function {function.id}: left out {one}" for one in disk.copy(directory, folder / target))
             codes.append(_known(group, function, folder / target, target, log))
         except EdgeSimError as error:
-            log.lost.append(f"code of function {function.id}: {error.brief}; a stand-in fails when it is called")
+            log.lost.append(f"code of function {function.id}: {error.brief}; replaced by a stub that fails when called")
             shutil.rmtree(folder / target, ignore_errors=True)
             (folder / target).mkdir(parents=True)
             (folder / target / "not_on_the_board.py").write_text(STUB, encoding="utf-8")
@@ -126,10 +126,10 @@ def _model_places(disk: Disk, group: Group, log: RescueLog) -> dict[Resource, tu
     missing = [r for r in model_resources if r not in places]
     if len(missing) == 1 and len(there) == 1 and missing[0] not in known:
         _, directory = there.popitem()
-        log.guessed.append(f"model {missing[0].id}: {directory}, the only directory that belongs to no other model")
+        log.guessed.append(f"model {missing[0].id}: {directory}, the only directory that is not another model's")
         places[missing.pop()] = directory, True
     log.lost += (f"model {r.id}: not on the board" for r in missing)
-    log.lost += (f"{directory}: belongs to no model of group.json; it was not packed" for directory in there.values())
+    log.lost += (f"{directory}: of no model in group.json; it was not packed" for directory in there.values())
     return places
 
 

@@ -27,7 +27,7 @@ GROUP_FILE, SETTINGS_FILE, REPORT_FILE, EMPTY_FILE = "group.yaml", "config.json"
 NOT_RESCUED = "not-rescued"
 NEVER = (
     "secret values, and the files of volumes",
-    "private keys, and what is in certificates: both stay on the board",
+    "private keys and the contents of certificates: both stay on the board",
     "the group role, the service role, and every policy",
     "things, certificates and shadows in the cloud; Lambda functions and their aliases; buckets",
     "names of definitions and their versions; deployments' history",
@@ -114,7 +114,7 @@ def of_export(export: Path, folder: Path) -> Rescued:
             f"function {function.id}: left out {one}" for one in disk.copy(f"/lambda-code/{name}", folder / target)
         )
     _write(folder / GROUP_FILE, writer.dump(definition))
-    log.notes.append(f"{GROUP_FILE} has no core and no resources: add them before a scenario can be made of it")
+    log.notes.append(f"{GROUP_FILE} has no core and no resources: add them to make a scenario")
     return _finish(folder, str(export), definition.group, [], [], log)
 
 
@@ -158,7 +158,7 @@ def _located(disk: Disk, log: RescueLog) -> Disk:
     if moved.text(moved.tree.group_file) is not None:
         log.notes.append(f"config.json names {elsewhere} as writeDirectory: what is deployed was read from there")
         if disk.text(own) is not None:
-            log.notes.append(f"{own}: there as well, and not read: the core writes elsewhere")
+            log.notes.append(f"{own}: also exists, but was not read: the core writes elsewhere")
         return moved
     if disk.text(own) is not None:
         log.guessed.append(
@@ -171,13 +171,13 @@ def _definition(disk: Disk, log: RescueLog) -> Definition:
     path = disk.tree.group_file
     text = disk.text(path)
     if text is None:
-        hint = f"A core has it at {path}; name another place with --greengrass-root."
+        hint = f"A core keeps it at {path}; name another place with --greengrass-root."
         elsewhere = write_directory(disk)
         if elsewhere:
-            hint = f"config.json names {elsewhere} as writeDirectory, and there is none below it either: "
+            hint = f"config.json names {elsewhere} as writeDirectory, but there is none below it either: "
             hint += "is its file system mounted, or in the tar file?"
         if disk.lost:
-            hint = "Read it as root: by root's login, or let the account use sudo without a password. " + hint
+            hint = "Read it as root: with a root login, or allow the account passwordless sudo. " + hint
         raise InvalidDefinitionError(
             f"{disk.name}: no {path}: no group can be recovered from it", details="\n".join(disk.lost), hint=hint
         )

@@ -93,7 +93,7 @@ def _take(laid: Laid, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> None:
     path = entry_path(entry.name)
     if path is None or "\0" in path or path.count("/") > MAX_DEPTH:
         if len(laid.notes) < _MOST_NOTES:
-            laid.notes.append(f"{entry.name[:200]!r}: left out: a name that no board can have")
+            laid.notes.append(f"{entry.name[:200]!r}: left out: not a valid name on a board")
         return
     laid.nodes[path] = entry_node(entry, laid.nodes)
     content: IO[bytes] | None = None

@@ -32,7 +32,7 @@ LOST_SETTINGS = (
 
 @check("board-architecture", "error", phase="deploy", source=f"{SETUP}; LITE: armv6 is a compile-time name only")
 def architecture(move: Move) -> Iterator[Fault]:
-    """Both nuclei are made for armv7l, aarch64 and x86_64; armv6l is not among them."""
+    """Both nuclei support armv7l, aarch64 and x86_64, but not armv6l."""
     yield from _faults(suitability.architecture(move.to) if move.to else None)
 
 
@@ -62,16 +62,16 @@ def init(move: Move) -> Iterator[Fault]:
     hint="On the board: sudo -V; /etc/sudoers must allow root any user and any group.",
 )
 def sudo(move: Move) -> Iterator[Fault]:
-    """Nucleus classic starts every component through sudo."""
+    """Nucleus classic starts every component with sudo."""
     if move.to is None:
         return
     there = move.to.has_program("sudo")
     if there is None and move.to.operating_system != "openwrt":
         yield Fault(
-            path="$", message="it is unknown whether the new board has sudo, which starts components", unknown=True
+            path="$", message="it is unknown whether the new board has sudo, which nucleus classic needs", unknown=True
         )
     elif not there:
-        yield Fault(path="$", message="the new board has no sudo, which starts every component of nucleus classic")
+        yield Fault(path="$", message="the new board has no sudo, which nucleus classic needs")
 
 
 @check(
@@ -85,9 +85,7 @@ def java(move: Move) -> Iterator[Fault]:
     if not any(known):
         absent = known[0] is False
         message = "has no Java" if absent else "may have no Java"
-        yield Fault(
-            path="$", message=f"the new board {message}, which nucleus classic is written in", unknown=not absent
-        )
+        yield Fault(path="$", message=f"the new board {message}, which nucleus classic needs", unknown=not absent)
 
 
 @check(
@@ -111,7 +109,7 @@ def tmp(move: Move) -> Iterator[Fault]:
 
 @check("board-memory", "warning", condition="inferred", source=f"{SETUP}; LITE docs/RESOURCE_LIMITS.md")
 def memory(move: Move) -> Iterator[Fault]:
-    """The board has memory for the nucleus and what its functions had."""
+    """The board has enough memory for the nucleus and its functions."""
     if move.to and move.to.memory_kib:
         least = move.nucleus.memory_kib
         need_kib = least + sum(f.memory_size_kb or 0 for f in move.own_functions)
@@ -123,7 +121,7 @@ def memory(move: Move) -> Iterator[Fault]:
 
 @check("board-storage", "warning", source="aws-greengrass-nucleus: componentStoreMaxSizeBytes; zip and files are kept")
 def storage(move: Move) -> Iterator[Fault]:
-    """The board has room for the nucleus, and for each package twice: as a zip and unpacked."""
+    """The board has space for the nucleus, and for each package twice: as a zip and unpacked."""
     if move.to is None:
         return
     packages = [*move.models_known.values(), *move.code_known.values()]
@@ -139,17 +137,15 @@ def storage(move: Move) -> Iterator[Fault]:
 
 @check("component-count", "error", phase="deploy", source="aws-greengrass-lite, constants.h", nuclei=("lite",))
 def components(move: Move) -> Iterator[Fault]:
-    """Nucleus lite takes 50 generic components, counted over the device's life."""
+    """Nucleus lite supports 50 generic components, counted over the device's lifetime."""
     count = len(move.own_functions)
     if count > MAX_COMPONENTS:
-        yield Fault(
-            path="$.Functions", message=f"{count} components are more than the {MAX_COMPONENTS} of nucleus lite"
-        )
+        yield Fault(path="$.Functions", message=f"{count} components exceed nucleus lite's limit of {MAX_COMPONENTS}")
 
 
 @check("side-by-side", "note", source="V2 guide, upgrade-v1-core-devices.md")
 def side_by_side(move: Move) -> Iterator[Fault]:
-    """V1 and V2 can run side by side only with other names of thing and unit, and other ports."""
+    """V1 and V2 can run side by side only with different thing names, unit names and ports."""
     core = move.group.core
     if core:
         message = f"while V1 runs there, V2 needs a thing other than {core.thing_name}, ports other than 8883 and 8088"
@@ -158,31 +154,31 @@ def side_by_side(move: Move) -> Iterator[Fault]:
 
 @check("pin-versions", "note", source="V2 guide, update-greengrass-core-v2.md")
 def pin(move: Move) -> Iterator[Fault]:
-    """AWS's components and the nucleus install patch versions by themselves unless the deployment names a version."""
+    """AWS's components and the nucleus install patch versions automatically unless the deployment names a version."""
     if move.group.functions:
         yield Fault(
             path="$",
-            message="name a version of every AWS component in the deployment, where ours has placeholders",
+            message="specify a version of every AWS component in the deployment, where ours has placeholders",
         )
 
 
 @check("replaces-all", "note", source="botocore greengrassv2, CreateDeployment; V2 guide, create-deployments.md")
 def replaces(move: Move) -> Iterator[Fault]:
-    """A deployment replaces the target's former list of components: each one has to name them all."""
+    """A deployment replaces the target's previous list of components: each deployment has to list all of them."""
     if len(move.own_functions) > 1:
-        yield Fault(path="$.Functions", message="every later deployment must name all of these components again")
+        yield Fault(path="$.Functions", message="every later deployment must list all of these components again")
 
 
 @check("local-trial", "note", source="aws-greengrass-lite, deployment_handler.c", nuclei=("lite",))
 def local_trial(move: Move) -> Iterator[Fault]:
-    """A local deployment on nucleus lite neither unpacks nor sets modes: it proves nothing of a model."""
+    """A local deployment on nucleus lite neither unpacks nor sets modes: it proves nothing about a model."""
     if any(resource.model for resource in move.group.resources):
         yield Fault(path="$.Resources", message="a local deployment on nucleus lite skips unpacking, modes and digests")
 
 
 @check("settings-lost", "warning", source="V2 guide, greengrass-v1-concept-differences.md", condition="inferred")
 def settings(move: Move) -> Iterator[Fault]:
-    """Settings of config.json that V2 has nothing for are lost."""
+    """Settings in config.json without an equivalent in V2 are lost."""
     for name in LOST_SETTINGS:
         value = lookup(move.config, name)
         if value is not None:
@@ -191,17 +187,17 @@ def settings(move: Move) -> Iterator[Fault]:
 
 @check("spooler", "warning", source=f"{NUCLEUS}, DiskSpooler (nucleus 2.11)", nuclei=("classic",))
 def spooler(move: Move) -> Iterator[Fault]:
-    """A queue on disk (GGCloudSpooler) needs the plugin aws.greengrass.DiskSpooler, else a restart loses messages."""
+    """A disk queue (GGCloudSpooler) needs the plugin aws.greengrass.DiskSpooler; otherwise a restart loses messages."""
     function = move.system.get("GGCloudSpooler")
     if function and function.variables.get("GG_CONFIG_STORAGE_TYPE") == "FileSystem":
         path = f"{function.path}.FunctionConfiguration.Environment.Variables.GG_CONFIG_STORAGE_TYPE"
-        message = "queued messages outlive a restart only with the plugin aws.greengrass.DiskSpooler"
+        message = "queued messages survive a restart only with the plugin aws.greengrass.DiskSpooler"
         yield Fault(path=path, message=f"function {function.id}: {message}", function=function.id)
 
 
 @check("system-function", "note", source="V2 guide, greengrass-v1-concept-differences.md")
 def system(move: Move) -> Iterator[Fault]:
-    """V1's system functions become settings of the nucleus, or components of AWS's."""
+    """V1's system functions become settings of the nucleus, or AWS components."""
     places = {
         "GGIPDetector": "aws.greengrass.clientdevices.IPDetector",
         "GGCloudSpooler": "mqtt.spooler of the nucleus",
@@ -218,7 +214,7 @@ def system(move: Move) -> Iterator[Fault]:
 
 @check("loggers", "note", source=f"{NUCLEUS} (logging)")
 def loggers(move: Move) -> Iterator[Fault]:
-    """Loggers on disk become the nucleus's logging: one file for each component, one level for all."""
+    """File system loggers become the nucleus's logging: one file per component, one level for all."""
     for path, entry in entries(move, "Loggers"):
         if entry.get("Type") == "FileSystem":
             yield Fault(path=f"{path}.Level", message=f"logger {entry.get('Id')}: becomes logging of the nucleus")
@@ -231,12 +227,12 @@ def levels(move: Move) -> Iterator[Fault]:
     named = {str(entry.get("Component")): str(entry.get("Level")) for entry in on_disk}
     if len(set(named.values())) > 1:
         pairs = ", ".join(f"{component} {level}" for component, level in named.items())
-        yield Fault(path="$.Loggers", message=f"two levels become one: {pairs}")
+        yield Fault(path="$.Loggers", message=f"several levels become one: {pairs}")
 
 
 @check("cloudwatch-logs", "warning", source="V2 guide, log-manager-component.md", nuclei=("classic",))
 def cloudwatch(move: Move) -> Iterator[Fault]:
-    """Logs reach CloudWatch by the component LogManager, in log groups with new names."""
+    """Logs are sent to CloudWatch by the component LogManager, to log groups with new names."""
     for path, entry in entries(move, "Loggers"):
         if entry.get("Type") == "AWSCloudWatch":
             message = (

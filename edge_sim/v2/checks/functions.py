@@ -24,12 +24,12 @@ _DEPRECATED = re.compile(r"python2\.7|python3\.[678]|nodejs(4|6|8|10|12)(\.\w+)?
     "error",
     phase="create",
     timing="sourced",
-    source=f"{IMPORT}; aws-cli issue 6274 (the message names no cause)",
+    source=f"{IMPORT}; aws-cli issue 6274 (the error message gives no cause)",
     nuclei=("classic",),
-    hint="Publish a version of the Lambda, and name its number: aws lambda publish-version --function-name NAME",
+    hint="Publish a version of the Lambda, and use its number: aws lambda publish-version --function-name NAME",
 )
 def version(move: Move) -> Iterator[Fault]:
-    """An imported Lambda is named by a published version's number: no alias, not $LATEST."""
+    """An imported Lambda is identified by the number of a published version, not by an alias or $LATEST."""
     for function in move.own_functions:
         number = lambda_version(function)
         if move.native(function) or (number and number.isascii() and number.isdigit()):
@@ -38,12 +38,12 @@ def version(move: Move) -> Iterator[Fault]:
             yield of(function, "", "the template does not decide which version its ARN names", unknown=True)
         else:
             named = f"names {number}" if number else "names no version"
-            yield of(function, "", f"its ARN {named}; V2 imports a version's number only")
+            yield of(function, "", f"its ARN {named}; V2 imports only a version by its number")
 
 
 @check("component-name-twice", "error", phase="create", condition="inferred", source=f"{IMPORT}; the names are ours")
 def same_name(move: Move) -> Iterator[Fault]:
-    """No two functions become components of one name."""
+    """No two functions become components with the same name."""
     names = component_names(move)
     first: dict[str, str] = {}
     for function in move.own_functions:
@@ -54,13 +54,13 @@ def same_name(move: Move) -> Iterator[Fault]:
                 path=f"{function.path}.Id",
                 message=f"function {function.id}: {message}",
                 function=function.id,
-                hint="Change one of the two Ids: characters that a component's name cannot have become _.",
+                hint="Change one of the two Ids: characters that are not allowed in a component's name become _.",
             )
 
 
 @check("lambda-twice", "warning", phase="create", source=IMPORT, nuclei=("classic",))
 def same_lambda(move: Move) -> Iterator[Fault]:
-    """Two functions of one Lambda would get one component name, unless they are given names."""
+    """Two functions of one Lambda would get the same component name, unless they are given different ones."""
     names = component_names(move)
     shared = Counter(filter(None, map(lambda_name, move.own_functions)))
     for function in move.own_functions:
@@ -95,7 +95,7 @@ def long_name(move: Move) -> Iterator[Fault]:
     hint="Make it a generic component: its recipe's run script starts the executable.",
 )
 def native(move: Move) -> Iterator[Fault]:
-    """V2 imports no native executables (C, C++)."""
+    """V2 does not import native executables (C, C++)."""
     for function in filter(move.native, move.own_functions):
         yield of(function, "", "a native executable cannot be imported as a Lambda")
 
@@ -109,10 +109,10 @@ def native(move: Move) -> Iterator[Fault]:
     hint="Rewrite its entry point with the AWS IoT Device SDK V2; start from the files beside this report.",
 )
 def on_lite(move: Move) -> Iterator[Fault]:
-    """Nucleus lite takes no Lambda functions."""
+    """Nucleus lite does not support Lambda functions."""
     for function in move.own_functions:
         if verdict(move, function).becomes == "generic":
-            yield of(function, "", "nucleus lite takes no Lambda functions: it must become a generic component")
+            yield of(function, "", "nucleus lite does not support Lambda functions: it must become a generic component")
 
 
 @check(
@@ -121,7 +121,7 @@ def on_lite(move: Move) -> Iterator[Fault]:
     condition="inferred",
     source="V2 guide, migrate-from-v1.md; recipe reference (variables are a recipe's)",
     nuclei=("classic",),
-    hint="Keep its handler and have a new entry point call it; the files beside this report hold a draft.",
+    hint="Keep its handler, and call it from a new entry point; the files beside this report contain a draft.",
 )
 def becomes_generic(move: Move) -> Iterator[Fault]:
     """A function that cannot be imported as it is becomes a generic component, with an entry point of its own."""
@@ -144,7 +144,7 @@ def nothing_on_lite(move: Move) -> Iterator[Fault]:
     for function in move.own_functions:
         outcome = verdict(move, function)
         if outcome.becomes == "nothing":
-            yield of(function, "", f"it cannot be moved: {outcome.reason}")
+            yield of(function, "", f"it cannot be migrated: {outcome.reason}")
 
 
 @check(
@@ -152,7 +152,7 @@ def nothing_on_lite(move: Move) -> Iterator[Fault]:
     "error",
     source="V2 guide, choose-runtime.md",
     nuclei=("lite",),
-    hint="As a generic component it opens host paths with its own user's rights.",
+    hint="As a generic component it opens the board's paths with its own user's permissions.",
 )
 def container_on_lite(move: Move) -> Iterator[Fault]:
     """Nucleus lite has no Greengrass containers: no mounts, no memory limit, no masked folders."""
@@ -164,19 +164,19 @@ def container_on_lite(move: Move) -> Iterator[Fault]:
     "container-cgroups",
     "error",
     condition="sourced",
-    source="V2 guide, setting-up (May 2023), an answer of AWS on re:Post; whether today's launcher does is not known",
+    source="V2 guide, setting-up (May 2023), AWS's answer on re:Post; whether today's launcher does is not known",
     nuclei=("classic",),
-    hint="Boot with cgroups of version 1 (systemd.unified_cgroup_hierarchy=0), or make it a generic component.",
+    hint="Boot with cgroups version 1 (systemd.unified_cgroup_hierarchy=0), or make it a generic component.",
 )
 def cgroups(move: Move) -> Iterator[Fault]:
-    """The container of an imported Lambda needs cgroups of version 1 on the board that it goes to."""
+    """The container of an imported Lambda needs cgroups version 1 on the new board."""
     for function in filter(move.contained, move.own_functions):
         if move.to and move.to.cgroups == "v2":
             yield of(
                 function, "Environment.Execution", "its container needs cgroups of version 1; the board has version 2"
             )
         elif move.to and move.to.cgroups is None:
-            message = "its container needs cgroups of version 1; the board's version is unknown"
+            message = "its container needs cgroups version 1; the board's version is unknown"
             yield of(function, "Environment.Execution", message, unknown=True)
 
 
@@ -190,16 +190,16 @@ def cgroups(move: Move) -> Iterator[Fault]:
     hint="Import the existing version; a new one needs a newer runtime.",
 )
 def deprecated(move: Move) -> Iterator[Fault]:
-    """Lambda no longer creates functions with the runtimes that V1 had; versions that exist can still be imported."""
+    """Lambda no longer creates functions with V1's runtimes; existing versions can still be imported."""
     for function in move.own_functions:
         runtime = move.runtime(function)
         if _DEPRECATED.fullmatch(runtime):
-            yield of(function, "", f"Lambda creates no more functions with {runtime}")
+            yield of(function, "", f"Lambda no longer creates functions with {runtime}")
 
 
 @check("handler", "warning", phase="create", source=IMPORT, nuclei=("classic",))
 def handler(move: Move) -> Iterator[Fault]:
-    """A handler that the group sets (Executable) is lost: V2 takes the Lambda's own."""
+    """A handler that the group sets (Executable) is lost: V2 uses the Lambda's own."""
     for function in move.own_functions:
         code = move.group.code.get(function.id)
         if function.executable and not move.native(function) and not (code and code.handler == function.executable):
@@ -209,7 +209,7 @@ def handler(move: Move) -> Iterator[Fault]:
 
 @check("runtime-override", "warning", phase="create", source=IMPORT, nuclei=("classic",))
 def runtime(move: Move) -> Iterator[Fault]:
-    """A runtime that the group sets (FunctionRuntimeOverride) is lost: V2 takes the Lambda's own."""
+    """A runtime that the group sets (FunctionRuntimeOverride) is lost: V2 uses the Lambda's own."""
     for function in move.own_functions:
         if function.runtime_override and not move.native(function):
             hint = f"Publish a version of the Lambda with the runtime {function.runtime_override}."
@@ -219,7 +219,7 @@ def runtime(move: Move) -> Iterator[Fault]:
 
 @check("pinned-default", "warning", source=f"{IMPORT} (default true); lambda-template-transformer", nuclei=("classic",))
 def pinned(move: Move) -> Iterator[Fault]:
-    """V1 starts a function without Pinned on demand, V2 keeps it running: the default has turned round."""
+    """V1 starts a function without Pinned on demand, V2 keeps it running: the default is reversed."""
     for function in move.own_functions:
         written = move.configuration(function)
         if written is not None and written.get("Pinned") is None:
@@ -230,7 +230,7 @@ def pinned(move: Move) -> Iterator[Fault]:
 
 @check("timeout-default", "note", source=IMPORT, nuclei=("classic",))
 def timeout(move: Move) -> Iterator[Fault]:
-    """A function without Timeout has 3 seconds, in V1 and V2; in V2 a pinned one that exceeds it stops."""
+    """A function without Timeout has 3 seconds, in V1 and V2; in V2 a pinned function that exceeds it is stopped."""
     for function in move.own_functions:
         written = move.configuration(function)
         if written is not None and written.get("Timeout") is None:
@@ -239,19 +239,19 @@ def timeout(move: Move) -> Iterator[Fault]:
 
 @check("exec-args", "warning", source=f"{IMPORT}; how V1 split the text is not known", condition="inferred")
 def exec_args(move: Move) -> Iterator[Fault]:
-    """ExecArgs is one text in V1 and a list in V2: how it is split decides."""
+    """ExecArgs is a single string in V1 and a list in V2: the result depends on how it is split."""
     for function in move.own_functions:
         if function.exec_args and re.search(r"[\s'\"\\]", function.exec_args):
             yield of(function, "ExecArgs", "ExecArgs holds blanks or quotes: check how the generated request splits it")
 
 
-@check("code-missing", "error", condition="ours", timing="ours", source="ours: what is not here cannot be packed")
+@check("code-missing", "error", condition="ours", timing="ours", source="ours: what is not available cannot be packed")
 def code_missing(move: Move) -> Iterator[Fault]:
-    """The code of a function that becomes a generic component is at hand."""
+    """The code of a function that becomes a generic component is available."""
     for function in move.own_functions:
         if function.id not in move.code_known and verdict(move, function).becomes == "generic":
-            hint = f"--source {function.arn}=FOLDER; on the board it lies below {move.old_tree.functions}."
-            yield of(function, "", "it becomes a generic component, and its code is not at hand", hint)
+            hint = f"--source {function.arn}=FOLDER; on the board it is below {move.old_tree.functions}."
+            yield of(function, "", "it becomes a generic component, but its code was not given", hint)
 
 
 CHECKS: tuple[MoveRule, ...] = (

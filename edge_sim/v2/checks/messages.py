@@ -27,7 +27,7 @@ def _fault(route: Route, message: str, hint: str | None = None, key: str = "Subj
 
 @check("function-to-device", "error", source=f"V2 guide, set-up-v2-test-device.md; {BRIDGE}", nuclei=("classic",))
 def to_device(move: Move) -> Iterator[Fault]:
-    """A function's message to a device needs code that publishes by IPC, and the MQTT bridge."""
+    """A function's message to a device needs code that publishes through IPC, and the MQTT bridge."""
     for route in move.routes:
         if route.source_kind == "function" and route.target_kind == "device":
             hint = "Publish with the Device SDK V2 (PublishToTopic); our bridge entry carries the topic to devices."
@@ -44,7 +44,7 @@ def devices_on_lite(move: Move) -> Iterator[Fault]:
 
 @check("shadow-subscription", "error", source=SHADOWS)
 def shadow_routes(move: Move) -> Iterator[Fault]:
-    """Messages to and from GGShadowService have nobody behind them: code must use the shadow manager's IPC."""
+    """V2 has no GGShadowService for messages: code must use the shadow manager's IPC."""
     for route in move.routes:
         if "shadow" in (route.source_kind, route.target_kind):
             key = "Source" if route.source_kind == "shadow" else "Target"
@@ -53,7 +53,7 @@ def shadow_routes(move: Move) -> Iterator[Fault]:
 
 @check("shadow-calls", "error", condition="inferred", source=f"{SHADOWS}; SHADOW_FUNCTION_ARN is still set")
 def shadow_calls(move: Move) -> Iterator[Fault]:
-    """Shadow calls of greengrasssdk have nobody behind them in V2."""
+    """Nothing answers greengrasssdk's shadow calls in V2."""
     for function in move.code_uses("shadow"):
         hint = "Use GetThingShadow, UpdateThingShadow and DeleteThingShadow of the Device SDK V2."
         yield of(function, "", "its code mentions shadow calls, which nothing answers in V2", hint)
@@ -63,19 +63,21 @@ def shadow_calls(move: Move) -> Iterator[Fault]:
     "any-publisher", "warning", source="V2 guide, set-up-v2-test-device.md (event sources); aws.greengrass.ipc.pubsub"
 )
 def any_publisher(move: Move) -> Iterator[Fault]:
-    """A local topic takes messages from every local publisher; a subscription took them from its Source only."""
+    """A local topic accepts messages from every local publisher; a subscription accepted them only from its Source."""
     for route in move.routes:
         local = route.source_kind == "device" or (route.source_kind == "function" and not _routed(move, route))
         if local and route.target_kind == "function":
             target = move.by_arn[route.target].id
-            yield _fault(route, f"function {target} now hears {route.subject} from every local publisher", key="Source")
+            yield _fault(
+                route, f"function {target} now receives {route.subject} from every local publisher", key="Source"
+            )
 
 
 @check(
     "router-entry", "note", source=f"{ROUTER}; a worker's HTTP 400 in kyopark2014/iot-greengrass", nuclei=("classic",)
 )
 def router(move: Move) -> Iterator[Fault]:
-    """What an imported function publishes needs an entry in LegacySubscriptionRouter, or fails at run time."""
+    """Messages from an imported function need an entry in LegacySubscriptionRouter, or publishing fails at run time."""
     for route in move.routes:
         if _routed(move, route):
             yield _fault(route, f"the generated deployment has a router entry for it, by component: {route.subject}")
@@ -83,7 +85,7 @@ def router(move: Move) -> Iterator[Fault]:
 
 @check("publish-unrouted", "warning", condition="inferred", source=ROUTER, nuclei=("classic",))
 def unrouted(move: Move) -> Iterator[Fault]:
-    """A function whose code publishes is the source of a subscription, else its message fails with HTTP 400."""
+    """A function whose code publishes is the source of a subscription; otherwise publishing fails with HTTP 400."""
     for function in move.code_uses("publish"):
         if all(route.source != function.arn for route in move.routes) and becomes_lambda(move, function):
             yield of(function, "", "its code publishes, but no subscription has it as its source: HTTP 400 at run time")
@@ -91,11 +93,11 @@ def unrouted(move: Move) -> Iterator[Fault]:
 
 @check("publish-lost", "warning", condition="inferred", source=f"a run's report (--run); {ROUTER}")
 def lost(move: Move) -> Iterator[Fault]:
-    """A message that a run saw go nowhere, for no subscription takes it, has no router entry and no policy in V2."""
+    """A message that matched no subscription in a run has no router entry and no policy in V2."""
     for function in move.own_functions:
         for topic in sorted(move.published.get(function.arn, ())):
-            message = f"a run saw it publish on {topic}, which no subscription takes: lost in V1, an error in V2"
-            yield of(function, "", message, "Add a subscription for it before you migrate, or take the call out.")
+            message = f"in a run it published on {topic}, which matches no subscription: lost in V1, an error in V2"
+            yield of(function, "", message, "Add a subscription for it before you migrate, or remove the call.")
 
 
 @check("wildcard-pubsub", "note", source="V2 guide: nucleus 2.6.0 and LambdaManager 2.2.5", nuclei=("classic",))
@@ -107,9 +109,9 @@ def wildcards(move: Move) -> Iterator[Fault]:
             yield _fault(route, f"{route.subject} needs nucleus 2.6.0 or newer and LambdaManager 2.2.5 or newer")
 
 
-@check("stranger", "warning", condition="ours", timing="ours", source="ours: nothing is known of this source or target")
+@check("stranger", "warning", condition="ours", timing="ours", source="ours: this source or target is not known")
 def strangers(move: Move) -> Iterator[Fault]:
-    """Both ends of a subscription are in the group, so that it can be moved."""
+    """Both ends of a subscription are in the group, so that it can be migrated."""
     for route in move.routes:
         for key, kind, name in (
             ("Source", route.source_kind, route.source),
@@ -121,7 +123,7 @@ def strangers(move: Move) -> Iterator[Fault]:
 
 @check("bridge-loop", "warning", condition="inferred", source=BRIDGE, nuclei=("classic",))
 def loops(move: Move) -> Iterator[Fault]:
-    """No topic crosses the MQTT bridge in both directions: the message would go round."""
+    """No topic crosses the MQTT bridge in both directions: messages would loop."""
     crossing = [(r, "out") for r in move.routes if (r.source_kind, r.target_kind) == ("device", "cloud")]
     crossing += [(r, "in") for r in move.routes if (r.source_kind, r.target_kind) == ("cloud", "device")]
     for route, direction in crossing:
@@ -132,7 +134,7 @@ def loops(move: Move) -> Iterator[Fault]:
 
 @check("device-to-device", "warning", source=AUTH, nuclei=("classic",))
 def between_devices(move: Move) -> Iterator[Fault]:
-    """Client devices may talk to each other on the local broker wherever their policy lets them."""
+    """Client devices can exchange messages through the local broker wherever their policy allows it."""
     for route in move.routes:
         if route.source_kind == "device" and route.target_kind == "device":
             yield _fault(route, f"the local broker carries {route.subject} to every device whose policy allows it")
@@ -147,7 +149,7 @@ def between_devices(move: Move) -> Iterator[Fault]:
 
 @check("device-bridge", "note", source=BRIDGE, nuclei=("classic",))
 def bridge(move: Move) -> Iterator[Fault]:
-    """What devices exchange with the cloud or functions crosses the MQTT bridge, to the cloud always with QoS 1."""
+    """Messages between devices and the cloud or functions cross the MQTT bridge, to the cloud always with QoS 1."""
     for route in move.routes:
         if "device" in (route.source_kind, route.target_kind) and route.source_kind != route.target_kind:
             yield _fault(route, f"the generated deployment has a bridge entry for {route.subject}")
@@ -155,7 +157,7 @@ def bridge(move: Move) -> Iterator[Fault]:
 
 @check("device-publish-wildcard", "warning", phase="deploy", source=f"{AUTH} (May 2023)", nuclei=("classic",))
 def device_wildcards(move: Move) -> Iterator[Fault]:
-    """A policy that lets a device publish took no wildcards in 2023."""
+    """In 2023, a policy that allows a device to publish could not contain wildcards."""
     for route in move.routes:
         if route.source_kind == "device" and {"+", "#"} & {*route.subject}:
             yield _fault(
@@ -165,13 +167,11 @@ def device_wildcards(move: Move) -> Iterator[Fault]:
 
 @check("shadow-sync", "warning", source=SHADOWS, nuclei=("classic",))
 def sync(move: Move) -> Iterator[Fault]:
-    """Nothing is synchronised unless the shadow manager is told to: SyncShadow does not carry over by itself."""
+    """Shadows are synchronised only if the shadow manager is configured to: SyncShadow is not carried over."""
     for member in ("Cores", "Devices"):
         for path, entry in entries(move, member):
             if truth(entry.get("SyncShadow")):
-                message = (
-                    f"{entry.get('Id')}: its shadow is synchronised as the generated ShadowManager configuration says"
-                )
+                message = f"{entry.get('Id')}: the generated ShadowManager configuration synchronises its shadow"
                 yield Fault(path=f"{path}.SyncShadow", message=message)
 
 

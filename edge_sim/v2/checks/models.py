@@ -53,24 +53,24 @@ def _address(resource: Resource) -> tuple[str, str]:
 
 @check("model-missing", "error", condition="ours", timing="ours", phase="deploy", source=f"ours; {ARTIFACTS}")
 def missing(move: Move) -> Iterator[Fault]:
-    """The package of a model is at hand, so that a zip can be made of it."""
+    """The package of a model is available, so that it can be repacked as a zip."""
     for resource, package in _models(move):
         if package is None:
             address, key = _address(resource)
-            hint = f"--source {address}=PATH; on the board it lies unpacked below {move.old_tree.deployment}."
-            yield _at(resource, "its package is not at hand, so no zip was made of it", key, hint)
+            hint = f"--source {address}=PATH; on the board it is unpacked below {move.old_tree.deployment}."
+            yield _at(resource, "its package was not given, so it was not repacked as a zip", key, hint)
 
 
 @check("model-format", "warning", phase="deploy", source=ARTIFACTS)
 def repacked(move: Move) -> Iterator[Fault]:
-    """V2 unpacks zip files only: another package must be packed anew, or it lies there as it is."""
+    """V2 unpacks zip files only: any other package must be repacked, or it is left packed."""
     for resource, package in _models(move):
         address, key = _address(resource)
         name = package.file_name if package else address
         if not name.lower().endswith(".zip"):
             yield _at(
                 resource,
-                f"{name.rpartition('/')[2]} is not a zip, which V2 never unpacks; upload the generated zip instead",
+                f"{name.rpartition('/')[2]} is not a zip: V2 unpacks nothing else; upload the generated zip",
                 key,
             )
 
@@ -81,11 +81,11 @@ def repacked(move: Move) -> Iterator[Fault]:
     phase="deploy",
     condition="ours",
     timing="ours",
-    source="ours: the reader of packages; ZipFile and LITE make plain files of links",
-    hint="Repair the package: edge-sim check-archive PACKAGE lists everything that is wrong with it.",
+    source="ours: the reader of packages; ZipFile and LITE turn links into plain files",
+    hint="Repair the package: edge-sim check-archive PACKAGE lists all its faults.",
 )
 def unpackable(move: Move) -> Iterator[Fault]:
-    """A model's package can be read, and holds nothing that a zip or V2 cannot carry: links, devices, odd names."""
+    """A model's package can be read, and contains nothing that a zip or V2 cannot hold: links, devices, odd names."""
     for resource, package in _models(move):
         if package and package.problem:
             yield _at(resource, f"it cannot be packed as a zip: {package.problem}")
@@ -95,26 +95,26 @@ def unpackable(move: Move) -> Iterator[Fault]:
     "model-links", "warning", condition="sourced", phase="deploy", source="NUC (ZipFile copies bytes), LITE measured"
 )
 def links(move: Move) -> Iterator[Fault]:
-    """V2 makes plain files of links: our zip holds copies of what they lead to."""
+    """V2 turns links into plain files: our zip contains copies of their targets."""
     for resource, package in _models(move):
         if package and package.links:
-            yield _at(resource, f"links became copies in the zip: {', '.join(package.links)}")
+            yield _at(resource, f"links were replaced by copies in the zip: {', '.join(package.links)}")
 
 
-@check("model-case-twins", "note", condition="ours", timing="ours", source="ours: names that some file systems fold")
+@check("model-case-twins", "note", condition="ours", timing="ours", source="ours: case-insensitive file systems")
 def case_twins(move: Move) -> Iterator[Fault]:
-    """Names of a package that differ in case alone are one file on a disk that ignores case, as a desk's may be."""
+    """Names in a package that differ only in case are the same file on a case-insensitive file system."""
     for resource, package in _models(move):
         first: dict[str, str] = {}
         for one in package.contents if package else ():
             other = first.setdefault(one.path.casefold(), one.path)
             if other != one.path:
-                yield _at(resource, f"{other} and {one.path} are one file on a disk that ignores case")
+                yield _at(resource, f"{other} and {one.path} are the same file on a case-insensitive file system")
 
 
-@check("model-dots", "error", source="LITE measured: every name with ../ in it is skipped", nuclei=("lite",))
+@check("model-dots", "error", source="LITE measured: every path that contains ../ is skipped", nuclei=("lite",))
 def dots(move: Move) -> Iterator[Fault]:
-    """Nucleus lite skips every file whose name holds ../, an honest folder v1.. as well."""
+    """Nucleus lite skips every file whose path contains ../, even in a folder named v1.. ."""
     for resource, package in _models(move):
         for content in package.contents if package else ():
             if "../" in content.path:
@@ -123,12 +123,12 @@ def dots(move: Move) -> Iterator[Fault]:
 
 @check("model-source", "error", phase="deploy", source=ARTIFACTS)
 def source(move: Move) -> Iterator[Fault]:
-    """An artifact's address is s3://bucket/key: neither http nor a training job."""
+    """An artifact's address has the form s3://bucket/key, not http or a training job."""
     for resource, _ in _models(move):
         address, key = _address(resource)
         if not _S3.fullmatch(address) and not move.bucket:
-            hint = "Choose the bucket that the zip goes to: --bucket NAME"
-            yield _at(resource, f"{address} is not the address of an artifact: say where the zip will be", key, hint)
+            hint = "Choose the bucket for the zip: --bucket NAME"
+            yield _at(resource, f"{address} is not an artifact's address: choose where to store the zip", key, hint)
 
 
 @check("model-owner", "warning", source=MODES)
@@ -137,13 +137,13 @@ def owner(move: Move) -> Iterator[Fault]:
     for resource, _ in _models(move):
         setting = resource.owner
         if setting:
-            hint = "The access table says who gains and who loses; usermod -aG or runWith restores it."
+            hint = "The access table shows which functions gain or lose access; usermod -aG or runWith restores it."
             yield _at(resource, f"group {setting.group_owner} no longer owns its files", "OwnerSetting", hint)
 
 
 @check("model-writable", "warning", condition="inferred", source=f"{MODES}: there is no write permission")
 def writable(move: Move) -> Iterator[Fault]:
-    """A model that functions write to is read-only in V2: its user can replace files, and write none in place."""
+    """A model that functions write to is read-only in V2: its user can replace files, but not write to them."""
     for attachment in move.models:
         if effective_permission(attachment.resource, attachment.policy) == "rw":
             hint = f"Have it write to its working folder: {move.nucleus.work('COMPONENT')}"
@@ -172,7 +172,7 @@ def written(move: Move) -> Iterator[Fault]:
 
 @check("model-root-only", "warning", condition="inferred", source=f"{MODES}; V1: access-ml-resources.md")
 def root_only(move: Move) -> Iterator[Fault]:
-    """A model without OwnerSetting was root's outside of containers; now the component's user and group read it."""
+    """A model without OwnerSetting was root's outside containers; now the component's user and group can read it."""
     for resource, _ in _models(move):
         if resource.owner is None:
             yield _at(resource, "only root could read it in V1; its component's user and group can read it in V2")
@@ -180,14 +180,14 @@ def root_only(move: Move) -> Iterator[Fault]:
 
 @check("model-listing", "warning", source=f"{MODES}: folders are 0755")
 def listing(move: Move) -> Iterator[Fault]:
-    """Every account of the board can list a model's folders."""
+    """Every account on the board can list a model's folders."""
     for resource, _ in _models(move):
         yield _at(resource, "every account can list the names of its files")
 
 
 @check("executable-bits", "warning", source="NUC Permissions (0440 by default), KYO's recipe (Execute NONE)")
 def executable(move: Move) -> Iterator[Fault]:
-    """Executable bits inside packages are lost: a program that is run from there cannot be started."""
+    """Executable bits inside packages are lost: a program in a package cannot be started."""
     for resource, package in _models(move):
         if package and package.executables:
             yield _at(resource, f"no longer executable: {', '.join(package.executables[:5])}")
@@ -195,7 +195,7 @@ def executable(move: Move) -> Iterator[Fault]:
         code = move.code_known.get(function.id)
         if code and code.executables and "programs" in move.uses.get(function.id, ()):
             names = ", ".join(code.executables[:5])
-            yield of(function, "", f"not executable any more, and its code starts programs: {names}")
+            yield of(function, "", f"no longer executable, but its code starts programs: {names}")
 
 
 @check("model-owners", "warning", source=f"{MODES}: a component has one owner")
@@ -210,25 +210,25 @@ def owners(move: Move) -> Iterator[Fault]:
 
 @check("model-nested", "error", condition="inferred", phase="deploy", source="one folder for each artifact; ours")
 def nested(move: Move) -> Iterator[Fault]:
-    """The DestinationPaths of a function's models neither nest nor are equal."""
+    """The DestinationPaths of a function's models are neither equal nor nested."""
     for function in move.own_functions:
         for first, second in combinations(move.models_of(function), 2):
             place, other = _destination(first), _destination(second)
             if place and other and (below(f"/{place}", f"/{other}") or below(f"/{other}", f"/{place}")):
-                yield of(function, "", f"models {first.id} and {second.id} lie in one another: /{place} and /{other}")
+                yield of(function, "", f"models {first.id} and {second.id} are equal or nested: /{place} and /{other}")
 
 
 @check("model-destination", "error", condition="ours", timing="ours", source="ours: a zip's folder")
 def destination(move: Move) -> Iterator[Fault]:
-    """A model's DestinationPath is a folder that a zip can hold."""
+    """A model's DestinationPath is a folder name that a zip can contain."""
     for resource, _ in _models(move):
         if _destination(resource) is None:
-            yield _at(resource, f"{resource.destination_path!r} names no folder", "DestinationPath")
+            yield _at(resource, f"{resource.destination_path!r} is not a folder name", "DestinationPath")
 
 
 @check("model-prefix", "warning", condition="inferred", source="access-ml-resources.md; designs A and B are ours")
 def prefix(move: Move) -> Iterator[Fault]:
-    """Nothing is mounted for a generic component: its code finds a model by AWS_GG_RESOURCE_PREFIX, which we set."""
+    """A generic component has no mounts: its code finds a model with AWS_GG_RESOURCE_PREFIX, set by our recipe."""
     for function in move.own_functions:
         chosen = way(move, function)
         if chosen not in ("A", "B"):
@@ -248,7 +248,7 @@ def prefix(move: Move) -> Iterator[Fault]:
 
 @check("model-versioned-path", "note", condition="inferred", source="NUC (artifacts-unarchived/NAME/VERSION); ours")
 def versioned(move: Move) -> Iterator[Fault]:
-    """A volume that mounts a model's component holds its version: a new model needs a new version of the function."""
+    """A volume that mounts a model's component has its version in the path: a new model changes the function too."""
     for placement in placements(move):
         if placement.way == "C":
             yield of(
@@ -262,7 +262,7 @@ def versioned(move: Move) -> Iterator[Fault]:
     "model-in-place", "note", source="NUC: an archive is unpacked again only when the size differs", nuclei=("classic",)
 )
 def in_place(move: Move) -> Iterator[Fault]:
-    """A model altered in place stays altered: classic unpacks anew only what is missing or of another size."""
+    """A model changed in place stays changed: classic unpacks again only files that are missing or differ in size."""
     for attachment in move.models:
         if effective_permission(attachment.resource, attachment.policy) == "rw":
             name, model = attachment.function.id, attachment.resource.id
@@ -274,7 +274,7 @@ def in_place(move: Move) -> Iterator[Fault]:
 
 @check("model-zip64", "warning", condition="inferred", source="not tested with either nucleus", phase="deploy")
 def zip64(move: Move) -> Iterator[Fault]:
-    """A zip of 4 GiB or 65535 entries needs zip64, of which nobody knows whether V2 reads it."""
+    """A zip with 4 GiB or 65535 entries needs zip64; whether V2 can read it is not known."""
     for resource, package in _models(move):
         if package and (package.unpacked >= 2**32 - 1 or len(package.contents) >= 2**16 - 1):
             yield _at(resource, "its zip is a zip64, which is untested with V2")

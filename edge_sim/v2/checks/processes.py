@@ -40,7 +40,7 @@ def interpreter(move: Move) -> Iterator[Fault]:
 
 @check("memory-limit", "note", source=IMPORT, nuclei=("classic",))
 def memory(move: Move) -> Iterator[Fault]:
-    """MemorySize carries over to an imported function in a container."""
+    """MemorySize is carried over to an imported function in a container."""
     for function in move.own_functions:
         if function.memory_size_kb is not None and move.contained(function) and becomes_lambda(move, function):
             yield of(function, "MemorySize", f"memorySizeInKB is {function.memory_size_kb} as well")
@@ -48,7 +48,7 @@ def memory(move: Move) -> Iterator[Fault]:
 
 @check("memory-unlimited", "warning", source="V2 guide, create-deployments.md; aws-greengrass-lite has no such limit")
 def no_memory_limit(move: Move) -> Iterator[Fault]:
-    """A function that leaves its container loses its memory limit."""
+    """A function that no longer runs in a container loses its memory limit."""
     for function in move.own_functions:
         size = function.memory_size_kb
         if size is None or (move.contained(function) and becomes_lambda(move, function)):
@@ -61,7 +61,7 @@ def no_memory_limit(move: Move) -> Iterator[Fault]:
 
 @check("isolation-default", "warning", source=IMPORT)
 def isolation(move: Move) -> Iterator[Fault]:
-    """V2 has no group default for isolation: it is written on every function."""
+    """V2 has no group default for isolation: it is set on every function."""
     for function in move.own_functions:
         if function.isolation_mode is None and move.group.default_config.isolation_mode:
             mode = move.group.isolation_mode(function)
@@ -92,7 +92,7 @@ def accounts(move: Move) -> Iterator[Fault]:
 
 @check("root", "warning", source=f"{DEPLOY}: an explicit root is not refused")
 def root(move: Move) -> Iterator[Fault]:
-    """V2 has nothing like allowFunctionsToRunAsRoot: whoever deploys decides that a component is root."""
+    """V2 has no equivalent of allowFunctionsToRunAsRoot: whoever deploys decides whether a component runs as root."""
     for function in move.own_functions:
         if move.asked_uid(function) == 0:
             yield of(function, "Environment.Execution", "it runs as root, and no setting on the board can prevent it")
@@ -122,7 +122,7 @@ def run_as_on_lite(move: Move) -> Iterator[Fault]:
 
 @check("environment-secret", "warning", condition="ours", timing="ours", source="ours: names and forms of values")
 def secret_variables(move: Move) -> Iterator[Fault]:
-    """A variable that seems to hold a secret would be readable in the component's recipe."""
+    """A variable that looks like a secret would be readable in the component's recipe."""
     for function in move.own_functions:
         for name, value in function.variables.items():
             if looks_secret(name, value):
@@ -132,7 +132,7 @@ def secret_variables(move: Move) -> Iterator[Fault]:
 
 @check("environment-braces", "note", source="recipe reference: one level of interpolation only", condition="inferred")
 def braces(move: Move) -> Iterator[Fault]:
-    """A value that looks like a recipe variable stays text in an imported function, and is resolved in a recipe."""
+    """A value that looks like a recipe variable is kept as text in an imported function, but resolved in a recipe."""
     for function in move.own_functions:
         for name, value in function.variables.items():
             if re.search(r"\{[\w.]+:[^{}]+\}", value) and not is_open(value):
@@ -142,7 +142,7 @@ def braces(move: Move) -> Iterator[Fault]:
 
 @check("worker-counts", "warning", source=f"{IMPORT} (maxInstancesCount 100, maxQueueSize 1000)", nuclei=("classic",))
 def counts(move: Move) -> Iterator[Fault]:
-    """V1 runs 25 on-demand workers in all, V2 100 of each on-demand function."""
+    """V1 runs at most 25 on-demand workers in total, V2 100 for each on-demand function."""
     for function in move.own_functions:
         if not function.pinned and becomes_lambda(move, function):
             hint = "Set maxInstancesCount to what the board's memory allows; the generated request says 25."
@@ -151,7 +151,7 @@ def counts(move: Move) -> Iterator[Fault]:
 
 @check("idle-time", "note", source=f"{IMPORT} (maxIdleTimeInSeconds 60)", nuclei=("classic",))
 def idle(move: Move) -> Iterator[Fault]:
-    """An idle on-demand function ends after 60 seconds; what it keeps outside its handler is gone then."""
+    """An idle on-demand function ends after 60 seconds; state kept outside its handler is then lost."""
     for function in move.code_uses("memory"):
         if not function.pinned:
             yield of(
@@ -161,16 +161,16 @@ def idle(move: Move) -> Iterator[Fault]:
 
 @check("resource-limits", "warning", source="V2 guide, create-deployments.md", condition="sourced", nuclei=("classic",))
 def sysfs(move: Move) -> Iterator[Fault]:
-    """Access to /sys is the container's setting: without one the process sees what its user may."""
+    """Access to /sys is a setting of the container: without one the process sees what its user may see."""
     for function in move.own_functions:
         if function.access_sysfs and not becomes_lambda(move, function):
-            message = "AccessSysfs is lost with the container: it sees the board's /sys with its user's rights"
+            message = "AccessSysfs is lost with the container: it sees the board's /sys with its user's permissions"
             yield of(function, "Environment.AccessSysfs", message)
 
 
 @check("v1-paths", "warning", source="observed on a V2 worker (kyopark2014/iot-greengrass, nucleus 2.7.0)")
 def old_paths(move: Move) -> Iterator[Fault]:
-    """Paths below /greengrass/ggc and the daemon's port 8000 are V1's: V2 has neither."""
+    """Paths below /greengrass/ggc and the daemon's port 8000 do not exist in V2."""
     for function in move.own_functions:
         for name, value in function.variables.items():
             if re.search(r"/greengrass/ggc|localhost:8000", value):

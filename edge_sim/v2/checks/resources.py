@@ -40,11 +40,11 @@ PARTLY: Mapping[str, str] = {
     "auto-group-owner",
     "warning",
     condition="inferred",
-    source=f"{IMPORT}; the guide speaks of the component's group as an owner of the file, V1's of the file's group",
+    source=f"{IMPORT}; the guide describes the component's group as an owner of the file, V1's guide the file's group",
     hint="Test it on a device, or add the account to the file's group: see board.sh.",
 )
 def auto_owner(move: Move) -> Iterator[Fault]:
-    """AutoAddGroupOwner becomes addGroupOwner, whose text says something else than V1's."""
+    """AutoAddGroupOwner becomes addGroupOwner, which is documented differently from V1's."""
     for attachment in move.local:
         data = attachment.resource.local
         if data and data.group_owner.auto_add_group_owner:
@@ -61,14 +61,12 @@ def auto_owner(move: Move) -> Iterator[Fault]:
 
 @check("group-owner", "warning", source=f"{IMPORT} (no such parameter)")
 def named_owner(move: Move) -> Iterator[Fault]:
-    """A group that a local resource names (GroupOwner) is lost."""
+    """The GroupOwner of a local resource is lost."""
     for attachment in move.local:
         data = attachment.resource.local
         if data and data.group_owner.group_owner and not data.group_owner.auto_add_group_owner:
             group = data.group_owner.group_owner
-            message = (
-                f"function {attachment.function.id}: group {group}, which {attachment.resource.id} lends it, is lost"
-            )
+            message = f"function {attachment.function.id}: it loses group {group}, which {attachment.resource.id} added"
             hint = f"On the board: usermod -aG {group} {move.nucleus.user}; or runWith of the deployment."
             yield Fault(
                 path=f"{attachment.resource.path}.ResourceDataContainer.{data.kind.container_key}.GroupOwnerSetting",
@@ -81,18 +79,18 @@ def named_owner(move: Move) -> Iterator[Fault]:
 
 @check("volume-shared", "warning", source=IMPORT, nuclei=("classic",))
 def shared_volume(move: Move) -> Iterator[Fault]:
-    """A volume or device of several functions is written once for each of them: a change has to be made everywhere."""
+    """A volume or device of several functions appears in each of their components: change it in all of them."""
     for resource in move.group.resources:
         users = [f for f in move.users_of(resource) if stays_contained(move, f)]
         if resource.local and len(users) > 1:
             names = ", ".join(function.id for function in users)
-            message = f"resource {resource.id}: written in each of {len(users)} components ({names})"
+            message = f"resource {resource.id}: appears in each of {len(users)} components ({names})"
             yield Fault(path=f"{resource.path}.Id", message=message, resource=resource.id)
 
 
 @check("source-path", "note", condition="ours", timing="ours", source="ours: the new board's facts")
 def source_paths(move: Move) -> Iterator[Fault]:
-    """What functions open on the board is on the new one as well."""
+    """The paths that functions open on the board exist on the new board as well."""
     for resource in move.group.resources:
         path = resource.source_path
         if path is None or move.to is None or not move.users_of(resource):
@@ -109,13 +107,13 @@ def source_paths(move: Move) -> Iterator[Fault]:
 
 @check("local-without-container", "warning", condition="sourced", source="V2 guide, choose-runtime.md")
 def without_container(move: Move) -> Iterator[Fault]:
-    """A volume or device of a function that leaves its container is opened at its path on the board."""
+    """A volume or device of a function that no longer runs in a container is opened at its path on the board."""
     for attachment in move.local:
         if not stays_contained(move, attachment.function):
             there, seen = attachment.resource.source_path, attachment.resource.container_path
             moved = f", which is {there} then" if seen != there else ""
             name, resource = attachment.function.id, attachment.resource.id
-            message = f"function {name}: it opens {seen} of {resource}{moved}, with its user's rights"
+            message = f"function {name}: it opens {seen} of {resource}{moved}, with its user's permissions"
             yield Fault(
                 path=attachment.path, message=message, resource=attachment.resource.id, function=attachment.function.id
             )
@@ -139,7 +137,7 @@ def secret_policy(move: Move) -> Iterator[Fault]:
 
 @check("secret-arn", "warning", condition="inferred", source="secret-manager-component.md (cloudSecrets: arn)")
 def secret_arn(move: Move) -> Iterator[Fault]:
-    """A secret's ARN ends in its six random characters: policies compare the whole ARN."""
+    """A secret's ARN includes its suffix of six random characters: policies compare the complete ARN."""
     for resource in move.group.resources:
         if resource.secret and not _ARN_SUFFIX.search(resource.secret.arn) and move.users_of(resource):
             message = f"resource {resource.id}: its ARN lacks the suffix of six characters"
@@ -149,13 +147,13 @@ def secret_arn(move: Move) -> Iterator[Fault]:
 
 @check("connector-none", "error", phase="deploy", source=CONNECTORS)
 def no_successor(move: Move) -> Iterator[Fault]:
-    """A connector has a successor in V2, and the nucleus takes it."""
+    """A connector has a successor in V2 that the nucleus supports."""
     for instance in instances(move):
         if instance.name in SUCCESSORS:
             component, is_lambda = SUCCESSORS[instance.name]
             if not is_lambda or move.nucleus.lambdas:
                 continue
-            message, hint = f"its successor {component} is a Lambda, which nucleus lite does not take", None
+            message, hint = f"its successor {component} is a Lambda, which nucleus lite does not support", None
         else:
             message, hint = (
                 "V2 has no successor for it",
@@ -170,12 +168,12 @@ def no_successor(move: Move) -> Iterator[Fault]:
 
 @check("connector-successor", "warning", phase="deploy", source=CONNECTORS)
 def successor(move: Move) -> Iterator[Fault]:
-    """A connector's successor has a configuration of its own: parameters do not carry over by themselves."""
+    """A connector's successor has its own configuration: parameters are not carried over automatically."""
     for instance in instances(move):
         if instance.name in SUCCESSORS and (move.nucleus.lambdas or not SUCCESSORS[instance.name][1]):
             names = ", ".join(instance.parameters) or "none"
             component = SUCCESSORS[instance.name][0]
-            message = f"connector {instance.id} ({instance.name}) becomes {component}; set there what it had: {names}"
+            message = f"connector {instance.id} ({instance.name}) becomes {component}; configure it again: {names}"
             yield Fault(path=f"{instance.path}.ConnectorArn", message=message)
 
 

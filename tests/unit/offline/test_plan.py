@@ -58,7 +58,7 @@ def test_the_text_is_a_tree_with_marks_and_reasons(tmp_path: Path) -> None:
     weights = next(line for line in text if "weights.bin" in line)
     assert weights.split()[:3] == ["+", "-r--r-----", "root:video"]
     assert any("# model-owner: OwnerSetting video:ro" in line for line in text)
-    assert text[-1] == f"{len(text) - 2} paths: {len(text) - 2} to make, 0 to change, 0 to remove"
+    assert text[-1] == f"{len(text) - 2} paths: {len(text) - 2} to create, 0 to change, 0 to remove"
 
 
 def test_local_resources_are_shown_but_not_made(tmp_path: Path) -> None:

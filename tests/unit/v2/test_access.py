@@ -71,7 +71,7 @@ APPLIES: dict[str, tuple[Cell, Cell]] = {
         of(model(), FOLDER),
     ),
     "files are open": (of(shared("f", "h", {"Uid": 7}), NONE, "g"), of(shared("f", "h", {}), NONE, "g")),
-    "folders are its own": (of(model(), FOLDER), of(model(), FULL)),
+    "it owns the folders": (of(model(), FOLDER), of(model(), FULL)),
     "one account owns it": (of(model(), NONE, "g"), of(model(), FULL, "g")),
     "folders are open": (of(shared("f", "h", {}), NONE, "g"), of(shared("f", "h", {"Uid": 7}), NONE, "g")),
     "container lost": (
