@@ -114,7 +114,7 @@ class UrlSigner:
     def sign(self, base_url: str, path: str, *, expires_s: int, method: str = "GET") -> str:
         """Return ``base_url`` + ``path`` with a query that lets one method through for ``expires_s`` seconds."""
         if not 1 <= expires_s <= MAX_EXPIRES_S:
-            raise ValueError(f"a URL lives 1 to {MAX_EXPIRES_S} seconds, not {expires_s}")
+            raise ValueError(f"a URL is valid for 1 to {MAX_EXPIRES_S} seconds, not {expires_s}")
         host = base_url.partition("://")[2]
         date = self._now().strftime(_TIME)
         query = f"X-Amz-Algorithm=EDGE-SIM-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires={expires_s}"

@@ -41,7 +41,7 @@ async def _collect(request: Request) -> bytes:
             if len(body) > MAX_BODY:
                 raise too_large()
     except ClientDisconnect as error:
-        raise ApiError("RequestTimeoutException", "The client went away.", 408) from error
+        raise ApiError("RequestTimeoutException", "The client closed the connection.", 408) from error
     return bytes(body)
 
 

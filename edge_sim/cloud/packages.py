@@ -65,7 +65,7 @@ def _refuse_odd_name(folder: Path, path: Path) -> None:
         f"{path.relative_to(folder)}{path.readlink() if path.is_symlink() else ''}".encode()
     except UnicodeEncodeError as error:
         raise InvalidDefinitionError(
-            f"{path}: this name, or what the link leads to, is not UTF-8", hint="Rename it, or leave it out."
+            f"{path}: this name, or the link's target, is not UTF-8", hint="Rename it, or exclude it."
         ) from error
 
 

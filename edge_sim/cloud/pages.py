@@ -21,8 +21,8 @@ def position(token: str | None) -> int:
     try:
         text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, UnicodeError) as error:
-        raise ValueError("the token is not one of this cloud's") from error
+        raise ValueError("the token is not valid in this cloud") from error
     number = text.removeprefix(_MARK)
     if number == text or not (number.isdigit() and len(number) <= 18):
-        raise ValueError("the token is not one of this cloud's")
+        raise ValueError("the token is not valid in this cloud")
     return int(number)

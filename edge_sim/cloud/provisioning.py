@@ -47,7 +47,7 @@ def provision(iot: Any, thing: str, endpoints: Endpoints, folder: Path) -> Provi
     certs, config = folder / "certs", folder / "config"
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"{folder}: not empty", hint="Name a new folder: a key is never overwritten.")
+            raise UsageError(f"{folder}: not empty", hint="Choose a new folder: keys are never overwritten.")
         for path in (folder, certs, config):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -242,7 +242,7 @@ class Cloud:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: {error.strerror}", hint="Name another state file.") from error
+            raise UsageError(f"{folder}: {error.strerror}", hint="Choose another state file.") from error
         lock = (folder / "lock").open("w")
         self._stack.callback(lock.close)
         try:

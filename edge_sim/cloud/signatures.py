@@ -52,7 +52,7 @@ def problem(
         return f"Signature expired or not yet current: {moment} is more than 15 minutes from this cloud's time"
     names = signed_names.split(";")
     if not {"host", "x-amz-date"} <= {*names} or not all(each in headers for each in names):
-        return "SignedHeaders does not name host, x-amz-date and headers that are there"
+        return "SignedHeaders does not list host, x-amz-date and only headers of the request"
     if "x-amz-content-sha256" in names and headers["x-amz-content-sha256"] != hashlib.sha256(call.body).hexdigest():
         return "X-Amz-Content-SHA256 is not the digest of the body"
     target = f"https://{headers['host']}{call.path}{f'?{call.query}' if call.query else ''}"

@@ -173,13 +173,13 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     uri = entry.get("uri") if isinstance(entry, Mapping) else None
     if not isinstance(uri, str) or not any(form.fullmatch(uri) for form in (_S3, TRAINING_JOB, _SECRET)):
         hint = "It needs an s3://bucket/key URI, or the ARN of a training job or a secret."
-        raise InvalidDefinitionError(f"source {uri!r}: not an address of a source", hint=hint)
+        raise InvalidDefinitionError(f"source {uri!r}: not the address of a source", hint=hint)
     if _SECRET.fullmatch(uri):
         _check_secret(uri, entry.get("secret"))
         return dict(entry)
     path = entry.get("path")
     if not isinstance(path, str) or not Path(path).exists():
-        raise InvalidDefinitionError(f"source {uri}: {path} does not exist", hint="Name a file or a folder.")
+        raise InvalidDefinitionError(f"source {uri}: {path} does not exist", hint="Give a file or a folder.")
     if not (Path(path).is_dir() or Path(path).is_file()):  # opening a FIFO would wait for somebody to write
         raise InvalidDefinitionError(f"source {uri}: {path} is neither a file nor a folder")
     whole = {**entry, "path": str(Path(path).resolve())}
@@ -192,7 +192,7 @@ def _check_secret(uri: str, secret: object) -> None:
     stages = secret.get("Stages", {}) if isinstance(secret, Mapping) else None
     texts = [secret.get("SecretString"), *stages.values()] if isinstance(stages, Mapping) else [None]  # type: ignore[attr-defined]
     if not all(isinstance(text, str) and text for text in texts):
-        hint = 'Write "secret": {"SecretString": "…", "Stages": {"LABEL": "…"}}; Stages may be left out.'
+        hint = 'Write "secret": {"SecretString": "…", "Stages": {"LABEL": "…"}}; Stages is optional.'
         raise InvalidDefinitionError(f"source {uri}: needs a secret with a SecretString", hint=hint)
 
 
@@ -206,7 +206,7 @@ def _format(entry: Mapping[str, Any]) -> Format:
         return "tar.gz"
     if form is not None or form_by_name is None:
         text = f"source {entry['uri']}: format must be tar.gz or zip, not {form or 'unknown'}"
-        raise InvalidDefinitionError(text, hint='Add "format", or let the key end in .tar.gz or .zip.')
+        raise InvalidDefinitionError(text, hint='Add "format", or use a key that ends in .tar.gz or .zip.')
     return form_by_name
 
 

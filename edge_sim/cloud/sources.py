@@ -32,7 +32,7 @@ from edge_sim.greengrass.resources import Model, Resource, S3Model, SageMakerMod
 
 _log = logging.getLogger(__name__)
 
-FORGOTTEN = "edge-sim: the value was given to an earlier run and is not kept"
+FORGOTTEN = "edge-sim: the value was given to an earlier run and was not stored"
 """Describes a secret of ``source_server`` whose value a restart has taken."""
 _CONFIG = Config(
     connect_timeout=5,

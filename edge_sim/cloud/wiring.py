@@ -171,7 +171,7 @@ def _registry(
 def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any]]) -> None:
     """Load sources into the server in this process; refused when another endpoint was chosen."""
     if server is None:
-        hint = "Upload them there yourself, or leave out the endpoint."
+        hint = "Upload them there yourself, or omit the endpoint."
         raise InvalidDefinitionError("sources are loaded only into the built-in server", hint=hint)
     server.load(entries)
 

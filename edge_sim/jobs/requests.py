@@ -181,6 +181,6 @@ def _step_timeout(fields: Mapping[str, object], *, discard: bool) -> int | None:
         return minutes
     raise JobsError(
         "InvalidRequest",
-        f"Value at 'stepTimeoutInMinutes' must lie between 1 and {MAX_TIMEOUT_MINUTES}"
+        f"Value at 'stepTimeoutInMinutes' must be between 1 and {MAX_TIMEOUT_MINUTES}"
         + (", or be -1." if discard else "."),
     )

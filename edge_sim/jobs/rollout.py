@@ -61,7 +61,7 @@ class RetryCriterion:
 def rollout(config: Config) -> Rollout:
     """Return what jobExecutionsRolloutConfig says. Raises JobsError when AWS would refuse it."""
     maximum = config.get("maximumPerMinute")
-    _check(maximum is None or 1 <= maximum <= MAX_RATE, f"maximumPerMinute must lie between 1 and {MAX_RATE}.")
+    _check(maximum is None or 1 <= maximum <= MAX_RATE, f"maximumPerMinute must be between 1 and {MAX_RATE}.")
     exponential = config.get("exponentialRate")
     if exponential is None:
         return Rollout(maximum=maximum or MAX_RATE)
@@ -70,8 +70,8 @@ def rollout(config: Config) -> Rollout:
     base, factor = exponential["baseRatePerMinute"], exponential["incrementFactor"]
     criteria = exponential["rateIncreaseCriteria"]
     notified, succeeded = criteria.get("numberOfNotifiedThings"), criteria.get("numberOfSucceededThings")
-    _check(1 <= base <= maximum, f"baseRatePerMinute must lie between 1 and maximumPerMinute ({maximum}).")
-    _check(1.1 <= factor <= 5 and _decimals(factor, 1), "incrementFactor must lie between 1.1 and 5, with one decimal.")
+    _check(1 <= base <= maximum, f"baseRatePerMinute must be between 1 and maximumPerMinute ({maximum}).")
+    _check(1.1 <= factor <= 5 and _decimals(factor, 1), "incrementFactor must be between 1.1 and 5, with one decimal.")
     _check(
         (notified is None) != (succeeded is None),
         "rateIncreaseCriteria needs either numberOfNotifiedThings or numberOfSucceededThings.",

@@ -87,7 +87,7 @@ def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue
                 place=judged.place,
                 boards=(judged.board,),
                 details=row.chain,
-                details_are="The way there, step by step",
+                details_are="The path, step by step",
                 anchor=f"{prefix}-{len(merged) + 1}",
             )
             merged[key] = issue, [judged]

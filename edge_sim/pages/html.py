@@ -28,7 +28,7 @@ from edge_sim.report import printable
 _TEMPLATES = Path(__file__).parent / "templates"
 DATA_MOST = 8 * 1024 * 1024
 """Characters of JSON in the file: a browser has to read past them, and a mail to carry them."""
-_LEFT_OUT = "The data, {size} MB of JSON, is left out of this file: --report FILE.json writes it."
+_LEFT_OUT = "The data, {size} MB of JSON, is not included in this file: --report FILE.json writes it."
 _LONE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, as in a name that is not UTF-8: strict readers of JSON refuse it."""
 _DATA = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}

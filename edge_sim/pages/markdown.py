@@ -110,7 +110,7 @@ class _Text:
         if self.left_out:
             what = ", ".join(f"{number} {noun}" for noun, number in [*self.left_out.items()][:12])
             self.lines.append(
-                f"_Left out here, to stay within {self.limit // 1000} KB: {what}. The HTML report has it all._"
+                f"_Omitted here, to stay within {self.limit // 1000} KB: {what}. The HTML report has it all._"
             )
         return "\n".join(self.lines).rstrip() + "\n"
 

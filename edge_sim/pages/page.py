@@ -248,4 +248,4 @@ def first(items: Sequence[_T], most: int, what: str) -> tuple[Sequence[_T], str 
     """Return at most ``most`` items, and a sentence about the rest; ``what`` names the items."""
     if len(items) <= most:
         return items, None
-    return items[:most], f"{len(items) - most} more {what} of {len(items)} are left out here; the data has them all."
+    return items[:most], f"{len(items) - most} more {what} of {len(items)} are omitted here; the data has all of them."

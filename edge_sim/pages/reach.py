@@ -24,7 +24,7 @@ def pictures(boards: Iterable[tuple[str, Sequence[AccessRow], BlastRadius]]) -> 
             known.append(name)
         elif drawn:
             same.append((drawn, [name]))
-    return [replace(drawn, caption=f"Who reaches what on {', '.join(names)}") for drawn, names in same]
+    return [replace(drawn, caption=f"Who can open what on {', '.join(names)}") for drawn, names in same]
 
 
 def picture(caption: str, rows: Sequence[AccessRow], blast: BlastRadius) -> Picture | None:
@@ -50,7 +50,7 @@ def picture(caption: str, rows: Sequence[AccessRow], blast: BlastRadius) -> Pict
         members=[(f, label) for label, reach in groups.items() for f in reach.functions if f in functions],
         owns=[(label, model) for label, reach in groups.items() for model in reach.models if model in resources],
         reaches=shown,
-        left_out=f"{hidden} more lines are left out here; the access matrix has them." if hidden else None,
+        left_out=f"{hidden} more lines are omitted here; the access matrix has them." if hidden else None,
     )
 
 

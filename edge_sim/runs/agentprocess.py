@@ -75,7 +75,7 @@ class AgentProcess:
             self._take(0.1)
         reasons = (e["reason"] for e in reversed(self.events) if e.get("event") == "disconnected")
         raise UnsupportedEnvironmentError(
-            f"the agent did not say {event!r} within {timeout_s:g} s", details=next(reasons, None)
+            f"the agent did not report {event!r} within {timeout_s:g} s", details=next(reasons, None)
         )
 
     def stop(self) -> None:
@@ -145,5 +145,5 @@ def ask(board: Board, verb: str, *options: str, read: Callable[[JsonObject], _T]
             raise NotHereError(said.splitlines()[0].removeprefix("error: ")) from error
         details = "\n".join(filter(None, [result.stdout and str(error), result.stderr.strip()[-2000:]]))
         raise UnsupportedEnvironmentError(
-            f"agent {verb} ended with status {result.returncode} and no answer", details=details or None
+            f"agent {verb} ended with status {result.returncode} and without a response", details=details or None
         ) from error

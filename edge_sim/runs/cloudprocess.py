@@ -143,7 +143,7 @@ class CloudProcess:
     def check(self) -> None:
         """Raise UnsupportedEnvironmentError when the cloud has ended, with its own last words."""
         if self._process is None or self._process.poll() is not None:
-            raise UnsupportedEnvironmentError("the local cloud ended in mid-run", details=self._last_words())
+            raise UnsupportedEnvironmentError("the local cloud stopped during the run", details=self._last_words())
 
     def explain(self) -> None:
         """As ``check``, after a call that failed: a cloud that is going down answers no more before it has ended."""

@@ -73,11 +73,11 @@ _ACCESS = (
     "Probed: tried by a real process with the function's identity. A red cell leads to its reason and remedy."
 )
 _REACH = (
-    "Solid: access through the attachment. Dashed: access that only a shared group or permissive bits give. "
+    "Solid: access through the attachment. Dashed: access only through a shared group or permissive bits. "
     "Red: not as defined. Dotted: which functions are in a group."
 )
-_LAYOUT = "What lies on each board after the deployment. Marked: what differs from the first board."
-_FIDELITY = "A result on a simulated board is worth only as much as the board resembles the real one."
+_LAYOUT = "The files on each board after the deployment. Differences from the first board are marked."
+_FIDELITY = "A result is only as reliable as the simulated board's resemblance to the real one."
 
 
 def verdict(report: RunReport) -> str:

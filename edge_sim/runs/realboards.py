@@ -62,8 +62,8 @@ def judged(
     show(_lines(seen, profile, inputs, str(connection.address)))
     if not root:
         raise UnsupportedEnvironmentError(
-            f"{connection.address}: the account is not root's and has no sudo without a password: not proven there",
-            hint="Log in as root, or allow it sudo -n. The group was judged without; nothing was changed.",
+            f"{connection.address}: the account is not root and has no passwordless sudo: not proven there",
+            hint="Log in as root, or allow it sudo -n. The group was checked without root; nothing was changed.",
         )
     clock = remote.clock_note(seen)
     if clock and tls:

@@ -113,7 +113,7 @@ def _driver(
     if name == "local":
         return drivers.local(keep=keep)
     if keep:
-        raise UsageError("--keep leaves the root directories of local boards behind", hint="See: edge-sim board up")
+        raise UsageError("--keep keeps the root directories of local boards", hint="See: edge-sim board up")
     architectures = [profile.architecture for profile in profiles]
     return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress)
 
@@ -136,7 +136,7 @@ def _identity(cloud: CloudProcess, client: Aws, thing: str) -> Identity | None:
 
 def provide(scenario: Scenario, cloud: CloudProcess, client: Aws, progress: Progress) -> aws.Definitions:
     """Put what a scenario has where its definition points to, and create that; return what groups refer to."""
-    progress("putting models, secrets and code where the definition points")
+    progress("uploading models, secrets and code to the addresses in the definition")
     cloud.load_sources([_source(source) for source in scenario.sources])
     cloud.load_functions({code.function_arn: _code(code) for code in scenario.code})
     progress("creating the definitions with boto3")
@@ -176,8 +176,8 @@ def check_definition(definition: Definition) -> list[str]:
         result.finding for result in (*verdict.errors, *verdict.ignored) if result.finding.severity == "error"
     )
     if definition.group.core is None:
-        problem = "a run needs the group's core: its certificate stands for it"
-        raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Name its file below group: core.")
+        problem = "a run needs the group's core and its certificate"
+        raise InvalidDefinitionError(problem, place=definition.locate("$"), hint="Give its file as group: core.")
     return [result.finding.note for result in verdict.findings if result.finding.severity == "warning"]
 
 

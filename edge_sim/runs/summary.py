@@ -39,12 +39,12 @@ def next_step(report: RunReport, scenario: str) -> str:
     if problems:
         return _remedy(*min(problems, key=lambda pair: _GRAVEST.index(pair[1].kind)), run, shlex.quote(scenario))
     if report.exit_status:
-        return "edge-sim doctor says what this machine lacks"
+        return "edge-sim doctor shows what this machine lacks"
     if any(board.standing_in for board in report.boards):
         return f"{run} --driver docker runs the boards on their own architecture"
     if any(board.driver == "docker" for board in report.boards):
         return f"{run} --board ssh://USER@HOST runs it on a real board"
-    return f"{run} --report report.html writes all of it as a page"
+    return f"{run} --report report.html writes the complete report as a page"
 
 
 _GRAVEST: Sequence[Kind] = ("disagreement", "definition", "access", "function", "update")
@@ -57,9 +57,9 @@ def _remedy(board: str, problem: Problem, run: str, scenario: str) -> str:
     if problem.hint:
         return f"{problem.where} on {board}: {problem.hint}"
     if problem.kind == "definition":
-        return f"edge-sim validate {scenario} --profile {board} names the line and the rule"
+        return f"edge-sim validate {scenario} --profile {board} shows the line and the rule"
     if problem.kind == "access":
-        return f"edge-sim access {scenario} --profile {board} says by what right, and what would change it"
+        return f"edge-sim access {scenario} --profile {board} shows by which permission, and what would change it"
     if problem.kind == "update":
         return f"{run} --profile {board} --verbose shows every message and journal entry of an update"
     return f"{run} --profile {board} --verbose shows what the function logged"

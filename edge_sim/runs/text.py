@@ -114,7 +114,7 @@ def _rows(board: BoardReport, *, verbose: bool) -> Iterator[RenderableType]:
         if verbose:
             yield from details.access(board.access)
         elif any(None in (a.computed, a.probed) for row in board.access for a in (row.read, row.write)):
-            yield Text("?  not asked: --verbose says why", style="dim")
+            yield Text("?  not probed: --verbose shows why", style="dim")
     if board.functions:
         yield _heading("Functions")
         for function in board.functions:

@@ -105,7 +105,7 @@ def read_build(path: Path, software: Software = "core") -> BuildFile:
     if len(versions) != 1 or len(names) != 1:
         raise InvalidPackageError(
             f"{path}: holds {', '.join(sorted(names)) or 'nothing'} in {form.parent}/, not one version",
-            hint="edge-sim ota build makes such an archive of a folder",
+            hint="edge-sim ota build packages a folder as such an archive",
         )
     with path.open("rb") as file:
         return BuildFile(version=versions[0], size=path.stat().st_size, sha256=sha256(file))
@@ -201,7 +201,7 @@ def update_document(
 ) -> UpdateDocument:
     """Return what a plain job's document says. Raises UsageError for what does not go together."""
     if file is None or url is None:
-        raise UsageError("a plain IoT job needs --build FILE, and --url URL where the devices get it")
+        raise UsageError("a plain IoT job needs --build FILE, and --url URL from which devices download it")
     s3 = re.fullmatch(r"s3://([^/]+)/(.+)", url)
     if (s3 is None) is not (role is None):
         raise UsageError("--role and an s3:// URL go together: IoT Jobs signs such a URL for each device")

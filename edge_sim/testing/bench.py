@@ -155,7 +155,7 @@ class Bench:
         board = self._boards.get(name)
         if board and board.used and board.changed:
             raise UsageError(
-                f"{name}: this test has changed the board already, and a deployment needs one as it was made",
+                f"{name}: this test has already changed the board, and a deployment needs an unchanged one",
                 hint="Deploy before functions are invoked, commands run or updates made, or in a test of its own.",
             )
         if board and board.as_made and self.kind.fits(board, scenario, content, self.cloud):

@@ -93,7 +93,7 @@ class Deployment:
             self._probed = True
         row = next((r for r in self.report.access if (r.function, r.resource) == (function, resource)), None)
         if row is None:
-            raise UnknownFactError(f"{self.board}: {function} × {resource}: nothing was found out about this pair")
+            raise UnknownFactError(f"{self.board}: {function} × {resource}: there is no result for this pair")
         return row
 
     def assert_access(self, function: str, resource: str, right: Right) -> None:
@@ -102,7 +102,7 @@ class Deployment:
         Raises UnknownFactError where it is not known.
         """
         if right not in RIGHTS:
-            raise UsageError(f"{right!r} is no access", hint=f"One of {', '.join(RIGHTS)}.")
+            raise UsageError(f"{right!r} is not an access", hint=f"One of {', '.join(RIGHTS)}.")
         row = self.access(function, resource)
         judged = row if row.expected == right else replace(row, expected=right, ok=_as_expected(row, right))
         if judged.agree is False or judged.ok is False:

@@ -133,7 +133,7 @@ class Trial:
         """Return a board; ``stable_window``: the seconds that a new core must run (agent's default: 60)."""
         name = profile or self._profile or self._bench.only
         if name is None:
-            raise UsageError("the test names no profile", hint='Call edge_board("NAME"), or add --edge-profile NAME.')
+            raise UsageError("the test gives no profile", hint='Call edge_board("NAME"), or add --edge-profile NAME.')
         self._bench.kind.name(name)  # raises for a profile that is not known
         return EdgeBoard(self._bench, name, stable_window)
 
@@ -196,7 +196,7 @@ class Trial:
             raise InvalidDefinitionError(f"{name}: V1 would have refused it", details=details)
         if verdict.unknowns:
             hint = (
-                "Add the facts to the profile (edge-sim profiles show NAME), or have it say that its lists are whole."
+                "Add the facts to the profile (edge-sim profiles show NAME), or declare its lists whole."
             )
             raise UnknownFactError(f"{name}: a profile does not decide it", details=details, hint=hint)
 
@@ -206,7 +206,7 @@ class Trial:
         if isinstance(group, Scenario) or not is_scenario(self._path(group)):
             name = group.name if isinstance(group, Scenario) else str(group)
             raise UsageError(
-                f"{name}: a deployment needs the models and code behind the definition, which {SCENARIO} names",
+                f"{name}: a deployment needs the models and code of the definition, which {SCENARIO} names",
                 hint="edge-sim init writes a first one.",
             )
         return load(self._path(group))
@@ -217,7 +217,7 @@ class Trial:
         first = next(iter(scenario.boards), None) if scenario else None
         name = board or self._profile or first or self._bench.only
         if name is None:
-            raise UsageError("no board is named", hint="Name its profile, or add --edge-profile NAME.")
+            raise UsageError("no board is given", hint="Give its profile, or add --edge-profile NAME.")
         return name if "/" in name else self._bench.kind.name(name)
 
     def _path(self, path: str | Path) -> Path:

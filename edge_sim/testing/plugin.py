@@ -36,18 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="the boards' profile; repeat it to run each test with edge_profile on every board",
+        help="the boards' profile; may be repeated to run each test that uses edge_profile on every board",
     )
     group.addoption(
         "--edge-report",
         type=Path,
         metavar="FILE",
-        help="write what was done on boards to one file: .html, .md or .json",
+        help="write a report of everything done on boards to one file: .html, .md or .json",
     )
     group.addoption(
         "--edge-require",
         action="store_true",
-        help="what this machine cannot prove is a failure, not a skip",
+        help="fail tests that this machine cannot prove, instead of skipping them",
     )
 
 

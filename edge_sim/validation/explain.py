@@ -73,7 +73,7 @@ def looks_at(rule: Rule) -> str:
     if rule.while_reading:
         return "the file"
     if isinstance(rule, MoveRule):
-        return "the definition, packages, the boards that it leaves and goes to"
+        return "the definition, packages, the old and the new boards"
     return "a board" if rule.board else "the definition"
 
 

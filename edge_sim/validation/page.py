@@ -112,7 +112,7 @@ def _silenced(ignored: Sequence[LocatedFinding]) -> list[Block]:
     some, left_out = first(rows, MOST, "silenced findings")
     columns = ["rule", "finding", "reason", "place"]
     return (
-        [Table(caption="Findings that the definition silences", columns=columns, rows=some, left_out=left_out)]
+        [Table(caption="Findings that the definition suppresses", columns=columns, rows=some, left_out=left_out)]
         if rows
         else []
     )

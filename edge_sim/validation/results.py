@@ -58,7 +58,7 @@ class Check:
             what=rule.what,
             level=_LEVELS[rule.severity],
             description=f"{rule.what}. Phase: {rule.phase}. Source: {rule.source}.",
-            help=rule.hint or f"edge-sim rules {rule.id} shows a definition that breaks it, and one that does not.",
+            help=rule.hint or f"edge-sim rules {rule.id} shows a definition that violates it, and one that does not.",
             page=_page(rule.source),
             phase=rule.phase,
             source=rule.source,

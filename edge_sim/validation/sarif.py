@@ -39,9 +39,7 @@ def log(results: Sequence[Result], checks: Sequence[Check]) -> dict[str, Any]:
     index = {check.id: number for number, check in enumerate(checks)}
     ordered = sorted(results, key=lambda result: LEVELS.index(result.level))
     left = len(ordered) - MOST
-    told = (
-        _invocation("warning", f"{left} more results are left out: code hosts show no more", None) if left > 0 else {}
-    )
+    told = _invocation("warning", f"{left} more results are omitted: code hosts show no more", None) if left > 0 else {}
     seen: Counter[str] = Counter()
     return _log([_result(one, index, seen) for one in ordered[:MOST]], checks, told)
 

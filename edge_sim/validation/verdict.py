@@ -98,8 +98,8 @@ def _unread_code(definition: Definition) -> Iterator[str]:
     unread = [f.id for f in group.functions if f.id not in definition.mentions and prefix.model_paths(group, f)]
     if unread:
         yield (
-            f"the code of {', '.join(unread)} was not looked at: whether it opens its models by {prefix.VARIABLE} "
-            "is seen where a scenario (edge-sim.yaml) names the code's folder, and by plan and access with --source"
+            f"the code of {', '.join(unread)} was not checked: whether it opens its models with {prefix.VARIABLE} "
+            "is checked if a scenario (edge-sim.yaml) names the code's folder, and by plan and access with --source"
         )
 
 
@@ -213,7 +213,7 @@ def _unused(definition: Definition, silenced: Sequence[LocatedFinding], *, migra
     for entry in definition.ignored:
         if entry not in entries and entry.rule.startswith(MIGRATION) == migration:
             known = rules.by_id(entry.rule) is not None
-            message = f"the ignore of {entry.rule!r} silences nothing" + ("" if known else ": there is no such rule")
+            message = f"the ignore of {entry.rule!r} suppresses nothing" + ("" if known else ": there is no such rule")
             finding = _ours("ignore-unused", path=entry.path, message=message, hint=None if known else _RULES_HINT)
             yield LocatedFinding(finding=finding, position=entry.position)
 

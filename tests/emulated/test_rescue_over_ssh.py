@@ -100,7 +100,7 @@ def test_what_only_root_may_read_is_told_to_somebody_else(ssh: Ssh, debian: Any,
         told = json.loads(rescued(ssh, "visitor", tmp_path / "out").stdout)
     finally:
         debian.exec_run(["chmod", "600", f"/{DEPLOYMENT}/group/group.json"])
-    assert told["lost"][0].startswith("what only root may read: the account is not root there")
+    assert told["lost"][0].startswith("files that only root can read: the account is not root")
     assert any("mlmodel_public" in line and "Permission denied" in line for line in told["lost"])
     assert told["models"] < 3
 

@@ -55,7 +55,7 @@ def test_a_name_that_the_certificate_does_not_have_is_not_trusted(named: TlsBrok
         ("mqtts://127.0.0.1:1", None, "cannot be read as CA certificates: .*No such file"),
         ("mqtts://127.0.0.1:1", b"not PEM", "cannot be read as CA certificates"),
         ("mqtt://127.0.0.1:1", b"", "is not checked, it has no TLS"),
-        (None, b"", "only for a broker that is named"),
+        (None, b"", "only together with --broker"),
     ],
 )
 def test_a_cafile_that_cannot_be_used_is_a_usage_error(

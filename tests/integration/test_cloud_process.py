@@ -78,7 +78,7 @@ def test_a_refusal_comes_with_its_hint(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(InvalidDefinitionError) as caught, cloudprocess.CloudProcess() as cloud:
         cloud.load_sources([{"uri": "s3://bucket/model", "path": str(tmp_path / "model")}])
-    assert caught.value.hint == 'Add "format", or let the key end in .tar.gz or .zip.'
+    assert caught.value.hint == 'Add "format", or use a key that ends in .tar.gz or .zip.'
 
 
 @pytest.mark.parametrize(

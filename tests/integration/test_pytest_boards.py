@@ -94,7 +94,7 @@ def test_what_is_not_so_is_said_with_reason_remedy_and_place(cleared: Bench, tmp
     assert "it broke" in f"{failed.value.brief} {failed.value.details}"
     with pytest.raises(AccessError, match=r"result\.n: expected 2, got 1"):
         deployment.invoke("other", expect={"n": 2})
-    with pytest.raises(UsageError, match="this test has changed the board already"):
+    with pytest.raises(UsageError, match="this test has already changed the board"):
         cleared.deploy(load(tmp_path / "one"), BOARD)
     kinds = [problem.kind for problem in deployment.report.problems]
     assert kinds == ["access", "access", "function", "function"]

@@ -279,7 +279,7 @@ def test_killing_the_cloud_ends_the_run_with_a_sentence(
     of_command(process, "cloud", "serve").kill()
     status, errors = finish(process)
     assert status == 6
-    assert "error: the local cloud ended in mid-run" in errors
+    assert "error: the local cloud stopped during the run" in errors
     assert "Traceback" not in errors
     assert nothing_left(everything)
 
@@ -317,7 +317,7 @@ def test_killing_the_broker_ends_the_run_with_a_sentence(running: Callable[[str]
     of_command(process, "mosquitto").kill()
     status, errors = finish(process)
     assert status == 6
-    assert "error: the local cloud ended in mid-run" in errors
+    assert "error: the local cloud stopped during the run" in errors
     assert "broker" in errors
     assert "Traceback" not in errors
 

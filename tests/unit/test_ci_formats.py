@@ -116,7 +116,7 @@ def test_more_results_than_a_host_shows_are_left_out_worst_last() -> None:
     run = checked(json.dumps(log(results, CHECKS)))
     assert len(run["results"]) == MOST
     assert run["results"][0]["level"] == "error"
-    assert "1 more results are left out" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+    assert "1 more results are omitted" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
 
 
 def test_annotations_come_worst_first_for_only_ten_are_shown() -> None:

@@ -175,5 +175,5 @@ def test_a_token_stands_for_its_position(position: int) -> None:
 
 @pytest.mark.parametrize("token", ["", "x", "LTE=", "MQ", "MQ==\n", "w7w=", "\ud800", "OTk5OTk5OTk5OTk5OTk5OTk5OQ=="])
 def test_a_token_of_somebody_else_is_refused(token: str) -> None:
-    with pytest.raises(ValueError, match="not one of this cloud's"):
+    with pytest.raises(ValueError, match="not valid in this cloud"):
         pages.position(token)

@@ -77,10 +77,10 @@ def test_what_does_not_fit_is_left_out_and_named(limit: int) -> None:
     problems = [Problem(kind="access", where=f"f{number}", message="ü" * 300) for number in range(200)]
     text = render(page(run_report(failed_board(layout=rows, problems=problems))), limit)
     assert limit - 1500 < len(text.encode()) <= limit
-    assert "Left out here" in text
+    assert "Omitted here" in text
     assert " issues" in text.splitlines()[-1]
     assert sum(token.type == "fence" for token in tokens(text)) == text.count("```text")
 
 
 def test_a_small_report_is_whole() -> None:
-    assert "Left out here" not in render(page(run_report(failed_board())))
+    assert "Omitted here" not in render(page(run_report(failed_board())))

@@ -231,7 +231,7 @@ def artifact(**changes: str) -> dict[str, Any]:
         ),
         (artifact(Unarchive="TAR"), "unpacks ZIP only", "unpacks ZIP only"),
         (artifact(Uri="https://b/k.zip"), "fetches s3://", "fetches s3://"),
-        ({**recipe(), "ComponentType": "aws.greengrass.lambda"}, "generic components only", None),
+        ({**recipe(), "ComponentType": "aws.greengrass.lambda"}, "only generic components", None),
     ],
 )
 def test_what_a_nucleus_refuses_is_refused_with_its_reason(

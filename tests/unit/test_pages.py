@@ -132,7 +132,7 @@ def test_long_tables_say_what_they_leave_out() -> None:
         LayoutRow(path=f"/m/{number:05}", node=Node(type="file", uid=0, gid=0, mode=0o644)) for number in range(3000)
     ]
     text = render(page(run_report(failed_board(layout=rows))))
-    assert "2600 more paths of 3000 are left out here" in text
+    assert "2600 more paths of 3000 are omitted here" in text
 
 
 def test_an_embedded_document_ends_no_element() -> None:
@@ -155,5 +155,5 @@ def test_a_page_without_boards_or_blocks_has_no_empty_heading() -> None:
 def test_data_that_would_burden_a_browser_is_left_out_and_the_file_says_so() -> None:
     text = render(replace(page(run_report(failed_board())), data={"rows": "x" * (DATA_MOST + 1)}))
     assert len(text) < 64 * 1024
-    assert "The data, 8 MB of JSON, is left out of this file: --report FILE.json writes it." in text
+    assert "The data, 8 MB of JSON, is not included in this file: --report FILE.json writes it." in text
     assert [*json.loads(Elements(text).scripts[0])] == ["left_out"]

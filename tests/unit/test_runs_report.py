@@ -105,8 +105,8 @@ def test_an_unchecked_secret_is_said_in_the_verdict() -> None:
 
 
 def test_a_question_mark_is_explained_where_there_is_one() -> None:
-    assert "not asked" not in shown(board())
-    assert "?  not asked" in shown(board(access=[access(write=Answer(computed=False))]))
+    assert "?  not probed" not in shown(board())
+    assert "?  not probed" in shown(board(access=[access(write=Answer(computed=False))]))
 
 
 def test_a_hint_reaches_the_person_and_the_ci_system() -> None:

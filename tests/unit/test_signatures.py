@@ -75,4 +75,4 @@ def test_a_request_of_another_time_is_refused(minutes: int) -> None:
 def test_a_signature_that_leaves_out_what_counts_is_refused() -> None:
     call = signed()
     headers = {**call.headers, "authorization": call.headers["authorization"].replace("host;", "")}
-    assert "SignedHeaders does not name host" in str(problem(replace(call, headers=headers), KEY))
+    assert "SignedHeaders does not list host" in str(problem(replace(call, headers=headers), KEY))

@@ -105,7 +105,7 @@ def start_broker(
     if url is not None:
         return _external(url, cafile)
     if cafile is not None:
-        raise UsageError(f"--broker-cafile {cafile}: only for a broker that is named", hint=_CAFILE_HINT)
+        raise UsageError(f"--broker-cafile {cafile}: only together with --broker", hint=_CAFILE_HINT)
     program = shutil.which("mosquitto")
     if program is None:
         return start_embedded(died, host=host)
@@ -121,7 +121,7 @@ def start_private(login: tuple[str, str], died: Died | None = None, *, connectio
     program = shutil.which("mosquitto")
     if program is None:
         raise UnsupportedEnvironmentError(
-            "--tls needs mosquitto, which is not on the PATH: the embedded broker stays on plain loopback",
+            "--tls needs mosquitto, which is not on the PATH: the embedded broker has no TLS",
             hint="apt-get install mosquitto",
         )
     engine = _mosquitto(program, HOST, connections, login)
@@ -147,7 +147,7 @@ def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:
     except ImportError as error:
         raise UnsupportedEnvironmentError(
             "no MQTT broker: mosquitto is not on the PATH and amqtt is not installed",
-            hint=f"apt-get install mosquitto; or {INSTALL}; or name one with --broker",
+            hint=f"apt-get install mosquitto; or {INSTALL}; or give one with --broker",
         ) from error
     engine = Embedded(host, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
     return Broker(f"mqtt://{host}:{engine.port}", "embedded", engine, died)
@@ -189,7 +189,7 @@ def _external(url: str, cafile: Path | None) -> Broker:
         why = getattr(error, "verify_message", "") or error.reason or str(error)
         raise UnsupportedEnvironmentError(
             f"--broker {url}: TLS failed: {why}",
-            hint="Name the certificates of its CA with --broker-cafile, and the broker as its certificate does.",
+            hint="Give its CA certificates with --broker-cafile, and use the host name in its certificate.",
         ) from error
     except OSError as error:
         raise UnsupportedEnvironmentError(

@@ -80,7 +80,7 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
             return f"published to the topic {topic!r:.300}"
         packet = message.publish_packet
         if topic.startswith(RESERVED) and packet is not None and packet.retain_flag:
-            return f"wants to retain on {topic:.300}"  # AWS refuses that on reserved topics
+            return f"tried to retain a message on {topic:.300}"  # AWS refuses that on reserved topics
         return None
 
     async def _delete_session(self, client_id: str) -> None:
@@ -114,7 +114,7 @@ class Embedded:
         try:
             self.port = self._started.result(start_limit_s)
         except Exception as error:
-            raise UnsupportedEnvironmentError(f"the embedded MQTT broker does not start: {error}") from error
+            raise UnsupportedEnvironmentError(f"the embedded MQTT broker did not start: {error}") from error
 
     def alive(self) -> bool:
         return not self._ended.is_set()
@@ -128,7 +128,7 @@ class Embedded:
             try:
                 self._loop.call_soon_threadsafe(self._stop.set)
             except RuntimeError:  # the loop has been closed meanwhile
-                _log.debug("the broker's loop is closed already")
+                _log.debug("the broker's event loop is already closed")
         self._thread.join(self._stop_limit_s)
 
     def _run(self) -> None:

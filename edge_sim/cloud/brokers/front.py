@@ -129,7 +129,7 @@ class Front:
         try:
             asyncio.run_coroutine_threadsafe(do(), self._loop).result(STOP_LIMIT_S)
         except RuntimeError:
-            _log.debug("MQTT over TLS has stopped already")
+            _log.debug("MQTT over TLS has already stopped")
         except concurrent.futures.TimeoutError:
             _log.error("MQTT over TLS does not react within %g s", STOP_LIMIT_S)
 
@@ -188,7 +188,7 @@ class Front:
         certificate = common_name(writer.get_extra_info("peercert"))
         first, body = await _packet(reader, client=True)
         if first != packets.CONNECT << 4:
-            raise MalformedError("the first packet is no CONNECT")
+            raise MalformedError("the first packet is not a CONNECT")
         request = packets.connect(body)
         answer = self._gate.admit(certificate, request.client_id)
         why = answer if isinstance(answer, str) else _connect_problem(request, answer)
@@ -284,7 +284,7 @@ def _publish_problem(message: packets.Publish, permit: Permit) -> str | None:
     if _too_long(message.topic):
         return f"a topic longer than {MAX_TOPIC_BYTES} bytes or with more than {MAX_SLASHES} slashes"
     if message.retain and message.topic.startswith("$"):
-        return f"it wants to retain on the reserved topic {message.topic!r}"
+        return f"it tried to retain a message on the reserved topic {message.topic!r}"
     if not permit.publish(message.topic, message.retain):
         return f"it may not {'retain' if message.retain else 'publish'} on {message.topic!r}"
     return None

@@ -121,7 +121,7 @@ def check_first(first: int) -> None:
         if flags & 0x0E == 0x08:
             raise MalformedError("a PUBLISH of QoS 0 cannot be a duplicate")
     elif _FLAGS.get(kind) != flags:
-        raise MalformedError(f"no client sends a packet that begins with {first:#04x}")
+        raise MalformedError(f"no client packet begins with {first:#04x}")
 
 
 def check_size(kind: int, size: int, version: int) -> None:
@@ -156,7 +156,7 @@ def connect(body: bytes) -> Connect:
     if flags & _PASSWORD:
         reader.data()
     if reader.left:
-        raise MalformedError("a CONNECT with bytes behind its end")
+        raise MalformedError("a CONNECT with trailing bytes")
     return Connect(
         version=version,
         client_id=client_id,
@@ -223,7 +223,7 @@ def _decoded(data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise MalformedError("a text is not UTF-8") from error
+        raise MalformedError("a string is not UTF-8") from error
     if "\0" in text:
-        raise MalformedError("a text has a NUL")
+        raise MalformedError("a string contains a NUL")
     return text

@@ -233,6 +233,6 @@ def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
             text = f"A tag's key has 1 to {MAX_KEY} characters, its value at most {MAX_VALUE}: {key[:MAX_KEY]}"
             raise ApiError("BadRequestException", text)
         if not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
-            text = f"Tags are made of letters, digits, spaces and + - = . _ : / @: {key}={value}"
+            text = f"Tags may contain letters, digits, spaces and + - = . _ : / @: {key}={value}"
             raise ApiError("BadRequestException", text)
     return dict(tags)

@@ -152,7 +152,7 @@ class Updates:
             raise InvalidDefinitionError(
                 f"build {build.software} {build.version} for {build.architecture} is registered for "
                 f"{others[0]} with different content",
-                hint="All Linux distributions of an architecture get one build; use another version.",
+                hint="All Linux distributions of an architecture share a build; use another version.",
             )
         systems = [*others, build.operating_system]
         self._store.put("build-files", build.url, {"sha256": build.sha256, "systems": systems})

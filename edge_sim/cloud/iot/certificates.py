@@ -104,7 +104,7 @@ class Certificates:
         """Set a certificate's status. REVOKED is final (IoT developer guide, "Revoke a client certificate")."""
         certificate = self.get(id_)
         if status not in STATUSES:
-            raise invalid(f"The status {status} is AWS's own to give.")
+            raise invalid(f"The status {status} can be set only by AWS.")
         if certificate.status == REVOKED and status != REVOKED:
             raise ApiError("CertificateStateException", f"The certificate {id_} is revoked.", 406)
         self._put(replace(certificate, status=status, changed_at=self._now(), version=certificate.version + 1))

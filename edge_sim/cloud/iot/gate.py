@@ -87,7 +87,7 @@ class Gate:
         if refusal is not None:
             return refusal
         if _WIDENING.search(client_id):
-            return "a client id with one of + # * ? would widen policies that name ${iot:ClientId}"
+            return "a client id with one of + # * ? would widen policies that use ${iot:ClientId}"
         rights = self._rights(certificate_id, client_id)
         if not rights.connect(client_id):
             return "no policy of its certificate allows this client id"

@@ -183,4 +183,4 @@ def _refuse_unsupported(version: Version) -> None:
     why = unsupported(_parsed(version.document))
     if why is not None:
         text = f"edge-sim cannot enforce {why} of the policy {version.policy} (version {version.number})"
-        raise invalid(f"{text}: it is not attached, rather than enforced as something else.")
+        raise invalid(f"{text}: the policy is not attached, because it could not be enforced as written.")

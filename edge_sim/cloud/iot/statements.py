@@ -184,5 +184,5 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
     texts = [str(item).lower() if isinstance(item, bool) else item for item in items]
     strings = tuple(text for text in texts if isinstance(text, str) and text)
     if not strings or len(strings) < len(texts):
-        raise MalformedPolicyError(f"{name} is neither a text nor a list of texts")
+        raise MalformedPolicyError(f"{name} is neither a string nor a list of strings")
     return strings

@@ -261,7 +261,7 @@ def _check_spread(job: Job) -> None:
     """Refuse what AWS refuses in the members that say how a job spreads."""
     minutes = job.timeout_minutes
     if minutes is not None and not 1 <= minutes <= MAX_TIMEOUT_MINUTES:
-        raise invalid(f"inProgressTimeoutInMinutes must lie between 1 and {MAX_TIMEOUT_MINUTES}.")
+        raise invalid(f"inProgressTimeoutInMinutes must be between 1 and {MAX_TIMEOUT_MINUTES}.")
     try:
         rollout.rollout(job.rollout)
         rollout.abort_criteria(job.abort)

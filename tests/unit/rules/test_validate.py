@@ -456,7 +456,7 @@ def test_code_that_opens_a_model_without_the_prefix_is_warned_of(tmp_path: Path)
     assert one["file"].endswith("functions.json")
     assert one["line"]
     assert "os.environ['AWS_GG_RESOURCE_PREFIX'] + '/models/digits'" in one["hint"]
-    assert not any("was not looked at" in note for note in told["notes"])
+    assert not any("was not checked" in note for note in told["notes"])
     alone = [folder / f"{name}.json" for name in ("resources", "functions")]
     notes = findings(*alone, cwd=tmp_path)["notes"]
-    assert any("the code of read-digits, sort-wine was not looked at" in note for note in notes)
+    assert any("the code of read-digits, sort-wine was not checked" in note for note in notes)
