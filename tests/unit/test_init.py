@@ -172,7 +172,7 @@ def test_what_only_a_stack_knows_has_a_stand_in_wherever_it_is_named(tmp_path: P
     result = call("init", tmp_path / "template.yaml")
     assert result.exit_code == 0, result.exception
     arn = "arn:aws:lambda:us-east-1:123456789012:function:live:1"
-    assert f"note: ${{Ref:Live}} is not in the file: {arn} stands in" in result.stderr
+    assert f"note: ${{Ref:Live}} is not in the file: {arn} is used" in result.stderr
     assert "runtime" not in result.stderr, "the template says it"
     written = load(tmp_path)
     assert not written.definition.errors
