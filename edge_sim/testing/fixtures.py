@@ -195,9 +195,7 @@ class Trial:
         if verdict.errors:
             raise InvalidDefinitionError(f"{name}: V1 would have refused it", details=details)
         if verdict.unknowns:
-            hint = (
-                "Add the facts to the profile (edge-sim profiles show NAME), or declare its lists whole."
-            )
+            hint = "Add the facts to the profile (edge-sim profiles show NAME), or declare its lists whole."
             raise UnknownFactError(f"{name}: a profile does not decide it", details=details, hint=hint)
 
     def _scenario(self, group: Group) -> Scenario:

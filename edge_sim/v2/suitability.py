@@ -23,7 +23,7 @@ def unsuited(nucleus: Nucleus, facts: HostFacts) -> Iterator[str]:
 
 def architecture(facts: HostFacts) -> str | None:
     """Return why neither nucleus runs on the board's processor."""
-    return "the new board is an armv6l, for which V2 lists no nucleus" if facts.architecture == "armv6l" else None
+    return "the new board is armv6l, which V2 does not support" if facts.architecture == "armv6l" else None
 
 
 def libc(facts: HostFacts) -> str | None:
@@ -39,4 +39,4 @@ def init(facts: HostFacts) -> str | None:
     """Return why nucleus lite does not run with the board's init system; systemd's version is not among the facts."""
     if facts.init == "systemd":
         return None
-    return f"the new board starts with {facts.init}, nucleus lite needs systemd 249 or newer"
+    return f"the new board's init is {facts.init}, nucleus lite needs systemd 249 or newer"

@@ -81,7 +81,7 @@ def test_at_the_apis_quotas_the_tables_are_summed_up_with_a_word_about_the_rest(
     rows[-1] = access_row("f199", "r199", "ro", no, no, ok=False, reasons=("nobody may read it",))
     shown = render(page(run_report(failed_board(access=rows, problems=[]))))
     assert len(shown) < MEBIBYTE
-    assert "39700 more pairs of function and resource, none worse than those shown, of 40000 are left out here" in shown
-    assert "more lines are left out here; the access matrix has them." in shown
+    assert "39700 more pairs of function and resource, none worse than those shown, of 40000 are omitted here" in shown
+    assert "more lines are omitted here; the access matrix has them." in shown
     assert "nobody may read it" in shown
     assert "The data, " in shown
