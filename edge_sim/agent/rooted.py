@@ -80,7 +80,8 @@ def node_at(place: Path) -> Node | None:
     except OSError as error:
         if error.errno in _NOT_THERE:
             return None
-        raise UnsupportedEnvironmentError(f"{place}: cannot be looked at: {error.strerror}") from error
+        hint = "Run it as root." if isinstance(error, PermissionError) else None
+        raise UnsupportedEnvironmentError(f"{place}: cannot be read: {error.strerror}", hint=hint) from error
     return Node(
         type=_TYPES[stat.S_IFMT(seen.st_mode)],
         uid=seen.st_uid,

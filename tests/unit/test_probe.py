@@ -98,8 +98,9 @@ def test_what_may_not_be_looked_at_is_not_called_missing(root: Path, monkeypatch
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "lstat", refused)
-    with pytest.raises(UnsupportedEnvironmentError, match="srv: cannot be looked at: Permission denied"):
+    with pytest.raises(UnsupportedEnvironmentError, match="srv: cannot be read: Permission denied") as caught:
         NodesBelow(root, {}).get("/srv")
+    assert caught.value.hint == "Run it as root."
 
 
 def test_board_paths_never_leave_the_root(root: Path) -> None:
