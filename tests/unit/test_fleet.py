@@ -101,7 +101,7 @@ def test_a_rate_that_aws_refuses_is_refused_with_its_place(tmp_path: Path) -> No
     (tmp_path / "edge-sim.yaml").write_text(text)
     (tmp_path / "core.json").write_text((ROOT / "examples/fleet/core.json").read_text())
     (finding,) = load(tmp_path).definition.findings
-    assert finding.message == "fleet.rollout: baseRatePerMinute must lie between 1 and maximumPerMinute (200)."
+    assert finding.message == "fleet.rollout: baseRatePerMinute must be between 1 and maximumPerMinute (200)."
 
 
 def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:

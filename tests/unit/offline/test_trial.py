@@ -24,7 +24,7 @@ def test_a_trial_of_a_template_has_values_for_what_its_stack_knows_and_names_the
         assert code.function_arn == "arn:aws:lambda:us-east-1:123456789012:function:live:1"
         assert [source.address for source in scenario.sources] == ["s3://mine/birds.tar.gz"]
     notes = trial.assumptions(definition, given)
-    assert [note for note in notes if "stands in" in note] == [
-        f"${{Ref:Live}} is not in the file: {code.function_arn} stands in",
-        "the group has no core: one with a made-up certificate stands in",
+    assert [note for note in notes if "is used" in note] == [
+        f"${{Ref:Live}} is not in the file: {code.function_arn} is used",
+        "the group has no core: a core with a made-up certificate is used",
     ]
