@@ -136,8 +136,9 @@ def _options(
     from edge_sim.fleet.rollout import Options
     from edge_sim.runs.cloudprocess import NamedBroker
 
-    if more["tls"] and (master or broker):
-        raise UsageError(f"--tls and --{'master' if master else 'broker'} cannot be combined")
+    against = [name for name, given in (("master", master), ("broker", broker), ("control", more["control"])) if given]
+    if more["tls"] and against:
+        raise UsageError(f"--tls and --{against[0]} cannot be combined")
     if bind is not None and not master:
         raise UsageError("--bind goes with --master")
     shape = Shape(workers=workers or int(master), remote=master, bind=bind or LOOPBACK, port=port, web_port=web_port)

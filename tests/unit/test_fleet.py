@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
+from edge_sim.cli.main import edge_sim
+from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.fleet import limits, model
 from edge_sim.fleet.seats import Seats, source_address
 from edge_sim.fleetkeys import Fleet, Range
@@ -112,3 +116,29 @@ def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:
     assert drawn.areas[1].path.startswith(f"M56 {drawn.top} L")
     assert f"L{right} {drawn.top} " in drawn.areas[1].path
     assert [tick.text for tick in drawn.ticks] == ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s", "0", "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "a fleet needs a SCENARIO"),
+        (["examples/fleet", "--tls", "--control=1"], "--tls and --control cannot be combined"),
+        (["examples/fleet", "--tls", "--master"], "--tls and --master cannot be combined"),
+        (["examples/fleet", "--bind=10.0.0.1"], "--bind goes with --master"),
+        (["examples/fleet", "--profile=raspberry-pi-3:none"], "--profile raspberry-pi-3:none: not NAME:WEIGHT"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_starts(
+    words: list[str], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(edge_sim, ["fleet", *words])
+    assert isinstance(result.exception, UsageError)
+    assert text in result.exception.brief
+
+
+@pytest.mark.process
+def test_no_command_imports_locust_or_gevent_into_this_program() -> None:
+    words = "import sys; from edge_sim.cli import fleet; from edge_sim.fleet import page, rollout, text"
+    look = f"{words}; print([name for name in ('locust', 'gevent') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, check=True).stdout == b"[]\n"
