@@ -31,7 +31,7 @@ def page(report: FleetReport) -> Page:
         },
         boards=list(_boards(report)),
         sections=[
-            Section(title="States over time", blocks=[_chart(report)] if report.created_at else []),
+            Section(title="States over time", blocks=[_chart(report)] if report.created_at is not None else []),
             Section(title="Jobs", blocks=[_jobs(report)], note=_MODEL),
             Section(title="What an abort criterion let through", blocks=_aborted(report)),
             Section(title="Real agents beside the simulated cores", blocks=_lines(control(report))),

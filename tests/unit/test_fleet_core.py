@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 
@@ -11,11 +12,16 @@ import pytest
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
-from edge_sim.fleet import lines
+from edge_sim.fleet import facts, lines
 from edge_sim.fleet.account import CoreAccount, Execution, differences
 from edge_sim.fleet.core import Core
+from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import BAD, CoreModel, Fault
+from edge_sim.fleet.page import page
+from edge_sim.fleet.rollout import FleetReport, Options
+from edge_sim.fleetkeys import Fleet
 from edge_sim.jobs.update import UpdateDocument, build_document
+from edge_sim.pages import html, markdown
 
 JOB = "GreengrassUpdateJob_fleet"
 MODEL = CoreModel(
@@ -150,3 +156,40 @@ def test_an_update_that_begins_again_after_its_end_was_done_twice() -> None:
 
 def test_every_fault_of_a_bad_board_has_an_end() -> None:
     assert set(BAD) == set(ENDS) - {"none"}
+
+
+def report(*faults: Fault, stopped_at: float | None = None) -> FleetReport:
+    """Return what a fleet of such cores comes to; the last of them never heard of the job."""
+    worlds = [World(replace(MODEL, number=at, thing=f"core-{at}", fault=fault)) for at, fault in enumerate(faults)]
+    for world in worlds[:-1]:
+        world.live()
+    found = FleetReport(scenario="s", fleet=Fleet(version="1.11.6"), options=Options(cores=len(faults)))
+    found.accounts = [world.account for world in worlds]
+    found.jobs = [FleetJob(job_id=JOB, group="fleet", pair=MODEL.pair, things=len(faults))]
+    found.ends = {JOB: Progress(status="CANCELED", pending=0, comment="<b>why</b>", stopped_at=stopped_at)}
+    found.created_at = 0.0
+    return found
+
+
+def test_a_report_says_how_many_an_abort_let_through_and_draws_the_states() -> None:
+    found = report("none", "does not start", "dies", "none", stopped_at=100.0)
+    (abort,) = facts.aborts(found)
+    assert (abort.things, abort.begun, abort.ended, abort.failed, abort.later, abort.spared) == (4, 3, 3, 2, 0, 1)
+    text = html.render(page(found))
+    assert "3 of 4 cores had begun and 2 of 3 ended ones had failed" in text
+    assert "<b>why</b>" not in text
+    drawn = re.findall(r'<path class="part-\d+" d="[^"]+"><title>([a-z ]+)</title>', text)
+    assert {"waiting", "done", "rolled back"} <= set(drawn)
+    assert "failed" not in drawn
+    assert "rolled back: 2 at the end" in markdown.render(page(found))
+    assert json.loads(json.dumps(facts.as_json(found)))["aborts"][0]["spared"] == 1
+
+
+def test_a_report_without_an_abort_is_complete_or_not_at_its_end() -> None:
+    found = report("none", "none")
+    assert facts.aborts(found) == []
+    assert facts.verdict(found).startswith("The rollout is complete; ")
+    found.trouble.append("the disk is full")
+    assert (found.exit_status, facts.verdict(found)) == (6, "The rollout did not come to its end: the disk is full")
+    found.interrupted = True
+    assert found.exit_status == 130
