@@ -7,7 +7,7 @@ before anything is done, as the agent writes its journal first: a process that i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -187,5 +187,5 @@ class RecentLines:
 
     def write(self, level: Level, message: str, /, **context: object) -> None:
         if THRESHOLDS.index(level) >= THRESHOLDS.index(self.threshold):
-            more: Mapping[str, object] = {name: value for name, value in context.items() if value is not None}
-            self._recent.append(" ".join([level, message, *(f"{name}={value}" for name, value in more.items())]))
+            more = [f"{name}={value}" for name, value in context.items() if name != "job" and value is not None]
+            self._recent.append(" ".join([level, message, *more]))
