@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from edge_sim import keys
 from edge_sim.documents import Place
@@ -23,6 +23,26 @@ class Range:
 
     least: float = 0.0
     most: float = 0.0
+
+
+StormKind = Literal["lost sessions", "broker restart", "cloud restart"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storm:
+    """What befalls a fleet ``after_s`` seconds after CreateJob, for ``down_s`` seconds.
+
+    Lost sessions come back spread evenly over ``spread_s`` seconds; 0: all at once.
+    """
+
+    kind: StormKind
+    after_s: float
+    down_s: float = 1.0
+    spread_s: float = 0.0
+
+    def __str__(self) -> str:
+        back = f", back over {self.spread_s:g} s" if self.kind == "lost sessions" and self.spread_s else ""
+        return f"{self.kind}, down for {self.down_s:g} s{back}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +70,7 @@ class Fleet:
     retry: Config = field(default_factory=dict)
     timeout_minutes: int | None = None
     minute_s: float | None = None
+    storms: tuple[Storm, ...] = ()
 
 
 def _number(least: float, most: float, what: str) -> Value[float]:
@@ -199,10 +220,30 @@ _MINUTE = Key(
     None,
     written=60,
 )
+_KIND: Key[StormKind] = Key("what", keys.choice(get_args(StormKind)), "What happens.")
+_AFTER = Key("after", _number(0, MAX_SECONDS, "seconds"), "How long after CreateJob.")
+_DOWN = Key("down", _number(0, 3600, "seconds"), "How long it lasts.", 1.0)
+_SPREAD_OVER = Key(
+    "spread", _number(0, 3600, "seconds"), "Lost sessions: over how long they come back; 0 is all at once.", 0.0
+)
+_STORM = Table(keys=(_KIND, _AFTER, _DOWN, _SPREAD_OVER))
+
+
+def _storm(place: Place) -> Storm:
+    entries = _STORM.read(place)
+    return Storm(kind=entries[_KIND], after_s=entries[_AFTER], down_s=entries[_DOWN], spread_s=entries[_SPREAD_OVER])
+
+
+_STORMS = Key(
+    "storms",
+    keys.each(keys.table(_storm, _STORM)),
+    "What befalls the fleet meanwhile: all sessions lost at once, the broker or the cloud killed and started again.",
+    (),
+)
 TABLE = Table(
     keys=(
         *(_OFFERED, _WEIGHTS, _SIZE, _BANDWIDTH, _STAGING, _START, _STABLE, _BAD, _BREAKS),
-        *(_SPREAD, _ABORTS, _RETRIES, _TIMEOUT, _MINUTE),
+        *(_SPREAD, _ABORTS, _RETRIES, _TIMEOUT, _MINUTE, _STORMS),
     )
 )
 
@@ -225,4 +266,5 @@ def read(place: Place) -> Fleet:
         retry=entries[_RETRIES],
         timeout_minutes=entries[_TIMEOUT],
         minute_s=entries[_MINUTE],
+        storms=entries[_STORMS],
     )

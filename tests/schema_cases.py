@@ -201,6 +201,7 @@ _SCENARIO: dict[str, Any] = {
         "retry": [{"failureType": "FAILED", "numberOfRetries": 1}],
         "timeoutMinutes": 5,
         "rolloutMinute": 2,
+        "storms": [{"what": "lost sessions", "after": 2, "down": 1.5, "spread": 3}],
     },
 }
 _PROFILE: dict[str, Any] = {

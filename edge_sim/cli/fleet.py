@@ -97,6 +97,8 @@ def command(
     if loaded.fleet is not None and weights:
         loaded = replace(loaded, fleet=replace(loaded.fleet, weights=_weights(weights)))
     options = _options(loaded, port, **more)
+    if options.tls and loaded.fleet and any(storm.kind != "lost sessions" for storm in loaded.fleet.storms):
+        raise UsageError("--tls: the scenario's storms restart the broker or the cloud, which goes without --tls only")
     with shown() as display:
         report: FleetReport = rollout.run(loaded, _profiles(loaded), options, display.say)
     output.write(

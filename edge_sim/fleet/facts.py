@@ -116,6 +116,12 @@ def control(report: FleetReport) -> list[str]:
     return [f"{sum(states.values()):,} real agents beside the simulated cores: {shown}", *lines]
 
 
+def storms(report: FleetReport) -> list[str]:
+    """Return what befell the fleet, line by line."""
+    start = report.created_at or 0.0
+    return [f"{at - start:.1f} s after CreateJob: {storm}" for at, storm in report.storms]
+
+
 def as_json(report: FleetReport) -> dict[str, Any]:
     """Return the JSON document of a fleet's report."""
     return {
@@ -148,6 +154,7 @@ def as_json(report: FleetReport) -> dict[str, Any]:
             for account in report.accounts
         ],
         "differences": [difference.as_json() for difference in report.differences],
+        "storms": [{"at": at, **vars(storm)} for at, storm in report.storms],
         "findings": report.findings,
         "trouble": report.trouble,
         "notes": report.notes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edge_sim.fleet.account import STATES, CoreAccount
-from edge_sim.fleet.facts import aborts, as_json, by_profile, control, first_ends, verdict
+from edge_sim.fleet.facts import aborts, as_json, by_profile, control, first_ends, storms, verdict
 from edge_sim.fleet.rollout import FleetReport
 from edge_sim.pages.page import Block, Board, Cell, Chart, Lines, Page, Section, State, Table, first
 
@@ -34,6 +34,7 @@ def page(report: FleetReport) -> Page:
             Section(title="States over time", blocks=[_chart(report)] if report.created_at is not None else []),
             Section(title="Jobs", blocks=[_jobs(report)], note=_MODEL),
             Section(title="What an abort criterion let through", blocks=_aborted(report)),
+            Section(title="What befell the fleet", blocks=_lines(storms(report))),
             Section(title="Real agents beside the simulated cores", blocks=_lines(control(report))),
             Section(title="Boards that failed", blocks=_failed(report)),
             Section(title="Differences between the cores' account and the Jobs API", blocks=_differences(report)),

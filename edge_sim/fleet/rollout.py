@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
-from edge_sim.fleet import control, limits, model, sample, seats
+from edge_sim.fleet import control, limits, model, sample, seats, storms
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
 from edge_sim.fleet.crew import Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
-from edge_sim.fleetkeys import Fleet
+from edge_sim.fleetkeys import Fleet, Storm
 from edge_sim.folders import while_in_use
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
@@ -71,6 +71,8 @@ class FleetReport:
     over_at: float | None = None
     findings: list[str] = field(default_factory=list)
     """Where the real agents went through it otherwise than the simulated cores."""
+    storms: Sequence[tuple[float, Storm]] = ()
+    """What befell the fleet, and when."""
     trouble: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -109,13 +111,15 @@ def run(
     report = FleetReport(scenario=scenario.name, fleet=fleet, options=options, notes=[*warnings, *near])
     models = model.cores(fleet, profiles, options.cores, options.seed)
     connections = len(models) + CONNECTIONS_BESIDE
-    more = ["--connections", str(connections)]
-    more += ["--rollout-minute", f"{options.minute_s:g}", *(["--state", str(options.state)] if options.state else [])]
+    more = ["--connections", str(connections), "--rollout-minute", f"{options.minute_s:g}"]
     more += ["--tls", "--port", "0", "--mqtt-port", "0"] if options.tls else []
     with ExitStack() as stack:
         progress("starting the local cloud")
+        folder = Path(stack.enter_context(while_in_use("edge-sim-fleet-"))[0])
+        ground = stack.enter_context(storms.ground(fleet.storms, broker, options.state, folder, connections))
+        more += ["--state", str(ground.state)] if ground.state else []
         bind = options.shape.bind if options.shape.remote else None
-        cloud = stack.enter_context(CloudProcess(broker=options.broker, bind=bind, more=more))
+        cloud = stack.enter_context(CloudProcess(broker=ground.broker, bind=bind, more=more))
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region")}
         client = Aws(cloud.http, cloud.region, cloud.explain, secret=cloud.secret, cafile=cloud.cafile)
         boards = control.models(control.drawn(models, fleet, options.control), first=len(models))
@@ -123,8 +127,8 @@ def run(
         report.jobs = api.register(cloud, [*models, *boards])
         report.accounts = [CoreAccount(model=each) for each in models]
         report.accounts += [CoreAccount(model=each, real=True) for each in boards]
-        folder = Path(stack.enter_context(while_in_use("edge-sim-fleet-"))[0]) if options.tls else None
-        rollout = _Rollout(report, cloud, client, progress, folder)
+        rollout = _Rollout(report, cloud, client, progress, folder if options.tls else None)
+        rollout.storms.engine = ground.engine
         stack.callback(rollout.crew.end)
         agents = stack.enter_context(control.Control(cloud.mqtt, rollout.crew.hear))
         agents.start(boards)
@@ -154,6 +158,8 @@ class _Rollout:
         self.crew = Crew(report.options.shape, self._accounts, self._seat)
         self.crew.notes += report.notes
         report.trouble, report.notes = self.crew.trouble, self.crew.notes
+        self.storms = storms.Storms(report.fleet.storms, cloud, self.crew.drop)
+        report.storms = self.storms.passed
         self._told = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
 
@@ -196,8 +202,9 @@ class _Rollout:
             if time.monotonic() - polled >= POLL_S:
                 polled = time.monotonic()
                 self._report.ends = {job.job_id: api.progress(self._client, job) for job in self._report.jobs}
-                if all(map(api.is_over, self._report.ends.values())):
+                if self.storms.over and all(map(api.is_over, self._report.ends.values())):
                     break
+                self.storms.carry_out(time.time() - (self._report.created_at or 0.0))
             states = counts(self._accounts)
             if self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])):
                 self.crew.show({state: states[state] for state in STATES})

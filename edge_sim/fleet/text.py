@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.fleet.account import STATES
-from edge_sim.fleet.facts import aborts, by_profile, control, seconds
+from edge_sim.fleet.facts import aborts, by_profile, control, seconds, storms
 from edge_sim.fleet.rollout import FleetReport
 
 SHOWN = 20
@@ -31,6 +31,7 @@ def _lines(report: FleetReport) -> Iterator[str]:
     for name, states in by_profile(report).items():
         shown = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
         yield f"  {name}: {shown}"
+    yield from storms(report)
     yield from control(report)
     yield from (f"note: {text}" for text in report.notes)
     yield from (f"error: {text}" for text in report.trouble)

@@ -21,7 +21,7 @@ from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from edge_sim import interrupts
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
@@ -73,18 +73,9 @@ class CloudProcess:
             with interrupts.hold():
                 # Its files lie in a folder of ours, so that nothing is left of a cloud that was killed; and where both
                 # of us are, the next run sweeps it.
-                self.place, lock = stack.enter_context(while_in_use("edge-sim-run-"))
+                self.place, self._lock = stack.enter_context(while_in_use("edge-sim-run-"))
                 stack.callback(self._stop)
-                self._process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env={**os.environ, "TMPDIR": str(self.place)},
-                    pass_fds=(lock,),
-                    start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
-                    preexec_fn=_die_with_parent,
-                )
+                self._process = self._spawn()
             self.about = self._ready_line()
             if self.cafile:
                 context = ssl.create_default_context(cafile=str(self.cafile))
@@ -93,6 +84,29 @@ class CloudProcess:
                 )
             self._stack = stack.pop_all()
         return self
+
+    def restart(self, down_s: float) -> None:
+        """Kill the cloud; after ``down_s`` seconds start it at its address again, with what its ``--state`` has."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+        time.sleep(down_s)
+        port = str(urlsplit(self.http).port)
+        with interrupts.hold():
+            self._process = self._spawn("--port", port)
+        self.about = self._ready_line()
+
+    def _spawn(self, *more: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._argv, *more],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(self.place)},
+            pass_fds=(self._lock,),
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+            preexec_fn=_die_with_parent,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -50,3 +50,35 @@ def test_real_agents_take_part(tmp_path: Path) -> None:
     assert not any(" a real agent " in finding for finding in report["findings"]), report["findings"]
     ways = [[state for _, state in core["changes"]] for core in report["cores"]]
     assert all(way == ["queued", "staging", "activating", "confirming", "done"] for way in ways), ways
+
+
+TIMES = {"bandwidth": {"least": 20000, "most": 40000}, "staging": {"least": 0.2, "most": 1}, "stableWindow": 1}
+"""So that there is a middle: some 4 s a board, and 8 s for the rollout's rate."""
+
+
+@pytest.mark.parametrize(
+    "storms",
+    [
+        pytest.param([{"what": "lost sessions", "after": 2, "down": 1}], id="all back at once"),
+        pytest.param([{"what": "lost sessions", "after": 2, "down": 0, "spread": 3}], id="back with jitter"),
+        pytest.param([{"what": "broker restart", "after": 2, "down": 1}], id="broker"),
+        pytest.param([{"what": "cloud restart", "after": 2, "down": 1}], id="cloud"),
+    ],
+)
+def test_a_storm_loses_and_doubles_nothing(storms: list[dict[str, Any]], tmp_path: Path) -> None:
+    place = scenario(tmp_path, **TIMES, rollout={"maximumPerMinute": 5}, badBoards=10, storms=storms)
+    status, report = fleet(place, "--cores", "40")
+    assert (status, report["differences"], report["trouble"]) == (0, [], []), report
+    assert report["statuses"] == {"SUCCEEDED": 36, "FAILED": 4}
+    (passed,) = report["storms"]
+    assert passed["kind"] == storms[0]["what"]
+    ends = [at for core in report["cores"] for at, state in core["changes"] if state == "done"]
+    assert max(ends) > passed["at"], "it came in the middle"
+
+
+def test_a_named_broker_is_not_restarted(tmp_path: Path) -> None:
+    place = scenario(tmp_path, storms=[{"what": "broker restart", "after": 1}])
+    argv = [sys.executable, "-m", "edge_sim", "fleet", str(place), "--broker", "mqtt://127.0.0.1:1"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 2
+    assert "the scenario's storms restart the broker, and it is not ours to restart" in done.stderr

@@ -29,8 +29,9 @@ GROUPS = [
 ]
 SEED = 20261129
 """make schemas tries all slips; here are some of them."""
+_RATE: Slip = ("fleet", "rollout", "maximumPerMinute"), None
 OF_OTHER_PARTS: dict[str, list[Slip]] = {
-    "scenario": [(("group", "functions"), None), (("code",), None), (("code", 0), None)],
+    "scenario": [(("group", "functions"), None), (("code",), None), (("code", 0), None), _RATE],
     "profile": [(("users", "ggc_user"), None), (("groups", "dialout"), None), (("groups", "ggc_group"), None)],
     "group": [],
     "updates": [],

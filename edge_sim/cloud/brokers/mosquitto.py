@@ -94,6 +94,16 @@ class Mosquitto:
         """End it; killed when it does not end by itself."""
         self._end(self._process)
 
+    def restart(self, down_s: float) -> None:
+        """Kill it, and start it again at its port after ``down_s`` seconds: whatever it has not delivered is lost."""
+        self._process.kill()
+        self._process.wait()
+        time.sleep(down_s)
+        with tempfile.TemporaryFile() as log:
+            self._process = self._spawn(self.port, log)
+            if not self._answers(self.port, self._process):
+                raise self._failure("does not start again", log)
+
     def _launch(self, log: IO[bytes]) -> tuple[int, subprocess.Popen[bytes]]:
         for _ in range(START_TRIES):  # another program may take the free port between our look and mosquitto's bind
             port = _free_port(self._host)
