@@ -14,9 +14,13 @@ def until(
     what: str | Callable[[], str] = "it does not come to pass",
     *,
     limit_s: float = LIMIT_S,
+    every_s: float = 0.01,
 ) -> None:
-    """Return once ``condition`` holds; fail, saying ``what`` (as it is then), when it does not for ``limit_s``."""
+    """Return once ``condition`` holds; fail, saying ``what`` (as it is then), when it does not for ``limit_s``.
+
+    ``every_s``: how long to wait between two looks, for a condition that costs much to look at.
+    """
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, what if isinstance(what, str) else what()
-        time.sleep(0.01)
+        time.sleep(every_s)

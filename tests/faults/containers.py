@@ -41,13 +41,10 @@ PROFILE = load_profile("raspberry-pi-3")
 PACKAGES = "/usr/lib/python3/dist-packages"
 KEPT = ("config/config.json", "ggc/deployment/group/group.json")
 """Below the Greengrass root: what an update must keep (core-ota-update.md), as far as it is there."""
-LISTING = """for each in /proc/[0-9]*; do
-    tr '\\0' ' ' <$each/cmdline
-    cut -d ' ' -f 1,4 $each/stat
-done 2>/dev/null"""
-"""Of each process its command line, its id and its parent's."""
 LIMIT_S = 900.0
 """For each step of an update, under QEMU beside others: far more than any takes."""
+LOOK_EVERY_S = 0.5
+"""A look costs the board's processor more than what is waited for."""
 STOP_S = "5"
 """How long ``docker restart`` lets a board end by itself."""
 
@@ -92,17 +89,24 @@ class ContainerBoard:
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
     def cores(self) -> list[str]:
-        """Return the versions of the cores that run, each as often as it does."""
-        script = (
-            'for each in /proc/[0-9]*; do tr "\\0" " " <$each/cmdline; cut -d " " -f 1,4 $each/stat; done 2>/dev/null'
-        )
-        lines = self._board.exec(["sh", "-c", script], LIMIT_S).stdout.splitlines()
-        running = {}
-        for words in (line.split() for line in lines):
+        """Return the versions of the cores that run, each as often as it does, as this machine sees them."""
+        argv = ["docker", "top", self._name, "-eo", "pid,ppid,args"]
+        lines = subprocess.run(argv, capture_output=True, text=True).stdout.splitlines()[1:]
+        running: dict[str, tuple[str, str]] = {}
+        for pid, parent, *words in map(str.split, lines):
             daemon = next((word for word in words[:4] if word.endswith("/bin/daemon")), None)
             if daemon:
-                running[words[-2]] = words[-1], Path(daemon).parents[1].name
+                running[pid] = parent, Path(daemon).parents[1].name
         return [version for parent, version in running.values() if parent not in running]
+
+    def wait_for_core(self, version: str) -> None:
+        """Wait until one core runs, of this version; what looks at the board itself costs a core its start there."""
+        until(
+            lambda: self.cores() == [version],
+            lambda: f"{self.cores()} run, not {version} once",
+            limit_s=LIMIT_S,
+            every_s=LOOK_EVERY_S,
+        )
 
     def wait_for(self, core: str, agent: str) -> None:
         """Wait until this core and agent run, each once, and no update is open."""
@@ -110,14 +114,20 @@ class ContainerBoard:
         def seen() -> tuple[object, ...]:
             found = self.status()
             running, own = found.get("running") or {}, found.get("ota_agent", {}).get("running") or {}
-            whole = (found.get("current"), running.get("version"), own.get("version"), found.get("update"))
-            return *whole, self.cores()
+            return found.get("current"), running.get("version"), own.get("version"), found.get("update")
 
-        until(lambda: seen() == (core, core, agent, None, [core]), lambda: f"{seen()}", limit_s=LIMIT_S)
+        self.wait_for_core(core)
+        until(lambda: seen() == (core, core, agent, None), lambda: f"{seen()}", limit_s=LIMIT_S, every_s=LOOK_EVERY_S)
+        assert self.cores() == [core]
 
     def end_of(self, job: str) -> str:
         over = ("SUCCEEDED", "FAILED", "REJECTED", "TIMED_OUT", "CANCELED")
-        until(lambda: self.cloud.execution(THING, job).status in over, lambda: self.story(job), limit_s=LIMIT_S)
+        until(
+            lambda: self.cloud.execution(THING, job).status in over,
+            lambda: self.story(job),
+            limit_s=LIMIT_S,
+            every_s=LOOK_EVERY_S,
+        )
         return self.cloud.execution(THING, job).status
 
     def story(self, job: str) -> str:
@@ -136,8 +146,11 @@ def stop(trial: Stop, folder: Path) -> str:
     """Carry out one trial and return the job's status."""
     update = trial.update
     with container(folder, trial.point) as found:
+        found.wait_for_core(OLD)
         job = found.cloud.update_job("", update.build, version=update.new, software=update.software)
-        until(found.fired, lambda: f"the point was not passed: {found.story(job)}", limit_s=LIMIT_S)
+        until(
+            found.fired, lambda: f"the point was not passed: {found.story(job)}", limit_s=LIMIT_S, every_s=LOOK_EVERY_S
+        )
         found.stop(trial.how)
         status = found.end_of(job)
         assert status == update.end, found.story(job)
