@@ -42,8 +42,8 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
     """
     if workers == 1:
         return [_tried(work, trial) for trial in trials]
-    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
-        futures = {pool.submit(partial(_tried, work), trial): number for number, trial in enumerate(trials)}
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent, (os.getpid(),)) as pool:
+        futures = {pool.submit(partial(_tried_in_worker, work), trial): number for number, trial in enumerate(trials)}
         results: dict[int, Result[T, R]] = {}
         for future in as_completed(futures):
             results[futures[future]] = result = future.result()
@@ -54,10 +54,19 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
     return [results[number] for number in sorted(results)]
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Have this worker end its trial, and all that it has made, with its parent; a shell's ``&`` has SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     linux.die_with_parent(signal.SIGINT)
+    if os.getppid() != parent:
+        os._exit(130)
+
+
+def _tried_in_worker(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
+    try:
+        return _tried(work, trial)
+    except KeyboardInterrupt:  # the pool would take it for a result, and begin the next trial
+        os._exit(130)
 
 
 def _tried(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
