@@ -74,4 +74,5 @@ def test_what_a_process_may_open_on_v2_is_what_is_computed(board: Path) -> None:
                     told = row(view, one, probed)
                     assert told.agree is not False, (number, name, told)
                     asked[name] += told.paths
+    print(f"{GROUPS} groups, paths asked: {dict(asked)}")  # shown by pytest -s
     assert min(asked.values()) > GROUPS * 4
