@@ -106,9 +106,12 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
         scenariofile.SCENARIO.read(top)
     definition = _definition(scenariofile.group_files(entries["group"]), choice)
     try:
-        scenario = _scenario(top, definition)
+        keys = scenariofile.SCENARIO.read(top)
+        scenario = _scenario(keys, definition, file)
     except InvalidDefinitionError as error:
         scenario = Scenario(name=file.parent.name, definition=_with_fault(definition, error), file=file)
+    else:
+        scenario = _checked(scenario, keys)
     mentions = {function: sorted(names) for function, names in scenario.definition.mentions.items()}
     content = f"{text}\0{definition.digest}\0{mentions}"
     return replace(scenario, digest=hashlib.sha256(content.encode()).hexdigest())
@@ -147,13 +150,12 @@ def is_scenario(path: Path) -> bool:
     return (path / SCENARIO).is_file() if path.is_dir() else path.name == SCENARIO and path.is_file()
 
 
-def _scenario(place: Place, definition: Definition) -> Scenario:
-    entries = scenariofile.SCENARIO.read(place)
+def _scenario(entries: Entries, definition: Definition, file: Path) -> Scenario:
     code, boards = entries[scenariofile.CODE], entries[scenariofile.BOARDS]
-    scenario = Scenario(
+    return Scenario(
         name=entries[scenariofile.NAME],
         definition=_with_code(definition, code),
-        file=place.file,
+        file=file,
         boards=tuple(board for board in boards if not board.startswith("ssh://")),
         real_boards=tuple(board for board in boards if board.startswith("ssh://")),
         sources=entries[scenariofile.SOURCES],
@@ -166,8 +168,16 @@ def _scenario(place: Place, definition: Definition) -> Scenario:
         stable_window_s=entries[scenariofile.STABLE_WINDOW],
         fleet=entries[scenariofile.FLEET],
     )
-    if not definition.errors:  # what could not be read must not be missed here a second time
+
+
+def _checked(scenario: Scenario, entries: Entries) -> Scenario:
+    """Return the scenario, with a finding where one part of it does not go with another; its parts stay as they are."""
+    if scenario.definition.errors:  # what could not be read must not be missed here a second time
+        return scenario
+    try:
         _check(scenario, entries)
+    except InvalidDefinitionError as error:
+        return replace(scenario, definition=_with_fault(scenario.definition, error))
     return scenario
 
 

@@ -212,6 +212,28 @@ def test_a_secret_is_a_placeholder_until_it_is_asked_for(group: Path, tmp_path: 
 
 
 @pytest.mark.process
+def test_one_package_that_cannot_be_packed_and_one_function_without_code_take_no_other_with_them(
+    tmp_path: Path,
+) -> None:
+    functions = [function("f", ("m", None), ("n", None)), function("g", ("n", None))]
+    group = write_group(tmp_path / "group", [ml("m", "users"), ml("n", "users")], functions)
+    text = yaml.safe_load((group / "edge-sim.yaml").read_text())
+    (group / "m.tar.gz").write_bytes(b"\x1f\x8b\x08nonsense")
+    text["sources"][0] = {"s3": text["sources"][0]["s3"], "file": "m.tar.gz"}
+    text["code"] = text["code"][:1]
+    (group / "edge-sim.yaml").write_text(yaml.safe_dump(text))
+    done = edge("migrate", group, *BOARDS, "--target", "lite", "-o", tmp_path / "out", status=3)
+    told = [line.partition("  ")[2] for line in done.stdout.splitlines() if "  v2-" in line or "  unreadable" in line]
+    assert "v2-model-unpackable: resource m: it cannot be packed as a zip: its gzip header is damaged" in told
+    assert "v2-code-missing: function g: it becomes a generic component, and its code is not at hand" in told
+    assert [line for line in told if line.startswith("unreadable: code: there is no code for function g")]
+    assert not [line for line in told if "missing" in line and ("resource n" in line or "function f:" in line)]
+    assert "\nAccess on raspberry-pi-4" in done.stdout
+    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.zip")}
+    assert written == {"components/f/artifacts/code.zip", "components/g/artifacts/models.zip"}
+
+
+@pytest.mark.process
 def test_names_break_out_of_nothing(tmp_path: Path) -> None:
     resources = [ml("m"), volume("v", f"/srv/{HOSTILE}", GroupOwner=HOSTILE)]
     functions = [function("f", ("m", None), variables={"A\nB": HOSTILE}), function("g", ("v", "rw"), isolation=C)]
