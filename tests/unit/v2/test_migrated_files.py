@@ -211,10 +211,7 @@ def test_a_secret_is_a_placeholder_until_it_is_asked_for(group: Path, tmp_path: 
     assert "MODE: fast" in (hidden / "components/g/recipe.yaml").read_text()
 
 
-@pytest.mark.process
-def test_one_package_that_cannot_be_packed_and_one_function_without_code_take_no_other_with_them(
-    tmp_path: Path,
-) -> None:
+def test_a_package_that_cannot_be_packed_and_missing_code_take_no_others_with_them(tmp_path: Path) -> None:
     functions = [function("f", ("m", None), ("n", None)), function("g", ("n", None))]
     group = write_group(tmp_path / "group", [ml("m", "users"), ml("n", "users")], functions)
     text = yaml.safe_load((group / "edge-sim.yaml").read_text())
