@@ -179,7 +179,7 @@ def _processor(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
     yield _row("cpuinfo", ours, machine, "/proc/cpuinfo is this machine's", emulator=seen.emulator)
     expected, elf = ARCHITECTURES[ours].elf_machine, seen.elf
     actual = _MACHINES.get(elf.machine, str(elf.machine)) if elf else "unreadable"
-    yield _row("ELF machine", _MACHINES[expected], actual, "the board's own programs are not what runs here")
+    yield _row("ELF machine", _MACHINES[expected], actual, "the board's own programs are not used here")
     if expected == EM_ARM:
         reason = "programs built for the board do not start here, and the other way round"
         if elf and elf.flags & _EF_ARM_ABI_FLOAT_SOFT and ours == "armv6l":

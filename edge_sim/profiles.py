@@ -43,7 +43,7 @@ def profile_path(name: str) -> Path:
             profile for profile in known if _abbreviates(name, profile)
         ]
         raise UsageError(
-            f"{name}: there is no such device profile",
+            f"{name}: no such device profile",
             hint=(f"Did you mean {' or '.join(near)}? " if near else "")
             + f"Known: {', '.join(known)}. The path of a YAML file works as well.",
         )

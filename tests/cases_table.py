@@ -329,7 +329,7 @@ def _archives() -> Iterator[Row]:
             right="readers differ: refused, and they are named", argv=("check-archive", name), status=3, says=(part,)
         )
     for name, part in (
-        ("hard-link-to-a-link.tar.gz", "it leads to another file than Go and Python say"),
+        ("hard-link-to-a-link.tar.gz", "it leads to a different file than in Go and Python"),
         ("link-by-way-of-nothing.tar.gz", "by way of nowhere, which is not a directory in the archive"),
     ):
         yield Row(

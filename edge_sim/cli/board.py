@@ -166,7 +166,7 @@ def down(names: tuple[str, ...], every: bool) -> None:
     from edge_sim.emulation.containers import boards, networks
 
     if bool(names) == every:
-        raise UsageError("board down takes the names of boards, or --all")
+        raise UsageError("board down needs names of boards, or --all")
     with _engine() as engine:
         if every:
             boards.remove_ownerless(engine)

@@ -272,7 +272,7 @@ def _check_address(text: str, *, open_: bool) -> None:
         )
     if not open_ and not address.is_loopback:
         raise UsageError(
-            f"--bind {text}: other machines could reach a cloud that asks nobody who they are",
+            f"--bind {text}: other machines could reach a cloud without authentication",
             hint='Add --tls, or name a loopback address, or "docker" for boards in containers.',
         )
 

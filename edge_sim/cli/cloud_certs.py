@@ -60,5 +60,5 @@ def _secured() -> dict[str, Any]:
     cloud_with_tls = next((cloud for cloud in clouds if cloud.get("cafile")), None)
     if cloud_with_tls is None:
         why = f"the cloud at {clouds[0]['http']} serves without TLS" if clouds else "no local cloud is running"
-        raise UnsupportedEnvironmentError(f"no certificate can be made: {why}", hint=f"Start one: {_SERVE}")
+        raise UnsupportedEnvironmentError(f"no certificate can be created: {why}", hint=f"Start one: {_SERVE}")
     return cloud_with_tls

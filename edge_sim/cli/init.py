@@ -60,7 +60,7 @@ def command(paths: tuple[Path, ...], names: tuple[str, ...], output: Path | None
     first = (paths or (Path(),))[0]
     folder = (output or (first if first.is_dir() else first.parent)).resolve()
     if not folder.parent.is_dir():
-        raise UsageError(f"{output}: cannot be made: there is no directory {folder.parent}")
+        raise UsageError(f"{output}: cannot be created: there is no directory {folder.parent}")
     sources = reader.sources(paths or (Path(),), choice)
     result = initial(sources, folder, names, choice, ask=_asked)
     _write(result, folder)

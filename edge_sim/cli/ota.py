@@ -124,7 +124,7 @@ def build(
     from edge_sim.digests import sha256
 
     if (folder is None) == (simulated is None):
-        raise UsageError("ota build takes a FOLDER, or --simulated good or broken")
+        raise UsageError("ota build needs a FOLDER, or --simulated good or broken")
     version = version or (folder.resolve().name.removeprefix("ota_agent_v") if folder else None)
     if version is None:
         raise UsageError("ota build --simulated needs --version VERSION")
@@ -226,7 +226,7 @@ def create(
     if not named:
         raise UsageError("ota create needs --thing NAME, --group NAME or --target ARN")
     if version is not None and (build_file is not None or endpoint.greengrass is None):
-        raise UsageError("--version names a release that the local cloud simulates; --build FILE is what it holds")
+        raise UsageError("--version names a release that the local cloud simulates; --build FILE gives its content")
     plain = endpoint.greengrass is None or url is not None
     update = known = None
     if plain:
@@ -254,7 +254,9 @@ def _confirm(endpoint: Endpoint, targets: list[str], *, yes: bool) -> None:
     if not endpoint.real or yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"this creates a job on {endpoint.name}, and nobody can be asked", hint="Add --yes.")
+        raise UsageError(
+            f"this creates a job on {endpoint.name}, and there is no terminal to confirm it", hint="Add --yes."
+        )
     click.confirm(f"Create an update job for {', '.join(targets)} on {endpoint.name}?", abort=True, err=True)
 
 

@@ -48,7 +48,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
     help="A real board, reached with your own OpenSSH; may be repeated. With --profile, simulated boards run as well.",
 )
 @click.option("--yes", is_flag=True, help="Change a real board without asking.")
-@click.option("--tls", is_flag=True, help="With --board: the cloud asks for certificates; each board gets its own.")
+@click.option("--tls", is_flag=True, help="With --board: the cloud requires certificates; each board gets its own.")
 @click.option(
     "--bind", "binds", multiple=True, metavar="HOST:BOARD", help="Mount a path of this machine on every board."
 )

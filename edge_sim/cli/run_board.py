@@ -74,7 +74,7 @@ def opened(
         yield []
         return
     if not (yes or sys.stdin.isatty()):
-        raise UsageError("a run changes things on a real board, and nobody can be asked here", hint="Add --yes.")
+        raise UsageError("a run changes a real board, and there is no terminal to confirm it", hint="Add --yes.")
     from edge_sim.emulation.ssh.connection import Connection
     from edge_sim.offline.inputs import read_inputs
     from edge_sim.runs.realboards import judged

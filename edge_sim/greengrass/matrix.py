@@ -32,7 +32,7 @@ MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_DEVICE = ("ENXIO", "ENODEV")
 """Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
-OVERLAY = "writing is not asked about: what a function in a container writes there stays in its own overlay"
+OVERLAY = "writing is not judged: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
 _GRANTS: Mapping[Expected, Mapping[Right, bool]] = {
     "ro": {"read": True, "write": False, "list": True, "execute": True},

@@ -407,6 +407,6 @@ def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(
         done = ssh.edge_sim("run", quick, "--yes", status=2)
         assert "the scenario names a real board, ssh://debian, and you have not" in done.stderr
         done = ssh.edge_sim("run", quick, "--board", "ssh://debian", status=2)
-        assert "nobody can be asked here" in done.stderr
+        assert "there is no terminal to confirm it" in done.stderr
     finally:
         file.write_text(text, encoding="utf-8")

@@ -221,7 +221,7 @@ def test_real_aws_is_not_touched_without_a_yes(monkeypatch: pytest.MonkeyPatch, 
     assert ota("build", "--simulated", "good", "--version", "1.11.8", "-o", str(build)).exit_code == 0
     where = ("--build", str(build), "--url", "https://builds.example/core.tar.gz")
     words = ("create", "--aws", "--thing", "core-1", *WHERE, *where)
-    assert "creates a job on AWS IoT in eu-west-1, and nobody can be asked" in refused(*words).brief
+    assert "creates a job on AWS IoT in eu-west-1, and there is no terminal to confirm it" in refused(*words).brief
     assert calls == []
 
 

@@ -408,7 +408,7 @@ def test_a_place_mounted_noexec_is_refused_and_stays_empty(tmp_path: Path, monke
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         with pytest.raises(UnsupportedEnvironmentError) as caught, LocalBoard(BoardSpec(profile=PI)):
             pass
-        assert "mounted noexec; name another place with TMPDIR" in str(caught.value.details)
+        assert "mounted noexec; choose another place with TMPDIR" in str(caught.value.details)
         assert list(tmp_path.iterdir()) == []
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)

@@ -19,7 +19,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--bind", "192.0.2.1"], "other machines could reach a cloud that asks nobody who they are"),
+        (["--bind", "192.0.2.1"], "other machines could reach a cloud without authentication"),
         (["--bind", "0.0.0.0"], "not an address that a board can connect to"),
         (["--bind", "0.0.0.0", "--tls"], "not an address that a board can connect to"),
         (["--mqtt-port", "8883"], "--mqtt-port goes with --tls"),
@@ -38,7 +38,7 @@ def test_certs_needs_a_cloud_with_tls(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     failed = CliRunner().invoke(cloud.command, ["certs", "core", "--out", str(tmp_path / "core")]).exception
     assert isinstance(failed, UnsupportedEnvironmentError)
-    assert failed.brief == "no certificate can be made: no local cloud is running"
+    assert failed.brief == "no certificate can be created: no local cloud is running"
     assert "edge-sim cloud serve --tls" in str(failed.hint)
     assert isinstance(CliRunner().invoke(cloud.command, ["certs", "a b", "--out", "x"]).exception, UsageError)
 

@@ -247,7 +247,7 @@ def test_at_a_terminal_it_asks_for_the_board_until_there_is_such_a_one(tmp_path:
         program.stdout.read()
     os.close(near)
     assert b"Which board?" in asked
-    assert b"rpi9: there is no such device profile" in refused
+    assert b"rpi9: no such device profile" in refused
     assert program.returncode == 3
     assert "boards: [openwrt-armv7]" in (tmp_path / SCENARIO).read_text()
 

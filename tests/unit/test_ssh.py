@@ -83,7 +83,7 @@ def test_a_board_that_only_a_stranger_names_is_refused(tmp_path: Path, monkeypat
         (("--board", "ssh://bench", "--tls", "--profile", "generic-x86_64"), "--tls is for boards over ssh alone"),
         (("--profile", "generic-x86_64", "--tls"), "--tls is for boards over ssh alone"),
         (("--board", "ssh://bench", "--bind", "/tmp:/srv"), "--bind is for simulated boards"),
-        (("--board", "ssh://bench"), "nobody can be asked here"),
+        (("--board", "ssh://bench"), "there is no terminal to confirm it"),
     ],
 )
 def test_a_run_refuses_what_a_real_board_cannot_have_before_it_connects(arguments: tuple[str, ...], said: str) -> None:

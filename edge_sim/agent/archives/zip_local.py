@@ -39,7 +39,7 @@ _SPECIAL_KINDS = {
     stat.S_IFBLK: "a block device",
     stat.S_IFSOCK: "a socket",
 }
-_FROM_PIPE = "zip marks what it reads from a pipe as one: pack the folder instead, with: zip -r model.zip ./model"
+_FROM_PIPE = "zip stores input from a pipe as a FIFO: pack the folder instead, with: zip -r model.zip ./model"
 _VERSION = re.compile(rb";[0-9]*\Z")
 
 
@@ -158,7 +158,7 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
         brief = f"{entry.label} is a volume label, a device or a reparse point to some readers, by its DOS attributes"
         raise ArchiveError("SPECIAL", brief, member=entry.label)
     if not is_directory and _VERSION.search(entry.name):
-        brief = f"the name “{entry.label}” ends in what Info-ZIP takes for a version number, and cuts off"
+        brief = f"the name “{entry.label}” ends in what Info-ZIP takes for a version number and cuts off"
         raise ArchiveError("NAME", brief, member=entry.label, hint=RENAME)
     if (kind == stat.S_IFDIR or entry.attributes & _DOS_DIRECTORY) and not is_directory:
         raise conflict(entry.label, "is marked as a directory but named as a file")

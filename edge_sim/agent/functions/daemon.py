@@ -42,7 +42,7 @@ from edge_sim.greengrass.tree import Tree
 
 MAX_UNFETCHED = 1024
 """How many results may wait to be fetched; the oldest is dropped then."""
-_LOGGED = "The function's log in ggc/var/log/user says more."
+_LOGGED = "See the function's log in ggc/var/log/user."
 
 
 @dataclass(frozen=True, kw_only=True)

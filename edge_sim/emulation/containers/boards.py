@@ -71,7 +71,7 @@ def find(engine: Any, name: str) -> Any:
     for container in engine.containers.list(all=True, filters={"label": f"{BOARD}={name}"}, ignore_removed=True):
         return container
     known = ", ".join(board.name for board in records(engine)) or "none"
-    raise UsageError(f"{name}: there is no such board", hint=f"Boards: {known}. Create one: edge-sim board up")
+    raise UsageError(f"{name}: no such board", hint=f"Boards: {known}. Create one: edge-sim board up")
 
 
 def umask_of(container: Any) -> int:

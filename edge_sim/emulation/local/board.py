@@ -214,4 +214,4 @@ class LocalBoard:
             self.proves = judge(mode, ready, failures)
             return
         reasons = "; ".join(f"{mode}: {reason}" for mode, reason in failures.items())
-        raise UnsupportedEnvironmentError("no local board can be made here", details=reasons)
+        raise UnsupportedEnvironmentError("no local board can be created here", details=reasons)

@@ -110,7 +110,7 @@ def _directory(order: Mapping[str, Any]) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     place = directory or Path(tempfile.gettempdir())  # asked before anything is made there: nobody would remove it
     if os.statvfs(place).f_flag & os.ST_NOEXEC:
-        raise OSError(f"{place} lies on a file system mounted noexec; name another place with TMPDIR")
+        raise OSError(f"{place} is on a file system mounted noexec; choose another place with TMPDIR")
     return directory or Path(tempfile.mkdtemp(prefix="edge-sim-board-"))
 
 
@@ -189,7 +189,7 @@ def _seal(root: str, keeper: int) -> None:
     ns.mount("none", root, flags=ns.MS_PRIVATE)
     if root in ns.mount_points(root, keeper):
         ns.unmount(root)
-        raise OSError("this chroot lies on a shared mount; make it private: mount --make-private")
+        raise OSError("this chroot is on a shared mount; make it private: mount --make-private")
 
 
 def _reap(_number: int, _frame: FrameType | None) -> None:

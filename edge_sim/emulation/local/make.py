@@ -117,7 +117,7 @@ def make_nodes(root: Path, plan: BoardPlan) -> list[str]:
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
     missing = [f"/dev/{name}" for name in _NODES if not _make_node(dev / name, name, 0, 0o666)]
-    notes = [f"{', '.join(missing)}: missing, device nodes cannot be made here"] if missing else []
+    notes = [f"{', '.join(missing)}: missing, device nodes cannot be created here"] if missing else []
     for device in plan.devices:
         path = root / device.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def _device(root: Path, device: BoardDevice) -> tuple[Peer | None, str]:
     if not _permitted(lambda: os.chown(pair.slave_path, 0, device.gid)):
         note += ", without its group"
     if device.backing != "pty":
-        note += f" that behaves like /dev/{device.backing}: nodes cannot be made without root"
+        note += f" that behaves like /dev/{device.backing}: device nodes cannot be created without root"
     path.touch()
     ns.mount(pair.slave_path, str(path), flags=ns.MS_BIND)
     return peer_for(device, pair), note
@@ -200,7 +200,9 @@ def _pass_through(path: Path, device: BoardDevice) -> str:
         return f"this machine's {device.host}"
     path.touch()
     ns.mount(device.host, str(path), flags=ns.MS_BIND)
-    return f"this machine's {device.host}, with its own owner, group and mode: nodes cannot be made without root"
+    return (
+        f"this machine's {device.host}, with its own owner, group and mode: device nodes cannot be created without root"
+    )
 
 
 def _make_node(path: Path, name: str, gid: int, mode: int) -> bool:

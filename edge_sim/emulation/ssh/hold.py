@@ -176,7 +176,7 @@ def restore(connection: Connection, writable: Sequence[str] = ()) -> Iterator[st
         if word == "wrote":
             yield f"{path} was written during the run, and stays"
         elif word == "left":
-            yield f"{path} stays on the board: the run made it, and something else is in it now"
+            yield f"{path} stays on the board: the run created it, and it contains other files now"
 
 
 def forget(connection: Connection) -> None:
