@@ -37,7 +37,8 @@ def _lines(
     if several:
         yield SEVERAL
     if blocking:
-        yield f"**{blocking} checks block this migration.** Read *Blocks* in `report.txt` first."
+        verb = "check blocks" if blocking == 1 else "checks block"
+        yield f"**{blocking} {verb} this migration.** Read *Blocks* in `report.txt` first."
         yield ""
     steps = [*_steps(move, components, placeholders)]
     yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
@@ -50,6 +51,7 @@ def _lines(
 def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[str]) -> Iterator[str]:
     if placeholders:
         yield "Replace these placeholders in every file: " + ", ".join(f"`{name}`" for name in placeholders) + "."
+    yield f"Name a version of each of AWS's components in the deployment: {_names([*configurations(move)])}."
     generic = [component.name for component in components if component.function and component.recipe]
     if generic:
         yield (
@@ -73,7 +75,6 @@ def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[s
         "Or do this and the step before with `template.json`, in CloudFormation."
     )
     yield "Compare what each function may open with the access table in `report.txt`, and prove it on one board."
-    yield f"AWS's components in the deployment, whose versions you have to fill in: {_names([*configurations(move)])}."
     names = component_names(move)
     code = [names[f.id] for f in move.own_functions if f.id not in move.code_known]
     if code:
