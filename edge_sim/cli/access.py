@@ -102,9 +102,9 @@ def command(
 
     Access is granted by attachment, by a shared GID only, by world bits, by ownership or to root. Where access
     differs from the definition, and always with --function or --path, the chain of reasons follows, with the change
-    that would alter the result. The blast radius comes last: what the GIDs mean on this board. What a profile does
-    not list is unknown; the last line counts unknowns. Status 4: access is not as the definition says; 1: computed
-    and probed access disagree.
+    that would grant a missing right or remove an unexpected one. The blast radius comes last: what the GIDs mean on
+    this board. What a profile does not list is unknown; the last line counts unknowns. Status 4: access is not as
+    the definition says; 1: computed and probed access disagree.
 
     \b
     Example: edge-sim access examples/no-container-ml --profile raspberry-pi-3
