@@ -8,10 +8,13 @@ from contextlib import suppress
 
 
 class Relay:
-    """A TCP relay before a broker, so that a test can cut and restore the connection at one address."""
+    """A TCP relay before a broker, so that a test can cut and restore the connection at one address.
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    ``target``: the port of ``host``, of loopback too, that new connections are led to.
+    """
+
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
+        self.target, self._host = target, host
         self._open: list[socket.socket] = []
         self._frozen = threading.Event()
         self.port = 0
@@ -37,7 +40,7 @@ class Relay:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
+                far = socket.create_connection((self._host, self.target))
                 self._open += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()

@@ -128,7 +128,7 @@ class Broken:
 
     def start(self) -> None:
         self._broker = start_broker()
-        self._relay._target = urlsplit(self._broker.url).port or 0
+        self._relay.target = urlsplit(self._broker.url).port or 0
         self._relay.start()
 
 
