@@ -1,7 +1,10 @@
 # The local cloud and the command line, without boards: docker build -t edge-sim . ; docs/image.md
+# With fleets: docker build -t edge-sim:fleet --build-arg REQUIREMENTS=fleet .
 # BASE: Debian, or anything with Python 3.10 or newer on it. What make image tries is Debian's own Python.
 ARG BASE=python:3.13-slim-bookworm
 FROM ${BASE} AS build
+# fleet: with Locust, for edge-sim fleet (docs/fleet.md).
+ARG REQUIREMENTS=sim
 
 RUN python3 -c "import ensurepip" 2>/dev/null \
     || { apt-get update && apt-get install -y --no-install-recommends python3-venv ca-certificates; }
@@ -11,7 +14,7 @@ COPY . /src
 RUN python3 -m venv /opt/edge-sim \
     && if [ -d /src/wheels ]; then set -- --no-index --find-links /src/wheels; fi \
     && /opt/edge-sim/bin/python -m pip --quiet --disable-pip-version-check install "$@" \
-         --require-hashes --requirement /src/requirements/sim.txt \
+         --require-hashes --requirement /src/requirements/${REQUIREMENTS}.txt \
     && /opt/edge-sim/bin/python -m pip --quiet --disable-pip-version-check install "$@" --no-deps \
          $(if [ -d /src/wheels ]; then ls /src/wheels/edge_sim-*.whl; else echo /src; fi) \
     && /opt/edge-sim/bin/python -m pip --quiet uninstall --yes pip setuptools 2>/dev/null \

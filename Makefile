@@ -57,6 +57,7 @@ lock: $(VENV)/.made
 	@$(PIP_INSTALL) uv
 	@$(LOCK) --extra sim --extra dev --output-file requirements/dev.txt
 	@$(LOCK) --extra sim --constraint requirements/dev.txt --output-file requirements/sim.txt
+	@$(LOCK) --extra sim --extra fleet --constraint requirements/dev.txt --output-file requirements/fleet.txt
 
 # The newest packages instead of the locked ones: shows what is coming, and proves nothing about this change.
 newest:

@@ -34,7 +34,7 @@ CONTEXT = (
     "pyproject.toml",
     "README.md",
     "LICENSE",
-    "requirements/sim.txt",
+    "requirements/*.txt",
 )
 TAG, VOLUME = "edge-sim", "edge-sim-tried"
 LIMIT_S = 900
@@ -61,11 +61,19 @@ def base(folder: Path) -> str:
     return name
 
 
-def context(folder: Path) -> bytes:
+def context(folder: Path, requirements: str) -> bytes:
     """Return what the image is built from: sources, and the wheels of all that they stand on."""
     wheels = folder / "wheels"
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "download", "--require-hashes", "--requirement", ROOT / "requirements/sim.txt", "--dest", wheels)
+    run(
+        *pip,
+        "download",
+        "--require-hashes",
+        "--requirement",
+        ROOT / f"requirements/{requirements}.txt",
+        "--dest",
+        wheels,
+    )
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, ROOT)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -107,13 +115,15 @@ def groups(port: int) -> Sequence[str]:
     return sorted(group["Name"] for group in client.list_groups()["Groups"])
 
 
-def build() -> None:
-    """Build the image of this checkout."""
+def build(tag: str = TAG, requirements: str = "sim") -> None:
+    """Build the image of this checkout, with the packages of ``requirements``."""
     with tempfile.TemporaryDirectory(prefix="edge-sim-image-") as name:
         folder = Path(name)
-        arguments = ["--network", "none", "--build-arg", f"BASE={base(folder)}", "--tag", TAG, "-"]
+        values = (f"BASE={base(folder)}", f"REQUIREMENTS={requirements}")
+        arguments = [word for value in values for word in ("--build-arg", value)]
         print("building the image", flush=True)
-        run("docker", "build", "--quiet", *arguments, stdin=context(folder))
+        built = ("docker", "build", "--quiet", "--network", "none", *arguments, "--tag", tag, "-")
+        run(*built, stdin=context(folder, requirements))
 
 
 def seconds(*argv: str) -> float:
