@@ -20,8 +20,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _NEXT = re.compile(r"[ \t\r\n]*([,\]}])[ \t\r\n]*")
 _KEY = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
 """The usual case in one step: a key without escapes, and the colon."""
-_TEXT_MEMBER = re.compile(rf'{_KEY.pattern}"([^"\\\x00-\x1f]*)"')
-"""… and a whole member whose value is a text without escapes."""
+_TEXT_MEMBER = re.compile(rf'{_KEY.pattern}"([^"\\\x00-\x1f]*)"[ \t\r\n]*([,}}])[ \t\r\n]*')
+"""… and a whole member whose value is a text without escapes, with what comes after it."""
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?Infinity|NaN")
@@ -74,7 +74,7 @@ class _Scanner:
         at, closed = self._enter(start, "}")
         while not closed:
             if member := _TEXT_MEMBER.match(self.text, at):
-                key, value, end = member[1], member[2], member.end()
+                key, value, end = member[1], member[2], member.end(2) + 1
             else:
                 key, value_at = self._key(at, holder)
                 value, end = self._value(value_at, holder, key)
@@ -83,7 +83,7 @@ class _Scanner:
                 problem = f"the key {key!r} is already set in line {first}"
                 self.file.note("duplicate-key", problem, at, holder, key)
             holder.add(key, value, at)
-            at, closed = self._next(end, "}")
+            at, closed = self._leave(end, member, member[3] == "}") if member else self._next(end, "}")
         return holder, at
 
     def _array(self, start: int) -> _End:
@@ -107,16 +107,19 @@ class _Scanner:
 
     def _next(self, at: int, closing: str) -> tuple[int, bool]:
         """Go on after a member; return where the next one is, or the end of the object or list and True."""
-        self.count += 1
-        if self.count > MAX_VALUES:
-            self.file.fail(at, f"more than {MAX_VALUES} values")
         match = _NEXT.match(self.text, at)
         if match is None or match[1] not in (",", closing):
             self._fail(self._skip(at), f"',' or '{closing}'")
-        if match[1] == ",":
-            return match.end(), False
-        self.depth -= 1
-        return match.end(), True
+        return self._leave(at, match, match[1] == closing)
+
+    def _leave(self, at: int, match: re.Match[str], closed: bool) -> tuple[int, bool]:
+        """Count the member that ends at ``at``; the end of ``match`` is where it goes on."""
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self.file.fail(at, f"more than {MAX_VALUES} values")
+        if closed:
+            self.depth -= 1
+        return match.end(), closed
 
     def _key(self, at: int, holder: Object) -> tuple[str, int]:
         """Read a key and its colon."""

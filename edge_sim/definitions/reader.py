@@ -11,10 +11,12 @@ A file that cannot be read at all is an InvalidDefinitionError with ``file:line:
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import gc
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +46,18 @@ _HOCON_HINT = (
 )
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector out: all that is read stays, and it would look at the whole of it again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
     """Read a group from a file, a folder, or several of them together.
 
@@ -52,6 +66,7 @@ def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
     return definition(sources(paths, choice), choice)
 
 
+@_uncollected()
 def definition(sources: Sequence[Source], choice: Choice = NO_CHOICE) -> Definition:
     """Put together what was read; with each condition that is not decided, once as true and once as false."""
     _check(sources, choice)
@@ -106,6 +121,7 @@ def _check(sources: Sequence[Source], choice: Choice) -> None:
         raise UsageError(f"--group {choice.group}: this is not a template, and it holds one group")
 
 
+@_uncollected()
 def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[Source]:
     """Read every file once. Raises as ``read`` does."""
     result: list[Source] = []
