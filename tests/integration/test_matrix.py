@@ -24,6 +24,7 @@ def matrix(cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 def test_boards_agree_with_the_rules_and_are_not_run_twice(tmp_path: Path) -> None:

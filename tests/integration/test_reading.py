@@ -82,6 +82,7 @@ def test_every_file_is_read_once(command: str, scenario: Path, root: Path) -> No
     assert readings(command, scenario, root) == ONCE[command]
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 @pytest.mark.network

@@ -142,6 +142,7 @@ def test_the_boards_unpack_with_the_limits_of_the_scenario(tmp_path: Path) -> No
     assert (rows["newest.csv"]["type"], rows["newest.csv"]["gid"], rows["newest.csv"]["mode"]) == ("file", 100, "0440")
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 def test_a_handler_that_leaves_the_prefix_out_is_warned_of_and_its_failure_says_what_to_open(tmp_path: Path) -> None:
@@ -181,6 +182,7 @@ def test_updates_are_not_proven_where_this_machine_lacks_the_room(tmp_path: Path
     assert "Name another place with TMPDIR" in done.stdout
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 def test_the_log_of_a_function_that_fails_is_in_the_report(tmp_path: Path) -> None:
@@ -284,6 +286,7 @@ def test_killing_the_cloud_ends_the_run_with_a_sentence(
     assert nothing_left(everything)
 
 
+@pytest.mark.slow
 @needs.mounts
 @pytest.mark.root
 def test_one_boards_end_ends_the_other_too(running: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
