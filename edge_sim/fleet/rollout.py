@@ -205,8 +205,9 @@ class _Rollout:
                 if self.storms.over and all(map(api.is_over, self._report.ends.values())):
                     break
                 self.storms.carry_out(time.time() - (self._report.created_at or 0.0))
-            states = counts(self._accounts)
-            if self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])):
+            if time.monotonic() - self._told >= SAY_EVERY_S:  # counting thousands of cores takes a while
+                states = counts(self._accounts)
+                self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
                 self.crew.show({state: states[state] for state in STATES})
             self._look_at_clock()
         self._report.over_at = time.time()
@@ -236,14 +237,12 @@ class _Rollout:
             "broker": {"url": self._cloud.mqtt, "source": seats.source_address(number, host, PORTS)},
         }
 
-    def _say(self, text: str) -> bool:
-        """Show how far the run is, if that was not done a moment ago; tell whether it was shown."""
+    def _say(self, text: str) -> None:
+        """Show how far the run is, unless that was done a moment ago."""
         now = time.monotonic()
-        if now - self._told < SAY_EVERY_S:
-            return False
-        self._told = now
-        self._progress(text)
-        return True
+        if now - self._told >= SAY_EVERY_S:
+            self._told = now
+            self._progress(text)
 
     def _look_at_clock(self) -> None:
         self._cloud.check()
