@@ -49,7 +49,7 @@ class Question:
     """One cell of the matrix: the paths as the function would name them, and as the board names them.
 
     ``claimed``: the definition says something about it. Of a local resource that is not attached it says nothing.
-    ``inner``: one path in an attached resource; the definition does not say that it exists.
+    ``inner``: one path in an attached resource.
     ``reminder``: why the path is not the one that was asked for.
     """
 
@@ -207,7 +207,12 @@ def _place(resource: Resource, process: FunctionProcess, facts: HostFacts) -> st
 
 
 def _judged(question: Question, answers: Sequence[_Answer]) -> bool:
-    """Return whether the definition decides the answer: it does not say that a path in a resource exists."""
+    """Return whether the definition decides the answer.
+
+    It says neither that a path in a resource exists, nor who may open a file in a volume: that has its own mode.
+    """
+    if question.inner and (question.resource is None or question.resource.model is None):
+        return False
     return question.claimed and not (question.inner and answers[0].computed.node is None)
 
 

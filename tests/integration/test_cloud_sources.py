@@ -116,7 +116,7 @@ def test_all_missing_sources_are_named_at_once(cloud: Cloud) -> None:
         ({"uri": "s3://bucket/k.zip", "path": "/", "format": "rar"}, "not rar"),
         ({"uri": SECRET}, "needs a secret"),
         ({"uri": SECRET, "secret": {"SecretString": 5}}, "needs a secret"),
-        ({}, "not an address"),
+        ({}, "not the address of a source"),
     ],
 )
 def test_a_source_that_cannot_be_loaded_is_named(cloud: Cloud, entry: dict[str, Any], text: str) -> None:

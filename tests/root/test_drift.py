@@ -21,7 +21,7 @@ from tests.unit.greengrass.build import function, volume
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files")]
 BUSYBOX = shutil.which("busybox")
 GROUP_FILE = f"{TOP}/group/group.json"
-NO_DIGESTS = "the bytes of 6 files: this listing has no digests"
+NO_DIGESTS = "the content of 6 files: this listing has no digests"
 
 
 @pytest.fixture
