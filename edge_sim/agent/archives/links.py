@@ -83,8 +83,8 @@ def moved(path: Parts, link: Link) -> ArchiveError:
     """Return the error about a hard link to a symbolic link of another directory."""
     label, where = escaped("/".join(path)), escaped("/".join(link.to))
     brief = (
-        f"{label} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to another file than "
-        "Go and Python say"
+        f"{label} is a hard link to the symbolic link {where}: made by tar or bsdtar, it leads to a different file "
+        "than in Go and Python"
     )
     return ArchiveError("LINK", brief, member=label, hint=_HINT)
 
