@@ -74,7 +74,8 @@ def test_a_terminal_is_drawn_on_and_a_pipe_is_not(tmp_path: Path) -> None:
     words = ("run", str(tmp_path), "--profile", "raspberry-pi-3", "--summary")
     status, written = on_terminal(*words)
     assert status == 0, written
-    assert re.search(r"\x1b\[2Kraspberry-pi-3 .* 4 of 5 +[0-9]+ s  reading the layout", STYLE.sub("", written))
+    # Which steps are drawn depends on how long each takes.
+    assert re.search(r"\x1b\[2Kraspberry-pi-3 .* [1-5] of 5 +[0-9]+ s  [a-z]", STYLE.sub("", written))
     last = STYLE.sub("", written.rpartition("\x1b[2K")[2])
     assert last.count("\n") < 10, "a summary has the boards' lines, the verdict and the next step"
     assert re.search(r"^raspberry-pi-3 +ok +Success +1 of 1 ", last, re.MULTILINE)
