@@ -161,7 +161,8 @@ def _unknown(cells: Sequence[MatrixRow]) -> int:
 def _unknown_line(cells: Sequence[MatrixRow]) -> Iterator[str]:
     if _unknown(cells):
         yield ""
-        yield f"{_unknown(cells)} unknown"
+        names = dict.fromkeys(cell.profile for cell in cells if cell.unknowns)
+        yield f"{_unknown(cells)} unknown, on {', '.join(names)}: edge-sim validate --profile NAME lists them"
 
 
 def _status(cells: Sequence[MatrixRow], names: set[str]) -> int:

@@ -227,3 +227,9 @@ def test_boards_are_run_once_for_the_same_content(tmp_path: Path, monkeypatch: p
     weights = next((folder / "models").rglob("*.csv"))
     weights.write_text(weights.read_text() + "\n")
     assert (ask(), len(boards.asked)) == (first, 4), "a model's content is part of the question"
+
+
+def test_the_boards_with_something_unknown_are_named(tmp_path: Path) -> None:
+    boards = ("--profile", "docker-core", "--profile", "raspberry-pi-3")
+    last = matrix(tmp_path, EXAMPLE, *boards).stdout.splitlines()[-1]
+    assert last == "2 unknown, on docker-core: edge-sim validate --profile NAME lists them"
