@@ -281,11 +281,11 @@ def test_a_probe_over_ssh_is_that_of_the_same_root_here(ssh: Ssh, client: Any, t
         assert (over_ssh["access"], over_ssh["blast_radius"]) == (here["access"], here["blast_radius"])
         assert not any("is in the way" in note for note in over_ssh["notes"]), "a core's own deployment"
         assert {row["agree"] for row in over_ssh["access"] if row["path"]} == {True}
-        board.exec(["sh", "-c", "chmod -R o= /greengrass/ggc/deployment/mlmodel_public/*/*"])
+        board.exec(["sh", "-c", "chmod -R g= /greengrass/ggc/deployment/mlmodel_public/*/*"])
         disagreeing = json.loads(ssh.edge_sim(*argv, "--board", "ssh://probed", status=1).stdout)["boards"][0]
         assert False in {row["agree"] for row in disagreeing["access"]}
         ssh.know("guest", ssh_boards.answering(board._container), user="visitor")
-        assert "guest: the account is not root's" in ssh.edge_sim(*argv, "--board", "ssh://guest", status=6).stderr
+        assert "guest: the account is not root" in ssh.edge_sim(*argv, "--board", "ssh://guest", status=6).stderr
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -293,7 +293,7 @@ def test_a_probe_over_ssh_is_that_of_the_same_root_here(ssh: Ssh, client: Any, t
     ("board", "said"),
     [
         ("impostor", "error: ssh://impostor: its host key is not the one that you know"),
-        ("visitor", "error: ssh://visitor: the account is not root's and has no sudo without a password"),
+        ("visitor", "error: ssh://visitor: the account is not root and has no passwordless sudo"),
     ],
 )
 def test_a_board_that_cannot_be_trusted_or_changed_is_left_alone(
