@@ -52,7 +52,8 @@ class Rescued:
 
     def lines(self) -> Iterator[str]:
         """Yield the report."""
-        yield f"{self.name}: {self.functions} functions, {self.models} models"
+        functions = f"{self.functions} function{'s' * (self.functions != 1)}"
+        yield f"{self.name}: {functions}, {self.models} model{'s' * (self.models != 1)}"
         groups = (("Lost", self.lost), ("Guessed", self.guessed), ("Certificates and keys, by name", self.certificates))
         for title, entries in (*groups, ("Never on a board's disk", NEVER), ("Notes", self.notes)):
             if entries:
