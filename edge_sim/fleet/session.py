@@ -98,8 +98,8 @@ class Session:
         self._client.publish(topic, payload, qos=1)
 
     def subscribe(self, topic_filter: str, handler: Callable[[str, bytes], None], /) -> None:
-        """Every filter is known from the start."""
-        raise NotImplementedError
+        """Refuse: a session's filters are given to its constructor."""
+        raise NotImplementedError("a fleet's session has all its filters from the start")
 
     def close(self) -> None:
         """Say goodbye and stay away."""
