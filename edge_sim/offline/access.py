@@ -60,7 +60,9 @@ def _undecided(plan: OfflinePlan) -> Iterator[tuple[str, str]]:
         resource = plan.group.resource(owner.id) if owner.kind == "resource" else None
         place = board_place(plan.group, resource, facts) if resource else None
         if owner.kind == "function":
-            place = function_directory(facts, next(one for one in plan.group.functions if one.id == owner.id))
+            place = function_directory(
+                facts, next(function for function in plan.group.functions if function.id == owner.id)
+            )
         if place is not None:
             yield place, f"{owner}: {UNKNOWN}"
 

@@ -119,9 +119,9 @@ def _beside(group: Group, places: Sequence[Path], folder: Path) -> tuple[Parts, 
         else:
             missing.append(f"the model of resource {resource.id} ({address(resource)})")
     for function in starter.functions(group):
-        found = next(filter(None, (_code(path, function) for path in _code_places(places, function))), None)
-        if found:
-            code[function.id] = Code(folder=Path(_relative(found.folder, folder)), handler=found.handler)
+        material = next(filter(None, (_code(path, function) for path in _code_places(places, function))), None)
+        if material:
+            code[function.id] = Code(folder=Path(_relative(material.folder, folder)), handler=material.handler)
         else:
             missing.append(f"the code of function {function.id}, or its handler")
     return Parts(models=models, code=code, base=folder), missing

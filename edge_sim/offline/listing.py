@@ -231,8 +231,8 @@ def _is_there(name: str, place: str) -> bool:
 
 
 def _number(pattern: str, text: str) -> int | None:
-    found = re.search(pattern, text, re.MULTILINE)
-    return int(found[1]) if found else None
+    match = re.search(pattern, text, re.MULTILINE)
+    return int(match[1]) if match else None
 
 
 def _unseen(paths: Iterable[str], facts: HostFacts, absent: Collection[str]) -> Iterator[str]:

@@ -71,9 +71,9 @@ def access_page(
     ordered = sorted(once.values(), key=lambda issue: issue.state)
     cards = together(_card(board, issues) for board in boards)
     some, left_out = first(ordered, access.MOST, "rows")
-    wrong = sum(access.state(one.row) == "bad" for one in judged)
+    wrong = sum(access.state(answer.row) == "bad" for answer in judged)
     unknown = sum(board.unknown for board in boards)
-    said = (
+    verdict = (
         f"{wrong} of {len(judged)} answers are not as the definition says"
         if wrong
         else "All known access is as defined"
@@ -82,7 +82,7 @@ def access_page(
         command="access",
         subject=subject,
         state=worst(card.state for card in cards),
-        verdict=said + (f", {unknown} unknown" if unknown else ""),
+        verdict=verdict + (f", {unknown} unknown" if unknown else ""),
         about={},
         boards=cards,
         sections=[
@@ -109,7 +109,9 @@ def _card(board: BoardAccess, issues: Mapping[access.Judged, Issue]) -> Board:
     wrong = [row for row in board.access if access.state(row) == "bad"]
     state: State = "bad" if wrong else "open" if board.unknown else "good"
     words = {"bad": f"{len(wrong)} not as defined", "open": f"{board.unknown} unknown", "good": "as defined"}
-    mine = {issue.anchor: issue for one, issue in issues.items() if one.board == board.target and one.row in wrong}
+    mine = {
+        issue.anchor: issue for judged, issue in issues.items() if judged.board == board.target and judged.row in wrong
+    }
     return Board(name=board.target, state=state, verdict=words[state], issues=[*mine.values()])
 
 
@@ -122,14 +124,15 @@ def _blast(boards: Sequence[BoardAccess]) -> list[Block]:
         [
             Cell(text=board.target),
             Cell(
-                text=f"{'/'.join(one.names) or 'no such group'} ({one.gid})", state="open" if one.warnings else "plain"
+                text=f"{'/'.join(group.names) or 'no such group'} ({group.gid})",
+                state="open" if group.warnings else "plain",
             ),
-            Cell(text=", ".join(one.models)),
-            Cell(text=", ".join(one.functions)),
-            Cell(text="; ".join(one.warnings), state="open" if one.warnings else "plain"),
+            Cell(text=", ".join(group.models)),
+            Cell(text=", ".join(group.functions)),
+            Cell(text="; ".join(group.warnings), state="open" if group.warnings else "plain"),
         ]
         for board in boards
-        for one in board.blast_radius.groups
+        for group in board.blast_radius.groups
     ]
     some, left_out = first(rows, access.MOST, "groups")
     columns = ["board", "group", "opens the models", "held by functions", "mind"]
@@ -149,10 +152,10 @@ def plan_page(
     leaves = [_planned_leaf(line) for line in planned.lines]
     missing = [_use_issue(use, places) for use in planned.uses if use.node is None]
     unknown = [
-        Issue(where=str(one), message=_NO_PACKAGE, state="open", remedies=[f"--source {one.address}=PATH"])
-        for one in planned.unknown
+        Issue(where=str(owner), message=_NO_PACKAGE, state="open", remedies=[f"--source {owner.address}=PATH"])
+        for owner in planned.unknown
     ]
-    issues = [replace(one, anchor=f"issue-{number}") for number, one in enumerate([*missing, *unknown], 1)]
+    issues = [replace(issue, anchor=f"issue-{number}") for number, issue in enumerate([*missing, *unknown], 1)]
     state = worst(issue.state for issue in issues)
     tree = layout.tree(planned.target.name, leaves, layout.Names.of(planned.target.facts), compared=_COMPARED)
     return Page(
@@ -211,26 +214,28 @@ def _uses(uses: Sequence[Use]) -> list[Block]:
     return [table] if rows else []
 
 
-def drift_page(found: Drift, name: str, subject: str, places: Places, data: Mapping[str, object]) -> Page:
+def drift_page(drift: Drift, name: str, subject: str, places: Places, data: Mapping[str, object]) -> Page:
     """Return the page of ``edge-sim drift``: exactly the paths that differ, with the bits that do."""
-    state: State = "bad" if found.differences else "open" if found.not_compared else "good"
-    count = len(found.differences)
-    said = f"{count} of {found.compared} paths differ from the plan" if count else "No difference from the plan"
-    issues = [_difference(one, places) for one in found.differences]
-    tree = layout.tree(name, [_drift_leaf(one) for one in found.differences], layout.Names(), compared=_DRIFT)
+    state: State = "bad" if drift.differences else "open" if drift.not_compared else "good"
+    count = len(drift.differences)
+    verdict = f"{count} of {drift.compared} paths differ from the plan" if count else "No difference from the plan"
+    issues = [_difference(difference, places) for difference in drift.differences]
+    tree = layout.tree(
+        name, [_drift_leaf(difference) for difference in drift.differences], layout.Names(), compared=_DRIFT
+    )
     return Page(
         command="drift",
         subject=subject,
         state=state,
-        verdict=said + (f"; {len(found.not_compared)} could not be compared" if found.not_compared else ""),
-        about={"board": name, "paths compared": str(found.compared)},
+        verdict=verdict + (f"; {len(drift.not_compared)} could not be compared" if drift.not_compared else ""),
+        about={"board": name, "paths compared": str(drift.compared)},
         boards=[
             Board(name=name, state=state, verdict=f"{count} differences" if count else "as planned", issues=issues)
         ],
         sections=[
             Section(title="Differences", blocks=[tree] if count else []),
-            Section(title="Not compared", blocks=_lines(found.not_compared)),
-            Section(title="Notes", blocks=_lines(found.notes)),
+            Section(title="Not compared", blocks=_lines(drift.not_compared)),
+            Section(title="Notes", blocks=_lines(drift.notes)),
         ],
         data=data,
     )
@@ -240,19 +245,23 @@ _DRIFT = "+ only on the board, ~ different, - missing; differences from the plan
 _KINDS = {"missing": "-", "different": "~", "extra": "+"}
 
 
-def _difference(one: Difference, places: Places) -> Issue:
-    words = {"missing": "missing", "extra": "not part of the deployment", "different": ", ".join(one.words)}
-    return Issue(where=one.path, message=words[one.kind], place=located(places, one.resource, one.function))
+def _difference(difference: Difference, places: Places) -> Issue:
+    words = {"missing": "missing", "extra": "not part of the deployment", "different": ", ".join(difference.words)}
+    return Issue(
+        where=difference.path,
+        message=words[difference.kind],
+        place=located(places, difference.resource, difference.function),
+    )
 
 
-def _drift_leaf(one: Difference) -> layout.Leaf:
+def _drift_leaf(difference: Difference) -> layout.Leaf:
     return layout.Leaf(
-        path=one.path,
-        node=one.actual or one.expected,
-        other=one.expected if one.actual else None,
-        whose=one.resource or one.function,
-        mark=_KINDS[one.kind],
-        changes=one.words or (one.kind,),
+        path=difference.path,
+        node=difference.actual or difference.expected,
+        other=difference.expected if difference.actual else None,
+        whose=difference.resource or difference.function,
+        mark=_KINDS[difference.kind],
+        changes=difference.words or (difference.kind,),
     )
 
 

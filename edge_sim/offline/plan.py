@@ -71,7 +71,7 @@ def make_plan(packed: PackedGroup, target: Target) -> OfflinePlan:
     """Return the plan of a group on a board. Raises InvalidDefinitionError with all that the core refuses."""
     refuse(packed, target.facts)
     findings = rules.check(packed.group, target.facts, mentions=packed.definition.mentions)
-    undecided = tuple(one for one in findings if one.severity == "unknown")
+    undecided = tuple(finding for finding in findings if finding.severity == "unknown")
     packed, notes = adopt(packed, target)
     entries = [
         _marked(packed.unknown, entry) for entry in plan(packed.group, target.facts, packed.contents, packed.code)
@@ -116,9 +116,9 @@ def refuse(packed: PackedGroup, facts: HostFacts | None) -> None:
 
 def warnings(definition: Definition, findings: Iterable[Finding]) -> Iterator[str]:
     """Yield the warnings among ``findings`` that the definition does not silence."""
-    for one in findings:
-        if one.severity == "warning" and definition.ignore_for(one) is None:
-            yield one.note
+    for finding in findings:
+        if finding.severity == "warning" and definition.ignore_for(finding) is None:
+            yield finding.note
 
 
 def group_json(group: Group) -> dict[str, object]:

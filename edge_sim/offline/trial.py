@@ -45,8 +45,12 @@ def parts(
     Raises UsageError for one that the group does not have, for a path that is not there, for code whose handler is not
     clear, and for an event that is not JSON.
     """
-    resources = {key: one.id for one in starter.models(group) for key in (one.name, one.id)}
-    functions = {key: one for one in starter.functions(group) for key in (starter.lambda_name(one), one.id, one.arn)}
+    resources = {key: resource.id for resource in starter.models(group) for key in (resource.name, resource.id)}
+    functions = {
+        key: function
+        for function in starter.functions(group)
+        for key in (starter.lambda_name(function), function.id, function.arn)
+    }
     models = {resources[name]: path for name, path in (_path("--model", text, resources) for text in model_texts)}
     code = {}
     for text in code_texts:
@@ -56,30 +60,34 @@ def parts(
     return Parts(models=models, code=code, events=events)
 
 
-def missing(group: Group, given: Parts) -> list[str]:
+def missing(group: Group, parts: Parts) -> list[str]:
     """Return the options that a deployment still needs."""
-    models = [f"--model {one.id}=FILE" for one in starter.models(group) if one.id not in given.models]
-    return models + [f"--code {one.id}=FOLDER" for one in starter.functions(group) if one.id not in given.code]
+    models = [f"--model {owner.id}=FILE" for owner in starter.models(group) if owner.id not in parts.models]
+    return models + [f"--code {owner.id}=FOLDER" for owner in starter.functions(group) if owner.id not in parts.code]
 
 
-def invocations(group: Group, given: Parts) -> tuple[Invocation, ...]:
+def invocations(group: Group, parts: Parts) -> tuple[Invocation, ...]:
     """Return one call of each function, with its event or {}; of a long-lived one only with its event.
 
     A long-lived function is started with the deployment, which fails where it does not start, and may never be called.
     """
-    called = [one for one in starter.functions(group) if not one.pinned or one.id in given.events]
-    return tuple(Invocation(function_id=one.id, event=given.events.get(one.id, {}), expect={}) for one in called)
+    called = [function for function in starter.functions(group) if not function.pinned or function.id in parts.events]
+    return tuple(
+        Invocation(function_id=function.id, event=parts.events.get(function.id, {}), expect={}) for function in called
+    )
 
 
-def assumptions(definition: Definition, given: Parts) -> list[str]:
+def assumptions(definition: Definition, parts: Parts) -> list[str]:
     """Say what a trial assumes because the definition does not tell it, and which functions it only starts."""
     notes = stand_ins(definition)
-    for one in starter.functions(definition.group):
-        if one.id not in given.events:
-            other = f"--event {one.id}=JSON"
-            with_this = f"function {one.id} is called with {{}}; {other} gives another event"
+    for function in starter.functions(definition.group):
+        if function.id not in parts.events:
+            other = f"--event {function.id}=JSON"
+            with_this = f"function {function.id} is called with {{}}; {other} gives another event"
             notes.append(
-                f"function {one.id} is long-lived: started, not called; {other} calls it" if one.pinned else with_this
+                f"function {function.id} is long-lived: started, not called; {other} calls it"
+                if function.pinned
+                else with_this
             )
     return notes
 
@@ -89,41 +97,41 @@ def stand_ins(definition: Definition) -> list[str]:
     group, (_, values) = definition.group, standins.filled(writer.canonical(definition))
     notes = [f"{placeholder} is not in the file: {value} is used" for placeholder, value in values.items()]
     notes += [] if group.core else ["the group has no core: a core with a made-up certificate is used"]
-    notes += [f"secret {one.id} has a made-up value" for one in group.resources if one.secret]
-    silent = [one.id for one in starter.functions(group) if not starter.runtime(group, one)]
+    notes += [f"secret {resource.id} has a made-up value" for resource in group.resources if resource.secret]
+    silent = [function.id for function in starter.functions(group) if not starter.runtime(group, function)]
     if silent:
         which = "functions" if len(silent) == len(starter.functions(group)) else ", ".join(silent)
         notes.append(f"{which} run as {starter.RUNTIME}: the definition does not say their runtime")
     return notes
 
 
-def inputs(definition: Definition, given: Parts) -> Inputs:
+def inputs(definition: Definition, parts: Parts) -> Inputs:
     """Return what access is computed from, without a run; what is not given is unknown."""
     group = definition.group
     packages: dict[str, Package] = {}
     for resource in starter.models(group):
         uri = str(address(resource))
-        path = given.models.get(resource.id)
+        path = parts.models.get(resource.id)
         if path:
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else path.name if path.is_file() else None
             packages[uri] = Package(path=path, file_name=name)
     for function in starter.functions(group):
-        code = given.code.get(function.id)
+        code = parts.code.get(function.id)
         if code:
             packages[function.arn] = Package(path=code.folder, handler=code.handler, runtime=starter.RUNTIME)
     return Inputs(scenario=Scenario(name="try", definition=definition), packages=packages)
 
 
 @contextmanager
-def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, choice: Choice) -> Iterator[Scenario]:
+def scenario(sources: Sequence[Source], boards: Sequence[str], parts: Parts, choice: Choice) -> Iterator[Scenario]:
     """Yield the scenario of a trial, read as one from a file is; its folder goes with the context."""
     definition = reader.definition(sources, choice)
     bundle, values = standins.filled(writer.canonical(definition))
     group = replace(parse.group(bundle)[0], code=definition.group.code) if values else definition.group
     absolute = Parts(
-        models={name: path.resolve() for name, path in given.models.items()},
-        code={name: replace(code, folder=code.folder.resolve()) for name, code in given.code.items()},
-        events=given.events,
+        models={name: path.resolve() for name, path in parts.models.items()},
+        code={name: replace(code, folder=code.folder.resolve()) for name, code in parts.code.items()},
+        events=parts.events,
     )
     with tempfile.TemporaryDirectory(prefix="edge-sim-try-") as folder:
         file = Path(folder) / SCENARIO
@@ -134,7 +142,7 @@ def scenario(sources: Sequence[Source], boards: Sequence[str], given: Parts, cho
         file.write_text(starter.text(group, files, boards, absolute), encoding="utf-8")
         loaded = load(file, choice)
         name = loaded.definition.name or sources[0].file.path.stem
-        calls = invocations(group, given)
+        calls = invocations(group, parts)
         yield replace(loaded, name=name, definition=with_core(loaded.definition), invocations=calls)
 
 

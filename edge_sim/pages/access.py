@@ -102,8 +102,8 @@ def message(row: AccessRow) -> str:
     if row.ok is None:
         return f"not decided: {row.unknown or why or 'nothing could be checked'}"
     has = _has(row)
-    said = f"expected {row.expected}, but {has}" if has else f"the definition says {row.expected}"
-    return f"{said}: {row.not_started or why}"
+    statement = f"expected {row.expected}, but {has}" if has else f"the definition says {row.expected}"
+    return f"{statement}: {row.not_started or why}"
 
 
 def letters(row: AccessRow) -> str:
@@ -136,21 +136,21 @@ def _has(row: AccessRow) -> str:
     verbs: dict[Right, str] = {"read": "read", "write": "write to"}
     can = [verbs.get(right, right) for right, had in wrong if had]
     cannot = [verbs.get(right, right) for right, had in wrong if not had]
-    said = [f"{row.function} can {' and '.join(can)} it"] if can else []
-    said += [f"{row.function} cannot {' or '.join(cannot)} it"] if cannot else []
-    return ", and ".join(said)
+    clauses = [f"{row.function} can {' and '.join(can)} it"] if can else []
+    clauses += [f"{row.function} cannot {' or '.join(cannot)} it"] if cannot else []
+    return ", and ".join(clauses)
 
 
 def _wrong(row: AccessRow) -> list[tuple[Right, bool]]:
     """Return the rights that are not as the definition says, each with whether the function has it."""
-    wanted: dict[Right, bool] = {"read": row.expected != "none", "write": row.expected == "rw"}
-    found = []
-    for right, wish in wanted.items():
+    rights: dict[Right, bool] = {"read": row.expected != "none", "write": row.expected == "rw"}
+    wrong = []
+    for right, wish in rights.items():
         answer = row.answers[right]
         had = answer.computed if answer.probed is None else answer.probed
         if had is not None and had != wish:
-            found.append((right, had))
-    return found
+            wrong.append((right, had))
+    return wrong
 
 
 def remedies(row: AccessRow) -> list[str]:
@@ -166,4 +166,4 @@ def remedies(row: AccessRow) -> list[str]:
 
 def _worst_first(by_name: Mapping[tuple[str, str], Mapping[str, Judged]]) -> list[tuple[str, str]]:
     order: tuple[State, ...] = ("bad", "open", "good", "plain")
-    return sorted(by_name, key=lambda name: min(order.index(state(one.row)) for one in by_name[name].values()))
+    return sorted(by_name, key=lambda name: min(order.index(state(answer.row)) for answer in by_name[name].values()))

@@ -71,11 +71,11 @@ def draw(picture: Picture) -> Drawing:
         for at, name in enumerate(names)
     }
     lines = [_tie(boxes["group", g], boxes["function", f], f"{f} is in group {g}") for f, g in picture.members]
-    for one in picture.reaches:
-        start, end = boxes["function", one.function], boxes["resource", one.resource]
-        title = f"{one.function} → {one.resource}: {one.how}"
-        kind: Literal["intended", "unintended"] = "intended" if one.intended else "unintended"
-        lines.append(Line(path=_curve(start, end), kind=kind, state=one.state, title=title))
+    for reach in picture.reaches:
+        start, end = boxes["function", reach.function], boxes["resource", reach.resource]
+        title = f"{reach.function} → {reach.resource}: {reach.how}"
+        kind: Literal["intended", "unintended"] = "intended" if reach.intended else "unintended"
+        lines.append(Line(path=_curve(start, end), kind=kind, state=reach.state, title=title))
     heads = {"function": "functions", "group": "groups of the board", "resource": "resources"}
     shown = [(_COLUMNS[kind], heads[kind]) for kind, names in columns.items() if names]
     return Drawing(width=_WIDTH, height=height, heads=shown, boxes=[*boxes.values()], lines=lines)

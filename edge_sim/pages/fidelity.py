@@ -37,10 +37,10 @@ def table(boards: Mapping[str, Sequence[CertificateRow]]) -> Table:
 def _cell(row: CertificateRow | None) -> Cell:
     if row is None:
         return Cell(text="not asked", state="open")
-    said = row.found if row.verdict == "true" else f"{row.found}, not {row.claimed}"
+    value = row.found if row.verdict == "true" else f"{row.found}, not {row.claimed}"
     if row.found == row.claimed:
-        said = row.found
-    detail = " · ".join(filter(None, (said, row.reason)))
+        value = row.found
+    detail = " · ".join(filter(None, (value, row.reason)))
     return Cell(text=row.verdict, state=_STATES[row.verdict], detail=detail)
 
 

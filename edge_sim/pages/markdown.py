@@ -64,7 +64,7 @@ def render(page: Page, limit: int = LIMIT) -> str:
 def words(text: str) -> str:
     """Return a stranger's text as Markdown that shows it."""
     escaped = _SPECIAL.sub(r"\\\g<0>", printable(text))
-    alone = _ALERTS.sub(lambda found: f"{found.group()}\u200b", escaped)
+    alone = _ALERTS.sub(lambda match: f"{match.group()}\u200b", escaped)
     return _LEAD.sub(r"\1\\\2\3" if alone[:1].isdigit() else r"\\\3", alone)
 
 
@@ -143,7 +143,7 @@ def _board(board: Board) -> str:
 
 def _block(block: Block) -> Iterator[_Part]:
     if isinstance(block, Issues):
-        ordered = sorted(block.issues, key=lambda one: STATES.index(one.state))
+        ordered = sorted(block.issues, key=lambda issue: STATES.index(issue.state))
         yield _Part(head=[], items=map(_issue, ordered), what="issues")
     elif isinstance(block, Table):
         columns = " | ".join(map(words, block.columns))
@@ -152,7 +152,7 @@ def _block(block: Block) -> Iterator[_Part]:
         yield _Part(head=head, items=(f"| {' | '.join(map(_cell, row))} |" for row in rows), what="rows of tables")
     elif isinstance(block, Timeline):
         head = [f"**{words(block.caption)}**: {_MARKS[block.state]} {words(block.verdict)}", ""]
-        moments = (f"- {one.seconds:.2f} s {words(one.text)}" + _more(one.detail) for one in block.moments)
+        moments = (f"- {moment.seconds:.2f} s {words(moment.text)}" + _more(moment.detail) for moment in block.moments)
         yield _Part(head=head, items=moments, what="moments of updates")
     elif isinstance(block, Lines):
         yield _Part(head=[], items=(f"- {words(line)}" for line in block.lines), what="notes")
@@ -180,12 +180,12 @@ def _fenced(caption: str, lines: Iterable[str], what: str) -> _Part:
 
 
 def _branch_line(tree: Tree, at: int) -> str:
-    one = tree.branches[at]
-    mode = "".join(text for text, _ in one.mode.parts) if one.mode else "?" * 10
-    line = f"{one.mark or ' '} {mode} {one.user[0]}:{one.group[0]} {'  ' * one.depth}{one.name}"
-    line += f" → {one.target}" if one.target is not None else ""
-    line += f"  [{one.whose}]" if one.whose else ""
-    return line + (f"  ({', '.join(one.changes)})" if one.changes else "")
+    branch = tree.branches[at]
+    mode = "".join(text for text, _ in branch.mode.parts) if branch.mode else "?" * 10
+    line = f"{branch.mark or ' '} {mode} {branch.user[0]}:{branch.group[0]} {'  ' * branch.depth}{branch.name}"
+    line += f" → {branch.target}" if branch.target is not None else ""
+    line += f"  [{branch.whose}]" if branch.whose else ""
+    return line + (f"  ({', '.join(branch.changes)})" if branch.changes else "")
 
 
 def _issue(issue: Issue) -> str:

@@ -230,7 +230,7 @@ def together(boards: Iterable[Board]) -> list[Board]:
     """Return boards worst first; those of which the same is to be said are one, with all their names."""
     merged: list[Board] = []
     for board in sorted(boards, key=lambda board: STATES.index(board.state)):
-        same = next((at for at, one in enumerate(merged) if replace(one, name=board.name) == board), None)
+        same = next((at for at, other in enumerate(merged) if replace(other, name=board.name) == board), None)
         if same is None:
             merged.append(board)
         else:

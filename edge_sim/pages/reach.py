@@ -19,7 +19,7 @@ def pictures(boards: Iterable[tuple[str, Sequence[AccessRow], BlastRadius]]) -> 
     same: list[tuple[Picture, list[str]]] = []
     for name, rows, blast in boards:
         drawn = picture("", rows, blast)
-        known = next((names for one, names in same if one == drawn), None)
+        known = next((names for earlier, names in same if earlier == drawn), None)
         if known is not None:
             known.append(name)
         elif drawn:

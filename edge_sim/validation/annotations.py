@@ -15,12 +15,12 @@ _COMMANDS: dict[Level, str] = {"error": "error", "warning": "warning", "note": "
 
 def github(results: Iterable[Result]) -> Iterator[str]:
     """Yield a workflow command for each result that nobody silenced."""
-    told = (one for one in results if one.justification is None)
-    for one in sorted(told, key=lambda one: LEVELS.index(one.level)):
-        where = one.position
+    shown = (result for result in results if result.justification is None)
+    for result in sorted(shown, key=lambda result: LEVELS.index(result.level)):
+        where = result.position
         properties = {"file": relative(where.file), "line": where.line, "col": where.column} if where else {}
-        named = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": one.check}.items())
-        yield f"::{_COMMANDS[one.level]} {named}::{_data(one.text)}"
+        named = ",".join(f"{key}={_property(value)}" for key, value in {**properties, "title": result.check}.items())
+        yield f"::{_COMMANDS[result.level]} {named}::{_data(result.text)}"
 
 
 def github_error(text: str) -> str:

@@ -21,21 +21,23 @@ def to_junit(verdict: Verdict) -> str:
     for result in verdict.findings:
         by_rule.setdefault(result.finding.id, []).append(result)
     unseen = {rule.id for rule in RULES if rule.board and not verdict.boards}
-    cases = [_case(id_, found, unseen=id_ in unseen) for id_, found in by_rule.items()]
+    cases = [_case(id_, findings, unseen=id_ in unseen) for id_, findings in by_rule.items()]
     return document("edge-sim validate", [Suite(name=verdict.form, cases=cases)])
 
 
-def _case(id_: str, found: Sequence[LocatedFinding], *, unseen: bool) -> Case:
-    errors, unknowns = ([one for one in found if one.finding.severity == word] for word in ("error", "unknown"))
-    output = "\n".join(_line(one) for one in found if one not in errors)
+def _case(id_: str, findings: Sequence[LocatedFinding], *, unseen: bool) -> Case:
+    errors, unknowns = (
+        [result for result in findings if result.finding.severity == word] for word in ("error", "unknown")
+    )
+    output = "\n".join(_line(result) for result in findings if result not in errors)
     case = Case(group="edge-sim.rules", name=id_, output=output)
     if unseen:
         return _not_passed(case, "skipped", "no board was checked (no --profile)")
     if errors:
-        text = "\n".join(_line(one) for one in errors)
+        text = "\n".join(_line(result) for result in errors)
         return _not_passed(case, "failure", errors[0].finding.message, kind=id_, text=text)
     if unknowns:
-        return _not_passed(case, "skipped", "; ".join(one.finding.message for one in unknowns))
+        return _not_passed(case, "skipped", "; ".join(result.finding.message for result in unknowns))
     return case
 
 
@@ -43,11 +45,11 @@ def _not_passed(case: Case, outcome: Outcome, message: str, *, kind: str = "", t
     return replace(case, outcome=outcome, message=message, kind=kind, text=text)
 
 
-def _line(one: LocatedFinding) -> str:
-    finding = one.finding
+def _line(result: LocatedFinding) -> str:
+    finding = result.finding
     aws = f" (AWS: {finding.aws_text})" if finding.aws_text else ""
     hint = f"\n  hint: {finding.hint}" if finding.hint else ""
-    return f"{place(one.position)}: {finding.severity}: {finding.message}{aws}{hint}"
+    return f"{place(result.position)}: {finding.severity}: {finding.message}{aws}{hint}"
 
 
 def matrix_to_junit(rows: Sequence[MatrixRow]) -> str:
@@ -64,8 +66,8 @@ def _of_row(row: MatrixRow) -> Case:
     case = Case(group=row.profile, name=f"core {row.ggc}")
     cause, real = row.cause, row.real
     if real and (not agrees(row) or real.status == "fail"):
-        said = real.message or real.status
-        message = f"on a simulated board: {said}" if agrees(row) else f"a simulated board does not agree: {said}"
+        outcome = real.message or real.status
+        message = f"on a simulated board: {outcome}" if agrees(row) else f"a simulated board does not agree: {outcome}"
         return _not_passed(case, "failure", message, kind="simulated board")
     if cause is None:
         return case

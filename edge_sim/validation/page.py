@@ -36,7 +36,7 @@ _MARKS: Mapping[State, str] = {"bad": "✗", "open": "?", "good": "✓", "plain"
 
 def verdict_page(verdict: Verdict, subject: str) -> Page:
     """Return the page of ``edge-sim validate``."""
-    issues = [_issue(one, f"finding-{number}") for number, one in enumerate(verdict.findings, 1)]
+    issues = [_issue(result, f"finding-{number}") for number, result in enumerate(verdict.findings, 1)]
     issues.sort(key=lambda issue: ("bad", "open", "good", "plain").index(issue.state))
     some, left_out = first(issues, MOST, "findings")
     notes = [*verdict.notes, *([] if verdict.boards else [NOT_LOOKED_AT])]
@@ -58,7 +58,7 @@ def verdict_page(verdict: Verdict, subject: str) -> Page:
 
 def _sentence(verdict: Verdict) -> str:
     _, _, counts = summary(verdict).partition(": ")
-    refusing = {board for one in verdict.errors for board in one.boards or verdict.boards}
+    refusing = {board for result in verdict.errors for board in result.boards or verdict.boards}
     on = f" on {len(refusing)} of {len(verdict.boards)} boards" if len(verdict.boards) > 1 and refusing else ""
     word = (
         "Not valid" if verdict.errors else "Undecided" if verdict.unknowns else "Valid, as far as V1's rules are known"
@@ -66,20 +66,20 @@ def _sentence(verdict: Verdict) -> str:
     return f"{word}{on}: {counts}"
 
 
-def _issue(one: LocatedFinding, anchor: str) -> Issue:
-    finding = one.finding
+def _issue(result: LocatedFinding, anchor: str) -> Issue:
+    finding = result.finding
     about = finding.resource or finding.function
     aws = [f"AWS: {finding.aws_text}"] if finding.aws_text and finding.aws_text != finding.message else []
     rule = by_id(finding.id)
-    said = [f"Rule: {rule.what}"] if rule else []
+    description = [f"Rule: {rule.what}"] if rule else []
     return Issue(
         where=f"{finding.severity}: {finding.id}" + (f" ({about})" if about else ""),
         message=finding.message,
         state=_SEVERITIES[finding.severity],
         remedies=[finding.hint] if finding.hint else [],
-        place=place(one.position) if one.position else None,
-        boards=one.boards,
-        details=[*aws, *said, *([f"Source: {finding.source}"] if finding.source else [])],
+        place=place(result.position) if result.position else None,
+        boards=result.boards,
+        details=[*aws, *description, *([f"Source: {finding.source}"] if finding.source else [])],
         details_are="Rule and source",
         anchor=anchor,
     )
@@ -102,12 +102,12 @@ def _board(name: str, issues: Sequence[Issue]) -> Board:
 def _silenced(ignored: Sequence[LocatedFinding]) -> list[Block]:
     rows = [
         [
-            Cell(text=one.finding.id),
-            Cell(text=one.finding.message),
-            Cell(text=one.ignored.reason if one.ignored else ""),
-            Cell(text=place(one.position), code=True),
+            Cell(text=result.finding.id),
+            Cell(text=result.finding.message),
+            Cell(text=result.ignored.reason if result.ignored else ""),
+            Cell(text=place(result.position), code=True),
         ]
-        for one in ignored
+        for result in ignored
     ]
     some, left_out = first(rows, MOST, "silenced findings")
     columns = ["rule", "finding", "reason", "place"]
@@ -129,12 +129,12 @@ def matrix_page(rows: Sequence[MatrixRow], subject: str, exit_status: int, data:
         rows=[[Cell(text=name), *(_cell(cells.get((name, ggc)), issues) for ggc in versions)] for name in profiles],
     )
     counts = {status: sum(row.status == status for row in rows) for status in _STATUSES}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     return Page(
         command="matrix",
         subject=subject,
         state="bad" if exit_status not in (0, 6) else worst(map(_state, rows)),
-        verdict=f"{len(rows)} combinations of board and core: {told}",
+        verdict=f"{len(rows)} combinations of board and core: {statuses}",
         about={"exit status": str(exit_status)},
         boards=together(_card(name, [row for row in rows if row.profile == name], issues) for name in profiles),
         sections=[

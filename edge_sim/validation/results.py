@@ -92,32 +92,32 @@ class Result:
 
 def of_verdict(verdict: Verdict) -> list[Result]:
     """Return the results of ``edge-sim validate``."""
-    return [_of_finding(one) for one in (*verdict.findings, *verdict.ignored)]
+    return [_of_finding(result) for result in (*verdict.findings, *verdict.ignored)]
 
 
-def _of_finding(one: LocatedFinding) -> Result:
-    finding = one.finding
+def _of_finding(located: LocatedFinding) -> Result:
+    finding = located.finding
     parts = (finding.message, f"AWS: {finding.aws_text}" if finding.aws_text else None, finding.hint)
     return Result(
         check=finding.id,
         level=_LEVELS[finding.severity],
         text="\n".join(filter(None, parts)),
         about=" ".join(filter(None, (finding.resource, finding.function, _INDEX.sub("[]", finding.path)))),
-        position=one.position,
+        position=located.position,
         path=finding.path,
-        boards=one.boards,
+        boards=located.boards,
         unknown=finding.severity == "unknown",
-        justification=(one.ignored.reason or "") if one.ignored else None,
+        justification=(located.ignored.reason or "") if located.ignored else None,
     )
 
 
 def of_matrix(rows: Iterable[MatrixRow]) -> list[Result]:
     """Return a result for each cause, with the cells it is true of, and one for each run that is not as computed."""
-    found: dict[tuple[str, str, str], list[MatrixRow]] = {}
+    by_cause: dict[tuple[str, str, str], list[MatrixRow]] = {}
     for row in rows:
         if row.cause:
-            found.setdefault((row.status, row.cause.id, row.cause.message), []).append(row)
-    return [_of_cause(cells) for cells in found.values()]
+            by_cause.setdefault((row.status, row.cause.id, row.cause.message), []).append(row)
+    return [_of_cause(cells) for cells in by_cause.values()]
 
 
 def _of_cause(cells: Sequence[MatrixRow]) -> Result:

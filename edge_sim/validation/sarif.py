@@ -39,9 +39,11 @@ def log(results: Sequence[Result], checks: Sequence[Check]) -> dict[str, Any]:
     index = {check.id: number for number, check in enumerate(checks)}
     ordered = sorted(results, key=lambda result: LEVELS.index(result.level))
     left = len(ordered) - MOST
-    told = _invocation("warning", f"{left} more results are omitted: code hosts show no more", None) if left > 0 else {}
+    omission = (
+        _invocation("warning", f"{left} more results are omitted: code hosts show no more", None) if left > 0 else {}
+    )
     seen: Counter[str] = Counter()
-    return _log([_result(one, index, seen) for one in ordered[:MOST]], checks, told)
+    return _log([_result(result, index, seen) for result in ordered[:MOST]], checks, omission)
 
 
 def _log(
@@ -72,27 +74,27 @@ def _rule(check: Check) -> dict[str, object]:
     }
 
 
-def _result(one: Result, index: Mapping[str, int], seen: Counter[str]) -> dict[str, object]:
-    file = relative(one.position.file) if one.position else ""
-    name = "\0".join((one.check, file, one.about))
+def _result(result: Result, index: Mapping[str, int], seen: Counter[str]) -> dict[str, object]:
+    file = relative(result.position.file) if result.position else ""
+    name = "\0".join((result.check, file, result.about))
     seen[name] += 1
     fingerprint = hashlib.sha256(f"{name}\0{seen[name]}".encode("utf-8", "backslashreplace")).hexdigest()
     return {
-        "ruleId": one.check,
-        **({"ruleIndex": index[one.check]} if one.check in index else {}),
-        "level": one.level,
-        "message": {"text": "\n".join(map(printable, one.text.split("\n")))},
-        "locations": [_location(one.position, one.path or one.about)] if one.position else [],
+        "ruleId": result.check,
+        **({"ruleIndex": index[result.check]} if result.check in index else {}),
+        "level": result.level,
+        "message": {"text": "\n".join(map(printable, result.text.split("\n")))},
+        "locations": [_location(result.position, result.path or result.about)] if result.position else [],
         "partialFingerprints": {"edgeSim/v1": fingerprint},
         "properties": {
-            "path": printable(one.path) if one.path else None,
-            "profiles": [printable(board) for board in one.boards],
-            "unknown": one.unknown,
+            "path": printable(result.path) if result.path else None,
+            "profiles": [printable(board) for board in result.boards],
+            "unknown": result.unknown,
         },
         **(
             {}
-            if one.justification is None
-            else {"suppressions": [{"kind": "inSource", "justification": printable(one.justification)}]}
+            if result.justification is None
+            else {"suppressions": [{"kind": "inSource", "justification": printable(result.justification)}]}
         ),
     }
 

@@ -117,7 +117,7 @@ def judged(
     """
     results = [*_results(definition, boards, look, faults)]
     if definition.variants:
-        variants = {words: [*_results(one, boards, look, faults)] for words, one in definition.variants.items()}
+        variants = {words: [*_results(variant, boards, look, faults)] for words, variant in definition.variants.items()}
         results = [*_conditional(results, variants)]
     findings = [result for result in results if result.ignored is None]
     silenced = [result for result in results if result.ignored is not None]

@@ -17,7 +17,7 @@ from edge_sim.offline.nucleus import client, eventstream
 from edge_sim.offline.nucleus.core import read_folder
 from edge_sim.offline.nucleus.eventstream import Frame
 from edge_sim.offline.nucleus.ipc import Client, Hub, allowed, serving
-from edge_sim.offline.nucleus.recipes import component, ordered, resolved
+from edge_sim.offline.nucleus.recipes import ordered, read_component, resolved
 from edge_sim.v2.nucleus import CLASSIC, LITE
 
 HEADERS: dict[str, int | str] = {":message-type": 0, ":stream-id": 7, "operation": "aws.greengrass#PublishToTopic"}
@@ -239,22 +239,22 @@ def test_what_a_nucleus_refuses_is_refused_with_its_reason(
 ) -> None:
     for nucleus, words in ((LITE, lite), (CLASSIC, classic)):
         if words is None:
-            component(made, nucleus, "armv7l")
+            read_component(made, nucleus, "armv7l")
         else:
             with pytest.raises(InvalidDefinitionError, match=words):
-                component(made, nucleus, "armv7l")
+                read_component(made, nucleus, "armv7l")
 
 
 def test_keys_have_a_case_on_lite_and_none_on_classic() -> None:
     odd = recipe(Lifecycle={"Run": {"script": "x"}, "Shutdown": "y"})
-    assert component(odd, CLASSIC, "x86_64").steps == {"run": "x", "shutdown": "y"}
-    assert component(odd, LITE, "x86_64").steps == {}
-    assert component(recipe(Lifecycle={"run": "x", "shutdown": "y"}), LITE, "x86_64").ignored == ("shutdown",)
+    assert read_component(odd, CLASSIC, "x86_64").steps == {"run": "x", "shutdown": "y"}
+    assert read_component(odd, LITE, "x86_64").steps == {}
+    assert read_component(recipe(Lifecycle={"run": "x", "shutdown": "y"}), LITE, "x86_64").ignored == ("shutdown",)
 
 
 def test_variables_of_others_are_direct_dependencies_and_only_on_classic() -> None:
     needs = {**recipe(), "ComponentDependencies": {"m": {"VersionRequirement": "1.0.0"}}}
-    one = component(needs, CLASSIC, "x86_64")
+    one = read_component(needs, CLASSIC, "x86_64")
     values = {"m:artifacts:path": "/m", "c:work:path": "/w"}
     assert resolved("{m:artifacts:path} {work:path} {unknown} ${x}", values, one, CLASSIC) == "/m /w {unknown} ${x}"
     for text, nucleus, words in (
@@ -263,7 +263,7 @@ def test_variables_of_others_are_direct_dependencies_and_only_on_classic() -> No
     ):
         with pytest.raises(InvalidDefinitionError, match=words):
             resolved(text, values, one, nucleus)
-    model = component({**recipe(), "ComponentName": "m"}, CLASSIC, "x86_64")
+    model = read_component({**recipe(), "ComponentName": "m"}, CLASSIC, "x86_64")
     assert [found.name for found in ordered([one, model], frozenset())] == ["m", "c"]
     with pytest.raises(InvalidDefinitionError, match="not deployed"):
         ordered([one], frozenset())

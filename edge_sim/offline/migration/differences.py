@@ -37,7 +37,7 @@ def differences(move: Move, rows: Rows) -> tuple[Difference, ...]:
 
 def _differences(move: Move, rows: Rows) -> Iterator[Difference]:
     moves = {name: replace(move, nucleus=BY_NAME[name]) for name in NUCLEI}
-    nodes = {name: tree(one) for name, one in moves.items()}
+    nodes = {name: tree(target) for name, target in moves.items()}
     for function in move.own_functions:
         attached = {policy.resource_id for policy in function.policies}
         for resource in move.group.resources:
@@ -49,5 +49,5 @@ def _differences(move: Move, rows: Rows) -> Iterator[Difference]:
                 resource=resource.id,
                 attached=resource.id in attached,
                 before=rights_of(was),
-                cells={name: cell(one, function, resource, was, nodes[name]) for name, one in moves.items()},
+                cells={name: cell(target, function, resource, was, nodes[name]) for name, target in moves.items()},
             )

@@ -52,21 +52,21 @@ def _write_files(
     sound = [*_sound(components(move))]
     notes: list[str] = []
     texts: dict[str, str] = {}
-    for one in sound:
-        place = folder / "components" / one.name
+    for component in sound:
+        place = folder / "components" / component.name
         place.mkdir(parents=True)
-        texts[one.name] = _recipe(one)
-        if texts[one.name]:
-            _write(place / "recipe.yaml", texts[one.name])
-            request: Mapping[str, object] = {"inlineRecipe": base64.b64encode(texts[one.name].encode()).decode()}
+        texts[component.name] = _recipe(component)
+        if texts[component.name]:
+            _write(place / "recipe.yaml", texts[component.name])
+            request: Mapping[str, object] = {"inlineRecipe": base64.b64encode(texts[component.name].encode()).decode()}
         else:
-            request = one.request or {}
+            request = component.request or {}
         _write(place / "create-component-version.json", _json(request))
-        notes += _artifacts(place / "artifacts", one, move, materials, limits)
+        notes += _artifacts(place / "artifacts", component, move, materials, limits)
     plan = deployment(move)
-    open_places = placeholders([[one.request for one in sound], texts, plan])
+    open_places = placeholders([[component.request for component in sound], texts, plan])
     _write(folder / "deployment.json", _json(plan))
-    _write(folder / "template.json", _json(template([(one, texts[one.name]) for one in sound], plan)))
+    _write(folder / "template.json", _json(template([(component, texts[component.name]) for component in sound], plan)))
     _write(folder / "board.sh", boardscript.script(move))
     (folder / "iam").mkdir()
     _write(folder / "iam" / "token-exchange-policy.draft.json", _json(iam.policy(move)))
@@ -77,48 +77,48 @@ def _write_files(
 def _sound(candidates: tuple[Component, ...]) -> Iterator[Component]:
     """Yield the components with names of their own; the checks tell of the others."""
     seen: set[str] = set()
-    for one in candidates:
-        if one.name not in seen and one.name not in (".", "..") and len(one.name) <= 128:
-            seen.add(one.name)
-            yield one
+    for component in candidates:
+        if component.name not in seen and component.name not in (".", "..") and len(component.name) <= 128:
+            seen.add(component.name)
+            yield component
 
 
-def _recipe(one: Component) -> str:
-    if one.recipe is None:
+def _recipe(component: Component) -> str:
+    if component.recipe is None:
         return ""
-    text = yaml.safe_dump(one.recipe, sort_keys=False, allow_unicode=False, width=10**6)
-    for problem in recipes.problems(one.recipe, text.encode()):
-        raise InvalidDefinitionError(f"component {one.name}: {problem}")
+    text = yaml.safe_dump(component.recipe, sort_keys=False, allow_unicode=False, width=10**6)
+    for problem in recipes.problems(component.recipe, text.encode()):
+        raise InvalidDefinitionError(f"component {component.name}: {problem}")
     return text
 
 
-def _artifacts(place: Path, one: Component, move: Move, materials: Materials, limits: Limits) -> Iterator[str]:
+def _artifacts(place: Path, component: Component, move: Move, materials: Materials, limits: Limits) -> Iterator[str]:
     """Write a component's artifacts, and yield a note for each that could not be made."""
-    if one.function and one.recipe and not move.native(one.function):
+    if component.function and component.recipe and not move.native(component.function):
         place.mkdir(exist_ok=True)
         (place / ENTRY_POINT).write_bytes(_ENTRY_POINT.read_bytes())
-    for archive in one.archives:
-        parts, lacking = _parts(one, archive, move, materials)
+    for archive in component.archives:
+        parts, lacking = _parts(component, archive, move, materials)
         if lacking:
-            yield f"components/{one.name}/artifacts/{archive}: not written: {', '.join(lacking)}"
+            yield f"components/{component.name}/artifacts/{archive}: not written: {', '.join(lacking)}"
             continue
         try:
             write_zip(place / archive, parts, limits)
         except InvalidPackageError as error:
-            yield f"components/{one.name}/artifacts/{error.brief}"
+            yield f"components/{component.name}/artifacts/{error.brief}"
 
 
-def _parts(one: Component, archive: str, move: Move, materials: Materials) -> tuple[dict[str, Path], list[str]]:
+def _parts(component: Component, archive: str, move: Move, materials: Materials) -> tuple[dict[str, Path], list[str]]:
     """Return the folders that a zip is made of, and what of them is not at hand."""
-    if archive == CODE_ARCHIVE and one.function:
-        code = materials.code.get(one.function.id)
+    if archive == CODE_ARCHIVE and component.function:
+        code = materials.code.get(component.function.id)
         folder = code.folder if code else None
-        return ({"": folder}, []) if folder else ({}, [f"no code of function {one.function.id}"])
+        return ({"": folder}, []) if folder else ({}, [f"no code of function {component.function.id}"])
     parts: dict[str, Path] = {}
     lacking = []
     for placed in placements(move):
-        own = placed.function == one.function and archive == OWN_ARCHIVE
-        if not (own or placed.resource == one.resource) or placed.resource.model is None:
+        own = placed.function == component.function and archive == OWN_ARCHIVE
+        if not (own or placed.resource == component.resource) or placed.resource.model is None:
             continue
         material = materials.models.get(placed.resource.id)
         if material and material.folder:

@@ -63,7 +63,9 @@ def materials(inputs: Inputs) -> Iterator[Materials]:
             source = inputs.packages.get(function.arn)
             if source and source.handler != STUB_HANDLER and not is_system_function(function.arn):
                 code[function.id] = _material(source, "code.zip", inputs.limits, place / f"code{number}", stack)
-        uses = {name: folders.mentioned(one.folder, _PATTERNS) for name, one in code.items() if one.folder}
+        uses = {
+            name: folders.mentioned(material.folder, _PATTERNS) for name, material in code.items() if material.folder
+        }
         yield Materials(models=models, code=code, uses=uses)
 
 

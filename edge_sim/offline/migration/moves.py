@@ -67,12 +67,12 @@ def migration(
 ) -> Migration:
     """Judge a group for every board that it goes to. ``leaving`` is the board that it comes from."""
 
-    def on(nucleus: NucleusName, one: Definition, to: HostFacts | None) -> Move:
+    def on(nucleus: NucleusName, variant: Definition, to: HostFacts | None) -> Move:
         return Move(
-            group=one.group,
+            group=variant.group,
             facts=leaving.facts,
-            sections=others(one),
-            mentions=one.mentions,
+            sections=others(variant),
+            mentions=variant.mentions,
             nucleus=BY_NAME[nucleus],
             to=to,
             models_known={name: material.package for name, material in packages.models.items()},
@@ -87,11 +87,11 @@ def migration(
 
     definition = inputs.scenario.definition
     judgements = {
-        name: judged(definition, boards, lambda one, to, name=name: check(on(name, one, to)), migration=True)  # type: ignore[misc]
+        name: judged(definition, boards, lambda variant, to, name=name: check(on(name, variant, to)), migration=True)  # type: ignore[misc]
         for name in (NUCLEI if target == "auto" else (target,))
     }
     if not include_values:
-        judgements = {name: redaction(inputs.scenario).value(one) for name, one in judgements.items()}
+        judgements = {name: redaction(inputs.scenario).value(judgement) for name, judgement in judgements.items()}
     nucleus = min(judgements, key=lambda name: len(judgements[name].errors))
     chosen = "asked for" if target != "auto" else _chosen(judgements)
     moves = {name: on(nucleus, definition, to) for name, to in boards.items()}
@@ -110,7 +110,7 @@ def migration(
 
 
 def _chosen(judgements: Mapping[NucleusName, Judgement]) -> str:
-    counts: Sequence[str] = [f"{len(one.errors)} on {name}" for name, one in judgements.items()]
+    counts: Sequence[str] = [f"{len(judgement.errors)} on {name}" for name, judgement in judgements.items()]
     return f"fewer blocking findings there ({', '.join(counts)}); if equal, classic"
 
 

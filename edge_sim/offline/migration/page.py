@@ -29,7 +29,7 @@ _BECOMES: Mapping[Becomes, State] = {"lambda": "good", "generic": "open", "nothi
 def migration_page(migration: Migration) -> Page:
     """Return the page of ``edge-sim migrate``."""
     judgement = migration.judgement
-    counts = [sum(one.finding.severity == severity for one in judgement.findings) for severity in TITLES]
+    counts = [sum(result.finding.severity == severity for result in judgement.findings) for severity in TITLES]
     return Page(
         command="migrate",
         subject=migration.name,
@@ -50,16 +50,16 @@ def migration_page(migration: Migration) -> Page:
 
 
 def _board(name: str, findings: Sequence[LocatedFinding]) -> Board:
-    mine = [one for one in findings if not one.boards or name in one.boards]
-    blocking = [_issue(one) for one in mine if one.finding.severity == "error"]
-    unknown = any(one.finding.severity == "unknown" for one in mine)
+    mine = [result for result in findings if not result.boards or name in result.boards]
+    blocking = [_issue(result) for result in mine if result.finding.severity == "error"]
+    unknown = any(result.finding.severity == "unknown" for result in mine)
     words = f"{len(blocking)} block" if blocking else "nothing blocks"
     state: State = "bad" if blocking else "open" if unknown else "good"
     return Board(name=name, state=state, verdict=words, issues=blocking)
 
 
-def _issue(one: LocatedFinding) -> Issue:
-    finding = one.finding
+def _issue(result: LocatedFinding) -> Issue:
+    finding = result.finding
     rule: Rule | None = BY_ID.get(finding.id) or by_id(finding.id)
     about = finding.resource or finding.function
     label = [f"Condition {rule.labels.condition}, phase {rule.labels.timing}: {finding.phase}"] if rule else []
@@ -68,15 +68,15 @@ def _issue(one: LocatedFinding) -> Issue:
         message=finding.message,
         state=_STATES[finding.severity],
         remedies=[finding.hint] if finding.hint else [],
-        place=place(one.position) if one.position else None,
-        boards=one.boards,
+        place=place(result.position) if result.position else None,
+        boards=result.boards,
         details=[*([rule.what] if rule else []), f"Source: {finding.source}", *label],
         details_are="Check, source and label",
     )
 
 
 def _issues(migration: Migration, severity: Severity) -> list[Block]:
-    issues = [_issue(one) for one in migration.judgement.findings if one.finding.severity == severity]
+    issues = [_issue(result) for result in migration.judgement.findings if result.finding.severity == severity]
     some, left_out = first(issues, MOST, "findings")
     return [Issues(issues=some, left_out=left_out)] if issues else []
 
@@ -93,8 +93,8 @@ def _functions(migration: Migration) -> Table:
 
 
 def _verdicts(boards: Mapping[str, Verdict]) -> Cell:
-    words = list(dict.fromkeys(one.words for one in boards.values()))
-    worst = max(boards.values(), key=lambda one: ("lambda", "generic", "nothing").index(one.becomes))
+    words = list(dict.fromkeys(verdict.words for verdict in boards.values()))
+    worst = max(boards.values(), key=lambda verdict: ("lambda", "generic", "nothing").index(verdict.becomes))
     return Cell(text=" or ".join(words), state=_BECOMES[worst.becomes], detail=because(worst))
 
 
@@ -103,13 +103,13 @@ def _access(migration: Migration) -> list[Table]:
     for board, rows in migration.access.items():
         cells = [
             [
-                Cell(text=one.function),
-                Cell(text=one.resource + ("" if one.attached else " (not attached)")),
-                Cell(text=rights(one.before)),
-                *(_cell(one.cells[nucleus]) for nucleus in NUCLEI),
+                Cell(text=row.function),
+                Cell(text=row.resource + ("" if row.attached else " (not attached)")),
+                Cell(text=rights(row.before)),
+                *(_cell(row.cells[nucleus]) for nucleus in NUCLEI),
             ]
-            for one in rows
-            if one.changed
+            for row in rows
+            if row.changed
         ]
         some, left_out = first(cells, MOST, "rows")
         columns = ["function", "resource", "could (V1)", *(f"can ({nucleus})" for nucleus in NUCLEI)]
@@ -118,17 +118,22 @@ def _access(migration: Migration) -> list[Table]:
     return tables
 
 
-def _cell(one: Access) -> Cell:
-    why, label = WHY[one.reason]
-    restores = f" · restore: {one.restores}" if one.restores else ""
-    state: State = "plain" if one.reason == "same" else "open"
-    return Cell(text=rights(one.rights), state=state, detail=f"{one.doubt or why} [{label}]{restores}")
+def _cell(cell: Access) -> Cell:
+    why, label = WHY[cell.reason]
+    restores = f" · restore: {cell.restores}" if cell.restores else ""
+    state: State = "plain" if cell.reason == "same" else "open"
+    return Cell(text=rights(cell.rights), state=state, detail=f"{cell.doubt or why} [{label}]{restores}")
 
 
 def _models(migration: Migration) -> list[Block]:
     rows = [
-        [Cell(text=one.function.id), Cell(text=one.resource.id), Cell(text=one.way), Cell(text=one.seen, code=True)]
-        for one in placements(migration.strictest)
+        [
+            Cell(text=placement.function.id),
+            Cell(text=placement.resource.id),
+            Cell(text=placement.way),
+            Cell(text=placement.seen, code=True),
+        ]
+        for placement in placements(migration.strictest)
     ]
     some, left_out = first(rows, MOST, "models")
     columns = ["function", "model", "way", "opened at"]

@@ -53,12 +53,13 @@ def as_json(migration: Migration) -> dict[str, Any]:
             {"id": id_, **{nucleus: {b: _verdict_json(v) for b, v in boards.items()} for nucleus, boards in by.items()}}
             for id_, by in migration.verdicts.items()
         ],
-        "models": [_placement_json(one) for one in placements(migration.strictest)],
-        "access": {board: [_difference_json(one) for one in rows] for board, rows in migration.access.items()},
+        "models": [_placement_json(placement) for placement in placements(migration.strictest)],
+        "access": {board: [_difference_json(row) for row in rows] for board, rows in migration.access.items()},
         "mapping": [_row_json(row) for row in mapping_rows(migration.strictest)],
-        "findings": [{**finding_json(one), "labels": _labels_json(one)} for one in judgement.findings],
+        "findings": [{**finding_json(result), "labels": _labels_json(result)} for result in judgement.findings],
         "ignored": [
-            {**finding_json(one), "reason": one.ignored.reason if one.ignored else ""} for one in judgement.ignored
+            {**finding_json(result), "reason": result.ignored.reason if result.ignored else ""}
+            for result in judgement.ignored
         ],
         "notes": [*judgement.notes, *migration.notes],
     }
@@ -74,15 +75,15 @@ def _lines(migration: Migration) -> Iterator[str]:
     yield f"{migration.name}: from {migration.from_board} to {to}, nucleus {migration.nucleus} ({migration.chosen})"
     yield from _functions(migration)
     yield from _models(migration)
-    ordered = sorted(migration.judgement.findings, key=lambda one: [*TITLES].index(one.finding.severity))
-    for severity, group in groupby(ordered, key=lambda one: one.finding.severity):
+    ordered = sorted(migration.judgement.findings, key=lambda result: [*TITLES].index(result.finding.severity))
+    for severity, group in groupby(ordered, key=lambda result: result.finding.severity):
         findings = list(group)
         yield from ("", f"{TITLES[severity]} ({len(findings)})")
-        for one in findings:
-            yield from _finding(one, migration)
-    for one in migration.judgement.ignored:
-        reason = (one.ignored.reason if one.ignored else "") or "no reason given"
-        yield f"{place(one.position)}  ignored {one.finding.id}: {reason}"
+        for result in findings:
+            yield from _finding(result, migration)
+    for result in migration.judgement.ignored:
+        reason = (result.ignored.reason if result.ignored else "") or "no reason given"
+        yield f"{place(result.position)}  ignored {result.finding.id}: {reason}"
     yield from _access(migration)
     yield from ("", "Mapping")
     for row in mapping_rows(migration.strictest):
@@ -92,7 +93,7 @@ def _lines(migration: Migration) -> Iterator[str]:
 
 
 def _summary(migration: Migration) -> str:
-    counts = [sum(one.finding.severity == s for one in migration.judgement.findings) for s in TITLES]
+    counts = [sum(result.finding.severity == s for result in migration.judgement.findings) for s in TITLES]
     blocked = "blocked" if counts[0] else "nothing blocks"
     return f"{blocked}: {counts[0]} block, {counts[1]} change without an error, {counts[2]} unknown, {counts[3]} notes"
 
@@ -103,13 +104,13 @@ def _functions(migration: Migration) -> Iterator[str]:
     for id_, by in migration.verdicts.items():
         yield f"  {id_} (component {names[id_]})"
         for nucleus, boards in by.items():
-            for words, same in groupby(boards.items(), key=lambda pair: said(pair[1])):
+            for words, same in groupby(boards.items(), key=lambda pair: verdict_line(pair[1])):
                 on = [board for board, _ in same]
                 where = f" on {', '.join(on)}" if len(on) < len(boards) else ""
                 yield f"    {nucleus}{where}: {words}"
 
 
-def said(verdict: Verdict) -> str:
+def verdict_line(verdict: Verdict) -> str:
     """Return a verdict in one line, with its reason."""
     return f"{verdict.words}: {because(verdict)}"
 
@@ -124,19 +125,20 @@ def _models(migration: Migration) -> Iterator[str]:
     placed = placements(migration.strictest)
     if placed:
         yield from ("", "Models")
-    for one in placed:
-        yield f"  {one.function.id} × {one.resource.id}: way {one.way}, opened at {one.seen} [ours]"
+    for placement in placed:
+        pair = f"{placement.function.id} × {placement.resource.id}"
+        yield f"  {pair}: way {placement.way}, opened at {placement.seen} [ours]"
 
 
 def _access(migration: Migration) -> Iterator[str]:
     """Yield what each function could and can open, where that differs."""
     for board, rows in migration.access.items():
-        changed = [one for one in rows if one.changed]
+        changed = [row for row in rows if row.changed]
         yield from ("", f"Access on {board}: {len(changed)} of {len(rows)} rows differ")
-        for one in changed:
-            attached = "" if one.attached else ", not attached"
-            yield f"  {one.function} × {one.resource}{attached}: could {rights(one.before)} (V1)"
-            for nucleus, cell in one.cells.items():
+        for row in changed:
+            attached = "" if row.attached else ", not attached"
+            yield f"  {row.function} × {row.resource}{attached}: could {rights(row.before)} (V1)"
+            for nucleus, cell in row.cells.items():
                 why, label = WHY[cell.reason]
                 yield f"    can {rights(cell.rights)} ({nucleus}): {cell.doubt or why} [{label}]"
                 if cell.restores:
@@ -148,13 +150,13 @@ def rights(names: tuple[str, ...] | None) -> str:
     return "?" if names is None else ", ".join(names) or "nothing"
 
 
-def _difference_json(one: Difference) -> dict[str, object]:
+def _difference_json(row: Difference) -> dict[str, object]:
     return {
-        "function": one.function,
-        "resource": one.resource,
-        "attached": one.attached,
-        "v1": None if one.before is None else list(one.before),
-        **{nucleus: _cell_json(cell) for nucleus, cell in one.cells.items()},
+        "function": row.function,
+        "resource": row.resource,
+        "attached": row.attached,
+        "v1": None if row.before is None else list(row.before),
+        **{nucleus: _cell_json(cell) for nucleus, cell in row.cells.items()},
     }
 
 
@@ -169,10 +171,10 @@ def _cell_json(cell: Cell) -> dict[str, object]:
     }
 
 
-def _finding(one: LocatedFinding, migration: Migration) -> Iterator[str]:
-    finding, rule = one.finding, BY_ID.get(one.finding.id) or by_id(one.finding.id)
-    some = f"  [{', '.join(one.boards)}]" if one.boards and one.boards != migration.judgement.boards else ""
-    yield f"{place(one.position)}  {finding.id}: {finding.message}{some}"
+def _finding(result: LocatedFinding, migration: Migration) -> Iterator[str]:
+    finding, rule = result.finding, BY_ID.get(result.finding.id) or by_id(result.finding.id)
+    some = f"  [{', '.join(result.boards)}]" if result.boards and result.boards != migration.judgement.boards else ""
+    yield f"{place(result.position)}  {finding.id}: {finding.message}{some}"
     if finding.hint:
         yield f"    hint: {finding.hint}"
     label = f" [{rule.labels.condition}]" if rule else ""
@@ -194,21 +196,21 @@ def _row_json(row: Row) -> dict[str, object]:
     }
 
 
-def _placement_json(one: Placement) -> dict[str, object]:
+def _placement_json(placement: Placement) -> dict[str, object]:
     return {
-        "function": one.function.id,
-        "resource": one.resource.id,
-        "way": one.way,
-        "component": one.component,
-        "version": one.version,
-        "archive": one.archive,
-        "path": one.path,
-        "seen": one.seen,
+        "function": placement.function.id,
+        "resource": placement.resource.id,
+        "way": placement.way,
+        "component": placement.component,
+        "version": placement.version,
+        "archive": placement.archive,
+        "path": placement.path,
+        "seen": placement.seen,
         "label": "ours",
     }
 
 
-def _labels_json(one: LocatedFinding) -> dict[str, object] | None:
-    rule = BY_ID.get(one.finding.id) or by_id(one.finding.id)
+def _labels_json(result: LocatedFinding) -> dict[str, object] | None:
+    rule = BY_ID.get(result.finding.id) or by_id(result.finding.id)
     labels: Labels | None = rule.labels if rule else None
     return asdict(labels) if labels else None

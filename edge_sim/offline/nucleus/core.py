@@ -29,7 +29,7 @@ from edge_sim.facts import HostFacts
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.nucleus import layout
 from edge_sim.offline.nucleus.ipc import Client, Hub, serving
-from edge_sim.offline.nucleus.recipes import Component, component, merged, ordered, resolved
+from edge_sim.offline.nucleus.recipes import Component, merged, ordered, read_component, resolved
 from edge_sim.strictjson import loads
 from edge_sim.v2.nucleus import Nucleus
 
@@ -78,9 +78,13 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
     for name, entry in deployment.items():
         recipe = folder / "components" / name / "recipe.yaml"
         if recipe.is_file():
-            one = component(_recipe(recipe), nucleus, architecture)
-            components.append(Component(**{**vars(one), "configuration": merged(one.configuration, _merge(entry))}))
-            notes += [f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in one.ignored]
+            component = read_component(_recipe(recipe), nucleus, architecture)
+            components.append(
+                Component(**{**vars(component), "configuration": merged(component.configuration, _merge(entry))})
+            )
+            notes += [
+                f"component {name}: nucleus {nucleus.name} ignores its {step} script" for step in component.ignored
+            ]
         elif recipe.parent.is_dir():
             notes.append(f"component {name}: an imported Lambda needs AWS's launcher, which is closed source: not run")
         elif name != nucleus.component:
@@ -89,8 +93,10 @@ def read_folder(folder: Path, nucleus: Nucleus, architecture: str) -> Plan:
             notes += [] if name in SERVED else [f"component {name}: an AWS component, not run here"]
     default = _merge(deployment.get(nucleus.component, {})).get("runWithDefault", {}).get("posixUser")
     accounts = {
-        one.name: str((nucleus.lambdas and deployment[one.name].get("runWith", {}).get("posixUser")) or default or "")
-        for one in components
+        component.name: str(
+            (nucleus.lambdas and deployment[component.name].get("runWith", {}).get("posixUser")) or default or ""
+        )
+        for component in components
     }
     provided = frozenset(deployment) & SERVED if nucleus.lambdas else frozenset[str]()
     return Plan(components=tuple(ordered(components, provided)), accounts=accounts, notes=tuple(notes))
@@ -139,20 +145,22 @@ def running(
     if os.geteuid() != 0:
         core.notes.append("not run as root: components run as this user, and owners are not set")
     values: dict[str, str] = {}
-    for one in plan.components:
-        owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
+    for component in plan.components:
+        owner = _account(facts, plan.accounts[component.name] or f"{nucleus.user}:{nucleus.group}", component)
         group = owner.gid if nucleus.lambdas else facts.groups.get(nucleus.owner, owner.gid)
         owners = (owner, layout.Owner(uid=owner.uid, gid=group)) if os.geteuid() == 0 else (None, None)
-        core.notes += layout.lay(root, nucleus, one, folder / "components" / one.name / "artifacts", *owners)
-        values |= _values(root, nucleus, one)
+        core.notes += layout.lay(
+            root, nucleus, component, folder / "components" / component.name / "artifacts", *owners
+        )
+        values |= _values(root, nucleus, component)
     with tempfile.TemporaryDirectory(prefix="edge-sim-ipc-") as place, contextlib.ExitStack() as stack:
         Path(place).chmod(0o755)
         socket = Path(place) / "ipc.socket"
         stack.enter_context(serving(socket, core.hub))
-        for one in plan.components:
-            owner = _account(facts, plan.accounts[one.name] or f"{nucleus.user}:{nucleus.group}", one)
+        for component in plan.components:
+            owner = _account(facts, plan.accounts[component.name] or f"{nucleus.user}:{nucleus.group}", component)
             groups = facts.supplementary(owner.uid, owner.gid)
-            started = _Started(one, root, nucleus, values, owner, socket, packages, groups)
+            started = _Started(component, root, nucleus, values, owner, socket, packages, groups)
             stack.callback(started.stop)
             started.start(core)
         yield core
@@ -172,33 +180,33 @@ def _merge(entry: Mapping[str, Any]) -> dict[str, Any]:
     return update if isinstance(update, dict) else {}
 
 
-def _account(facts: HostFacts, posix_user: str, one: Component) -> layout.Owner:
+def _account(facts: HostFacts, posix_user: str, component: Component) -> layout.Owner:
     """Return the ids of ``user[:group]`` on the board. Raises InvalidDefinitionError where it has no such account."""
     user, _, group = posix_user.partition(":")
     known = facts.users.get(user)
     if known is None and not user.isdigit():
-        message = f"component {one.name}: the board has no account {user}, which it runs as"
+        message = f"component {component.name}: the board has no account {user}, which it runs as"
         raise InvalidDefinitionError(message, hint="Run board.sh on the board.")
     uid = known.uid if known else int(user)
     gid = facts.groups.get(group) if group and not group.isdigit() else int(group or (known.gid if known else uid))
     if gid is None:
         raise InvalidDefinitionError(
-            f"component {one.name}: the board has no group {group}", hint="Run board.sh on the board."
+            f"component {component.name}: the board has no group {group}", hint="Run board.sh on the board."
         )
     return layout.Owner(uid=uid, gid=gid)
 
 
-def _values(root: Path, nucleus: Nucleus, one: Component) -> dict[str, str]:
+def _values(root: Path, nucleus: Nucleus, component: Component) -> dict[str, str]:
     """Return a component's recipe variables."""
     packages = f"{nucleus.root}/packages"
     places = {
-        "artifacts:path": f"{packages}/artifacts/{one.name}/{one.version}",
-        "artifacts:decompressedPath": f"{packages}/artifacts-unarchived/{one.name}/{one.version}",
-        "work:path": nucleus.work(one.name),
+        "artifacts:path": f"{packages}/artifacts/{component.name}/{component.version}",
+        "artifacts:decompressedPath": f"{packages}/artifacts-unarchived/{component.name}/{component.version}",
+        "work:path": nucleus.work(component.name),
         "kernel:rootPath": nucleus.root,
     }
-    values = {f"{one.name}:{key}": str(inside(root, place)) for key, place in places.items()}
-    return {**values, f"{one.name}:iot:thingName": "edge-sim-core"}
+    values = {f"{component.name}:{key}": str(inside(root, place)) for key, place in places.items()}
+    return {**values, f"{component.name}:iot:thingName": "edge-sim-core"}
 
 
 class _Started:
@@ -206,7 +214,7 @@ class _Started:
 
     def __init__(
         self,
-        one: Component,
+        component: Component,
         root: Path,
         nucleus: Nucleus,
         values: Mapping[str, str],
@@ -216,35 +224,35 @@ class _Started:
         groups: tuple[int, ...],
     ) -> None:
         self._groups = groups
-        self._one, self._root, self._nucleus, self._values, self._owner = one, root, nucleus, values, owner
+        self._component, self._root, self._nucleus, self._values, self._owner = component, root, nucleus, values, owner
         self._token = tokens.token_hex(16)
-        self._log = layout.ensure_directory(root, f"{nucleus.root}/logs") / f"{one.name}.log"
+        self._log = layout.ensure_directory(root, f"{nucleus.root}/logs") / f"{component.name}.log"
         self._environment = {
             "PATH": f"{Path(sys.executable).parent}:{_PATH}",
             **({"PYTHONPATH": str(packages)} if packages else {}),
-            "HOME": str(inside(root, nucleus.work(one.name))),
+            "HOME": str(inside(root, nucleus.work(component.name))),
             "AWS_IOT_THING_NAME": "edge-sim-core",
             "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(socket),
             "SVCUID": self._token,
-            **{key: resolved(text, values, one, nucleus) for key, text in one.environment.items()},
+            **{key: resolved(text, values, component, nucleus) for key, text in component.environment.items()},
         }
 
     def start(self, core: Core) -> None:
         """Run install and startup to their end, and start run. Raises InvalidDefinitionError where one fails."""
-        core.hub.clients[self._token] = Client(name=self._one.name, configuration=self._one.configuration)
+        core.hub.clients[self._token] = Client(name=self._component.name, configuration=self._component.configuration)
         for step in ("install", "startup"):
-            if step in self._one.steps:
+            if step in self._component.steps:
                 self._to_its_end(step)
-        core.logs[self._one.name] = self._log
-        if "run" in self._one.steps:
+        core.logs[self._component.name] = self._log
+        if "run" in self._component.steps:
             self._process = self._popen("run")
-            core.processes[self._one.name] = self._process
+            core.processes[self._component.name] = self._process
 
     def stop(self) -> None:
         """Run shutdown, and end the run script with everything it started."""
         process: subprocess.Popen[bytes] | None = getattr(self, "_process", None)
         with contextlib.suppress(InvalidDefinitionError):
-            if "shutdown" in self._one.steps:
+            if "shutdown" in self._component.steps:
                 self._to_its_end("shutdown")
         if process is None:
             return
@@ -265,10 +273,10 @@ class _Started:
             status = None
         if status != 0:
             why = "did not end" if status is None else f"ended with status {status}"
-            raise InvalidDefinitionError(f"component {self._one.name}: its {step} script {why}")
+            raise InvalidDefinitionError(f"component {self._component.name}: its {step} script {why}")
 
     def _popen(self, step: str) -> subprocess.Popen[bytes]:
-        script = resolved(self._one.steps[step], self._values, self._one, self._nucleus)
+        script = resolved(self._component.steps[step], self._values, self._component, self._nucleus)
         root = os.geteuid() == 0
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -277,7 +285,7 @@ class _Started:
                 stdout=log,
                 stderr=log,
                 env=self._environment,
-                cwd=inside(self._root, self._nucleus.work(self._one.name)),
+                cwd=inside(self._root, self._nucleus.work(self._component.name)),
                 user=self._owner.uid if root else None,
                 group=self._owner.gid if root else None,
                 extra_groups=self._groups if root else None,

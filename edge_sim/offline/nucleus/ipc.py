@@ -81,23 +81,31 @@ class Hub:
     def subscribed(self, topic: str, *, cloud: bool) -> bool:
         """Return whether somebody hears a topic."""
         with self._lock:
-            return any(one.cloud == cloud and matches(one.topic, topic) for one in self._subscribers)
+            return any(
+                subscriber.cloud == cloud and matches(subscriber.topic, topic) for subscriber in self._subscribers
+            )
 
     def deliver(self, topic: str, payload: bytes, *, cloud: bool) -> None:
         """Give a message to its subscribers."""
         with self._lock:
-            subscribers = [one for one in self._subscribers if one.cloud == cloud and matches(one.topic, topic)]
-        for one in subscribers:
-            one.connection.event(one.stream, topic, payload, cloud=cloud)
+            subscribers = [
+                subscriber
+                for subscriber in self._subscribers
+                if subscriber.cloud == cloud and matches(subscriber.topic, topic)
+            ]
+        for subscriber in subscribers:
+            subscriber.connection.event(subscriber.stream, topic, payload, cloud=cloud)
 
-    def subscribe(self, one: _Subscriber) -> None:
+    def subscribe(self, subscriber: _Subscriber) -> None:
         with self._lock:
-            self._subscribers.append(one)
+            self._subscribers.append(subscriber)
         self.tell()
 
     def forget(self, connection: _Connection) -> None:
         with self._lock:
-            self._subscribers = [one for one in self._subscribers if one.connection is not connection]
+            self._subscribers = [
+                subscriber for subscriber in self._subscribers if subscriber.connection is not connection
+            ]
 
     def tell(self) -> None:
         with self._changed:
@@ -239,7 +247,7 @@ class _Connection:
         if self._hub.secrets is None:
             raise Refused("ServiceError", "nucleus lite has no GetSecretValue")
         secret_id = str(request.get("secretId"))
-        arn = next((one for one in self._hub.secrets if secret_id in (one, _secret_name(one))), secret_id)
+        arn = next((arn for arn in self._hub.secrets if secret_id in (arn, _secret_name(arn))), secret_id)
         self._authorise(client, SECRETS, "GetSecretValue", arn)
         if arn not in self._hub.secrets:
             raise Refused("ResourceNotFoundError", f"no secret {secret_id}")

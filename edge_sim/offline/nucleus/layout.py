@@ -29,7 +29,7 @@ class Owner:
 
 
 def lay(
-    root: Path, nucleus: Nucleus, one: Component, source: Path, worker: Owner | None, owner: Owner | None
+    root: Path, nucleus: Nucleus, component: Component, source: Path, worker: Owner | None, owner: Owner | None
 ) -> list[str]:
     """Lay a component's artifacts out, and return notes on what a nucleus leaves out.
 
@@ -37,24 +37,24 @@ def lay(
     Raises InvalidDefinitionError where a nucleus fails the deployment.
     """
     notes: list[str] = []
-    work = ensure_directory(root, nucleus.work(one.name))
+    work = ensure_directory(root, nucleus.work(component.name))
     _own(work, worker, 0o700)
-    for artifact in one.artifacts:
+    for artifact in component.artifacts:
         file = source / artifact.file
         if not file.is_file():
-            raise InvalidDefinitionError(f"component {one.name}: {artifact.file}: not among its artifacts")
-        kept = ensure_directory(root, f"{nucleus.root}/packages/artifacts/{one.name}/{one.version}") / artifact.file
-        shutil.copyfile(file, kept)
-        _own(kept, owner, _mode(artifact))
+            raise InvalidDefinitionError(f"component {component.name}: {artifact.file}: not among its artifacts")
+        directory = ensure_directory(root, f"{nucleus.root}/packages/artifacts/{component.name}/{component.version}")
+        shutil.copyfile(file, directory / artifact.file)
+        _own(directory / artifact.file, owner, _mode(artifact))
         if artifact.unpacked:
-            ensure_directory(root, f"{nucleus.root}/packages/artifacts-unarchived/{one.name}/{one.version}")
-            top = inside(root, nucleus.unpacked(one.name, one.version, artifact.file))
-            notes += _unpack(nucleus, one, file, top, artifact, owner)
+            ensure_directory(root, f"{nucleus.root}/packages/artifacts-unarchived/{component.name}/{component.version}")
+            top = inside(root, nucleus.unpacked(component.name, component.version, artifact.file))
+            notes += _unpack(nucleus, component, file, top, artifact, owner)
     return notes
 
 
 def _unpack(
-    nucleus: Nucleus, one: Component, file: Path, top: Path, artifact: Artifact, owner: Owner | None
+    nucleus: Nucleus, component: Component, file: Path, top: Path, artifact: Artifact, owner: Owner | None
 ) -> Iterator[str]:
     shutil.rmtree(top, ignore_errors=True)
     top.mkdir()
@@ -65,10 +65,10 @@ def _unpack(
                 leads_up = name.startswith("/") or ".." in name.split("/")
                 if leads_up and nucleus.lambdas:
                     raise InvalidDefinitionError(
-                        f"component {one.name}: {name} leads out of its folder: the deployment fails"
+                        f"component {component.name}: {name} leads out of its folder: the deployment fails"
                     )
                 if leads_up or ("../" in name and not nucleus.lambdas):
-                    yield f"component {one.name}: {name}: left out by nucleus lite"
+                    yield f"component {component.name}: {name}: left out by nucleus lite"
                     continue
                 target = top / name
                 if name.endswith("/"):
@@ -78,7 +78,7 @@ def _unpack(
                 with archive.open(entry) as content, target.open("wb") as sink:  # a link's text becomes a file's
                     shutil.copyfileobj(content, sink)
     except (zipfile.BadZipFile, OSError) as error:
-        raise InvalidDefinitionError(f"component {one.name}: {file.name}: {error}") from error
+        raise InvalidDefinitionError(f"component {component.name}: {file.name}: {error}") from error
     for path in sorted([top, *top.rglob("*")], reverse=True):
         _own(path, owner, _FOLDER if path.is_dir() else _mode(artifact))
 

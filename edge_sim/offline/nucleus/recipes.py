@@ -45,14 +45,14 @@ class Component:
     """Steps that this nucleus leaves out."""
 
 
-def component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) -> Component:
+def read_component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) -> Component:
     """Return what a nucleus on a board of ``architecture`` makes of a recipe."""
     look = _Reader(exact=not nucleus.lambdas)
     name, version = str(look(recipe, "ComponentName") or ""), str(look(recipe, "ComponentVersion") or "")
     if not nucleus.lambdas and str(look(recipe, "ComponentType") or "generic").rpartition(".")[2] != "generic":
         raise InvalidDefinitionError(f"component {name}: nucleus lite supports only generic components")
     manifests = look(recipe, "Manifests") or []
-    manifest = next((one for one in manifests if _fits(look, one, nucleus, architecture)), None)
+    manifest = next((manifest for manifest in manifests if _fits(look, manifest, nucleus, architecture)), None)
     if manifest is None:
         raise InvalidDefinitionError(
             f"component {name}: no manifest fits linux on {architecture}, nucleus {nucleus.name}"
@@ -66,7 +66,7 @@ def component(recipe: Mapping[str, Any], nucleus: Nucleus, architecture: str) ->
         name=name,
         version=version,
         configuration=default,
-        dependencies={one: str(look(how, "DependencyType") or "HARD") == "HARD" for one, how in dependencies.items()},
+        dependencies={name: str(look(how, "DependencyType") or "HARD") == "HARD" for name, how in dependencies.items()},
         artifacts=tuple(_artifacts(look, look(manifest, "Artifacts") or [], name)),
         steps={step: script for step, script in steps.items() if step not in ignored},
         environment={key: str(value) for key, value in (look(lifecycle, "Setenv") or {}).items()},
@@ -79,22 +79,22 @@ def ordered(components: Sequence[Component], provided: frozenset[str]) -> list[C
 
     Raises InvalidDefinitionError for a dependency that is not deployed, or a circle of them.
     """
-    by_name = {one.name: one for one in components}
+    by_name = {component.name: component for component in components}
     done: dict[str, Component] = {}
 
-    def take(one: Component, above: tuple[str, ...]) -> None:
-        if one.name in above:
-            raise InvalidDefinitionError(f"circular dependencies: {' → '.join((*above, one.name))}")
-        for name, hard in one.dependencies.items():
+    def take(component: Component, above: tuple[str, ...]) -> None:
+        if component.name in above:
+            raise InvalidDefinitionError(f"circular dependencies: {' → '.join((*above, component.name))}")
+        for name, hard in component.dependencies.items():
             if name in by_name and name not in done:
-                take(by_name[name], (*above, one.name))
+                take(by_name[name], (*above, component.name))
             elif name not in by_name and name not in provided and hard:
-                raise InvalidDefinitionError(f"component {one.name} needs {name}, which is not deployed")
-        done[one.name] = one
+                raise InvalidDefinitionError(f"component {component.name} needs {name}, which is not deployed")
+        done[component.name] = component
 
-    for one in components:
-        if one.name not in done:
-            take(one, ())
+    for component in components:
+        if component.name not in done:
+            take(component, ())
     return list(done.values())
 
 
@@ -169,14 +169,14 @@ def _script(look: _Reader, step: Any) -> str:
 
 
 def _artifacts(look: _Reader, artifacts: Any, name: str) -> Iterator[Artifact]:
-    for one in artifacts:
-        uri = str(look(one, "Uri") or "")
-        unarchive = look(one, "Unarchive") or "NONE"
+    for artifact in artifacts:
+        uri = str(look(artifact, "Uri") or "")
+        unarchive = look(artifact, "Unarchive") or "NONE"
         if unarchive not in ("NONE", "ZIP"):
             raise InvalidDefinitionError(f"component {name}: Unarchive {unarchive}: a nucleus unpacks ZIP only")
         if not re.fullmatch(r"s3://[^/]+/.+", uri):
             raise InvalidDefinitionError(f"component {name}: {uri!r}: a nucleus fetches s3://bucket/key")
-        permission = look(one, "Permission") or {}
+        permission = look(artifact, "Permission") or {}
         yield Artifact(
             file=uri.rpartition("/")[2],
             unpacked=unarchive == "ZIP",

@@ -61,15 +61,15 @@ def of_board(address: str, greengrass_root: str) -> Iterator[Disk]:
         root = connection.become_root()
         laid = Laid(name=name, place=place)
         disk = Disk(name=name, root=place, greengrass_root=greengrass_root, nodes=laid.nodes)
-        said = [
+        complaints = [
             *_bring(connection, laid, "", _SYSTEM, links="h"),
             *_bring(connection, laid, greengrass_root, (BELOW.config, BELOW.deployment)),
         ]
         _lay_names(connection, laid, disk.tree.certificates)
         elsewhere = write_directory(disk)
         if elsewhere:
-            said += _bring(connection, laid, elsewhere, ("deployment",))
-        lost = [f"on the board: {line}" for line in said[:_MOST_LINES]]
+            complaints += _bring(connection, laid, elsewhere, ("deployment",))
+        lost = [f"on the board: {line}" for line in complaints[:_MOST_LINES]]
         if not root:
             lost.insert(0, "files that only root can read: the account is not root and has no passwordless sudo")
         yield replace(disk, notes=tuple(laid.notes), lost=tuple(lost), ask=lambda path: _is_file(connection, path))

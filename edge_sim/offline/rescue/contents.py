@@ -88,7 +88,9 @@ def code(disk: Disk, group: Group, folder: Path, log: RescueLog) -> list[Code]:
             there = disk.look(directory)
             if there is None or there.type != "directory":
                 raise EdgeSimError(f"{directory} is not on the board")
-            log.notes += (f"function {function.id}: left out {one}" for one in disk.copy(directory, folder / target))
+            log.notes += (
+                f"function {function.id}: left out {entry}" for entry in disk.copy(directory, folder / target)
+            )
             codes.append(_known(group, function, folder / target, target, log))
         except EdgeSimError as error:
             log.lost.append(f"code of function {function.id}: {error.brief}; replaced by a stub that fails when called")
@@ -141,7 +143,7 @@ def _copied(file: Path) -> Path:
 def _pack(disk: Disk, directory: str, file: Path, form: Format, log: RescueLog) -> None:
     copied = _copied(file)
     try:
-        log.notes += (f"{directory}: left out {one}" for one in disk.copy(directory, copied))
+        log.notes += (f"{directory}: left out {entry}" for entry in disk.copy(directory, copied))
         with packed(copied, form) as archive:
             shutil.copyfile(archive, file)
     finally:

@@ -112,7 +112,7 @@ def of_export(export: Path, folder: Path) -> Rescued:
             log.lost.append(f"code of function {function.id}: no lambda-code/{name} in the folder")
             continue
         log.notes += (
-            f"function {function.id}: left out {one}" for one in disk.copy(f"/lambda-code/{name}", folder / target)
+            f"function {function.id}: left out {entry}" for entry in disk.copy(f"/lambda-code/{name}", folder / target)
         )
     _write(folder / GROUP_FILE, writer.dump(definition))
     log.notes.append(f"{GROUP_FILE} has no core and no resources: add them to make a scenario")
@@ -141,13 +141,13 @@ def scenario_text(
         "group": GROUP_FILE,
         "sources": sources,
         "code": [
-            {"function": one.function.arn, "folder": one.folder, "handler": one.handler, "runtime": one.runtime}
-            for one in coded
+            {"function": code.function.arn, "folder": code.folder, "handler": code.handler, "runtime": code.runtime}
+            for code in coded
         ],
         "files": [*volumes],
     }
-    kept = {key: value for key, value in document.items() if value not in ([], None)}
-    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=10**6)
+    members = {key: value for key, value in document.items() if value not in ([], None)}
+    return yaml.safe_dump(members, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 def _located(disk: Disk, log: RescueLog) -> Disk:
