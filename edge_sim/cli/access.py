@@ -13,6 +13,7 @@ import click
 
 from edge_sim.cli import completion
 from edge_sim.cli.options import (
+    A_ROOT,
     BOARD,
     GREENGRASS_ROOT,
     GROUP,
@@ -22,7 +23,6 @@ from edge_sim.cli.options import (
     SOURCE,
     STRICT,
     UNKNOWN,
-    PathType,
     absolute,
     template_choice,
 )
@@ -63,12 +63,7 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
     help="Show access to this path, as functions name it, instead of the resources.",
 )
 @PROFILES
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="A board's root directory.",
-)
+@A_ROOT
 @BOARD
 @click.option(
     "--probe",

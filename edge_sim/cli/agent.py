@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import GREENGRASS_ROOT, PathType
+from edge_sim.cli.options import GREENGRASS_ROOT, ROOT_HERE, PathType
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from edge_sim.greengrass.group import Group
     from edge_sim.greengrass.plan import Entry
 
-_ROOT = click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    default="/",
-    show_default=True,
-    help="The board's root directory; / on a real one.",
-)
 _BOARD = click.option(
     "--config",
     type=PathType(path_type=Path, exists=True, dir_okay=False),
@@ -44,7 +37,7 @@ def command() -> None:
 
 
 @command.command()
-@_ROOT
+@ROOT_HERE
 @click.option(
     "--config",
     type=PathType(path_type=Path),
@@ -63,7 +56,7 @@ def run(root: Path, config: Path) -> None:
 
 
 @command.command()
-@_ROOT
+@ROOT_HERE
 @GREENGRASS_ROOT
 @_BOARD
 def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
@@ -79,7 +72,7 @@ def layout(root: Path, greengrass_root: str, config: Path | None) -> None:
 
 
 @command.command()
-@_ROOT
+@ROOT_HERE
 @GREENGRASS_ROOT
 @_BOARD
 @click.option("--planned", is_flag=True, help="Read the group and its plan, as a host sends them, from standard input.")
@@ -103,7 +96,7 @@ def access(root: Path, greengrass_root: str, config: Path | None, planned: bool)
 
 @command.command()
 @click.argument("function_id")
-@_ROOT
+@ROOT_HERE
 @GREENGRASS_ROOT
 @_BOARD
 @click.option("--event", default="{}", help="The event, as JSON.", show_default=True)
@@ -130,7 +123,7 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
 
 
 @command.command()
-@_ROOT
+@ROOT_HERE
 @click.option("--expect", metavar="JSON", required=True, help="The device profile to compare with, as JSON.")
 def certificate(root: Path, expect: str) -> None:
     """Compare this board with a device profile: what is true, emulated or not faithful.

@@ -22,7 +22,7 @@ from edge_sim.cli.board_bundle import bundle
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.options import FORMAT, PathType, profile_option
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -83,14 +83,7 @@ def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> N
 
 
 @command.command(cls=Report)
-@click.option(
-    "--profile",
-    "profile_name",
-    required=True,
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="The board's profile.",
-)
+@profile_option("The board's profile.", required=True)
 @click.option("--name", metavar="NAME", help="The board's name; default: the profile's.")
 @click.option("--thing", metavar="NAME", help="The core's thing name; default: the board's name.")
 @click.option(

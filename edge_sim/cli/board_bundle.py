@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.options import FORMAT, TO_FILE, profile_option
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -17,22 +16,9 @@ from edge_sim.errors import UsageError
 
 
 @click.command("bundle", cls=Report)
-@click.option(
-    "--profile",
-    "profile_name",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="Build for this profile's architecture.",
-)
+@profile_option("Build for this profile's architecture.")
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), help="Build for this architecture.")
-@click.option(
-    "-o",
-    "--output",
-    type=PathType(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="Write to this file.",
-)
+@TO_FILE
 @click.option("--deb", is_flag=True, help="Write a Debian package with the same content and a systemd unit instead.")
 @FORMAT
 def bundle(profile_name: str | None, architecture: str | None, output: Path, deb: bool, fmt: str) -> None:

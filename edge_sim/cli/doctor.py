@@ -13,7 +13,7 @@ import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.options import FORMAT, driver_option, profile_option, root_option
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -27,34 +27,18 @@ _WIDTH = 80
 
 
 @click.command("doctor", cls=Report)
-@click.option(
-    "--driver",
-    type=click.Choice(["local", "docker"]),
-    default="local",
-    show_default=True,
-    help="The driver to check, or to create the board of --profile with.",
-)
-@click.option(
-    "--profile",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="Create a board with this profile and show how faithful it is.",
-)
+@driver_option("The driver to check, or to create the board of --profile with.")
+@profile_option("Create a board with this profile and show how faithful it is.")
 @click.option(
     "--board",
     metavar="NAME",
     shell_complete=completion.boards,
     help="Show how faithful a running board is (edge-sim board ls).",
 )
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="Show which requirements of a V1 core the board below DIR meets; / for this machine.",
-)
+@root_option("Show which requirements of a V1 core the board below DIR meets; / for this machine.")
 @FORMAT
 def command(
-    driver: Literal["local", "docker"], profile: str | None, board: str | None, root: Path | None, fmt: str
+    driver: Literal["local", "docker"], profile_name: str | None, board: str | None, root: Path | None, fmt: str
 ) -> None:
     """Check this machine, show how faithful a board is (--profile, --board), or what a board lacks (--root).
 
@@ -65,13 +49,13 @@ def command(
              edge-sim doctor --driver docker --profile raspberry-pi-3
              edge-sim doctor --root /
     """
-    if root and (profile or board):
+    if root and (profile_name or board):
         raise UsageError("--root judges a board of its own, so it cannot be combined with --profile or --board")
     if root:
         _requirements(root, fmt)
         return
-    if profile is not None or board is not None:
-        _certificate(driver, profile, board, fmt)
+    if profile_name is not None or board is not None:
+        _certificate(driver, profile_name, board, fmt)
         return
     from edge_sim.emulation.hostchecks import host_checks, missing
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import BOARD, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
+from edge_sim.cli.options import A_ROOT, BOARD, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
@@ -33,12 +33,7 @@ _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "
 
 @click.command("drift", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="A board's root directory.",
-)
+@A_ROOT
 @click.option("--snapshot", type=_FILE, metavar="FILE", help="Output of the snapshot script on a board.")
 @click.option("--tar", "tar_file", type=_FILE, metavar="FILE", help="A tar file of a board; nothing is extracted.")
 @click.option("--image", metavar="NAME", help="A Docker image; it is not started.")

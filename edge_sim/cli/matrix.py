@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.options import STRICT, UNKNOWN, PathType, driver_option, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -41,13 +41,7 @@ _EMPTY: dict[str, object] = {"ok": False, "unknown": 0, "cells": []}
 )
 @click.option("--ggc", metavar="VERSIONS", help="Core versions, such as 1.9,1.10,1.11; default: each profile's own.")
 @click.option("--real", is_flag=True, help="Run GROUP, a scenario, on simulated boards as well.")
-@click.option(
-    "--driver",
-    type=click.Choice(["local", "docker"]),
-    default="local",
-    show_default=True,
-    help="What --real uses: this machine's processor, or containers of the boards' own architecture.",
-)
+@driver_option("What --real uses: this machine's processor, or containers of the boards' own architecture.")
 @click.option("--no-cache", is_flag=True, help="Ignore cached results.")
 @STRICT
 @output_options("text", "json", "sarif", "junit", "github", "html", "markdown")

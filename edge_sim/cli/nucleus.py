@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, PathType
+from edge_sim.cli.options import FORMAT, PathType, driver_option, profile_option, root_option
 from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
@@ -32,25 +31,13 @@ def _messages(_context: click.Context, _parameter: click.Parameter, value: tuple
 
 @click.command("nucleus", cls=Report, empty=_EMPTY)
 @click.argument("folder", type=PathType(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="A board's root directory: / on the board itself.",
+@root_option("A board's root directory: / on the board itself.")
+@profile_option(
+    "Instead of --root: make a board of this profile, run board.sh and the components there, and remove it."
 )
-@click.option(
-    "--profile",
-    "profile_name",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="Instead of --root: make a board of this profile, run board.sh and the components there, and remove it.",
-)
-@click.option(
-    "--driver",
-    type=click.Choice(["local", "docker"]),
+@driver_option(
+    "With --profile. docker: a container of the board's own architecture; local: namespaces of this machine.",
     default="docker",
-    show_default=True,
-    help="With --profile. docker: a container of the board's own architecture; local: namespaces of this machine.",
 )
 @click.option("--target", type=click.Choice(["classic", "lite"]), default="classic", show_default=True)
 @click.option(

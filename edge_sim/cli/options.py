@@ -15,6 +15,9 @@ from edge_sim.documents import unusable
 from edge_sim.limits import LINKS as _LINKS
 from edge_sim.limits import NAMES, Limits
 
+Option = Callable[[Callable[..., None]], Callable[..., None]]
+"""What gives a command an option."""
+
 
 class PathType(click.Path):
     """A path, which is never empty (that would mean the current folder) and of the kind that is asked for.
@@ -87,6 +90,26 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, value: tuple[st
     return {name: value for name, _, value in (text.partition("=") for text in value)}
 
 
+def root_option(help_: str, **settings: Any) -> Option:
+    """Return ``--root``: the directory of this machine that holds a board's files."""
+    directory = PathType(path_type=Path, exists=True, file_okay=False)
+    return click.option("--root", type=directory, metavar="DIR", help=help_, **settings)
+
+
+def profile_option(help_: str, *, required: bool = False) -> Option:
+    """Return ``--profile`` where a command takes one."""
+    complete = completion.profiles
+    return click.option(
+        "--profile", "profile_name", metavar="NAME", shell_complete=complete, help=help_, required=required
+    )
+
+
+def driver_option(help_: str, *, default: str = "local") -> Option:
+    """Return ``--driver``, of simulated boards."""
+    drivers = click.Choice(["local", "docker"])
+    return click.option("--driver", type=drivers, default=default, show_default=True, help=help_)
+
+
 PROFILES = click.option(
     "--profile",
     "names",
@@ -103,12 +126,16 @@ BOARD = click.option(
     help="A real board; nothing is changed there.",
 )
 GROUP = click.argument("group", type=PathType(path_type=Path))
-ROOT = click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
+A_ROOT = root_option("A board's root directory.")
+ROOT = root_option("The board's root directory; / on a real board.", required=True)
+ROOT_HERE = root_option("The board's root directory; / on a real board.", default="/", show_default=True)
+TO_FILE = click.option(
+    "-o",
+    "--output",
+    type=PathType(path_type=Path, dir_okay=False),
     required=True,
-    metavar="DIR",
-    help="The board's root directory; / on a real board.",
+    metavar="FILE",
+    help="Write to this file.",
 )
 SOURCE = click.option(
     "--source",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT_HERE, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.errors import UsageError
@@ -35,13 +35,7 @@ def command() -> None:
 
 
 @command.command(cls=Report)
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    default="/",
-    show_default=True,
-    help="The board's root directory; / on a real board.",
-)
+@ROOT_HERE
 @GREENGRASS_ROOT
 @FORMAT
 def status(root: Path, greengrass_root: str, fmt: str) -> None:

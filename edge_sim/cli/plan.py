@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli import completion
 from edge_sim.cli.options import (
+    A_ROOT,
     GREENGRASS_ROOT,
     GROUP,
     LIMITS,
@@ -18,7 +18,7 @@ from edge_sim.cli.options import (
     SOURCE,
     STRICT,
     UNKNOWN,
-    PathType,
+    profile_option,
     template_choice,
 )
 from edge_sim.cli.output import Output, output_options, page_writers, print_notes
@@ -40,19 +40,8 @@ _EMPTY: dict[str, object] = {
 
 @click.command("plan", cls=Report, empty=_EMPTY)
 @GROUP
-@click.option(
-    "--profile",
-    "profile_name",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="A fresh board with this profile.",
-)
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="A board's root directory.",
-)
+@profile_option("A fresh board with this profile.")
+@A_ROOT
 @GREENGRASS_ROOT
 @SOURCE
 @LINKS

@@ -6,20 +6,13 @@ from pathlib import Path
 
 import click
 
-from edge_sim.cli.options import PathType
+from edge_sim.cli.options import TO_FILE
 from edge_sim.cli.output import say
 
 
 @click.command("capture")
 @click.argument("board", metavar="ssh://[USER@]HOST[:PORT]")
-@click.option(
-    "-o",
-    "--output",
-    type=PathType(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="Write to this file.",
-)
+@TO_FILE
 def capture(board: str, output: Path) -> None:
     """Write the profile of a real board: its accounts, devices, kernel, memory. Nothing is changed there.
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli import completion
-from edge_sim.cli.options import BOARD, FORMAT, GREENGRASS_ROOT, PathType
+from edge_sim.cli.options import A_ROOT, BOARD, FORMAT, GREENGRASS_ROOT, PathType, profile_option
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
@@ -31,12 +30,7 @@ _EMPTY: dict[str, object] = {
 
 
 @click.command("rescue", cls=Report, empty=_EMPTY)
-@click.option(
-    "--root",
-    type=PathType(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="A board's root directory.",
-)
+@A_ROOT
 @click.option(
     "--tar",
     "tar_file",
@@ -54,12 +48,7 @@ _EMPTY: dict[str, object] = {
 @click.option(
     "-o", "--output", required=True, type=PathType(path_type=Path), metavar="FOLDER", help="Write to this folder."
 )
-@click.option(
-    "--profile",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="The scenario's board; default: the most similar profile.",
-)
+@profile_option("The scenario's board; default: the most similar profile.")
 @GREENGRASS_ROOT
 @FORMAT
 def command(
@@ -68,7 +57,7 @@ def command(
     remote_board: str | None,
     export: Path | None,
     output: Path,
-    profile: str | None,
+    profile_name: str | None,
     greengrass_root: str,
     fmt: str,
 ) -> None:
@@ -89,14 +78,14 @@ def command(
     from edge_sim.offline.rescue.rescue import of_export, rescue
     from edge_sim.profiles import load_profile
 
-    if profile:
-        load_profile(profile)
+    if profile_name:
+        load_profile(profile_name)
     with whole_folder(output) as folder:
         if export:
             result = of_export(export, folder)
         else:
             with _opened(root, tar_file, remote_board, greengrass_root) as board:
-                result = rescue(board, folder, profile)
+                result = rescue(board, folder, profile_name)
     if fmt == "json":
         click.echo(json.dumps(result.as_json(), indent=2))
     else:

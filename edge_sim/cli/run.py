@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli import completion, run_board
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, template_choice
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, driver_option, template_choice
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -32,13 +32,7 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards
 @click.command("run", cls=Report, empty=_EMPTY)
 @click.argument("scenario", type=PathType(path_type=Path))
 @PROFILES
-@click.option(
-    "--driver",
-    type=click.Choice(["local", "docker"]),
-    default="local",
-    show_default=True,
-    help="local: namespaces of this machine; docker: containers of the boards' own architecture.",
-)
+@driver_option("local: namespaces of this machine; docker: containers of the boards' own architecture.")
 @click.option(
     "--board",
     "boards",
