@@ -49,16 +49,12 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Log:
-    """One log file of the core; made when the first line is written, readable by its owner only (as V1's)."""
+class RecentLines:
+    """The last lines of a log, which go with the reports of an update."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, space: int = LOG_SPACE) -> None:
+    def __init__(self) -> None:
         self.threshold = "INFO"
         """The least level that is written, one of THRESHOLDS."""
-        self._path = path
-        self._now = now
-        self._space = space
-        self._lock = threading.Lock()
         self._recent: deque[str] = deque(maxlen=RECENT_LINES)
 
     def forget(self) -> None:
@@ -71,12 +67,31 @@ class Log:
         return text if len(text) <= most else f"…{text[1 - most :]}"
 
     def write(self, level: Level, message: str, /, **context: object) -> None:
+        """Take one line."""
+        if self._hears(level):
+            self._recent.append(_brief(level, message, context))
+
+    def _hears(self, level: Level) -> bool:
+        return THRESHOLDS.index(level) >= THRESHOLDS.index(self.threshold)
+
+
+class Log(RecentLines):
+    """One log file of the core; made when the first line is written, readable by its owner only (as V1's)."""
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, space: int = LOG_SPACE) -> None:
+        super().__init__()
+        self._path = path
+        self._now = now
+        self._space = space
+        self._lock = threading.Lock()
+
+    def write(self, level: Level, message: str, /, **context: object) -> None:
         """Append one line. A full or read-only disk must not stop an update, so a failure is dropped."""
-        if THRESHOLDS.index(level) < THRESHOLDS.index(self.threshold):
+        if not self._hears(level):
             return
         now = self._now()
         line = redact(_line(now, level, message, context))
-        self._recent.append(f"{now:%H:%M:%S} {redact(_brief(level, message, context))}")
+        self._recent.append(f"{now:%H:%M:%S} {_brief(level, message, context)}")
         with self._lock, suppress(OSError):
             self._make_room()
             with self._path.open("a", encoding="utf-8") as file:
@@ -94,7 +109,7 @@ class Log:
 def _brief(level: Level, message: str, context: dict[str, object]) -> str:
     """Return a line as one reads it, without what every line of a job has."""
     more = [f"{name}={value}" for name, value in context.items() if name != "job" and value is not None]
-    return " ".join([level, *message.split(), *more])
+    return redact(" ".join([level, *message.split(), *more]))
 
 
 def _line(now: datetime, level: Level, message: str, context: dict[str, object]) -> str:

@@ -6,12 +6,10 @@ before anything is done, as the agent writes its journal first: a process that i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from edge_sim.agent.events import RECENT_LINES, THRESHOLDS, Level
 from edge_sim.agent.update.installation import BringUp, Saw, Settings
 from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.preflight import DISK_SPACE, BoardIdentity
@@ -169,23 +167,3 @@ class ModelBoard:
 
     def forget_events(self) -> None:
         """None are kept."""
-
-
-class RecentLines:
-    """The agent's log of an update without a file: the lines that go with its reports."""
-
-    def __init__(self) -> None:
-        self.threshold = "INFO"
-        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
-
-    def forget(self) -> None:
-        self._recent.clear()
-
-    def recent(self, most: int) -> str:
-        text = " | ".join(self._recent)
-        return text if len(text) <= most else f"…{text[1 - most :]}"
-
-    def write(self, level: Level, message: str, /, **context: object) -> None:
-        if THRESHOLDS.index(level) >= THRESHOLDS.index(self.threshold):
-            more = [f"{name}={value}" for name, value in context.items() if name != "job" and value is not None]
-            self._recent.append(" ".join([level, message, *more]))

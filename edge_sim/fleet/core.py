@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 
+from edge_sim.agent.events import RecentLines
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient
@@ -16,7 +17,7 @@ from edge_sim.agent.update.phases import Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.updater import Updater
-from edge_sim.fleet.board import ModelBoard, RecentLines, Sleep, Tell
+from edge_sim.fleet.board import ModelBoard, Sleep, Tell
 from edge_sim.fleet.lines import Disk
 from edge_sim.fleet.model import CoreModel
 from edge_sim.jobs import messages, topics, wire
