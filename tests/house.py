@@ -34,16 +34,16 @@ class Figure:
         return f"{self.name:44} {self.value:6.4g}  limit {self.limit:4g}  {verdict} {self.where}".rstrip()
 
 
-def figures() -> list[Figure]:
-    """Return every figure."""
-    texts = {str(path.relative_to(PACKAGE.parent)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+def figures(package: Path = PACKAGE) -> list[Figure]:
+    """Return every figure of a package, which can be imported by its folder's name."""
+    texts = {str(path.relative_to(package.parent)): path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
     trees = {name: ast.parse(text) for name, text in texts.items()}
     lines = {name: len(text.splitlines()) for name, text in texts.items()}
-    untyped = sum(isinstance(node, ast.Name) and node.id == "Any" for tree in trees.values() for node in ast.walk(tree))
+    untyped = sum(_named(node) == "Any" for tree in trees.values() for node in ast.walk(tree))
     asking = [name for name, tree in trees.items() if any(map(_asks_for_a_kind, ast.walk(tree)))]
     vague = sum(name.strip("_") in VAGUE for tree in trees.values() for name in set(_names(tree)))
     lengths = {f"{name}: {function}": length for name, tree in trees.items() for function, length in _functions(tree)}
-    cycle = _import_cycle()
+    cycle = _import_cycle(package.name)
     longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
     return [
         Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=11),
@@ -63,7 +63,12 @@ def _asks_for_a_kind(node: ast.AST) -> bool:
         kinds = node.args[1]
     else:
         return False
-    return any(isinstance(name, ast.Name) and name.id in KINDS for name in ast.walk(kinds))
+    return any(_named(name) in KINDS for name in ast.walk(kinds))
+
+
+def _named(node: ast.AST) -> str | None:
+    """Return the name that a node is, ``Any`` as well as ``typing.Any``."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
@@ -85,9 +90,9 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.name, node.end_lineno - node.lineno + 1
 
 
-def _import_cycle() -> list[str]:
+def _import_cycle(package: str) -> list[str]:
     """Return one circle of imports, wherever in a module they stand; empty when there is none."""
-    graph = grimp.build_graph("edge_sim", cache_dir=None)
+    graph = grimp.build_graph(package, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     try:
         TopologicalSorter(imports).prepare()
