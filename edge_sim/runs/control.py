@@ -10,16 +10,18 @@ import urllib.request
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 
 
-def put(url: str, content: bytes, cafile: str | None, name: str) -> None:
+def put(url: str, content: bytes, *, name: str, cafile: str | None, secret: str | None) -> None:
     """Send a file to ``url``; ``name`` is the cloud's, for people.
 
-    Raises InvalidDefinitionError when it is refused, UnsupportedEnvironmentError when nobody answers.
+    ``cafile`` and ``secret`` are those of a cloud with TLS: what it is checked with, and what it asks for. Raises
+    InvalidDefinitionError when it is refused, UnsupportedEnvironmentError when nobody answers.
     """
-    request = urllib.request.Request(url, data=content, method="PUT", headers={"Content-Type": "application/gzip"})
-    context = ssl.create_default_context(cafile=cafile) if url.startswith("https:") else None
+    headers = {"Content-Type": "application/gzip"}
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-    if context is not None:
-        handlers.append(urllib.request.HTTPSHandler(context=context))
+    if url.startswith("https:"):
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=cafile)))
+        headers["Authorization"] = f"Bearer {secret}"
+    request = urllib.request.Request(url, data=content, method="PUT", headers=headers)
     try:
         urllib.request.build_opener(*handlers).open(request, timeout=60).close()
     except urllib.error.HTTPError as error:

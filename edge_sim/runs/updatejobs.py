@@ -35,12 +35,16 @@ AWS_NAMES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where jobs are kept. ``greengrass`` is V1's API, None where it is not served any more; ``real``: AWS itself."""
+    """Where jobs are kept. ``greengrass`` is V1's API, None where it is not served any more; ``real``: AWS itself.
+
+    ``secret`` is the key of a cloud of ours.
+    """
 
     name: str
     iot: Any
     greengrass: Any | None = None
     cafile: str | None = None
+    secret: str | None = None
     real: bool = False
 
     def call(self, client: Any, operation: str, **params: Any) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def local(note: Mapping[str, Any]) -> Endpoint:
     where = {"endpoint_url": note["http"], "region": note["region"], "cafile": cafile}
     secret = note["exports"]["AWS_SECRET_ACCESS_KEY"]
     iot, greengrass = (make_client(service, secret=secret, **where) for service in ("iot", "greengrass"))
-    return Endpoint(name=f"the local cloud at {note['http']}", iot=iot, greengrass=greengrass, cafile=cafile)
+    name = f"the local cloud at {note['http']}"
+    return Endpoint(name=name, iot=iot, greengrass=greengrass, cafile=cafile, secret=secret)
 
 
 def remote(url: str | None) -> Endpoint:
@@ -175,7 +180,8 @@ def group_arns(endpoint: Endpoint, groups: Sequence[str]) -> list[str]:
 def offer(endpoint: Endpoint, software: str, pair: str, version: str, content: bytes) -> None:
     """Make a build the newest one of a cloud of ours."""
     path = f"/edge-sim/builds/{software}/{pair}/{version}"
-    put(f"{endpoint.iot.meta.endpoint_url}{path}", content, endpoint.cafile, endpoint.name)
+    where = f"{endpoint.iot.meta.endpoint_url}{path}"
+    put(where, content, name=endpoint.name, cafile=endpoint.cafile, secret=endpoint.secret)
 
 
 def offer_release(endpoint: Endpoint, software: str, pair: str, version: str) -> None:
