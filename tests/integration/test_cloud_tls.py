@@ -27,6 +27,7 @@ from edge_sim.cloud.server import Cloud, Tls
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests import needs
 from tests.integration.tls_cloud import LIMIT_S, Credentials, Raw, World, text, tls_cloud
+from tests.waiting import until
 
 pytestmark = [pytest.mark.network, pytest.mark.process, needs.program("mosquitto"), needs.program("openssl")]
 
@@ -241,6 +242,50 @@ def test_a_client_id_is_the_things_own(world: World, a: Credentials, b: Credenti
         with world.raw(b, "b") as second:  # the same thing: the newcomer evicts the former, as AWS's does
             assert second.connected()
             assert present.read() is None
+
+
+def test_a_client_id_has_at_most_128_bytes_whatever_its_policy_allows(world: World) -> None:
+    shown = world.certificate("long", "everything")
+    for client_id, taken in (("c" * 128, True), ("c" * 129, False), ("é" * 64, True), ("é" * 65, False)):
+        with world.raw(shown, client_id) as raw:
+            assert raw.read() == (packets.CONNACK, b"\0\0" if taken else b"\0\5"), client_id
+
+
+def test_at_most_100_messages_are_on_the_way_to_a_client_until_it_confirms_one(world: World, watcher: Watcher) -> None:
+    with world.raw(world.certificate("lazy", "everything"), "lazy") as raw:
+        assert raw.connected()
+        raw.subscribe("flood/#")
+        assert raw.read() == (packets.SUBACK, b"\0\1\1")
+        for number in range(150):
+            watcher.client.publish("flood/x", str(number), 1)
+        watcher.until("$aws/things/b/sentinel")
+        came = [raw.read() for _ in range(100)]
+        raw.send(packets.PINGREQ << 4, b"")
+        assert raw.read() == (13, b""), "nothing more before the answer to the ping"
+        topic = text("flood/x")
+        assert [body.removeprefix(topic)[2:] for _, body in filter(None, came)] == [b"%d" % n for n in range(100)]
+        raw.send(packets.PUBACK << 4, came[0][1].removeprefix(topic)[:2] if came[0] else b"")
+        more = raw.read()
+        assert more is not None
+        assert more[1].endswith(b"100")
+
+
+def test_as_many_clients_connect_at_once_as_the_cloud_takes_and_not_one_more(tmp_path: Path) -> None:
+    with tls_cloud(tmp_path, connections=3) as world, contextlib.ExitStack() as stack:
+        shown = world.certificate("ops", world.policy("everything", {"Action": "*", "Resource": "*"}))
+        clients = [stack.enter_context(world.raw(shown, f"c{number}")) for number in range(3)]
+        assert [raw.connected() for raw in clients] == [True] * 3, "the cloud's own connection is not one of them"
+        with world.raw(shown, "c3") as raw:
+            assert raw.read() is None
+        clients[0].send(packets.DISCONNECT << 4, b"")
+
+        def connects() -> bool:
+            with world.raw(shown, "c3") as raw:
+                return raw.connected()
+
+        until(connects)
+        clients[1].send(packets.PINGREQ << 4, b"")
+        assert clients[1].read() == (13, b"")
 
 
 def test_what_is_no_mqtt_does_no_harm(world: World, a: Credentials) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 
 from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.cloud.iot.gate import DEVICE_POLICY, device_policy
 from edge_sim.cloud.server import REGION, Cloud, Tls
 
@@ -145,6 +146,6 @@ def text(value: str) -> bytes:
 
 
 @contextmanager
-def tls_cloud(folder: Path, names: Sequence[str] = ()) -> Iterator[World]:
-    with Cloud(folder / "cloud.sqlite", tls=Tls(names=tuple(names))) as cloud:
+def tls_cloud(folder: Path, names: Sequence[str] = (), connections: int = MAX_CONNECTIONS) -> Iterator[World]:
+    with Cloud(folder / "cloud.sqlite", tls=Tls(names=tuple(names)), connections=connections) as cloud:
         yield World(cloud, folder)
