@@ -267,7 +267,7 @@ class _Agent:
             self._config.keep_alive_s,
             tls=self._tls,
             proxy=self._config.proxy,
-            retry_most_s=self._config.retry_most_s,
+            wait=partial(mqtt.backoff, most=self._config.retry_most_s),
             subscriptions=dict.fromkeys(filters, self._take_message),
             on_connect=lambda: self.inbox.put(Connected()),
             on_disconnect=lambda reason: self.inbox.put(Disconnected(reason=reason)),

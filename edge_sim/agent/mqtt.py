@@ -82,17 +82,19 @@ def connect(
     on_disconnect: Callable[[str], None],
     tls: ssl.SSLContext | None = None,
     proxy: Proxy | None = None,
-    retry_most_s: float = RETRY_MOST_S,
+    wait: Callable[[int], float] = backoff,
+    now: Callable[[], float] = time.monotonic,
 ) -> Channel:
     """Return a channel to ``mqtt://host:port`` or ``mqtts://host:port``, which connects by itself from now on.
 
     ``on_connect`` is called whenever the connection is up and every subscription is there, ``on_disconnect`` when it is
     lost or cannot be made; each reason is said once until the next good connection. ``tls``: how an mqtts:// broker is
-    checked, None for the system's CAs; ``proxy``: what it is reached through. Raises UsageError for an address that
-    cannot be read.
+    checked, None for the system's CAs; ``proxy``: what it is reached through. ``wait`` is asked for the seconds before
+    an attempt by its number since the last good connection (from 0), ``now`` for the time. Raises UsageError for an
+    address that cannot be read.
     """
     host, port, secure = address(url)
-    channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, retry_most_s)
+    channel = _PahoChannel(client_id, subscriptions, on_connect, on_disconnect, wait, now)
     channel.open(host, port, keep_alive_s, tls or context(None) if secure else None, proxy)
     return channel
 
@@ -119,12 +121,14 @@ class _PahoChannel:
         subscriptions: Mapping[str, Handler],
         on_connect: Callable[[], None],
         on_disconnect: Callable[[str], None],
-        retry_most_s: float,
+        wait: Callable[[int], float],
+        now: Callable[[], float],
     ) -> None:
         self._id = client_id
         self._tell_connected = on_connect
         self._tell_disconnected = on_disconnect
-        self._retry_most_s = retry_most_s
+        self._wait_before = wait
+        self._now = now
         self._handlers: dict[str, Handler] = dict(subscriptions)
         self._granted: dict[int, int] = {}
         self._awaited: set[int] = set()
@@ -190,7 +194,7 @@ class _PahoChannel:
         if reason != 0:
             self._tell(f"{self._where}: it refused the connection ({reason})")
             return
-        self._connected_at = time.monotonic()
+        self._connected_at = self._now()
         filters = [(name, 1) for name in self._handlers]
         step = SUBSCRIPTIONS_PER_REQUEST
         requests = [filters[start : start + step] for start in range(0, len(filters), step)]
@@ -222,7 +226,7 @@ class _PahoChannel:
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
         since, self._connected_at = self._connected_at, None
-        if since is not None and time.monotonic() - since > STABLE_S:
+        if since is not None and self._now() - since > STABLE_S:
             self._failures = self._short = 0
             self._told.clear()
         elif since is not None:
@@ -256,7 +260,7 @@ class _PahoChannel:
 
     def _schedule_retry(self) -> None:
         """Set the next wait. With its two limits equal, paho waits just that long; alone it has no jitter."""
-        wait = backoff(self._failures, most=self._retry_most_s)
+        wait = self._wait_before(self._failures)
         self._failures += 1
         self._client.reconnect_delay_set(min_delay=wait, max_delay=wait)
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_sim.agent import tls
+from edge_sim.agent import mqtt, tls
 from edge_sim.agent.configfile import read_config
 from edge_sim.cloud.provisioning import Endpoints, provision
 from tests import needs
 from tests.connect_proxy import connect_proxy
 from tests.integration.test_cloud_iot import deploy
-from tests.integration.tls_cloud import World, tls_cloud
+from tests.integration.tls_cloud import LIMIT_S, Credentials, World, tls_cloud
+from tests.relay import Relay
 from tests.waiting import until
 
 pytestmark = [pytest.mark.network, pytest.mark.process, needs.program("mosquitto")]
@@ -94,6 +96,69 @@ def test_a_certificate_that_was_deactivated_is_told_and_tried_again(world: World
         assert "it refused the connection (Not authorized)" in next(why for why in reasons if "refused" in why)
         world.iot.update_certificate(certificateId=id_, newStatus="ACTIVE")
         assert next(event for event in events if event["event"] == "connected")
+
+
+class Connection:
+    """The agent's connection for a thing with its certificate, which notes its changes and the numbers of its waits."""
+
+    def __init__(self, port: int, world: World, shown: Credentials, thing: str) -> None:
+        self.changes: queue.Queue[str] = queue.Queue()
+        self.attempts: list[int] = []
+        self.clock = 0.0
+        self.channel = mqtt.connect(
+            f"mqtts://127.0.0.1:{port}",
+            thing,
+            30,
+            subscriptions={},
+            on_connect=lambda: self.changes.put("connected"),
+            on_disconnect=self.changes.put,
+            tls=tls.context(world.cafile, str(shown.certificate), str(shown.key)),
+            wait=self.wait,
+            now=lambda: self.clock,
+        )
+
+    def wait(self, attempt: int) -> float:
+        self.attempts.append(attempt)
+        return mqtt.backoff(attempt, most=0.5)
+
+    def until(self, beginning: str) -> list[str]:
+        """Return the changes up to one that begins so."""
+        changes = [self.changes.get(timeout=LIMIT_S)]
+        while not changes[-1].startswith(beginning):
+            changes.append(self.changes.get(timeout=LIMIT_S))
+        return changes
+
+
+def test_waits_grow_until_a_connection_was_stable_and_begin_anew_then(world: World) -> None:
+    relay = Relay(world.mqtt_port)
+    connection = Connection(relay.port, world, world.thing("unstable"), "unstable")
+
+    def lost_after(seconds: float) -> list[int]:
+        """Cut a connection that is so old, and return the numbers of the waits until there is another one."""
+        connection.until("connected")
+        connection.attempts.clear()
+        connection.clock += seconds
+        relay.cut()
+        relay.start()
+        until(lambda: connection.attempts)
+        return connection.attempts
+
+    with closing(connection.channel):
+        last = lost_after(0)[-1]
+        assert lost_after(60)[0] > last, "a minute is no proof: another board of this name waits that long"
+        assert lost_after(mqtt.STABLE_S + 1)[0] == 0
+    relay.cut()
+
+
+def test_two_boards_with_one_certificate_take_turns_and_say_so(world: World) -> None:
+    """The newcomer evicts the other one, as at AWS; each waits longer every time."""
+    shown = world.thing("twin")
+    boards = [Connection(world.mqtt_port, world, shown, "twin") for _ in range(2)]
+    with closing(boards[0].channel), closing(boards[1].channel):
+        for board in boards:
+            changes = board.until("the broker closed the connection 3 times soon after it was made")
+            assert "another client is connected as 'twin'" in changes[-1]
+    assert all(board.attempts[:4] == [0, 0, 1, 2] for board in boards)
 
 
 def test_the_agent_asks_for_the_protocol_of_port_443(world: World, tmp_path: Path) -> None:

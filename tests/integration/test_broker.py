@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,10 +19,12 @@ import psutil
 import pytest
 
 from edge_sim.cloud.brokers import broker as brokers
+from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests import needs
 from tests.integration.jobs_device import LIMIT_S, Device
+from tests.integration.tls_cloud import text
 from tests.ports import port_of_nobody
 
 pytestmark = pytest.mark.network
@@ -94,6 +96,33 @@ def test_what_is_no_mqtt_does_no_harm(broker: Broker) -> None:
     with Device(broker.url, "board") as device:
         device.send("notify", {"n": 1})
         assert device.next() == ("jobs/notify", {"n": 1})
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("first", [b"\x30\xff\xff\xff\x7f", b"\x82\xff\xff\x07", b"\xf0\xff\xff\x3f"])
+def test_a_first_packet_other_than_connect_is_refused_before_its_body_comes(first: bytes) -> None:
+    """CVE-2023-0809: mosquitto before 2.0.16 took memory for it, Debian's 2.0.11 before deb12u1 as well."""
+    with start_broker() as broker:
+        host, port, _ = brokers.address(broker.url)
+        with socket.create_connection((host, port), timeout=LIMIT_S) as client:
+            client.sendall(first)
+            with suppress(ConnectionError):
+                assert client.recv(1) == b""
+
+
+@needs_mosquitto
+def test_the_broker_behind_tls_takes_only_the_clouds_own_password() -> None:
+    with brokers.start_private(("edge-sim", "secret")) as broker:
+        _, port, _ = brokers.address(broker.url)
+        for more, answer in (
+            (b"", b"\x20\2\0\5"),
+            (text("edge-sim") + text("guess"), b"\x20\2\0\5"),
+            (text("edge-sim") + text("secret"), b"\x20\2\0\0"),
+        ):
+            body = text("MQTT") + bytes([4, 0xC2 if more else 2]) + b"\0\x3c" + text("c") + more
+            with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as client:
+                client.sendall(packets.packet(packets.CONNECT << 4, body))
+                assert client.recv(4) == answer, more
 
 
 def test_after_stop_nothing_listens_and_no_process_is_left(broker: Broker) -> None:

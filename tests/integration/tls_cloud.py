@@ -71,6 +71,7 @@ class World:
         )
         found.certificate.write_text(made["certificatePem"])
         found.key.write_text(made["keyPair"]["PrivateKey"])
+        found.key.chmod(0o400)
         return found
 
     def thing(self, name: str) -> Credentials:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ class Client:
             on_connect=lambda: self.changes.put("connected"),
             on_disconnect=self.changes.put,
             tls=tls.context(cafile) if cafile else None,
-            retry_most_s=0.5,
+            wait=partial(mqtt.backoff, most=0.5),
         )
 
     def take(self, topic: str, payload: bytes) -> None:
