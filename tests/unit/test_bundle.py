@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -171,7 +172,7 @@ def texts(board: Path) -> dict[str, str]:
     return {path.relative_to(board).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
-NAMED = ("--thing", 'a "core"', "--broker", "mqtt://127.0.0.1:1883")
+NAMED = ("--thing", "a-core", "--broker", 'mqtt://"127.0.0.1":1883')
 
 
 @pytest.mark.process
@@ -204,10 +205,11 @@ def test_a_bundle_is_installed_anew_and_taken_away_without_a_trace(
         "opt/edge-sim/bundle/about",
         "opt/edge-sim/bundle/edge-sim-agent.service",
         "opt/edge-sim/bundle/install.sh",
+        "opt/edge-sim/made",
         *([service] if service else []),
     }
     assert made["opt/edge-sim/agent.json"] == (
-        '{"thing": "a \\"core\\"", "broker": "mqtt://127.0.0.1:1883", "greengrassRoot": "/opt/edge-sim/greengrass"}\n'
+        '{"thing": "a-core", "broker": "mqtt://\\"127.0.0.1\\":1883", "greengrassRoot": "/opt/edge-sim/greengrass"}\n'
     )
     assert ((board / "opt/edge-sim/agent.json").stat().st_mode & 0o777) == 0o600
     if service:
@@ -215,7 +217,7 @@ def test_a_bundle_is_installed_anew_and_taken_away_without_a_trace(
     done = installed(shell, board, "--remove")
     assert (done.returncode, done.stderr) == (0, "")
     assert texts(board) == before
-    assert not (board / "opt/edge-sim").exists()
+    assert not (board / "opt").exists()
 
 
 @pytest.mark.process
@@ -235,9 +237,98 @@ def test_a_things_certificate_is_copied_for_root_alone_and_replaced(shell: list[
     config = read_config(board / "opt/edge-sim/agent.json", board)
     assert (config.certificate, config.key) == ("/opt/edge-sim/certificate.pem", "/opt/edge-sim/key.pem")
     assert config.cafile == "/opt/edge-sim/ca.pem"
+    before = texts(board)
     (board.parent / "key.pem").unlink()
     done = installed(shell, board, *options)
-    assert (done.returncode, "key.pem cannot be copied" in done.stderr) == (6, True)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"install.sh: {board.parent}/key.pem: no such file, or it cannot be read\n",
+    )
+    assert texts(board) == before
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_older_version_is_replaced_whole_and_what_it_deployed_stays(shell: list[str], board: Path) -> None:
+    (board.parent / "edge-sim/only-in-the-old").touch()
+    assert installed(shell, board, *NAMED).returncode == 0
+    deployed = board / "opt/edge-sim/greengrass/ggc/deployment/group/group.json"
+    deployed.parent.mkdir(parents=True)
+    deployed.write_text("{}", encoding="ascii")
+    (board.parent / "edge-sim/only-in-the-old").unlink()
+    (board.parent / "edge-sim/about").write_text("version=0.2.0-def\narchitecture=armv7l\n", encoding="ascii")
+    done = installed(shell, board, "--thing", "another", "--broker", "mqtt://127.0.0.1:1883")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"installed 0.2.0-def in {board}/opt/edge-sim\n")
+    assert sorted(path.name for path in (board / "opt/edge-sim/bundle").iterdir()) == [
+        *("about", "bin", "edge-sim-agent.service", "install.sh")
+    ]
+    assert deployed.read_text(encoding="ascii") == "{}"
+    assert '"thing": "another"' in (board / "opt/edge-sim/agent.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_agent_that_no_service_has_started_is_not_pulled_from_under_itself(shell: list[str], board: Path) -> None:
+    assert installed(shell, board, *NAMED).returncode == 0
+    loader = board / "opt/edge-sim/bundle/lib/loader"
+    loader.parent.mkdir()
+    shutil.copy(shutil.which("sleep") or "", loader)
+    before = sorted(board.rglob("*"))
+    with subprocess.Popen([loader, "60"]) as agent:
+        try:
+            for options in (NAMED, ("--remove",)):
+                done = installed(shell, board, *options)
+                assert done.returncode == 6
+                assert f"edge-sim is running; stop it first: kill {agent.pid}\n" in done.stderr
+        finally:
+            agent.kill()
+    assert sorted(board.rglob("*")) == before
+    assert installed(shell, board, "--remove").returncode == 0
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_debian_package_is_replaced_by_dpkg_alone(shell: list[str], board: Path) -> None:
+    unit = board / "lib/systemd/system/edge-sim-agent.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    for options in (NAMED, ("--remove",)):
+        done = installed(shell, board, *options)
+        assert done.returncode == 2
+        assert "it is a Debian package here: " in done.stderr
+    assert not (board / "opt").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--thing", "my core", "--broker", "mqtt://x:1"), "--thing my core: only a-z, A-Z, 0-9, : _ and - can be in"),
+        (("--thing", "core", "--broker", "10.0.0.1:1883"), "--broker 10.0.0.1:1883: neither mqtt://HOST:PORT nor"),
+        (("--config", "/nothing/here.json"), "/nothing/here.json: no such file, or it cannot be read"),
+        ((*NAMED, "--cafile", "/etc"), "/etc: no such file, or it cannot be read"),
+    ],
+)
+def test_what_an_agent_could_not_start_with_is_refused_before_anything_is_written(
+    shell: list[str], board: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = installed(shell, board, *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"install.sh: {said}")
+    assert done.stderr.count("\n") == 1
+    assert not (board / "opt").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_root_nothing_is_tried(shell: list[str], board: Path) -> None:
+    script = board.parent / "edge-sim/install.sh"
+    argv = [*shell, "-c", script.read_text(encoding="utf-8"), "install.sh", *NAMED]
+    somebody = 65534 if os.geteuid() == 0 else None
+    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, user=somebody, env={"PATH": "/usr/bin:/bin"})
+    assert (done.returncode, done.stderr) == (6, "install.sh: it needs root: sudo sh install.sh …\n")
 
 
 @pytest.mark.process
@@ -266,9 +357,10 @@ def test_procds_script_names_the_agents_command(shell: list[str], board: Path) -
     [
         ('{"greengrassRoot": "/greengrass"}', "greengrassRoot /greengrass may be a V1 core's"),
         ('{"thing": "x"}', "greengrassRoot /greengrass may be a V1 core's"),
-        ('{"greengrassRoot": "/opt/edge-sim/../../greengrass"}', "no .. in it"),
+        ('{"greengrassRoot": "/opt/edge-sim/../../greengrass"}', "neither .. nor \\ may be in it"),
+        ('{"greengrassRoot": "/opt/edge-sim/\\u002e./../greengrass"}', "neither .. nor \\ may be in it"),
     ],
-    ids=["v1", "default", "upwards"],
+    ids=["v1", "default", "upwards", "escaped"],
 )
 def test_a_v1_core_s_root_is_not_shared(shell: list[str], board: Path, config: str, said: str) -> None:
     (board.parent / "agent.json").write_text(config, encoding="utf-8")

@@ -66,6 +66,14 @@ _OVERRIDES = {
 }
 """lintian's tags that are meant, by the reason."""
 _SCRIPTS = {
+    "preinst": """\
+#!/bin/sh
+set -e
+if [ "$1" = install ] && [ -e /opt/edge-sim/bundle/about ]; then
+    echo "install.sh has installed the agent here: sh /opt/edge-sim/bundle/install.sh --remove takes it away first" >&2
+    exit 1
+fi
+""",
     "postinst": """\
 #!/bin/sh
 set -e

@@ -44,6 +44,26 @@ service() {
     esac
 }
 
+# The agents that run from the installed bundle, as process numbers.
+agents() {
+    grep -ls "$TOP/bundle/lib/[l]oader" /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do printf ' %s' "$pid"; done
+}
+
+# End the service, and wait for its process, which ends a core and its functions first. Nothing else is ended.
+stop() {
+    waits=
+    if [ -e "$UNIT" ] || [ -e "$PACKAGED" ] || [ -e "$SCRIPT" ]; then
+        service stop || { undo; fail "the service edge-sim-agent does not stop"; }
+        waits='1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40'
+    fi
+    for _ in $waits; do
+        [ -n "$(agents)" ] || return 0
+        sleep 1
+    done
+    running=$(agents)
+    [ -z "$running" ] || { undo; fail "an agent of $TOP is running; stop it first: kill$running"; }
+}
+
 remove() {
     if [ -e "$PACKAGED" ]; then
         fail "it is a Debian package here: apt-get purge edge-sim-agent removes it" 2
@@ -51,11 +71,11 @@ remove() {
     if [ -d "$TOP/run" ]; then
         fail "a run of edge-sim is on this board, or was cut off: edge-sim board restore ssh://… puts it back first"
     fi
-    if [ -e "$UNIT" ] || [ -e "$SCRIPT" ]; then
-        service stop || fail "the service edge-sim-agent does not stop"
-    fi
+    stop
     rm -f "$UNIT" "$SCRIPT" || fail "the service edge-sim-agent could not be removed"
+    [ ! -e "$TOP/made" ] || above=yes
     rm -rf "$TOP" || fail "$TOP could not be removed whole"
+    [ -z "$above" ] || rmdir "${TOP%/*}" 2>/dev/null
     service forget
     echo "removed $TOP and its service"
 }
@@ -67,7 +87,7 @@ quoted() {
 
 # The Greengrass root that a configuration names.
 root_of() {
-    sed -n 's/.*"greengrassRoot"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' "$1" | head -n 1
+    printf '%s\n' "$1" | sed -n 's/.*"greengrassRoot"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' | head -n 1
 }
 
 configuration() {
@@ -102,61 +122,85 @@ END
 install() {
     here=$(cd "$(dirname "$0")" && pwd -P) || fail "cannot find the folder of this script"
     [ -f "$here/about" ] || fail "$here is not a whole bundle: unpack the archive and run the install.sh in it"
-    new=$(mktemp) || fail "no temporary file can be made"
-    trap 'rm -f "$new"' EXIT
-    configuration >"$new" || fail "$CONFIG cannot be read" 2
-    root=$(root_of "$new")
+    if [ -e "$PACKAGED" ] && [ "$here" != "$TOP/bundle" ]; then
+        fail "it is a Debian package here: install a newer package, or run $TOP/bundle/install.sh" 2
+    fi
+    for file in "$CONFIG" "$CAFILE" "$CERTIFICATE" "$KEY"; do
+        [ -z "$file" ] || { [ -f "$file" ] && [ -r "$file" ]; } || fail "$file: no such file, or it cannot be read" 2
+    done
+    config=$(configuration) || fail "$CONFIG cannot be read" 2
+    root=$(root_of "$config")
     case $root in
+    *\\* | */../* | */..) fail "greengrassRoot $root: neither .. nor \\ may be in it" 2 ;;
     /opt/edge-sim/?*) ;;
     *) fail "greengrassRoot ${root:-/greengrass} may be a V1 core's: name one below /opt/edge-sim" 2 ;;
     esac
-    case $root in */../* | */..) fail "greengrassRoot $root: no .. in it" 2 ;; esac
-    [ "$here" = "$TOP/bundle" ] || place
-    mkdir -p "${DESTDIR:-}$root" || fail "$root cannot be made"
-    copy "$CAFILE" ca.pem
-    copy "$CERTIFICATE" certificate.pem
-    copy "$KEY" key.pem
-    (umask 077 && cat "$new" >"$TOP/agent.json") || fail "$TOP/agent.json cannot be written"
+    [ -d "${TOP%/*}" ] || above=yes
+    prepare || { undo; fail "$TOP cannot be written: it needs at most 45 MB, on a file system that is not read-only"; }
+    works
+    stop
+    replace || fail "$TOP cannot be written; run this again when it can"
     case $INIT in
     systemd)
         if [ ! -e "$PACKAGED" ]; then
             mkdir -p "${UNIT%/*}"
             cp "$TOP/bundle/edge-sim-agent.service" "$UNIT" || fail "$UNIT cannot be written"
-        fi ;;
+        fi
+        log="journalctl -u edge-sim-agent" ;;
     procd)
         procd_script >"$SCRIPT" || fail "$SCRIPT cannot be written"
-        chmod 755 "$SCRIPT" ;;
-    none)
-        echo "neither systemd nor procd here; start it by your own means:"
-        echo "  /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json" ;;
+        chmod 755 "$SCRIPT"
+        log="logread -e edge-sim" ;;
     esac
-    service start || fail "the service edge-sim-agent does not start"
+    service start || fail "it is installed, but the service edge-sim-agent does not start; its log: $log"
     echo "installed $(sed -n 's/^version=//p' "$TOP/bundle/about") in $TOP"
+    if [ "$INIT" = none ]; then
+        echo "neither systemd nor procd here; start it by your own means:"
+        echo "  /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json"
+    else
+        echo "the service edge-sim-agent is started; its log: $log"
+    fi
+}
+
+# What is to be installed, beside what is there.
+prepare() {
+    rm -rf "$TOP/new" && mkdir -p "$TOP/new" || return
+    [ "$here" = "$TOP/bundle" ] || cp -R "$here" "$TOP/new/bundle" || return
+    copy "$CAFILE" ca.pem && copy "$CERTIFICATE" certificate.pem && copy "$KEY" key.pem || return
+    [ -z "$above" ] || echo "${TOP%/*}" >"$TOP/new/made" || return
+    (umask 077 && printf '%s\n' "$config" >"$TOP/new/agent.json")
 }
 
 # copy FILE NAME: a file of the agent's identity, for root alone; none where FILE is empty
 copy() {
-    [ -n "$1" ] || return 0
-    rm -f "$TOP/$2"
-    (umask 277 && cat "$1" >"$TOP/$2") || fail "$1 cannot be copied"
+    [ -z "$1" ] || (umask 277 && cat "$1" >"$TOP/new/$2")
 }
 
-# The bundle where it belongs, whole or not at all.
-place() {
-    rm -rf "$TOP/bundle.new"
-    if ! { mkdir -p "$TOP" && cp -R "$here" "$TOP/bundle.new"; }; then
-        rm -rf "$TOP/bundle.new"
-        rmdir "$TOP" 2>/dev/null
-        fail "$TOP cannot be written: is there room, and are you root?"
-    fi
-    if [ -d "$TOP/bundle" ]; then
-        if [ -e "$UNIT" ] || [ -e "$SCRIPT" ]; then service stop; fi
-        rm -rf "$TOP/bundle" || fail "$TOP/bundle cannot be replaced"
-    fi
-    mv "$TOP/bundle.new" "$TOP/bundle" || fail "$TOP/bundle cannot be put in place"
+# Take away what "prepare" has laid.
+undo() {
+    rm -rf "$TOP/new"
+    rmdir "$TOP" 2>/dev/null && [ -n "$above" ] && rmdir "${TOP%/*}"
 }
 
-THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE=''
+# Whether the bundle runs here: it may be for another processor, or its place for data alone.
+works() {
+    [ -z "${DESTDIR:-}" ] || return 0
+    bundle=$TOP/new/bundle
+    [ -d "$bundle" ] || bundle=$TOP/bundle
+    why=$("$bundle/bin/edge-sim" --version 2>&1) && return
+    undo
+    fail "the bundle for $(sed -n 's/^architecture=//p' "$here/about") does not run on this board ($(uname -m)): $why"
+}
+
+replace() {
+    if [ -d "$TOP/new/bundle" ]; then rm -rf "$TOP/bundle" || return; fi
+    for name in bundle made ca.pem certificate.pem key.pem agent.json; do
+        [ ! -e "$TOP/new/$name" ] || mv -f "$TOP/new/$name" "$TOP/$name" || return
+    done
+    rm -rf "$TOP/new" && mkdir -p "${DESTDIR:-}$root"
+}
+
+THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE='' above=''
 while [ $# -gt 0 ]; do
     case $1 in
     --remove) REMOVE=yes ;;
@@ -176,8 +220,13 @@ while [ $# -gt 0 ]; do
     shift
 done
 if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" != 0 ]; then
-    fail "needs root"
+    fail "it needs root: sudo sh $0 …"
 fi
+case $THING in *[!a-zA-Z0-9:_-]*) fail "--thing $THING: only a-z, A-Z, 0-9, : _ and - can be in a thing's name" 2 ;; esac
+case $BROKER in
+'' | mqtt://?* | mqtts://?*) ;;
+*) fail "--broker $BROKER: neither mqtt://HOST:PORT nor mqtts://HOST:PORT" 2 ;;
+esac
 [ -n "$CERTIFICATE" ] && [ -z "$KEY" ] && usage
 [ -z "$CERTIFICATE" ] && [ -n "$KEY" ] && usage
 INIT=$(init_system)
