@@ -23,6 +23,10 @@ def mentioning(pattern: str) -> list[str]:
     return [name for name, text in _modules().items() if re.search(pattern, text)]
 
 
+def text(module: str) -> str:
+    return _modules()[module]
+
+
 @cache
 def tree(module: str) -> ast.Module:
     return ast.parse(_modules()[module])

@@ -11,6 +11,7 @@ from typing import Any
 from edge_sim.definitions.definition import Definition
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
+from edge_sim.emulation.capabilities import Missing, Proves
 from edge_sim.errors import Position
 from edge_sim.facts import LISTINGS, HostFacts
 from edge_sim.greengrass.group import Group
@@ -80,6 +81,28 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
     assert (problem.kind, problem.place) == ("update", LINE)
     assert "correct the build" in str(problem.hint)
     assert [str(step) for step in entries[:1]] == ["raspberry-pi-3: updating the OTA agent to 1.3.0 (1 of 5)"]
+
+
+def test_what_differs_from_a_real_board_is_told_in_its_report() -> None:
+    """Of every driver's board: what it says of itself, what it cannot prove, and what stays behind."""
+    lacking = Missing(claim="owners", reason="no root", help="Run as root.")
+    proves = Proves(owners=False, identities=True, mounts=True, missing=(lacking,))
+    board = SimpleNamespace(
+        machine="armv7l", standing_in="x", notes=("a pseudo terminal",), left=("x stays",), proves=proves
+    )
+    live: Any = SimpleNamespace(
+        spec=BoardSpec(profile=load_profile("raspberry-pi-3")),
+        driver=SimpleNamespace(name="fake"),
+        board=board,
+        certificate=[],
+        not_certified="it has no agent",
+    )
+    run = BoardRun(Scenario(name="s", definition=Definition(group=Group(), form="scenario")), live, {})
+    run.introduce()
+    assert run.report.notes == ["a pseudo terminal"]
+    assert (run.report.machine, run.report.standing_in) == ("armv7l", "x")
+    assert [text for text in run.report.not_proven if "no root. Run as root." in text or "no agent" in text]
+    assert len(run.report.not_proven) == 2
 
 
 def test_a_row_that_nothing_was_computed_for_does_not_differ_from_what_was_computed() -> None:

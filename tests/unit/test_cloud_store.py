@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from edge_sim.cloud import pages
 from edge_sim.cloud.jobs.records import Records
 from edge_sim.cloud.store import Store
 from edge_sim.errors import UsageError
+from edge_sim.jobs.execution import JobExecution
 
 
 def test_a_new_process_finds_everything_in_the_order_it_was_written(tmp_path: Path) -> None:
@@ -163,6 +165,67 @@ def test_every_page_is_read_by_an_index() -> None:
         assert steps[0].startswith("SEARCH")
         assert re.search("INDEX (documents|executions|jobs)_by_|INTEGER PRIMARY KEY", steps[0])
         assert re.search(r"(position|rowid)[<>]", steps[0])
+
+
+def test_what_a_job_asks_again_and_again_is_searched_by_an_index() -> None:
+    """By thing, job, number, status and deadline: its cost does not grow with what else is kept."""
+    store = Store()
+    records = Records(store)
+    execution = JobExecution(job_id="j", thing_name="t", queued_at=0.0, last_updated_at=0.0)
+    records.add_execution(execution)
+    queries: list[str] = []
+    store._db.set_trace_callback(queries.append)
+    records.execution("t", "j")
+    records.execution("t", "j", 1)
+    records.tries(execution)
+    records.pending("t")
+    records.executions("j")
+    records.counts("j")
+    records.due(1.0)
+    records.due_jobs(1.0)
+    records.continuous_jobs()
+    records.things_of("j")
+    records.busy_things("", 5)
+    records.put_execution(execution)
+    store._db.set_trace_callback(None)
+    assert len(queries) >= 12
+    for query in queries:
+        steps = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert steps, query
+        assert all(step.startswith(("SEARCH", "USE TEMP B-TREE FOR")) for step in steps), (query, steps)
+
+
+def test_the_counts_of_a_jobs_executions_are_of_the_same_transaction() -> None:
+    """Whatever is written, in whatever way, and undone with it."""
+    store = Store()
+    records = Records(store)
+
+    def counted() -> bool:
+        rows = store.execute("SELECT job, status, count(*) FROM executions GROUP BY job, status")
+        kept = store.execute("SELECT job, status, executions FROM execution_counts WHERE executions <> 0")
+        return sorted(rows) == sorted(kept)
+
+    many = [JobExecution(job_id=f"j{n % 2}", thing_name=f"t{n}", queued_at=0.0, last_updated_at=0.0) for n in range(6)]
+    for execution in many:
+        records.add_execution(execution)
+    assert records.counts("j0") == {"QUEUED": 3}
+    for execution in many[:4]:
+        records.put_execution(replace(execution, status="IN_PROGRESS"))
+    store.execute("UPDATE executions SET status = 'FAILED' WHERE thing = 't0'")
+    assert +records.counts("j0") == {"FAILED": 1, "IN_PROGRESS": 1, "QUEUED": 1}
+    before = records.counts("j0"), records.counts("j1")
+    with contextlib.suppress(ValueError), store.transaction():
+        records.put_execution(replace(many[4], status="SUCCEEDED"))
+        records.delete_execution(many[5])
+        records.delete_job("j1")
+        assert counted()
+        raise ValueError
+    assert (records.counts("j0"), records.counts("j1")) == before
+    records.delete_execution(many[4])
+    assert +records.counts("j0") == {"FAILED": 1, "IN_PROGRESS": 1}
+    records.delete_job("j1")
+    assert +records.counts("j1") == {}
+    assert counted()
 
 
 @pytest.mark.parametrize("position", [1, 250, 2**40])

@@ -132,6 +132,21 @@ def test_the_tree_is_the_boards_own_and_nothing_of_this_machine() -> None:
     assert "/bin" not in found
 
 
+def test_all_of_a_boards_plan_is_laid_but_what_the_engine_lays_itself(tmp_path: Path) -> None:
+    """Nothing is left out by where it lies: below /usr and /root as well."""
+    (tmp_path / "file").write_text("x")
+    places = ("/usr/local/share/x", "/root/x", "/opt/python/x")
+    files = [BoardFile(path=place, copy=tmp_path / "file", mode=0o604) for place in places]
+    made = with_key(plan(PI3, core="1.10.0", files=files))
+    found = laid(PI3, files=files)
+    left_out = {item.path for item in made.items} - found.keys()
+    assert left_out == {"/", "/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname"} & {i.path for i in made.items}
+    for item in made.items:
+        if item.path in found and item.type != "link":
+            member = found[item.path]
+            assert (member.uid, member.gid, member.mode) == (item.uid, item.gid, item.mode), item.path
+
+
 def test_openwrts_links_replace_the_images_directories() -> None:
     found = laid(OPENWRT)
     assert found["/var"].issym()

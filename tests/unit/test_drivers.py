@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from edge_sim.agent.configfile import read_config
 from edge_sim.emulation.board import AgentSettings, BoardSpec
 from edge_sim.limits import NAMES, Limits
 from edge_sim.profiles import load_profile
+from tests import sources
 
 PI = load_profile("raspberry-pi-3")
 EVERY = Limits().changed([f"{name}={number}" for number, name in enumerate(NAMES, start=1)], "copy")
@@ -33,3 +35,16 @@ def test_the_agent_reads_the_limits_that_the_scenario_says(tmp_path: Path, limit
 
 def test_usual_limits_are_not_mentioned() -> None:
     assert agent_config(Limits(), None).keys() == {"thing", "broker", "greengrassRoot"}
+
+
+def test_run_board_up_and_doctor_have_their_boards_from_one_place() -> None:
+    """Two more make a local one, for what only that has: the check of this machine, and the V2 core's programs."""
+    makers = {
+        name: set(re.findall(r"(?<!class )\b((?:Local|Docker|Ssh)Board)\(", sources.text(name)))
+        for name in sources.mentioning(r"(Local|Docker|Ssh)Board\(")
+    }
+    assert {name: made for name, made in makers.items() if made} == {
+        "emulation/drivers.py": {"LocalBoard", "DockerBoard", "SshBoard"},
+        "emulation/hostchecks.py": {"LocalBoard"},
+        "offline/nucleus/boards.py": {"LocalBoard"},
+    }

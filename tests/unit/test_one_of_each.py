@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 
 import pytest
@@ -50,6 +51,35 @@ def test_statuses_are_listed_once() -> None:
     word = f"""['"]({"|".join(words)})['"]"""
     about_jobs = {"jobs/requests.py", "jobs/execution.py", "jobs/rollout.py", "cloud/jobs/service.py"}
     assert having(lists, rf"(?s){word}.*{word}") == {*about_jobs, "greengrass/deployment.py"}
+
+
+def test_the_board_has_one_http_client() -> None:
+    """``functions/`` speaks with the core's own endpoint on this machine, to which users' code speaks as well."""
+
+    def fetches(node: ast.AST) -> bool:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        return any(name.startswith(("http.client", "urllib.request", "urllib3", "requests", "httpx")) for name in names)
+
+    board = {name for name in having(fetches, "http.client|urllib|requests|httpx") if name.startswith("agent/")}
+    assert board == {"agent/http.py", "agent/http_error.py", "agent/functions/sandbox.py", "agent/functions/calls.py"}
+    for name in ("sandbox", "calls"):
+        text = sources.text(f"agent/functions/{name}.py")
+        assert re.findall(r"HTTPConnection\((.*?),", text) == ['"127.0.0.1"'], name
+
+
+def test_everything_that_a_board_fetches_or_tells_over_http_goes_through_its_client() -> None:
+    """Documents, artifacts, secrets, statuses and builds: the loop makes one client and hands it on."""
+    users = set(sources.mentioning(r"from edge_sim\.agent\.http import .*\bClient\b"))
+    parts = {"deployment/deployments", "deployment/secrets", "update/installation", "download"}
+    assert users == {f"agent/{name}.py" for name in (*parts, "loop", "program")}
+    assert sources.mentioning(r"\bClient\(tls=") == ["agent/loop.py"]
+
+
+@pytest.mark.parametrize("command", ["access", "apply", "drift", "plan"])
+def test_what_a_command_does_without_a_cloud_is_found_by_the_commands_word(command: str) -> None:
+    imports = rf"from edge_sim\.offline\.{command} import|from edge_sim\.offline import .*\b{command}\b"
+    assert f"cli/{command}.py" in sources.mentioning(imports)
 
 
 @pytest.mark.parametrize(

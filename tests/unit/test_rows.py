@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
 from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, Step, UpdateRow
 from edge_sim.validation.grid import MatrixRow, Outcome
+from tests import sources
 from tests.small_group import answer, group_of
 from tests.unit.greengrass.build import access
 
@@ -141,3 +144,55 @@ def test_what_is_no_row_is_told_by_its_member(change: dict[str, object], why: st
 @pytest.mark.parametrize("value", [None, [], "x", {}, {"status": "pass"}, {"profile": "p", "ggc": "1.10"}])
 def test_what_was_kept_in_another_form_is_no_answer(value: object) -> None:
     assert (MatrixRow.from_json(value), Outcome.from_json(value)) == (None, None)
+
+
+@pytest.mark.parametrize("row", [AccessRow, LayoutRow, UpdateRow, CertificateRow, MatrixRow])
+def test_a_row_is_a_value_that_says_its_json(row: type) -> None:
+    value: object = object.__new__(row)
+    for name in row.__annotations__:
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+    assert callable(row.as_json)  # type: ignore[attr-defined]
+
+
+REPORTS = (
+    *(f"runs/{name}.py" for name in ("text", "page", "junit", "claims", "details", "results")),
+    *(f"offline/{name}.py" for name in ("page", "accesstext", "plantext", "drift")),
+    *(f"validation/{name}.py" for name in ("text", "page", "junit", "sarif", "annotations", "results", "formats")),
+    *(f"cli/{name}.py" for name in ("access", "doctor", "drift", "matrix", "plan", "run", "agent")),
+    "emulation/doctor.py",
+    "testing/page.py",
+)
+"""What tells of rows, and ``pages/``, which shows them."""
+
+
+def members_of(value: Any) -> Iterator[str]:
+    """Yield the names of the members of rows in a report."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield key
+        yield from members_of(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from members_of(inner)
+
+
+def test_reports_matrix_and_commands_read_rows_and_no_members_of_their_json() -> None:
+    pinned = [json.loads((PINNED / name).read_text(encoding="utf-8")) for name in ("board.json", "matrix.json")]
+    rows = [pinned[0][name] for name in ("certificate", "layout", "access", "updates")]
+    names = set(members_of([*rows, *pinned[1]]))
+    modules = [name for name in sources.mentioning("") if name in REPORTS or name.startswith("pages/")]
+    assert set(REPORTS) <= set(modules)
+    read = [(name, member) for name in modules for member in members_read(sources.tree(name)) if member in names]
+    assert read == []
+
+
+def members_read(tree: ast.Module) -> Iterator[str]:
+    """Yield the constants by which a module looks something up: ``row["mode"]``, ``row.get("mode")``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key: ast.AST | None = node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            key = node.args[0]
+        else:
+            continue
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            yield key.value

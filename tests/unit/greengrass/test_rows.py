@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE
 from edge_sim.greengrass.objectreader import ObjectReader
 from edge_sim.greengrass.resources import KINDS
 from edge_sim.greengrass.rules.rule import Rule
+from edge_sim.v2 import checks
 
 MODEL = load_model("greengrass")
 _SCALARS = {"string": TEXT, "integer": WHOLE, "boolean": FLAG, "map": TEXT_MAP}
@@ -76,9 +79,12 @@ def test_a_kind_s_row_is_botocore_s_and_its_class_loses_no_member(key: str) -> N
     assert data.read(ObjectReader(read.members(), "$")) == read
 
 
-def test_every_rule_runs() -> None:
-    """A rule that stands in no table is never asked."""
-    modules = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]
+@pytest.mark.parametrize(("package", "table"), [(rules, rules.RULES), (checks, checks.CHECKS)])
+def test_every_rule_runs(package: ModuleType, table: Sequence[Rule]) -> None:
+    """A rule, or a check of a migration, that stands in no table is never asked."""
+    names = [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
+    modules = map(importlib.import_module, names)
     written = {value.id for module in modules for value in vars(module).values() if isinstance(value, Rule)}
-    assert written <= {rule.id for rule in rules.RULES}
-    assert len({rule.id for rule in rules.RULES}) == len(rules.RULES)
+    assert len(written) > 30
+    assert written <= {rule.id for rule in table}
+    assert len({rule.id for rule in table}) == len(table)
