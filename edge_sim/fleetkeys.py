@@ -93,8 +93,8 @@ def _number(least: float, most: float, what: str) -> Value[float]:
 
 
 def _range(least: float, most: float, unit: str) -> Value[Range]:
-    low = Key("least", _number(least, most, unit), "The least that a board draws.")
-    high = Key("most", _number(least, most, unit), "The most that a board draws.")
+    low = Key("least", _number(least, most, unit), "The lowest value that a board can draw.")
+    high = Key("most", _number(least, most, unit), "The highest value that a board can draw.")
     table = Table(keys=(low, high))
 
     def read(place: Place) -> Range:
@@ -124,36 +124,44 @@ def _checked(read: Callable[[Place], Config], check: Callable[[Config], object])
 
 
 _COUNT = keys.whole(1, 1_000_000, "things")
-_NOTIFIED = Key("numberOfNotifiedThings", _COUNT, "The rate grows after each so many things that heard.", None)
-_SUCCEEDED = Key("numberOfSucceededThings", _COUNT, "The rate grows after each so many things that succeeded.", None)
+_NOTIFIED = Key(
+    "numberOfNotifiedThings", _COUNT, "The rate grows each time this many more things have been notified.", None
+)
+_SUCCEEDED = Key(
+    "numberOfSucceededThings", _COUNT, "The rate grows each time this many more things have succeeded.", None
+)
 _CRITERIA = Table(keys=(_NOTIFIED, _SUCCEEDED), one_of=(_NOTIFIED, _SUCCEEDED))
 _RATE = keys.whole(1, rollout.MAX_RATE, "things a minute")
 _EXPONENTIAL = Table(
     keys=(
         Key("baseRatePerMinute", _RATE, "The rate at the start."),
-        Key("incrementFactor", _number(1.1, 5, "a factor"), "What the rate grows by."),
+        Key("incrementFactor", _number(1.1, 5, "a factor"), "The factor by which the rate grows."),
         Key("rateIncreaseCriteria", keys.table(_written(_CRITERIA), _CRITERIA), "When the rate grows."),
     )
 )
 _ROLLOUT = Table(
     keys=(
-        Key("maximumPerMinute", _RATE, "How many things may hear of the job in a minute.", None),
+        Key("maximumPerMinute", _RATE, "The most things that are notified of the job per minute.", None),
         Key("exponentialRate", keys.table(_written(_EXPONENTIAL), _EXPONENTIAL), "A rate that grows.", None),
     )
 )
 _ABORT_TYPE = keys.choice((*rollout.FAILURES, rollout.ALL))
 _ABORT = Table(
     keys=(
-        Key("failureType", _ABORT_TYPE, "Which ends count."),
-        Key("thresholdPercentage", _number(0.01, 100, "per cent"), "The share of the ended ones that is too much."),
-        Key("minNumberOfExecutedThings", _COUNT, "How many must have ended before."),
+        Key("failureType", _ABORT_TYPE, "Which final statuses count."),
+        Key(
+            "thresholdPercentage",
+            _number(0.01, 100, "per cent"),
+            "The share of finished executions that aborts the job.",
+        ),
+        Key("minNumberOfExecutedThings", _COUNT, "How many executions must have finished before the share counts."),
     )
 )
 _RETRY_TYPE = keys.choice((*rollout.RETRYABLE, rollout.ALL))
 _RETRY = Table(
     keys=(
-        Key("failureType", _RETRY_TYPE, "Which ends are tried again."),
-        Key("numberOfRetries", keys.whole(0, rollout.MAX_RETRIES), "How often."),
+        Key("failureType", _RETRY_TYPE, "Which final statuses are retried."),
+        Key("numberOfRetries", keys.whole(0, rollout.MAX_RETRIES), "How many retries each thing gets."),
     )
 )
 
@@ -175,14 +183,16 @@ _OFFERED = Key("version", _VERSION, "The version of the core that the job instal
 _WEIGHTS = Key(
     "profiles",
     keys.named(keys.whole(1, 1_000_000, "parts"), "profiles to their parts of the fleet"),
-    "Which boards the fleet has, and how many parts of it each profile is; without it, the boards in equal parts.",
+    "The fleet's profiles, each with its share in parts; without it, the scenario's boards in equal parts.",
     {},
     examples=({"raspberry-pi-3": 3, "raspberry-pi-4-raspbian": 1},),
 )
-_SIZE = Key("size", keys.KIB, "How large a download the boards' bandwidth is shared by.", 40 * 1024, "40 MiB")
-_BANDWIDTH = Key("bandwidth", _range(0.1, 10_000_000, "KiB/s"), "A board's bandwidth; without it, no time.", None)
-_STAGING = Key("staging", _SECONDS, "How long a board unpacks and checks a build.", Range())
-_START = Key("start", _SECONDS, "How long a board needs to stop one core and start another.", Range())
+_SIZE = Key("size", keys.KIB, "The size of the download, from which the bandwidth gives its time.", 40 * 1024, "40 MiB")
+_BANDWIDTH = Key(
+    "bandwidth", _range(0.1, 10_000_000, "KiB/s"), "A board's bandwidth; without it, the download takes no time.", None
+)
+_STAGING = Key("staging", _SECONDS, "How long a board takes to unpack and check a build.", Range())
+_START = Key("start", _SECONDS, "How long a board takes to stop one core and start another.", Range())
 _STABLE = Key("stableWindow", _number(0, 3600, "seconds"), "How long a new core is watched.", 0.0)
 _BAD = Key("badBoards", _number(0, 100, "per cent"), "The share of boards on which an update fails.", 0.0)
 _BREAKS = Key("breaks", keys.each(_PROFILE), "The profiles on which this build does not start.", ())
@@ -192,39 +202,42 @@ _SPREAD = Key(
         read=_checked(_written(_ROLLOUT), rollout.rollout),
         schema={**_ROLLOUT.schema(), "title": "CreateJob's jobExecutionsRolloutConfig"},
     ),
-    "How many boards hear of the job in a minute: CreateJob's jobExecutionsRolloutConfig.",
+    "How many boards are notified of the job per minute: CreateJob's jobExecutionsRolloutConfig.",
     {},
 )
 _ABORTS = Key(
     "abort",
     _criteria(_ABORT, rollout.abort_criteria, {"action": "CANCEL"}),
-    "When the job stops: the criteria of CreateJob's abortConfig.",
+    "When the job is aborted: the criteria of CreateJob's abortConfig.",
     {},
 )
 _RETRIES = Key(
     "retry",
     _criteria(_RETRY, lambda config: rollout.retry_criteria(config, with_timeout=True), {}),
-    "What is tried again: the criteria of CreateJob's jobExecutionsRetryConfig.",
+    "What is retried: the criteria of CreateJob's jobExecutionsRetryConfig.",
     {},
 )
 _TIMEOUT = Key(
     "timeoutMinutes",
     keys.whole(1, MAX_TIMEOUT_MINUTES, "minutes"),
-    "CreateJob's inProgressTimeoutInMinutes; its minutes have sixty seconds.",
+    "CreateJob's inProgressTimeoutInMinutes; rolloutMinute does not shorten these minutes.",
     None,
 )
 _MINUTE = Key(
     "rolloutMinute",
     _number(0.1, 60, "seconds"),
-    "How long a minute of the rate lasts; the report names it.",
+    "How long a minute of the rollout rate lasts; the report states it.",
     None,
     written=60,
 )
 _KIND: Key[StormKind] = Key("what", keys.choice(get_args(StormKind)), "What happens.")
-_AFTER = Key("after", _number(0, MAX_SECONDS, "seconds"), "How long after CreateJob.")
+_AFTER = Key("after", _number(0, MAX_SECONDS, "seconds"), "When it happens, counted from CreateJob.")
 _DOWN = Key("down", _number(0, 3600, "seconds"), "How long it lasts.", 1.0)
 _SPREAD_OVER = Key(
-    "spread", _number(0, 3600, "seconds"), "Lost sessions: over how long they come back; 0 is all at once.", 0.0
+    "spread",
+    _number(0, 3600, "seconds"),
+    "Lost sessions only: how long their reconnections are spread over; 0 is all at once.",
+    0.0,
 )
 _STORM = Table(keys=(_KIND, _AFTER, _DOWN, _SPREAD_OVER))
 
@@ -237,7 +250,7 @@ def _storm(place: Place) -> Storm:
 _STORMS = Key(
     "storms",
     keys.each(keys.table(_storm, _STORM)),
-    "What befalls the fleet meanwhile: all sessions lost at once, the broker or the cloud killed and started again.",
+    "Faults during the rollout: all sessions lost at once, or the broker or the cloud killed and restarted.",
     (),
 )
 TABLE = Table(

@@ -28,22 +28,22 @@ class Limits:
     """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
 
     entries: int = _limit(
-        100_000, "Files, directories, those that a zip only implies among them, and a tar's extension headers."
+        100_000, "Files, directories (with those that a zip only implies) and a tar's extension headers."
     )
     file_bytes: int = _limit(2 * GIB, "One file, unpacked.")
     total_bytes: int = _limit(
-        4 * GIB, "All that comes out of the archive, counted as it is produced, headers and copied links included."
+        4 * GIB, "The archive's whole unpacked content, with headers and copied links, counted while unpacking."
     )
     ratio: int = _limit(200, "Bytes produced for each byte of the archive.")
-    ratio_from_bytes: int = _limit(64 * MIB, "Bytes that an archive may produce before its ratio is looked at.")
-    extension_bytes: int = _limit(MIB, "One PAX or long-name header of a tar, the whole header of a gzip.")
-    component_bytes: int = _limit(255, "One name; no file system takes more than these 255 bytes (NAME_MAX).")
+    ratio_from_bytes: int = _limit(64 * MIB, "Bytes that an archive may produce before its ratio is checked.")
+    extension_bytes: int = _limit(MIB, "One PAX or long-name header of a tar, or the whole header of a gzip.")
+    component_bytes: int = _limit(255, "One name; file systems accept no more than 255 bytes (NAME_MAX).")
     path_bytes: int = _limit(1024, "One path.")
     names_bytes: int = _limit(
-        16 * MIB, "All names of one archive together, with those of the directories that a zip only implies."
+        16 * MIB, "All names in one archive together, with those of directories that a zip only implies."
     )
-    depth: int = _limit(32, "Names in one path.")
-    seconds: int = _limit(1800, "Time for unpacking one package.")
+    depth: int = _limit(32, "Components of one path.")
+    seconds: int = _limit(1800, "Time to unpack one package.")
     links: Links = "refuse"
     """``copy`` turns a link to a file in the same archive into a copy of it."""
 
@@ -53,7 +53,7 @@ class Limits:
         for setting in settings:
             name, _, value = setting.partition("=")
             if name not in NAMES:
-                raise UsageError(f"no limit is called {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
+                raise UsageError(f"there is no limit named {name!r}", hint=f"the limits are: {', '.join(NAMES)}")
             if not (value.isascii() and value.isdigit() and len(value) <= 18):
                 raise UsageError(f"limit {name}: expected a whole number, not {value!r}")
             numbers[name] = int(value)

@@ -72,8 +72,8 @@ def read(path: Path) -> DeviceProfile:
     )
 
 
-_UID = Key("uid", keys.whole(), "The user's number.")
-_GID = Key("gid", keys.whole(), "The number of its primary group, which must be listed under groups.")
+_UID = Key("uid", keys.whole(), "Its UID.")
+_GID = Key("gid", keys.whole(), "The GID of its primary group, which must be listed under groups.")
 _HOME = Key("home", keys.BOARD_PATH, "Its home directory.", "/nonexistent")
 _SHELL = Key("shell", keys.BOARD_PATH, "Its shell.", "/usr/sbin/nologin")
 _MEMBER_OF = Key("groups", keys.each(keys.NAME), "The groups that list it as a member.", ())
@@ -123,23 +123,23 @@ _NODE_PATH = Value(
     read=_below_dev,
     schema={"title": "a path below /dev", "type": "string", "pattern": r"^/dev(/(?!\.\.?(/|$))[^/]+)+$"},
 )
-_NODE = Key("path", _NODE_PATH, "Where it is.", examples=("/dev/ttyUSB0",))
+_NODE = Key("path", _NODE_PATH, "Its path.", examples=("/dev/ttyUSB0",))
 _NODE_TYPE = Key("type", keys.choice(_DEVICE_TYPES), "Its type.")
 _NODE_GROUP = Key("group", keys.NAME, "The group that owns it; its user is root.")
 _NODE_MODE = Key("mode", keys.MODE, "Its permission bits.", examples=("0660",))
 _BACKING = Key(
     "backing",
     keys.choice(_BACKINGS),
-    "What answers on a simulated board: null, zero or random like the nodes of those names, pty a pseudo terminal, "
-    "none for a node that no simulated board has. A block device is none until a scenario puts something behind it.",
+    "What backs the node on a simulated board: null, zero and random the nodes of those names, pty a pseudo terminal, "
+    "none nothing: simulated boards lack the node. A block device is none until a scenario backs it.",
 )
 _PEER = Key(
     "peer",
     keys.choice(_PEERS),
-    "Who speaks at a pty: silent, or nmea, a GPS receiver that reports once a second. A scenario's devices replace it.",
+    "What a pty is connected to: silent, or nmea, a GPS receiver that reports once a second. Scenarios can replace it.",
     _SILENT,
 )
-_NOTE = Key("note", keys.EMPTY_TEXT, "What the device is.", "")
+_NOTE = Key("note", keys.EMPTY_TEXT, "A description of the device.", "")
 _DEVICE = Table(keys=(_NODE, _NODE_TYPE, _NODE_GROUP, _NODE_MODE, _BACKING, _PEER, _NOTE))
 
 
@@ -159,13 +159,13 @@ def _device(entries: Entries, groups: Mapping[str, int]) -> Device:
 
 
 _ROOT = "root"
-_PATH = Key("path", keys.BOARD_PATH, "Where it is, outside of /dev, /proc and /sys.")
+_PATH = Key("path", keys.BOARD_PATH, "Its path, outside of /dev, /proc and /sys.")
 _FILE_TYPE = Key(
-    "type", keys.choice(_FILE_TYPES), "A directory, or a file, which is empty on a simulated board.", _DIRECTORY
+    "type", keys.choice(_FILE_TYPES), "A directory or a file; the file is empty on a simulated board.", _DIRECTORY
 )
 _FILE_MODE = Key("mode", keys.MODE, "Its permission bits.", examples=("0755",))
 _LINK = Key("type", keys.choice(_LINK_TYPE), "A symbolic link.")
-_TARGET = Key("target", keys.TEXT, "Where the link leads.")
+_TARGET = Key("target", keys.TEXT, "The link's target.")
 _PATH_USER = Key("user", keys.NAME, "The user that owns it.", _ROOT)
 _PATH_GROUP = Key("group", keys.NAME, "The group that owns it.", _ROOT)
 _FILE_TABLE = Table(title="a directory or a file", keys=(_PATH, _FILE_TYPE, _FILE_MODE, _PATH_USER, _PATH_GROUP))
@@ -211,13 +211,13 @@ _CORE_VERSION = Value(
     read=_core_version, schema={"title": "a version of V1's core, 1.0 to 1.11.6", "type": ["string", "number"]}
 )
 _GREENGRASS_ROOT = Key("root", keys.BOARD_PATH, "Where the core is installed.", examples=("/greengrass",))
-_VERSION = Key("version", _CORE_VERSION, "The core that is on the board from the factory.", examples=("1.10.0",))
+_VERSION = Key("version", _CORE_VERSION, "The core that the board leaves the factory with.", examples=("1.10.0",))
 _USER = Key("user", keys.NAME, "The user that functions run as by default.", examples=("ggc_user",))
 _GROUP = Key("group", keys.NAME, "The group that functions run as by default.", examples=("ggc_group",))
 _PROXY = Key(
     "network_proxy",
     keys.FLAG,
-    "Whether the core connects through a network proxy; left out where that is not known.",
+    "Whether the core connects through a network proxy; omit it if unknown.",
     None,
 )
 _GREENGRASS_TABLE = Table(keys=(_GREENGRASS_ROOT, _VERSION, _USER, _GROUP, _PROXY))
@@ -238,7 +238,7 @@ _LIBC_VERSION = Key("version", keys.TEXT, "Its version.", examples=("2.28",))
 _LIBC_TABLE = Table(keys=(_LIBC_NAME, _LIBC_VERSION))
 _RELEASE = keys.named(keys.EMPTY_TEXT, "fields to texts")
 _ROOT_LISTED = {"required": [_ROOT]}
-_DESCRIPTION = Key("description", keys.TEXT, "One line for lists.")
+_DESCRIPTION = Key("description", keys.TEXT, "A one-line description, for lists.")
 _ARCHITECTURE = Key("architecture", keys.choice(ARCHITECTURES), "The API's UpdateTargetsArchitecture.")
 _SYSTEM = Key(
     "operating_system",
@@ -249,9 +249,11 @@ _HOSTNAME = Key("hostname", keys.TEXT, "The board's name.")
 _OS_RELEASE = Key("os_release", _RELEASE, "Fields of /etc/os-release.")
 _OPENWRT_RELEASE = Key("openwrt_release", _RELEASE, "Fields of /etc/openwrt_release; OpenWrt only.", {})
 _LIBC = Key("libc", keys.table(_LIBC_TABLE.read, _LIBC_TABLE), "The C library.")
-_INIT = Key("init", keys.choice(("systemd", "sysvinit", "procd", "upstart")), "What starts services.")
+_INIT = Key("init", keys.choice(("systemd", "sysvinit", "procd", "upstart")), "The init system.")
 _KERNEL = Key(
-    "kernel", keys.TEXT, "What uname -r says there. A simulated board runs this machine's kernel instead, and says so."
+    "kernel",
+    keys.TEXT,
+    "What uname -r prints there. A simulated board runs this machine's kernel instead, and reports that.",
 )
 _MEMORY = Key("memory", keys.KIB, "The board's memory.", examples=("512 MiB",))
 _CPUS = Key("cpus", keys.whole(), "The number of processors.")
@@ -263,16 +265,18 @@ _DEVICES = Key("devices", keys.each(keys.table(_DEVICE.read, _DEVICE)), "Nodes b
 _PATHS = Key(
     "paths",
     keys.each(keys.table(_read_path, _FILE_TABLE, _LINK_TABLE)),
-    "What lies outside of /dev beside the standard directories. Directories above it are root's, 0755.",
+    "Files and directories outside of /dev beyond the standard ones. Their parents are root's, 0755.",
     (),
 )
 _GREENGRASS = Key("greengrass", keys.table(_GREENGRASS_TABLE.read, _GREENGRASS_TABLE), "The core software.")
-_UNSUPPORTED = Key("unsupported", keys.each(keys.choice(_FEATURES)), "What Greengrass does not do on this board.", ())
+_UNSUPPORTED = Key(
+    "unsupported", keys.each(keys.choice(_FEATURES)), "Greengrass features that this board does not support.", ()
+)
 _WHOLE = Key(
     "whole",
     keys.each(keys.choice(LISTINGS)),
-    "The lists that are complete: what such a list lacks does not exist on the board. What another list lacks is "
-    "unknown, and no command takes an unknown for a pass or an error.",
+    "The lists that are complete: what is missing from them does not exist on the board. What is missing from others "
+    "is unknown, and no command counts an unknown as a pass or an error.",
     (),
 )
 PROFILE = Table(

@@ -30,16 +30,16 @@ _S3_URI = keys.words("s3://[a-z0-9.-]+/.+", "an S3 URI, s3://bucket/key")
 _VERSION = keys.words(r"[0-9]+\.[0-9]+\.[0-9]+", "a version of three numbers, such as 1.11.6")
 
 
-_PACKED = Key("folder", _FOLDER, "The folder to pack, in the format that the address's ending says.", None)
-_AS_IT_IS = Key("file", _FILE, "The archive, which is served as it is.", None)
-_S3 = Key("s3", _S3_URI, "The S3 URI in the definition.", examples=("s3://my-models/birds/model.tar.gz",))
+_PACKED = Key("folder", _FOLDER, "The folder to pack, in the format that the address's extension names.", None)
+_AS_IT_IS = Key("file", _FILE, "The archive to serve, unchanged.", None)
+_S3 = Key("s3", _S3_URI, "The model's S3 URI, as in the definition.", examples=("s3://my-models/birds/model.tar.gz",))
 _JOB_ARN = keys.words(arns.pattern("sagemaker", "training-job/.+"), "a training job's ARN")
-_JOB = Key("trainingJob", _JOB_ARN, "The training job's ARN in the definition.")
-_OUTPUT = Key("output", _S3_URI, "Where the job left its model in S3; the ending says the archive's format.")
+_JOB = Key("trainingJob", _JOB_ARN, "The training job's ARN, as in the definition.")
+_OUTPUT = Key("output", _S3_URI, "Where the job stored its model in S3; the extension names the archive's format.")
 _SECRET_ARN = keys.words(arns.pattern("secretsmanager", ".+"), "a secret's ARN")
-_SECRET = Key("secret", _SECRET_ARN, "The secret's ARN in the definition.")
-_SECRET_VALUE = Key("value", keys.TEXT, "The secret's text under the label AWSCURRENT. No report shows it.")
-_STAGES = Key("stages", keys.named(keys.TEXT, "labels to texts"), "Its texts under other staging labels.", {})
+_SECRET = Key("secret", _SECRET_ARN, "The secret's ARN, as in the definition.")
+_SECRET_VALUE = Key("value", keys.TEXT, "The secret's value under the label AWSCURRENT. Reports never show it.")
+_STAGES = Key("stages", keys.named(keys.TEXT, "labels to texts"), "Its values under other staging labels.", {})
 _SOURCES = (
     Table(title="a model in S3", keys=(_S3, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
     Table(title="a model of SageMaker", keys=(_JOB, _OUTPUT, _PACKED, _AS_IT_IS), one_of=(_PACKED, _AS_IT_IS)),
@@ -51,7 +51,7 @@ def _source(place: Place) -> Source:
     members = place.entries({key.name: None for table in _SOURCES for key in table.keys})
     kinds = [table for table in _SOURCES if table.keys[0].name in members]
     if len(kinds) != 1:
-        place.fail("a source names exactly one of s3, trainingJob, secret")
+        place.fail("a source needs exactly one of s3, trainingJob, secret")
     entries = kinds[0].read(place)
     if _SECRET in entries:
         value, stages = entries[_SECRET_VALUE], entries[_STAGES]
@@ -65,8 +65,8 @@ def _source(place: Place) -> Source:
 _FUNCTION_ARN = keys.words(arns.pattern("lambda", "function:.+:.+"), "a qualified function ARN")
 _HANDLER_NAME = keys.words(r"[A-Za-z0-9_./-]+\.[A-Za-z0-9_]+", "module.function", bare=True)
 _RUNTIME_NAME = keys.words("[a-z0-9.]+", "a Lambda runtime such as python3.7", bare=True)
-_FUNCTION = Key("function", _FUNCTION_ARN, "The function's ARN in the definition, with its version or alias.")
-_CODE_FOLDER = Key("folder", _FOLDER, "The folder of its code.")
+_FUNCTION = Key("function", _FUNCTION_ARN, "The function's ARN, as in the definition, with its version or alias.")
+_CODE_FOLDER = Key("folder", _FOLDER, "The folder with its code.")
 _HANDLER = Key("handler", _HANDLER_NAME, "The handler that Lambda calls.", examples=("watch.function_handler",))
 _RUNTIME = Key("runtime", _RUNTIME_NAME, "The function's runtime in Lambda.", examples=("python3.7",))
 _CODE = Table(keys=(_FUNCTION, _CODE_FOLDER, _HANDLER, _RUNTIME))
@@ -80,7 +80,7 @@ def _code(place: Place) -> Code:
 
 _LIMITS = tuple(Key(name, keys.whole(), meaning, getattr(Limits(), name)) for name, meaning in MEANINGS.items())
 _REFUSE: Links = Limits().links
-_LINKS = Key("links", keys.choice(LINKS), "Refuse links inside a package, or copy the files they lead to.", _REFUSE)
+_LINKS = Key("links", keys.choice(LINKS), "Refuse links inside a package, or copy their targets.", _REFUSE)
 _PACKAGES = Table(keys=(*_LIMITS, _LINKS))
 
 
@@ -99,12 +99,14 @@ _FILE_MODE = Value(
     read=lambda place: int(place.text("0?[0-7]{3}", "three octal digits such as 0640"), 8),
     schema={"title": "three octal digits such as 0640", "type": ["string", "integer"], "pattern": "^0?[0-7]{3}$"},
 )
-_PATH = Key("path", _ON_BOARD, "Where it lies on the board.")
+_PATH = Key("path", _ON_BOARD, "Its path on the board.")
 _COPY = Key("copy", _EITHER, "The file or folder to copy.", None)
-_DIRECTORY = Key("directory", Value(read=_true, schema={"const": True}), "Makes an empty directory.", None)
-_OWNER = Key("owner", keys.TEXT, "The user that owns it, by the board's name.", "root")
-_OWNING_GROUP = Key("group", keys.TEXT, "The group that owns it, by the board's name.", "root")
-_MODE = Key("mode", _FILE_MODE, "Mode of files; a directory gets search where it grants reading.", 0o644, "0644")
+_DIRECTORY = Key("directory", Value(read=_true, schema={"const": True}), "Create an empty directory.", None)
+_OWNER = Key("owner", keys.TEXT, "Its owner: a user name on the board.", "root")
+_OWNING_GROUP = Key("group", keys.TEXT, "Its group: a group name on the board.", "root")
+_MODE = Key(
+    "mode", _FILE_MODE, "The mode of files; a directory can also be searched by whoever may read it.", 0o644, "0644"
+)
 _BOARD_FILE = Table(keys=(_PATH, _COPY, _DIRECTORY, _OWNER, _OWNING_GROUP, _MODE), one_of=(_COPY, _DIRECTORY))
 
 
@@ -114,12 +116,12 @@ def _board_file(place: Place) -> BoardFile:
     return BoardFile(path=entries[_PATH], copy=entries[_COPY], owner=owner, group=group, mode=mode)
 
 
-_DEVICE_PATH = Key("path", _NODE, "The device node, which the profile has.", examples=("/dev/ttyUSB0",))
-_HEARD = Key("lines", _FILE, "A file whose lines are heard on a serial device, one a second, over and over.", None)
+_DEVICE_PATH = Key("path", _NODE, "The device node; the profile must have it.", examples=("/dev/ttyUSB0",))
+_HEARD = Key("lines", _FILE, "A file whose lines a serial device sends, one per second, over and over.", None)
 _FRAMES = Key(
     "frames",
     _FOLDER,
-    "A folder whose files come out of a character device in the order of their names, as fast as they are read.",
+    "A folder whose files are read from a character device in the order of their names, without pauses.",
     None,
 )
 _BLOCK = Key("block", keys.KIB, "The size of an empty block device; boards in containers only, as root.", None)
@@ -141,14 +143,16 @@ def _device(place: Place) -> DeviceBacking:
 def _expected(place: Place) -> dict[str, object]:
     value = place.value()
     if not isinstance(value, dict):
-        place.fail("must be a mapping: what the result must at least hold")
+        place.fail("must be a mapping: what the result must contain")
     return value
 
 
-INVOKED = Key("function", keys.TEXT, "The Id of the function in the definition.")
-_EVENT = Key("event", keys.ANYTHING, "What the function is called with, as JSON would hold it.")
+INVOKED = Key("function", keys.TEXT, "The function's Id in the definition.")
+_EVENT = Key("event", keys.ANYTHING, "The event to invoke the function with: any JSON value.")
 _RESULT = Value(read=_expected, schema={"type": "object"})
-_EXPECT = Key("expect", _RESULT, "What the result must at least hold: of objects, only these keys are compared.", {})
+_EXPECT = Key(
+    "expect", _RESULT, "What the result must contain; of an object, only the keys listed here are compared.", {}
+)
 _INVOCATION = Table(keys=(INVOKED, _EVENT, _EXPECT))
 
 
@@ -157,14 +161,14 @@ def _invocation(place: Place) -> Invocation:
     return Invocation(function_id=entries[INVOKED], event=entries[_EVENT], expect=entries[_EXPECT])
 
 
-_STATUS = Key("status", keys.choice(FINAL), "How the update's job must end.")
-_RUNNING = Key("version", _VERSION, "The version that must run afterwards.")
+_STATUS = Key("status", keys.choice(FINAL), "The final status that the update's job must have.")
+_RUNNING = Key("version", _VERSION, "The version that must be running afterwards.")
 _END = Table(keys=(_STATUS, _RUNNING))
 _CORE: Software = "core"
-_OFFERED = Key("version", _VERSION, "The version offered. The factory version of every profile is 1.10.0.")
-_STARTS = Key("starts", keys.FLAG, "Whether the build starts at all.")
-_SOFTWARE = Key("software", keys.choice(SOFTWARE), "What is updated.", _CORE)
-_UPDATE_END = Key("expect", keys.table(_END.read, _END), "What must come of it.")
+_OFFERED = Key("version", _VERSION, "The version to install. Every profile's factory version is 1.10.0.")
+_STARTS = Key("starts", keys.FLAG, "Whether the build starts.")
+_SOFTWARE = Key("software", keys.choice(SOFTWARE), "The software to update.", _CORE)
+_UPDATE_END = Key("expect", keys.table(_END.read, _END), "The expected outcome.")
 _UPDATE = Table(keys=(_OFFERED, _STARTS, _SOFTWARE, _UPDATE_END))
 
 
@@ -207,38 +211,48 @@ NAME = Key("name", keys.TEXT, "The scenario's name in reports.")
 BOARDS = Key(
     "boards",
     Value(read=_boards, schema={**_BOARDS.schema, "minItems": 1}),
-    "The boards to deploy to, by their profiles; a real board by its address.",
+    "The boards to deploy to: profiles for simulated boards, addresses for real ones.",
     examples=(["raspberry-pi-3", "openwrt-armv7"],),
 )
 GROUP = Key(
     "group",
     Value(read=group_files, schema={"anyOf": [_FILE.schema, _SECTION_FILES]}),
-    "The definition: its one file, in any form that edge-sim reads, or a file for each section.",
+    "The definition: one file in any form that edge-sim reads, or a file for each section.",
     examples=("group.yaml", {"resources": "resources.json", "functions": "functions.json"}),
 )
-SOURCES = Key("sources", keys.each(keys.table(_source, *_SOURCES)), "What S3, SageMaker and Secrets Manager hold.", ())
-CODE = Key("code", keys.each(keys.table(_code, _CODE)), "What Lambda holds, for each function.", ())
-PACKAGES = Key("packages", keys.table(_packages, _PACKAGES), "What a core takes of a model or code package.", Limits())
+SOURCES = Key(
+    "sources", keys.each(keys.table(_source, *_SOURCES)), "The contents of S3, SageMaker and Secrets Manager.", ()
+)
+CODE = Key("code", keys.each(keys.table(_code, _CODE)), "The code of the functions, as Lambda would hold it.", ())
+PACKAGES = Key(
+    "packages",
+    keys.table(_packages, _PACKAGES),
+    "The limits within which a core accepts model and code packages.",
+    Limits(),
+)
 FILES = Key(
-    "files", keys.each(keys.table(_board_file, _BOARD_FILE)), "What is laid on every board before the core starts.", ()
+    "files",
+    keys.each(keys.table(_board_file, _BOARD_FILE)),
+    "Files to place on every board before the core starts.",
+    (),
 )
 DEVICES = Key(
     "devices",
     keys.each(keys.table(_device, _DEVICE)),
-    "What stands behind device nodes, instead of what the profile says; group, mode and type stay the profile's.",
+    "What backs device nodes, in place of the profile's backing; group, mode and type remain the profile's.",
     (),
 )
-INVOCATIONS = Key("invocations", keys.each(keys.table(_invocation, _INVOCATION)), "Calls of functions, in order.", ())
-UPDATES = Key("updates", keys.each(keys.table(_update, _UPDATE)), "Software updates, in order.", ())
+INVOCATIONS = Key("invocations", keys.each(keys.table(_invocation, _INVOCATION)), "Functions to invoke, in order.", ())
+UPDATES = Key("updates", keys.each(keys.table(_update, _UPDATE)), "Software updates to run, in order.", ())
 STABLE_WINDOW = Key(
     "stableWindow",
     keys.whole(1, 3600, "seconds"),
-    "How long a new core must run before its update has succeeded.",
+    "How long a new core must run before its update counts as successful.",
     None,
     written=60,
 )
 FLEET = Key(
-    "fleet", keys.table(fleetkeys.read, fleetkeys.TABLE), "A rollout over simulated cores, for edge-sim fleet.", None
+    "fleet", keys.table(fleetkeys.read, fleetkeys.TABLE), "A rollout to simulated cores, for edge-sim fleet.", None
 )
 SCENARIO = Table(
     title="edge-sim.yaml",

@@ -81,7 +81,7 @@ class DeviceBacking:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """One call of a function and what its result must at least hold."""
+    """One call of a function and what its result must contain."""
 
     function_id: str
     event: Any
@@ -97,6 +97,6 @@ class Update:
     software: Software
     status: Status
     running: str
-    """The version that must run afterwards."""
+    """The version that must be running afterwards."""
     place: Position | None = field(default=None, compare=False)
     """Where the scenario says so."""

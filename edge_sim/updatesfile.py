@@ -38,7 +38,7 @@ def read(path: Path) -> Sequence[Build]:
 def _build(place: Place) -> Build:
     entries = _BUILD.read(place)
     if _FILE in entries and _STARTS in entries:
-        entries.fail(_STARTS, "says something of a simulated build, and file names a build of yours")
+        entries.fail(_STARTS, "applies to simulated builds only, and file names a build of yours")
     return Build(
         software=entries[_SOFTWARE],
         version=entries[_VERSION],
@@ -51,7 +51,7 @@ def _build(place: Place) -> Build:
 def _some_pairs(place: Place) -> tuple[str, ...]:
     pairs = _EACH_PAIR.read(place)
     if not pairs:
-        place.fail("names nothing that the build is for", allowed=PAIRS)
+        place.fail("must name at least one system and architecture", allowed=PAIRS)
     return pairs
 
 
@@ -59,21 +59,21 @@ _CORE: Software = "core"
 _EACH_PAIR = keys.each(keys.choice(PAIRS))
 _NUMBERS = keys.words(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", "a version such as 1.11.7")
 _VERSION = Key("version", _NUMBERS, "The version of the build.", examples=("1.11.7",))
-_SOFTWARE = Key("software", keys.choice(SOFTWARE), "What is updated.", _CORE)
+_SOFTWARE = Key("software", keys.choice(SOFTWARE), "The software to update.", _CORE)
 _FOR = Key(
     "for",
     Value(read=_some_pairs, schema={**_EACH_PAIR.schema, "minItems": 1}),
-    "The systems and architectures it is for; left out, those that AWS had this version for, or else all.",
+    "The systems and architectures it is for; by default those that AWS released this version for, otherwise all.",
     (),
     examples=(["raspbian/armv7l"],),
 )
-_STARTS = Key("starts", keys.FLAG, "Of a simulated build: whether it starts at all.", True)
+_STARTS = Key("starts", keys.FLAG, "Simulated builds only: whether the build starts.", True)
 _FILE = Key("file", keys.FILE, "A build of yours (edge-sim ota build), in place of a simulated one.", None)
 _BUILD = Table(keys=(_VERSION, _SOFTWARE, _FOR, _STARTS, _FILE))
 _BUILDS = Key(
     "updates",
     keys.each(keys.table(_build, _BUILD)),
-    "The builds offered in place of AWS's last release; of one system and architecture the last is the newest.",
+    "The builds offered in place of AWS's last release; for each system and architecture, the last is the newest.",
 )
 UPDATES = Table(title="updates.yaml", keys=(_BUILDS,))
 """The whole file."""

@@ -14,14 +14,14 @@ from edge_sim.greengrass.model import FLAG, TEXT, TEXT_MAP, WHOLE, Members
 from edge_sim.greengrass.resources import KINDS, PERMISSIONS
 
 _RUN_AS = Members(
-    Uid=(WHOLE, "The user's number; 0, which is root, only where config.json allows it."),
-    Gid=(WHOLE, "The group's number."),
+    Uid=(WHOLE, "The UID; 0 (root) only if config.json allows it."),
+    Gid=(WHOLE, "The GID."),
 )
 _EXECUTION = Members(
-    IsolationMode=(ISOLATION_MODES, "In a container of the core, or as a process beside it."),
+    IsolationMode=(ISOLATION_MODES, "Run in a container of the core, or as a process beside it."),
     RunAs=(
         _RUN_AS,
-        "Whose rights the process has; otherwise those of the group's default, then ggc_user and ggc_group.",
+        "The UID and GID to run as; by default the group's, otherwise those of ggc_user and ggc_group.",
     ),
 )
 _THING = Members(
@@ -32,13 +32,13 @@ _THING = Members(
     SyncShadow=(FLAG, "Whether its shadow is synchronized with the cloud."),
 )
 _CONTAINER = Members(
-    **{key: (data.kind.shape, f"For a resource that AWS calls {data.kind.type_name}.") for key, data in KINDS.items()}
+    **{key: (data.kind.shape, f"The data of a {data.kind.type_name} resource.") for key, data in KINDS.items()}
 )
 _RESOURCE = Members(
     *("Id", "Name", "ResourceDataContainer"),
-    Id=(TEXT, "What functions refer to."),
-    Name=(TEXT, "What people call it."),
-    ResourceDataContainer=(_CONTAINER, "What kind of resource it is: exactly one of these members."),
+    Id=(TEXT, "The Id that functions refer to."),
+    Name=(TEXT, "The name that people see."),
+    ResourceDataContainer=(_CONTAINER, "The kind of the resource: exactly one of these members."),
 )
 _POLICY = Members(
     *("ResourceId",),
@@ -47,19 +47,22 @@ _POLICY = Members(
 )
 _ENVIRONMENT = Members(
     AccessSysfs=(FLAG, "Whether a container shows the function /sys."),
-    Execution=(_EXECUTION, "How and as whom the function runs; otherwise as DefaultConfig says."),
-    ResourceAccessPolicies=([_POLICY], "The resources that are attached to the function, 10 at most."),
+    Execution=(_EXECUTION, "How and as whom the function runs; by default as in DefaultConfig."),
+    ResourceAccessPolicies=(
+        [_POLICY],
+        "The resources attached to the function; AWS's pages disagree whether 10 or 20 are allowed.",
+    ),
     Variables=(TEXT_MAP, "Environment variables."),
 )
 _CONFIGURATION = Members(
-    EncodingType=(("json", "binary"), "What the payload of an event is; json where it is left out."),
-    Executable=(TEXT, "The handler, module.function, or the program of a native function."),
-    ExecArgs=(TEXT, "Arguments of the program."),
-    FunctionRuntimeOverride=(TEXT, "A runtime in place of the one that Lambda states."),
-    MemorySize=(WHOLE, "The memory limit in KB, of a function in a container."),
-    Pinned=(FLAG, "Whether it is long-lived: started with the core, and never stopped."),
-    Timeout=(WHOLE, "Seconds that one call may take; 3 where it is left out."),
-    Environment=(_ENVIRONMENT, "What the function's process sees and may open."),
+    EncodingType=(("json", "binary"), "The encoding of an event's payload; json by default."),
+    Executable=(TEXT, "The handler (module.function), or the program of a native function."),
+    ExecArgs=(TEXT, "The program's arguments."),
+    FunctionRuntimeOverride=(TEXT, "A runtime to use in place of the one in Lambda."),
+    MemorySize=(WHOLE, "The memory limit in KB, for a function in a container."),
+    Pinned=(FLAG, "Whether it is long-lived: started with the core and kept running."),
+    Timeout=(WHOLE, "How many seconds one call may take; 3 by default."),
+    Environment=(_ENVIRONMENT, "What the function's process sees and can open."),
 )
 _FUNCTION = Members(
     *("Id", "FunctionArn"),
@@ -70,25 +73,25 @@ _FUNCTION = Members(
 _LOGGER = Members(
     *("Id", "Component", "Level", "Type"),
     Id=(TEXT, "A name that is unique in the definition."),
-    Component=(("GreengrassSystem", "Lambda"), "Whose logs: the core's own, or those of functions."),
-    Level=(("DEBUG", "INFO", "WARN", "ERROR", "FATAL"), "The least level that is logged."),
-    Space=(WHOLE, "The room for log files in KB, of the type FileSystem."),
+    Component=(("GreengrassSystem", "Lambda"), "Whose logs: the core's or the functions'."),
+    Level=(("DEBUG", "INFO", "WARN", "ERROR", "FATAL"), "The lowest level to log."),
+    Space=(WHOLE, "The disk space for log files in KB (FileSystem only)."),
     Type=(("FileSystem", "AWSCloudWatch"), "Where logs go."),
 )
 _SUBSCRIPTION = Members(
     *("Id", "Source", "Subject", "Target"),
     Id=(TEXT, "A name that is unique in the definition."),
-    Source=(TEXT, "Who sends: the ARN of a function, thing or connector, cloud, or GGShadowService."),
-    Subject=(TEXT, "The topics, as an MQTT filter."),
-    Target=(TEXT, "Who receives, written as Source is."),
+    Source=(TEXT, "The sender: the ARN of a function, thing or connector, cloud, or GGShadowService."),
+    Subject=(TEXT, "The topics, as an MQTT topic filter."),
+    Target=(TEXT, "The receiver, in the same forms as Source."),
 )
 _CONNECTOR = Members(
     *("Id", "ConnectorArn"),
     Id=(TEXT, "A name that is unique in the definition."),
     ConnectorArn=(TEXT, "The connector's ARN, with its version."),
-    Parameters=(TEXT_MAP, "What the connector asks for."),
+    Parameters=(TEXT_MAP, "The connector's parameters."),
 )
-_DEFAULT = Members(Execution=(_EXECUTION, "How and as whom functions run that do not say it themselves."))
+_DEFAULT = Members(Execution=(_EXECUTION, "How and as whom functions run by default."))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +164,7 @@ FAMILIES: Mapping[str, Family] = {
             invalid="The resources definition is invalid.",
             nameless=("InvalidInputException", "Invalid resource name."),
         ),
-        shape=Members(Resources=([_RESOURCE], "What functions may open.")),
+        shape=Members(Resources=([_RESOURCE], "What functions can open.")),
     ),
     "functions": Family(
         kind="Function",
@@ -173,7 +176,7 @@ FAMILIES: Mapping[str, Family] = {
             version_code="IdNotFoundException",
         ),
         shape=Members(
-            DefaultConfig=(_DEFAULT, "What holds for functions that do not say otherwise."),
+            DefaultConfig=(_DEFAULT, "The defaults for functions."),
             Functions=([_FUNCTION], "The functions."),
         ),
     ),
@@ -181,13 +184,13 @@ FAMILIES: Mapping[str, Family] = {
         kind="Logger",
         member="Loggers",
         texts=_texts("Logger", "loggers"),
-        shape=Members(Loggers=([_LOGGER], "What is logged where.")),
+        shape=Members(Loggers=([_LOGGER], "What to log, and where.")),
     ),
     "subscriptions": Family(
         kind="Subscription",
         member="Subscriptions",
         texts=replace(_texts("Subscription", "subscriptions"), parent="subscriptions"),
-        shape=Members(Subscriptions=([_SUBSCRIPTION], "Who may send what to whom.")),
+        shape=Members(Subscriptions=([_SUBSCRIPTION], "Who sends what to whom.")),
     ),
     "devices": Family(
         kind="Device",
@@ -199,6 +202,6 @@ FAMILIES: Mapping[str, Family] = {
         kind="Connector",
         member="Connectors",
         texts=_texts("Connector", "connectors"),
-        shape=Members(Connectors=([_CONNECTOR], "AWS's prepared modules.")),
+        shape=Members(Connectors=([_CONNECTOR], "The connectors that AWS provides.")),
     ),
 }

@@ -39,8 +39,8 @@ class GroupOwnerSetting:
     """Which Linux group a local resource lends to the function's process. ``group_owner`` is a group name."""
 
     shape: ClassVar = Members(
-        AutoAddGroupOwner=(FLAG, "Whether the process of the function gets the group that owns the resource."),
-        GroupOwner=(TEXT, "The name of another group that it gets."),
+        AutoAddGroupOwner=(FLAG, "Whether the function's process gets the group that owns the resource."),
+        GroupOwner=(TEXT, "The name of another group to give it."),
     )
 
     auto_add_group_owner: bool = False

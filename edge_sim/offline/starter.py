@@ -119,7 +119,7 @@ def _lines(
         yield f"group: {_scalar(files[0])}  # the definition"
     yield from _section("sources:  # what S3, SageMaker and Secrets Manager hold", list(_sources(group, parts)))
     yield from _section("code:  # what Lambda holds", list(_code(group, parts)))
-    yield "# invocations:  # calls of functions, each with an event of yours, and what its result must at least hold"
+    yield "# invocations:  # functions to invoke, each with an event and what its result must contain"
     for function in functions(group):
         yield f"#   - {{function: {_scalar(function.id)}, event: {{}}, expect: {{}}}}"
 

@@ -1,4 +1,4 @@
-"""What a function's result must at least hold, compared with what it holds."""
+"""What a function's result must contain, compared with the result."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ _IGNORED = {
     "properties": {
         "rule": {"description": "The rule's id.", "title": "a rule"},
         "path": {
-            "description": "A JSON path in the section, from $.",
+            "description": "A JSON path within the section, starting at $.",
             "title": "a JSON path",
             "type": "string",
             "pattern": r"^\$",
         },
-        "reason": {"description": "Why it does not matter here.", "title": "a text"},
+        "reason": {"description": "Why the rule does not matter here.", "title": "a text"},
     },
     "required": ["rule", "path", "reason"],
 }
@@ -51,7 +51,7 @@ def schema() -> dict[str, object]:
                 for word, family in FAMILIES.items()
             },
             IGNORE_LIST: {
-                "description": "Where rules are silenced. A comment does as well: # edge-sim: ignore RULE reason",
+                "description": "Where rules are ignored. A comment works as well: # edge-sim: ignore RULE reason",
                 **_optional({"type": "array", "items": _IGNORED}),
             },
         },

@@ -112,7 +112,7 @@ updates:
         ("updates: [{}]", r":1:11: updates\[0\]"),
         ("updates: [{version: newest}]", "a version such as 1.11.7"),
         ("updates: [{version: 1.11.7, for: [raspbian/x86_64]}]", "'raspbian/x86_64' is not allowed"),
-        ("updates: [{version: 1.11.7, for: []}]", "names nothing that the build is for"),
+        ("updates: [{version: 1.11.7, for: []}]", "must name at least one system and architecture"),
         ("updates: [{version: 1.11.7, file: none.tar.gz}]", "no such file"),
         ("updates: [{version: 1.11.7, file: updates.yaml, starts: true}]", "file names a build of yours"),
     ],

@@ -23,7 +23,7 @@ class Sixth:
         type_name="Sixth",
         container_key="SixthResourceData",
         file_type="SIXTH",
-        shape=Members(DestinationPath=(TEXT, "Where it is.")),
+        shape=Members(DestinationPath=(TEXT, "Its path.")),
     )
 
     destination_path: str
