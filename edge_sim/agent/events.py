@@ -36,6 +36,10 @@ class Emit(Protocol):
     def __call__(self, event: str, /, **fields: object) -> None: ...
 
 
+Progress = Callable[[str], object]
+"""Hears what long work is doing, at every step and while a long one goes on."""
+
+
 def emit(event: str, /, **fields: object) -> None:
     """Print one event line. A reader that has gone away is no reason to stop working."""
     text = redact(json.dumps({"event": event, **fields}))

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_sim.agent import linux, loop, supervise
 from edge_sim.agent.configfile import read_config
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import Log, Progress
 from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
@@ -57,7 +57,7 @@ def run(root: Path, config: Path) -> None:
     def facts(paths: Sequence[str] = ()) -> HostFacts:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
-    def carry_out(document: Mapping[str, Any], http: Client) -> Sequence[str]:
+    def carry_out(document: Mapping[str, Any], http: Client, progress: Progress) -> Sequence[str]:
         from edge_sim.agent.deployment import secrets
         from edge_sim.agent.deployment.deployer import deploy, group_of
         from edge_sim.agent.download import download
@@ -65,11 +65,22 @@ def run(root: Path, config: Path) -> None:
         from edge_sim.greengrass.plan import paths_of_interest
         from edge_sim.limits import Limits
 
+        progress("looking at the board")
         group = group_of(document)
         seen = facts(paths_of_interest(group, settings.greengrass_root))
         limits = settings.packages or Limits()
-        fetch, fetch_secret = partial(download, http), partial(secrets.fetch, http)
-        result = deploy(group, document, root, seen, LinuxHost(root), fetch, limits=limits, fetch_secret=fetch_secret)
+        result = deploy(
+            group,
+            document,
+            root,
+            seen,
+            LinuxHost(root),
+            partial(download, http, progress=lambda count: progress(f"downloading a package: {count} bytes so far")),
+            limits=limits,
+            fetch_secret=partial(secrets.fetch, http),
+            progress=progress,
+        )
+        progress("starting the functions")
         return (*result.not_proven, *functions.start())
 
     log = Log(inside(root, Tree(settings.greengrass_root).runtime_log))

@@ -29,13 +29,17 @@ class NotHereError(UnsupportedEnvironmentError):
 
 
 class AgentProcess:
-    """A running ``edge-sim agent run``; ``events`` are its lines so far, in order."""
+    """A running ``edge-sim agent run``; ``events`` are its lines so far, in order.
+
+    ``steps`` is how many of them report a step of a deployment or an update, which go on and come to an end.
+    """
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self._errors: list[str] = []
         self.events: list[dict[str, Any]] = []
+        self.steps = 0
         assert process.stdout is not None  # noqa: S101 - Board.start_agent pipes both
         assert process.stderr is not None  # noqa: S101
         self._threads = [
@@ -100,6 +104,7 @@ class AgentProcess:
         except queue.Empty:
             return False
         self.events.append({**line, "at": time.monotonic()})
+        self.steps += line.get("event") in ("deployment", "update")
         return True
 
     def _read_events(self, stream: Iterable[str]) -> None:

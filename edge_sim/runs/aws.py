@@ -20,7 +20,11 @@ from edge_sim.jobs.requests import PENDING
 from edge_sim.jobs.update import Software
 
 UPDATE_S = 180.0
+"""How long an update may go without a sign of progress, beside the board's stable window."""
 _POLL_S = 0.1
+
+Alive = Callable[[], object]
+"""Raises when a part of the run has died; what it returns changes with every sign of progress on the board."""
 _CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of yours in AWS_PROFILE."
 
 
@@ -159,23 +163,21 @@ def deploy(aws: Aws, name: str, thing_arn: str, certificate_arn: str, definition
     return group["Id"], deployment["DeploymentId"]
 
 
-def reset(aws: Aws, group_id: str, *, timeout_s: float, alive: Callable[[], None]) -> bool:
+def reset(aws: Aws, group_id: str, *, quiet_s: float, alive: Alive) -> bool:
     """Have the core remove what was deployed of a group, and say whether it did."""
     deployment = aws.call(aws.greengrass, "create_deployment", GroupId=group_id, DeploymentType="ResetDeployment")
-    status = wait_for_deployment(aws, group_id, deployment["DeploymentId"], timeout_s=timeout_s, alive=alive)
+    status = wait_for_deployment(aws, group_id, deployment["DeploymentId"], quiet_s=quiet_s, alive=alive)
     return bool(status["DeploymentStatus"] == "Success")
 
 
-def wait_for_deployment(
-    aws: Aws, group_id: str, deployment_id: str, *, timeout_s: float, alive: Callable[[], None]
-) -> dict[str, Any]:
-    """Poll until Success or Failure; ``alive`` raises when a part of the run has died meanwhile."""
+def wait_for_deployment(aws: Aws, group_id: str, deployment_id: str, *, quiet_s: float, alive: Alive) -> dict[str, Any]:
+    """Poll until Success or Failure; a board may take its time, but for no sign of progress within ``quiet_s``."""
 
     def ask() -> dict[str, Any] | None:
         status = aws.call(aws.greengrass, "get_deployment_status", GroupId=group_id, DeploymentId=deployment_id)
         return status if status["DeploymentStatus"] in ENDED else None
 
-    return _until(ask, f"deployment {deployment_id}", timeout_s, alive)
+    return until_ended(ask, f"deployment {deployment_id}", quiet_s, alive)
 
 
 def create_update(
@@ -196,7 +198,7 @@ def create_update(
 
 
 def wait_for_update(
-    aws: Aws, job_id: str, thing: str, *, stable_s: float | None = None, alive: Callable[[], None]
+    aws: Aws, job_id: str, thing: str, *, stable_s: float | None = None, alive: Alive
 ) -> dict[str, Any]:
     """Poll the job execution until it is terminal and return it as the ``iot`` client shows it.
 
@@ -210,7 +212,7 @@ def wait_for_update(
         return None if execution["status"] in PENDING else execution
 
     window_s = STABLE_WINDOW_S if stable_s is None else stable_s
-    return _until(ask, f"job {job_id}", UPDATE_S + window_s, alive)
+    return until_ended(ask, f"job {job_id}", UPDATE_S + window_s, alive)
 
 
 def job_status(aws: Aws, job_id: str) -> str:
@@ -219,18 +221,30 @@ def job_status(aws: Aws, job_id: str) -> str:
     return status
 
 
-def _until(
-    ask: Callable[[], dict[str, Any] | None], what: str, timeout_s: float, alive: Callable[[], None]
+def until_ended(
+    ask: Callable[[], dict[str, Any] | None],
+    what: str,
+    quiet_s: float,
+    alive: Alive,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    deadline = time.monotonic() + timeout_s
+    """Return the first answer of ``ask`` that is one.
+
+    Raises UnsupportedEnvironmentError when ``alive`` has returned the same for ``quiet_s`` seconds: the limit is for a
+    board that does nothing any more, not for a slow one.
+    """
+    last, since = None, now()
     while True:
-        alive()
+        if (sign := alive()) != last:
+            last, since = sign, now()
         answer = ask()
         if answer is not None:
             return answer
-        if time.monotonic() > deadline:
+        if now() - since > quiet_s:
             raise UnsupportedEnvironmentError(
-                f"{what} did not end within {timeout_s:g} s",
+                f"{what} has not ended, and the board has reported no progress for {quiet_s:g} s",
                 hint="Run again with --keep and read the board's logs; in containers: edge-sim board up, board logs.",
             )
-        time.sleep(_POLL_S)
+        pause(_POLL_S)

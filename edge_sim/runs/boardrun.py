@@ -35,7 +35,7 @@ from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import NotHereError, ask
 from edge_sim.runs.answers import read_access, read_layout, undecided, words
 from edge_sim.runs.expected import differences
-from edge_sim.runs.liveboard import LiveBoard
+from edge_sim.runs.liveboard import COMMAND_S, LiveBoard
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
 from edge_sim.runs.steps import OnStep, Steps
@@ -43,8 +43,8 @@ from edge_sim.runs.summary import verdict
 from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
 
-DEPLOY_S = 120.0
-COMMAND_S = 120.0
+DEPLOY_QUIET_S = 120.0
+"""How long a deployment may go without a sign of progress."""
 _LOG_LINES = "20"
 _LOG_LINE = 500
 """Characters of a line of a function's log that are in a report."""
@@ -143,7 +143,7 @@ class BoardRun:
         group_id, deployment_id = aws.deploy(
             live.aws, live.thing, live.thing_arn, core.certificate_arn, self.definitions
         )
-        status = aws.wait_for_deployment(live.aws, group_id, deployment_id, timeout_s=DEPLOY_S, alive=live.alive)
+        status = aws.wait_for_deployment(live.aws, group_id, deployment_id, quiet_s=DEPLOY_QUIET_S, alive=live.alive)
         failed = status["DeploymentStatus"] != "Success"
         advice = live.cloud.advice(deployment_id)
         self.report.deployment = DeploymentRow(
@@ -175,7 +175,7 @@ class BoardRun:
         """Read what lies on the board, and compare it with the plan."""
         self.live.steps.begin("reading the layout")
         self.report.layout, differences, not_proven = ask(
-            self.live.board, "layout", read=read_layout, timeout_s=COMMAND_S
+            self.live.board, "layout", read=read_layout, timeout_s=self.live.command_s
         )
         self._not_proven(not_proven)
         owners = {row.path: (row.resource, row.function) for row in self.report.layout}
@@ -185,7 +185,7 @@ class BoardRun:
     def probe(self) -> None:
         """Try with a real process of each function what it may open."""
         self.live.steps.begin("probing who may open what")
-        self.report.access = ask(self.live.board, "access", read=read_access, timeout_s=COMMAND_S)
+        self.report.access = ask(self.live.board, "access", read=read_access, timeout_s=self.live.command_s)
         for row in self.report.access:
             kind: Kind = "disagreement" if row.agree is False else "access"
             if False in (row.agree, row.ok):  # None: nothing to probe; the row's reasons say why
@@ -200,7 +200,7 @@ class BoardRun:
         called = (invocation.function_id, "--event", json.dumps(invocation.event))
         read = partial(FunctionRow.from_json, invocation.function_id)
         try:
-            row = ask(self.live.board, "invoke", *called, read=read, timeout_s=COMMAND_S)
+            row = ask(self.live.board, "invoke", *called, read=read, timeout_s=self.live.command_s)
         except NotHereError as error:
             if not self.live.real:
                 raise

@@ -19,8 +19,9 @@ from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.steps import Steps
 
-CONNECT_S = 30.0
-CONNECT_OVER_SSH_S = 120.0
+COMMAND_S, COMMAND_OVER_SSH_S = 120.0, 600.0
+"""For a command of the agent, which ends by itself: a limit for what hangs."""
+CONNECT_S, CONNECT_OVER_SSH_S = 30.0, 120.0
 """A first Raspberry Pi takes its time for a Python that it has never run before."""
 
 
@@ -81,10 +82,19 @@ class LiveBoard:
         if hasattr(self, "board"):
             self.board.close()
 
-    def alive(self) -> None:
-        """Raise UnsupportedEnvironmentError when the board was stopped, or its cloud or agent has ended."""
+    @property
+    def command_s(self) -> float:
+        """How long a command of the agent may take on this board."""
+        return COMMAND_OVER_SSH_S if self.real else COMMAND_S
+
+    def alive(self) -> int:
+        """Raise UnsupportedEnvironmentError when the board was stopped, or its cloud or agent has ended.
+
+        Returns how many steps of deployments and updates the agent has reported so far.
+        """
         self._check()
         self.agent.check()
+        return self.agent.steps
 
     def _check(self) -> None:
         if self._stopped.is_set():

@@ -19,7 +19,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.greengrass.group import Group
 from edge_sim.runs import aws
 from edge_sim.runs.aws import Aws
-from edge_sim.runs.boardrun import DEPLOY_S, BoardRun
+from edge_sim.runs.boardrun import DEPLOY_QUIET_S, BoardRun
 from edge_sim.runs.cloudprocess import CloudProcess
 from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.onboards import inputs
@@ -177,7 +177,7 @@ class Bench:
             return board
         enough = not board.deployment.runs_by_itself
         group_id = board.deployment.group_id
-        if enough and aws.reset(self.client, group_id, timeout_s=DEPLOY_S, alive=board.live.alive):
+        if enough and aws.reset(self.client, group_id, quiet_s=DEPLOY_QUIET_S, alive=board.live.alive):
             board.deployment = None
             return board
         self._drop(self.kind.name(profile))

@@ -12,6 +12,7 @@ from typing import Any
 
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.configfile import read_config
+from edge_sim.agent.events import Progress
 from edge_sim.agent.http import Client
 from edge_sim.agent.loop import run
 from edge_sim.agent.update.installation import Settings
@@ -19,7 +20,7 @@ from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 
-def deploy(document: Mapping[str, Any], http: Client) -> Sequence[str]:
+def deploy(document: Mapping[str, Any], http: Client, progress: Progress) -> Sequence[str]:
     wish = document["Group"]["wish"]
     if wish != "work":
         raise InvalidDefinitionError(f"the group says {wish}", hint="Wish something else.")

@@ -8,16 +8,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from edge_sim.definitions.definition import Definition
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.capabilities import Missing, Proves
-from edge_sim.errors import Position
+from edge_sim.errors import Position, UnsupportedEnvironmentError
 from edge_sim.facts import LISTINGS, HostFacts
 from edge_sim.greengrass.group import Group
 from edge_sim.pages.access import message
 from edge_sim.profiles import load_profile
 from edge_sim.runs.answers import undecided
+from edge_sim.runs.aws import until_ended
 from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.liveboard import LiveBoard
 from edge_sim.runs.steps import BoardStep, Steps
@@ -149,3 +152,28 @@ def test_what_a_scenario_lays_on_the_board_is_known() -> None:
     why = "user or group doesn't have permission on the file, filePath: /srv/data"
     assert undecided(made, PI.facts(), simulated(), why)
     assert undecided(made, PI.facts(), simulated(BoardFile(path="/srv/data")), why) is None
+
+
+def waited(signs: list[int], *, ends_after: int | None, quiet_s: float) -> float:
+    """Wait for something on a board that reports ``signs``, one a second; return how long that took."""
+    clock = {"s": 0.0}
+
+    def pause(_: float) -> None:
+        clock["s"] += 1
+
+    def ask() -> dict[str, Any] | None:
+        return {} if ends_after is not None and clock["s"] >= ends_after else None
+
+    def alive() -> int:
+        return signs[min(int(clock["s"]), len(signs) - 1)]
+
+    until_ended(ask, "deployment d", quiet_s, alive, now=lambda: clock["s"], pause=pause)
+    return clock["s"]
+
+
+def test_a_board_that_reports_progress_is_waited_for_and_another_is_not() -> None:
+    """Every board had 120 s for a deployment, however slow it was."""
+    assert waited([second // 9 for second in range(500)], ends_after=400, quiet_s=10) == 400
+    assert waited([0], ends_after=10, quiet_s=10) == 10
+    with pytest.raises(UnsupportedEnvironmentError, match=r"deployment d has not ended.* no progress for 10 s"):
+        waited([0] * 5 + [1], ends_after=None, quiet_s=10)

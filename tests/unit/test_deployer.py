@@ -69,6 +69,15 @@ def test_first_deployment(on: Board) -> None:
     assert not (on.root / "greengrass" / BELOW.staging).exists()
 
 
+def test_every_package_is_reported_while_it_is_unpacked(on: Board) -> None:
+    steps: list[str] = []
+    made = on.document("m1")
+    on.deploy(made, progress=steps.append)
+    whole = {f"unpacking resource m1: {entry['Size']} bytes so far" for entry in made["Artifacts"].values()}
+    assert whole & {*steps}
+    assert "unpacking function predict: 0 bytes so far" in steps
+
+
 def test_the_disk_is_as_planned(on: Board) -> None:
     result = on.deploy(on.document("m1"))
     rows = layout(on.root, on.facts, result.group, result.entries)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import Log, Progress
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import UnreachableError
 from edge_sim.agent.patience import MESSAGE, Patience
@@ -45,17 +46,19 @@ class Web(Client):
 class Told(Deployments):
     """Deployments whose two URLs are answered here."""
 
-    def __init__(self, tmp_path: Path, deploy: Deploy, answer: bytes = b"{}") -> None:
+    def __init__(
+        self, tmp_path: Path, deploy: Deploy, answer: bytes = b"{}", now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.events: list[dict[str, Any]] = []
         self.stop = threading.Event()
         self.web = web = Web(answer)
         self.statuses = web.statuses
         emit = lambda *_, **fields: self.events.append(fields)  # noqa: E731
-        super().__init__(deploy, web, emit=emit, log=Log(tmp_path / "log"), stop=self.stop)
+        super().__init__(deploy, web, emit=emit, log=Log(tmp_path / "log"), stop=self.stop, now=now)
 
 
 def raising(error: Exception) -> Deploy:
-    def deploy(_: Mapping[str, Any], __: Client) -> Sequence[str]:
+    def deploy(_: Mapping[str, Any], __: Client, ___: Progress) -> Sequence[str]:
         raise error
 
     return deploy
@@ -108,7 +111,7 @@ def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
 
 
 def test_a_deployment_that_the_agent_s_end_cuts_off_is_not_called_failed(tmp_path: Path) -> None:
-    def cut_off(_: Mapping[str, Any], __: Client) -> Sequence[str]:
+    def cut_off(_: Mapping[str, Any], __: Client, ___: Progress) -> Sequence[str]:
         cut.stop.set()
         raise InvalidDefinitionError("the connection was lost")
 
@@ -116,6 +119,22 @@ def test_a_deployment_that_the_agent_s_end_cuts_off_is_not_called_failed(tmp_pat
     cut.carry_out(MESSAGE_BODY)
     assert cut.statuses == []
     assert [event["status"] for event in cut.events] == ["InProgress"]
+
+
+def test_a_slow_deployment_says_now_and_then_what_it_is_doing(tmp_path: Path) -> None:
+    """Whoever waits for it goes by that, not by the time it takes."""
+    seconds = [0.0]
+
+    def deploy(_: Mapping[str, Any], __: Client, progress: Progress) -> Sequence[str]:
+        for second, step in enumerate(["look", *["unpack"] * 25, *["sync"] * 5, "start"]):
+            seconds[0] = float(second)
+            progress(step)
+        return ()
+
+    slow = Told(tmp_path, deploy, now=lambda: seconds[0])
+    slow.carry_out(MESSAGE_BODY)
+    assert [event.get("step") for event in slow.events] == [None, "unpack", "sync", None]
+    assert {event["status"] for event in slow.events[:-1]} == {"InProgress"}
 
 
 def test_a_bug_is_not_called_a_bad_document(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ class Running:
         return [(f"{topic}/accepted", json.dumps({"timestamp": 1, "clientToken": token}).encode())]
 
 
-def _no_deployment(_: Any, __: Any) -> tuple[str, ...]:
+def _no_deployment(_: Any, __: Any, ___: Any) -> tuple[str, ...]:
     raise AssertionError("there is nothing to deploy")
 
 

@@ -21,6 +21,7 @@ from edge_sim.agent.deployment.changeover import Changeover, exclusive
 from edge_sim.agent.deployment.packages import Fetch, packages, sources
 from edge_sim.agent.deployment.preparation import Means, Preparation, Result
 from edge_sim.agent.deployment.secrets import FetchSecret
+from edge_sim.agent.events import Progress
 from edge_sim.agent.host import Host, HostError
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
@@ -44,6 +45,7 @@ def deploy(
     fetch_secret: FetchSecret | None = None,
     owners_required: bool = False,
     renewed: Collection[str] = (),
+    progress: Progress = lambda _: None,
 ) -> Result:
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
@@ -66,6 +68,7 @@ def deploy(
         limits=limits,
         owners_required=owners_required,
         renewed=renewed,
+        progress=progress,
     )
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
 

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from edge_sim import strictjson
-from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.events import Emit, Log, Progress
 from edge_sim.agent.http import Client
 from edge_sim.agent.http_error import UnreachableError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
 from edge_sim.greengrass.deployment import Status
 
-Deploy = Callable[[Mapping[str, Any], Client], Sequence[str]]
+Deploy = Callable[[Mapping[str, Any], Client, Progress], Sequence[str]]
 """Carries out a deployment document, whose URLs it fetches with the client, and returns what could not be proven.
 
 Raises EdgeSimError when it fails.
 """
+
+PROGRESS_S = 10.0
+"""The least time between two events that say what a deployment is doing."""
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 64 * 1024
@@ -74,12 +78,22 @@ class Outcome:
 class Deployments:
     """Carries out deployments one after the other; the same one is carried out once."""
 
-    def __init__(self, deploy: Deploy, http: Client, *, emit: Emit, log: Log, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        deploy: Deploy,
+        http: Client,
+        *,
+        emit: Emit,
+        log: Log,
+        stop: threading.Event,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._deploy = deploy
         self._http = http
         self._emit = emit
         self._log = log
         self._stop = stop
+        self._now = now
         self._begun = ""
         self._last: tuple[str, Outcome] | None = None
 
@@ -100,14 +114,14 @@ class Deployments:
                 self._begun = id_
                 self._emit("deployment", id=id_, status="InProgress")
                 self._log.write("INFO", "Deployment started.", deploymentId=id_)
-            outcome = self._outcome(document_url)
+            outcome = self._outcome(document_url, self._progress(id_))
             if outcome.error is not None and self._stop.is_set():
                 return  # cut off, not failed: the next start carries it out
             self._last = id_, outcome
             self._tell(id_, outcome)
         self._report(status_url, self._last[1])
 
-    def _outcome(self, document_url: str) -> Outcome:
+    def _outcome(self, document_url: str, progress: Progress) -> Outcome:
         try:
             document = _decoded(self._http.message("GET", document_url, most=MAX_DOCUMENT_BYTES))
         except UnreachableError:
@@ -115,12 +129,24 @@ class Deployments:
         except EdgeSimError as problem:
             return Outcome(error=problem.brief, hint=problem.hint)
         try:
-            return Outcome(not_proven=tuple(self._deploy(document, self._http)))
+            return Outcome(not_proven=tuple(self._deploy(document, self._http, progress)))
         except EdgeSimError as problem:
             cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
             return Outcome(error=problem.brief, hint=problem.hint, cause=cause)
         except OSError as problem:
             return Outcome(error=f"the deployment cannot be put in place: {problem}")
+
+    def _progress(self, id_: str) -> Progress:
+        """Return what passes on a deployment's steps as events: some of them, no step twice, none on a quick board."""
+        last, reported = self._now(), ""
+
+        def progress(step: str) -> None:
+            nonlocal last, reported
+            if step != reported and (now := self._now()) - last >= PROGRESS_S:
+                last, reported = now, step
+                self._emit("deployment", id=id_, status="InProgress", step=step)
+
+        return progress
 
     def _tell(self, id_: str, outcome: Outcome) -> None:
         self._emit("deployment", id=id_, status=outcome.status, **outcome.as_event())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.errors import v1_text
+from edge_sim.agent.events import Progress
 from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.rooted import node_at
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
@@ -65,7 +67,7 @@ def sources(document: Mapping[str, Any], required: tuple[Package, ...]) -> dict[
 
 
 def install(
-    package: Package, url: str, destination: Path, modes: Modes, *, fetch: Fetch, limits: Limits
+    package: Package, url: str, destination: Path, modes: Modes, *, fetch: Fetch, limits: Limits, progress: Progress
 ) -> tuple[Content, ...]:
     """Fetch and unpack ``package`` into the new directory ``destination``; return what is in it.
 
@@ -76,9 +78,10 @@ def install(
     try:
         fetch(url, archive, sha256=package.sha256, size=package.size)
         destination.mkdir(mode=0o700)
-        return unpack(
-            archive, destination, file_name=package.file_name, limits=limits, modes=modes, sha256=package.sha256
-        )
+        with _Reported(archive, lambda count: progress(f"unpacking {package.owner}: {count} bytes so far")) as source:
+            return unpack(
+                source, destination, file_name=package.file_name, limits=limits, modes=modes, sha256=package.sha256
+            )
     except HttpError as error:
         brief = f"{_wrapped(package)} error while downloading: {error.brief}"
         raise HttpError(brief, status=error.status, retryable=error.retryable, hint=error.hint) from error
@@ -88,6 +91,18 @@ def install(
         ) from error
     finally:
         archive.unlink(missing_ok=True)
+
+
+class _Reported(io.BufferedReader):
+    """A file that reports how many bytes of it have been read."""
+
+    def __init__(self, path: Path, progress: Callable[[int], object]) -> None:
+        super().__init__(io.FileIO(path))
+        self._progress = progress
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._progress(self.tell())
+        return super().read(size)
 
 
 def intact(place: Path, contents: tuple[Content, ...], modes: Modes) -> bool:

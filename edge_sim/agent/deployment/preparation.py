@@ -20,6 +20,7 @@ from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.owners import Owners
 from edge_sim.agent.deployment.packages import Fetch, Package, as_it_can_be, install, intact
 from edge_sim.agent.deployment.state import Installed, State
+from edge_sim.agent.events import Progress
 from edge_sim.agent.host import Host
 from edge_sim.agent.rooted import inside, node_at
 from edge_sim.errors import InvalidDefinitionError
@@ -50,7 +51,7 @@ class Means:
     """What a deployment works with: the board's root and facts, who sets owners, where packages come from.
 
     ``owners_required`` makes an owner that cannot be set a failure; ``renewed`` are directories of packages that are
-    unpacked again though they look unchanged.
+    unpacked again though they look unchanged; ``progress`` hears of every package.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class Means:
     limits: Limits
     owners_required: bool = False
     renewed: Collection[str] = ()
+    progress: Progress = lambda _: None
 
 
 class Preparation:
@@ -115,7 +117,8 @@ class Preparation:
         self._own.claim(package.directory)
         modes = self._owners.modes(package.modes, package.owner)
         place = self._replace(package.directory)
-        contents = install(package, url, place, modes, fetch=self._means.fetch, limits=self._means.limits)
+        means = self._means
+        contents = install(package, url, place, modes, fetch=means.fetch, limits=means.limits, progress=means.progress)
         self._carry(package.directory, place)
         return Installed(sha256=package.sha256, contents=contents)
 
