@@ -1,14 +1,92 @@
-"""A client of paho-mqtt, 1.6 and 2.x alike, as the agent and the cloud use it."""
+"""A client of paho-mqtt, 1.6 and 2.x alike, as the agent, the cloud and a fleet's cores use it."""
 
 from __future__ import annotations
 
+import select
 import socket
+import time
+from contextlib import suppress
 from typing import Any
 
 import paho.mqtt.client as paho
 
+ANSWER_LIMIT_S = 10.0
+"""How long a broker that has taken the connection may leave CONNECT and the first SUBSCRIBE packets unanswered."""
+ACKNOWLEDGED_S = 30.0
+"""How long it may leave a message unacknowledged. The same message goes out again on the next connection, so this is
+far above what a busy broker takes."""
 
-def new_client(client_id: str, kind: type[paho.Client] = paho.Client) -> Any:
+
+class Client(paho.Client):
+    """paho's client, which closes a connection on which the broker keeps it waiting.
+
+    paho itself waits for a PUBACK or SUBACK for ever, as long as pings are answered; a broker whose queue is dead
+    answers them. What was not acknowledged paho sends again on the next connection. The owner sets ``ready`` when its
+    subscriptions are granted.
+    """
+
+    answer_limit_s: float = ANSWER_LIMIT_S
+    ready = False
+    given_up = ""
+    """Why this connection is closed from here, empty while it is not."""
+    _opened_at = 0.0
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._sent: list[tuple[float, Any]] = []
+
+    def reconnect(self) -> Any:
+        self.ready, self.given_up = False, ""
+        self._opened_at = time.monotonic()
+        result = super().reconnect()
+        self._opened_at = time.monotonic()
+        return result
+
+    def publish(self, *words: Any, **options: Any) -> Any:
+        info = super().publish(*words, **options)
+        if info.rc in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
+            self._sent.append((time.monotonic(), info))
+        return info
+
+    def loop_misc(self) -> Any:
+        connection = self.socket()
+        if connection is not None and not self.given_up:
+            reason = self._kept_waiting(connection)
+            if reason:
+                self.give_up(reason)
+        return super().loop_misc()
+
+    def give_up(self, reason: str) -> None:
+        """Close the connection, as if the broker had: paho says so, and it is made anew."""
+        self.given_up = reason
+        connection: Any = self.socket()
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _kept_waiting(self, connection: Any) -> str:
+        now = time.monotonic()
+        if not self.ready:
+            late = now - self._opened_at > self.answer_limit_s
+            return f"it did not answer for {self.answer_limit_s:g} s" if late else ""
+        oldest = self._oldest_unacknowledged()
+        # What is still to be read may be the acknowledgement: then it is this program that is late.
+        if oldest is None or now - max(oldest, self._opened_at) <= ACKNOWLEDGED_S or readable(connection):
+            return ""
+        return f"the broker left a message unacknowledged for {ACKNOWLEDGED_S:g} s"
+
+    def _oldest_unacknowledged(self) -> float | None:
+        """Return when the oldest message was sent that is not acknowledged, and forget those before it."""
+        acknowledged = 0
+        for _, info in self._sent:
+            if not _is_published(info):
+                break
+            acknowledged += 1
+        del self._sent[:acknowledged]
+        return self._sent[0][0] if self._sent else None
+
+
+def new_client(client_id: str, kind: type[Client] = Client) -> Any:
     """Return a client that speaks MQTT 3.1.1 in a clean session and sends at once; ``kind`` is its class."""
     versions = getattr(paho, "CallbackAPIVersion", None)
     options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}
@@ -20,6 +98,23 @@ def new_client(client_id: str, kind: type[paho.Client] = paho.Client) -> Any:
 def number(code: Any) -> int:
     """Return a reason code, an object in paho 2, as the plain number that it is in paho 1.6."""
     return int(getattr(code, "value", code))
+
+
+def readable(connection: Any) -> bool:
+    """Tell whether a socket, of TLS or not, has something to read."""
+    pending = getattr(connection, "pending", None)
+    if pending and pending():  # TLS has read more than it has handed out
+        return True
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_published(info: Any) -> bool:
+    try:
+        return bool(info.is_published())
+    except RuntimeError:  # without a connection: paho's receipt says so for good, and paho sends it at the next one
+        return True
 
 
 def _send_at_once(_client: Any, _userdata: Any, connection: Any) -> None:

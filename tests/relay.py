@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+
+from edge_sim.cloud.brokers.packets import Length
 
 
 class Relay:
     """A TCP relay before a broker, so that a test can cut and restore the connection at one address.
 
-    ``target``: the port of ``host``, of loopback too, that new connections are led to.
+    ``target``: the port of ``host``, of loopback too, that new connections are led to. ``alter`` takes each packet that
+    the broker sends, and returns what the client gets in its place, empty for nothing.
     """
 
-    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
-        self.target, self._host = target, host
+    def __init__(self, target: int, host: str = "127.0.0.1", *, alter: Callable[[bytes], bytes] | None = None) -> None:
+        self.target, self._host, self._alter = target, host, alter
         self._open: list[socket.socket] = []
         self._frozen = threading.Event()
         self.port = 0
         self.start()
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -42,13 +50,29 @@ class Relay:
                 near, _ = listener.accept()
                 far = socket.create_connection((self._host, self.target))
                 self._open += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                answers = map(self._alter, _packets(far)) if self._alter else _pieces(far)
+                for pieces, sink in ((_pieces(near), far), (answers, near)):
+                    threading.Thread(target=self._pump, args=(pieces, sink), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, pieces: Iterator[bytes], sink: socket.socket) -> None:
         with suppress(OSError):
-            while data := source.recv(65536):
+            for data in pieces:
                 if not self._frozen.is_set():
                     sink.sendall(data)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
+
+
+def _pieces(source: socket.socket) -> Iterator[bytes]:
+    while data := source.recv(65536):
+        yield data
+
+
+def _packets(source: socket.socket) -> Iterator[bytes]:
+    with source.makefile("rb") as file:
+        while head := file.read(1):
+            length = Length()
+            while length.open:
+                head += file.read(1)
+                length.add(head[-1])
+            yield head + file.read(length.value)

@@ -25,15 +25,13 @@ import paho.mqtt.client as paho
 
 from edge_sim.agent.tls import NOT_YET_VALID, context, distrust
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.mqttclient import new_client
+from edge_sim.mqttclient import Client, new_client
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
 
 Handler = Callable[[str, bytes], None]
 
-ANSWER_LIMIT_S = 10.0
-"""How long a server that has taken the connection may leave the CONNECT packet unanswered."""
 OPERATION_LIMIT_S = 5.0
 """How long a PUBACK or SUBACK may take: config.json's ``mqttOperationTimeout``, default and minimum 5."""
 RETRY_FIRST_S = 1.0
@@ -212,29 +210,30 @@ class _PahoChannel:
         self._awaited.discard(mid)
         if worst >= REFUSED:
             self._connected_at = None
-            self._schedule_retry()
-            self._tell("the broker refused a subscription: its rules do not let this client hear its topics")
-            client.given_up = True
+            client.give_up("the broker refused a subscription: its rules do not let this client hear its topics")
+            self._tell(client.given_up)
         elif not self._awaited:
             self._up()
 
     def _up(self) -> None:
+        self._client.ready = True
         if self._short < PUSHED_OUT:  # then the next loss is no news
             self._told.clear()
         self._tell_connected()
 
-    def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
+    def _on_disconnect(self, client: Any, _userdata: Any, *rest: Any) -> None:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
         since, self._connected_at = self._connected_at, None
         if since is not None and self._now() - since > STABLE_S:
             self._failures = self._short = 0
             self._told.clear()
-        elif since is not None:
+        elif since is not None and not client.given_up:
             self._short += 1
         self._schedule_retry()
-        if since is None:
-            return  # refused, and said so
-        self._tell(self._pushed_out() if self._short >= PUSHED_OUT else str(reason))
+        if client.given_up:
+            self._tell(client.given_up if client.ready else f"{self._where}: {client.given_up}")
+        elif since is not None:  # else refused, and said so
+            self._tell(self._pushed_out() if self._short >= PUSHED_OUT else str(reason))
 
     def _pushed_out(self) -> str:
         return (
@@ -265,36 +264,22 @@ class _PahoChannel:
         self._client.reconnect_delay_set(min_delay=wait, max_delay=wait)
 
 
-class _Client(paho.Client):
-    """paho's client, which says why it could not connect, and does not wait for ever for a server that is silent."""
+class _Client(Client):
+    """A client that says why it could not connect."""
 
     on_failure: Callable[[str], None]
-    given_up = False
-    """Whether this connection is to be closed and made anew."""
-    opened_at = 0.0
     connector: Callable[[], socket.socket] | None = None
     """Makes the connection, None: directly."""
 
     def reconnect(self) -> Any:
-        self.given_up = False
-        self.opened_at = time.monotonic()
         try:
-            result = super().reconnect()
+            return super().reconnect()
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
             self.on_failure(_in_words(error))
             raise OSError(str(error)) from error
-        self.opened_at = time.monotonic()
-        return result
 
     def _create_socket_connection(self) -> Any:  # paho's own name, of 1.6 and 2.x alike
         return self.connector() if self.connector else super()._create_socket_connection()
-
-    def loop_misc(self) -> Any:
-        waits = self.socket() is not None and not self.is_connected()
-        if waits and not self.given_up and time.monotonic() - self.opened_at > ANSWER_LIMIT_S:
-            self.given_up = True
-            self.on_failure(f"it did not answer for {ANSWER_LIMIT_S:g} s")
-        return paho.MQTT_ERR_CONN_LOST if self.given_up else super().loop_misc()
 
 
 def _in_words(error: OSError | ValueError) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import select
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.outbox import Receipt
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
-from edge_sim.mqttclient import new_client, number
+from edge_sim.mqttclient import Client, new_client, number, readable
 
 _log = logging.getLogger(__name__)
 
@@ -131,22 +130,23 @@ class Bridge:
         return UnsupportedEnvironmentError(f"the MQTT broker at {self._url} cannot be used: {reason}")
 
     def _on_connect(self, client: Any, userdata: object, flags: object, code: object, *more: object) -> None:
-        if number(code) != 0:
-            self._refused = f"it refuses our connection ({code})"
+        self._refused = f"it refuses our connection ({code})" if number(code) else None
+        if self._refused:
             self._settled.set()
             return
         filters = (*topics.REQUEST_FILTERS, topics.DEPLOYMENT_GET_FILTER)
         client.subscribe([(topic, QOS) for topic in filters])
 
-    def _on_subscribe(self, client: object, userdata: object, mid: object, codes: Any, *more: object) -> None:
+    def _on_subscribe(self, client: Any, userdata: object, mid: object, codes: Any, *more: object) -> None:
         if any(number(code) >= _REFUSED_FILTER for code in codes):
             self._refused = "it refuses our subscriptions to $aws/things/+/…"
-        self.connected = self._refused is None
+            client.give_up(self._refused)
+        client.ready = self.connected = self._refused is None
         self._settled.set()
 
-    def _on_disconnect(self, *args: object) -> None:
+    def _on_disconnect(self, client: Any, *args: object) -> None:
         self.connected = False
-        _log.info("the connection to %s is lost", self._url)
+        _log.info("the connection to %s is lost%s", self._url, f": {client.given_up}" if client.given_up else "")
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         self._arrived.append((message.topic, message.payload))
@@ -181,26 +181,28 @@ class _Lost:
         return True
 
 
-class _Client(paho.Client):
+class _Client(Client):
     """paho's client, which calls ``arrived`` when it has read what there is: messages that came together are one batch.
 
     In the client's own thread, as a second one would wait for the interpreter after each of paho's system calls.
     """
 
+    answer_limit_s = KEEP_ALIVE_S
+    """A node of a cluster that has just come back takes its time, and nobody else answers the devices."""
     arrived: Callable[[], None]
 
     def loop_read(self, max_packets: int = 1) -> Any:
         result = super().loop_read(max_packets)
         for _ in range(MAX_READS):
-            if result != paho.MQTT_ERR_SUCCESS or not _readable(self.socket()):
+            if result != paho.MQTT_ERR_SUCCESS or not _more(self.socket()):
                 break
             result = super().loop_read(max_packets)
         self.arrived()
         return result
 
 
-def _readable(connection: Any) -> bool:
-    return connection is not None and bool(select.select([connection], [], [], 0)[0])
+def _more(connection: Any) -> bool:
+    return connection is not None and readable(connection)
 
 
 def _client(client_id: str, arrived: Callable[[], None]) -> Any:

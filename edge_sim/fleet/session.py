@@ -15,7 +15,6 @@ from typing import Any
 import gevent
 
 from edge_sim.agent.mqtt import (
-    ANSWER_LIMIT_S,
     RETRY_MOST_S,
     STABLE_S,
     SUBSCRIPTIONS_PER_REQUEST,
@@ -64,7 +63,6 @@ class Session:
         self._watcher: Any = None
         self._failures = 0
         self._awaited = 0
-        self._opened_at = 0.0
         self._up_at: float | None = None
         self._closing = False
         self._client = client = new_client(client_id)
@@ -81,7 +79,6 @@ class Session:
     def open(self) -> None:
         """Connect, and again after a while where that fails; to be called in a greenlet."""
         host, port, _ = address(self._broker.url)
-        self._opened_at = time.monotonic()
         try:
             self._client.connect(host, port, KEEP_ALIVE_S, bind_address=self._broker.source)
         except (OSError, ValueError) as error:
@@ -118,12 +115,7 @@ class Session:
 
     def tend(self) -> None:
         """Keep the connection alive, or notice that it is not; to be called every few seconds."""
-        if self._client.socket() is None:
-            return
-        if self._up_at is None and time.monotonic() - self._opened_at > ANSWER_LIMIT_S:
-            self._client._sock_close()
-            self._failed(f"it did not answer for {ANSWER_LIMIT_S:g} s", final=False)
-        else:
+        if self._client.socket() is not None:
             self._client.loop_misc()
 
     # ---- called by libev and by paho, in the hub
@@ -166,16 +158,17 @@ class Session:
         self._awaited -= 1
         if not self._awaited:
             self._up_at = time.monotonic()
+            self._client.ready = True
             self._on_up()
 
-    def _disconnected(self, _client: Any, _userdata: Any, *rest: Any) -> None:
+    def _disconnected(self, client: Any, _userdata: Any, *rest: Any) -> None:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
         if self._closing:
             return
-        refused = self._secured and self._up_at is None
+        refused = self._secured and self._up_at is None and not client.given_up
         why = "the broker ends the connection before it answers: it may not take this core's certificate"
         self._lost()
-        self._failed(why if refused else str(reason), final=refused)
+        self._failed(why if refused else client.given_up or str(reason), final=refused)
 
     def _arrived(self, _client: Any, _userdata: Any, message: Any) -> None:
         self._on_message(message.topic, message.payload)

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim import mqttclient
 from edge_sim.agent import mqtt, tls
 from edge_sim.cloud.bridge import Bridge
+from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.broker import Broker, start_broker
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.store import Store
@@ -54,6 +56,12 @@ class Client:
 
     def subscribe(self, topic: str) -> None:
         self.channel.subscribe(topic, self.take)
+
+
+def withholding(broker: Broker, withheld: set[int]) -> Relay:
+    """Return a relay that swallows packets of some types from the broker, whichever ``withheld`` has at the time."""
+    port = int(broker.url.rpartition(":")[2])
+    return Relay(port, alter=lambda packet: b"" if packet[0] >> 4 in withheld else packet)
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +130,52 @@ def test_a_broker_that_is_not_there_is_waited_for_and_told_once(broker: Broker) 
 
 
 def test_what_takes_a_connection_and_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "ANSWER_LIMIT_S", 0.2)
+    monkeypatch.setattr(mqttclient.Client, "answer_limit_s", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Client(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
         with closing(client.channel):
             assert client.change().endswith(": it did not answer for 0.2 s")
             until(lambda: client.channel._failures >= 2)  # type: ignore[attr-defined]
+
+
+def test_a_broker_that_stops_acknowledging_is_left_and_the_message_goes_out_again(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers pings all the while: so a link looks whose queue has died with a node of a cluster."""
+    monkeypatch.setattr(mqttclient, "ACKNOWLEDGED_S", 0.5)
+    monkeypatch.setattr(mqtt, "OPERATION_LIMIT_S", 0.1)
+    withheld: set[int] = set()
+    relay = withholding(broker, withheld)
+    client, other = Client(relay.url, "waiting"), Client(broker.url, "hearing", "said/#")
+    with closing(client.channel), closing(other.channel):
+        assert (client.change(), other.change()) == ("connected", "connected")
+        withheld.add(packets.PUBACK)
+        with pytest.raises(mqtt.OfflineError, match="did not confirm it within"):
+            client.channel.publish("said/first", b"")
+        assert client.change() == "the broker left a message unacknowledged for 0.5 s"
+        withheld.clear()
+        until(lambda: client.change() == "connected")  # an attempt may have begun before
+        heard = [other.messages.get(timeout=LIMIT_S)[0] for _ in range(2)]
+        assert heard == ["said/first", "said/first"], "at least once is QoS 1's promise"
+        monkeypatch.setattr(mqtt, "OPERATION_LIMIT_S", LIMIT_S)
+        client.channel.publish("said/next", b"")
+    relay.cut()
+
+
+def test_a_broker_that_leaves_the_subscriptions_unanswered_is_left(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqttclient.Client, "answer_limit_s", 0.5)
+    withheld = {packets.SUBACK}
+    relay = withholding(broker, withheld)
+    client = Client(relay.url, "deaf", "heard/topic")
+    with closing(client.channel):
+        assert client.change() == f"no MQTT broker at 127.0.0.1:{relay.port}: it did not answer for 0.5 s"
+        withheld.clear()
+        until(lambda: client.change() == "connected")
+        client.channel.publish("heard/topic", b"!")
+        assert client.messages.get(timeout=LIMIT_S) == ("heard/topic", b"!")
+    relay.cut()
 
 
 def test_two_boards_of_one_name_are_told_of_each_other_and_do_not_fight(broker: Broker) -> None:
