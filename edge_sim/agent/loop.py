@@ -14,6 +14,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -280,9 +281,10 @@ class _Agent:
         self.inbox.put(Message(topic=topic, payload=payload))
 
     def _do_tasks(self) -> None:
-        failures = 0
+        failures: Counter[str] = Counter()
         while not self._stop.is_set():
-            wait = mqtt.backoff(failures, most=RETRY_MOST_S) if failures else self._idle_s()
+            most = max(failures.values(), default=0)
+            wait = mqtt.backoff(most, most=RETRY_MOST_S) if most else self._idle_s()
             try:
                 task = self._work.tasks.get(timeout=wait)
             except queue.Empty:
@@ -293,10 +295,10 @@ class _Agent:
                 self._work.ask("deployment")
             try:
                 self._do(task)
-                failures = 0
+                failures.pop(_kind(task), None)  # another kind's stay: its report would wait for the idle time
                 self._failures.pop(_kind(task), None)
             except (EdgeSimError, OSError) as error:
-                failures += 1
+                failures[_kind(task)] += 1
                 self._tell_failure(task, error)
 
     def _do(self, task: Task | None) -> None:

@@ -27,6 +27,7 @@ from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.jobs import shadow, topics
 from edge_sim.jobs.requests import Update
 from tests.fakes_mqtt import LoopbackChannel
+from tests.waiting import until
 
 JOBS = "$aws/things/board/jobs"
 MINE = {"edgeSimUpdate": 1}
@@ -237,6 +238,33 @@ def test_a_quiet_agent_asks_by_itself(tmp_path: Path, monkeypatch: pytest.Monkey
     for _ in range(2):
         assert {quiet.asked.get(timeout=LIMIT_S) for _ in range(2)} == both
     quiet.stop()
+
+
+def test_a_question_that_was_not_answered_is_asked_again_soon_though_another_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cloud that was away for a minute heard of an update's end only at the next idle question, minutes later."""
+    monkeypatch.setattr(loop, "RETRY_MOST_S", 0.1)
+    jobs = f"{JOBS}/$next/get"
+    asking = Running(tmp_path, monkeypatch)
+    answer = asking.channel.service
+    for _ in range(2):
+        asking.asked.get(timeout=LIMIT_S)
+    offline = OfflineError("the cloud is away")
+
+    def silent(topic: str, payload: bytes) -> list[tuple[str, bytes]]:
+        answers = answer(topic, payload)
+        if topic == jobs:
+            raise offline
+        return answers
+
+    asking.channel.service = silent
+    asking.channel.receive(topics.notify("board"), b'{"timestamp": 1, "jobs": {}}')
+    while asking.asked.get(timeout=LIMIT_S) != topics.deployment_get("board"):  # which is answered
+        pass
+    asking.channel.service = answer
+    until(lambda: asking.asked.get(timeout=LIMIT_S) == jobs)
+    asking.stop()
 
 
 def test_messages_that_cannot_be_read_do_no_harm(running: Running) -> None:
