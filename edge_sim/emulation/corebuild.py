@@ -46,8 +46,9 @@ ready() { grep -q "\"pid\": *$1[,}]" "$STATE" 2>/dev/null; }
 # A full or read-only disk is no reason not to run: only the daemon's own word is missing then.
 writable() {
     mkdir -p "$GG/ggc/var/state" "$GG/ggc/var/log/system" "$PID_DIR" 2>/dev/null
-    (echo "$$" >"$STATE.try") 2>/dev/null && rm -f "$STATE.try"
+    (echo "$$" >"$STATE.try" && rm -f "$STATE.try" && : >>"$CRASH_LOG") 2>/dev/null
 }
+said_that_it_cannot() { tail -c "+$((SEEN + 1))" "$CRASH_LOG" 2>/dev/null | grep -qF "cannot write $STATE"; }
 
 start() {
     if pid_of_daemon && is_daemon "$PID"; then
@@ -71,7 +72,7 @@ start() {
     PID=$!
     DEADLINE=$(($(now) + LIMIT))
     until ready "$PID"; do
-        if [ -z "$WRITABLE" ]; then
+        if [ -z "$WRITABLE" ] || said_that_it_cannot; then
             sleep 1
             alive "$PID" && break
         fi

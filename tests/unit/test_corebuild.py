@@ -105,6 +105,25 @@ def test_a_broken_build_does_not_start_and_says_why(tmp_path: Path, shell: list[
     assert re.search(r"The Greengrass daemon process with \[pid = \d+\] died\.", done.stdout)
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("path", ["log/crash.log", "state/core.json.new"])
+def test_a_core_runs_where_one_of_its_files_alone_cannot_be_written(
+    tmp_path: Path, shell: list[str], path: str
+) -> None:
+    """It was never ready in the eyes of greengrassd, which killed it after half a minute, again and again."""
+    install_core(tmp_path, "/greengrass", "1.10.0")
+    (tmp_path / "greengrass/ggc/var" / path).mkdir(parents=True)
+    (tmp_path / "greengrass/ggc/var" / path / "in-it").touch()
+    started = _run(tmp_path, shell, "start")
+    assert started.returncode == 0, started.stdout
+    pid = int(started.stdout.split()[-1])
+    try:
+        assert b"bin/daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    finally:
+        _run(tmp_path, shell, "stop")
+
+
 def _run(root: Path, shell: list[str], verb: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which(shell[0])
     assert program is not None
