@@ -44,6 +44,16 @@ def test_a_system_call_of_an_update_that_is_its_last_or_fails_leaves_one_whole_v
 
 
 @needs.program("strace")
+def test_the_trial_of_an_agent_that_was_given_up_is_forgotten_also_where_the_disk_refused_it_once(
+    tmp_path: Path,
+) -> None:
+    """It stayed, and the next update to that version was rolled back with its reason when it was cut off."""
+    call = Call(name="unlink", path="greengrass/ota/trial.json", number=1, ours=True)
+    trial = calls.Injection(update=Update(software="ota_agent", good=False), call=call, fault="ENOSPC")
+    assert calls.inject(trial, tmp_path / "trial") == "FAILED"
+
+
+@needs.program("strace")
 def test_what_an_update_renames_was_brought_to_the_disk_and_the_new_name_after_it(tmp_path: Path) -> None:
     log = tmp_path / "strace"
     with board(tmp_path / "trial", CORE) as found:

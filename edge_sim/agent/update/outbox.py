@@ -16,7 +16,7 @@ from edge_sim.agent.events import Emit
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Record, Report
-from edge_sim.agent.update.ports import Lines, Memory, Versions
+from edge_sim.agent.update.ports import Lines, Memory, Steps
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
 from edge_sim.jobs.update import PHASES, Event, Phase
@@ -25,14 +25,14 @@ from edge_sim.jobs.update import PHASES, Event, Phase
 class Outbox:
     """Tells how updates go and how they end.
 
-    ``releases`` are those of a software, by its name; ``core_events`` is what happened to the core since the job began.
+    ``installation`` is a software's, by its name; ``core_events`` is what happened to the core since the job began.
     """
 
     def __init__(
         self,
         jobs: Jobs,
         journal: Memory,
-        releases: Callable[[str], Versions],
+        installation: Callable[[str], Steps],
         core_events: Callable[[], str],
         *,
         step_minutes: int,
@@ -42,7 +42,7 @@ class Outbox:
         self._jobs = jobs
         self._step_minutes = step_minutes
         self._journal = journal
-        self._releases = releases
+        self._installation = installation
         self._core_events = core_events
         self._emit = emit
         self._log = log
@@ -74,7 +74,7 @@ class Outbox:
         report = Report(status=end.name, details=self.details(record, **more))
         if record.confirmed:
             with suppress(OSError):  # only a help for repairs; the update itself is committed already
-                self._releases(record.software).remember_good(record.new)
+                self._installation(record.software).releases.remember_good(record.new)
         ended = replace(record, report=report, token=uuid4().hex)
         self._unwritten, self._withheld = None, False
         try:
@@ -139,7 +139,7 @@ class Outbox:
         if found is None or (found.job, found.execution) != (record.job, record.execution):
             return False
         if found.confirmed:  # the disk took the commit: did it take the way back?
-            return not record.confirmed and self._releases(record.software).current() == record.new
+            return not record.confirmed and self._installation(record.software).releases.current() == record.new
         return PHASES[found.phase].ways[Event.CUT_OFF] is Phase.ACTIVATE
 
     def _explain(self, record: Record, progress: str, **more: str) -> None:
@@ -181,12 +181,14 @@ class Outbox:
         A link that could not be moved back is: else the next boot would start what has failed.
         """
         self._untidy = record
-        releases = self._releases(record.software)
+        installation = self._installation(record.software)
+        releases = installation.releases
         succeeded = record.report is not None and record.report.status == Phase.SUCCEEDED.name
         old = record.old
         moved = old not in (None, record.new) and releases.current() == record.new
         if not succeeded and moved and old is not None and releases.whole(old):
             releases.switch(old)
+        installation.settle()
         releases.sweep()
         releases.prune((record.old or "",))
         point("P27 old-pruned")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -61,7 +61,7 @@ class Updater:
         self._left: tuple[str, str] | None = None
         minutes = targets[CORE.name].installation.settings.step_minutes
         self._outbox = Outbox(
-            jobs, journal, self._releases, lambda: guard.events, step_minutes=minutes, emit=emit, log=log
+            jobs, journal, self._installation, lambda: guard.events, step_minutes=minutes, emit=emit, log=log
         )
         self._phases = Phases(targets, jobs, journal, board, self._outbox, log=log, stop=stop)
 
@@ -211,7 +211,6 @@ class Updater:
     def _drive(self, task: Task) -> None:
         phase = self._phases.run(task)
         if task.canceled:
-            self._installation(task.record.software).settle()
             self._outbox.drop(task.record)
         elif phase is Phase.REJECTED:
             self._outbox.put(task.record, _refusal(started=task.started), task.record.reason)
@@ -219,7 +218,7 @@ class Updater:
             self._end(task.record, phase)
 
     def _end(self, record: Record, phase: Phase) -> None:
-        with nullcontext() if phase is Phase.SUCCEEDED else suppress(OSError):
+        if phase is Phase.SUCCEEDED:
             self._installation(record.software).settle()
         self._outbox.put(record, phase, record.reason)
 
