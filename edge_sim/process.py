@@ -1,12 +1,32 @@
-"""The one place where a short command is started and waited for."""
+"""The one place where a short command is started and waited for, and how a long one ends with what started it."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edge_sim.errors import UnsupportedEnvironmentError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def ending_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """Return a ``preexec_fn`` that has the kernel send a signal to the child when ``parent``, which forks it, ends.
+
+    A child whose parent has ended before the kernel was asked ends at once.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask() -> None:  # runs in the child, after Popen has changed its user, which would undo it
+        libc.prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 def run(

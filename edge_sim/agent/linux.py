@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import select
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
@@ -19,6 +20,9 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "armv6l": 218, "armv7l": 218}
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 _LANDLOCK_WRITE_FILE, _LANDLOCK_REFER, _LANDLOCK_PATH_BENEATH = 1 << 1, 1 << 13, 1
+
+ORPHANED = 1
+"""Exit status of a process whose parent has ended before it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,9 +78,22 @@ def change_root(new: Path) -> None:
     os.chdir("/")
 
 
-def die_with_parent(signal: int) -> None:
-    """Have the kernel send ``signal`` to this process when its parent ends; a change of identity clears it."""
+def die_with_parent(signal: int, lives: Callable[[], bool]) -> None:
+    """Have the kernel send ``signal`` to this process when its parent ends; a change of identity clears it.
+
+    ``lives`` tells whether the parent does: of one that ended before it was asked the kernel says nothing, and this
+    process ends at once.
+    """
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl")
+    if not lives():
+        os._exit(ORPHANED)
+
+
+def is_held(pipe: int) -> bool:
+    """Tell whether any process still has the end of a pipe that is written to; ``pipe`` is the other end."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return not poll.poll(0)
 
 
 def no_new_privileges() -> None:

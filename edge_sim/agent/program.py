@@ -41,7 +41,7 @@ def run(root: Path, config: Path) -> None:
     Raises EdgeSimError when it cannot start.
     """
     if supervise.SUPERVISED in os.environ:  # it would keep the board's lock from the one that init starts next
-        linux.die_with_parent(signal.SIGKILL)  # on SIGTERM it would end the core too
+        linux.die_with_parent(signal.SIGKILL, _supervisor_lives)  # on SIGTERM it would end the core too
     settings = read_config(config, root)
     gg = inside(root.resolve(), settings.greengrass_root)
     trial_s = CONNECT_LIMIT_S + settings.stable_window_s + TRIAL_SLACK_S
@@ -93,6 +93,11 @@ def run(root: Path, config: Path) -> None:
     )
     update = Settings(stable_s=settings.stable_window_s, step_minutes=settings.step_timeout_minutes)
     loop.run(settings, root, carry_out, identity, functions=functions, settings=update, hand_over=become)
+
+
+def _supervisor_lives() -> bool:
+    """Tell whether this process is still its supervisor's; a supervisor of an older version does not say who it is."""
+    return os.environ.get(supervise.SUPERVISOR, str(os.getppid())) == str(os.getppid())
 
 
 def missing_tools(who: HostFacts) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SUPERVISED = "EDGE_SIM_FACTORY_AGENT"
 """In an agent's environment: it has a supervisor, which starts another one when it ends with HAND_OVER, and which came
 with the version that this names."""
+SUPERVISOR = "EDGE_SIM_SUPERVISOR"
+"""In an agent's environment: the process id of its supervisor, which it ends with."""
 HAND_OVER = 75
 MAX_STARTS = 3
 LINK, RELEASES, PROGRAM, TRIAL = "ota/ota_agent", "ota/ota_agent_v", "ggc-ota", "ota/trial.json"
@@ -157,7 +159,7 @@ class Supervisor:
 
     def watch(self, trial: dict[str, Any] | None) -> tuple[int, str | None]:
         """Run one agent to its end; return its status, and what was wrong with it where it was ended."""
-        environment = {**os.environ, "EDGE_SIM_PYTHON": sys.executable}
+        environment = {**os.environ, "EDGE_SIM_PYTHON": sys.executable, SUPERVISOR: str(os.getpid())}
         try:
             child = self.child = subprocess.Popen(self.command(), env=environment)
         except OSError as error:

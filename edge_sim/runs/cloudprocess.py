@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -26,6 +25,7 @@ from urllib.parse import quote, urlsplit
 from edge_sim import interrupts
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.folders import while_in_use
+from edge_sim.process import ending_with
 
 TLS = ("--tls", "--port", "0", "--mqtt-port", "0")
 """Options of a cloud that asks for certificates, on free ports."""
@@ -105,7 +105,7 @@ class CloudProcess:
             env={**os.environ, "TMPDIR": str(self.place)},
             pass_fds=(self._lock,),
             start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
-            preexec_fn=_die_with_parent,
+            preexec_fn=ending_with(os.getpid(), signal.SIGTERM),  # where the run dies without cleaning up
         )
 
     def __exit__(
@@ -245,8 +245,3 @@ def _body(text: bytes) -> dict[str, Any]:
     except ValueError:
         return {"message": text[:500].decode(errors="replace")}
     return body if isinstance(body, dict) else {}
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the run dies without cleaning up (prctl PR_SET_PDEATHSIG is 1)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

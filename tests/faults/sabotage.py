@@ -122,8 +122,19 @@ MISTAKES = (
             '                if unproven is None or self.version() != unproven["new"]:\n', "                if True:\n",
             "tests/unit/test_supervise.py -k cannot_move"),
     Mistake("an agent outlives its supervisor", "edge_sim/agent/program.py",
-            "        linux.die_with_parent(signal.SIGKILL)", "        pass",
+            "        linux.die_with_parent(signal.SIGKILL, _supervisor_lives)", "        pass",
             "tests/integration/test_ota_agent.py -k ends_with_its_supervisor"),
+    Mistake("an agent that was orphaned before it asked lives on", "edge_sim/agent/linux.py",
+            "    if not lives():\n", "    if False:\n",
+            "tests/integration/test_ota_agent.py -k before_it_asks"),
+    Mistake("a container's function outlives a killed agent", "edge_sim/agent/functions/sandbox.py",
+            "        linux.die_with_parent(signal.SIGKILL, lives)\n        os.umask", "        os.umask",
+            "tests/root/test_sandbox_ends.py -k runs_ends"),
+    Mistake("a core that cannot say that it runs is killed", "edge_sim/emulation/corebuild.py",
+            " || said_that_it_cannot; then", "; then",
+            "tests/unit/test_corebuild.py -k one_of_its_files"),
+    Mistake("a trial that was given up is never forgotten", "edge_sim/agent/update/outbox.py",
+            "        installation.settle()\n", "", "tests/integration/test_faults.py -k given_up"),
 )  # fmt: skip
 
 

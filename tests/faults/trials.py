@@ -57,9 +57,7 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
 def _end_with_parent(parent: int) -> None:
     """Have this worker end its trial, and all that it has made, with its parent; a shell's ``&`` has SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    linux.die_with_parent(signal.SIGINT)
-    if os.getppid() != parent:
-        os._exit(130)
+    linux.die_with_parent(signal.SIGINT, lambda: os.getppid() == parent)
 
 
 def _tried_in_worker(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -127,6 +128,33 @@ def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here:
         assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
         again = here.cloud.update_job("again", agent_build("1.4.0"), version="1.4.0", software="ota_agent")
         assert here.cloud.end_of(again)[0] == "SUCCEEDED"
+
+
+def test_an_agent_whose_supervisor_is_killed_before_it_asks_to_end_with_it_ends(here: World) -> None:
+    """The kernel says nothing of a parent that has ended already: the agent lived on with the board's lock."""
+    gg, fifo = here.root / "greengrass", here.root / "fifo"
+    os.mkfifo(fifo)
+    subprocess.run(["tar", "-xz", "-C", gg], input=agent_build(NEWER), check=True)
+    (gg / "ota/ota_agent").symlink_to(f"ota_agent_v{NEWER}")
+    program = gg / f"ota/ota_agent_v{NEWER}/ggc-ota"
+    program.rename(program.with_name("agent"))
+    program.write_text(f'#!/bin/sh\nread _ <{fifo}\nexec "${{0%/*}}/agent" "$@"\n')
+    program.chmod(0o755)
+    with running(here) as agent:
+        with fifo.open("w"):  # it is opened once the program reads it
+            below = psutil.Process(child_of(agent.process.pid))
+            agent.process.kill()
+            agent.process.wait()
+
+        def ended() -> bool:
+            return not below.is_running() or below.status() == psutil.STATUS_ZOMBIE
+
+        try:
+            until(lambda: ended() or agent.events, "nothing comes of the agent")
+            assert not agent.events, "the agent does its work without a supervisor"
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                below.kill()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the owner's scripts must be owned by it")

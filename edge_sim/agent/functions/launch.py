@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -151,5 +152,5 @@ def start(spec: Mapping[str, Any], log: int | IO[bytes]) -> subprocess.Popen[byt
     )
     assert child.stdin is not None  # noqa: S101 - it was asked for
     with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
-        pipe.write(json.dumps(spec).encode())
+        pipe.write(json.dumps({**spec, "parent": os.getpid()}).encode())
     return child

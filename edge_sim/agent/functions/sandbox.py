@@ -20,7 +20,8 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def main() -> int:
     """Read the specification and become the process it describes; returns only after a probe or a failure."""
     try:
         spec = json.loads(sys.stdin.buffer.read(MAX_SPEC_BYTES))
+
+        def lives() -> bool:
+            return os.getppid() == int(spec["parent"])
+
+        linux.die_with_parent(signal.SIGKILL, lives)
         os.umask(0o022)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # while this machine's /dev is in sight
         if spec.get("secrets"):
@@ -48,7 +54,7 @@ def main() -> int:
         if root != Path("/"):
             os.chroot(root)
             os.chdir("/")
-        return _become(spec, [])
+        return _become(spec, [], lives)
     except (OSError, EdgeSimError, ValueError) as error:
         return _failed(error)
 
@@ -65,21 +71,24 @@ def _say(message: Mapping[str, object]) -> None:
 def _in_namespaces(spec: Mapping[str, object]) -> int:
     """Fork the first process of new namespaces and wait for it; this process keeps the board's view."""
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
+    alive, held = os.pipe()  # in there the parent's id would be 0, whether it lives or not
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
         return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
     result = FAILED
     try:
-        linux.die_with_parent(signal.SIGKILL)
-        result = _contained(spec)
+        os.close(held)
+        lives = partial(linux.is_held, alive)
+        linux.die_with_parent(signal.SIGKILL, lives)
+        result = _contained(spec, lives)
     except Exception as error:  # nothing may pass: this is a forked copy of the program
         _failed(error)
     finally:
         os._exit(result)
 
 
-def _contained(spec: Mapping[str, Any]) -> int:
+def _contained(spec: Mapping[str, Any], lives: Callable[[], bool]) -> int:
     seen = view.View(
         root=Path(spec["root"]),
         scratch=Path(spec["scratch"]),
@@ -96,7 +105,7 @@ def _contained(spec: Mapping[str, Any]) -> int:
     if denied and not linux.write_only_below(_all_but(denied)):
         notes.append("this kernel has no Landlock: a read-only device can be written where its mode allows it")
         _say({"unenforced": [str(device) for device in denied]})
-    return _become(spec, notes, joins)
+    return _become(spec, notes, lives, joins)
 
 
 def _all_but(devices: Collection[Path], top: Path = Path("/")) -> Iterator[Path]:
@@ -108,7 +117,7 @@ def _all_but(devices: Collection[Path], top: Path = Path("/")) -> Iterator[Path]
             yield path
 
 
-def _become(spec: Mapping[str, Any], notes: list[str], joins: int | None = None) -> int:
+def _become(spec: Mapping[str, Any], notes: list[str], lives: Callable[[], bool], joins: int | None = None) -> int:
     """Join the memory cgroup behind ``joins``, take on exactly the identity, then run the function or the probe."""
     identity = spec["identity"]
     linux.no_new_privileges()
@@ -118,7 +127,7 @@ def _become(spec: Mapping[str, Any], notes: list[str], joins: int | None = None)
     os.setgroups(identity["groups"])
     os.setresgid(identity["gid"], identity["gid"], identity["gid"])
     os.setresuid(identity["uid"], identity["uid"], identity["uid"])
-    linux.die_with_parent(signal.SIGKILL)  # the change of identity has cleared it
+    linux.die_with_parent(signal.SIGKILL, lives)  # the change of identity has cleared it
     if notes:
         _say({"notes": notes})
     if "probe" in spec:

@@ -7,7 +7,6 @@ read below a private TMPDIR.
 from __future__ import annotations
 
 import base64
-import ctypes
 import hashlib
 import os
 import pwd
@@ -17,19 +16,18 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import IO, Any
 
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS, MAX_KEEP_ALIVE_S
 from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.process import ending_with
 
 START_TRIES = 3
 CONNECT_LIMIT_S = 5.0
 MAX_LOG_BYTES = 16 * 1024
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 """What is kept for a client that reads slower than others publish, or is away; what is more is not delivered to it."""
-_PR_SET_PDEATHSIG = 1
 _ITERATIONS = 101
 """mosquitto_passwd's own; the password is random, so that more would only cost time at each connection."""
 
@@ -151,7 +149,7 @@ class Mosquitto:
                     stdout=log,
                     stderr=log,
                     pass_fds=passed,
-                    preexec_fn=_die_with(os.getpid()),
+                    preexec_fn=ending_with(os.getpid(), signal.SIGKILL),
                     start_new_session=True,  # Ctrl-C is ours to handle; we then stop it
                     **_account(),
                 )
@@ -201,17 +199,6 @@ def _account() -> dict[str, Any]:
     except KeyError:
         return {}
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask() -> None:  # runs in the child, after Popen has changed its user
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
 
 
 def _free_port(host: str) -> int:

@@ -142,7 +142,7 @@ def _start_board(line: Line, root: Path, order: Mapping[str, Any]) -> int:
 def _first_process(line: Line, root: Path, plan: BoardPlan, alive: int, keeper: int) -> None:
     """PID 1 of the board. Never returns."""
     try:
-        ns.die_with_parent()
+        ns.die_with_parent(alive)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         peers, proven, notes = _make_board(root, plan, keeper)
         os.umask(plan.umask)

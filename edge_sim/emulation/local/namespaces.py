@@ -65,9 +65,17 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _call(f"mount on {target}", _libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None))
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that made it ends. Changing ids undoes it."""
+def die_with_parent(alive: int) -> None:
+    """Have the kernel kill this process when the thread that made it ends. Changing ids undoes it.
+
+    ``alive`` is a pipe whose other end the parent alone has: of one that ended before it was asked the kernel says
+    nothing, and in a process namespace of its own a child sees no parent. Then this process ends at once.
+    """
     _call("prctl", _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL)))
+    poll = select.poll()
+    poll.register(alive, 0)
+    if poll.poll(0):
+        os._exit(1)
 
 
 def set_hostname(name: str) -> None:
@@ -118,9 +126,7 @@ def enter(settings: dict[str, object], argv: list[str]) -> int:
         become_root()
     setns(int(str(pidfd)), CLONE_NEWPID, "join the board's process namespace")
     signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-    child = os.fork()
-    if child == 0:
-        _become(settings, argv)
+    child = _forked(settings, argv)
     handle = os.pidfd_open(child)
     _hand_on_signals(handle)
     if handle not in _first_of(handle, life):
@@ -146,9 +152,7 @@ def _mind(settings: dict[str, object], argv: list[str], life: int, tell: int) ->
     """The minder: adopt every process that the program leaves, and kill them when the board ends."""
     os.setsid()
     _call("prctl", _libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1)))
-    program = os.fork()
-    if program == 0:
-        _become(settings, argv)
+    program = _forked(settings, argv)
     handle = os.pidfd_open(program)
     _hand_on_signals(handle)
     if handle in _first_of(handle, life):
@@ -204,10 +208,21 @@ def _first_of(*descriptors: int) -> set[int]:
     return {descriptor for descriptor, _ in waiting.poll()}
 
 
-def _become(settings: dict[str, object], argv: list[str]) -> None:
+def _forked(settings: dict[str, object], argv: list[str]) -> int:
+    """Fork the child that becomes the program; return its id."""
+    alive, held = os.pipe()  # closed where the program begins
+    child = os.fork()
+    if child == 0:
+        os.close(held)
+        _become(settings, argv, alive)
+    os.close(alive)
+    return child
+
+
+def _become(settings: dict[str, object], argv: list[str], alive: int) -> None:
     """The child: take the board's view and turn into the program. Never returns."""
     try:
-        die_with_parent()
+        die_with_parent(alive)
         if settings["pidfd"] is not None:
             setns(int(str(settings["pidfd"])), CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, "join the board")
         if settings["view"] is not None:
