@@ -58,9 +58,9 @@ def unusable(path: Path, what: str = "file or folder") -> str:
         kind = path.stat().st_mode
     except OSError as error:
         if error.errno == errno.ELOOP:
-            return "a symbolic link that leads round in a circle"
+            return "a symbolic link that leads back to itself"
         if error.errno == errno.ENOENT and path.is_symlink():
-            return f"a symbolic link to {path.readlink()}, which is not there"
+            return f"a symbolic link to {path.readlink()}, which does not exist"
         return f"no such {what}" if error.errno in (errno.ENOENT, errno.ENOTDIR) else str(error.strerror)
     for is_kind, name in _SPECIAL.items():
         if is_kind(kind):

@@ -173,7 +173,7 @@ def _shapes() -> Iterator[Row]:
         right="a condition that nothing decides is tried both ways, and the finding says which",
         argv=("validate", "condition-open.yaml"),
         status=3,
-        says=("(where condition Remote is true)", "--parameter NAME=VALUE decides it"),
+        says=("(where condition Remote is true)", "set it with --parameter NAME=VALUE"),
     )
     yield Row(
         right="CloudFormation makes text of numbers, booleans and decimals",

@@ -22,7 +22,7 @@ def objection(address: str, *, loopback: bool) -> str | None:
     if found.is_loopback:
         return None if loopback else "the board itself"
     if found.is_unspecified or found.is_multicast or (isinstance(found, IPv4Address) and found.is_reserved):
-        return "no address of a server"
+        return "not a server's address"
     return None
 
 

@@ -57,9 +57,9 @@ class Answer:
         """Return the whole body. Raises HttpError when it is larger than ``most`` bytes, or ends too early."""
         body = self._response.read(most + 1)
         if len(body) > most:
-            raise HttpError(f"{self._where}: the answer is larger than {most:,} bytes", status=self.status)
+            raise HttpError(f"{self._where}: the response is larger than {most:,} bytes", status=self.status)
         if self._response.length:
-            raise HttpError(f"{self._where}: the answer ended too early", status=self.status, retryable=True)
+            raise HttpError(f"{self._where}: the response ended early", status=self.status, retryable=True)
         return body
 
     def refusal(self) -> HttpError:

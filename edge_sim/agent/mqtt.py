@@ -238,8 +238,8 @@ class _PahoChannel:
     def _pushed_out(self) -> str:
         return (
             f"the broker closed the connection {PUSHED_OUT} times soon after it was made: another client is connected "
-            f"as {self._id!r} (a broker keeps one client of an id), or the broker's rules forbid what this one does; "
-            "stop the other board, or give it a thing of its own"
+            f"as {self._id!r} (a broker allows one connection per client id), or the broker's rules forbid what this "
+            "one does; stop the other board, or give it a thing of its own"
         )
 
     def _on_failure(self, reason: str) -> None:

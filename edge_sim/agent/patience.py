@@ -88,7 +88,7 @@ class Watch:
         if now >= self._deadline:
             raise HttpError(f"{self._where}: not finished after {patience.total_s:g} s", retryable=True)
         if self._header_end is not None and now >= self._header_end:
-            brief = f"{self._where}: no complete answer header after {2 * patience.timeout_s:g} s"
+            brief = f"{self._where}: no complete response header after {2 * patience.timeout_s:g} s"
             raise HttpError(brief, retryable=True)
         if now - self._quiet_since >= patience.timeout_s:
             raise TimeoutError

@@ -62,7 +62,7 @@ def _status(connection: socket.socket) -> int:
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)
         if not byte or len(head) > MAX_ANSWER:
-            raise OSError("its answer is no HTTP")
+            raise OSError("its response is not HTTP")
         head += byte
     parts = head.split(b" ", 2)
     return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0

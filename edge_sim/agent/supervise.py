@@ -133,7 +133,7 @@ class Supervisor:
             if status == HAND_OVER:
                 if unproven is None or self.version() != unproven["new"]:
                     continue
-                wrong = "would go back, and the link still leads to it"
+                wrong = "should be rolled back, but the link still points to it"
             if unproven is None:
                 return status
             self.give_up(unproven, wrong or f"ended with status {status}")

@@ -115,7 +115,7 @@ def _sections(sources: Sequence[Source]) -> dict[str, Object]:
         for name, section in source.part.sections.items():
             if name in sections:
                 first = sections[name].file.path
-                raise InvalidDefinitionError(f"{name} are given here and in {first}", place=section.position())
+                raise InvalidDefinitionError(f"{name} are defined both here and in {first}", place=section.position())
             sections[name] = section
     return sections
 

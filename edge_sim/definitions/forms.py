@@ -78,7 +78,7 @@ def _text(top: Object, key: str) -> str:
     value = top.get(key)
     content = "" if value is None else model.text(value)
     if content is None:
-        top.file.fail(top.marks[key], f"{key} must be a text")
+        top.file.fail(top.marks[key], f"{key} must be a string")
     return content
 
 
@@ -92,7 +92,7 @@ def api(top: Object) -> Part | None:
                 part.unknown += [(top, key) for key in top if key in MEMBERS or (key in _WRAPPERS and key != wrapper)]
             if part and top.get("NextToken"):
                 note = Note(
-                    message="the answer is incomplete (NextToken): items are missing", place=top.position("NextToken")
+                    message="the response is incomplete (NextToken): items are missing", place=top.position("NextToken")
                 )
                 part.notes.append(note)
             return part

@@ -93,7 +93,7 @@ def greengo(top: Object) -> Part:
         )
     known = ("Group", "Subscriptions", IGNORE_LIST, *makers)
     part.notes += [
-        Note(message=f"{key} is no section of greengo's: left out", place=top.position(key))
+        Note(message=f"{key} is not a section of greengo's: left out", place=top.position(key))
         for key in top
         if key not in known
     ]

@@ -54,7 +54,7 @@ def comments(file: TextFile, sections: Mapping[str, Object], marks: Mapping[str,
             continue
         position = file.position(match.start())
         if not match[1] or not match[2].strip():
-            file.fail(match.start(), "an ignore comment is '# edge-sim: ignore RULE reason', and the reason is missing")
+            file.fail(match.start(), "an ignore comment is '# edge-sim: ignore RULE reason', but the reason is missing")
         yield Ignored(
             rule=match[1], path=_target(file, match, places, start), reason=match[2].strip(), position=position
         )

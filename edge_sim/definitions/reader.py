@@ -35,14 +35,14 @@ MAX_FILES = 200
 MAX_SWITCHES = 50
 """Conditions of a template that are tried both ways."""
 NO_CHOICE = Choice()
-_HOW = "; --parameter NAME=VALUE decides it"
+_HOW = "; set it with --parameter NAME=VALUE"
 _SUFFIXES = (".json", ".yaml", ".yml")
-_KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion answer, template, greengo.yaml, group.json"
+_KINDS = "…DefinitionVersion, Create… request, Get…DefinitionVersion response, template, greengo.yaml, group.json"
 _CONTENT_HINT = "Give the definitions: aws greengrass get-…-definition-version."
 _PROVISIONER = re.compile(r"^\s*conf\s*[{:=]", re.MULTILINE)
 _HOCON_HINT = (
     "That tool builds a group from several such files, its own defaults and an account. Convert it by deploying once: "
-    "import the answers of aws greengrass get-…-definition-version, or the core's group.json."
+    "import the responses of aws greengrass get-…-definition-version, or the core's group.json."
 )
 
 
@@ -116,7 +116,7 @@ def _check(sources: Sequence[Source], choice: Choice) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Parameters: {', '.join(known) or 'none'}."
-            raise UsageError(f"--parameter {name}: no template here has such a parameter", hint=hint)
+            raise UsageError(f"--parameter {name}: no template here has this parameter", hint=hint)
     if choice.group is not None and not any(source.part.is_template for source in sources):
         raise UsageError(f"--group {choice.group}: this is not a template, and it holds one group")
 
@@ -136,12 +136,12 @@ def sources(paths: Iterable[Path], choice: Choice = NO_CHOICE) -> list[Source]:
             else:
                 raise _no_definition(file, "not a Greengrass V1 definition")
     if not result:
-        raise _no_definition(next(iter(paths)), "no Greengrass V1 definition in it")
+        raise _no_definition(next(iter(paths)), "contains no Greengrass V1 definition")
     if not any(source.part.sections or source.part.unknown for source in result):
         notes = [note for source in result for note in source.part.notes]
         if notes:
             raise InvalidDefinitionError(notes[0].message, place=notes[0].place, hint=_CONTENT_HINT)
-        raise _no_definition(result[0].file.path, "there is no definition in it")
+        raise _no_definition(result[0].file.path, "contains no definition")
     left_out = "not a definition: left out"
     result[0].part.notes.extend(Note(message=left_out, place=Position(file=file)) for file in skipped)
     return result

@@ -60,12 +60,12 @@ def template(top: Object, choice: Choice) -> Part | None:
             if isinstance(version, Object):
                 part.sections[name] = _filled(version, section.shape, defaults, part.notes)
             elif version is not None:
-                message = f"{version} stands for a whole definition, which is not here"
+                message = f"{version} stands for a whole definition, which is not in this template"
                 part.notes.append(Note(message=message, place=content.position()))
     _code(top, part, resolver, defaults)
     kinds = ("Group", *(section.kind for section in FAMILIES.values()))
     part.notes += [
-        Note(message=f"{id_} has a type that Greengrass V1 did not have", place=p.position())
+        Note(message=f"{id_} has a type that Greengrass V1 does not have", place=p.position())
         for id_, k, p in resources
         if k not in kinds
     ]

@@ -53,8 +53,6 @@ def unquoted(word: str) -> tuple[object, Fault | None]:
     if _WHOLE.fullmatch(word) or _FLOAT.fullmatch(word):
         return None, ("number-range", f"the number {word[:20]} is out of range")
     if _disputed(word):
-        message = (
-            f"YAML's readers do not agree whether {word[:40]} is a number, and which; write it plainly, or in quotes"
-        )
+        message = f"YAML readers disagree whether {word[:40]} is a number, and which; write it plainly, or in quotes"
         return word, ("ambiguous-number", message)
     return word, None

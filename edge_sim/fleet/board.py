@@ -154,7 +154,7 @@ class ModelBoard:
 
     def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
         if not versions:
-            raise UpdateError("no version is installed that could be started")
+            raise UpdateError("no installed version can be started")
         if self._model.start_s:
             self._sleep(self._model.start_s)
         self.switch(versions[0])

@@ -119,7 +119,7 @@ def test_a_build_that_dies_within_its_stable_window_is_rolled_back(here: World) 
         assert status == "FAILED"
         assert details["reason"].startswith("CONFIRM: the core is not running (health check ")
         assert "; its log: daemon: fatal: no luck" in details["reason"]
-        assert "does not run any more" not in details["reason"], "the agent's own words"
+        assert "is no longer running" not in details["reason"], "the agent's own words"
         assert here.cloud.stepped, "the cloud notices a board that falls silent"
         assert agent.core()["version"] == OLD
         assert agent.phases(job)[-2:] == ["ROLL_BACK", "FAILED"]

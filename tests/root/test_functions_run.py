@@ -142,7 +142,7 @@ def test_time_is_up_for_the_whole_process_group(here: Board, tmp_path: Path) -> 
             "import os\ndef function_handler(e, c):\n    os._exit(3)\n",
             "read-digits: the process ended with status 3 before it answered",
         ),
-        ("def function_handler(e, c):\n    return 'x' * (7 << 20)\n", "the answer is larger than"),
+        ("def function_handler(e, c):\n    return 'x' * (7 << 20)\n", "the response is larger than"),
     ],
 )
 def test_faults_are_told_in_one_sentence(here: Board, code: str, error: str) -> None:

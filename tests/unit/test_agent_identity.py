@@ -207,7 +207,7 @@ def self_signed(begin_days: int, end_days: int) -> bytes:
     [
         (b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n", None),
         (b"HTTP/1.1 407 No\r\n\r\n", "answers 407 to CONNECT far:8883"),
-        (b"\0" * 70_000, "its answer is no HTTP"),
+        (b"\0" * 70_000, "its response is not HTTP"),
     ],
 )
 def test_a_proxy_is_asked_for_a_tunnel(answer: bytes, error: str | None) -> None:

@@ -292,7 +292,7 @@ def test_header_that_never_ends(server: Server, tmp_path: Path) -> None:
     """Each read brings something, the header never ends: hung up after twice the limit."""
     server.script = [b"HTTP/1.1 200 OK\r\nX: <drip>"]
     error = refused(server, tmp_path / "a", patience=Patience(timeout_s=1, tries=1))
-    assert "no complete answer header after 2 s" in error.brief
+    assert "no complete response header after 2 s" in error.brief
     assert error.retryable
 
 
@@ -358,9 +358,9 @@ METADATA = "a link-local or metadata address"
         ("127.1", "the board itself"),
         ("[::1]", "the board itself"),
         ("[::ffff:127.0.0.1]", "the board itself"),
-        ("0.0.0.0", "no address of a server"),
-        ("224.0.0.1", "no address of a server"),
-        ("255.255.255.255", "no address of a server"),
+        ("0.0.0.0", "not a server's address"),
+        ("224.0.0.1", "not a server's address"),
+        ("255.255.255.255", "not a server's address"),
     ],
 )
 def test_addresses_that_a_board_does_not_fetch_from(tmp_path: Path, host: str, why: str) -> None:

@@ -120,7 +120,7 @@ def test_an_update_that_ends_before_the_switch_leaves_the_old_core_running(
     """The script has stopped it, and the one that would start it is for completed updates."""
     reasons = {
         "no download": "STAGE: other size",
-        "late": "STAGE: the build was not there 900 s after ggc_pre_update.sh",
+        "late": "STAGE: the build was still missing 900 s after ggc_pre_update.sh",
     }
     began = time.monotonic()
     if end == "no download":
@@ -186,7 +186,7 @@ def test_scripts_that_are_not_as_they_must_be_fail_the_update_before_anything_is
     [
         ("ggc_pre_update.sh", "echo no backup; exit 3", "ggc_pre_update.sh ended with status 3: no backup"),
         ("ggc_pre_update.sh", "sleep 1000", "ggc_pre_update.sh timed out after 2 s"),
-        ("ggc_pre_update.sh", "exit 0", "ggc_pre_update.sh ended, and the core still runs"),
+        ("ggc_pre_update.sh", "exit 0", "ggc_pre_update.sh ended, but the core is still running"),
         ("ggc_post_update.sh", f"{START}; exit 1", "ggc_post_update.sh ended with status 1: "),
         ("ggc_post_update.sh", "exit 0", "ggc_post_update.sh ended, and the core is not running"),
         ("ggc_post_update.sh", f"{START}; sleep 1000", "ggc_post_update.sh timed out after 2 s"),

@@ -153,7 +153,7 @@ def test_who_waits_is_called_in_a_pause(server: Server, tmp_path: Path) -> None:
     ("answer", "message"),
     [
         (ok(b"x" * 11), "larger than 10 bytes"),
-        (ok(b"x", length=5), "ended too early"),
+        (ok(b"x", length=5), "ended early"),
         (ok(b"", status="307 Temporary Redirect", headers="Location: /other\r\n"), "HTTP 307"),
     ],
 )

@@ -105,7 +105,7 @@ def test_later_is_tried_again_with_the_same_token(code: str) -> None:
 
 
 def test_no_answer_at_all_is_offline() -> None:
-    with pytest.raises(OfflineError, match="no usable answer"):
+    with pytest.raises(OfflineError, match="no usable response"):
         update(client(Script(None, None, None)))
 
 

@@ -79,7 +79,7 @@ def test_an_agent_that_would_go_back_and_cannot_move_the_link_is_given_up(board:
     assert [line.split()[0] for line in board.started()] == [NEW, OLD]
     trial = supervise.read_trial(str(board.gg))
     assert trial is not None
-    assert trial["failed"] == f"the OTA agent {NEW} would go back, and the link still leads to it"
+    assert trial["failed"] == f"the OTA agent {NEW} should be rolled back, but the link still points to it"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Ahead(Iterator[T], Generic[T]):
         try:
             self._thread.start()
         except RuntimeError as error:
-            raise OSError(errno.EAGAIN, "no thread can be started") from error
+            raise OSError(errno.EAGAIN, "cannot start a thread") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

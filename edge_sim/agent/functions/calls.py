@@ -158,7 +158,7 @@ def _listen(pipe: IO[bytes]) -> dict[str, Any]:
         if not chunk:
             return {key: value for line in heard.splitlines() for key, value in json.loads(line).items()}
         if len(heard) > MAX_ANSWER_BYTES:
-            return {"ended": f"the answer is larger than {MAX_ANSWER_BYTES} bytes"}
+            return {"ended": f"the response is larger than {MAX_ANSWER_BYTES} bytes"}
     return {"ended": f"no answer within {LIMIT_S:g} s; the process was killed"}
 
 

@@ -164,7 +164,7 @@ class Daemon:
     def invoke(self, token: str, arn: str, payload: bytes, client_context: str, kind: str) -> str:
         caller = self._caller(token)
         if kind not in ("Event", "RequestResponse"):
-            raise Refusal(400, f"{kind!r} is no invocation type")
+            raise Refusal(400, f"{kind!r} is not an invocation type")
         if self._system.has(arn):
             invocation = self._system.carry_out(arn, caller.function, payload, client_context)
             if caller.worker is not None:
@@ -198,7 +198,7 @@ class Daemon:
             raise Refusal(404, f"this worker has no invocation {invocation_id!r}")
 
     def too_large(self, token: str, arn: str, invocation_id: str, limit: int) -> None:
-        self._workers.refuse(self._worker(token, arn), invocation_id, f"the answer is larger than {limit} bytes")
+        self._workers.refuse(self._worker(token, arn), invocation_id, f"the response is larger than {limit} bytes")
 
     def initialized(self, token: str, arn: str, reason: str | None) -> None:
         self._workers.initialized(self._worker(token, arn), reason)

@@ -235,7 +235,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _initialized(self, arn: str) -> None:
         report = self._json()
-        reason = None if report.get("Success") is True else str(report.get("Response") or "no reason was given")
+        reason = None if report.get("Success") is True else str(report.get("Response") or "no reason given")
         self.server.core.initialized(self._token, arn, reason)
         self._answer(200)
 
@@ -280,7 +280,7 @@ class _Request(BaseHTTPRequestHandler):
         self.close_connection = True
         if length.isdigit():
             self._pass_over(min(int(length), MAX_PASSED_OVER_BYTES))
-        raise Refusal(413, f"a body must say its length, at most {MAX_BODY_BYTES} bytes")
+        raise Refusal(413, f"a request needs a Content-Length of at most {MAX_BODY_BYTES} bytes")
 
     def _pass_over(self, rest: int) -> None:
         """Read on without keeping anything: who is still sending does not hear the answer."""

@@ -73,11 +73,11 @@ class Router:
 
     def _send_to_cloud(self, topic: str, payload: bytes) -> str | None:
         if self._to_cloud is None:
-            return "the cloud does not get it: this core has no connection (it runs beside the agent)"
+            return "not sent to the cloud: this core has no connection (it runs beside the agent)"
         try:
             self._to_cloud(topic, payload)
         except EdgeSimError as error:
-            return f"the cloud does not get it: {error.brief}"
+            return f"not sent to the cloud: {error.brief}"
         return None
 
 

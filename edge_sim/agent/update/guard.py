@@ -91,7 +91,7 @@ class Guard:
         with them where this gives up. Raises UpdateError with what was wrong the last time.
         """
         with self._hold:
-            self._starts, trouble = 0, "no version is installed that could be started"
+            self._starts, trouble = 0, "no installed version can be started"
             for number in range(STARTS_OF_ONE_VERSION * len(versions)):
                 if number:
                     self._sleep(max(0.0, self._next_start - self._now()))
@@ -163,7 +163,7 @@ class Guard:
             return self.look()
         except Exception as error:  # a fault of ours as well: without a guard no core would be started again
             self._emit("error", task="guard", error=f"{type(error).__name__}: {error}")
-            self._log.write("ERROR", "The core could not be looked after.", error=str(error))
+            self._log.write("ERROR", "The core could not be supervised.", error=str(error))
             return LOOK_EVERY_S
 
     def _note_up(self, version: str, now: float) -> None:
@@ -176,7 +176,7 @@ class Guard:
     def _note_down(self, version: str, trouble: str) -> None:
         self._up_since = self._chosen = None
         self._tell("died", version, error=trouble)
-        self._log.write("ERROR", "The core does not run any more.", version=version, error=trouble)
+        self._log.write("ERROR", "The core is no longer running.", version=version, error=trouble)
 
     def _start(self, version: str) -> str | None:
         """Start ``version``, and have the link lead to it when it runs; return why it does not."""

@@ -257,12 +257,14 @@ class Installation:
 
     def _check_stopped(self) -> None:
         if self._runner.running() is not None:
-            raise UpdateError(f"{self.software.hooks[0]} ended, and the {self.software.name} still runs")
+            raise UpdateError(f"{self.software.hooks[0]} ended, but the {self.software.name} is still running")
 
     def _look_at_deadline(self) -> None:
         if self._needed_by is not None and time.monotonic() > self._needed_by:
             limit, hook = self.settings.respawn_limit_s, self.software.hooks[0]
-            raise UpdateError(f"the build was not there {limit:g} s after {hook} had stopped the {self.software.name}")
+            raise UpdateError(
+                f"the build was still missing {limit:g} s after {hook} had stopped the {self.software.name}"
+            )
 
     def _unhealthy_old(self, version: str) -> str | None:
         point("R06 old-started")

@@ -139,7 +139,7 @@ class JobClient:
         if isinstance(answer, Rejected):
             if answer.code in ENDED:
                 return None
-            raise RefusedError(f"job {job} cannot be asked for: {answer.code}: {answer.message}")
+            raise RefusedError(f"job {job} could not be requested: {answer.code}: {answer.message}")
         return messages.decode_execution(answer).execution
 
     def _pending(self) -> Iterator[str]:
@@ -163,7 +163,7 @@ class JobClient:
         if isinstance(answer, Rejected):
             if skip:
                 return []
-            raise RefusedError(f"the pending jobs cannot be asked for: {answer.code}: {answer.message}")
+            raise RefusedError(f"the pending jobs could not be requested: {answer.code}: {answer.message}")
         pending = messages.decode_pending(answer)
         return [summary.job_id for summary in (*pending.in_progress, *pending.queued)]
 
@@ -220,10 +220,10 @@ class JobClient:
                 if attempt + 1 < attempts and self._stop.wait(backoff(attempt)):
                     break
         except wire.JobsError as error:
-            raise RefusedError(f"{request.topic}: the answer cannot be read: {error.brief}") from error
+            raise RefusedError(f"{request.topic}: the response cannot be read: {error.brief}") from error
         finally:
             del self._waiting[token]
-        raise OfflineError(f"{request.topic}: no usable answer ({attempts} attempts)")
+        raise OfflineError(f"{request.topic}: no usable response ({attempts} attempts)")
 
     def _attempt(
         self, topic: str, payload: bytes, waiting: queue.SimpleQueue[tuple[bool, bytes] | None]

@@ -82,9 +82,9 @@ class Outbox:
         except UpdateError as error:
             self._unwritten, self._withheld = ended, self._may_end_otherwise(record)
             self._emit("error", job=record.job, error=error.brief)
-            self._log.write("ERROR", "The report is not written down.", job=record.job, error=error.brief)
+            self._log.write("ERROR", "The report could not be stored.", job=record.job, error=error.brief)
             if self._withheld:
-                self._explain(record, f"{end.name}, which cannot be written down: {error.brief}", **more)
+                self._explain(record, f"{end.name}, which could not be stored: {error.brief}", **more)
         point("P24 report-queued" if end is Phase.SUCCEEDED else "R08 report-queued")
         self.tell(record, end, reason)
 

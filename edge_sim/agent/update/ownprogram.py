@@ -93,7 +93,7 @@ class OwnProgram(Runner):
     def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
         """Have the supervisor start the first of ``versions``, which this process may be already."""
         if not versions:
-            raise UpdateError("no OTA agent is installed that could be started")
+            raise UpdateError("no installed OTA agent can be started")
         if self.trouble(versions[0]) is not None:
             self._hand_over()
         return versions[0]

@@ -182,7 +182,7 @@ class Updater:
             self._left = (job, other)
             text = JobTakenError(job).brief
             self._emit("error", task="jobs", job=job, error=text)
-            self._log.write("ERROR", "A job is left alone.", job=job, reason=text, holder=other)
+            self._log.write("ERROR", "A job was ignored.", job=job, reason=text, holder=other)
 
     def _after_loss(self, record: Record, details: Mapping[str, str]) -> None:
         """End an update whose journal was lost when the switch was under way, as the link says.

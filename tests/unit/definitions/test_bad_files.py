@@ -24,7 +24,7 @@ from edge_sim.errors import InvalidDefinitionError, UsageError
         ("a.yaml", b"just a text\n", "not a Greengrass V1 definition"),
         ("a.json", b"[]", "not a Greengrass V1 definition"),
         ("a.json", b'{"edgeSimGroup": 2}', "a.json:1:2: edgeSimGroup must be 1"),
-        ("a.json", b'{"edgeSimGroup": 1}', "there is no definition in it"),
+        ("a.json", b'{"edgeSimGroup": 1}', "contains no definition"),
         ("a.json", b'{"edgeSimGroup": 1, "core": []}', "a.json:1:21: core must be a CoreDefinitionVersion object"),
         ("a.json", b'{"GroupDefinitions": {"Lambdas": []}}', "a.json:1:23: Lambdas must be an object with Content"),
         ("a.json", b'{"Cores": 7, "GroupDefinitions": {}}', "a.json:1:2: Cores must be a list"),
@@ -69,13 +69,13 @@ def test_what_only_names_versions_is_a_group_only_with_their_content(tmp_path: P
 
 def test_a_misspelt_section_is_told(tmp_path: Path) -> None:
     (tmp_path / "greengo.yaml").write_text("Group: {name: g}\nCores: []\nResurces: []\n")
-    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is no section of greengo's: left out" in map(
+    assert f"{tmp_path / 'greengo.yaml'}:3:1: Resurces is not a section of greengo's: left out" in map(
         str, read(tmp_path).notes
     )
     types = ("CoreDefinitionVersion", "ResourceDefintion")
     content = ", ".join(f'"{t[0]}": {{"Type": "AWS::Greengrass::{t}", "Properties": {{"Cores": []}}}}' for t in types)
     (tmp_path / "a.json").write_text(f'{{"Resources": {{{content}}}}}')
-    assert "R has a type that Greengrass V1 did not have" in "".join(map(str, read(tmp_path / "a.json").notes))
+    assert "R has a type that Greengrass V1 does not have" in "".join(map(str, read(tmp_path / "a.json").notes))
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
@@ -90,12 +90,12 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path / "none.json" / "x.json", "no such file or folder"),
         (tmp_path / "socket.json", "a socket, not a file or folder"),
         (Path("/dev/null"), "a device, not a file or folder"),
-        (tmp_path / "round.json", "a symbolic link that leads round in a circle"),
-        (tmp_path / "away.json", "a symbolic link to gone, which is not there"),
+        (tmp_path / "round.json", "a symbolic link that leads back to itself"),
+        (tmp_path / "away.json", "a symbolic link to gone, which does not exist"),
     ):
         with pytest.raises(UsageError, match=message):
             read(path)
-    with pytest.raises(InvalidDefinitionError, match="no Greengrass V1 definition in it"):
+    with pytest.raises(InvalidDefinitionError, match="contains no Greengrass V1 definition"):
         read(tmp_path)
 
 

@@ -269,7 +269,7 @@ def test_a_folder_gives_what_its_files_give_together(tmp_path: Path) -> None:
     both = read(tmp_path / "create-resources.json", tmp_path / "create-functions.json")
     assert both.group == definition.group
     (tmp_path / "again.json").write_text((FOUND / "get-resources.json").read_text())
-    with pytest.raises(InvalidDefinitionError, match="resources are given here and in"):
+    with pytest.raises(InvalidDefinitionError, match="resources are defined both here and in"):
         read(tmp_path)
 
 

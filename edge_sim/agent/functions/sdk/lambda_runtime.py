@@ -130,7 +130,7 @@ def _do(core: IPCClient, work: WorkItem, handler: Callable[[object, object], obj
     try:
         core.post_work_result(_ARN, WorkItem(invocation_id=work.invocation_id, payload=result))
     except IPCException as error:  # too large, for one; when the core is gone, asking for work ends this process
-        _log.error("The core does not take the result: %s", error)
+        _log.error("The core rejected the result: %s", error)
 
 
 def _context(work: WorkItem) -> SimpleNamespace:
