@@ -292,7 +292,7 @@ def test_a_killed_agent_leaves_its_work_to_the_next_one(here: World) -> None:
 
 def test_a_second_agent_on_the_same_board_is_refused(here: World) -> None:
     with here.agent() as first:
-        first.wait_for(event="connected")
+        first.wait_for(event="core", status="running")
         with here.agent() as second:
             second.process.wait(LIMIT_S)
         assert second.process.returncode == 6
