@@ -21,7 +21,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
@@ -169,7 +169,7 @@ class Place:
         places: dict[str, Place] = {}
         lines: dict[str, int] = {}
         for key_node, value in self.node.value:
-            if replace(self, node=key_node)._shape != "scalar":
+            if key_node.id != "scalar":
                 replace(self, node=key_node).fail("a key must be a single word")
             key = str(key_node.value)
             name = f"{self.name}.{key}" if self.name else key
@@ -177,14 +177,16 @@ class Place:
                 replace(self, node=key_node, name=name).fail("unknown key", allowed=allowed, word=key)
             if key in places:
                 replace(self, node=key_node, name=name).fail(f"is already set in line {lines[key]}")
-            places[key], lines[key] = replace(self, node=value, name=name), key_node.start_mark.line + 1
+            places[key], lines[key] = Place(file=self.file, node=value, name=name), key_node.start_mark.line + 1
         return places
 
     def items(self) -> list[Place]:
         """Return the places of a list."""
         if self._shape != "sequence":
             self.fail("must be a list")
-        return [replace(self, node=node, name=f"{self.name}[{index}]") for index, node in enumerate(self.node.value)]
+        return [
+            Place(file=self.file, node=node, name=f"{self.name}[{index}]") for index, node in enumerate(self.node.value)
+        ]
 
     def text(self, pattern: str = r"(?s).+", what: str = "text") -> str:
         """Return a scalar as it is written (``1.10`` stays ``1.10``) when it matches ``pattern`` as a whole."""
@@ -233,18 +235,22 @@ class Place:
 
 
 @functools.cache
-def _loader() -> type[yaml.SafeLoader]:
-    """Return YAML as JSON's cousin: dates stay text, and there are no aliases (which can loop, or grow without end)."""
+def _loaders() -> tuple[Callable[[str], Any], ...]:
+    """Return YAML as JSON's cousin: dates stay text, and there are no aliases (which can loop, or grow without end).
+
+    libyaml's parser, where PyYAML has it, takes a twentieth of the time. PyYAML's own is the last: its faults are told.
+    """
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Strict(yaml.composer.Composer, yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            if self.check_event(yaml.AliasEvent):
-                mark = cast(Any, self).peek_event().start_mark  # the stubs leave it untyped
+            parser = cast(Any, self)  # the stubs leave its methods untyped
+            if parser.check_event(yaml.AliasEvent):
+                mark = parser.peek_event().start_mark
                 raise yaml.composer.ComposerError(None, None, "aliases are not supported here", mark)
             self.depth = getattr(self, "depth", 0) + 1
             if self.depth > _DEEPEST:
-                mark = cast(Any, self).peek_event().start_mark
+                mark = parser.peek_event().start_mark
                 raise yaml.composer.ComposerError(None, None, f"nested deeper than {_DEEPEST} levels", mark)
             node: yaml.Node | None = super().compose_node(parent, index)
             self.depth -= 1
@@ -259,20 +265,33 @@ def _loader() -> type[yaml.SafeLoader]:
                 seen.add(str(key.value))
             return super().construct_mapping(node, deep=True)
 
-    Loader.yaml_implicit_resolvers = {
+    Strict.yaml_implicit_resolvers = {
         first: [pair for pair in pairs if pair[0] != _TIMESTAMP]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    return Loader
+
+    class OfPyYaml(Strict, yaml.SafeLoader): ...
+
+    if not yaml.__with_libyaml__:
+        return (OfPyYaml,)
+
+    class OfLibyaml(Strict, yaml.CSafeLoader):
+        def __init__(self, stream: str) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            yaml.composer.Composer.__init__(self)
+
+    return OfLibyaml, OfPyYaml
 
 
 def _compose(path: Path, text: str) -> yaml.Node:
+    import yaml
+
     def compose() -> yaml.Node | None:
-        loader = _loader()(text)
-        try:
-            return loader.get_single_node()
-        finally:
-            loader.dispose()
+        *fast, thorough = _loaders()
+        for loader in fast:
+            with suppress(yaml.YAMLError):
+                return _top(loader(text))
+        return _top(thorough(text))
 
     node: yaml.Node | None = _guarded(path, compose)
     if node is None:
@@ -280,8 +299,16 @@ def _compose(path: Path, text: str) -> yaml.Node:
     return node
 
 
+def _top(loader: Any) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    finally:
+        loader.dispose()
+
+
 def _plain(node: yaml.Node) -> object:
-    loader = _loader()("")
+    loader = _loaders()[-1]("")
     try:
         value = loader.construct_document(node)
         json.dumps(value, allow_nan=False)  # what JSON cannot hold (a set, bytes, .nan) must not come further
