@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -57,6 +58,7 @@ def _interpreter(file: IO[bytes]) -> str:
     return ""
 
 
+@cache
 def running_emulator() -> str | None:
     """Return the name of the emulator that runs us. QEMU hides behind /proc/self/exe, but not behind this link."""
     real = Path("/proc/thread-self/exe")
