@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
 from edge_sim import keys
 from edge_sim.arch import ARCHITECTURES, UPDATE_TARGETS
 from edge_sim.deviceprofile import Account, Backing, Device, DeviceProfile, Peer
-from edge_sim.documents import Place
+from edge_sim.documents import Place, read_text
 from edge_sim.errors import UsageError
 from edge_sim.facts import (
     LISTINGS,
@@ -35,7 +36,13 @@ _FEATURES = ("ml-inference", "stream-manager", "docker", "containers", "local-re
 
 def read(path: Path) -> DeviceProfile:
     """Return the profile in a YAML file. Raises InvalidDefinitionError (file and line) for a wrong one, UsageError."""
-    top = PROFILE.read(Place.load(path))
+    return _profile(path, read_text(path))
+
+
+@lru_cache(maxsize=64)
+def _profile(path: Path, text: str) -> DeviceProfile:
+    """Work out a text once for each process: a session of pytest asks for the same profile in every test."""
+    top = PROFILE.read(Place.of(path, text))
     groups, users = top[_GROUPS], top[_USERS]
     architecture, system = top[_ARCHITECTURE], top[_SYSTEM]
     if (system, architecture) not in UPDATE_TARGETS:
