@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import gc
 import os
 import signal
 import sys
@@ -45,6 +46,12 @@ def _compile(config: pytest.Config) -> None:
         compileall.compile_dir(Path(edge_sim.__file__).parent, quiet=1)
     if worker or not config.getoption("numprocesses", None):  # workers keep the bytecode of their test modules
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector off the thousands of tests: it looked at all of them again and again, and freed none."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -37,7 +37,7 @@ _MARK = "\N{SNOWMAN}"
 _VALUES: dict[Shape, object] = {TEXT: "text", WHOLE: 3, FLAG: True, TEXT_MAP: {"NAME": "text"}}
 
 
-class _Reader(yaml.SafeLoader):
+class _Reader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.1 with dates as text, and every key as it is written."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -4,13 +4,13 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
 from edge_sim.cloud import shapes
 from edge_sim.cloud.protocol import ApiError, Request, Service
 from edge_sim.cloud.shapes import Reader, to_json
+from tests.models import service_model
 
 RESOURCES = "/greengrass/definition/resources"
 
@@ -35,7 +35,7 @@ def ask(
 
 @pytest.mark.parametrize("name", ["greengrass", "iot", "iot-jobs-data"])
 def test_every_shape_that_a_request_can_have_is_read(name: str) -> None:
-    model = botocore.session.get_session().get_service_model(name)
+    model = service_model(name)
     waiting = [model.operation_model(operation).input_shape for operation in model.operation_names]
     seen: set[str] = set()
     while waiting:

@@ -37,6 +37,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "bases"
 
 
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    """The images of the sources as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGE_SIM_CACHE", "/nonexistent")
+        return tags()
+
+
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what images are made from, to change."""
@@ -118,8 +126,8 @@ def test_what_goes_in_is_enough_for_every_module_of_it(tmp_path: Path) -> None:
 # When it is built anew
 
 
-def test_the_same_sources_give_the_same_image_whatever_their_times(clone: Path) -> None:
-    before = tags()
+def test_the_same_sources_give_the_same_image_whatever_their_times(before: dict[str, str], clone: Path) -> None:
+    assert tags() == before
     for path in clone.rglob("*"):
         os.utime(path, (1, 1))
     (clone / "edge_sim/agent/__pycache__").mkdir()
@@ -132,23 +140,21 @@ def alter(source: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["edge_sim/agent/loop.py", "edge_sim/errors.py", "edge_sim/cli/agent.py"])
-def test_a_source_of_the_agent_changes_all_four(clone: Path, changed: str) -> None:
-    before = tags()
+def test_a_source_of_the_agent_changes_all_four(before: dict[str, str], clone: Path, changed: str) -> None:
     alter(clone / changed)
     assert not set(before.values()) & set(tags().values())
 
 
 @pytest.mark.parametrize("changed", ["cloud/app.py", "cli/run.py", "emulation/boardplan.py"])
-def test_a_source_of_the_simulator_changes_none(clone: Path, changed: str) -> None:
-    before = tags()
+def test_a_source_of_the_simulator_changes_none(before: dict[str, str], clone: Path, changed: str) -> None:
     alter(clone / "edge_sim" / changed)
     assert tags() == before
 
 
-def test_a_dockerfile_changes_its_own_architecture_only(clone: Path) -> None:
-    before = tags()
+def test_a_dockerfile_changes_its_own_architecture_only(before: dict[str, str], clone: Path) -> None:
     alter(clone / "Dockerfile.armv6")
-    assert {a for a in before if tags()[a] != before[a]} == {"armv6l"}
+    after = tags()
+    assert {a for a in before if after[a] != before[a]} == {"armv6l"}
 
 
 def test_a_base_changes_the_image_by_its_content_not_its_name(tmp_path: Path) -> None:

@@ -342,11 +342,12 @@ def survives(file: Path) -> None:
         assert again.group == replace(definition.group, code={}, artifacts={})
 
 
+@pytest.mark.parametrize("times", [15, pytest.param(60, marks=pytest.mark.slow)])
 @each
-def test_a_spoiled_text_is_a_clean_error_or_findings(path: Path, tmp_path: Path) -> None:
+def test_a_spoiled_text_is_a_clean_error_or_findings(path: Path, tmp_path: Path, times: int) -> None:
     rng = random.Random(path.name)
     file = tmp_path / path.name
-    for _ in range(60):
+    for _ in range(times):
         file.write_text(spoiled(rng, path.read_text()), encoding="utf-8", errors="replace")
         survives(file)
 

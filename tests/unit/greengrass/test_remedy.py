@@ -249,11 +249,12 @@ def follow(change: str, nodes: dict[str, Node], process: FunctionProcess) -> Fun
     return FunctionProcess(**{**vars(process), "identity": identity})
 
 
-def test_following_the_changes_leads_to_access() -> None:
+@pytest.mark.parametrize("trees", [300, pytest.param(3000, marks=pytest.mark.slow)])
+def test_following_the_changes_leads_to_access(trees: int) -> None:
     """On random trees: what is denied by bits is granted after a few of the changes that are named, one at a time."""
     dice = random.Random(20261123)
     followed = 0
-    for _ in range(3000):
+    for _ in range(trees):
         nodes = {"/": directory()}
         path = ""
         for depth in range(dice.randrange(1, 5)):
@@ -287,7 +288,7 @@ def test_following_the_changes_leads_to_access() -> None:
                 steps += 1
                 assert steps < 20, (change, now, identity)
             followed += bool(steps)
-    assert followed > 3000
+    assert followed > trees
 
 
 def test_rows_say_what_each_right_comes_from() -> None:

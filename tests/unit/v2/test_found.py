@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from edge_sim.v2.recipes import problems
+from tests.models import service_model
 from tests.small_group import edge
 
 FOUND = Path(__file__).parents[1] / "definitions/found"
@@ -25,7 +25,7 @@ def test_a_definition_that_somebody_has_is_judged_and_written(path: Path, target
     assert done.exit_code in (0, 3), done.exception
     report = json.loads(done.stdout)
     assert all(one["labels"] and one["source"] for one in report["findings"])
-    validator, model = ParamValidator(), get_session().get_service_model("greengrassv2")
+    validator, model = ParamValidator(), service_model("greengrassv2")
     plan = json.loads((tmp_path / "out/deployment.json").read_text())
     assert not validator.validate(plan, model.operation_model("CreateDeployment").input_shape).has_errors()
     for recipe in tmp_path.rglob("recipe.yaml"):

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
-from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from edge_sim.v2.recipes import problems
+from tests.models import service_model
 from tests.small_group import edge, ml, write_group
 from tests.unit.greengrass.build import ARN, device, function, secret, volume
 from tests.unit.v2.build import PHONE, F, connector, subscription, thing
@@ -82,7 +82,7 @@ def every_byte(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("target", ["classic", "lite"])
 def test_botocore_takes_every_request_and_cfn_lint_the_template(group: Path, tmp_path: Path, target: str) -> None:
     out = migrated(group, tmp_path / "out", target=target)
-    model, validator = get_session().get_service_model("greengrassv2"), ParamValidator()
+    model, validator = service_model("greengrassv2"), ParamValidator()
     requests = sorted(out.glob("components/*/create-component-version.json"))
     assert len(requests) == {"classic": 3, "lite": 1}[target]
     for path in requests:
