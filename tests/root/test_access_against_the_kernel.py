@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import struct
@@ -18,6 +17,7 @@ from edge_sim.greengrass.access import RIGHTS, compute_access
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.process import FunctionProcess, Identity
 from tests import sweeps
+from tests.forked import result_of
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users' files and ids")]
 
@@ -93,30 +93,20 @@ def asked(nodes: dict[str, Node], dice: random.Random) -> list[str]:
 
 def tried(top: Path, identities: Sequence[Identity], paths: Sequence[str]) -> list[dict[str, list[bool]]]:
     """Fork, chroot to the tree and try every path with each identity; the saved uid is the way back to root."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.chroot(top)
-            answers = []
-            for who in identities:
-                os.setgroups(who.groups)
-                os.setresgid(who.gid, who.gid, who.gid)
-                os.setresuid(who.uid, who.uid, 0)
-                answers.append({path: [tries(attempt, path) for attempt in ATTEMPTS] for path in paths})
-                os.setresuid(0, 0, 0)
-            with os.fdopen(write_end, "wb") as pipe:
-                pipe.write(json.dumps(answers).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        told = pipe.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    found: list[dict[str, list[bool]]] = json.loads(told)
-    return found
+
+    def work() -> list[dict[str, list[bool]]]:
+        os.chroot(top)
+        answers = []
+        for who in identities:
+            os.setgroups(who.groups)
+            os.setresgid(who.gid, who.gid, who.gid)
+            os.setresuid(who.uid, who.uid, 0)
+            answers.append({path: [tries(attempt, path) for attempt in ATTEMPTS] for path in paths})
+            os.setresuid(0, 0, 0)
+        return answers
+
+    answers: list[dict[str, list[bool]]] = result_of(work)
+    return answers
 
 
 def tries(attempt: Callable[[str], None], path: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from edge_sim.greengrass.access import RIGHTS
 from tests import needs
+from tests.forked import become, result_of
 from tests.small_group import CODE, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import device, function, volume
 
@@ -104,23 +105,13 @@ def test_what_is_in_a_volume_counts_without_a_probe_as_well(root: Path, tmp_path
 
 def as_a_plain_user(*words: object) -> tuple[int, str, str]:
     """Run ``edge-sim`` in a child that is nobody; return its status and what it printed."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(1000, 1000, 1000)
-            os.setresuid(1000, 1000, 1000)
-            done = edge(*words, status=None)
-            status = getattr(done.exception, "exit_status", done.exit_code)
-            os.write(write_end, json.dumps([status, done.stdout, done.output]).encode())
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
-    status, out, everything = json.loads(told)
+
+    def work() -> tuple[int, str, str]:
+        become(1000, 1000)
+        done = edge(*words, status=None)
+        return getattr(done.exception, "exit_status", done.exit_code), done.stdout, done.output
+
+    status, out, everything = result_of(work)
     return status, out, everything
 
 

@@ -32,6 +32,7 @@ from edge_sim.offline.inputs import read_inputs
 from edge_sim.offline.packages import packed_group
 from tests import sweeps
 from tests.deployments import picture
+from tests.forked import become, result_of
 from tests.root.functions_board import private_mounts
 from tests.small_group import FUNCTION, TOP, WEIGHTS, answer, edge, group_of, make_root, ml, write_group
 from tests.unit.greengrass.build import function
@@ -483,17 +484,12 @@ def test_a_plain_user_is_told_before_anything_is_made(folder: Path, tmp_path: Pa
     for place in (root, *root.rglob("*")):
         os.chown(place, 1000, 1000)
     before = below(root)
-    child = os.fork()
-    if child == 0:
-        status = 99
-        try:
-            os.setgroups([])
-            os.setresgid(1000, 1000, 1000)
-            os.setresuid(1000, 1000, 1000)
+
+    def work() -> int:
+        become(1000, 1000)
+        with pytest.raises(EdgeSimError, match="may not set the user") as refused:
             laid(group, root)
-        except EdgeSimError as error:
-            status = error.exit_status if "may not set the user" in str(error) else 98
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
+        return refused.value.exit_status
+
+    assert result_of(work) == 6
     assert below(root) == before

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +14,7 @@ from edge_sim.agent.deployment.deployer import deploy, group_of
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError, LinuxHost
 from tests.deployments import FLAT_ZIP, MODEL, Artifacts, board, document, owner
+from tests.forked import become, result_of
 
 pytestmark = [
     pytest.mark.root,
@@ -22,27 +23,14 @@ pytestmark = [
 TOP = "/greengrass/ggc/deployment"
 
 
-def opens(uid: int, gid: int, groups: list[int], *paths: Path) -> list[list[object]]:
+def opens(uid: int, gid: int, groups: list[int], *paths: Path) -> Any:
     """What a process with this identity can do with ``paths``: [read, write] each, True or the refusal."""
-    # A fork without exec: the running Python may lie where this identity cannot go.
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.setgroups(groups)
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            answer = [[may(path, os.O_RDONLY), may(path, os.O_WRONLY)] for path in paths]
-            os.write(write_end, json.dumps(answer).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        told = pipe.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    return list(json.loads(told))
+
+    def work() -> list[list[object]]:
+        become(uid, gid, groups)
+        return [[may(path, os.O_RDONLY), may(path, os.O_WRONLY)] for path in paths]
+
+    return result_of(work)
 
 
 def may(path: Path, flags: int) -> object:

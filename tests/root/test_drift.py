@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edge_sim.offline.drift import UNREAD_GROUP
+from tests.forked import become, result_of
 from tests.small_group import CODE, FUNCTION, TOP, answer, edge, make_root, ml, write_group
 from tests.unit.greengrass.build import function, volume
 
@@ -394,25 +395,14 @@ def test_a_damaged_tar_is_one_sentence(root: Path, group: Path, tmp_path: Path) 
         edge("drift", group, "--tar", cut, status=None if plain[size + 257 : size + 262] != b"ustar" else 3)
 
 
-def seen_by_others(root: Path, group: Path) -> dict[str, Any]:
+def seen_by_others(root: Path, group: Path) -> Any:
     """The answer as a plain user gets it."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(1000, 1000, 1000)
-            os.setresuid(1000, 1000, 1000)
-            done = edge("drift", group, "--root", root, "--format", "json", status=6)
-            os.write(write_end, done.stdout.encode())
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        text = pipe.read().decode()
-    os.waitpid(child, 0)
-    told: dict[str, Any] = json.loads(text)
-    return told
+
+    def work() -> Any:
+        become(1000, 1000)
+        return json.loads(edge("drift", group, "--root", root, "--format", "json", status=6).stdout)
+
+    return result_of(work)
 
 
 def test_what_only_root_may_see_is_said(root: Path, group: Path, tmp_path: Path) -> None:
