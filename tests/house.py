@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -42,6 +43,7 @@ def figures(package: Path = PACKAGE) -> list[Figure]:
     untyped = sum(_named(node) == "Any" for tree in trees.values() for node in ast.walk(tree))
     asking = [name for name, tree in trees.items() if any(map(_asks_for_a_kind, ast.walk(tree)))]
     vague = sum(name.strip("_") in VAGUE for tree in trees.values() for name in set(_names(tree)))
+    classes = Counter(name for tree in trees.values() for name in _classes(tree))
     lengths = {f"{name}: {function}": length for name, tree in trees.items() for function, length in _functions(tree)}
     cycle = _import_cycle(package.name)
     longest_module, longest_function = max(lines, key=lines.__getitem__), max(lengths, key=lengths.__getitem__)
@@ -49,6 +51,7 @@ def figures(package: Path = PACKAGE) -> list[Figure]:
         Figure("uses of Any per 1,000 lines", 1000 * untyped / sum(lines.values()), limit=11),
         Figure("files that ask for a kind of resource", len(asking), limit=15),
         Figure("names that are no nouns (found, told, one …)", vague, limit=75),
+        Figure("class names with several meanings", sum(count > 1 for count in classes.values()), limit=62),
         Figure("lines of the longest function", lengths[longest_function], limit=60, where=longest_function),
         Figure("lines of the longest module", lines[longest_module], limit=350, where=longest_module),
         Figure("modules in a circle of imports", len(cycle), limit=0, where=" → ".join(cycle)),
@@ -82,6 +85,11 @@ def _names(tree: ast.Module) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield node.attr
+
+
+def _classes(tree: ast.Module) -> Iterator[str]:
+    """Yield the classes that other modules may name."""
+    yield from (node.name for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, int]]:

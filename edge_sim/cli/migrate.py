@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
     from edge_sim.limits import Limits, Links
     from edge_sim.offline.migration.materials import Materials
-    from edge_sim.offline.migration.moves import Migration, Target
+    from edge_sim.offline.migration.moves import Migration, NucleusChoice
 BLOCKED = 3
 _EMPTY: dict[str, object] = {
     "ok": False,
@@ -108,7 +108,7 @@ _EMPTY: dict[str, object] = {
 @template_choice
 def command(
     group: Path,
-    target: Target,
+    target: NucleusChoice,
     from_name: str,
     to_names: tuple[str, ...],
     output: Path | None,
@@ -135,8 +135,7 @@ def command(
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
     from edge_sim.offline.migration.runreport import Observations, observations
-    from edge_sim.offline.target import Target as Board
-    from edge_sim.offline.target import boards
+    from edge_sim.offline.target import Target, boards
     from edge_sim.profiles import load_profiles
 
     Output(fmt=fmt).check(())
@@ -148,7 +147,7 @@ def command(
             inputs,
             packages,
             target=target,
-            leaving=Board(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
+            leaving=Target(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
             seen=observations(run_file) if run_file else Observations(),

@@ -64,10 +64,10 @@ def command(
     \b
     Example: edge-sim validate examples/no-container-ml --profile raspberry-pi-3 --format github
     """
-    from edge_sim.greengrass.rules.settings import Settings, limits
+    from edge_sim.greengrass.rules.settings import Settings, quotas
     from edge_sim.versions import parse_version
 
-    settings = Settings(limits=limits(limit_texts), gid_only=gid_only)
+    settings = Settings(quotas=quotas(limit_texts), gid_only=gid_only)
     version = parse_version(ggc) if ggc else None
     verdict = _verdict(paths, names, version, settings, choice, refuse=output.only_text)
     output.write(_writers(verdict, ", ".join(map(str, paths))))

@@ -20,7 +20,7 @@ from edge_sim.greengrass.access import RIGHTS, Access, Right, View
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.plan import board_place, work_directory
 from edge_sim.greengrass.process import FunctionProcess, effective_permission
-from edge_sim.greengrass.remedy import Case, by, fix
+from edge_sim.greengrass.remedy import AccessCase, by, fix
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rows import AccessRow, Answer, Expected, Probe
 
@@ -158,7 +158,7 @@ def row(view: View, question: Question, probed: Probed | None = None, *, stopped
     read-only device.
     """
     process = view.process
-    case = Case(view=view, resource=question.resource, attached=question.attached)
+    case = AccessCase(view=view, resource=question.resource, attached=question.attached)
     nothing = Access(reasons=(stopped,)) if stopped else None
     answers = [
         _Answer(
@@ -227,7 +227,7 @@ def _can(node: Node, right: Right) -> bool:
     return node.type == "directory" or (right == "execute" and node.type == "file" and bool(node.mode & 0o111))
 
 
-def _right(case: Case, expected: Expected, answers: Sequence[_Answer], right: Right, *, overlay: bool) -> Answer:
+def _right(case: AccessCase, expected: Expected, answers: Sequence[_Answer], right: Right, *, overlay: bool) -> Answer:
     """Sum up over the paths: what is granted must hold for all of them, what is not must not hold for any."""
     concerned = _concerned(answers, right)
     if not concerned:

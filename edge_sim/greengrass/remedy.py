@@ -19,7 +19,7 @@ _CLASSES = {"owner": "u", "group": "g", "others": "o"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class AccessCase:
     """What one function sees, and one resource (None: a path of no resource); ``attached`` as the definition has it."""
 
     view: View
@@ -31,7 +31,7 @@ class Case:
         return self.view.process
 
 
-def by(case: Case, path: str, right: Right) -> By:
+def by(case: AccessCase, path: str, right: Right) -> By:
     """Return what gives a right that ``computed`` says is there."""
     who, view = case.process.identity, case.view
     if who.uid == 0 and not view.access(path, replace(who, uid=NOBODY)).grants(right):
@@ -43,7 +43,7 @@ def by(case: Case, path: str, right: Right) -> By:
     return "owner" if view.access(path, Identity(uid=who.uid, gid=NOBODY)).grants(right) else "shared gid"
 
 
-def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
+def fix(case: AccessCase, answer: Access, right: Right, path: str) -> str | None:
     """Return the change that would turn the answer round; None where none could."""
     function = case.process.function.id
     if answer.grants(right):
@@ -67,7 +67,7 @@ def fix(case: Case, answer: Access, right: Right, path: str) -> str | None:
     return _bits(case, answer, _BITS[right] | entering, right, path)
 
 
-def _taking(case: Case, answer: Access, right: Right, why: By, function: str) -> str:
+def _taking(case: AccessCase, answer: Access, right: Right, why: By, function: str) -> str:
     if why == "attachment":
         return f"take {_name(case)} out of the ResourceAccessPolicies of {function}"
     if why == "root":
@@ -81,14 +81,14 @@ def _taking(case: Case, answer: Access, right: Right, why: By, function: str) ->
     return f"chgrp {answer.at} to a group that {function} is not in"
 
 
-def _remounting(case: Case, resource: Resource, function: str) -> str | None:
+def _remounting(case: AccessCase, resource: Resource, function: str) -> str | None:
     stated = any(policy.resource_id == resource.id and policy.permission for policy in case.process.function.policies)
     inherited = resource.owner is not None and not stated
     permission = f"Permission: rw for {_name(case)} in the ResourceAccessPolicies of {function}"
     return _both(None if inherited else permission, _owner(case, "write", contained=True))
 
 
-def _attaching(case: Case, resource: Resource, right: Right, function: str) -> str | None:
+def _attaching(case: AccessCase, resource: Resource, right: Right, function: str) -> str | None:
     permission = "rw" if right == "write" else "ro"
     contained = case.process.isolation == "GreengrassContainer"
     if not contained and resource.local:
@@ -98,7 +98,7 @@ def _attaching(case: Case, resource: Resource, right: Right, function: str) -> s
     return _both(f"{policy} in the ResourceAccessPolicies of {function}", _owner(case, right, contained=contained))
 
 
-def _owner(case: Case, right: Right, *, contained: bool) -> str | None:
+def _owner(case: AccessCase, right: Right, *, contained: bool) -> str | None:
     """Return what a model's OwnerSetting must say for a right, None where it need not say more than it does.
 
     A function may not ask for more than the owner's group has; in a container it does without any owner.
@@ -119,7 +119,7 @@ def _both(*changes: str | None) -> str | None:
     return ", and ".join(filter(None, changes)) or None
 
 
-def _bits(case: Case, answer: Access, need: int, right: Right, path: str) -> str:
+def _bits(case: AccessCase, answer: Access, need: int, right: Right, path: str) -> str:
     """Return which group or which bits would grant ``need`` where the way ended."""
     node, at = answer.node, answer.at
     assert node is not None  # noqa: S101 - what is missing has been answered
@@ -144,5 +144,5 @@ def _group(facts: HostFacts, gid: int) -> str:
     return next((name for name, known in facts.groups.items() if known == gid), str(gid))
 
 
-def _name(case: Case) -> str:
+def _name(case: AccessCase) -> str:
     return case.resource.label if case.resource else "it"

@@ -20,7 +20,7 @@ from edge_sim.scenario import Scenario, read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class PackageSource:
     """A folder to pack or an archive as it is. ``file_name`` is its name in S3, whose ending says the format."""
 
     path: Path
@@ -37,7 +37,7 @@ class Inputs:
     """
 
     scenario: Scenario
-    packages: Mapping[str, Package] = field(default_factory=dict)
+    packages: Mapping[str, PackageSource] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -96,18 +96,18 @@ def inputs_of(scenario: Scenario) -> Inputs:
     return Inputs(scenario=scenario, packages=_of_scenario(scenario), limits=scenario.packages)
 
 
-def _of_scenario(scenario: Scenario) -> dict[str, Package]:
+def _of_scenario(scenario: Scenario) -> dict[str, PackageSource]:
     packages = {}
     for source in scenario.sources:
         if source.path is not None:
             name = (source.object_uri or "").rpartition("/")[2]
-            packages[source.address] = Package(path=source.path, file_name=name or None)
+            packages[source.address] = PackageSource(path=source.path, file_name=name or None)
     for code in scenario.code:
-        packages[code.function_arn] = Package(path=code.folder, handler=code.handler, runtime=code.runtime)
+        packages[code.function_arn] = PackageSource(path=code.folder, handler=code.handler, runtime=code.runtime)
     return packages
 
 
-def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:
+def _pair(text: str, known: Sequence[str]) -> tuple[str, PackageSource]:
     """Read one ``URI=PATH``; URIs and paths may hold ``=``, so the known addresses decide where it is split."""
     for uri in known:
         if text.startswith(f"{uri}="):
@@ -115,6 +115,6 @@ def _pair(text: str, known: Sequence[str]) -> tuple[str, Package]:
             if not (path.is_dir() or path.is_file()):
                 raise UsageError(f"--source {text}: {path}: {unusable(path)}")
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else None if path.is_dir() else path.name
-            return uri, Package(path=path, file_name=name)
+            return uri, PackageSource(path=path, file_name=name)
     hint = f"The group's: {', '.join(known)}." if known else "The group has neither models nor functions."
     raise UsageError(f"--source {text}: the group refers to no such address", hint=hint)

@@ -22,7 +22,7 @@ from edge_sim.greengrass.group import Artifact, Group, artifact_id
 from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 from edge_sim.offline.codetext import mentions
-from edge_sim.offline.inputs import Inputs, Package, address
+from edge_sim.offline.inputs import Inputs, PackageSource, address
 from edge_sim.report import printable
 
 _ARN = arn("greengrass", "/edge-sim/artifacts")
@@ -46,7 +46,7 @@ class PackageOwner:
     kind: Literal["resource", "function"]
     id: str
     address: str
-    package: Package | None
+    package: PackageSource | None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
@@ -115,7 +115,7 @@ def _owners(inputs: Inputs) -> Iterator[PackageOwner]:
             yield PackageOwner(kind="function", id=function.id, address=function.arn, package=package)
 
 
-def _archive(owner: PackageOwner, package: Package, stack: ExitStack) -> Archive:
+def _archive(owner: PackageOwner, package: PackageSource, stack: ExitStack) -> Archive:
     name = package.file_name or ("code.zip" if owner.kind == "function" else "model.tar.gz")
     path = package.path
     if path.is_dir():

@@ -23,7 +23,7 @@ from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Core, Group
 from edge_sim.offline import starter
-from edge_sim.offline.inputs import Inputs, Package, address
+from edge_sim.offline.inputs import Inputs, PackageSource, address
 from edge_sim.offline.starter import Code, Parts
 from edge_sim.scenario import SCENARIO, Invocation, Scenario, load
 
@@ -108,17 +108,17 @@ def stand_ins(definition: Definition) -> list[str]:
 def inputs(definition: Definition, parts: Parts) -> Inputs:
     """Return what access is computed from, without a run; what is not given is unknown."""
     group = definition.group
-    packages: dict[str, Package] = {}
+    packages: dict[str, PackageSource] = {}
     for resource in starter.models(group):
         uri = str(address(resource))
         path = parts.models.get(resource.id)
         if path:
             name = uri.rpartition("/")[2] if uri.startswith("s3://") else path.name if path.is_file() else None
-            packages[uri] = Package(path=path, file_name=name)
+            packages[uri] = PackageSource(path=path, file_name=name)
     for function in starter.functions(group):
         code = parts.code.get(function.id)
         if code:
-            packages[function.arn] = Package(path=code.folder, handler=code.handler, runtime=starter.RUNTIME)
+            packages[function.arn] = PackageSource(path=code.folder, handler=code.handler, runtime=starter.RUNTIME)
     return Inputs(scenario=Scenario(name="try", definition=definition), packages=packages)
 
 

@@ -63,7 +63,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class AccessCell:
     """What a function may do with a resource on one nucleus; ``rights`` is None where that is not known.
 
     ``restores`` is the line that gives back, or takes away again, what has changed.
@@ -77,14 +77,14 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class AccessDifference:
     """One function and one resource on V1 and on both nuclei. ``before`` is None where V1's answer is not known."""
 
     function: str
     resource: str
     attached: bool
     before: tuple[Right, ...] | None
-    cells: Mapping[NucleusName, Cell]
+    cells: Mapping[NucleusName, AccessCell]
 
     @property
     def changed(self) -> bool:
@@ -113,26 +113,26 @@ def process(move: Move, function: Function, groups: Sequence[int] = ()) -> Funct
 
 def cell(
     move: Move, function: Function, resource: Resource, before: AccessRow | None, nodes: Mapping[str, Node]
-) -> Cell:
+) -> AccessCell:
     """Return what a function may do with a resource on the nucleus of ``move``, against what it could ``before``."""
     could = rights_of(before)
     if verdict(move, function).becomes == "nothing":
-        return Cell(rights=(), path=None, reason="same" if could == () else "cannot be moved")
+        return AccessCell(rights=(), path=None, reason="same" if could == () else "cannot be moved")
     query = question(move, function, resource)
     if query is None:
-        return Cell(rights=could, path=None, reason="same")
+        return AccessCell(rights=could, path=None, reason="same")
     doubt = _doubt(move, function, resource, query, nodes)
     if doubt:
-        return Cell(rights=None, path=query.paths[0][0], reason="not known", doubt=doubt)
+        return AccessCell(rights=None, path=query.paths[0][0], reason="not known", doubt=doubt)
     access_row = answer(move, function, query, nodes)
     can = rights_of(access_row)
     if can is None or could is None:
         doubt = access_row.unknown or "V1's own answer is not known"
-        return Cell(rights=can, path=access_row.path, reason="not known", doubt=doubt)
+        return AccessCell(rights=can, path=access_row.path, reason="not known", doubt=doubt)
     if can == could:
-        return Cell(rights=can, path=access_row.path, reason="same")
+        return AccessCell(rights=can, path=access_row.path, reason="same")
     reason = _reason(move, function, query, nodes, could, can)
-    return Cell(
+    return AccessCell(
         rights=can,
         path=access_row.path,
         reason=reason,

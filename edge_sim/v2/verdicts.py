@@ -23,7 +23,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class FunctionVerdict:
     """What a function becomes, and why. ``doubt``: what would have to be known to be sure."""
 
     function: str
@@ -37,7 +37,7 @@ class Verdict:
         return WORDS[self.becomes]
 
 
-def verdict(move: Move, function: Function) -> Verdict:
+def verdict(move: Move, function: Function) -> FunctionVerdict:
     """Return what becomes of one of the user's functions on the nucleus of ``move``."""
     return _on_classic(move, function) if move.nucleus.lambdas else _on_lite(move, function)
 
@@ -52,9 +52,9 @@ def stays_contained(move: Move, function: Function) -> bool:
     return move.contained(function) and becomes_lambda(move, function)
 
 
-def _on_classic(move: Move, function: Function) -> Verdict:
-    def verdict_of(becomes: Becomes, reason: str, label: Label, doubt: str | None = None) -> Verdict:
-        return Verdict(function=function.id, becomes=becomes, reason=reason, label=label, doubt=doubt)
+def _on_classic(move: Move, function: Function) -> FunctionVerdict:
+    def verdict_of(becomes: Becomes, reason: str, label: Label, doubt: str | None = None) -> FunctionVerdict:
+        return FunctionVerdict(function=function.id, becomes=becomes, reason=reason, label=label, doubt=doubt)
 
     if move.native(function):
         return verdict_of("generic", "V2 does not import native executables", "sourced")
@@ -73,13 +73,13 @@ def _on_classic(move: Move, function: Function) -> Verdict:
     return verdict_of("lambda", "the Lambda launcher starts it without a container", "sourced")
 
 
-def _on_lite(move: Move, function: Function) -> Verdict:
+def _on_lite(move: Move, function: Function) -> FunctionVerdict:
     lacking = [*_lacking_on_lite(move, function)]
     if lacking:
         reason = f"nucleus lite has no {' and no '.join(lacking)}"
-        return Verdict(function=function.id, becomes="nothing", reason=reason, label="inferred")
+        return FunctionVerdict(function=function.id, becomes="nothing", reason=reason, label="inferred")
     reason = "nucleus lite does not support Lambda functions"
-    return Verdict(function=function.id, becomes="generic", reason=reason, label="sourced")
+    return FunctionVerdict(function=function.id, becomes="generic", reason=reason, label="sourced")
 
 
 def _lacking_on_lite(move: Move, function: Function) -> list[str]:

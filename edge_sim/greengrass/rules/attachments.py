@@ -80,7 +80,7 @@ def attached_twice(case: Case) -> Iterator[Fault]:
 @rule("resource-count", condition="sourced", timing="inferred", source=f"{_COUNT_20}; {_COUNT_10}")
 def resource_count(case: Case) -> Iterator[Fault]:
     """A function is attached to at most 20 resources (setting: resources-per-function)."""
-    allowed = case.settings.limits.resources_per_function
+    allowed = case.settings.quotas.resources_per_function
     for function in case.group.functions:
         count = len(function.policies)
         if count > allowed:
@@ -101,7 +101,7 @@ def resource_count_disputed(case: Case) -> Iterator[Fault]:
     """AWS's quota page allows 20 resources a function, the API reference 10."""
     for function in case.group.functions:
         count = len(function.policies)
-        if 10 < count <= case.settings.limits.resources_per_function:
+        if 10 < count <= case.settings.quotas.resources_per_function:
             path = f"{environment_path(function)}.ResourceAccessPolicies"
             message = (
                 f"function {function.id} is attached to {count} resources: the quota page allows 20, the API reference "

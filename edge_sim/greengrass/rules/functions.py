@@ -67,7 +67,7 @@ def shared_arns(case: Case) -> Iterator[Fault]:
 @rule("function-total", condition="sourced", timing="inferred", source="AWS General Reference, Greengrass V1 quotas")
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 functions (setting: functions-per-group)."""
-    count, allowed = len(case.group.functions), case.settings.limits.functions_per_group
+    count, allowed = len(case.group.functions), case.settings.quotas.functions_per_group
     if count > allowed:
         yield Fault(path="$.Functions", message=f"the group has {count} functions, {allowed} are allowed")
 

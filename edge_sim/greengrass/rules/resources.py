@@ -61,7 +61,7 @@ def unique_names(case: Case) -> Iterator[Fault]:
 )
 def total(case: Case) -> Iterator[Fault]:
     """A group has at most 200 resources (setting: resources-per-group)."""
-    count, allowed = len(case.group.resources), case.settings.limits.resources_per_group
+    count, allowed = len(case.group.resources), case.settings.quotas.resources_per_group
     if count > allowed:
         yield Fault(path="$.Resources", message=f"the group has {count} resources, {allowed} are allowed")
 
@@ -77,7 +77,7 @@ def total(case: Case) -> Iterator[Fault]:
 def total_disputed(case: Case) -> Iterator[Fault]:
     """AWS's quota page allows 200 resources a group, lra-cli.md 50."""
     count = len(case.group.resources)
-    if 50 < count <= case.settings.limits.resources_per_group:
+    if 50 < count <= case.settings.quotas.resources_per_group:
         message = f"the group has {count} resources: the quota page allows 200, lra-cli.md 50"
         yield Fault(path="$.Resources", message=message)
 

@@ -104,13 +104,13 @@ def connector_arns(case: Case) -> Iterator[Fault]:
 @rule("device-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def devices(case: Case) -> Iterator[Fault]:
     """A group has at most 2500 devices (setting: devices-per-group)."""
-    yield from _too_many(case, "Devices", case.settings.limits.devices_per_group)
+    yield from _too_many(case, "Devices", case.settings.quotas.devices_per_group)
 
 
 @rule("subscription-total", condition="sourced", timing="inferred", source=_QUOTAS)
 def subscriptions(case: Case) -> Iterator[Fault]:
     """A group has at most 10000 subscriptions (setting: subscriptions-per-group)."""
-    yield from _too_many(case, "Subscriptions", case.settings.limits.subscriptions_per_group)
+    yield from _too_many(case, "Subscriptions", case.settings.quotas.subscriptions_per_group)
 
 
 @rule(
@@ -125,10 +125,10 @@ def subscriptions(case: Case) -> Iterator[Fault]:
 )
 def totals_before_1_11(case: Case) -> Iterator[Fault]:
     """Before GGC 1.11 a group had at most 200 devices and 1000 subscriptions; the quota page tells no difference."""
-    limits = case.settings.limits
+    quotas = case.settings.quotas
     for name, allowed, today in (
-        ("Devices", limits.devices_before_1_11, limits.devices_per_group),
-        ("Subscriptions", limits.subscriptions_before_1_11, limits.subscriptions_per_group),
+        ("Devices", quotas.devices_before_1_11, quotas.devices_per_group),
+        ("Subscriptions", quotas.subscriptions_before_1_11, quotas.subscriptions_per_group),
     ):
         yield from _too_many(case, name, allowed) if allowed < today else ()
 
@@ -137,7 +137,7 @@ def totals_before_1_11(case: Case) -> Iterator[Fault]:
 def cloud_subscriptions(case: Case) -> Iterator[Fault]:
     """At most 50 subscriptions of a group have the cloud as their source (setting: cloud-subscriptions-per-group)."""
     count = sum(entry.get("Source") == "cloud" for _, entry in entries(case, "Subscriptions"))
-    allowed = case.settings.limits.cloud_subscriptions_per_group
+    allowed = case.settings.quotas.cloud_subscriptions_per_group
     if count > allowed:
         message = f"{count} subscriptions have the source cloud, {allowed} are allowed"
         yield Fault(path="$.Subscriptions", message=message)

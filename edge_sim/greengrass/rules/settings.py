@@ -18,7 +18,7 @@ from edge_sim.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class Quotas:
     """How many of each a group may have; the defaults are those of AWS's quota page."""
 
     resources_per_function: int = 20
@@ -35,16 +35,16 @@ class Limits:
 class Settings:
     """How the rules read what AWS left open. ``gid_only``: a model's GroupOwner must be a number."""
 
-    limits: Limits = Limits()
+    quotas: Quotas = Quotas()
     gid_only: bool = False
 
 
 DEFAULT = Settings()
 
 
-def limits(texts: tuple[str, ...]) -> Limits:
-    """Return the limits with ``resources-per-function=10`` and the like applied; raises UsageError."""
-    known = {field.name.replace("_", "-"): field.name for field in fields(Limits)}
+def quotas(texts: tuple[str, ...]) -> Quotas:
+    """Return the quotas with ``resources-per-function=10`` and the like applied; raises UsageError."""
+    known = {field.name.replace("_", "-"): field.name for field in fields(Quotas)}
     changes: dict[str, int] = {}
     for text in texts:
         name, _, number = text.partition("=")
@@ -52,4 +52,4 @@ def limits(texts: tuple[str, ...]) -> Limits:
             hint = f"NAME=NUMBER with one of {', '.join(known)}."
             raise UsageError(f"{text!r} is not a limit", hint=hint)
         changes[known[name]] = int(number)
-    return replace(Limits(), **changes)
+    return replace(Quotas(), **changes)

@@ -12,7 +12,7 @@ from edge_sim.offline.inputs import Inputs
 from edge_sim.offline.packages import packed_group
 from edge_sim.offline.plan import make_plan
 from edge_sim.offline.target import Target
-from edge_sim.v2.access import Difference, cell, rights_of
+from edge_sim.v2.access import AccessDifference, cell, rights_of
 from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI
 from edge_sim.v2.tree import tree
@@ -30,12 +30,12 @@ def before(inputs: Inputs, board: Target) -> tuple[Rows, str | None]:
     return {(row.function, row.resource): row for row in access_rows if row.resource}, None
 
 
-def differences(move: Move, rows: Rows) -> tuple[Difference, ...]:
+def differences(move: Move, rows: Rows) -> tuple[AccessDifference, ...]:
     """Return a row for every function and resource, for both nuclei on the board that ``move`` goes to."""
     return tuple(_differences(move, rows))
 
 
-def _differences(move: Move, rows: Rows) -> Iterator[Difference]:
+def _differences(move: Move, rows: Rows) -> Iterator[AccessDifference]:
     moves = {name: replace(move, nucleus=BY_NAME[name]) for name in NUCLEI}
     nodes = {name: tree(target) for name, target in moves.items()}
     for function in move.own_functions:
@@ -44,7 +44,7 @@ def _differences(move: Move, rows: Rows) -> Iterator[Difference]:
             if resource.secret and resource.id not in attached:
                 continue
             was = rows.get((function.id, resource.id))
-            yield Difference(
+            yield AccessDifference(
                 function=function.id,
                 resource=resource.id,
                 attached=resource.id in attached,

@@ -22,8 +22,7 @@ from edge_sim.errors import EdgeSimError, UsageError
 from edge_sim.greengrass.functions import is_system_function
 from edge_sim.limits import Limits
 from edge_sim.offline.codetext import AS_MINE
-from edge_sim.offline.inputs import Inputs, address
-from edge_sim.offline.inputs import Package as Given
+from edge_sim.offline.inputs import Inputs, PackageSource, address
 from edge_sim.offline.rescue.contents import STUB_HANDLER
 from edge_sim.v2.move import CODE_PATTERNS, Package
 
@@ -69,7 +68,7 @@ def materials(inputs: Inputs) -> Iterator[Materials]:
         yield Materials(models=models, code=code, uses=uses)
 
 
-def _material(source: Given, default: str, limits: Limits, place: Path, stack: ExitStack) -> Material:
+def _material(source: PackageSource, default: str, limits: Limits, place: Path, stack: ExitStack) -> Material:
     name = source.file_name or (default if source.path.is_dir() else source.path.name)
     try:
         archive = source.path

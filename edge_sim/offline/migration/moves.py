@@ -13,17 +13,16 @@ from edge_sim.offline.inputs import Inputs
 from edge_sim.offline.migration.differences import before, differences
 from edge_sim.offline.migration.materials import Materials
 from edge_sim.offline.migration.runreport import Observations
-from edge_sim.offline.target import Target as Board
+from edge_sim.offline.target import Target
 from edge_sim.scenario import redaction
-from edge_sim.v2.access import Difference
+from edge_sim.v2.access import AccessDifference
 from edge_sim.v2.checks import check
 from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import BY_NAME, NUCLEI, NucleusName
-from edge_sim.v2.verdicts import Verdict, verdict
-from edge_sim.validation.verdict import Verdict as Judgement
-from edge_sim.validation.verdict import judged, others
+from edge_sim.v2.verdicts import FunctionVerdict, verdict
+from edge_sim.validation.verdict import Verdict, judged, others
 
-Target = Literal["classic", "lite", "auto"]
+NucleusChoice = Literal["classic", "lite", "auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +37,10 @@ class Migration:
     nucleus: NucleusName
     chosen: str
     moves: Mapping[str, Move]
-    judgement: Judgement
-    verdicts: Mapping[str, Mapping[NucleusName, Mapping[str, Verdict]]] = field(default_factory=dict)
+    judgement: Verdict
+    verdicts: Mapping[str, Mapping[NucleusName, Mapping[str, FunctionVerdict]]] = field(default_factory=dict)
     """By function Id, nucleus and board."""
-    access: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
+    access: Mapping[str, tuple[AccessDifference, ...]] = field(default_factory=dict)
     """By board."""
     notes: tuple[str, ...] = ()
 
@@ -57,8 +56,8 @@ def migration(
     inputs: Inputs,
     packages: Materials,
     *,
-    target: Target,
-    leaving: Board,
+    target: NucleusChoice,
+    leaving: Target,
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
     seen: Observations,
@@ -109,12 +108,12 @@ def migration(
     )
 
 
-def _chosen(judgements: Mapping[NucleusName, Judgement]) -> str:
+def _chosen(judgements: Mapping[NucleusName, Verdict]) -> str:
     counts: Sequence[str] = [f"{len(judgement.errors)} on {name}" for name, judgement in judgements.items()]
     return f"fewer blocking findings there ({', '.join(counts)}); if equal, classic"
 
 
-def _verdicts(moves: Mapping[str, Move], function: Function) -> Mapping[NucleusName, Mapping[str, Verdict]]:
+def _verdicts(moves: Mapping[str, Move], function: Function) -> Mapping[NucleusName, Mapping[str, FunctionVerdict]]:
     return {
         name: {board: verdict(replace(move, nucleus=BY_NAME[name]), function) for board, move in moves.items()}
         for name in NUCLEI

@@ -10,13 +10,12 @@ from edge_sim.offline.migration.moves import Migration
 from edge_sim.offline.migration.report import BY_ID, LABELS, TITLES, as_json, because, rights
 from edge_sim.pages.page import Block, Board, Cell, Issue, Issues, Lines, Page, Section, State, Table, first
 from edge_sim.report import Severity
-from edge_sim.v2.access import WHY
-from edge_sim.v2.access import Cell as Access
+from edge_sim.v2.access import WHY, AccessCell
 from edge_sim.v2.designs import placements
 from edge_sim.v2.mapping import rows as mapping_rows
 from edge_sim.v2.names import component_names
 from edge_sim.v2.nucleus import NUCLEI
-from edge_sim.v2.verdicts import Becomes, Verdict
+from edge_sim.v2.verdicts import Becomes, FunctionVerdict
 from edge_sim.validation.text import place
 from edge_sim.validation.verdict import LocatedFinding
 
@@ -92,7 +91,7 @@ def _functions(migration: Migration) -> Table:
     return Table(caption="The result for each function", columns=columns, rows=some, headers=2, left_out=left_out)
 
 
-def _verdicts(boards: Mapping[str, Verdict]) -> Cell:
+def _verdicts(boards: Mapping[str, FunctionVerdict]) -> Cell:
     words = list(dict.fromkeys(verdict.words for verdict in boards.values()))
     worst = max(boards.values(), key=lambda verdict: ("lambda", "generic", "nothing").index(verdict.becomes))
     return Cell(text=" or ".join(words), state=_BECOMES[worst.becomes], detail=because(worst))
@@ -118,7 +117,7 @@ def _access(migration: Migration) -> list[Table]:
     return tables
 
 
-def _cell(cell: Access) -> Cell:
+def _cell(cell: AccessCell) -> Cell:
     why, label = WHY[cell.reason]
     restores = f" · restore: {cell.restores}" if cell.restores else ""
     state: State = "plain" if cell.reason == "same" else "open"

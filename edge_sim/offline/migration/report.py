@@ -11,13 +11,13 @@ from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.rules.rule import Labels, Rule
 from edge_sim.offline.migration.moves import Migration
 from edge_sim.report import Severity, printable
-from edge_sim.v2.access import WHY, Cell, Difference
+from edge_sim.v2.access import WHY, AccessCell, AccessDifference
 from edge_sim.v2.checks import CHECKS
 from edge_sim.v2.designs import Placement, placements
 from edge_sim.v2.mapping import Row
 from edge_sim.v2.mapping import rows as mapping_rows
 from edge_sim.v2.names import component_names
-from edge_sim.v2.verdicts import Verdict
+from edge_sim.v2.verdicts import FunctionVerdict
 from edge_sim.validation.formats import finding_json
 from edge_sim.validation.sarif import to_sarif
 from edge_sim.validation.text import place
@@ -110,12 +110,12 @@ def _functions(migration: Migration) -> Iterator[str]:
                 yield f"    {nucleus}{where}: {words}"
 
 
-def verdict_line(verdict: Verdict) -> str:
+def verdict_line(verdict: FunctionVerdict) -> str:
     """Return a verdict in one line, with its reason."""
     return f"{verdict.words}: {because(verdict)}"
 
 
-def because(verdict: Verdict) -> str:
+def because(verdict: FunctionVerdict) -> str:
     """Return why a verdict is what it is, with its label."""
     doubt = f"; not known: {verdict.doubt}" if verdict.doubt else ""
     return f"{verdict.reason} [{verdict.label}]{doubt}"
@@ -150,7 +150,7 @@ def rights(names: tuple[str, ...] | None) -> str:
     return "?" if names is None else ", ".join(names) or "nothing"
 
 
-def _difference_json(row: Difference) -> dict[str, object]:
+def _difference_json(row: AccessDifference) -> dict[str, object]:
     return {
         "function": row.function,
         "resource": row.resource,
@@ -160,7 +160,7 @@ def _difference_json(row: Difference) -> dict[str, object]:
     }
 
 
-def _cell_json(cell: Cell) -> dict[str, object]:
+def _cell_json(cell: AccessCell) -> dict[str, object]:
     return {
         "rights": None if cell.rights is None else list(cell.rights),
         "path": cell.path,
@@ -181,7 +181,7 @@ def _finding(result: LocatedFinding, migration: Migration) -> Iterator[str]:
     yield f"    source: {finding.source}{label}"
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, object]:
+def _verdict_json(verdict: FunctionVerdict) -> dict[str, object]:
     members = {"becomes": verdict.becomes, "reason": verdict.reason, "label": verdict.label, "doubt": verdict.doubt}
     return {**members, "words": verdict.words}
 

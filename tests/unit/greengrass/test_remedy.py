@@ -16,7 +16,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.matrix import about, questions, row
 from edge_sim.greengrass.plan import Content, model_directory, plan
 from edge_sim.greengrass.process import FunctionProcess, Identity, function_process
-from edge_sim.greengrass.remedy import Case, by, fix
+from edge_sim.greengrass.remedy import AccessCase, by, fix
 from edge_sim.greengrass.rules import refusals
 from tests.unit.greengrass.build import board, char, device, directory, file, function, group, owner, s3, volume
 
@@ -27,14 +27,14 @@ C = "GreengrassContainer"
 CONTENTS = {name: (Content(path="weights", type="file"),) for name in ("model", "other")}
 
 
-def case(made: Group, function_id: str, resource_id: str, **nodes: Node) -> Case:
+def case(made: Group, function_id: str, resource_id: str, **nodes: Node) -> AccessCase:
     chosen = next(f for f in made.functions if f.id == function_id)
     facts = board()
     planned = {entry.path: entry.node for entry in plan(made, facts, CONTENTS)}
     there = {**facts.paths, **planned, **{f"/{path.replace('__', '/')}": node for path, node in nodes.items()}}
     attached = any(r.id == resource_id for r, _ in made.attached(chosen))
     process = function_process(made, chosen, facts)
-    return Case(view=View(process, there, facts), resource=made.resource(resource_id), attached=attached)
+    return AccessCase(view=View(process, there, facts), resource=made.resource(resource_id), attached=attached)
 
 
 def model_at(made: Group, resource_id: str) -> str:
@@ -43,7 +43,7 @@ def model_at(made: Group, resource_id: str) -> str:
     return f"{model_directory(board(), resource, made.artifacts[resource_id])}/weights"
 
 
-def told(one: Case, path: str, right: Right) -> str | None:
+def told(one: AccessCase, path: str, right: Right) -> str | None:
     return fix(one, compute_access(one.process, one.view.nodes, path), right, path)
 
 
@@ -279,7 +279,7 @@ def test_following_the_changes_leads_to_access(trees: int) -> None:
             now, steps = dict(nodes), 0
             one = process
             while not compute_access(one, now, path).grants(right):
-                where = Case(view=View(one, now, board()), resource=None, attached=False)
+                where = AccessCase(view=View(one, now, board()), resource=None, attached=False)
                 change = told(where, path, right)
                 if change is None:  # listing a file
                     assert (right, now[path].type) == ("list", "file")

@@ -13,7 +13,7 @@ from edge_sim.facts import LISTINGS, Listing
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.functions import FunctionCode
 from edge_sim.greengrass.group import Core, Group
-from edge_sim.greengrass.rules.settings import Limits, Settings, limits
+from edge_sim.greengrass.rules.settings import Quotas, Settings, quotas
 from edge_sim.greengrass.subscriptions import Subscription
 from edge_sim.report import Finding
 from edge_sim.versions import LATEST, core_version, parse_version
@@ -432,7 +432,7 @@ def n_resources(count: int) -> Group:
     ],
 )
 def test_ten_or_twenty_resources_a_function(count: int, setting: int, found: list[str]) -> None:
-    settings = Settings(limits=Limits(resources_per_function=setting))
+    settings = Settings(quotas=Quotas(resources_per_function=setting))
     assert ids(rules.check(n_resources(count), settings=settings))[:1] == found or found == []
     assert set(ids(rules.check(n_resources(count), settings=settings))) - {"mount-hidden"} == set(found)
 
@@ -449,7 +449,7 @@ def test_ten_or_twenty_resources_a_function(count: int, setting: int, found: lis
 )
 def test_fifty_or_two_hundred_resources_a_group(count: int, setting: int, found: set[str]) -> None:
     made = group([volume(f"v{i}") for i in range(count)], [])
-    settings = Settings(limits=Limits(resources_per_group=setting))
+    settings = Settings(quotas=Quotas(resources_per_group=setting))
     assert set(ids(rules.check(made, settings=settings))) == found
 
 
@@ -502,11 +502,11 @@ def test_roots_own_group_owns_no_model(name: str, refused: bool) -> None:
 @pytest.mark.parametrize("text", ["resources-per-function", "resources-per-function=x", "cats=9", "=1", ""])
 def test_a_limit_that_is_none_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="is not a limit"):
-        limits((text,))
+        quotas((text,))
 
 
 def test_limits_by_name() -> None:
-    assert limits(("resources-per-function=10", "resources-per-group=50")) == Limits(
+    assert quotas(("resources-per-function=10", "resources-per-group=50")) == Quotas(
         resources_per_function=10, resources_per_group=50
     )
 
@@ -649,7 +649,7 @@ def test_code_without_container_that_names_a_model_s_path_needs_the_prefix(
 
 
 def test_devices_and_subscriptions_of_a_group_were_fewer_before_1_11() -> None:
-    of_quotas = limits(())
+    of_quotas = quotas(())
     assert (of_quotas.devices_per_group, of_quotas.subscriptions_per_group) == (2_500, 10_000)
     assert (of_quotas.devices_before_1_11, of_quotas.subscriptions_before_1_11) == (200, 1_000)
     things = "arn:aws:iot:eu-west-1:123456789012:"

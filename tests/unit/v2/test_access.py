@@ -10,7 +10,7 @@ from edge_sim.facts import User
 from edge_sim.greengrass.access import Right
 from edge_sim.greengrass.plan import Content
 from edge_sim.greengrass.rows import Answer
-from edge_sim.v2.access import REASONS, WHY, Cell, cell
+from edge_sim.v2.access import REASONS, WHY, AccessCell, cell
 from edge_sim.v2.components import components
 from edge_sim.v2.move import Move, Package
 from edge_sim.v2.nucleus import MODES
@@ -29,7 +29,7 @@ FULL: tuple[Right, ...] = ("read", "write", "list", "execute")
 LITE: dict[str, Any] = {"nucleus": "lite"}
 
 
-def of(given: Move, rights: tuple[Right, ...] | None, fid: str = "f") -> Cell:
+def of(given: Move, rights: tuple[Right, ...] | None, fid: str = "f") -> AccessCell:
     """What the nucleus gives function ``fid`` with the only resource, where V1 gave ``rights``."""
     chosen = next(one for one in given.group.functions if one.id == fid)
     answers = {right: Answer(computed=right in (rights or ())) for right in FULL}
@@ -63,7 +63,7 @@ def shared(first: str, second: str, run_as: dict[str, int]) -> Move:
 
 NAMED = device(GroupOwner="dialout")
 MINE = {"users": {"root": User(uid=0, gid=0), "gg_component": User(uid=7, gid=20)}, "members": {}}
-APPLIES: dict[str, tuple[Cell, Cell]] = {
+APPLIES: dict[str, tuple[AccessCell, AccessCell]] = {
     "same": (of(model(), FULL, "g"), of(model(), NONE)),
     "group owner lost": (of(local(NAMED), ("read", "write")), of(local(NAMED, mode=0o666), ("read", "write"))),
     "files are read-only": (
