@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,7 @@ from edge_sim.cloud.protocol import ApiError
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import JOB_ID_PREFIX, MAX_STARTS, UpdateDocument, build_document
 from tests.fakes_cloud import THING, MemoryCloud
+from tests.faults.trials import end, summed
 
 ROUNDS = 400
 """How often the agent asks before a history counts as one that never ends."""
@@ -365,11 +367,18 @@ def play(seeds: Sequence[int]) -> Counter[str]:
     return counts
 
 
+def play_block(seeds: Sequence[int], _: Path) -> Counter[str]:
+    """Play the histories of ``seeds`` as one trial of many."""
+    return play(seeds)
+
+
 def main() -> None:
     """Play as many as the command line says, 10,000 if it says nothing, and print the counts."""
+    started = time.monotonic()
     count, first = [*map(int, sys.argv[1:3]), *(10_000, 0)[len(sys.argv[1:3]) :]]
-    counts = play(range(first, first + count))
-    print(", ".join(f"{number:,} {name}" for name, number in sorted(counts.items())))
+    counts, failures = summed(play_block, count, first)
+    text = ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+    end("messages", text, failures, started)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,18 @@ import json
 import logging
 import random
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.service import JobsService, Spread
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
+from tests.faults.trials import end, summed
 
 STEPS = 25
 THINGS = tuple(f"t{number}" for number in range(8))
@@ -279,17 +282,22 @@ def play(seed: int) -> Counter[str]:
     return world.covered
 
 
-def main(count: int, first: int) -> None:
+def play_block(seeds: Sequence[int], _: Path) -> Counter[str]:
+    """Play the histories of ``seeds`` as one trial of many."""
     logging.disable(logging.WARNING)
-    covered: Counter[str] = Counter()
-    for seed in range(first, first + count):
-        covered += play(seed)
-    print(f"{count} histories of {STEPS} steps: {', '.join(f'{n} {name}' for name, n in sorted(covered.items()))}")
+    return sum(map(play, seeds), Counter())
+
+
+def main(count: int, first: int) -> None:
+    started = time.monotonic()
+    covered, failures = summed(play_block, count, first)
     kinds = {"minute", "report", "join", "leave", "restart", "cancel", "retries", "timed out"}
     ends = {f"ended {status}" for status in ("IN_PROGRESS", "COMPLETED", "CANCELED")}
     missing = (kinds | ends) - covered.keys()
     if missing:
-        sys.exit(f"never happened: {', '.join(sorted(missing))}")
+        print(f"never happened: {', '.join(sorted(missing))}")
+    text = ", ".join(f"{n:,} {name}" for name, n in sorted(covered.items()))
+    end("rollouts", f"{count:,} histories of {STEPS} steps: {text}", failures + len(missing), started)
 
 
 if __name__ == "__main__":

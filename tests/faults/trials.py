@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ R = TypeVar("R")
 WORKERS = 2 * (os.cpu_count() or 1)
 """A trial waits more than it computes."""
 TOLD_EVERY = 25
+BLOCK = 100
+"""So many seeds are played by one worker, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int
             if result.failure is not None:
                 print(f"FAILED {result.trial}\n{result.failure}", file=sys.stderr, flush=True)
     return [results[number] for number in sorted(results)]
+
+
+def summed(play: Callable[[Sequence[int], Path], Counter[str]], count: int, first: int) -> tuple[Counter[str], int]:
+    """Play ``count`` seeds from ``first`` on, in blocks; return what happened in all, and how many blocks failed.
+
+    They compute and do not wait: no more at once than there are processors.
+    """
+    blocks = [range(start, min(start + BLOCK, first + count)) for start in range(first, first + count, BLOCK)]
+    results = carry_out(play, blocks, workers=os.cpu_count() or 1)
+    return sum((result.value for result in results if result.value is not None), Counter()), failed(results)
 
 
 def _end_with_parent(parent: int) -> None:
