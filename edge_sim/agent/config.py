@@ -15,6 +15,8 @@ RETRY_MOST_S = 60
 """config.json's ``mqttMaxConnectionRetryInterval``, its default."""
 STABLE_WINDOW_S = 60
 """How long an update's core must run before the update has succeeded (ours)."""
+CONNECT_LIMIT_S = 60
+"""How long a new OTA agent may take to start, and then to be connected (ours)."""
 STEP_TIMEOUT_MINUTES = 60
 """How long a running update may be silent before the cloud calls it TIMED_OUT (ours)."""
 ASK_EVERY_S = 300
@@ -31,7 +33,8 @@ class AgentConfig:
     attempts to connect. ``architecture`` and ``operating_system`` are what a simulated board stands in for; None means
     the machine's own. ``packages`` are the limits of model and code packages, None for the usual ones. ``ask_every_s``:
     how often work is asked for while nothing is heard; ``stable_window_s``: how long a new core must run before its
-    update has succeeded; ``step_timeout_minutes``: how long the cloud may hear nothing of a running update before it
+    update has succeeded; ``connect_limit_s``: how long a new OTA agent may take to start, and then to be connected;
+    ``step_timeout_minutes``: how long the cloud may hear nothing of a running update before it
     calls it TIMED_OUT. ``allow_loopback``: documents and builds may come from the board's own addresses though its
     broker is elsewhere.
     """
@@ -53,5 +56,6 @@ class AgentConfig:
     packages: Limits | None = None
     ask_every_s: int = ASK_EVERY_S
     stable_window_s: int = STABLE_WINDOW_S
+    connect_limit_s: int = CONNECT_LIMIT_S
     step_timeout_minutes: int = STEP_TIMEOUT_MINUTES
     allow_loopback: bool = False

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_sim import strictjson
-from edge_sim.agent.config import ASK_EVERY_S, KEEP_ALIVE_S, STABLE_WINDOW_S, STEP_TIMEOUT_MINUTES, AgentConfig
+from edge_sim.agent.config import (
+    ASK_EVERY_S,
+    CONNECT_LIMIT_S,
+    KEEP_ALIVE_S,
+    STABLE_WINDOW_S,
+    STEP_TIMEOUT_MINUTES,
+    AgentConfig,
+)
 from edge_sim.agent.rooted import file_bytes
 from edge_sim.agent.tls import ALPN_MQTT
 from edge_sim.arch import ARCHITECTURES
@@ -34,7 +41,7 @@ _KEYS = frozenset(
             "greengrassRoot",
             "packages",
         ),
-        *("askEvery", "stableWindow", "stepTimeout", "allowLoopback"),
+        *("askEvery", "stableWindow", "connectLimit", "stepTimeout", "allowLoopback"),
     }
 )
 
@@ -90,6 +97,7 @@ def _config(path: Path, members: Mapping[str, object]) -> AgentConfig:
         ask_every_s=_seconds(path, members, "askEvery", ASK_EVERY_S, 1, 86_400),
         allow_loopback=_flag(path, members, "allowLoopback"),
         stable_window_s=_seconds(path, members, "stableWindow", STABLE_WINDOW_S, 1, 3600),
+        connect_limit_s=_seconds(path, members, "connectLimit", CONNECT_LIMIT_S, 10, 3600),
         step_timeout_minutes=_whole(
             path, members, "stepTimeout", STEP_TIMEOUT_MINUTES, 1, MAX_TIMEOUT_MINUTES, "minutes"
         ),

@@ -148,6 +148,7 @@ class _Agent:
         if hand_over is not None:
             own = OwnProgram(
                 self._supervisor,
+                connect_limit_s=self._config.connect_limit_s,
                 online=lambda: self._online,
                 hand_over=partial(self._hand_over, hand_over),
                 sleep=self._stop.wait,

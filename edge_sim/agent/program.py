@@ -22,7 +22,6 @@ from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.installation import Settings
-from edge_sim.agent.update.ownprogram import CONNECT_LIMIT_S
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
@@ -31,8 +30,6 @@ from edge_sim.greengrass.tree import BELOW, Tree
 
 SIMULATED = Path("/usr/lib/edge-sim/board")
 """Is there on a board in a container, whose programs are its image's and not the real board's."""
-TRIAL_SLACK_S = 60
-"""What a new agent may take beside connecting and its stable window: its start on a slow board, its reports."""
 
 
 def run(root: Path, config: Path) -> None:
@@ -44,7 +41,7 @@ def run(root: Path, config: Path) -> None:
         linux.die_with_parent(signal.SIGKILL, _supervisor_lives)  # on SIGTERM it would end the core too
     settings = read_config(config, root)
     gg = inside(root.resolve(), settings.greengrass_root)
-    trial_s = CONNECT_LIMIT_S + settings.stable_window_s + TRIAL_SLACK_S
+    trial_s = 2 * settings.connect_limit_s + settings.stable_window_s  # it starts and connects, then it is watched
     become = partial(supervise.become, VERSION, str(gg), trial_s, str(root), str(config))
     if supervise.SUPERVISED not in os.environ and os.path.lexists(gg / BELOW.ota_agent):
         become()

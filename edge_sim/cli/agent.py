@@ -43,7 +43,8 @@ def command() -> None:
     type=PathType(path_type=Path),
     required=True,
     help="A V1 core's config.json, or edge-sim's own JSON: thing, broker; also cafile, certificate, key, keepAlive, "
-    "askEvery, stableWindow, stepTimeout, allowLoopback, greengrassRoot, packages, architecture, operatingSystem.",
+    "askEvery, stableWindow, connectLimit, stepTimeout, allowLoopback, greengrassRoot, packages, architecture, "
+    "operatingSystem.",
 )
 def run(root: Path, config: Path) -> None:
     """Connect and carry out deployments and updates until SIGTERM.

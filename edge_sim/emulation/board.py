@@ -33,7 +33,8 @@ class AgentSettings:
 
     ``cafile`` is a file of this machine, the CA certificates (PEM) that the broker is checked with; None: the board's.
     ``identity`` is what it shows to a broker that asks for certificates, which only boards over ssh have.
-    ``stable_window_s``: how long an update's core must run before the update has succeeded; None: the agent's default.
+    ``stable_window_s``: how long an update's core must run before the update has succeeded; ``connect_limit_s``: how
+    long a new OTA agent may take to start, and then to be connected; None: the agent's default.
     """
 
     thing: str
@@ -42,6 +43,7 @@ class AgentSettings:
     cafile: Path | None = None
     identity: Identity | None = None
     stable_window_s: int | None = None
+    connect_limit_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class BoardSpec:
             config["cafile"] = cafile
         if self.agent.stable_window_s is not None:
             config["stableWindow"] = self.agent.stable_window_s
+        if self.agent.connect_limit_s is not None:
+            config["connectLimit"] = self.agent.connect_limit_s
         if self.agent.packages != Limits():  # an agent under QEMU would read them for nothing
             config["packages"] = asdict(self.agent.packages)
         return config

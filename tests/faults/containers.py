@@ -43,6 +43,8 @@ KEPT = ("config/config.json", "ggc/deployment/group/group.json")
 """Below the Greengrass root: what an update must keep (core-ota-update.md), as far as it is there."""
 LIMIT_S = 900.0
 """For each step of an update, under QEMU beside others: far more than any takes."""
+CONNECT_LIMIT_S = 600
+"""For a new agent under QEMU, beside others: on a busy machine a real board's two minutes were not enough."""
 LOOK_EVERY_S = 0.5
 """A look costs the board's processor more than what is waited for."""
 STOP_S = "5"
@@ -180,7 +182,7 @@ def container(folder: Path, point: str) -> Iterator[ContainerBoard]:
         try:
             spec = BoardSpec(
                 profile=PROFILE,
-                agent=AgentSettings(thing=THING, broker=cloud.mqtt, stable_window_s=1),
+                agent=AgentSettings(thing=THING, broker=cloud.mqtt, stable_window_s=1, connect_limit_s=CONNECT_LIMIT_S),
                 binds={str(armed.FOLDER): faults, f"{PACKAGES}/{loaded.name}": loaded},
                 core=OLD,
             )

@@ -133,6 +133,9 @@ MISTAKES = (
     Mistake("a core that cannot say that it runs is killed", "edge_sim/emulation/corebuild.py",
             " || said_that_it_cannot; then", "; then",
             "tests/unit/test_corebuild.py -k one_of_its_files"),
+    Mistake("a new agent need not connect", f"{UPDATE}/ownprogram.py",
+            "            if self._online():\n", "            if True:\n",
+            "tests/integration/test_ota_agent.py -k not_connect"),
     Mistake("a trial that was given up is never forgotten", "edge_sim/agent/update/outbox.py",
             "        installation.settle()\n", "", "tests/integration/test_faults.py -k given_up"),
 )  # fmt: skip

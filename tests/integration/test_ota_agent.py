@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from tests.waiting import until
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 NEWER = "1.3.0"
+ELSEWHERE = """sed 's#"broker": "[^"]*"#"broker": "mqtt://127.0.0.1:1"#' "$2" >"$HERE/config"
+set -- "$1" "$HERE/config"
+"""
 
 
 class WholeAgent(Agent):
@@ -108,6 +113,23 @@ def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_sa
             assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
 
 
+def test_a_new_agent_that_does_not_connect_is_rolled_back_and_the_old_one_says_so(here: World) -> None:
+    settings = json.loads(here.config.read_text())
+    here.config.write_text(json.dumps({**settings, "connectLimit": 10}))
+    with running(here) as agent:
+        agent.wait_for(event="connected")
+        agent.wait_for(event="core", status="running")
+        core = agent.core()
+        build = changed(agent_build(NEWER), lambda text: text.replace('exec "${EDGE', f'{ELSEWHERE}exec "${{EDGE'))
+        job = here.cloud.update_job("agent", build, version=NEWER, software="ota_agent")
+        status, details = here.cloud.end_of(job)
+        agent.wait_for(event="reported", job=job)
+        assert (status, details["reason"]) == ("FAILED", "CONFIRM: it was not connected within 10 s")
+        assert agent.core() == core
+        assert not (agent.gg / "ota/ota_agent").is_symlink()
+        assert not (agent.gg / supervise.TRIAL).exists()
+
+
 def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here: World) -> None:
     """It lived on with the board's lock, and every agent that init started was refused."""
     with running(here) as agent:
@@ -184,6 +206,22 @@ def test_a_power_cut_in_a_new_agents_window_begins_it_again_and_the_owners_scrip
         agent.wait_for(event="update", job=job, phase="ACTIVATE", detail="start 2 of 3")
     ran = (gg / "ran").read_text().split()
     assert ran == ["ota_pre_update.sh", "ota_post_update.sh", "ota_post_update.sh"], "after each start of the new agent"
+
+
+def changed(build: bytes, change: Callable[[str], str]) -> bytes:
+    """Return a release whose program is another one."""
+    result = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(build)) as source, tarfile.open(fileobj=result, mode="w:gz") as target:
+        for member in source:
+            file = source.extractfile(member)
+            content = file.read() if file is not None else b""
+            if member.name.endswith("/ggc-ota"):
+                text = change(content.decode())
+                assert text != content.decode()
+                content = text.encode()
+            member.size = len(content)
+            target.addfile(member, io.BytesIO(content))
+    return result.getvalue()
 
 
 def child_of(pid: int) -> int:

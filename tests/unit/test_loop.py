@@ -367,6 +367,7 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"thing": "b", "broker": 1}', "broker is 1, not a string"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
         ('{"thing": "b", "broker": "x", "stableWindow": 0}', "stableWindow is 0, not a number of seconds from 1"),
+        ('{"thing": "b", "broker": "x", "connectLimit": 9}', "connectLimit is 9, not a number of seconds from 10"),
         ('{"thing": "b", "broker": "x", "askEvery": true}', "askEvery is True, not a number of seconds from 1"),
         ('{"thing": "b", "broker": "x", "allowLoopback": 1}', "allowLoopback is 1, not true or false"),
         ('{"thing": "b", "broker": "x", "architecture": "arm"}', "not one of armv6l"),

@@ -17,13 +17,14 @@ from edge_sim.agent.update.software import OTA_AGENT
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import UpdateError
 
-CONNECT_LIMIT_S = 60
-"""How long a new agent may take until it is connected."""
 LOOK_EVERY_S = 1.0
 
 
 class OwnProgram(Runner):
-    """This process, as the software that an update of the OTA agent replaces. ``core`` runs the owner's scripts."""
+    """This process, as the software that an update of the OTA agent replaces. ``core`` runs the owner's scripts.
+
+    ``connect_limit_s`` is how long it may take until it is connected.
+    """
 
     hands_over = True
 
@@ -31,12 +32,14 @@ class OwnProgram(Runner):
         self,
         core: Runner,
         *,
+        connect_limit_s: int,
         online: Callable[[], bool],
         hand_over: Callable[[], NoReturn],
         sleep: Callable[[float], object],
     ) -> None:
         self.root, self.gg, self.board_path, self.software = core.root, core.gg, core.board_path, OTA_AGENT
         self._core = core
+        self._connect_limit_s = connect_limit_s
         self._online = online
         self._hand_over = hand_over
         self._sleep = sleep
@@ -57,11 +60,11 @@ class OwnProgram(Runner):
         return None if version == VERSION else f"OTA agent {VERSION} is running, not {version}"
 
     def not_ready(self) -> str | None:
-        for _ in range(CONNECT_LIMIT_S):
+        for _ in range(self._connect_limit_s):
             if self._online():
                 return None
             self._sleep(LOOK_EVERY_S)
-        return f"it was not connected within {CONNECT_LIMIT_S} s"
+        return f"it was not connected within {self._connect_limit_s} s"
 
     def took_over(self, version: str) -> bool:
         trial = supervise.read_trial(str(self.gg))
