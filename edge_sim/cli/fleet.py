@@ -42,6 +42,13 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
     metavar="N",
     help="Real agents beside the simulated cores: N processes, each on a folder as its board.",
 )
+@click.option(
+    "--control-board",
+    "control_boards",
+    multiple=True,
+    metavar="NAME",
+    help="A real agent in a container of this board of the fleet (Docker, and QEMU where needed); repeat it.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same cores.")
 @BROKER
 @BROKER_CAFILE
@@ -138,9 +145,14 @@ def _options(
     from edge_sim.fleet.rollout import Options
     from edge_sim.runs.cloudprocess import NamedBroker
 
-    against = [name for name, given in (("master", master), ("broker", broker), ("control", more["control"])) if given]
-    if more["tls"] and against:
-        raise UsageError(f"--tls and --{against[0]} cannot be combined")
+    tls, boards = more["tls"], more["control_boards"]
+    for option, has, against, others in (
+        ("tls", tls, "master", master),
+        ("tls", tls, "broker", broker),
+        ("control-board", boards, "master", master),
+    ):
+        if has and others:
+            raise UsageError(f"--{option} and --{against} cannot be combined")
     if bind is not None and not master:
         raise UsageError("--bind goes with --master")
     shape = Shape(workers=workers or int(master), remote=master, bind=bind or LOOPBACK, port=port, web_port=web_port)

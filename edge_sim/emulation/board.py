@@ -32,7 +32,7 @@ class AgentSettings:
     """What a board's agent is told: its thing, its broker's URL, and the limits of packages.
 
     ``cafile`` is a file of this machine, the CA certificates (PEM) that the broker is checked with; None: the board's.
-    ``identity`` is what it shows to a broker that asks for certificates, which only boards over ssh have.
+    ``identity`` is what it shows to a broker that asks for certificates, which boards over ssh and in containers have.
     ``stable_window_s``: how long an update's core must run before the update has succeeded; ``connect_limit_s``: how
     long a new OTA agent may take to start, and then to be connected; None: the agent's default.
     """
@@ -44,6 +44,14 @@ class AgentSettings:
     identity: Identity | None = None
     stable_window_s: int | None = None
     connect_limit_s: int | None = None
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files of this machine that the agent needs, by the setting that names them."""
+        files = {"cafile": self.cafile} if self.cafile else {}
+        if self.identity:
+            files |= {"certificate": self.identity.certificate, "key": self.identity.key}
+        return files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,8 @@ class CoreAccount:
     model: CoreModel
     real: bool = False
     """Whether it is a real agent, of the control sample."""
+    container: str = ""
+    """The architecture of the container that a real agent runs in, empty for a process."""
     state: str = WAITING
     connected: bool = False
     ends: list[End] = field(default_factory=list)

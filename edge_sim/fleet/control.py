@@ -1,27 +1,36 @@
-"""The control sample: real agents, each a process of ``edge-sim agent run`` on a folder that is its board.
+"""The control sample: real agents, each a process of ``edge-sim agent run`` with a folder as its board, or the agent of
+a board in a container.
 
 They take part in the rollout like the simulated cores, and what they say becomes the same lines. A folder has the
-factory's core, the architecture and operating system are its model's, and nothing of the model's times and faults.
+factory's core, the architecture and operating system are its model's; a container is its profile's board, QEMU runs it
+where needed. Nothing of the model's times and faults is there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edge_sim import interrupts
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation import corebuild
+from edge_sim.emulation.board import AgentSettings, BoardSpec, Process
+from edge_sim.emulation.drivers import Driver
+from edge_sim.errors import UsageError
+from edge_sim.fleet import model
 from edge_sim.fleet.lines import Line
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
@@ -41,6 +50,19 @@ def drawn(cores: Sequence[CoreModel], fleet: Fleet, count: int) -> list[CoreMode
     return [core for core in cores if core.profile not in fleet.breaks][:count]
 
 
+def named(names: Iterable[str], profiles: Sequence[DeviceProfile], fleet: Fleet) -> list[DeviceProfile]:
+    """Return the profiles of the boards in containers, one of each; raises UsageError for one that cannot take part."""
+    by_name = {profile.name: profile for profile in profiles}
+    for name in names:
+        if name not in by_name:
+            hint = f"It has {', '.join(by_name)}."
+            raise UsageError(f"--control-board {name}: not a board of this fleet", hint=hint)
+        if name in fleet.breaks:
+            why = "the scenario's build breaks it (breaks), and the build that real agents install works everywhere"
+            raise UsageError(f"--control-board {name}: {why}")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
 def models(sample: Sequence[CoreModel], first: int) -> list[CoreModel]:
     """Return real boards like those of ``sample``, numbered from ``first``: what they take is not the model's."""
     return [
@@ -57,16 +79,26 @@ def models(sample: Sequence[CoreModel], first: int) -> list[CoreModel]:
     ]
 
 
+def boards(
+    cores: Sequence[CoreModel], fleet: Fleet, count: int, profiles: Sequence[DeviceProfile], seed: int
+) -> list[CoreModel]:
+    """Return the real boards beside ``cores``: ``count`` processes, then a container of each profile."""
+    containers = [model.core(fleet, profile, 0, seed, bad=False) for profile in profiles]
+    return models([*drawn(cores, fleet, count), *containers], first=len(cores))
+
+
 class Control:
     """The agents, from ``start`` to the end of the ``with`` block.
 
     ``hear`` is called with each line of theirs, from threads of this class.
     """
 
-    def __init__(self, broker: str, hear: Callable[[Line], None], *, cafile: Path | None = None) -> None:
-        self._broker, self._cafile, self._hear = broker, cafile, hear
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+    def __init__(self, hear: Callable[[Line], None]) -> None:
+        self._hear = hear
+        self._running: list[Process] = []
         self._readers: list[threading.Thread] = []
+        self._boards = ExitStack()
+        self._ending = False
         self._folder = tempfile.TemporaryDirectory(prefix="edge-sim-control-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> Control:
@@ -78,58 +110,76 @@ class Control:
         with interrupts.hold():
             self._end()
 
-    def start(self, boards: Sequence[CoreModel]) -> None:
-        """Lay down the boards and start their agents."""
+    def start(self, sample: Sequence[CoreModel], settings: Callable[[CoreModel], AgentSettings]) -> None:
+        """Lay down folders as boards, and start their agents."""
         key = corebuild.private_key(corebuild.KEY).text  # one for all: making one takes a tenth of a second
-        for board in boards:
-            place = Path(self._folder.name) / board.thing
-            _lay(place, board, key)
+        for core in sample:
+            place = Path(self._folder.name) / core.thing
+            _lay(place, core, key)
             config = place.with_suffix(".json")
-            config.write_text(json.dumps(self._config(board)), encoding="utf-8")
+            config.write_text(json.dumps(_config(core, settings(core))), encoding="utf-8")
             with interrupts.hold():
-                self._running[board.number] = process = subprocess.Popen(
+                process = subprocess.Popen(
                     [sys.executable, "-m", "edge_sim", "agent", "run", "--root", str(place), "--config", str(config)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    encoding="utf-8",
                     start_new_session=True,  # Ctrl-C reaches us alone
                 )
-            reader = threading.Thread(target=self._read, args=(board.number, process), daemon=True)
-            self._readers.append(reader)
-            reader.start()
+                self._attend(core, process)
 
-    def _config(self, board: CoreModel) -> Mapping[str, object]:
-        members = {
-            "thing": board.thing,
-            "broker": self._broker,
-            "architecture": board.architecture,
-            "operatingSystem": board.operating_system,
-            "stableWindow": max(1, round(board.stable_s)),
-            "allowLoopback": True,
-        }
-        return {**members, **({"cafile": str(self._cafile)} if self._cafile else {})}
+    def start_boards(
+        self,
+        sample: Sequence[CoreModel],
+        profiles: Sequence[DeviceProfile],
+        settings: Callable[[CoreModel], AgentSettings],
+        driver: Driver,
+    ) -> None:
+        """Make boards in containers, whose agents start with them. Raises UnsupportedEnvironmentError."""
 
-    def _read(self, number: int, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        def start(core: CoreModel, profile: DeviceProfile) -> None:
+            spec = BoardSpec(profile=profile, agent=settings(core), core=core.version, contained=False)
+            self._attend(core, self._boards.enter_context(driver.board(spec)).start_agent())
+
+        with ThreadPoolExecutor(driver.at_once) as pool:
+            for _ in pool.map(start, sample, profiles):
+                pass
+
+    def _attend(self, core: CoreModel, process: Process) -> None:
+        """Read what an agent says until it ends."""
+        self._running.append(process)
+        reader = threading.Thread(target=self._read, args=(core.number, process), daemon=True)
+        self._readers.append(reader)
+        reader.start()
+
+    def _read(self, number: int, process: Process) -> None:
+        last: deque[str] = deque(maxlen=1)
+        errors = threading.Thread(target=last.extend, args=(process.stderr or (),), daemon=True)
+        errors.start()
         translation = Translation()
-        with process.stdout as pipe:
-            for text in pipe:
-                for kind, members in translation.lines(json.loads(text)):
-                    self._hear((number, time.time(), kind, members))
+        for text in process.stdout or ():
+            for kind, members in translation.lines(json.loads(text)):
+                self._hear((number, time.time(), kind, members))
         status = process.wait()
-        if status:
-            self._hear((number, time.time(), "trouble", {"text": f"a real agent ended with status {status}"}))
+        errors.join(END_S)
+        if status and not self._ending:
+            why = f": {last[0].strip()}" if last else ""
+            self._hear((number, time.time(), "trouble", {"text": f"a real agent ended with status {status}{why}"}))
 
     def _end(self) -> None:
-        for process in self._running.values():
+        self._ending = True
+        for process in self._running:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+                process.terminate()
         deadline = time.monotonic() + END_S
-        for process in self._running.values():
+        for process in self._running:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._boards.close()
         for reader in self._readers:
             reader.join(END_S)
         self._folder.cleanup()
@@ -182,6 +232,18 @@ class Translation:
             "good": None,
             "record": record,
         }
+
+
+def _config(core: CoreModel, settings: AgentSettings) -> Mapping[str, object]:
+    return {
+        "thing": settings.thing,
+        "broker": settings.broker,
+        "architecture": core.architecture,
+        "operatingSystem": core.operating_system,
+        "stableWindow": settings.stable_window_s,
+        "allowLoopback": True,
+        **{name: str(file) for name, file in settings.files.items()},
+    }
 
 
 def _lay(place: Path, board: CoreModel, key: str) -> None:

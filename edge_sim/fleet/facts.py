@@ -100,10 +100,16 @@ def verdict(report: FleetReport) -> str:
     if report.interrupted:
         return "The rollout was interrupted"
     if report.differences:
-        return f"{len(report.differences):,} differences between the cores' account and the Jobs API's"
+        return differing(report)
     stopped = [end for end in report.ends.values() if end.stopped_at is not None]
     what = "An abort criterion stopped the rollout" if stopped else "The rollout is complete"
     return f"{what}; the cores' account equals the Jobs API's, core by core"
+
+
+def differing(report: FleetReport) -> str:
+    """Return how many differences there are, one or more, and between what."""
+    count = len(report.differences)
+    return f"{count:,} difference{'s' if count > 1 else ''} between the cores' account and the Jobs API's"
 
 
 def control(report: FleetReport) -> list[str]:
@@ -145,6 +151,7 @@ def as_json(report: FleetReport) -> dict[str, Any]:
                 "thing": account.model.thing,
                 "profile": account.model.profile,
                 "real": account.real,
+                "container": account.container or None,
                 "fault": account.model.fault,
                 "state": account.state,
                 "reason": account.reason or None,

@@ -55,7 +55,7 @@ def cores(fleet: Fleet, profiles: Sequence[DeviceProfile], count: int, seed: int
     places = [by_name[name] for name, number in named.items() for _ in range(number)]
     order.shuffle(places)
     bad = frozenset(order.sample(range(count), round(count * fleet.bad_percent / 100)))
-    return [_core(fleet, profile, number, seed, bad=number in bad) for number, profile in enumerate(places)]
+    return [core(fleet, profile, number, seed, bad=number in bad) for number, profile in enumerate(places)]
 
 
 def shares(weights: Mapping[str, int], count: int) -> dict[str, int]:
@@ -81,7 +81,8 @@ def check(fleet: Fleet, profiles: Sequence[DeviceProfile]) -> None:
         raise InvalidDefinitionError(f"fleet: {fleet.version} is not a version such as 1.11.6")
 
 
-def _core(fleet: Fleet, profile: DeviceProfile, number: int, seed: int, *, bad: bool) -> CoreModel:
+def core(fleet: Fleet, profile: DeviceProfile, number: int, seed: int, *, bad: bool) -> CoreModel:
+    """Return one core of a fleet; ``bad``: any update fails on it."""
     draw = random.Random(f"{seed}/{number}")  # noqa: S311 - no secret
     bandwidth = _drawn(draw, fleet.bandwidth) if fleet.bandwidth else None
     fault: Fault = draw.choice(BAD)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_sim.cloud.brokers.broker import HOST
 from edge_sim.deviceprofile import DeviceProfile
+from edge_sim.emulation import drivers
+from edge_sim.emulation.board import AgentSettings, Identity
+from edge_sim.emulation.drivers import Driver
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import control, limits, model, sample, seats, storms
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
 from edge_sim.fleet.crew import Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
+from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet, Storm
 from edge_sim.folders import while_in_use
 from edge_sim.runs.aws import Aws
@@ -29,6 +34,8 @@ POLL_S = 0.5
 SAY_EVERY_S = 2.0
 SETTLE_S = 15.0
 """How long the cores may take to hear that their last reports were taken."""
+SETTLE_EMULATED_S = 120.0
+"""The same, where a board's processor may be emulated."""
 PORTS = 25_000
 """Sessions from one address: Linux has 28,232 ports for each."""
 CONNECTIONS_BESIDE = 50
@@ -39,11 +46,13 @@ CONNECTIONS_BESIDE = 50
 class Options:
     """How a fleet is run. ``minute_s`` and ``state`` are the cloud's; ``limit_s``: after that the run ends.
 
-    ``control``: how many real agents take part beside the simulated cores.
+    ``control``: how many real agents take part beside the simulated cores, as processes; ``control_boards``: the
+    profiles of those in containers.
     """
 
     cores: int
     control: int = 0
+    control_boards: tuple[str, ...] = ()
     seed: int = 1
     shape: Shape = field(default_factory=Shape)
     broker: NamedBroker | None = None
@@ -100,41 +109,59 @@ def run(
             f"{scenario.file}: says nothing of a fleet", hint='Add the key "fleet" (docs/fleet.md).'
         )
     model.check(fleet, profiles)
+    containers = control.named(options.control_boards, profiles, fleet)
     shape, broker = options.shape, options.broker
-    near = limits.check(
-        options.cores,
-        max(1, shape.workers),
-        own_broker=broker is None,
-        tls=options.tls,
-        loopback=shape.remote or broker is None or (urlsplit(broker.url).hostname or "").startswith("127."),
-    )
+    near = _near_limits(options)
     report = FleetReport(scenario=scenario.name, fleet=fleet, options=options, notes=[*warnings, *near])
     models = model.cores(fleet, profiles, options.cores, options.seed)
+    boards = control.boards(models, fleet, options.control, containers, options.seed)
     connections = len(models) + CONNECTIONS_BESIDE
     more = ["--connections", str(connections), "--rollout-minute", f"{options.minute_s:g}"]
     more += ["--tls", "--port", "0", "--mqtt-port", "0"] if options.tls else []
     with ExitStack() as stack:
+        driver = stack.enter_context(_docker(containers, broker, progress)) if containers else None
+        bind = driver.bind if driver else shape.bind if shape.remote else None
         progress("starting the local cloud")
         folder = Path(stack.enter_context(while_in_use("edge-sim-fleet-"))[0])
-        ground = stack.enter_context(storms.ground(fleet.storms, broker, options.state, folder, connections))
+        ground = stack.enter_context(
+            storms.ground(fleet.storms, broker, options.state, folder, connections, bind or HOST)
+        )
         more += ["--state", str(ground.state)] if ground.state else []
-        bind = options.shape.bind if options.shape.remote else None
         cloud = stack.enter_context(CloudProcess(broker=ground.broker, bind=bind, more=more))
         report.parts = {key: str(cloud.about[key]) for key in ("http", "mqtt", "broker", "region")}
         client = Aws(cloud.http, cloud.region, cloud.explain, secret=cloud.secret, cafile=cloud.cafile)
-        boards = control.models(control.drawn(models, fleet, options.control), first=len(models))
         progress(f"registering {len(models) + len(boards):,} things")
         report.jobs = api.register(cloud, [*models, *boards])
         report.accounts = [CoreAccount(model=each) for each in models]
-        report.accounts += [CoreAccount(model=each, real=True) for each in boards]
+        for number, each in enumerate(boards):
+            place = each.architecture if number >= len(boards) - len(containers) else ""
+            report.accounts.append(CoreAccount(model=each, real=True, container=place))
         rollout = _Rollout(report, cloud, client, progress, folder if options.tls else None)
         rollout.storms.engine = ground.engine
         stack.callback(rollout.crew.end)
-        agents = stack.enter_context(control.Control(cloud.mqtt, rollout.crew.hear))
-        agents.start(boards)
-        rollout.run()
+        agents = stack.enter_context(control.Control(rollout.crew.hear))
+        rollout.run(agents, containers, driver)
         report.findings = sample.findings(report.accounts)
     return report
+
+
+def _near_limits(options: Options) -> list[str]:
+    broker, shape = options.broker, options.shape
+    ours = shape.remote or broker is None or (urlsplit(broker.url).hostname or "").startswith("127.")
+    return limits.check(
+        options.cores,
+        max(1, shape.workers),
+        own_broker=broker is None,
+        tls=options.tls,
+        loopback=ours and not options.control_boards,
+    )
+
+
+def _docker(
+    profiles: Sequence[DeviceProfile], broker: NamedBroker | None, progress: Callable[[str], None]
+) -> AbstractContextManager[Driver]:
+    architectures = [profile.architecture for profile in profiles]
+    return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress, purpose="fleet")
 
 
 class _Rollout:
@@ -163,10 +190,19 @@ class _Rollout:
         self._told = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
 
-    def run(self) -> None:
-        """Connect the cores, create the job, and wait for its end; compare the accounts however that goes."""
+    def run(self, agents: control.Control, profiles: Sequence[DeviceProfile], driver: Driver | None) -> None:
+        """Connect the cores, create the job, and wait for its end; compare the accounts however that goes.
+
+        ``profiles`` are those of the real agents that ``driver`` has containers for.
+        """
         try:
             self._certify()
+            real = [account for account in self._accounts if account.real]
+            agents.start([account.model for account in real if not account.container], self._settings)
+            if driver is not None:
+                self._progress(f"making {len(profiles):,} boards in containers")
+                inside = [account.model for account in real if account.container]
+                agents.start_boards(inside, profiles, self._settings, driver)
             self.crew.start(self._progress)
             self._connect()
             api.create(self._cloud, self._client, self._report.fleet, self._report.jobs)
@@ -177,6 +213,21 @@ class _Rollout:
             self._compare()
             return
         self._compare()
+
+    def _settings(self, core: CoreModel) -> AgentSettings:
+        """Return what a real agent is told."""
+        broker = self._options.broker
+        cafile, identity = broker.cafile if broker else None, None
+        if self._folder is not None:
+            files = {name: Path(file) for name, file in api.credentials(self._folder, core.number).items()}
+            cafile, identity = files["cafile"], Identity(certificate=files["certificate"], key=files["key"])
+        return AgentSettings(
+            thing=core.thing,
+            broker=self._cloud.mqtt,
+            cafile=cafile,
+            identity=identity,
+            stable_window_s=max(1, round(core.stable_s)),
+        )
 
     def _certify(self) -> None:
         """With TLS: give every core its certificate."""
@@ -216,7 +267,8 @@ class _Rollout:
         """Compare the accounts, once the cores have heard what is on its way to them."""
         if self._report.created_at is None:
             return
-        deadline = time.monotonic() + SETTLE_S
+        slow = any(account.container for account in self._accounts)
+        deadline = time.monotonic() + (SETTLE_EMULATED_S if slow else SETTLE_S)
         while True:
             self._report.executions = [row for job in self._report.jobs for row in api.executions(self._client, job)]
             self._report.differences = differences(self._accounts, self._report.executions)

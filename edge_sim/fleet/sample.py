@@ -61,7 +61,11 @@ def findings(accounts: Iterable[CoreAccount]) -> list[str]:
     simulated: list[CoreAccount] = []
     for account in accounts:
         (real if account.real else simulated).append(account)
-    return [*_ends(real, simulated), *_ways(real, simulated), *_times(spreads(real), spreads(simulated))]
+    different = [*_ends(real, simulated), *_ways(real, simulated)]
+    for place in dict.fromkeys(account.container for account in real):  # processes and each architecture by themselves
+        theirs = spreads(account for account in real if account.container == place)
+        different += _times(theirs, spreads(simulated), f" in containers of {place}" if place else "")
+    return different
 
 
 def _ends(real: Sequence[CoreAccount], simulated: Sequence[CoreAccount]) -> Iterator[str]:
@@ -82,11 +86,12 @@ def _ways(real: Sequence[CoreAccount], simulated: Sequence[CoreAccount]) -> Iter
             yield f"{account.model.thing}: a real agent went {', '.join(states)}, and no simulated core did"
 
 
-def _times(real: Mapping[str, Spread], simulated: Mapping[str, Spread]) -> Iterator[str]:
+def _times(real: Mapping[str, Spread], simulated: Mapping[str, Spread], where: str) -> Iterator[str]:
     for state, spread in real.items():
         model = simulated.get(state)
         if model is None:
             continue
         if spread.middle < model.least - SLACK_S or spread.middle > model.most + SLACK_S:
             which = "less" if spread.middle < model.least else "more"
-            yield f"{state}: {spread} on {spread.count} real agents, {which} than any simulated core's ({model})"
+            who = f"{spread.count} real agents{where}"
+            yield f"{state}: {spread} on {who}, {which} than any simulated core's ({model})"

@@ -35,9 +35,16 @@ class Ground:
 
 @contextmanager
 def ground(
-    storms: Sequence[Storm], broker: NamedBroker | None, state: Path | None, folder: Path, connections: int
+    storms: Sequence[Storm],
+    broker: NamedBroker | None,
+    state: Path | None,
+    folder: Path,
+    connections: int,
+    host: str = HOST,
 ) -> Iterator[Ground]:
     """Yield what the cloud has to stand on for these storms: ``broker`` and ``state`` where the user has named them.
+
+    ``host``: where a broker that can be restarted listens.
 
     Raises UsageError for a named broker that is to be restarted, UnsupportedEnvironmentError without mosquitto.
     """
@@ -57,14 +64,14 @@ def ground(
         raise UnsupportedEnvironmentError(why, hint="apt-get install mosquitto")
     engine = Mosquitto(
         program,
-        HOST,
+        host,
         max_payload=MAX_PAYLOAD,
         start_limit_s=START_LIMIT_S,
         stop_limit_s=STOP_LIMIT_S,
         connections=connections,
     )
     try:
-        yield Ground(broker=NamedBroker(url=f"mqtt://{HOST}:{engine.port}"), state=state, engine=engine)
+        yield Ground(broker=NamedBroker(url=f"mqtt://{host}:{engine.port}"), state=state, engine=engine)
     finally:
         engine.stop()
 

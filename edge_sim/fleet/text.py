@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_sim.fleet.account import STATES
-from edge_sim.fleet.facts import aborts, by_profile, control, seconds, storms
+from edge_sim.fleet.facts import aborts, by_profile, control, differing, seconds, storms, verdict
 from edge_sim.fleet.rollout import FleetReport
 
 SHOWN = 20
@@ -18,6 +18,8 @@ def as_text(report: FleetReport) -> str:
 
 def _lines(report: FleetReport) -> Iterator[str]:
     took = seconds(report)
+    if report.interrupted:
+        yield f"{verdict(report)}: both accounts are compared as they were then"
     yield f"fleet {report.scenario}: {len(report.accounts):,} cores, core {report.fleet.version}"
     yield f"a minute of the rate lasted {report.options.minute_s:g} s; seed {report.options.seed}"
     for job in report.jobs:
@@ -43,7 +45,7 @@ def _comparison(report: FleetReport) -> Iterator[str]:
     if not report.differences:
         yield f"the cores' account equals the Jobs API's, core by core ({len(report.executions):,} executions)"
         return
-    yield f"{len(report.differences):,} differences between the cores' account and the Jobs API's:"
+    yield f"{differing(report)}:"
     for row in report.differences[:SHOWN]:
         yield f"  {row.thing}: {row.text} ({row.job}, execution {row.execution})"
     if len(report.differences) > SHOWN:

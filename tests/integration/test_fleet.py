@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
+import boto3
 import psutil
 import pytest
 
+from edge_sim.agent import mqtt
+from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet import rollout
@@ -35,10 +40,10 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @contextmanager
-def started(*words: object, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(*words: object, log: Path, form: str = "json") -> Iterator[subprocess.Popen[bytes]]:
     """Start a fleet with its progress in ``log``; it is ended with the block."""
     with log.open("wb") as file:
-        argv = [*FLEET, *map(str, words), "--format", "json"]
+        argv = [*FLEET, *map(str, words), "--format", form]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=file)
         try:
             yield process
@@ -119,12 +124,17 @@ def test_when_the_only_process_is_killed_that_is_said_and_the_account_is_true(tm
 
 def test_ctrl_c_ends_everything_and_the_account_is_true(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with started(EXAMPLE, "--cores", 40, "--workers", 2, "--rollout-minute", 20, log=log) as process:
+    text = tmp_path / "text"
+    words = (EXAMPLE, "--cores", 40, "--workers", 2, "--rollout-minute", 20, "-o", text)
+    with started(*words, log=log, form="text") as process:
         said(process, log, b" done")
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        report = ended(process)
-    assert (process.returncode, report["interrupted"], report["differences"]) == (130, True, [])
+        process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130, log.read_text()
+    first, *_, last = text.read_text().splitlines()
+    assert first == "The rollout was interrupted: both accounts are compared as they were then"
+    assert last.startswith("the cores' account equals the Jobs API's, core by core")
     _, alive = psutil.wait_procs(family, timeout=LIMIT_S)
     assert alive == []
 
@@ -178,6 +188,82 @@ def test_cores_beyond_an_addresss_ports_come_from_another_one(monkeypatch: pytes
     report = in_process(Options(cores=8, minute_s=0.5), look)
     assert (report.differences, report.exit_status) == ([], 0)
     assert {"127.0.0.1", "127.0.0.3", "127.0.0.4"} <= addresses
+
+
+TAMPERED = {"rollout": {"maximumPerMinute": 4}, "rolloutMinute": 15, "stableWindow": 5, "version": "1.11.6"}
+"""A core takes five seconds, in which somebody can speak for it; eight take two minutes of the rate, after which
+somebody can have removed what the first ones did."""
+
+
+def test_ends_that_only_one_account_knows_end_the_run_with_status_5(tmp_path: Path) -> None:
+    """A second client reports a core's job as that core would, and the job's owner removes another one's execution."""
+    place = write_scenario(tmp_path, TAMPERED)
+    heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
+    with start_broker() as broker, ExitStack() as stack:
+        client = mqtt.connect(
+            broker.url,
+            "intruder",
+            30,
+            subscriptions={"$aws/things/+/jobs/notify": lambda *message: heard.put(message)},
+            on_connect=lambda: None,
+            on_disconnect=print,
+        )
+        stack.callback(client.close)
+        words = (place, "--cores", 8, "--broker", broker.url)
+        process = stack.enter_context(started(*words, log=tmp_path / "log"))
+        topic, payload = heard.get(timeout=LIMIT_S)
+        spoken_for = topic.split("/")[2]
+        job = json.loads(payload)["jobs"]["QUEUED"][0]["jobId"]
+        client.publish(f"$aws/things/{spoken_for}/jobs/{job}/update", b'{"status": "SUCCEEDED"}')
+        iot = iot_of(process)
+        removed: list[str] = []
+
+        def is_removed() -> bool:
+            for row in iot.list_job_executions_for_job(jobId=job, status="SUCCEEDED")["executionSummaries"]:
+                thing = row["thingArn"].rpartition("/")[2]
+                if thing != spoken_for:
+                    number = row["jobExecutionSummary"]["executionNumber"]
+                    iot.delete_job_execution(jobId=job, thingName=thing, executionNumber=number)
+                    removed.append(thing)
+                    return True
+            return False
+
+        until(is_removed, (tmp_path / "log").read_text, limit_s=LIMIT_S, every_s=0.2)
+        report = ended(process)
+    assert process.returncode == 5
+    assert {row["thing"]: row["text"] for row in report["differences"]} == {
+        spoken_for: "the cloud says SUCCEEDED, and the core never said so",
+        removed[0]: "the core ended with SUCCEEDED, and the cloud has no such execution",
+    }
+    assert report["verdict"] == "2 differences between the cores' account and the Jobs API's"
+    assert report["statuses"] == {"SUCCEEDED": 7}
+
+
+def write_scenario(place: Path, fleet: dict[str, Any]) -> Path:
+    (place / "core.json").write_text((EXAMPLE / "core.json").read_text())
+    document = {"edgeSim": 1, "name": "f", "boards": ["raspberry-pi-3"], "group": {"core": "core.json"}, "fleet": fleet}
+    (place / "edge-sim.yaml").write_text(json.dumps(document))
+    return place
+
+
+def iot_of(process: subprocess.Popen[bytes]) -> Any:
+    """Return a client for the API of a fleet's cloud, which is found by where its process listens."""
+    (cloud,) = (child for child in psutil.Process(process.pid).children() if "serve" in child.cmdline())
+    ports = {place.laddr.port for place in cloud.net_connections() if place.status == psutil.CONN_LISTEN}
+    (port,) = (port for port in ports if healthy(port))
+    return boto3.session.Session().client(
+        "iot",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def healthy(port: int) -> bool:
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/edge-sim/health") as answer:
+        return "connected" in json.load(answer)
+    return False
 
 
 def in_process(options: Options, progress: Callable[[str], None] = print) -> FleetReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ def fleet(place: Path, *options: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, report
 
 
-def test_real_agents_take_part(tmp_path: Path) -> None:
-    status, report = fleet(scenario(tmp_path), "--cores", "20", "--control", "2")
+@pytest.mark.parametrize("options", [(), ("--tls",)], ids=["plain", "tls"])
+def test_real_agents_take_part(options: Sequence[str], tmp_path: Path) -> None:
+    status, report = fleet(scenario(tmp_path), "--cores", "20", "--control", "2", *options)
     assert (status, report["differences"], report["statuses"]) == (0, [], {"SUCCEEDED": 22})
     real = [core for core in report["cores"] if core["real"]]
     assert [(core["thing"], core["state"]) for core in real] == [

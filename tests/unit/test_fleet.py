@@ -122,7 +122,18 @@ def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:
     ("words", "text"),
     [
         ([], "a fleet needs a SCENARIO"),
-        (["examples/fleet", "--tls", "--control=1"], "--tls and --control cannot be combined"),
+        (
+            ["examples/fleet", "--master", "--control-board=raspberry-pi-3"],
+            "--control-board and --master cannot be combined",
+        ),
+        (
+            ["examples/fleet", "--control-board=openwrt-armv7"],
+            "--control-board openwrt-armv7: not a board of this fleet",
+        ),
+        (
+            ["examples/fleet/breaks-one-profile.yaml", "--control-board=raspberry-pi-4-raspbian"],
+            "--control-board raspberry-pi-4-raspbian: the scenario's build breaks it",
+        ),
         (["examples/fleet", "--tls", "--master"], "--tls and --master cannot be combined"),
         (["examples/fleet", "--bind=10.0.0.1"], "--bind goes with --master"),
         (["examples/fleet", "--profile=raspberry-pi-3:none"], "--profile raspberry-pi-3:none: not NAME:WEIGHT"),

@@ -60,11 +60,11 @@ class DockerBoard:
     def __init__(
         self, spec: BoardSpec, *, engine: Any, image: str, network: str, name: str, lasting: bool = False
     ) -> None:
-        self._cafile = spec.agent.cafile if spec.agent else None
+        self._files = spec.agent.files if spec.agent else {}
         self.profile = spec.profile
         self._engine = engine
         self._plan = boardplan.plan(spec)
-        self._agent = spec.agent_config(tree.CAFILE if self._cafile else None)
+        self._agent = {**spec.agent_config(None), **{name: tree.FILES[name] for name in self._files}}
         self._lasting = lasting
         self._container: Any = None
         self._closing = threading.Lock()
@@ -174,7 +174,7 @@ class DockerBoard:
     def _tree(self) -> IO[bytes]:
         """Return all that is laid into the container, as an open archive."""
         init = options.for_init(self.profile, self._plan, self._spec)
-        own = (*tree.own_files(init, self._agent, self._cafile), *tree.frames(self._plan))
+        own = (*tree.own_files(init, self._agent, self._files), *tree.frames(self._plan))
         return tree.archive((*tree.items(boardplan.with_key(self._plan)), *own))
 
     @contextlib.contextmanager

@@ -16,8 +16,12 @@ from edge_sim.emulation.boarditems import BoardPlan, Item
 from edge_sim.emulation.containers import devices, init
 
 AGENT_CONFIG = "/etc/edge-sim/agent.json"
-CAFILE = "/etc/edge-sim/broker-ca.pem"
-"""Where a board has the CA certificates that its agent checks a broker with."""
+FILES = {
+    "cafile": "/etc/edge-sim/broker-ca.pem",
+    "certificate": "/etc/edge-sim/certificate.pem",
+    "key": "/etc/edge-sim/private-key.pem",
+}
+"""Where a board has the files that its agent's configuration names."""
 ENGINES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """Files that the engine lays over whatever is there."""
 _KERNELS = ("/", "/dev", "/proc", "/sys")
@@ -37,17 +41,20 @@ def notes(plan: BoardPlan) -> Iterator[str]:
     yield from (f"{path} is the engine's own, not the scenario's" for path in covered)
 
 
-def own_files(init_plan: Mapping[str, Any], agent: Mapping[str, Any], cafile: Path | None = None) -> tuple[Item, ...]:
+def own_files(
+    init_plan: Mapping[str, Any], agent: Mapping[str, Any], files: Mapping[str, Path] | None = None
+) -> tuple[Item, ...]:
     """Return edge_sim's files on the board; ``agent`` is its agent's configuration, empty for none.
 
-    ``cafile`` is a file of this machine.
+    ``files`` are files of this machine, by the agent's setting that names them.
     """
     items = [Item(path=init.PLAN, type="file", mode=0o644, text=repr(dict(init_plan)))]
     if agent:
         items.append(Item(path=str(PurePosixPath(AGENT_CONFIG).parent), type="directory", mode=0o700))
         items.append(Item(path=AGENT_CONFIG, type="file", mode=0o600, text=json.dumps(agent)))
-    if cafile:
-        items.append(Item(path=CAFILE, type="file", mode=0o644, source=str(cafile)))
+    for name, file in (files or {}).items():
+        mode = 0o400 if name == "key" else 0o644
+        items.append(Item(path=FILES[name], type="file", mode=mode, source=str(file)))
     return tuple(items)
 
 

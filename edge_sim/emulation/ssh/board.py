@@ -126,11 +126,8 @@ class SshBoard:
         )
 
     def _own(self) -> Iterator[Item]:
-        agent = self._spec.agent
-        files = {"cafile": agent.cafile} if agent else {}
-        if agent and agent.identity:
-            files |= {"certificate": agent.identity.certificate, "key": agent.identity.key}
-        places = {name: (f"{RUN}/{name}.pem", file.absolute()) for name, file in files.items() if file}
+        files = self._spec.agent.files if self._spec.agent else {}
+        places = {name: (f"{RUN}/{name}.pem", file.absolute()) for name, file in files.items()}
         yield from boardplan.core(self._spec)
         yield corebuild.private_key(f"{GREENGRASS_ROOT}/{corebuild.KEY}")
         config = {**self._spec.agent_config(None), **{name: path for name, (path, _) in places.items()}}

@@ -1,0 +1,42 @@
+"""A fleet's control sample in containers: the agent of a board takes part in the rollout of the simulated cores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulated.containers import edge_sim, ready
+
+pytestmark = [pytest.mark.emulated, pytest.mark.network]
+EXAMPLE = Path("examples/fleet/core.json")
+
+
+@pytest.mark.parametrize(
+    ("profile", "options"),
+    [("raspberry-pi-3", ("--control", "1")), ("generic-x86_64", ("--tls",))],
+    ids=["armv7l beside a process", "x86_64 with its certificate"],
+)
+def test_a_board_in_a_container_takes_part(client: Any, profile: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    ready(client, profile)
+    (tmp_path / "core.json").write_bytes(EXAMPLE.read_bytes())
+    document = {
+        "edgeSim": 1,
+        "name": "small",
+        "boards": [profile],
+        "group": {"core": "core.json"},
+        "fleet": {"version": "1.11.6", "rolloutMinute": 1},
+    }
+    (tmp_path / "edge-sim.yaml").write_text(json.dumps(document))
+    words = ("--cores", "10", "--control-board", profile, *options)
+    done = edge_sim("fleet", str(tmp_path), *words, "--format", "json", check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, report["differences"], report["trouble"]) == (0, [], []), done.stderr
+    real = [core for core in report["cores"] if core["real"]]
+    assert [core["container"] for core in real if core["container"]] == [report["jobs"][0]["job"].split("-")[-1]]
+    assert {core["state"] for core in report["cores"]} == {"done"}
+    ways = {core["thing"]: [state for _, state in core["changes"]] for core in report["cores"]}
+    assert all(way == ["queued", "staging", "activating", "confirming", "done"] for way in ways.values()), ways
+    assert report["parts"]["mqtt"].startswith("mqtts://" if "--tls" in options else "mqtt://")
