@@ -45,6 +45,20 @@ def updated(folder: Path, cloud_broker: str, agent_broker: str) -> Iterator[Boar
         cloud.kill()
 
 
+def test_an_update_ends_when_the_clouds_node_was_killed_and_has_come_back(system: Path, tmp_path: Path) -> None:
+    """With RabbitMQ's own settings. The agent stays connected to the other node, and gives its report up meanwhile."""
+    with (
+        rabbitmq.cluster(system, tmp_path / "nodes", ("one", "two")) as (ours, other),
+        updated(tmp_path / "board", ours.url, other.url) as board,
+    ):
+        ours.kill()
+        board.go_on()
+        log = board.gg / "ggc/var/log/system/runtime.log"
+        until(lambda: "The cloud did not answer." in log.read_text(), board.story, limit_s=rabbitmq.START_LIMIT_S)
+        ours.start()
+        assert check(board, board.run_to_the_end(board.agents[-1]), ["SUCCEEDED"]) == "SUCCEEDED"
+
+
 def test_an_update_goes_on_over_the_node_that_is_left(system: Path, tmp_path: Path) -> None:
     """``check`` says that nothing is lost or done twice, on the board and in the cloud, and that the next job works."""
     with rabbitmq.cluster(system, tmp_path / "nodes", ("one", "two"), mirrored=True) as (ours, other):
