@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from edge_sim.cloud.brokers import packets
+from edge_sim.cloud.brokers.broker import start_broker
+from tests.relay import Relay
+
 EXAMPLE = Path(__file__).parents[2] / "examples/fleet"
 LIMIT_S = 300.0
 FLEET: dict[str, Any] = {"version": "1.11.6", "rolloutMinute": 1}
@@ -84,3 +88,23 @@ def test_a_named_broker_is_not_restarted(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 2
     assert "the scenario's storms restart the broker, and it is not ours to restart" in done.stderr
+
+
+def test_a_broker_that_acknowledges_nothing_for_a_while_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Every session is left and made anew in the middle of its update, and what was not acknowledged is sent twice."""
+    sessions = 0
+    each = 10 + 1 + 1  # simulated cores, a real agent, the cloud
+
+    def withhold(packet: bytes) -> bytes:
+        nonlocal sessions
+        sessions += packet[0] >> 4 == packets.CONNACK
+        return b"" if packet[0] >> 4 == packets.PUBACK and sessions <= each else packet
+
+    with start_broker() as broker:
+        relay = Relay(int(broker.url.rpartition(":")[2]), alter=withhold)
+        place = scenario(tmp_path, stableWindow=60)
+        status, report = fleet(place, "--cores", "10", "--control", "1", "--broker", relay.url)
+        relay.cut()
+    assert (status, report["differences"], report["trouble"]) == (0, [], []), report
+    assert report["statuses"] == {"SUCCEEDED": 11}
+    assert sessions >= 2 * each
