@@ -58,6 +58,17 @@ def laid(profile: DeviceProfile, **scenario: Any) -> dict[str, tarfile.TarInfo]:
         return {f"/{member.name}": member for member in members}
 
 
+def test_what_an_agent_shows_to_its_broker_is_on_the_board_and_its_key_is_for_root_alone(tmp_path: Path) -> None:
+    names = {"cafile": "broker-ca.pem", "certificate": "certificate.pem", "key": "private-key.pem"}
+    for name in names:
+        (tmp_path / name).write_text(name)
+    items = tree.own_files({}, {"thing": "t"}, {name: tmp_path / name for name in names})
+    with tree.archive(items) as file, tarfile.open(fileobj=file) as tar:
+        modes = {f"/{member.name}": member.mode for member in tar.getmembers()}
+    assert {name: modes[tree.FILES[name]] for name in names} == {"cafile": 0o644, "certificate": 0o644, "key": 0o400}
+    assert set(tree.FILES.values()) == {f"/etc/edge-sim/{name}" for name in names.values()}
+
+
 def test_a_board_gets_no_right_that_its_functions_do_not_need() -> None:
     plain, contained = asked_for(ZERO, contained=False), asked_for(ZERO, contained=True)
     assert plain["cap_drop"] == contained["cap_drop"] == ["ALL"]

@@ -10,6 +10,7 @@ from edge_sim.fleet.account import CoreAccount, Execution, differences
 from edge_sim.fleet.control import Translation
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
+from edge_sim.profiles import load_profile
 
 JOB = "GreengrassUpdateJob_fleet"
 GOOD = ("PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "CONFIRM", "SUCCEEDED")
@@ -20,9 +21,9 @@ def core(number: int, profile: str = "raspberry-pi-3", **changes: Any) -> CoreMo
     return CoreModel(number=number, thing=f"fleet-{number:05}", profile=profile, **place, **changes)
 
 
-def account(*phases: str, step: float = 1.0, real: bool = False, number: int = 0) -> CoreAccount:
+def account(*phases: str, step: float = 1.0, real: bool = False, container: str = "", number: int = 0) -> CoreAccount:
     """Return the account of a core that says these phases, ``step`` seconds apart."""
-    found, translation = CoreAccount(model=core(number), real=real), Translation()
+    found, translation = CoreAccount(model=core(number), real=real, container=container), Translation()
     for at, phase in enumerate(phases):
         event: Mapping[str, Any] = {"event": "update", "job": JOB, "phase": phase, "from": "1.10.0", "to": "1.11.6"}
         for kind, members in translation.lines(event):
@@ -86,3 +87,20 @@ def test_another_end_another_way_and_another_time_are_findings() -> None:
     assert f"{thing}: a real agent is staging, and its update has no end" in sample.findings([open_, *simulated])
     text = "staging: 20.00 to 20.00 s, median 20.00 s on 1 real agents, more than any simulated core's"
     assert any(line.startswith(text) for line in sample.findings([slow, *simulated]))
+
+
+def test_containers_of_an_architecture_are_compared_by_themselves() -> None:
+    """Under QEMU times are the emulator's: they must not hide among those of processes."""
+    simulated = [account(*GOOD), account(*GOOD)]
+    real = [account(*GOOD, real=True), account(*GOOD, step=9.0, real=True, container="armv7l")]
+    lines = sample.findings([*real, *simulated])
+    assert lines
+    assert all(" on 1 real agents in containers of armv7l, more than any simulated core's" in line for line in lines)
+
+
+def test_boards_in_containers_come_after_the_processes_and_are_their_profiles() -> None:
+    cores, fleet, profile = [core(0), core(1)], Fleet(version="1.11.6", stable_s=3.0), load_profile("openwrt-armv7")
+    process, container = control.boards(cores, fleet, 1, [profile], seed=1)
+    assert (process.thing, process.profile) == ("fleet-control-000", "raspberry-pi-3")
+    assert (container.thing, container.number, container.profile) == ("fleet-control-001", 3, "openwrt-armv7")
+    assert (container.pair, container.stable_s) == (("openwrt", "armv7l"), 3.0)
