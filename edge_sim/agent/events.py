@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -59,7 +58,7 @@ class RecentLines:
     def __init__(self) -> None:
         self.threshold = "INFO"
         """The least level that is written, one of THRESHOLDS."""
-        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
+        self._recent: list[str] = []  # a deque takes 600 bytes for each of a fleet's thousands
 
     def forget(self) -> None:
         """Begin a new list of recent lines: a job begins."""
@@ -73,7 +72,11 @@ class RecentLines:
     def write(self, level: Level, message: str, /, **context: object) -> None:
         """Take one line."""
         if self._hears(level):
-            self._recent.append(_brief(level, message, context))
+            self._keep(_brief(level, message, context))
+
+    def _keep(self, line: str) -> None:
+        self._recent.append(line)
+        del self._recent[:-RECENT_LINES]
 
     def _hears(self, level: Level) -> bool:
         return THRESHOLDS.index(level) >= THRESHOLDS.index(self.threshold)
@@ -95,7 +98,7 @@ class Log(RecentLines):
             return
         now = self._now()
         line = redact(_line(now, level, message, context))
-        self._recent.append(f"{now:%H:%M:%S} {_brief(level, message, context)}")
+        self._keep(f"{now:%H:%M:%S} {_brief(level, message, context)}")
         with self._lock, suppress(OSError):
             self._make_room()
             with self._path.open("a", encoding="utf-8") as file:

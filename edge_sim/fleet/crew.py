@@ -86,10 +86,13 @@ class Crew:
         self._begun = True
         self.processes.tell(self.shape.head, {"do": "spawn", "count": self._simulated, "rate": rate})
 
+    def settle(self) -> None:
+        """Have the processes take note that their cores are there to stay."""
+        self._everywhere({"do": "settle"})
+
     def drop(self, down_s: float, spread_s: float) -> None:
         """Have every core lose its session, and come back after ``down_s``, spread over ``spread_s``."""
-        for process in dict.fromkeys(self._seats.runs.values()):
-            self._tell(process, {"do": "drop", "down_s": down_s, "spread_s": spread_s})
+        self._everywhere({"do": "drop", "down_s": down_s, "spread_s": spread_s})
 
     def show(self, states: Mapping[str, int]) -> None:
         """Have the live page show how many cores are in which state."""
@@ -176,6 +179,10 @@ class Crew:
 
     def _give(self, process: str, number: int) -> None:
         self._tell(process, self.seat(number))
+
+    def _everywhere(self, line: Mapping[str, object]) -> None:
+        for process in dict.fromkeys(self._seats.runs.values()):
+            self._tell(process, line)
 
     def _tell(self, process: str, line: Mapping[str, object]) -> None:
         if process.startswith("the worker "):

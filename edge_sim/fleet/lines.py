@@ -17,7 +17,7 @@ Line = tuple[int, float, str, Mapping[str, Any]]
 """A core's number, when (epoch seconds), kind and members."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Disk:
     """What a core keeps over a restart: the version that is to run, the last good one, an update under way."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -42,8 +43,7 @@ class Pool:
     def live(self) -> None:
         """Run one core in this greenlet until it is ended."""
         self._send({"say": "want"})
-        seat = self._waiting.get()
-        life = self._life(seat)
+        life = self._life(self._waiting.get())  # by no name: the line is larger than what is made of it
         self.lives[life.number] = life
         try:
             life.run()
@@ -59,6 +59,9 @@ class Pool:
             self._waiting.put(line)
         elif line["do"] == "drop":
             self._drop(line["down_s"], line["spread_s"])
+        elif line["do"] == "settle":
+            gc.collect()
+            gc.freeze()  # what thousands of cores consist of stays: a collection need not look at it again
 
     def tend(self) -> None:
         """Look after the connections, for ever."""

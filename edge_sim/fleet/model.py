@@ -19,7 +19,7 @@ FACTORY = "1.10.0"
 """The version that every profile comes with."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CoreModel:
     """One core. Times are in seconds; ``fault`` is what goes wrong on it with every update."""
 

@@ -245,6 +245,7 @@ class _Rollout:
             self._look_at_clock()
             if self.crew.refused or self.crew.trouble:
                 raise UnsupportedEnvironmentError(self.crew.refused or self.crew.trouble[0])
+        self.crew.settle()
 
     def _watch(self) -> None:
         polled = 0.0

@@ -44,6 +44,22 @@ class Session:
     whether trying again is of no use). None of them may wait. ``context`` makes the TLS context, None without TLS.
     """
 
+    __slots__ = (
+        "_awaited",
+        "_broker",
+        "_client",
+        "_closing",
+        "_failures",
+        "_filters",
+        "_on_down",
+        "_on_message",
+        "_on_up",
+        "_opened_at",
+        "_secured",
+        "_up_at",
+        "_watcher",
+    )
+
     def __init__(
         self,
         client_id: str,
