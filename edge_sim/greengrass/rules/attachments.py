@@ -43,10 +43,10 @@ def known_resources(case: Case) -> Iterator[Fault]:
     timing="ours",
     severity="note",
     source="ours: a definition that is read without its group's resources may be right",
-    hint="Give the resource definition as well: edge-sim validate functions.json resources.json",
+    hint="Add the resource definition: edge-sim validate functions.json resources.json",
 )
 def resources_missing(case: Case) -> Iterator[Fault]:
-    """Where the resource definition is not given, nothing can be said about what functions refer to."""
+    """Without the resource definition, the resources that functions refer to cannot be checked."""
     references = {policy.resource_id for function in case.group.functions for policy in function.policies}
     if case.partial and references:
         message = f"there is no resource definition here; functions refer to {len(references)} of its resources"

@@ -182,7 +182,7 @@ def device_type(case: Case, facts: HostFacts) -> Iterator[Fault]:
     "destination-exists", condition="sourced", timing="ours", severity="warning", source="lra-console.md", phase="run"
 )
 def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """AWS's console tutorial wants a volume's destination to exist on the board as well."""
+    """According to AWS's console tutorial, a volume's destination must exist on the board as well."""
     for resource, data in case.of_kind(LocalVolume):
         path = data.destination_path
         if facts.presence(path) == "present" or is_open(path):

@@ -132,7 +132,7 @@ def missing_parameters(case: Case) -> Iterator[Fault]:
     source=f"{_PAGES}; what V1 did with a parameter that they do not name is not known",
 )
 def unknown_parameters(case: Case) -> Iterator[Fault]:
-    """A connector has no parameter that its page does not name for its version."""
+    """A connector has only parameters that its page names for its version."""
     for instance in instances(case):
         names = instance.connector.takes(instance.version)
         for name in instance.parameters:
@@ -238,7 +238,7 @@ def stream_manager(case: Case) -> Iterator[Fault]:
     source="ours: connectors are AWS's code, and not run here",
 )
 def not_judged(case: Case) -> Iterator[Fault]:
-    """What else a connector needs is not judged: the form of its parameters, software on the board, the group role."""
+    """Not checked: what else a connector needs (form of its parameters, software on the board, group role)."""
     for instance in instances(case):
         message = (
             f"connector {instance.id}: not checked are the values of its parameters, the software that it needs on the "

@@ -283,7 +283,7 @@ def run_as_range(case: Case) -> Iterator[Fault]:
     hint="NoContainer satisfies both pages.",
 )
 def root_in_container(case: Case) -> Iterator[Fault]:
-    """By the API reference a function that runs as root needs NoContainer; the developer guide says nothing of it."""
+    """According to the API reference, a function that runs as root needs NoContainer; the developer guide does not."""
     for function in case.group.functions:
         if case.asked_uid(function) == 0 and case.contained(function):
             message = f"function {function.id} runs as root in a container"

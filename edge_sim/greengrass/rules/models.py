@@ -194,7 +194,7 @@ def permission_within_owner(case: Case) -> Iterator[Fault]:
     hint="Attach the other model as well, or give it a group of its own.",
 )
 def shared_owner(case: Case) -> Iterator[Fault]:
-    """A function attached to one of several models with one owner group is attached to all of them."""
+    """A function attached to one of several models with the same owner group is attached to all of them."""
     sharing: dict[str, list[Resource]] = {}
     for resource, owner in _owned(case):
         if owner.group_owner:

@@ -97,10 +97,10 @@ def one_destination_each(case: Case) -> Iterator[Fault]:
     severity="warning",
     source=f"{_PROVISIONER}; the template of aws-samples/aws-greengrass-ml-deployment-sample has such models, "
     "each of a function of its own",
-    hint="A destination of its own for each model satisfies both.",
+    hint="Giving each model its own destination satisfies both.",
 )
 def destination_disputed(case: Case) -> Iterator[Fault]:
-    """Two models of the same kind have the same destination: an AWS tool refuses that, a sample of AWS's does it."""
+    """Two models of the same kind have the same destination: an AWS tool refuses that, an AWS sample does it."""
     for before, resource, function in _same_destination(case):
         if function is None:
             yield _doubled(before, resource, "")

@@ -39,7 +39,7 @@ _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
     hint="Write the whole path from /, as it is on the board.",
 )
 def absolute(case: Case) -> Iterator[Fault]:
-    """Sources and destinations are absolute paths below /, without '.', '..', '//' and control characters."""
+    """Sources and destinations are absolute paths below /, without '.', '..', '//' or control characters."""
     for resource in case.group.resources:
         for key, path in _paths(resource):
             known = _known(path)
@@ -105,7 +105,7 @@ def device_outside_dev(case: Case) -> Iterator[Fault]:
     hint="Name the device's own node, such as /dev/ttyAMA0.",
 )
 def device_path(case: Case) -> Iterator[Fault]:
-    """A device's source is a path below /dev: neither /dev itself nor one that only begins alike."""
+    """A device's source is a path below /dev: neither /dev itself nor one that merely starts with the same letters."""
     for resource, data in case.of_kind(LocalDevice):
         if data.source_path.startswith("/dev") and not data.source_path.startswith("/dev/"):
             message = f"resource {resource.id}: {data.source_path} is not a path below /dev"
@@ -121,7 +121,7 @@ def device_path(case: Case) -> Iterator[Fault]:
     hint="Name the device itself, such as /dev/bus/usb/001/004 or /dev/ttyUSB0.",
 )
 def device_directories(case: Case) -> Iterator[Fault]:
-    """A device's source is no directory, by the developer guide's rule; its own example /dev/bus/usb is one."""
+    """According to the developer guide, a device's source is not a directory; its own example /dev/bus/usb is one."""
     for resource, data in case.of_kind(LocalDevice):
         node = case.facts.paths.get(data.source_path) if case.facts else None
         if data.source_path == _USB or (node is not None and node.type == "directory"):

@@ -29,20 +29,20 @@ RULES: tuple[Rule, ...] = (
         timing="sourced",
         source=f"{MODEL}; botocore refuses an unknown parameter before it is sent",
     ),
-    reading_rule("duplicate-key", "No object has a key twice.", condition="ours", timing="ours", source=_TEXT),
+    reading_rule("duplicate-key", "No object has the same key twice.", condition="ours", timing="ours", source=_TEXT),
     reading_rule(
-        "not-json", "NaN and Infinity are no values of a definition.", condition="ours", timing="ours", source=_TEXT
+        "not-json", "NaN and Infinity are not allowed in a definition.", condition="ours", timing="ours", source=_TEXT
     ),
     reading_rule(
         "number-range",
-        "Numbers are ones that every reader reads alike: up to 2^53.",
+        "Numbers are at most 2^53, so that every reader reads them alike.",
         condition="ours",
         timing="ours",
         source=_TEXT,
     ),
     reading_rule(
         "surrogate",
-        "Strings are whole Unicode text, without half of a surrogate pair.",
+        "Strings are valid Unicode, without half of a surrogate pair.",
         condition="ours",
         timing="ours",
         source=_TEXT,
@@ -79,6 +79,6 @@ RULES: tuple[Rule, ...] = (
         timing="ours",
         source="ours",
         severity="warning",
-        hint="Take it out: the fault is gone, or the rule's name or the place is wrong.",
+        hint="Remove it: the problem is gone, or the rule's name or the place is wrong.",
     ),
 )

@@ -84,7 +84,7 @@ def total_disputed(case: Case) -> Iterator[Fault]:
 
 @rule("unused-resource", condition="ours", timing="ours", severity="note", source="ours: nothing refuses it")
 def unused(case: Case) -> Iterator[Fault]:
-    """A resource that no function is attached to, and no connector names, can be opened by none."""
+    """A resource that no function is attached to and no connector names cannot be opened by anything."""
     references = frozenset().union(*case.attached_ids, _of_connectors(case))
     for resource in case.group.resources if case.group.functions else ():
         if resource.id not in references:

@@ -41,7 +41,7 @@ _ANY_BOARD = HostFacts(architecture="", operating_system="")
     source="aws-greengrass-provisioner issue 160; access-local-resources.md",
 )
 def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A function's user and groups really have the asked access to a local resource's source.
+    """A function's user and groups really have the requested access to a local resource's source.
 
     Unknown where a source that no profile lists may lend the group that is missing.
     """
@@ -100,7 +100,7 @@ def shared_group(case: Case) -> Iterator[Fault]:
 def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A function reaches a model by the group that a device or volume lends it (AutoAddGroupOwner, GroupOwner).
 
-    Unknown where nobody knows which group that is.
+    Unknown if that group is unknown.
     """
     for function, resource, gid, by in _reached(case, facts):
         model = f"model {resource.id}, which is not attached to it"

@@ -121,10 +121,10 @@ def subscriptions(case: Case) -> Iterator[Fault]:
     until="1.10",
     source=f"what-is-gg.md: 1.11 increased the devices of a group from 200 to 2500, its subscriptions from 1000 to "
     f"10000; {_QUOTAS}: 2500 and 10000, of whatever core",
-    hint="Take GGC 1.11, or split the group.",
+    hint="Use GGC 1.11, or split the group.",
 )
 def totals_before_1_11(case: Case) -> Iterator[Fault]:
-    """Before GGC 1.11 a group had at most 200 devices and 1000 subscriptions; the quota page tells no difference."""
+    """Before GGC 1.11 a group had at most 200 devices and 1000 subscriptions; the quota page makes no distinction."""
     quotas = case.settings.quotas
     for name, allowed, today in (
         ("Devices", quotas.devices_before_1_11, quotas.devices_per_group),
@@ -168,7 +168,7 @@ def subjects(case: Case) -> Iterator[Fault]:
 
 @rule("subscription-filter", condition="inferred", timing="ours", source="MQTT 3.1.1, 4.7; how V1 refused is not known")
 def filters(case: Case) -> Iterator[Fault]:
-    """A subscription's topic is one of MQTT's: not empty, + a whole level, # a whole level and the last."""
+    """A subscription's topic is a valid MQTT filter: not empty, + and # only as whole levels, # only as the last."""
     for path, entry in entries(case, "Subscriptions"):
         topic = text(entry.get("Subject"))
         if topic is not None and not is_filter(topic) and not is_open(topic):

@@ -55,7 +55,7 @@ def is_system(function: Function) -> bool:
     source="health-check.md lists V1's system functions; that there were no others is inferred",
 )
 def unknown(case: Case) -> Iterator[Fault]:
-    """A system function is one that V1 had."""
+    """Every system function is one that V1 had."""
     for function in case.group.functions:
         match = SYSTEM.fullmatch(function.arn)
         if match and match["name"] not in _NAMES:

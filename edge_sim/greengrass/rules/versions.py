@@ -60,10 +60,10 @@ def models(case: Case) -> Iterator[Fault]:
     since="1.5",
     until="1.5",
     source="what-is-gg.md: ML inference is generally available in 1.5.0; ml-inference.md: for GGC 1.6 or later",
-    hint="Take GGC 1.6 or later.",
+    hint="Use GGC 1.6 or later.",
 )
 def models_of_1_5(case: Case) -> Iterator[Fault]:
-    """Machine-learning resources came with GGC 1.5 by the release notes, and need 1.6 by the page about them."""
+    """According to the release notes machine-learning resources came with GGC 1.5; their own page asks for 1.6."""
     yield from _resources(case, lambda r: r.model is not None, "1.6")
 
 
@@ -91,7 +91,7 @@ def owner_setting(case: Case) -> Iterator[Fault]:
 
 @_floor("no-container-version", until="1.6", source="lambda-group-config.md")
 def no_container(case: Case) -> Iterator[Fault]:
-    """Functions without container need GGC 1.7."""
+    """Functions without a container need GGC 1.7."""
     yield from _functions(
         case, lambda f: not case.contained(f), "IsolationMode NoContainer", "1.7", "Environment.Execution"
     )
@@ -182,7 +182,7 @@ def runtimes(case: Case) -> Iterator[Fault]:
     unsupported=True,
 )
 def models_without_container(case: Case) -> Iterator[Fault]:
-    """Machine-learning resources of functions without container need GGC 1.10."""
+    """Machine-learning resources of functions without a container need GGC 1.10."""
     for a in case.models:
         if not a.contained:
             kind = a.resource.data.kind.type_name
