@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from edge_sim.certificate import CertificateRow
+from edge_sim.cli.doctor import command as doctor
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.doctor import certificate, certificate_for
@@ -55,6 +58,15 @@ def test_a_local_board_owns_up_to_this_machines_processor_and_programs() -> None
         assert (found["libc"].verdict, found["libc"].reason) == ("not faithful", "glibc for musl")
     for fact in ("groups", "users", "umask", "set-id bits"):
         assert found[fact].verdict == "true", found[fact]
+
+
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_doctor_tells_what_differs_from_a_real_board(fmt: str) -> None:
+    done = CliRunner().invoke(doctor, ["--profile", ROUTER.name, "--format", fmt])
+    assert done.exit_code == 0, done.output
+    notes = [line for line in done.stdout.splitlines() if line.startswith("• ")]
+    notes = json.loads(done.stdout)["notes"] if fmt == "json" else notes
+    assert any("pseudo terminal" in note for note in notes)
 
 
 def test_what_was_changed_on_the_board_is_seen() -> None:
