@@ -54,15 +54,15 @@ def redact(text: str) -> str:
 
 
 class Redaction:
-    """Redacts what looks like a secret, and the ``secrets`` that are known; ``said`` are texts that no report can omit.
+    """Redacts what looks like a secret, and the ``secrets`` that are known, but not what ``shown`` texts hold.
 
-    A secret that ``said`` holds (an Id, a path) is not one.
+    No report can omit those (Ids, paths), so what stands in them is no secret.
     """
 
-    def __init__(self, secrets: Iterable[str], said: Iterable[str] = ()) -> None:
-        open_ = "\n".join(said)
-        known = {one for one in secrets if len(one) >= SHORTEST and one not in open_}
-        patterns = (_pattern(form) for one in known for form in _written(one))
+    def __init__(self, secrets: Iterable[str], shown: Iterable[str] = ()) -> None:
+        open_ = "\n".join(shown)
+        known = {secret for secret in secrets if len(secret) >= SHORTEST and secret not in open_}
+        patterns = (_pattern(form) for secret in known for form in _written(secret))
         longest_first = sorted(set(patterns), key=lambda pattern: (-len(pattern), pattern))
         self._known = re.compile("|".join(longest_first)) if longest_first else None
         self._of_value = lru_cache(maxsize=_REMEMBERED)(self.text)
@@ -81,8 +81,8 @@ class Redaction:
         if type(value) in _PLAIN:
             return value
         if isinstance(value, list | tuple):
-            made: Callable[[Iterable[object]], object] = list if isinstance(value, list) else tuple
-            return made(self._items(value))
+            kind: Callable[[Iterable[object]], object] = list if isinstance(value, list) else tuple
+            return kind(self._items(value))
         names = _members(cast(Any, type(value)))
         if names is not None:
             before = [getattr(value, name) for name in names]

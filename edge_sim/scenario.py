@@ -136,9 +136,9 @@ def redaction(scenario: Scenario) -> Redaction:
     values = [value for source in scenario.sources for value in (source.value, *source.stages.values()) if value]
     variables = (item for function in group.functions for item in function.variables.items())
     values += [value for name, value in variables if name not in SETTINGS]
-    said = [part for resource in group.resources for part in (resource.id, resource.name, *_paths(resource))]
-    said += [part for function in group.functions for part in (function.id, function.arn)]
-    return Redaction((text for value in values for text in texts(value)), [*said, *scenario.boards])
+    shown = [part for resource in group.resources for part in (resource.id, resource.name, *_paths(resource))]
+    shown += [part for function in group.functions for part in (function.id, function.arn)]
+    return Redaction((text for value in values for text in texts(value)), [*shown, *scenario.boards])
 
 
 def _paths(resource: Resource) -> Iterator[str]:
@@ -228,8 +228,8 @@ def _overridden(group: Group) -> Iterator[Note]:
     for function in group.functions:
         code = group.code.get(function.id)
         if code and function.executable and function.executable != code.handler:
-            told = f"its Executable {function.executable!r} is what runs, not the scenario's handler {code.handler!r}"
-            yield Note(message=f"function {function.id}: {told}")
+            clause = f"its Executable {function.executable!r} is what runs, not the scenario's handler {code.handler!r}"
+            yield Note(message=f"function {function.id}: {clause}")
 
 
 def _in_all(definition: Definition, change: Callable[[Definition], Definition]) -> Definition:

@@ -244,9 +244,9 @@ def _address(bind: str, *, open_: bool) -> Iterator[str]:
             networks.remove_unused(client, networks.SHARED)
 
 
-def _tls(wanted: bool, mqtt_port: int | None, names: tuple[str, ...], broker: str | None) -> Tls | None:
+def _tls(with_tls: bool, mqtt_port: int | None, names: tuple[str, ...], broker: str | None) -> Tls | None:
     """Return how TLS is to be served, None without."""
-    if not wanted:
+    if not with_tls:
         if mqtt_port is not None or names:
             raise UsageError(f"{'--name' if names else '--mqtt-port'} goes with --tls")
         return None

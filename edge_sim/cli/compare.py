@@ -42,12 +42,12 @@ def command(a: Path, b: Path, output: Output) -> None:
     from edge_sim.comparison.page import page
     from edge_sim.redaction import Redaction
 
-    found = Redaction(()).value(compare(read(a), read(b)))
+    comparison = Redaction(()).value(compare(read(a), read(b)))
     output.write(
         {
-            "text": lambda: "\n".join(lines(found)) + "\n",
-            "json": lambda: json.dumps(found.as_json(), indent=2) + "\n",
-            **page_writers(lambda: page(found)),
+            "text": lambda: "\n".join(lines(comparison)) + "\n",
+            "json": lambda: json.dumps(comparison.as_json(), indent=2) + "\n",
+            **page_writers(lambda: page(comparison)),
         }
     )
-    sys.exit(DIFFERS if found.differences else 0)
+    sys.exit(DIFFERS if comparison.differences else 0)

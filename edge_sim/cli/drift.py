@@ -88,15 +88,15 @@ def command(
     sys.exit(DIFFERS if result.differences else INCOMPLETE if result.not_compared else 0)
 
 
-def _writers(found: Drift, name: str, scenario: Scenario) -> Writers:
+def _writers(drift: Drift, name: str, scenario: Scenario) -> Writers:
     from edge_sim.offline.page import drift_page
 
-    document = {**_as_json(found, name), "notes": found.notes}
+    document = {**_as_json(drift, name), "notes": drift.notes}
     places = scenario.definition.places
     return {
-        "text": lambda: "\n".join(_lines(found, name)) + "\n",
+        "text": lambda: "\n".join(_lines(drift, name)) + "\n",
         "json": lambda: json.dumps(document, indent=2) + "\n",
-        **page_writers(lambda: drift_page(found, name, scenario.name, places, document)),
+        **page_writers(lambda: drift_page(drift, name, scenario.name, places, document)),
     }
 
 

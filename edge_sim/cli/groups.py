@@ -16,7 +16,9 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         with formatter.section("Commands"):
-            formatter.write_dl([(name, one.get_short_help_str(_WHOLE)) for name, one in commands.items() if one])
+            formatter.write_dl(
+                [(name, subcommand.get_short_help_str(_WHOLE)) for name, subcommand in commands.items() if subcommand]
+            )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

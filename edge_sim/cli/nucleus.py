@@ -142,8 +142,8 @@ def _secrets(group: Path | None) -> Mapping[str, str]:
 
 
 def _print(outcome: Outcome) -> None:
-    for one in outcome.sent:
-        say(f"{one['component']} → {one['to']} {one['topic']}: {one['payload']}")
+    for message in outcome.sent:
+        say(f"{message['component']} → {message['to']} {message['topic']}: {message['payload']}")
     for word, entries in (("refused", outcome.refused), ("broken", outcome.broken), ("unheard", outcome.unheard)):
         for text in entries:
             say(f"{word}: {text}")

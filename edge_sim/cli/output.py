@@ -61,7 +61,7 @@ class Output:
     @property
     def only_text(self) -> bool:
         """Whether nothing was asked for that programs read."""
-        return {one.fmt for one in self.each()} == {"text"}
+        return {output.fmt for output in self.each()} == {"text"}
 
     def check(self, formats: tuple[str, ...]) -> None:
         """Raise UsageError, or UnsupportedEnvironmentError without Jinja2, for what could not be written at the end."""
@@ -71,8 +71,8 @@ class Output:
                 raise UsageError(f"--report {report}: the name must end in one of {', '.join(known)}")
         for file in (*self.reports, *([self.file] if self.file else [])):
             check_file(file)
-        wanted = {self.fmt, *(SUFFIXES[report.suffix] for report in self.reports)}
-        if "html" in wanted and find_spec("jinja2") is None:
+        written = {self.fmt, *(SUFFIXES[report.suffix] for report in self.reports)}
+        if "html" in written and find_spec("jinja2") is None:
             raise UnsupportedEnvironmentError("an HTML report needs the package Jinja2", hint=REPORT_INSTALL)
 
 

@@ -72,7 +72,7 @@ def command(
     Example: edge-sim rescue --root / -o rescued && edge-sim run rescued
              edge-sim rescue --board ssh://pi@raspberrypi.local -o rescued
     """
-    if sum(one is not None for one in (root, tar_file, remote_board, export)) != 1:
+    if sum(source is not None for source in (root, tar_file, remote_board, export)) != 1:
         raise UsageError("rescue needs exactly one of --root, --tar, --board and --export")
     from edge_sim.offline.migration.folder import whole_folder
     from edge_sim.offline.rescue.rescue import of_export, rescue

@@ -213,7 +213,10 @@ def _fair(board: BoardReport, parts: Parts) -> BoardReport:
 
 
 def _of_report(board: BoardReport) -> BoardTrial:
-    problems = [f"{one.where}: {one.message}" + (f" (hint: {one.hint})" if one.hint else "") for one in board.problems]
+    problems = [
+        f"{problem.where}: {problem.message}" + (f" (hint: {problem.hint})" if problem.hint else "")
+        for problem in board.problems
+    ]
     return BoardTrial(
         profile=board.profile,
         access=board.access,
@@ -239,7 +242,7 @@ def _computed(
     check_definition(trial.with_core(definition))
     inputs = trial.inputs(definition, parts)
     with packed_group(inputs) as packed:
-        seen = [look(make_plan(packed, target.of_profile(one)), None, None, None) for one in profiles]
+        seen = [look(make_plan(packed, target.of_profile(profile)), None, None, None) for profile in profiles]
     # what is missing is named by this command's options, not by those of access
     own = [replace(board, notes=[note for note in board.notes if "--source" not in note]) for board in seen]
     boards, reason, notes = redaction(inputs.scenario).value((own, reason, [*notes]))
