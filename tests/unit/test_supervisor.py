@@ -267,6 +267,7 @@ def test_another_software_is_started_and_found_beside_the_core(core: Supervisor,
     finally:
         agent.kill()
     assert agent.running() is None
+    assert not (core.gg / "ota/state.json").exists(), "what it said of itself goes with it"
 
 
 def test_only_the_cores_of_this_board_are_stopped(core: Supervisor, tmp_path: Path) -> None:
