@@ -1,8 +1,9 @@
-"""The keys of the core's config.json that running functions depend on (gg-core.md).
+"""The keys of the core's config.json that the core's start and running functions depend on (gg-core.md).
 
 coreThing.ggDaemonPort           the local endpoint's port; without it a free one (V1 always took 8000)
 runtime.maxWorkItemCount         how many invocations may wait altogether
 runtime.maxConcurrentLimit       how many on-demand workers may run at a time
+runtime.postStartHealthCheckTimeout   how many milliseconds the daemon may take until it is ready
 crypto.principals.SecretsManager.privateKeyPath, else …IoTCertificate.privateKeyPath, else coreThing.keyPath
 """
 
@@ -19,7 +20,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.tree import Tree
 
 MAX_BYTES = 1024 * 1024
-MAX_WORK_ITEMS, MAX_CONCURRENT = 1024, 25
+MAX_WORK_ITEMS, MAX_CONCURRENT, START_TIMEOUT_MS = 1024, 25, 30_000
 """V1's defaults."""
 
 
@@ -30,6 +31,7 @@ class CoreConfig:
     daemon_port: int = 0
     max_work_items: int = MAX_WORK_ITEMS
     max_concurrent: int = MAX_CONCURRENT
+    start_timeout_ms: int = START_TIMEOUT_MS
     private_key: str | None = None
 
 
@@ -48,6 +50,7 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
         daemon_port=_number(core, "ggDaemonPort", 0, 1024, 65535),
         max_work_items=_number(runtime, "maxWorkItemCount", MAX_WORK_ITEMS, 1, 1_000_000),
         max_concurrent=_number(runtime, "maxConcurrentLimit", MAX_CONCURRENT, 1, 10_000),
+        start_timeout_ms=_number(runtime, "postStartHealthCheckTimeout", START_TIMEOUT_MS, 1, 86_400_000),
         private_key=_private_key(document, tree.certificates),
     )
 

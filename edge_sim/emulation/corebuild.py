@@ -29,7 +29,9 @@ PID_DIR=${GREENGRASS_PID_DIRECTORY:-/var/run}
 PID_FILE=$PID_DIR/greengrassd.pid
 STATE=$GG/ggc/var/state/core.json
 CRASH_LOG=$GG/ggc/var/log/crash.log
-LIMIT=30
+# In milliseconds; V1's default is 30000.
+SAID=$(sed -n 's/.*"postStartHealthCheckTimeout" *: *\([1-9][0-9]*\).*/\1/p' "$GG/config/config.json" 2>/dev/null)
+LIMIT=$(((${SAID:-30000} + 999) / 1000))
 
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 now() { date +%s; }

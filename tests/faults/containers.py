@@ -36,13 +36,15 @@ from tests.waiting import until
 How = Literal["kill", "restart"]
 COUNT = 12
 WORKERS = os.cpu_count() or 1
-"""Boards at once: with more of them under QEMU a core's start takes longer than the 35 s that it has."""
+"""Boards at once: under QEMU one takes a whole processor."""
 PROFILE = load_profile("raspberry-pi-3")
 PACKAGES = "/usr/lib/python3/dist-packages"
 KEPT = ("config/config.json", "ggc/deployment/group/group.json")
 """Below the Greengrass root: what an update must keep (core-ota-update.md), as far as it is there."""
 LIMIT_S = 900.0
 """For each step of an update, under QEMU beside others: far more than any takes."""
+PATIENT = 's/"runtime": *{/&"postStartHealthCheckTimeout": 600000, /'
+"""On a busy machine a core under QEMU is not ready within V1's 30 s."""
 CONNECT_LIMIT_S = 600
 """For a new agent under QEMU, beside others: on a busy machine a real board's two minutes were not enough."""
 LOOK_EVERY_S = 0.5
@@ -69,6 +71,8 @@ class ContainerBoard:
     def __init__(self, board: Board, cloud: Served, folder: Path) -> None:
         self._board, self.cloud, self._folder = board, cloud, folder
         self._name = str(getattr(board, "container"))  # noqa: B009 - other drivers' boards have none
+        done = self._board.exec(["sed", "-i", PATIENT, f"{PROFILE.greengrass.root}/config/config.json"], LIMIT_S)
+        assert done.returncode == 0, done.stderr
         self.kept = self._digests()
 
     def fired(self) -> bool:

@@ -107,6 +107,23 @@ def test_a_broken_build_does_not_start_and_says_why(tmp_path: Path, shell: list[
 
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("said", "limit"), [("90000", 90), ("1500", 2), ('"soon"', 30)])
+def test_greengrassd_waits_as_long_as_the_boards_config_says(
+    tmp_path: Path, shell: list[str], said: str, limit: int
+) -> None:
+    install_core(tmp_path, "/greengrass", "1.10.0")
+    config = tmp_path / "greengrass/config/config.json"
+    config.write_text(
+        config.read_text().replace('"runtime": {', f'"runtime": {{"postStartHealthCheckTimeout": {said},')
+    )
+    try:
+        assert f"Waiting for up to {limit}s for Daemon to start" in _run(tmp_path, shell, "start").stdout
+    finally:
+        _run(tmp_path, shell, "stop")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("path", ["log/crash.log", "state/core.json.new"])
 def test_a_core_runs_where_one_of_its_files_alone_cannot_be_written(
     tmp_path: Path, shell: list[str], path: str

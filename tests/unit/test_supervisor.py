@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -113,17 +114,25 @@ def ended(pid: int) -> bool:
         return True
 
 
+@pytest.mark.parametrize(
+    ("timeout_ms", "limit_s"), [(None, "35"), (120_000, "125")], ids=["V1's limit", "the limit in config.json"]
+)
 def test_a_start_that_never_ends_is_ended_with_everything_it_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout_ms: int | None, limit_s: str
 ) -> None:
     started = tmp_path / "pid"
     # The time is up as soon as there is something to end.
-    clock = SimpleNamespace(monotonic=lambda: float(started.exists() and bool(started.read_text())), sleep=time.sleep)
+    clock = SimpleNamespace(
+        monotonic=lambda: 1000.0 if started.exists() and started.read_text() else 0.0, sleep=time.sleep
+    )
     monkeypatch.setattr("edge_sim.agent.update.confinement.time", clock)
     install_core(tmp_path, "/greengrass", VERSION)
-    core = Supervisor(tmp_path, start_limit_s=0.5)
+    core = Supervisor(tmp_path)
+    if timeout_ms is not None:
+        config = core.gg / "config/config.json"
+        config.write_text(json.dumps({"runtime": {"postStartHealthCheckTimeout": timeout_ms}}))
     replace_daemon(core, f"echo $$ >{tmp_path}/pid; sleep 1000 & wait")
-    with pytest.raises(CoreError, match=r"greengrassd start timed out after 0\.5 s"):
+    with pytest.raises(CoreError, match=f"greengrassd start timed out after {limit_s} s"):
         core.start(VERSION)
     core.kill()
     assert ended(int(started.read_text()))

@@ -17,16 +17,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from edge_sim.agent import coreconfig
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.confinement import BuildLimits, Confinement
 from edge_sim.agent.update.runner import Runner, Running
 from edge_sim.agent.update.software import CORE, Command, Software
-from edge_sim.errors import UpdateError
+from edge_sim.errors import InvalidDefinitionError, UpdateError
 from edge_sim.greengrass import tree
 from edge_sim.jobs.update import VERSION
 
-START_LIMIT_S = 35.0
-"""``greengrassd`` itself waits 30 s (config.json's ``postStartHealthCheckTimeout``, default 30000 ms)."""
+START_SLACK_S = 5.0
+"""Beside what ``greengrassd`` itself waits (config.json's ``postStartHealthCheckTimeout``)."""
 STOP_LIMIT_S = 30.0
 KILL_LIMIT_S = 5.0
 MAX_STATE_BYTES = 4096
@@ -47,7 +48,7 @@ class Supervisor(Runner):
         software: Software = CORE,
         *,
         sleep: Callable[[float], object] = time.sleep,
-        start_limit_s: float = START_LIMIT_S,
+        start_limit_s: float | None = None,
         stop_limit_s: float = STOP_LIMIT_S,
         limits: BuildLimits = BuildLimits(),  # noqa: B008 - a frozen value
     ) -> None:
@@ -73,7 +74,7 @@ class Supervisor(Runner):
         if self.stopping.is_set():
             raise CoreError(f"{' '.join(self.software.start)}: the agent is stopping")
         try:
-            status, said = self._run(version, self.software.start, self._start_limit_s)
+            status, said = self._run(version, self.software.start, self._start_limit_s or self._configured_limit_s())
             running = self.running()
             if status != 0 or running is None:
                 said = said or f"no {self.software.name} is running after it"
@@ -141,6 +142,14 @@ class Supervisor(Runner):
 
     def sleep(self, seconds: float) -> object:
         return self._sleep(seconds)
+
+    def _configured_limit_s(self) -> float:
+        """Return how long a start may take, as the board's config.json says, where it can be read."""
+        try:
+            timeout_ms = coreconfig.read(self.root, self.board_path).start_timeout_ms
+        except InvalidDefinitionError:
+            timeout_ms = coreconfig.START_TIMEOUT_MS
+        return timeout_ms / 1000 + START_SLACK_S
 
     def _run(self, version: str, command: Command, limit_s: float) -> tuple[int, str]:
         """Run a command of ``version``; return its status and its last words. Raises CoreError after ``limit_s``."""
