@@ -10,6 +10,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
+class Elf:
+    """Of an ELF header: ``e_machine`` and ``e_flags``."""
+
+    machine: int
+    flags: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """An architecture that Greengrass V1 ran on."""
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_sim.arch import ARCHITECTURES
+from edge_sim.arch import ARCHITECTURES, Elf
 from edge_sim.errors import UsageError
 from edge_sim.jsonobject import JsonObject
 
@@ -80,14 +80,6 @@ class Claims:
 
 def _ids(user: JsonObject) -> tuple[int, int]:
     return user.number("uid"), user.number("gid")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Elf:
-    """Of an ELF header: ``e_machine`` and ``e_flags``."""
-
-    machine: int
-    flags: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ YAML is imported when it is used: the program on the board reads none.
 from __future__ import annotations
 
 import codecs
-import difflib
 import errno
 import functools
 import json
@@ -144,6 +143,8 @@ class Place:
         self, problem: str, *, hint: str | None = None, allowed: Iterable[str] = (), word: str | None = None
     ) -> NoReturn:
         """Raise the error for this place; ``allowed`` is shown, with what is nearest to the word ``word``."""
+        import difflib
+
         words = list(allowed)
         near = difflib.get_close_matches(word, words, n=1) if word else []
         hints = [f"Did you mean {near[0]}?"] if near else []

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edge_sim.report import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow: the disk is full, a quota used up, a limit (``ulimit -f``) reached."""

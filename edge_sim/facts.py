@@ -6,7 +6,6 @@ Rules, plans and access answers read only this value, so the same rules run on a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -206,6 +205,8 @@ class HostFacts:
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that ``name`` is most likely a slip of, None when there is none."""
+    import difflib
+
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=_NEAR)), None)
 
 

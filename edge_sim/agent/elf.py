@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from edge_sim.certificate import Elf
+from edge_sim.arch import Elf
 
 _PT_INTERP, _MAX_HEADERS, _MAX_PATH = 3, 64, 256
 

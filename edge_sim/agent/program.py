@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent import linux, loop, supervise
+from edge_sim.agent import loop, supervise
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Log, Progress
 from edge_sim.agent.functions.deployed import DeployedFunctions
@@ -38,6 +38,8 @@ def run(root: Path, config: Path) -> None:
     Raises EdgeSimError when it cannot start.
     """
     if supervise.SUPERVISED in os.environ:  # it would keep the board's lock from the one that init starts next
+        from edge_sim.agent import linux
+
         linux.die_with_parent(signal.SIGKILL, _supervisor_lives)  # on SIGTERM it would end the core too
     settings = read_config(config, root)
     gg = inside(root.resolve(), settings.greengrass_root)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from edge_sim.errors import EdgeSimError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from edge_sim.greengrass.group import Group
 
 
@@ -23,7 +24,7 @@ def profiles(_context: click.Context, _parameter: click.Parameter, incomplete: s
     """Complete the name of a profile, or the file of one."""
     from edge_sim.profiles import list_profiles
 
-    return _items(list_profiles(), incomplete) or [CompletionItem(incomplete, type="file")]
+    return _items(list_profiles(), incomplete) or [_item(incomplete, "file")]
 
 
 def all_profiles(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -77,7 +78,13 @@ def models(context: click.Context, _parameter: click.Parameter, incomplete: str)
 
 
 def _items(values: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(value) for value in values if value.startswith(incomplete)]
+    return [_item(value) for value in values if value.startswith(incomplete)]
+
+
+def _item(value: str, kind: str = "plain") -> CompletionItem:
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, type=kind)
 
 
 def _group(context: click.Context) -> Group | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
 
 import click
 
@@ -32,6 +31,8 @@ def fault(error: Exception) -> EdgeSimError | None:
 
 def _missing(error: ModuleNotFoundError) -> UnsupportedEnvironmentError | None:
     if (error.name or "").startswith("edge_sim"):
+        from pathlib import Path
+
         if Path(__file__).with_name(_HOSTS_ALONE).exists():
             return None
         return UnsupportedEnvironmentError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import click
 
 _WHOLE = 1000
@@ -24,7 +22,10 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
-        near = [] if args[0] in known or ctx.resilient_parsing else difflib.get_close_matches(args[0], known, n=1)
-        if near:
-            ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
+        if args[0] not in known and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], known, n=1)
+            if near:
+                ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
         return super().resolve_command(ctx, args)

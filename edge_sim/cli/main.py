@@ -1,7 +1,7 @@
 """The ``edge-sim`` command: finds the subcommand, and turns every deliberate error into text and an exit status.
 
-Subcommands are loaded when used, so that ``edge-sim --help`` costs little more than importing click; their one-line
-help therefore stands here.
+Subcommands are loaded when used, so that ``edge-sim --help`` costs little more than importing click (nor is pathlib,
+which costs a tenth of that); their one-line help therefore stands here.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
-from edge_sim import __version__, interrupts
+from edge_sim import __version__, cli, interrupts
 from edge_sim.cli.faults import fault
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.topics import EXIT_STATUS_HELP
 from edge_sim.report import printable
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "access": "Show which function may open what, why, and what would change it.",
@@ -75,7 +76,9 @@ class LazyGroup(Commands):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands that are here: a board has two of them."""
-        return sorted(name for name in _COMMANDS if Path(__file__).with_name(f"{_module(name)}.py").exists())
+        with os.scandir(cli.__path__[0]) as entries:
+            files = {entry.name for entry in entries}
+        return sorted(name for name in _COMMANDS if f"{_module(name)}.py" in files)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -87,6 +90,8 @@ class LazyGroup(Commands):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands without loading any of them, and what each command has."""
+        from click.shell_completion import CompletionItem
+
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         items = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]

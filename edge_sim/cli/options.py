@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from edge_sim.cli import completion
-from edge_sim.documents import unusable
 from edge_sim.limits import LINKS as _LINKS
 from edge_sim.limits import NAMES, Limits
 
@@ -38,6 +37,8 @@ class PathType(click.Path):
         kind = "file" if self.file_okay and not self.dir_okay else "folder" if not self.file_okay else ""
         right = path.is_dir() if kind == "folder" else path.is_file() or (self._pipe_okay and path.is_fifo())
         if self.exists and kind and not right:
+            from edge_sim.documents import unusable
+
             self.fail(f"{value}: {unusable(path, kind)}.", param, ctx)
         return super().convert(value, param, ctx)
 

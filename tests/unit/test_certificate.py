@@ -14,7 +14,8 @@ import pytest
 
 from edge_sim.agent.certificate import cgroup_version, observe, read_claims
 from edge_sim.agent.elf import elf_header
-from edge_sim.certificate import EM_ARM, Claims, Elf, Observed, judge, summary
+from edge_sim.arch import Elf
+from edge_sim.certificate import EM_ARM, Claims, Observed, judge, summary
 from edge_sim.errors import UsageError
 from edge_sim.jsonobject import JsonObject
 from edge_sim.profiles import list_profiles, load_profile
