@@ -82,13 +82,18 @@ def test_the_service_starts_comes_back_and_is_taken_away_without_a_trace(client:
     with files_tar({"/srv/bundle/agent.tar.gz": File(content=bundle.packed)}) as tar:
         place.put_archive("/", tar)
     do("tar -xzf /srv/bundle/agent.tar.gz -C /tmp && rm -r /srv/bundle")
+    do("cd /tmp/edge-sim/lib && mv loader real && echo other >loader && chmod 755 loader")
+    refused = do(INSTALL, 6)
+    assert "install.sh: the bundle for x86_64 does not run on this board (x86_64): " in refused
+    assert do("ls -A /opt") == ""
+    do("mv /tmp/edge-sim/lib/real /tmp/edge-sim/lib/loader")
     assert f"installed {bundle.version}" in do(INSTALL)
     assert do("systemctl is-enabled edge-sim-agent") == "enabled"
     _until(running)
     first = process()
     do(f"kill -9 {first}")
     _until(lambda: process() not in ("0", first) and running())
-    do(INSTALL)
+    assert "the service edge-sim-agent is started; its log: journalctl -u edge-sim-agent" in do(INSTALL)
     _until(running)
     do("rm -r /tmp/edge-sim")
     assert "removed /opt/edge-sim and its service" in do("sh /opt/edge-sim/bundle/install.sh --remove")

@@ -391,6 +391,8 @@ def test_a_wrong_command_line_shows_the_usage(shell: list[str], board: Path, opt
     done = installed(shell, board, *options)
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: sh install.sh --thing NAME")
+    shown = installed(shell, board, "--help")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, done.stderr, "")
 
 
 @pytest.mark.process

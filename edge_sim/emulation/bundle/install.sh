@@ -203,6 +203,9 @@ replace() {
 THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE='' above=''
 while [ $# -gt 0 ]; do
     case $1 in
+    -h | --help)
+        echo "$USAGE"
+        exit ;;
     --remove) REMOVE=yes ;;
     --thing | --broker | --cafile | --certificate | --key | --config)
         [ -n "${2:-}" ] || usage
@@ -219,21 +222,16 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" != 0 ]; then
-    fail "it needs root: sudo sh $0 …"
-fi
 case $THING in *[!a-zA-Z0-9:_-]*) fail "--thing $THING: only a-z, A-Z, 0-9, : _ and - can be in a thing's name" 2 ;; esac
 case $BROKER in
 '' | mqtt://?* | mqtts://?*) ;;
 *) fail "--broker $BROKER: neither mqtt://HOST:PORT nor mqtts://HOST:PORT" 2 ;;
 esac
-[ -n "$CERTIFICATE" ] && [ -z "$KEY" ] && usage
-[ -z "$CERTIFICATE" ] && [ -n "$KEY" ] && usage
-INIT=$(init_system)
-if [ -n "$REMOVE" ]; then
-    remove
-elif [ -n "$CONFIG" ] || { [ -n "$THING" ] && [ -n "$BROKER" ]; }; then
-    install
-else
-    usage
+[ -z "$CERTIFICATE" ] || [ -n "$KEY" ] || usage
+[ -z "$KEY" ] || [ -n "$CERTIFICATE" ] || usage
+[ -n "$REMOVE$CONFIG" ] || { [ -n "$THING" ] && [ -n "$BROKER" ]; } || usage
+if [ -z "${DESTDIR:-}" ] && [ "$(id -u)" != 0 ]; then
+    fail "it needs root: sudo sh $0 …"
 fi
+INIT=$(init_system)
+if [ -n "$REMOVE" ]; then remove; else install; fi
