@@ -21,6 +21,8 @@ from edge_sim.offline.target import Target, with_files
 from edge_sim.scenario import Scenario
 
 _DAY_S = 86_400
+_SHOWN = 80
+"""Characters that are shown of an answer that is no listing."""
 
 
 def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Sequence[str] = ()) -> Listing:
@@ -35,9 +37,15 @@ def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Se
     try:
         return listing.parse_text(Path(connection.address.name), done.stdout)
     except InvalidDefinitionError as error:
+        why = error.problem
+        if not done.stdout.startswith(listing.HEAD):
+            answer = done.stdout.strip().partition("\n")[0][:_SHOWN]
+            why = (
+                f"it printed nothing (status {done.returncode})" if not answer else f'its answer begins with "{answer}"'
+            )
         raise UnsupportedEnvironmentError(
-            f"{name}: the board cannot be listed: {error.problem}",
-            details="\n".join([error.brief, done.stderr.strip()[-2000:]]).strip(),
+            f"{name}: the board cannot be listed: {why}",
+            details=done.stderr.strip()[-2000:] or None,
             hint="The account's login shell must be a POSIX one, and print nothing itself.",
         ) from error
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_sim.cli.main import edge_sim
 from edge_sim.cli.run import command
 from edge_sim.emulation.ssh import address, connection
 from edge_sim.emulation.ssh.address import Address
@@ -35,6 +36,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/no-container-ml"
         ("ssh://pi@Bench_3.local/", Address(host="Bench_3.local", user="pi")),
         ("ssh://root@192.168.1.7:2222", Address(host="192.168.1.7", user="root", port=2222)),
         ("ssh://[fe80::1]:22", Address(host="fe80::1", port=22)),
+        ("ssh://[fe80::1%eth0]", Address(host="fe80::1%eth0")),
     ],
     ids=str,
 )
@@ -49,6 +51,8 @@ def test_an_address_is_read(text: str, meant: Address) -> None:
         *("bench-3", "http://bench-3", "ssh://", "ssh://pi@", "ssh://bench/x", "ssh://bench?x", "ssh://bench:0"),
         *("ssh://-oProxyCommand=reboot", "ssh://-l@bench", "ssh://a b", "ssh://$(reboot)", "ssh://a;b", "ssh://a:x"),
         *("ssh://pi:secret@bench", "ssh://[::1", "ssh://[nonsense]", "ssh://%2d", "ssh://bench:99999"),
+        *("ssh://[fe80::1%$(reboot)]", "ssh://[fe80::1%;reboot]", "ssh://[fe80::1%-o]", "ssh://[fe80::1%]"),
+        *("ssh://bench:22:33", "ssh://bench:", "ssh://@bench", "ssh://pi user@bench", "ssh://pi%20user@bench"),
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
@@ -63,6 +67,24 @@ def test_the_users_own_boards_are_those_of_a_file(tmp_path: Path, monkeypatch: p
     (tmp_path / "edge-sim/boards").write_text("# mine\nssh://pi@bench-3  # the third\n\n", encoding="utf-8")
     assert address.own_boards() == {Address(host="bench-3", user="pi")}
     check_own(Address(host="bench-3", user="pi"), "the scenario")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ssh://bench-3\nbench-4\n", "boards:2: bench-4: not ssh://[USER@]HOST[:PORT]"),
+        (b"\xff\xfe", "boards: not a text file (byte 0 is not UTF-8)"),
+    ],
+)
+def test_a_wrong_line_of_the_users_own_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "edge-sim").mkdir()
+    (tmp_path / "edge-sim/boards").write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        address.own_boards()
+    assert error.value.brief == f"{tmp_path}/edge-sim/{said}"
 
 
 def test_a_board_that_only_a_stranger_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +177,62 @@ def test_a_board_that_says_too_much_or_nothing_is_no_endless_run(
     assert endless.wait(10) != 0
     for _ in endless.stderr:
         pass
+
+
+@pytest.mark.process
+def test_a_board_that_complains_without_end_is_cut_short(board: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rescue printed 268 MB of escapes as one sentence."""
+    noisy = ["sh", "-c", "head -c 300000 /dev/zero >&2; echo; printf '\\nlast words' >&2; exit 1"]
+    with board.output(noisy, timeout=60) as output:
+        pass
+    for errors in (output.errors, board.run(noisy).stderr):
+        assert errors.endswith("\nlast words\n")
+        assert len(errors) < 1000
+    monkeypatch.setattr(connection, "MAX_OUTPUT", 100_000)
+    with (
+        pytest.raises(UnsupportedEnvironmentError, match="sh printed more than"),
+        board.output(noisy, timeout=60) as output,
+    ):
+        pass
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("echo '% Unrecognized command'", 'its answer begins with "% Unrecognized command"'),
+        ("printf 'Welcome\\033[2J\\n'; sh -c \"$2\"", 'its answer begins with "Welcome\\x1b[2J"'),
+        ("exit 137", "it printed nothing (status 137)"),
+        ('sh -c "$2" | head -n 9', "the snapshot is truncated"),
+        ("head -c 99999 /dev/zero", 'its answer begins with "' + "\\x00" * 20 + '"'),
+    ],
+    ids=["no shell", "greeting", "killed", "cut off", "binary"],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("profiles", "capture", "ssh://bench", "-o", "/nowhere/own.yaml"),
+        ("drift", str(EXAMPLE), "--board", "ssh://bench"),
+        ("access", str(EXAMPLE), "--board", "ssh://bench", "--probe"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_board_that_does_not_answer_as_a_board_is_one_sentence_and_status_6(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], answer: str, said: str
+) -> None:
+    program(
+        tmp_path / "ssh",
+        f"""while [ $# -gt 0 ]; do case $1 in
+    -M) master=yes ;; -S) socket=$2; shift ;; -o|-l|-p) shift ;; --) shift; break ;; esac; shift; done
+[ -z "$master" ] || {{ touch $socket; exec sleep 60; }}
+[ "$2" != "id -u" ] || {{ echo 0; exit; }}
+{answer}""",
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    error = CliRunner().invoke(edge_sim, words).exception
+    assert isinstance(error, UnsupportedEnvironmentError)
+    assert error.brief == f"ssh://bench: the board cannot be listed: {said}"
+    assert (error.exit_status, error.details) == (6, None)
 
 
 @pytest.mark.process

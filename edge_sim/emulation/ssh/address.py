@@ -81,12 +81,21 @@ def own_boards() -> frozenset[Address]:
         text = read_bytes(file).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file}: not a text file (byte {error.start} is not UTF-8)") from error
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return frozenset(parse(line) for line in lines if line)
+    lines = enumerate((line.partition("#")[0].strip() for line in text.splitlines()), 1)
+    return frozenset(_listed(line, file, number) for number, line in lines if line)
+
+
+def _listed(line: str, file: Path, number: int) -> Address:
+    try:
+        return parse(line)
+    except UsageError as error:
+        raise UsageError(f"{file}:{number}: {error.brief}", hint=error.hint) from error
 
 
 def _is_ipv6(text: str) -> bool:
+    """Tell whether it is an IPv6 address, with a plain name behind a ``%``: ``ipaddress`` takes anything there."""
+    plain, scoped, zone = text.partition("%")
     try:
-        return ipaddress.ip_address(text).version == 6
+        return ipaddress.ip_address(plain).version == 6 and (not scoped or _NAME.fullmatch(zone) is not None)
     except ValueError:
         return False

@@ -15,14 +15,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
 
 from edge_sim.emulation.ssh.address import Address
-from edge_sim.emulation.ssh.text import LAYOUT, harmless
+from edge_sim.emulation.ssh.text import LAYOUT, complaints, harmless
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
 from edge_sim.report import printable
@@ -142,12 +142,11 @@ class Connection:
                 _kill(process)
                 for reader in readers:
                     reader.join()
-        if len(outputs["stdout"]) + len(outputs["stderr"]) > MAX_OUTPUT:
-            raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} printed more than {MAX_OUTPUT >> 20} MiB")
+        self._check_size(argv, outputs)
         if status == SSH_FAILED:
             self.check()
-        out, err = (harmless(outputs[name].decode(errors="replace")) for name in ("stdout", "stderr"))
-        return subprocess.CompletedProcess(list(argv), status, out, err)
+        out = harmless(outputs["stdout"].decode(errors="replace"))
+        return subprocess.CompletedProcess(list(argv), status, out, complaints(outputs["stderr"]))
 
     @contextlib.contextmanager
     def output(self, argv: Sequence[str], *, timeout: float) -> Iterator[Output]:
@@ -186,7 +185,12 @@ class Connection:
                 output.file.close()  # ssh's master holds both pipes until it is rid of what nobody has read
                 reader.join()
         self._say_why(argv, timeout, late)
-        output.errors = harmless(errors["stderr"].decode(errors="replace"))
+        self._check_size(argv, errors)
+        output.errors = complaints(errors["stderr"])
+
+    def _check_size(self, argv: Sequence[str], outputs: Mapping[str, bytes]) -> None:
+        if sum(map(len, outputs.values())) > MAX_OUTPUT:
+            raise UnsupportedEnvironmentError(f"{self.address}: {argv[0]} printed more than {MAX_OUTPUT >> 20} MiB")
 
     def _say_why(self, argv: Sequence[str], timeout: float, late: threading.Event) -> None:
         """Raise for what ended a program on the board before its time."""
@@ -244,10 +248,9 @@ class Connection:
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False)
 
     def _destination(self) -> list[str]:
-        address = self.address
-        port = ["-p", str(address.port)] if address.port else []
-        user = ["-l", address.user] if address.user else []
-        return ["-S", str(self._socket), *port, *user, "--", address.host]
+        port = ["-p", str(self.address.port)] if self.address.port else []
+        user = ["-l", self.address.user] if self.address.user else []
+        return ["-S", str(self._socket), *port, *user, "--", self.address.host]
 
     def _end(self) -> None:
         if self._master is None:
@@ -343,5 +346,5 @@ def _refused(address: Address, errors: str) -> UnsupportedEnvironmentError:
 
 
 def _by_hand(address: Address) -> str:
-    port = ["-p", str(address.port)] if address.port else []
-    return shlex.join([*port, f"{address.user or ''}@{address.host}".lstrip("@")])
+    port = ("-p", str(address.port)) if address.port else ()
+    return shlex.join((*port, f"{address.user or ''}@{address.host}".lstrip("@")))

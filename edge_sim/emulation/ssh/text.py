@@ -8,6 +8,8 @@ from edge_sim.report import printable
 
 LAYOUT = "\n\t"
 """What may stay of the characters that do not print: line breaks and tabs."""
+MAX_ERRORS, MAX_ERROR_LINE = 64 * 1024, 500
+"""Bytes that are kept of a command's standard error, and characters of a line of it."""
 
 
 def harmless(text: str) -> str:
@@ -30,3 +32,9 @@ def _harmless(value: object) -> object:
     if isinstance(value, dict):
         return {printable(key, LAYOUT): _harmless(item) for key, item in value.items()}
     return [_harmless(item) for item in value] if isinstance(value, list) else value
+
+
+def complaints(data: bytes) -> str:
+    """Return the end of a command's standard error, made harmless, in lines that people can read."""
+    lines = harmless(data[-MAX_ERRORS:].decode(errors="replace")).splitlines()
+    return "".join(f"{line[:MAX_ERROR_LINE]}\n" for line in lines)
