@@ -2,7 +2,8 @@
 
 ``python -m tests.faults.calls [COUNT [SEED [WORD …]]]``. A first run of each update is recorded; then the board goes
 down, or its agent alone is killed, right before a call, and a call fails with ENOSPC, EIO or EROFS, once or for good.
-COUNT of all these trials are drawn by SEED (``trials.draw``). A trial whose call was not made is counted as one that
+COUNT of these trials are drawn by SEED (``trials.draw``), one at each place before a second one at any: the files of a
+build are unpacked one like the other, and are one place. A trial whose call was not made is counted as one that
 did not fire; too many of those fail the part.
 """
 
@@ -29,6 +30,8 @@ ERRORS = ("ENOSPC", "EIO", "EROFS")
 COUNT = 600
 FIRST_FILES = (".update-journal.json.new", ".update-holder.json.new")
 """Are written before a job is begun: where that cannot be, it is refused."""
+DEPTH = 5
+"""As deep as a directory below which all files are alike."""
 MOST_IDLE = 0.05
 """Which part of the trials may not fire: a call of another thread's turn, or of a race."""
 
@@ -46,6 +49,14 @@ class Injection:
     def __str__(self) -> str:
         more = " for good" * self.lasting + " of the board" * self.whole
         return f"{self.update}, {self.fault}{more} at {self.call}"
+
+
+def place(trial: Injection) -> tuple[object, ...]:
+    """Return what makes a call another one: where it is made on a file of a build, that is no matter."""
+    call, parts = trial.call, trial.call.path.split("/")
+    if ".staging" in parts or "packages" in parts:
+        return trial.update, call.name, *parts[:DEPTH], call.ours
+    return trial.update, call
 
 
 def calls_of(update: Update, folder: Path) -> list[Call]:
@@ -136,7 +147,7 @@ def main() -> None:
     started = time.monotonic()
     recorded = carry_out(calls_of, UPDATES)
     every = [trial for r in recorded for trial in injections(r.trial, r.value or [])]
-    results = carry_out(inject, draw(every, sys.argv[1:], COUNT))
+    results = carry_out(inject, draw(every, sys.argv[1:], COUNT, kind=place))
     _count(results)
     failures = failed(recorded) + failed(results)
     idle = [result for result in results if result.failure is None and result.value is None]
@@ -144,8 +155,9 @@ def main() -> None:
         print(f"did not fire: {result.trial}")
     failures += len(idle) if len(idle) > MOST_IDLE * len(results) else 0
     calls = sum(len(r.value or []) for r in recorded)
-    end("calls", f"{calls} calls of 4 updates, {len(results)} of {len(every)} trials, {len(idle)} did not fire",
-        failures, started)  # fmt: skip
+    places = len({place(r.trial) for r in results if r not in idle}), len(set(map(place, every)))
+    text = f"{calls} calls of 4 updates at {places[1]} places, {places[0]} of them struck; "
+    end("calls", f"{text}{len(results)} of {len(every)} trials, {len(idle)} did not fire", failures, started)
 
 
 if __name__ == "__main__":

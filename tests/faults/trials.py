@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from edge_sim.agent import linux
 
 T = TypeVar("T")
 R = TypeVar("R")
-WORKERS = 2 * (os.cpu_count() or 1)
+WORKERS = 3 * (os.cpu_count() or 1)
 """A trial waits more than it computes."""
 TOLD_EVERY = 25
 BLOCK = 100
@@ -88,14 +89,25 @@ def _tried(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:
             return Result(trial, None, traceback.format_exc())
 
 
-def draw(every: Sequence[T], arguments: Sequence[str], count: int = 0) -> Sequence[T]:
+def draw(
+    every: Sequence[T], arguments: Sequence[str], count: int = 0, *, kind: Callable[[T], object] = lambda _: None
+) -> Sequence[T]:
     """Return the trials that a command line ``[COUNT [SEED [WORD …]]]`` asks for; COUNT 0, or none to draw: all.
 
-    ``count`` is the COUNT of a line without one; a trial's text must hold every WORD.
+    ``count`` is the COUNT of a line without one; a trial's text must hold every WORD. One of each ``kind`` is drawn
+    before a second one of any.
     """
     number, seed = [*map(int, arguments[:2]), *(count, 1)[len(arguments[:2]) :]]
     chosen = [trial for trial in every if all(word in str(trial) for word in arguments[2:])]
-    return chosen if not 0 < number < len(chosen) else random.Random(seed).sample(chosen, number)
+    if not 0 < number < len(chosen):
+        return chosen
+    before: Counter[object] = Counter()
+    turns: list[int] = []
+    shuffled = random.Random(seed).sample(chosen, len(chosen))
+    for trial in shuffled:
+        turns.append(before[kind(trial)])
+        before[kind(trial)] += 1
+    return [shuffled[index] for index in sorted(range(len(shuffled)), key=turns.__getitem__)[:number]]
 
 
 def failed(results: Sequence[Result[T, R]]) -> int:
@@ -104,6 +116,12 @@ def failed(results: Sequence[Result[T, R]]) -> int:
 
 
 def end(part: str, counts: str, failures: int, started: float) -> None:
-    """Print a part's last line and end with 1 when anything failed."""
-    print(f"{part}: {counts}; {failures} failed ({time.monotonic() - started:.0f} s)", flush=True)
+    """Print a part's last line and end with 1 when anything failed.
+
+    The processors' time is that of all processes that were waited for: not of what a trial killed and init collected.
+    """
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    worked = sum(each.ru_utime + each.ru_stime for each in used)
+    took = f"{time.monotonic() - started:.0f} s, {worked:.0f} s of processor time"
+    print(f"{part}: {counts}; {failures} failed ({took})", flush=True)
     sys.exit(1 if failures else 0)
