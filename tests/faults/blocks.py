@@ -59,7 +59,7 @@ def main() -> None:
         recorded = carry_out(partial(record, Path(folder)), UPDATES)
         found = [(result.trial, result.value) for result in recorded if result.value is not None]
         every = [state for _, recording in found for state in recording.states]
-        results = carry_out(recover, draw(every, sys.argv[1:], COUNT))
+        results = carry_out(recover, draw(every, sys.argv[1:], COUNT, kind=lambda state: state.update))
     for update, recording in found:
         only = sum(bool(state.lost) for state in recording.states)
         drawn = sum(result.trial.update == update for result in results)

@@ -18,7 +18,8 @@ from tests.faults.points import UPDATES, points_of
 from tests.faults.trials import carry_out, draw, end, failed
 from tests.waiting import until
 
-COUNT = 60
+COUNT = 66
+"""One at each point of each update."""
 HOUR_S, DAY_S = 3600, 86_400
 JUMPS = {"an hour forward": HOUR_S, "a day forward": DAY_S, "to 1970": -int(time.time())}
 
@@ -54,10 +55,11 @@ def main() -> None:
     started = time.monotonic()
     wholes = carry_out(points_of, UPDATES)
     every = [trial for whole in wholes for trial in jumps(whole.trial, whole.value or [])]
-    results = carry_out(leap, draw(every, sys.argv[1:], COUNT))
+    results = carry_out(leap, draw(every, sys.argv[1:], COUNT, kind=lambda jump: (jump.update, jump.point)))
     which = Counter(result.trial.jump for result in results)
     ends = Counter(result.value or "bad" for result in results)
-    text = f"{len(results)} of {len(every)} jumps, {dict(which)}, {dict(ends)}"
+    places = len({(result.trial.update, result.trial.point) for result in results})
+    text = f"{len(results)} of {len(every)} jumps at {places} points, {dict(which)}, {dict(ends)}"
     end("clock", text, failed(wholes) + failed(results), started)
 
 

@@ -30,7 +30,8 @@ from tests.integration.agent_world import THING, World
 from tests.relay import Relay
 from tests.waiting import until
 
-COUNT = 60
+COUNT = 66
+"""One at each point of each update."""
 PLACE = "core", "raspbian", "armv7l"
 ROLE = "arn:aws:iam::123456789012:role/updates"
 
@@ -181,7 +182,7 @@ def main() -> None:
     started = time.monotonic()
     wholes = carry_out(points_of, UPDATES)
     every = [trial for whole in wholes for trial in losses(whole.trial, whole.value or [])]
-    results = carry_out(lose, draw(every, sys.argv[1:], COUNT))
+    results = carry_out(lose, draw(every, sys.argv[1:], COUNT, kind=lambda loss: (loss.update, loss.point)))
     killed = Counter(result.trial.who for result in results)
     ends = Counter(result.value or "bad" for result in results)
     places = len({(result.trial.update, result.trial.point) for result in results})

@@ -216,7 +216,7 @@ def main() -> None:
     started = time.monotonic()
     wholes = carry_out(points_of, UPDATES)
     every = [trial for whole in wholes for trial in stops(whole.trial, whole.value or [])]
-    results = carry_out(stop, draw(every, sys.argv[1:], COUNT), workers=WORKERS)
+    results = carry_out(stop, draw(every, sys.argv[1:], COUNT, kind=lambda s: (s.update, s.how)), workers=WORKERS)
     how, ends = Counter(result.trial.how for result in results), Counter(result.value or "bad" for result in results)
     text = f"{len(results)} of {len(every)} stops of an armv7l board, {dict(how)}, {dict(ends)}"
     end("containers", text, failed(wholes) + failed(results), started)
