@@ -135,8 +135,10 @@ GG=${GREENGRASS_ROOT:-/greengrass}
 STATE=$GG/ggc/var/state/core.json
 LOG=$GG/ggc/var/log/system/runtime.log
 CHILD=
+NOW=
 
-say() { (echo "[$(date -u +%Y-%m-%dT%H:%M:%S.000Z)][INFO]-$1" >>"$LOG") 2>/dev/null; }
+now() { date -u +%Y-%m-%dT%H:%M:%S; }
+say() { (echo "[${NOW:-$(now)}.000Z][INFO]-$1" >>"$LOG") 2>/dev/null; }
 finish() {
     trap '' TERM INT
     [ -z "$CHILD" ] || kill "$CHILD" 2>/dev/null
@@ -146,13 +148,15 @@ finish() {
 }
 trap finish TERM INT
 
+NOW=$(now) # once for all lines: under QEMU every process costs seconds on a busy machine
+STARTED=${NOW}Z
 say "==========================================="
 say "Greengrass Version: $VERSION"
 say "Greengrass Root: $GG"
 say "Greengrass Write Directory: $GG/ggc"
 say "Group File Directory: $GG/ggc/deployment/group"
 say "==========================================="
-STARTED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+NOW=
 DAEMON_PID=$$
 (
     printf '{"version": "%s", "pid": %s, "started": "%s"}\n' "$VERSION" "$DAEMON_PID" "$STARTED" >"$STATE.new" &&
