@@ -118,6 +118,11 @@ def test_the_good_update_stays_and_the_broken_one_is_rolled_back(report: dict[st
     assert "cannot start" in broken["reason"]
     assert "ROLL_BACK" in [step["phase"] for step in broken["timeline"]]
     assert {update["job_status"] for update in (good, broken)} == {"COMPLETED"}
+    assert {update["stable_window_s"] for update in (good, broken)} == {3}
+    guard = [[(event["status"], event["version"]) for event in update["core"]] for update in (good, broken)]
+    assert ("running", "1.11.6") in guard[0]
+    assert ("failed", "1.11.7") in guard[1]
+    assert guard[1][-1] == ("running", "1.11.6")
 
 
 @needs.mounts
