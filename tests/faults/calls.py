@@ -28,8 +28,8 @@ from tests.waiting import until
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 COUNT = 600
-FIRST_FILES = (".update-journal.json.new", ".update-holder.json.new")
-"""Are written before a job is begun: where that cannot be, it is refused."""
+FIRST_FILES = (".update-journal.json.new", ".update-holder.json.new", "ggc/var/state")
+"""Are written, and their directory with them, before a job is begun: where that cannot be, it is refused."""
 DEPTH = 5
 """As deep as a directory below which all files are alike."""
 MOST_IDLE = 0.05
