@@ -6,6 +6,7 @@ import contextlib
 import queue
 import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from paho.mqtt import properties as paho_properties
 
 from edge_sim.cloud import http_connection
 from edge_sim.cloud.brokers import packets
@@ -353,6 +355,21 @@ def test_a_client_that_falls_silent_is_gone_after_its_keep_alive(world: World, a
                 break
             except TimeoutError:
                 continue
+
+
+@pytest.mark.parametrize(("asked", "server"), [(0, 1200), (1201, 1200), (1200, None), (30, None)])
+def test_a_client_of_mqtt_5_learns_the_keep_alive_that_counts(
+    world: World, a: Credentials, asked: int, server: int | None
+) -> None:
+    with world.connection(a) as wrapped:
+        raw = Raw(wrapped)
+        raw.send(packets.CONNECT << 4, text("MQTT") + struct.pack("!BBHB", packets.V5, 2, asked, 0) + text("a"))
+        answer = raw.read()
+        assert answer is not None
+        reader: Any = paho_properties
+        properties = reader.Properties(packets.CONNACK)
+        properties.unpack(answer[1][2:])
+        assert getattr(properties, "ServerKeepAlive", None) == server
 
 
 def test_the_keys_are_kept_for_their_owner_and_out_of_the_state(world: World, a: Credentials) -> None:

@@ -68,9 +68,21 @@ def test_a_connect_keeps_everything_but_user_and_password(version: int, login: s
 
 @pytest.mark.parametrize(("asked", "made"), [(0, 1200), (1, 1), (1200, 1200), (1201, 1200), (65535, 1200)])
 def test_a_keep_alive_is_at_most_awss(asked: int, made: int) -> None:
-    for version, expected in ((paho.MQTTv311, made), (paho.MQTTv5, asked)):  # version 5 is told by mosquitto
+    for version in (paho.MQTTv311, paho.MQTTv5):
         ((_, body),) = sent(version, lambda client: client._send_connect(asked))
-        assert packets.connect(packets.connect(body).as_user("u", "p")[2:]).keep_alive == expected
+        assert packets.connect(packets.connect(body).as_user("u", "p")[2:]).keep_alive == made
+
+
+@pytest.mark.parametrize("text", ["", "x" * 200])
+def test_a_connack_gets_a_keep_alive_beside_its_other_properties(text: str) -> None:
+    properties = properties_module.Properties(packets.CONNACK)
+    if text:
+        properties.ReasonString = text
+    body = packets.with_keep_alive(b"\1\0" + properties.pack(), 1200)
+    again = properties_module.Properties(packets.CONNACK)
+    _, size = again.unpack(body[2:])
+    assert (body[:2], size) == (b"\1\0", len(body) - 2)
+    assert again.json() == {**properties.json(), "ServerKeepAlive": 1200}
 
 
 @pytest.mark.parametrize("version", [paho.MQTTv311, paho.MQTTv5])

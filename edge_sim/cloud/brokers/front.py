@@ -58,11 +58,13 @@ class Gate(Protocol):
         """Return what a client may do that shows this certificate, or why it may not connect."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Session:
     certificate: str
     client_id: str
     version: int
+    keep_alive: int | None
+    """What a client of version 5 has to be told, because it asked for another."""
     permit: Permit
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -199,8 +201,17 @@ class Front:
             return None
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._inner)
         inner_writer.write(request.as_user(*self._login))
+        granted = request.granted_keep_alive
         return _Session(
-            certificate, request.client_id, request.version, answer, reader, writer, inner_reader, inner_writer
+            certificate=certificate,
+            client_id=request.client_id,
+            version=request.version,
+            keep_alive=granted if request.version == packets.V5 and granted != request.keep_alive else None,
+            permit=answer,
+            reader=reader,
+            writer=writer,
+            inner_reader=inner_reader,
+            inner_writer=inner_writer,
         )
 
     async def _pass(self, session: _Session) -> None:
@@ -249,6 +260,8 @@ async def _outward(session: _Session) -> None:
                 if message.id is not None:
                     session.inner_writer.write(packets.packet(packets.PUBACK << 4, message.id))
                 continue
+        elif first >> 4 == packets.CONNACK and session.keep_alive is not None:
+            body = packets.with_keep_alive(body, session.keep_alive)
         session.writer.write(packets.packet(first, body))
         await session.writer.drain()
 

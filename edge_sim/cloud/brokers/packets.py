@@ -18,11 +18,12 @@ _PLAIN_SIZES = {PUBACK: 2, DISCONNECT: 0}
 """Of versions without properties."""
 V5 = 5
 MAX_KEEP_ALIVE_S = 1200
-MAX_CONNECTIONS = 200
 """AWS IoT's longest keep-alive (General Reference, "AWS IoT Core quotas")."""
+MAX_CONNECTIONS = 200
 _PROTOCOLS = {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", V5)}
 _WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x04, 0x20, 0x40, 0x80
 NOT_AUTHORIZED = 0x87
+_SERVER_KEEP_ALIVE = b"\x13"
 
 
 class MalformedError(ValueError):
@@ -46,16 +47,16 @@ class Connect:
     _identity: bytes
     """Client id and will as they came."""
 
-    def as_user(self, name: str, password: str) -> bytes:
-        """Return the packet with another user name and password, and a keep-alive that mosquitto takes.
+    @property
+    def granted_keep_alive(self) -> int:
+        """The keep-alive that counts: as at AWS, 0 and more than the maximum become the maximum."""
+        return self.keep_alive if 0 < self.keep_alive <= MAX_KEEP_ALIVE_S else MAX_KEEP_ALIVE_S
 
-        As AWS does, 0 and more than the most become the most; to a client of version 5 mosquitto says so itself.
-        """
+    def as_user(self, name: str, password: str) -> bytes:
+        """Return the packet with another user name and password, and the keep-alive that counts."""
         flags = self._flags | _USER | _PASSWORD
-        keep_alive = (
-            self.keep_alive if 0 < self.keep_alive <= MAX_KEEP_ALIVE_S or self.version == V5 else MAX_KEEP_ALIVE_S
-        )
-        head = _text(self._protocol) + bytes([self.version, flags]) + struct.pack("!H", keep_alive) + self._properties
+        keep_alive = struct.pack("!H", self.granted_keep_alive)
+        head = _text(self._protocol) + bytes([self.version, flags]) + keep_alive + self._properties
         return packet(CONNECT << 4, head + self._identity + _text(name.encode()) + _text(password.encode()))
 
 
@@ -101,12 +102,17 @@ class _Reader:
     def text(self) -> str:
         return _decoded(self.data())
 
-    def skip_properties(self) -> bytes:
-        """Pass over the properties of version 5; return them with their length."""
-        start, length = self.at, Length()
+    def properties(self) -> bytes:
+        """Return the properties of version 5, without their length."""
+        length = Length()
         while length.open:
             length.add(*self.take(1))
-        self.take(length.value)
+        return self.take(length.value)
+
+    def skip_properties(self) -> bytes:
+        """Pass over the properties of version 5; return them with their length."""
+        start = self.at
+        self.properties()
         return self.body[start : self.at]
 
     @property
@@ -196,12 +202,13 @@ def subscribe(body: bytes, version: int) -> list[str]:
 
 def packet(first: int, body: bytes) -> bytes:
     """Return a packet: first byte, length, body."""
-    length, encoded = len(body), bytearray()
-    while True:
-        length, byte = length >> 7, length & 0x7F
-        encoded.append(byte | (0x80 if length else 0))
-        if not length:
-            return bytes([first]) + bytes(encoded) + body
+    return bytes([first]) + _with_length(body)
+
+
+def with_keep_alive(connack: bytes, seconds: int) -> bytes:
+    """Return the body of a version 5 CONNACK with a Server Keep Alive, which the client then has to keep to."""
+    reader = _Reader(connack)
+    return reader.take(2) + _with_length(reader.properties() + _SERVER_KEEP_ALIVE + struct.pack("!H", seconds))
 
 
 def refusal(version: int) -> bytes:
@@ -213,6 +220,15 @@ def refusal(version: int) -> bytes:
 def farewell(version: int) -> bytes:
     """Return what a server sends before it closes for want of rights: version 5's DISCONNECT, earlier nothing."""
     return packet(DISCONNECT << 4, bytes([NOT_AUTHORIZED, 0])) if version == V5 else b""
+
+
+def _with_length(data: bytes) -> bytes:
+    length, encoded = len(data), bytearray()
+    while True:
+        length, byte = length >> 7, length & 0x7F
+        encoded.append(byte | (0x80 if length else 0))
+        if not length:
+            return bytes(encoded) + data
 
 
 def _text(data: bytes) -> bytes:
