@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
-	faults-cloud faults-downloads faults-builds faults-clock faults-containers sabotage readme schemas install-check image clean
+	faults-cloud faults-downloads faults-builds faults-clock faults-containers sabotage readme schemas install-check image trixie clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -145,6 +145,10 @@ install-check: $(VENV)/.dev
 # The image of the cloud and command line, without a registry: needs root, Docker and mmdebstrap (.ci/engine).
 image: $(VENV)/.sim
 	@$(BIN)/python -m tests.image
+
+# The quick tests on Debian 13's Python, in a chroot that is removed afterwards: needs root, mmdebstrap and a Debian mirror.
+trixie:
+	@.ci/trixie make quick
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache
