@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sim.greengrass.plan import Modes
+
 BLOCK = 512
 END = bytes(2 * BLOCK)
+OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
+"""Of files that stay this user's."""
 
 
 def octal(value: int, width: int) -> bytes:
@@ -240,3 +244,7 @@ def zeros_tgz(path: Path, size: int, *, step: int = 16 << 20) -> None:
 def _piece(data: bytes, flush: int) -> bytes:
     deflate = zlib.compressobj(1, zlib.DEFLATED, -15)
     return deflate.compress(data) + deflate.flush(flush)
+
+
+GOOD = tgz(directory("d/"), entry("d/one", b"1" * 5000), directory("d/e/"), entry("d/e/two", b"2" * 5000), entry("z"))
+"""An archive with nothing wrong about it."""

@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
-from edge_sim.greengrass.plan import Modes
+from tests.archive_build import OURS
 from tests.archive_cases import Case, cases
 
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
 SMALL = Limits(entries=2000, total_bytes=80 << 20)
 
 

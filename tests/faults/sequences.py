@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.cloud.brokers import packets
+from edge_sim.emulation.bundle.packages import apt_get
 from edge_sim.emulation.containers.bases import mirror
 from edge_sim.process import run
 from tests.faults.trials import end
@@ -150,20 +151,7 @@ def fetched() -> Mapping[str, str]:
     """Return mosquitto's files of sequences by name, out of Debian's source package; apt checks its signature."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (place / folder).mkdir(parents=True)
-        (place / "status").touch()
-        (place / "sources.list").write_text(f"deb-src {mirror()} {SUITE} main\n", encoding="utf-8")
-        settings = {
-            "APT::Sandbox::User": "",
-            "Dir::State": place,
-            "Dir::State::lists": place / "lists",
-            "Dir::State::status": place / "status",
-            "Dir::Cache": place / "cache",
-            "Dir::Etc::SourceList": place / "sources.list",
-            "Dir::Etc::SourceParts": "/dev/null",
-        }
-        apt = ["apt-get", "--quiet=2", *(f"--option={name}={value}" for name, value in settings.items())]
+        apt = apt_get(place, f"deb-src {mirror()} {SUITE} main")
         run([*apt, "update"], timeout=_FETCH_S)
         run([*apt, "source", "--download-only", "mosquitto"], timeout=_FETCH_S, cwd=place)
         (sources,) = place.glob("mosquitto_*.orig.tar.*")

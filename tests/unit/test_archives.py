@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.archives import ArchiveError, inflate, unpack
-from tests.archive_build import END, entry, gz_member
+from tests.archive_build import END, OURS, entry, gz_member
 from tests.archive_cases import ALL_IDS, Case, cases
-from tests.archive_run import OURS, SMALL
+from tests.archive_run import SMALL
 
 CASES = cases()
 

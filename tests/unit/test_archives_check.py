@@ -16,9 +16,22 @@ from edge_sim.agent.archives.check import MOST_FAULTS, check
 from edge_sim.cli.check_archive import command
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import UsageError
-from tests.archive_build import END, Zipped, directory, entry, gz_member, link, ordinary_zip, pax, record, tgz, zipped
+from tests.archive_build import (
+    END,
+    OURS,
+    Zipped,
+    directory,
+    entry,
+    gz_member,
+    link,
+    ordinary_zip,
+    pax,
+    record,
+    tgz,
+    zipped,
+)
 from tests.archive_cases import Case, cases
-from tests.archive_run import OURS, SMALL
+from tests.archive_run import SMALL
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)

@@ -18,14 +18,10 @@ import pytest
 from edge_sim.agent.archives import ArchiveError, UnpackError, unpack
 from edge_sim.agent.deployment import changeover
 from edge_sim.agent.deployment.deployer import deploy, group_of
-from edge_sim.greengrass.plan import Modes
 from edge_sim.greengrass.tree import BELOW
-from tests.archive_build import directory, entry, tgz, zeros_tgz
+from tests.archive_build import GOOD, OURS, zeros_tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
 from tests.fakes_host import RecordingHost
-
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
-GOOD = tgz(directory("d/"), entry("d/one", b"1" * 5000), directory("d/e/"), entry("d/e/two", b"2" * 5000), entry("z"))
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.check import check
-from tests.archive_build import Zipped, entry, extra_field, longname, tgz, zipped
-from tests.archive_run import OURS
+from tests.archive_build import OURS, Zipped, entry, extra_field, longname, tgz, zipped
 
 
 @pytest.fixture

@@ -9,11 +9,9 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from edge_sim.agent.archives.errors import Code
-from edge_sim.greengrass.plan import Modes
-from tests.archive_build import Zipped, directory, entry, header, link, longname, pax, record, tgz, zipped
+from tests.archive_build import OURS, Zipped, directory, entry, header, link, longname, pax, record, tgz, zipped
 from tests.archive_cases import Case, cases
 
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
 COPY = Limits(links="copy")
 HARD = b"1"
 

@@ -12,8 +12,9 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, unpack
 from edge_sim.agent.archives.check import check
+from tests.archive_build import OURS
 from tests.archive_mutations import SEED, damaged_tar, damaged_zip, mutations
-from tests.archive_run import OURS, SMALL
+from tests.archive_run import SMALL
 
 
 def below(top: Path) -> dict[str, bytes | None]:

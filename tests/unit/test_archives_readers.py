@@ -19,11 +19,12 @@ import pytest
 
 from edge_sim.agent.archives import ArchiveError, Limits, unpack
 from tests import archive_tools
+from tests.archive_build import OURS
 from tests.archive_cases import cases
 from tests.archive_mutations import SEED, damaged_tar, damaged_zip, mutations
 from tests.archive_oddities import linked, linked_zip, odd_tar, odd_zip
 from tests.archive_readers import Reader, Tree, UnreadableError, below, differences, followers, readers
-from tests.archive_run import OURS, SMALL
+from tests.archive_run import SMALL
 
 pytestmark = pytest.mark.process
 

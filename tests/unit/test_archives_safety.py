@@ -18,11 +18,7 @@ import pytest
 from edge_sim.agent import linux
 from edge_sim.agent.archives import ArchiveError, Limits, UnpackError, unpack
 from edge_sim.agent.archives.limits import Budget
-from edge_sim.greengrass.plan import Modes
-from tests.archive_build import directory, entry, tgz
-
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
-GOOD = tgz(directory("d/"), entry("d/one", b"1" * 5000), directory("d/e/"), entry("d/e/two", b"2" * 5000), entry("z"))
+from tests.archive_build import GOOD, OURS, directory, entry, tgz
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from edge_sim.agent import linux
 from edge_sim.agent.archives import ArchiveError, unpack
 from edge_sim.agent.archives.ahead import Ahead
 from edge_sim.agent.archives.stream import Stream, chunks
-from edge_sim.greengrass.plan import Modes
-from tests.archive_build import Zipped, entry, tgz, zipped
-
-OURS = Modes(uid=-1, gid=-1, file=0o640, executable=0o750, directory=0o750)
+from tests.archive_build import OURS, Zipped, entry, tgz, zipped
 
 
 def archive_threads() -> list[threading.Thread]:

@@ -79,7 +79,8 @@ def packages(architecture: str, names: Sequence[str], progress: Progress, *, new
     place = folder / f"{SUITE}-{ARCHITECTURES[architecture].debian}"
     place.mkdir(parents=True, exist_ok=True)
     with locked(place, lambda: progress(f"{architecture}: waiting for another process that fetches packages")):
-        apt = _apt(place, ARCHITECTURES[architecture].debian)
+        signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
+        apt = apt_get(place, f"deb {signed}{mirror()} {SUITE} main", ARCHITECTURES[architecture].debian)
         if newest or not _listed(place):
             _update(apt, place, progress)
         result = _resolve(apt, place, names)
@@ -90,15 +91,14 @@ def packages(architecture: str, names: Sequence[str], progress: Progress, *, new
         return result
 
 
-def _apt(place: Path, machine: str) -> list[str]:
-    signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
-    (place / "sources.list").write_text(f"deb {signed}{mirror()} {SUITE} main\n", encoding="utf-8")
+def apt_get(place: Path, source: str, machine: str | None = None) -> list[str]:
+    """Return apt-get's command for one archive, with all that it keeps below ``place``; None: for this machine."""
+    (place / "sources.list").write_text(f"{source}\n", encoding="utf-8")
     (place / "status").touch()
     for folder in ("lists/partial", "cache/archives/partial"):
         (place / folder).mkdir(parents=True, exist_ok=True)
     settings = {
-        "APT::Architecture": machine,
-        "APT::Architectures": machine,
+        **({"APT::Architecture": machine, "APT::Architectures": machine} if machine else {}),
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
         "Dir::State": place,
