@@ -506,7 +506,7 @@ def test_a_disk_that_turns_read_only_in_an_update_keeps_no_core_from_running(
         job = board.jobs.get(JOB)
         assert (job["status"], board.running(), board.releases.current()) == ("IN_PROGRESS", OLD, NEW)
         assert "ROLLBACK_FAILED: Read-only file system" in job["details"]["reason"]
-        assert job["details"]["progress"].startswith("FAILED, which cannot be written down: "), "a restart may end well"
+        assert job["details"]["progress"].startswith("FAILED, which could not be stored: "), "a restart may end well"
         started = board.supervisor.running()
         with pytest.raises(UpdateError, match="Read-only"):
             board.updater.work()
