@@ -75,7 +75,7 @@ emulated: $(VENV)/.dev
 	-@$(BIN)/python -m edge_sim.emulation.containers.baseimages
 	@$(BIN)/python -m pytest tests/emulated
 
-# Fault tests, in parts that run alone; each prints what it counted.
+# Fault tests, in parts that run alone; each prints what it counted and how long it took.
 faults: faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
 	faults-cloud faults-downloads faults-builds faults-clock faults-containers
 
@@ -93,7 +93,7 @@ faults-packets: $(VENV)/.dev
 faults-points: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.points
 
-# One system call of an update is its last, or fails: 600 draws (needs strace).
+# One system call of an update is its last, or fails: 600 draws, one at each place at least (needs strace).
 faults-calls: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.calls
 
@@ -106,7 +106,7 @@ faults-disk: $(VENV)/.dev
 faults-blocks: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.blocks
 
-# Broker and cloud are killed and come back.
+# Broker and cloud are killed at each point of each update, and come back.
 faults-cloud: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.cloud
 
@@ -118,7 +118,7 @@ faults-downloads: $(VENV)/.dev
 faults-builds: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.builds
 
-# The agent's clocks jump.
+# The agent's clocks jump at each point of each update.
 faults-clock: $(VENV)/.dev
 	@$(BIN)/python -m tests.faults.clock
 
