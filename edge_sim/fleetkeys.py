@@ -13,6 +13,7 @@ from edge_sim.jobs.requests import MAX_TIMEOUT_MINUTES
 from edge_sim.jobs.wire import JobsError
 from edge_sim.keys import Key, Table, Value
 
+MAX_WEIGHT = 1_000_000
 MAX_SECONDS = 86400.0
 Config = Mapping[str, Any]
 
@@ -182,7 +183,7 @@ _SECONDS = _range(0, MAX_SECONDS, "seconds")
 _OFFERED = Key("version", _VERSION, "The version of the core that the job installs.")
 _WEIGHTS = Key(
     "profiles",
-    keys.named(keys.whole(1, 1_000_000, "parts"), "profiles to their parts of the fleet"),
+    keys.named(keys.whole(1, MAX_WEIGHT, "parts"), "profiles to their parts of the fleet"),
     "The fleet's profiles, each with its share in parts; without it, the scenario's boards in equal parts.",
     {},
     examples=({"raspberry-pi-3": 3, "raspberry-pi-4-raspbian": 1},),

@@ -17,7 +17,7 @@ import click
 
 from edge_sim.cli import cloud_certs
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType, SecondsRange
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.cloud import notes
@@ -78,7 +78,7 @@ command.add_command(cloud_certs.command)
 @click.option(
     "--rollout-minute",
     "minute_s",
-    type=click.FloatRange(0.1, 60.0),
+    type=SecondsRange(0.1, 60.0),
     default=60.0,
     metavar="SECONDS",
     help="Length of a minute in a job's rollout rate; timeouts are not affected. Default: 60.",

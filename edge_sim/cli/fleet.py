@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, SecondsRange
 from edge_sim.cli.output import Output, output_options, page_writers, say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
@@ -57,14 +57,14 @@ _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "cores": [], "differ
 @click.option(
     "--rollout-minute",
     "minute_s",
-    type=click.FloatRange(0.1, 60.0),
+    type=SecondsRange(0.1, 60.0),
     metavar="SECONDS",
     help="How long a minute of the rate lasts. Overrides the scenario; default: 60.",
 )
 @click.option(
     "--limit",
     "limit_s",
-    type=click.FloatRange(1, 86400),
+    type=SecondsRange(1, 86400),
     default=3600.0,
     show_default=True,
     metavar="SECONDS",
@@ -123,7 +123,7 @@ def _join(host: str, port: int) -> None:
     from edge_sim.fleet import crew
 
     say(f"running cores for the master at {host}, port {port}", err=True)
-    trouble = crew.join(host, port)
+    trouble = crew.join(host, port, lambda text: say(text, err=True))
     if trouble:
         raise UnsupportedEnvironmentError(f"the worker's process {trouble}")
 
@@ -172,10 +172,12 @@ def _profiles(scenario: Scenario) -> list[DeviceProfile]:
 
 
 def _weights(texts: tuple[str, ...]) -> dict[str, int]:
+    from edge_sim.fleetkeys import MAX_WEIGHT
+
     weights: dict[str, int] = {}
     for text in texts:
-        name, _, weight = text.partition(":")
-        if not name or not (weight or "1").isdecimal() or not int(weight or "1"):
-            raise UsageError(f"--profile {text}: not NAME:WEIGHT with a whole number from 1")
-        weights[name] = int(weight or "1")
+        name, _, weight = text.partition(":") if ":" in text else (text, "", "1")
+        if not name or not weight.isdecimal() or not 1 <= int(weight) <= MAX_WEIGHT:
+            raise UsageError(f"--profile {text}: not NAME:WEIGHT with a whole number from 1 to {MAX_WEIGHT}")
+        weights[name] = int(weight)
     return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,18 @@ class PathType(click.Path):
 
             self.fail(f"{value}: {unusable(path, kind)}.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class SecondsRange(click.FloatRange):
+    """A range of seconds; click's own takes NaN for a number within any range."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 def absolute(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

@@ -19,6 +19,9 @@ LOOPBACK = "127.0.0.1"
 PORT = 5557
 """Locust's own."""
 ALONE, MASTER, CONTROL = "alone", "master", "control"
+MASTER_S = 300.0
+"""How long a worker waits for its master."""
+CONNECT_S, RETRY_S = 5.0, 1.0
 READY_S = 120.0
 """A loaded machine takes a while to import Locust; a process that ends early is noticed at once."""
 
@@ -192,8 +195,12 @@ class Crew:
             self.processes.tell(process, line)
 
 
-def join(host: str, port: int) -> str:
-    """Run cores for the master at ``host`` until it is done; return how the process ended, empty when it ended well."""
+def join(host: str, port: int, say: Callable[[str], None]) -> str:
+    """Run cores for the master at ``host`` until it is done; return how the process ended, empty when it ended well.
+
+    Raises UnsupportedEnvironmentError when no master answers for ``MASTER_S``: workers may be started before theirs.
+    """
+    _await_master(host, port, say)
     processes = Processes()
     processes.start("worker", {"role": "worker", "remote": True, "host": host, "port": port})
     try:
@@ -203,6 +210,24 @@ def join(host: str, port: int) -> str:
                 return in_words(heard.status or 0) if heard.status else ""
     finally:
         processes.end()
+
+
+def _await_master(host: str, port: int, say: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + MASTER_S
+    shown = ""
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_S).close()
+            return
+        except (OSError, UnicodeError) as error:  # the latter for what can be no host's name
+            text = f"no master at {host}, port {port}: {getattr(error, 'strerror', None) or error}"
+        if time.monotonic() >= deadline:
+            hint = "Check HOST and --port, and that edge-sim fleet --master runs there."
+            raise UnsupportedEnvironmentError(text, hint=hint)
+        if text != shown:
+            say(f"{text}; trying again for {MASTER_S:g} s")
+            shown = text
+        time.sleep(RETRY_S)
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import socket
 
 from edge_sim.errors import UnsupportedEnvironmentError
 
@@ -40,3 +41,14 @@ def check(cores: int, processes: int, *, own_broker: bool, tls: bool, loopback: 
     if max(needs.values()) > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return notes
+
+
+def check_port(option: str, address: str, port: int) -> None:
+    """Raise UnsupportedEnvironmentError unless a server can listen at this address and port."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        text = f"{option} {port}: cannot listen on {address}, port {port}: {error.strerror or error}"
+        raise UnsupportedEnvironmentError(text, hint=f"Choose another {option}, or end what uses this one.") from error

@@ -18,7 +18,7 @@ from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import control, limits, model, sample, seats, storms
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
-from edge_sim.fleet.crew import Crew, Shape
+from edge_sim.fleet.crew import LOOPBACK, Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet, Storm
@@ -147,6 +147,10 @@ def run(
 
 def _near_limits(options: Options) -> list[str]:
     broker, shape = options.broker, options.shape
+    if shape.remote:
+        limits.check_port("--port", shape.bind, shape.port)
+    if shape.web_port is not None:
+        limits.check_port("--web-port", LOOPBACK, shape.web_port)
     ours = shape.remote or broker is None or (urlsplit(broker.url).hostname or "").startswith("127.")
     return limits.check(
         options.cores,

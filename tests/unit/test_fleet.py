@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
-from edge_sim.fleet import limits, model
+from edge_sim.fleet import crew, limits, model
 from edge_sim.fleet.seats import Seats, source_address
 from edge_sim.fleetkeys import Fleet, Range
 from edge_sim.pages.page import Chart
@@ -136,7 +137,15 @@ def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:
         ),
         (["examples/fleet", "--tls", "--master"], "--tls and --master cannot be combined"),
         (["examples/fleet", "--bind=10.0.0.1"], "--bind goes with --master"),
-        (["examples/fleet", "--profile=raspberry-pi-3:none"], "--profile raspberry-pi-3:none: not NAME:WEIGHT"),
+        *(
+            (
+                ["examples/fleet", f"--profile={weight}"],
+                f"--profile {weight}: not NAME:WEIGHT with a whole number from 1",
+            )
+            for weight in ("raspberry-pi-3:none", "raspberry-pi-3:", "raspberry-pi-3:0", "raspberry-pi-3:-1", ":1")
+        ),
+        (["examples/fleet", "--profile=raspberry-pi-3:NaN"], "--profile raspberry-pi-3:NaN: not NAME:WEIGHT"),
+        (["examples/fleet", "--profile=raspberry-pi-3:1000001"], "a whole number from 1 to 1000000"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_starts(
@@ -146,6 +155,52 @@ def test_what_does_not_go_together_is_refused_before_anything_starts(
     result = CliRunner().invoke(edge_sim, ["fleet", *words])
     assert isinstance(result.exception, UsageError)
     assert text in result.exception.brief
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--cores=0"], "0 is not in the range 1<=x<=100000"),
+        (["--cores=1000000000"], "1000000000 is not in the range"),
+        (["--rollout-minute=nan"], "'nan' is not a number of seconds."),
+        (["--rollout-minute=0"], "0.0 is not in the range 0.1<=x<=60.0"),
+        (["--limit=NaN"], "'NaN' is not a number of seconds."),
+        (["--profile=no-such-board:1"], "no-such-board: no such device profile"),
+    ],
+)
+def test_a_number_beyond_its_range_and_an_unknown_board_end_with_status_2(words: list[str], text: str) -> None:
+    result = CliRunner().invoke(edge_sim, ["fleet", str(ROOT / "examples/fleet"), *words])
+    shown = result.output if isinstance(result.exception, SystemExit) else str(result.exception)
+    assert text in shown
+    assert result.exit_code == 2 or isinstance(result.exception, UsageError)
+
+
+def test_a_scenario_without_a_fleet_is_refused() -> None:
+    result = CliRunner().invoke(edge_sim, ["fleet", str(ROOT / "examples/no-container-ml")])
+    assert isinstance(result.exception, InvalidDefinitionError)
+    assert "says nothing of a fleet" in result.exception.brief
+
+
+def test_a_port_that_is_in_use_is_said_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for words in (["--master", f"--port={port}"], [f"--web-port={port}"]):
+            result = CliRunner().invoke(edge_sim, ["fleet", str(ROOT / "examples/fleet"), *words])
+            assert isinstance(result.exception, UnsupportedEnvironmentError)
+            text = (
+                f"{words[-1].partition('=')[0]} {port}: cannot listen on 127.0.0.1, port {port}: Address already in use"
+            )
+            assert result.exception.brief == text
+
+
+@pytest.mark.parametrize("host", ["no..host", "127.0.0.1"])
+def test_a_worker_whose_master_never_answers_says_so_and_ends(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(crew, "MASTER_S", 0)
+    result = CliRunner().invoke(edge_sim, ["fleet", "--worker", host, f"--port={port}"])
+    assert isinstance(result.exception, UnsupportedEnvironmentError)
+    assert f"no master at {host}, port {port}: " in result.exception.brief
 
 
 @pytest.mark.process
