@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from edge_sim.agent.elf import elf_header, running_emulator
@@ -45,7 +46,7 @@ def observe(root: Path) -> Observed:
         machine=uname.machine,
         kernel=uname.release,
         cpuinfo=_fields("/proc/cpuinfo"),
-        elf=elf_header(Path(sys.executable)),
+        elf=elf_header(Path(shutil.which("sh") or sys.executable)),
         emulator=emulator,
         page_size=os.sysconf("SC_PAGE_SIZE"),
         libc=libc,
@@ -102,13 +103,11 @@ def _why_ignored(flags: int, emulator: str | None) -> str:
 
 
 def _libc() -> tuple[str, str | None]:
-    """Return name and version of the C library that this process runs on."""
-    try:
-        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-    except (ValueError, OSError):
-        name, version = "", ""
-    if name:
-        return name, version
+    """Return name and version of the C library that the board's programs run on; an agent may bring its own."""
+    with suppress(EdgeSimError):
+        name, _, version = run(["getconf", "GNU_LIBC_VERSION"], timeout=_LIMIT_S).stdout.decode().strip().partition(" ")
+        if name:
+            return name, version
     for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")):
         text = run([str(loader)], timeout=_LIMIT_S, check=False).stderr.decode(errors="replace")
         return "musl", next((line.split()[1] for line in text.splitlines() if line.startswith("Version ")), None)

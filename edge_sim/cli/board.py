@@ -69,16 +69,25 @@ command.add_command(restore)
 def build(names: tuple[str, ...], every: bool, base: Path | None, fmt: str) -> None:
     """Build the images that are missing or out of date."""
     from edge_sim.emulation.containers import images
+    from edge_sim.emulation.containers.bases import SUITE
+    from edge_sim.emulation.drivers import image_of, suite_of
     from edge_sim.profiles import load_profile
 
-    selection = ONE_OF_EACH if every else names
-    architectures = list(dict.fromkeys(load_profile(name).architecture for name in selection))
+    profiles = [load_profile(name) for name in (ONE_OF_EACH if every else names)]
+    architectures = {profile.architecture for profile in profiles}
     if not architectures:
         raise UsageError("board build needs --profile NAME or --all")
     if base and len(architectures) > 1:
         raise UsageError("--base is for one architecture", hint="Name one --profile.")
     with _engine() as engine, shown() as display:
-        tags = {name: images.build(name, base, display.say, engine) for name in architectures}
+        tags = {}
+        for profile in profiles:
+            suite = SUITE if base else suite_of(profile)
+            name = profile.architecture if suite == SUITE else f"{profile.architecture} {suite}"
+            if base:
+                tags[name] = images.build(profile.architecture, base, display.say, engine)
+            else:
+                tags[name] = image_of(profile, display.say, engine)
     click.echo(json.dumps(tags) if fmt == "json" else "\n".join(tags.values()))
 
 

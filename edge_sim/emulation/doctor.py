@@ -70,11 +70,7 @@ def certificate(
     ``progress`` hears of an image that has to be built first. Raises UnsupportedEnvironmentError where the driver
     cannot make a board.
     """
-    context = (
-        drivers.local()
-        if driver == "local"
-        else drivers.docker([profile.architecture], progress=progress, purpose="doctor")
-    )
+    context = drivers.local() if driver == "local" else drivers.docker([profile], progress=progress, purpose="doctor")
     with context as boards, boards.board(BoardSpec(profile=profile)) as board:
         return certificate_for(board, profile), board.notes
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from edge_sim import interrupts
+from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import Board, BoardSpec
 from edge_sim.emulation.local.board import LocalBoard
-from edge_sim.errors import UsageError
+from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.bundle.archive import Bundle
@@ -59,16 +60,22 @@ def local(*, keep: Path | None = None) -> Iterator[Driver]:
 
 @contextmanager
 def docker(
-    architectures: Iterable[str], *, broker: str | None = None, progress: Progress, purpose: str = "run"
+    profiles: Iterable[DeviceProfile],
+    *,
+    broker: str | None = None,
+    progress: Progress,
+    purpose: str = "run",
+    suite: str | None = None,
 ) -> Iterator[Driver]:
     """Open the driver of boards in containers, on a network of their own.
 
-    Images of ``architectures`` that are missing are built first, others when a board needs them.
+    Images for ``profiles`` that are missing are built first, others when a board needs them. ``suite`` is the release
+    of Debian that all boards stand on, None for each board's own.
 
     ``broker`` is the URL of one elsewhere that the boards must reach, None for a cloud at ``bind``. Raises UsageError
     for one that no container reaches, UnsupportedEnvironmentError where engine, QEMU or image is missing.
     """
-    from edge_sim.emulation.containers import boards, engine, images, networks
+    from edge_sim.emulation.containers import boards, engine, networks
     from edge_sim.emulation.containers.board import DockerBoard
 
     if broker:
@@ -76,20 +83,51 @@ def docker(
     prefix = f"{purpose}-{os.getpid()}"
     with engine.connected() as client:
         boards.remove_ownerless(client)
-        tags = {name: images.build(name, None, progress, client) for name in dict.fromkeys(architectures)}
+        tags: dict[tuple[str, str], str] = {}
+        for profile in profiles:
+            kind = profile.architecture, suite or suite_of(profile)
+            tags[kind] = tags.get(kind) or image_of(profile, progress, client, suite)
         marks = boards.labels(lasting=False)
         with networks.temporary(client, boards.container_name(prefix), marks, internal=broker is None) as network:
 
             @contextmanager
             def board(spec: BoardSpec) -> Iterator[Board]:
-                architecture = spec.profile.architecture
                 name = f"{prefix}-{spec.profile.name}"
+                kind = spec.profile.architecture, suite or suite_of(spec.profile)
                 with engine.connected() as own:  # one client a thread
-                    image = tags.get(architecture) or images.build(architecture, None, progress, own)
+                    image = tags.get(kind) or image_of(spec.profile, progress, own, suite)
                     with DockerBoard(spec, engine=own, image=image, network=network.name, name=name) as container:
                         yield container
 
             yield Driver(name="docker", bind=network.gateway, at_once=AT_ONCE_IN_DOCKER, board=board)
+
+
+def suite_of(profile: DeviceProfile) -> str:
+    """Return the release of Debian that boards of a profile stand on."""
+    from edge_sim.emulation.containers import bases
+
+    return bases.suite_for(profile.os_release, profile.architecture)
+
+
+def image_of(profile: DeviceProfile, progress: Progress, client: Any, suite: str | None = None) -> str:
+    """Return the image for boards of a profile, built now where it is missing, and bullseye's base with it.
+
+    Where that base cannot be made it is an image of the default release, of which the board's certificate tells.
+    ``suite`` is another release than the profile's own.
+    """
+    from edge_sim.emulation.bundle import archive
+    from edge_sim.emulation.containers import bases, images
+
+    architecture, suite = profile.architecture, suite or suite_of(profile)
+    if suite != bases.SUITE:
+        try:
+            bases.make(architecture, progress, suite)
+        except UnsupportedEnvironmentError as error:
+            progress(f"{architecture}: Debian {bases.SUITE} stands in for {suite}: {error.brief}")
+        else:
+            bundle = archive.bundle(architecture, progress, newest=False)
+            return images.build(architecture, None, progress, client, bundle=bundle.packed)
+    return images.build(architecture, None, progress, client)
 
 
 def ssh(connection: Connection, bundle: Bundle, visit: Visit, *, keep: bool = False) -> Driver:
@@ -112,7 +150,7 @@ def lasting(name: str, spec: BoardSpec, progress: Progress) -> Iterator[Board]:
     It is on the network of ``cloud serve --bind docker`` where its broker is that cloud's, else on one of its own that
     leads out. Raises UsageError when there is a board of that name, or no container reaches the broker.
     """
-    from edge_sim.emulation.containers import boards, engine, images
+    from edge_sim.emulation.containers import boards, engine
     from edge_sim.emulation.containers.board import DockerBoard
 
     broker = spec.agent.broker if spec.agent else ""
@@ -123,7 +161,7 @@ def lasting(name: str, spec: BoardSpec, progress: Progress) -> Iterator[Board]:
                 f"a board named {name} already exists, or part of one does",
                 hint=f"Name this one with --name, or remove that one: edge-sim board down {name}",
             )
-        image = images.build(spec.profile.architecture, None, progress, client)
+        image = image_of(spec.profile, progress, client)
         with contextlib.ExitStack() as undo:
             with interrupts.hold():  # one that the engine is just making would stay
                 network = _network(client, name, spec, broker)

@@ -114,8 +114,7 @@ def _driver(
         return drivers.local(keep=keep)
     if keep:
         raise UsageError("--keep keeps the root directories of local boards", hint="See: edge-sim board up")
-    architectures = [profile.architecture for profile in profiles]
-    return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress)
+    return drivers.docker(profiles, broker=broker.url if broker else None, progress=progress)
 
 
 def _cloud(broker: NamedBroker | None, bind: str | None, progress: Progress, *, tls: bool) -> CloudProcess:

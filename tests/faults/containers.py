@@ -181,7 +181,7 @@ def container(folder: Path, point: str) -> Iterator[ContainerBoard]:
     shutil.copy(armed.__file__, faults / "edge_sim_armed.py")
     loaded = folder / "edge-sim-armed.pth"
     loaded.write_text(f"import sys; sys.path.append({str(armed.FOLDER)!r}); import edge_sim_armed\n")
-    with drivers.docker([PROFILE.architecture], progress=_quiet, purpose="faults") as driver:
+    with drivers.docker([PROFILE], progress=_quiet, purpose="faults") as driver:
         cloud = Served(folder, "--bind", str(driver.bind))
         try:
             spec = BoardSpec(

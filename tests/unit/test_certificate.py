@@ -198,6 +198,19 @@ def test_this_machine_is_observed_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+def test_the_c_library_is_the_boards_not_that_of_an_agent_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    getconf = tmp_path / "getconf"
+    getconf.write_text("#!/bin/sh\necho $1 | sed 's/GNU_LIBC_VERSION/glibc 2.31/'\n", encoding="ascii")
+    getconf.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    seen = observe(tmp_path)
+    assert (seen.libc, seen.libc_version) == ("glibc", "2.31")
+
+
+@pytest.mark.process
 def test_the_agents_verb_prints_rows(tmp_path: Path) -> None:
     profile = subprocess.run(
         [sys.executable, "-m", "edge_sim.cli.main", "profiles", "show", "raspberry-pi-3", "--format", "json"],

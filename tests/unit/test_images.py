@@ -21,6 +21,7 @@ import pytest
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.containers import bases, boards, engine, images
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
+from edge_sim.profiles import list_profiles, load_profiles
 from tests import needs
 from tests.waiting import until
 
@@ -163,6 +164,26 @@ def test_a_base_changes_the_image_by_its_content_not_its_name(tmp_path: Path) ->
         file.write_bytes(content)
     assert images.image_for("armv7l", one) == images.image_for("armv7l", same)
     assert len({images.image_for("armv7l", base) for base in (None, one, other)}) == 3
+
+
+def test_boards_of_debian_11_stand_on_it_where_the_mirror_has_it() -> None:
+    suites = {p.name: bases.suite_for(p.os_release, p.architecture) for p in load_profiles(list_profiles())}
+    assert {name for name, suite in suites.items() if suite == "bullseye"} == {
+        "raspberry-pi-3-bullseye",
+        "raspberry-pi-4-bullseye",
+        "raspberry-pi-zero-2-w",
+    }
+    assert bases.suite_for({"ID": "raspbian", "VERSION_ID": "11"}, "armv6l") == "bookworm", "it has no armel"
+
+
+def test_an_image_of_debian_11_holds_the_bundle_for_the_agent() -> None:
+    with tarfile.open(fileobj=io.BytesIO(images.context("armv7l", b"bundle"))) as tar:
+        assert tar.getnames() == ["Dockerfile", "init.py", "bundle.tar.gz"]
+        dockerfile = tar.extractfile("Dockerfile")
+        assert dockerfile is not None
+        assert b"bullseye" in dockerfile.read()
+    kinds = (None, b"bundle", b"another")
+    assert len({images.image_for("armv7l", bundle=bundle) for bundle in kinds}) == 3
 
 
 # Bases that are none
@@ -358,10 +379,14 @@ def test_a_base_is_made_once_and_kept_by_its_content(tools: Path, cache: Path) -
     assert [line.partition("(")[0] for line in said] == ["armv6l: extracting archives... "]
     assert images.image_for("armv6l") == images.image_for("armv6l", made.path)
 
+    older = bases.make("armv6l", said.append, bases.OLDER)
+    assert older.path.read_text(encoding="utf-8").endswith("deb http://mirror.invalid/debian bullseye main\n")
+    assert (bases.cached("armv6l"), bases.cached("armv6l", bases.OLDER)) == (made, older)
+
     (tools / "mmdebstrap").unlink()
     assert bases.make("armv6l", said.append) == made
     assert "nothing to do" in said[-1]
-    assert [path.name for path in cache.iterdir()] == [made.path.name]
+    assert {path.name for path in cache.iterdir()} == {made.path.name, older.path.name}
 
 
 def test_bases_are_kept_for_every_clone_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """Base file systems for boards where no registry is at hand: Debian's, made by mmdebstrap from Debian's packages.
 
-A base is what debian:bookworm-slim is, and the agent's packages. It is kept in the user's cache, for every clone, as
-``<debian architecture>-<recipe>-<content>.tar``; as long as the recipe below stays what it is nothing is made again.
-The same packages give the same bytes, so boards of two machines can be compared by their base's name. ``images``
+A base is what debian:bookworm-slim is, and the agent's packages; for boards of bullseye's age it is bullseye, whose
+Python is too old for the agent, so that their image holds the agent's bundle. It is kept in the user's cache, for every
+clone, as ``<debian architecture>-<recipe>-<content>.tar``; as long as the recipe below stays what it is nothing is made
+again. The same packages give the same bytes, so boards of two machines can be compared by their base's name. ``images``
 brings a base into the engine, ``baseimages`` makes and brings in all four.
 """
 
@@ -18,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,20 @@ from edge_sim.process import run
 
 PACKAGES = ("python3", "python3-click", "python3-paho-mqtt", "python3-psutil", "python3-yaml")
 SUITE = "bookworm"
+OLDER = "bullseye"
+"""The release before, with a Python that functions run with, and no agent."""
+_MERGED = "/usr/share/mmdebstrap/hooks/merged-usr"
+_OPTIONS = {
+    SUITE: (  # without usr-is-merged apt installs usrmerge, and with it 46 MB of Perl
+        f"--hook-dir={_MERGED}",
+        f"--include={','.join(('usr-is-merged', *PACKAGES))}",
+    ),
+    OLDER: (  # it has no usr-is-merged: the hook's is a stand-in
+        f"--setup-hook={_MERGED}/setup00.sh",
+        "--include=python3",
+        '--customize-hook=chroot "$1" dpkg --purge usr-is-merged',
+    ),
+}
 NEWEST_FILE = 1686355200
 """SOURCE_DATE_EPOCH: bookworm's first day. Files that are newer get this time; Python's caches go by content."""
 LIMIT_S = 1800.0
@@ -68,16 +83,25 @@ def cache_directory(name: str = "bases") -> Path | None:
     return top / name if top else None
 
 
-def cached(architecture: str) -> Base | None:
+def suite_for(os_release: Mapping[str, str], architecture: str) -> str:
+    """Return the release of Debian that a board's programs are of: its own where this mirror has it, else bookworm.
+
+    Debian's mirror has bullseye for all but armel, and nothing that is older.
+    """
+    of_its_age = (os_release.get("ID") in ("debian", "raspbian")) and os_release.get("VERSION_ID") == "11"
+    return OLDER if of_its_age and ARCHITECTURES[architecture].debian != "armel" else SUITE
+
+
+def cached(architecture: str, suite: str = SUITE) -> Base | None:
     """Return the base that was made for ``architecture`` by this recipe, or None."""
-    prefix = f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-"
+    prefix = f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture, suite)}-"
     folder = cache_directory()
     for path in sorted(folder.glob(f"{prefix}*.tar")) if folder else ():
         return Base(architecture=architecture, path=path, content=path.stem.removeprefix(prefix))
     return None
 
 
-def make(architecture: str, progress: Progress) -> Base:
+def make(architecture: str, progress: Progress, suite: str = SUITE) -> Base:
     """Return the base for ``architecture``, made now if there is none: a minute or two, under QEMU.
 
     Waits where another process of this user is making bases. Raises UnsupportedEnvironmentError when
@@ -88,25 +112,25 @@ def make(architecture: str, progress: Progress) -> Base:
         raise UnsupportedEnvironmentError(
             "there is no place to keep base images: this user has no home directory", hint="Set EDGE_SIM_CACHE=DIR."
         )
-    base = cached(architecture)
+    base = cached(architecture, suite)
     if base is None:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, lambda: progress(f"{architecture}: waiting for another process that makes bases")):
-            base = cached(architecture) or _make(architecture, folder, progress)
+            base = cached(architecture, suite) or _make(architecture, suite, folder, progress)
     else:
         progress(f"{architecture}: {base.path.name} exists, nothing to do")
     return base
 
 
-def _make(architecture: str, folder: Path, progress: Progress) -> Base:
+def _make(architecture: str, suite: str, folder: Path, progress: Progress) -> Base:
     for leftover in folder.glob(f"{_MAKING}*"):  # of a process that was killed
         shutil.rmtree(leftover)
-    source = f"deb {mirror()} {SUITE} main"
+    source = f"deb {mirror()} {suite} main"
     with tempfile.TemporaryDirectory(dir=folder, prefix=_MAKING) as making, _workplace() as place:
         tar = Path(making) / "base.tar"
-        _mmdebstrap([*_recipe_argv(architecture), SUITE, str(tar), source], architecture, place, progress)
+        _mmdebstrap([*_recipe_argv(architecture, suite), suite, str(tar), source], architecture, place, progress)
         content = digest(tar)
-        path = folder / f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture)}-{content}.tar"
+        path = folder / f"{ARCHITECTURES[architecture].debian}-{_recipe(architecture, suite)}-{content}.tar"
         tar.replace(path)
     return Base(architecture=architecture, path=path, content=content)
 
@@ -148,21 +172,19 @@ def mirror() -> str:
     )
 
 
-def _recipe_argv(architecture: str) -> list[str]:
-    # Without usr-is-merged apt installs usrmerge, and with it 46 MB of Perl.
+def _recipe_argv(architecture: str, suite: str) -> list[str]:
     return [
         "mmdebstrap",
         "--variant=minbase",
         f"--architectures={ARCHITECTURES[architecture].debian}",
-        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-        f"--include={','.join(('usr-is-merged', *PACKAGES))}",
+        *_OPTIONS[suite],
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _SLIM),
         f'--customize-hook=cd "$1" && rm -f {" ".join(_MACHINE)}',
     ]
 
 
-def _recipe(architecture: str) -> str:
-    recipe = [*_recipe_argv(architecture), SUITE, str(NEWEST_FILE)]
+def _recipe(architecture: str, suite: str) -> str:
+    recipe = [*_recipe_argv(architecture, suite), suite, str(NEWEST_FILE)]
     return hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:8]
 
 

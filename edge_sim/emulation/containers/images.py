@@ -2,7 +2,8 @@
 
 An image is made of a Dockerfile, the sources that ``.dockerignore`` lets in, and a base; its tag is a hash of these
 three, so what has not changed is not built again. The base is ``--base FILE.tar`` (Debian's, OpenWrt's …), else the
-one that ``make base-images`` made, else the Dockerfile's own, which a registry must have.
+one that ``make base-images`` made, else the Dockerfile's own, which a registry must have. On a base of bullseye
+(``bases.OLDER``) the agent is its bundle, which is a source then.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from typing import IO, Any
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.digests import sha256
-from edge_sim.emulation.containers import advice, engine
-from edge_sim.emulation.containers.bases import NEWEST_FILE, Base, Progress, cached, digest
+from edge_sim.emulation.containers import advice, engine, init
+from edge_sim.emulation.containers.bases import NEWEST_FILE, OLDER, SUITE, Base, Progress, cached, digest
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 BUILD_LIMIT_S = 1200.0
@@ -60,24 +61,27 @@ class _Image:
         return "none" if self.base and not self.given else "host"
 
 
-def image_for(architecture: str, base: Path | None = None) -> str:
+def image_for(architecture: str, base: Path | None = None, bundle: bytes | None = None) -> str:
     """Return the name of the image for ``architecture`` as the sources are now. Needs no engine.
 
     Raises UsageError when ``base`` cannot be read.
     """
-    return _image(architecture, base).tag
+    return _image(architecture, base, bundle).tag
 
 
-def build(architecture: str, base: Path | None, progress: Progress, client: Any = None) -> str:
+def build(
+    architecture: str, base: Path | None, progress: Progress, client: Any = None, *, bundle: bytes | None = None
+) -> str:
     """Return the name of the image for ``architecture``, built now if the engine has not got it.
 
     ``base`` is a root file system as a tar file, plain or compressed by gzip, bzip2 or xz; ``client`` a
-    docker.DockerClient in use. Raises UsageError for a base that is none or another processor's, and
-    UnsupportedEnvironmentError when engine, QEMU or registry is missing or the build fails.
+    docker.DockerClient in use; with ``bundle``, the agent's as a tar.gz, the image is one of bullseye. Raises
+    UsageError for a base that is none or another processor's, and UnsupportedEnvironmentError when engine, QEMU or
+    registry is missing or the build fails.
     """
     if base:
         _check_machine(base, architecture)
-    image = _image(architecture, base)
+    image = _image(architecture, base, bundle)
     if client is not None:
         return _build_image(image, client, progress)
     with engine.connected() as own:
@@ -106,12 +110,18 @@ def import_base(base: Base, client: Any, progress: Progress) -> str:
     return name
 
 
-def context(architecture: str) -> bytes:
+def context(architecture: str, bundle: bytes | None = None) -> bytes:
     """Return what an image is built from as a tar archive: the same sources, the same bytes."""
+    if bundle is None:
+        files = {"Dockerfile": dockerfile(architecture), **{name: _ROOT / name for name in _sources()}}
+    else:
+        files = {"Dockerfile": _recipe(f"Dockerfile.{OLDER}"), "init.py": Path(init.__file__)}
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, path in [("Dockerfile", dockerfile(architecture)), *((name, _ROOT / name) for name in _sources())]:
+        for name, path in files.items():
             _add(tar, name, path.read_bytes())
+        if bundle is not None:
+            _add(tar, "bundle.tar.gz", bundle)
     return archive.getvalue()
 
 
@@ -141,12 +151,13 @@ def _recipe(name: str) -> Path:
     return checkout if checkout.is_file() else _ROOT / "edge_sim/dockerfiles" / name
 
 
-def _image(architecture: str, file: Path | None) -> _Image:
+def _image(architecture: str, file: Path | None, bundle: bytes | None) -> _Image:
+    suite = SUITE if bundle is None else OLDER
     try:
-        base = Base(architecture=architecture, path=file, content=digest(file)) if file else cached(architecture)
+        base = Base(architecture=architecture, path=file, content=digest(file)) if file else cached(architecture, suite)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
-    return _Image(architecture=architecture, content=context(architecture), base=base, given=file is not None)
+    return _Image(architecture=architecture, content=context(architecture, bundle), base=base, given=file is not None)
 
 
 def _has(client: Any, name: str) -> bool:
@@ -191,7 +202,7 @@ def _events(image: _Image, base: str | None, client: Any) -> Any:
         fileobj=io.BytesIO(image.content),
         custom_context=True,
         tag=image.tag,
-        buildargs={"BASE_IMAGE": base} if base else {},
+        buildargs={"PLATFORM": platform(image.architecture), **({"BASE_IMAGE": base} if base else {})},
         network_mode=image.network,
         labels={"edge-sim.architecture": image.architecture, "edge-sim.base": base or "registry"},
         rm=True,

@@ -19,7 +19,8 @@ from edge_sim.emulation.containers import devices
 
 INIT = "/usr/lib/edge-sim/init.pyc"
 """``init`` in the image, compiled when that was built."""
-PYTHON = "/usr/bin/python3"
+PYTHON = "/usr/lib/edge-sim/python"
+"""The agent's Python in the image: a link to the board's own, or what starts the bundle's."""
 PIDS = 256
 """Processes and threads of a board; under QEMU each process has a thread more."""
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")

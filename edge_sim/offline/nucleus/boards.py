@@ -23,6 +23,7 @@ from pathlib import Path
 from edge_sim.deviceprofile import Account, DeviceProfile
 from edge_sim.emulation import drivers
 from edge_sim.emulation.board import BoardSpec
+from edge_sim.emulation.containers.bases import SUITE
 from edge_sim.emulation.drivers import DriverName, Progress
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
@@ -102,9 +103,8 @@ def _board(spec: BoardSpec, driver: DriverName, progress: Progress) -> Iterator[
             note = f"{name}: programs, Python and kernel are this machine's ({platform.machine()})"
             yield _Place(run=partial(local.exec, inside=True), python=sys.executable, notes=(note, *local.notes))
         return
-    architectures = [spec.profile.architecture]
     with (
-        drivers.docker(architectures, progress=progress, purpose="nucleus") as containers,
+        drivers.docker([spec.profile], progress=progress, purpose="nucleus", suite=SUITE) as containers,
         containers.board(spec) as board,
     ):
         standing_in = (f"{name}: {board.standing_in}",) if board.standing_in else ()
