@@ -129,9 +129,14 @@ def of_busybox(client: Any, ssh: Ssh, architecture: str, **options: Any) -> Iter
     tag = f"edge-sim-test-busybox:{os.getpid()}-{architecture}"
     with files_tar(_busybox(architecture, ssh), bare=True) as tar:
         client.api.import_image_from_data(tar.read(), *tag.split(":"))
-    server = ["/srv/ssh/ld.so", "--library-path", "/srv/ssh", "/srv/ssh/dropbear", "-F", "-E", "-r", "/srv/ssh/host"]
     container = client.containers.create(
-        tag, server, cap_add=["SYS_ADMIN"], security_opt=["apparmor=unconfined"], labels=["edge-sim.test"], **options
+        tag,
+        ["/srv/ssh/dropbear", "-F", "-E", "-r", "/srv/ssh/host"],
+        environment={"LD_LIBRARY_PATH": "/srv/ssh"},  # of the server alone: a session has none of it
+        cap_add=["SYS_ADMIN"],
+        security_opt=["apparmor=unconfined"],
+        labels=["edge-sim.test"],
+        **options,
     )
     try:
         container.start()
@@ -157,7 +162,7 @@ def _busybox(architecture: str, ssh: Ssh) -> dict[str, File]:
             elif file.target is None and name.startswith("ld-linux"):
                 found["/srv/ssh/ld.so"] = replace(file, mode=0o755)
             elif path == "/usr/sbin/dropbear":
-                found["/srv/ssh/dropbear"] = file
+                found["/srv/ssh/dropbear"] = replace(file, content=_loaded_by(file.content, b"/srv/ssh/ld.so"))
     found["/srv/ssh/host"] = File(content=_of_dropbear(ssh.folder / "host"), mode=0o600)
     texts = {
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nggc_user:x:110:115::/:/bin/false\n",
@@ -168,6 +173,11 @@ def _busybox(architecture: str, ssh: Ssh) -> dict[str, File]:
         "/tmp/.keep": "",
     }
     return {**found, **{path: File(content=text.encode()) for path, text in texts.items()}}
+
+
+def _loaded_by(program: bytes, loader: bytes) -> bytes:
+    """Return a program whose loader lies elsewhere: dropbear starts itself anew for every connection."""
+    return re.sub(rb"/lib(64)?/ld-linux[^\0]*\0", lambda match: loader.ljust(len(match[0]), b"\0"), program, count=1)
 
 
 def _of_dropbear(file: Path) -> bytes:

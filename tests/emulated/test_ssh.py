@@ -11,6 +11,7 @@ import signal
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from tests.emulated import ssh_boards
 from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of
 from tests.emulated.ssh_boards import Ssh
 
+Simulated = Callable[[str], dict[str, Any]]
 pytestmark = [pytest.mark.emulated, needs.program("ssh"), needs.program("ssh-keygen")]
 PROFILE = "generic-x86_64"
+PROFILES = {"x86_64": PROFILE, "armv7l": "raspberry-pi-3"}
 ROOT = "/opt/edge-sim/run/greengrass"
 KEPT = "/opt/edge-sim/bundle-of-runs"
 LISTING = "find / -xdev -not -path '/proc/*' -not -path '/tmp/date*' 2>/dev/null | sort"
@@ -74,6 +77,20 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def simulated(client: Any, quick: str) -> Simulated:
+    """Runs the example without its updates on a simulated board of an architecture, once."""
+
+    @cache
+    def board(architecture: str) -> dict[str, Any]:
+        image_of(client, architecture)
+        argv = ("run", quick, "--driver", "docker", "--profile", PROFILES[architecture], "--format", "json")
+        found: dict[str, Any] = json.loads(edge_sim(*argv).stdout)["boards"][0]
+        return found
+
+    return board
+
+
 @pytest.fixture
 def unchanged(debian: DockerBoard) -> Iterator[None]:
     """The board is as it was when the test has ended, but for the bundle: its files and its processes."""
@@ -111,25 +128,23 @@ def rows(board: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
-    over_ssh = _like_a_simulated_one(ssh, quick, "ssh://debian", PROFILE)
+def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, simulated: Simulated) -> None:
+    over_ssh = _like_a_simulated_one(ssh, "ssh://debian", simulated("x86_64"))
     assert "/srv/meter is the board's own: the scenario's was not put over it" in over_ssh["notes"]
 
 
-def test_a_board_of_another_architecture_over_ssh_gives_them_too(ssh: Ssh, client: Any, quick: str) -> None:
+def test_a_board_of_another_architecture_over_ssh_gives_them_too(ssh: Ssh, client: Any, simulated: Simulated) -> None:
     with _debian(client, ssh, "raspberry-pi-3", "armv7l") as board:
         before = _state(board)
-        _like_a_simulated_one(ssh, quick, "ssh://armv7l", "raspberry-pi-3")
+        _like_a_simulated_one(ssh, "ssh://armv7l", simulated("armv7l"))
         assert _state(board) == before
 
 
-def _like_a_simulated_one(ssh: Ssh, quick: str, address: str, profile: str) -> dict[str, Any]:
-    """Run the example over ssh, hold it against the same on a simulated board, and return what is reported."""
+def _like_a_simulated_one(ssh: Ssh, address: str, there: dict[str, Any]) -> dict[str, Any]:
+    """Run the example over ssh, hold it against ``there``, a simulated board's, and return what is reported."""
     over_ssh = run(ssh, EXAMPLE, address)
-    argv = ("run", quick, "--driver", "docker", "--profile", profile, "--format", "json")
-    simulated = json.loads(edge_sim(*argv).stdout)["boards"][0]
-    assert rows(over_ssh) == rows(simulated)
-    assert [row["result"] for row in over_ssh["functions"]] == [row["result"] for row in simulated["functions"]]
+    assert rows(over_ssh) == rows(there)
+    assert [row["result"] for row in over_ssh["functions"]] == [row["result"] for row in there["functions"]]
     assert [(row["from"], row["status"], row["running"]) for row in over_ssh["updates"]] == [
         ("1.10.0", "SUCCEEDED", "1.11.6"),
         ("1.11.6", "FAILED", "1.11.6"),
@@ -182,23 +197,34 @@ _ACCOUNTS = """mknod -m 660 /dev/ttyUSB0 c 1 3; groupadd -g 115 ggc_group; usera
 chown root:dialout /dev/ttyUSB0"""
 
 
-def test_a_board_of_busybox_alone_proves_all_but_functions(ssh: Ssh, client: Any, quick: str) -> None:
-    image_of(client, "x86_64")
-    with ssh_boards.of_busybox(client, ssh, "x86_64") as container:
-        ssh.know("busybox", ssh_boards.answering(container))
+@pytest.mark.parametrize(
+    ("architecture", "status"),
+    [("x86_64", 6), ("armv7l", 5)],  # V1 updated raspbian on armv7l, not on x86_64
+)
+def test_a_board_of_busybox_alone_proves_all_but_functions(
+    ssh: Ssh, client: Any, simulated: Simulated, architecture: str, status: int
+) -> None:
+    with ssh_boards.of_busybox(client, ssh, architecture) as container:
+        name = f"busybox-{architecture}"
+        ssh.know(name, ssh_boards.answering(container))
         container.exec_run(["sh", "-c", "mknod -m 660 /dev/ttyUSB0 c 1 3; chown 0:20 /dev/ttyUSB0"])
         before = container.exec_run(["sh", "-c", LISTING]).output
-        board = run(ssh, quick, "ssh://busybox", status=6)
+        board = run(ssh, EXAMPLE, f"ssh://{name}", status=status)
         assert f"{KEPT}/about" in str(container.exec_run(["sh", "-c", LISTING]).output)
-        ssh.edge_sim("board", "restore", "ssh://busybox", "--bundle")
+        ssh.edge_sim("board", "restore", f"ssh://{name}", "--bundle")
         assert container.exec_run(["sh", "-c", LISTING]).output == before
     assert board["deployment"]["status"] == "Success"
-    assert all(row["ok"] is not False and row["agree"] is not False for row in board["access"])
-    assert {row["path"]: row["mode"] for row in board["layout"]}["/srv/meter"] == "0750"
-    assert board["not_proven"] == [
+    assert rows(board) == rows(simulated(architecture))
+    functions = [
         f"function {id_}: could not be started: neither python3.7 nor another python3 is on the board's PATH"
         for id_ in ("read-digits", "sort-wine", "meter-log")
     ]
+    if architecture == "x86_64":
+        assert board["not_proven"] == [*functions, "updates of the core: Greengrass V1 had none for raspbian on x86_64"]
+        return
+    assert board["not_proven"] == functions
+    assert {row["status"] for row in board["updates"]} == {"REJECTED"}
+    assert all("the board lacks wget, " in problem["message"] for problem in board["problems"])
 
 
 @pytest.mark.usefixtures("unchanged")
