@@ -164,8 +164,7 @@ def _near_limits(options: Options) -> list[str]:
 def _docker(
     profiles: Sequence[DeviceProfile], broker: NamedBroker | None, progress: Callable[[str], None]
 ) -> AbstractContextManager[Driver]:
-    architectures = [profile.architecture for profile in profiles]
-    return drivers.docker(architectures, broker=broker.url if broker else None, progress=progress, purpose="fleet")
+    return drivers.docker(profiles, broker=broker.url if broker else None, progress=progress, purpose="fleet")
 
 
 class _Rollout:
