@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -33,7 +34,8 @@ class Client(paho.Client):
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._sent: list[tuple[float, Any]] = []
+        self._sent: list[tuple[float, Any]] = []  # a deque takes 600 bytes for each core of a fleet
+        self._sent_lock = threading.Lock()  # whoever publishes and paho's own thread both forget
 
     def reconnect(self) -> Any:
         self.ready, self.given_up = False, ""
@@ -45,6 +47,7 @@ class Client(paho.Client):
     def publish(self, *words: Any, **options: Any) -> Any:
         info = super().publish(*words, **options)
         if info.rc in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
+            self._oldest_unacknowledged()  # else receipts stay till the next look: in a fleet, of many clients
             self._sent.append((time.monotonic(), info))
         return info
 
@@ -77,13 +80,10 @@ class Client(paho.Client):
 
     def _oldest_unacknowledged(self) -> float | None:
         """Return when the oldest message was sent that is not acknowledged, and forget those before it."""
-        acknowledged = 0
-        for _, info in self._sent:
-            if not _is_published(info):
-                break
-            acknowledged += 1
-        del self._sent[:acknowledged]
-        return self._sent[0][0] if self._sent else None
+        with self._sent_lock:
+            while self._sent and _is_published(self._sent[0][1]):
+                del self._sent[0]
+            return self._sent[0][0] if self._sent else None
 
 
 def new_client(client_id: str, kind: type[Client] = Client) -> Any:
