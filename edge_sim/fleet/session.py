@@ -54,7 +54,6 @@ class Session:
         "_on_down",
         "_on_message",
         "_on_up",
-        "_opened_at",
         "_secured",
         "_up_at",
         "_watcher",
