@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from types import FrameType
 from typing import Generic, TypeVar
 
 from edge_sim.agent import linux
@@ -42,20 +43,30 @@ class Result(Generic[T, R]):
 def carry_out(work: Callable[[T, Path], R], trials: Sequence[T], *, workers: int = WORKERS) -> list[Result[T, R]]:
     """Do ``work`` on each trial in a folder of its own; return the results in the order of the trials.
 
-    ``work`` runs in other processes, which end with this one, unless there is one worker only.
+    ``work`` runs in other processes, which end with this one, unless there is one worker only. An interrupted run ends
+    once the trials under way have removed what they made.
     """
     if workers == 1:
         return [_tried(work, trial) for trial in trials]
     with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent, (os.getpid(),)) as pool:
         futures = {pool.submit(partial(_tried_in_worker, work), trial): number for number, trial in enumerate(trials)}
         results: dict[int, Result[T, R]] = {}
-        for future in as_completed(futures):
-            results[futures[future]] = result = future.result()
-            if len(results) % TOLD_EVERY == 0:
-                print(f"{len(results)} of {len(trials)}", file=sys.stderr, flush=True)
-            if result.failure is not None:
-                print(f"FAILED {result.trial}\n{result.failure}", file=sys.stderr, flush=True)
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = result = future.result()
+                _tell(result, len(results), len(trials))
+        except KeyboardInterrupt:  # may be of this process alone, and the pool would wait for all trials
+            for worker in active_children():
+                os.kill(worker.pid or 0, signal.SIGINT)
+            raise
     return [results[number] for number in sorted(results)]
+
+
+def _tell(result: Result[T, R], done: int, count: int) -> None:
+    if done % TOLD_EVERY == 0:
+        print(f"{done} of {count}", file=sys.stderr, flush=True)
+    if result.failure is not None:
+        print(f"FAILED {result.trial}\n{result.failure}", file=sys.stderr, flush=True)
 
 
 def summed(play: Callable[[Sequence[int], Path], Counter[str]], count: int, first: int) -> tuple[Counter[str], int]:
@@ -69,9 +80,19 @@ def summed(play: Callable[[Sequence[int], Path], Counter[str]], count: int, firs
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have this worker end its trial, and all that it has made, with its parent; a shell's ``&`` has SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Have this worker end its trial, and all that it has made, with its parent; a shell's ``&`` has SIGINT ignored.
+
+    Its pool sends it SIGTERM when another worker has ended: it would cut the trial's end off.
+    """
+    signal.signal(signal.SIGINT, _interrupt_once)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # ignored, it would be so in what a trial starts as well
     linux.die_with_parent(signal.SIGINT, lambda: os.getppid() == parent)
+
+
+def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
+    """Ctrl-C reaches a worker from the terminal, and from its parent."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def _tried_in_worker(work: Callable[[T, Path], R], trial: T) -> Result[T, R]:

@@ -1,10 +1,20 @@
-"""Which trials of a part of the fault tests are drawn."""
+"""Which trials of a part of the fault tests are drawn, and how they end when they are interrupted."""
 
 from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.faults.trials import draw
+from tests.waiting import until
+
+PROJECT = Path(__file__).parents[2]
 
 TRIALS = [f"{kind} {number}" for kind, count in (("rare", 1), ("usual", 3), ("much", 100)) for number in range(count)]
 
@@ -31,3 +41,47 @@ def test_without_a_count_and_with_words_all_that_hold_them_are_drawn() -> None:
     assert draw(TRIALS, []) == TRIALS
     assert draw(TRIALS, ["0", "1", "much", " 99"]) == ["much 99"]
     assert len(draw(TRIALS, [], 7)) == 7
+
+
+def wait_to_be_interrupted(said: str, _: Path) -> None:
+    """Say ``begun`` until this is interrupted, then ``ending`` until it may end: a trial of another process."""
+    place = Path(said)
+    own = place / f"begun {os.getpid()}"
+    own.touch()
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        own.rename(place / f"ending {os.getpid()}")
+        while not (place / "go on").exists():
+            time.sleep(0.01)
+        (place / f"ended {os.getpid()}").touch()
+
+
+@pytest.mark.process
+def test_an_interrupted_run_ends_with_the_trials_under_way_each_to_its_end(tmp_path: Path) -> None:
+    def pids(what: str) -> list[int]:
+        return sorted(int(path.name.split()[1]) for path in tmp_path.glob(f"{what} *"))
+
+    program = (
+        "from tests.faults.trials import carry_out; from tests.unit.test_fault_trials import wait_to_be_interrupted; "
+        f"carry_out(wait_to_be_interrupted, [{str(tmp_path)!r}] * 9, workers=2)"
+    )
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, cwd=PROJECT, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+        try:
+            until(lambda: len(pids("begun")) == 2)
+            workers = pids("begun")
+            run.send_signal(signal.SIGINT)
+            until(lambda: pids("ending") == workers)
+            for worker in workers:  # a terminal's Ctrl-C, and the pool when it hears of the first end
+                os.kill(worker, signal.SIGINT)
+                os.kill(worker, signal.SIGTERM)
+            (tmp_path / "go on").touch()
+            until(lambda: run.poll() is not None)
+        finally:
+            (tmp_path / "go on").touch()
+            run.kill()
+    assert run.returncode == -signal.SIGINT
+    assert pids("ended") == workers
+    assert not pids("begun")
