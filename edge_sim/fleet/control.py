@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,7 @@ from edge_sim.fleet.lines import Line
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
 from edge_sim.jobs.update import Phase
+from edge_sim.process import ending_with
 
 GREENGRASS_ROOT = "/greengrass"
 END_S = 30.0
@@ -126,6 +129,7 @@ class Control:
                     stderr=subprocess.PIPE,
                     encoding="utf-8",
                     start_new_session=True,  # Ctrl-C reaches us alone
+                    preexec_fn=ending_with(os.getpid(), signal.SIGTERM),  # an agent ends its core first
                 )
                 self._attend(core, process)
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import psutil
+import pytest
 
 from edge_sim.fleet import control, sample
 from edge_sim.fleet.account import CoreAccount, Execution, differences
@@ -11,6 +18,7 @@ from edge_sim.fleet.control import Translation
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
 from edge_sim.profiles import load_profile
+from tests.waiting import until
 
 JOB = "GreengrassUpdateJob_fleet"
 GOOD = ("PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "CONFIRM", "SUCCEEDED")
@@ -104,3 +112,39 @@ def test_boards_in_containers_come_after_the_processes_and_are_their_profiles() 
     assert (process.thing, process.profile) == ("fleet-control-000", "raspberry-pi-3")
     assert (container.thing, container.number, container.profile) == ("fleet-control-001", 3, "openwrt-armv7")
     assert (container.pair, container.stable_s) == (("openwrt", "armv7l"), 3.0)
+
+
+SAMPLE = """
+import time
+from edge_sim.emulation.board import AgentSettings
+from edge_sim.fleet.control import Control
+from tests.unit.test_fleet_control import core
+
+with Control(print) as control:
+    settings = AgentSettings(thing="fleet-control-000", broker="mqtt://127.0.0.1:1", stable_window_s=1)
+    control.start([core(0)], lambda _: settings)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.process
+def test_a_killed_fleet_leaves_no_agent_and_no_core(tmp_path: Path) -> None:
+    def alive() -> list[str]:
+        """The programs that were started, without those that have ended and that nobody has collected."""
+        return [each.name() for each in started if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", SAMPLE], cwd=Path(__file__).parents[2], env=environment) as fleet:
+        started: list[psutil.Process] = []
+        try:
+            until(lambda: list(tmp_path.glob("*/*/greengrass/ggc/var/state/core.json")))
+            started = psutil.Process(fleet.pid).children(recursive=True)
+            assert len(alive()) > 1
+            fleet.kill()
+            fleet.wait()
+            until(lambda: not alive(), lambda: f"{alive()} go on")
+        finally:
+            fleet.kill()
+            for each in started:
+                if each.is_running():
+                    each.kill()
