@@ -12,20 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import (
-    A_ROOT,
-    BOARD,
-    GREENGRASS_ROOT,
-    GROUP,
-    LIMITS,
-    LINKS,
-    PROFILES,
-    SOURCE,
-    STRICT,
-    UNKNOWN,
-    absolute,
-    template_choice,
-)
+from edge_sim.cli.group_options import BOARD, GROUP, LIMITS, LINKS, PROFILES, SOURCE, template_choice
+from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN, absolute
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes, progress
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, ROOT, SOURCE, template_choice
+from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT
 from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import Report
 

@@ -21,8 +21,9 @@ from edge_sim.cli import cloud, completion
 from edge_sim.cli.board_bundle import bundle
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
+from edge_sim.cli.group_options import profile_option
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import FORMAT, PathType, profile_option
+from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

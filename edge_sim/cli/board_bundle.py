@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from edge_sim.arch import ARCHITECTURES
-from edge_sim.cli.options import FORMAT, TO_FILE, profile_option
+from edge_sim.cli.group_options import profile_option
+from edge_sim.cli.options import FORMAT, TO_FILE
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli.options import FORMAT, LIMITS, LINKS, PathType
+from edge_sim.cli.group_options import LIMITS, LINKS
+from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError

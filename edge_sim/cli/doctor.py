@@ -13,7 +13,8 @@ import click
 
 from edge_sim.certificate import VERDICTS, CertificateRow, summary
 from edge_sim.cli import completion
-from edge_sim.cli.options import FORMAT, driver_option, profile_option, root_option
+from edge_sim.cli.group_options import profile_option
+from edge_sim.cli.options import FORMAT, driver_option, root_option
 from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import A_ROOT, BOARD, GREENGRASS_ROOT, GROUP, LIMITS, LINKS, SOURCE, PathType, template_choice
+from edge_sim.cli.group_options import BOARD, GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import PathType, template_choice
+from edge_sim.cli.group_options import template_choice
+from edge_sim.cli.options import PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.folders import write_file

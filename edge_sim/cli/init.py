@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import FORMAT, PROFILES, PathType, template_choice
+from edge_sim.cli.group_options import PROFILES, template_choice
+from edge_sim.cli.options import FORMAT, PathType
 from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import STRICT, UNKNOWN, PathType, driver_option, template_choice
+from edge_sim.cli.group_options import template_choice
+from edge_sim.cli.options import STRICT, UNKNOWN, PathType, driver_option
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import GROUP, LIMITS, LINKS, SOURCE, STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import REPORT_INSTALL, UsageError

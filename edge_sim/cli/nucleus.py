@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from edge_sim.cli.options import FORMAT, PathType, driver_option, profile_option, root_option
+from edge_sim.cli.group_options import profile_option
+from edge_sim.cli.options import FORMAT, PathType, driver_option, root_option
 from edge_sim.cli.output import progress, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

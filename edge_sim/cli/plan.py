@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import (
-    A_ROOT,
-    GREENGRASS_ROOT,
-    GROUP,
-    LIMITS,
-    LINKS,
-    SOURCE,
-    STRICT,
-    UNKNOWN,
-    profile_option,
-    template_choice,
-)
+from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, profile_option, template_choice
+from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN
 from edge_sim.cli.output import Output, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import A_ROOT, BOARD, FORMAT, GREENGRASS_ROOT, PathType, profile_option
+from edge_sim.cli.group_options import BOARD, profile_option
+from edge_sim.cli.options import A_ROOT, FORMAT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli import completion, run_board
-from edge_sim.cli.options import BROKER, BROKER_CAFILE, PROFILES, PathType, driver_option, template_choice
+from edge_sim.cli.group_options import PROFILES, template_choice
+from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, driver_option
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.options import PROFILES, UNKNOWN, PathType, template_choice
+from edge_sim.cli.group_options import PROFILES, template_choice
+from edge_sim.cli.options import UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.options import PROFILES, STRICT, UNKNOWN, PathType, template_choice
+from edge_sim.cli.group_options import PROFILES, template_choice
+from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers
 from edge_sim.cli.report import Report
 from edge_sim.errors import InvalidDefinitionError, Position

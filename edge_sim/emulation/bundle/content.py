@@ -72,7 +72,7 @@ _AGENT = (
     *(
         f"cli/{name}.py"
         for name in (
-            *("__init__", "agent", "completion", "faults", "groups", "main", "options", "ota", "output", "report"),
+            *("__init__", "agent", "faults", "groups", "main", "options", "ota", "output", "report"),
             "topics",
         )
     ),
