@@ -25,8 +25,6 @@ from edge_sim.jobs.wire import JobsError
 
 DEVICE_MAY_SET = frozenset({"IN_PROGRESS", "SUCCEEDED", "FAILED", "REJECTED"})
 MINUTE = 60.0
-MAX_PENDING_SHOWN = 10
-"""Of a thing's executions, in ``notify`` and in the answer to get-pending (AWS IoT developer guide, job-limits)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ MAX_DETAILS = 10
 MAX_DETAIL_CHARS = 1024
 MAX_TIMEOUT_MINUTES = 10080
 DISCARD_STEP_TIMER = -1
+MAX_PENDING_SHOWN = 10
+"""Of a thing's executions, in ``notify`` and in the answer to get-pending (AWS IoT developer guide, job-limits)."""
 SKIP = "edgeSimSkip"
 """A member of ours: AWS IoT lists ten pending executions and has no second page."""
 

@@ -17,8 +17,8 @@ from uuid import uuid4
 from edge_sim.agent.mqtt import Channel, OfflineError, backoff
 from edge_sim.errors import UpdateError
 from edge_sim.jobs import messages, requests, topics, wire
-from edge_sim.jobs.execution import MAX_PENDING_SHOWN
 from edge_sim.jobs.messages import JobExecutionData, Rejected
+from edge_sim.jobs.requests import MAX_PENDING_SHOWN
 from edge_sim.jobs.update import JOB_ID_PREFIX, is_software_update
 from edge_sim.redaction import redact
 from edge_sim.report import printable

@@ -206,7 +206,7 @@ class DevicePlane:
             return self._update(request, body, queue)
         if isinstance(body, Describe):
             return self._describe(request, body, queue), None
-        head = queue[body.skip :][: rules.MAX_PENDING_SHOWN]
+        head = queue[body.skip :][: requests.MAX_PENDING_SHOWN]
         reply = PendingReply(
             timestamp=int(self.now()),
             in_progress=_summaries(head, "IN_PROGRESS"),
@@ -276,7 +276,7 @@ class DevicePlane:
     def _notify(self, thing: str, due: rules.Notices, queue: Sequence[JobExecution]) -> None:
         """Tell ``thing`` what it has to hear of its executions that are not final."""
         if due.notify:
-            head = queue[: rules.MAX_PENDING_SHOWN]
+            head = queue[: requests.MAX_PENDING_SHOWN]
             jobs: dict[str, tuple[Summary, ...]] = {status: _summaries(head, status) for status in requests.PENDING}
             changed = ExecutionsChanged(timestamp=int(self.now()), jobs=jobs)
             self.outbox.add(topics.notify(thing), messages.encode(changed), thing=thing)
