@@ -14,20 +14,18 @@ from __future__ import annotations
 import queue
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
-from edge_sim.agent.deployment.deployments import Deploy, Deployments
 from edge_sim.agent.destinations import is_loopback
 from edge_sim.agent.events import Emit, Log, emit
+from edge_sim.agent.failures import Failures
 from edge_sim.agent.functions.deployed import Functions
-from edge_sim.agent.http import Client
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
 from edge_sim.agent.lock import only_one
 from edge_sim.agent.rooted import inside
@@ -38,10 +36,10 @@ from edge_sim.agent.update.installation import Installation, Settings, http_fetc
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.ownprogram import OwnProgram
-from edge_sim.agent.update.phases import StoppingError, Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
+from edge_sim.agent.update.task import StoppingError, Target
 from edge_sim.agent.update.updater import Updater
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
@@ -49,6 +47,10 @@ from edge_sim.greengrass import tree
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.interrupts import awaited
 from edge_sim.jobs import shadow, topics, wire
+
+if TYPE_CHECKING:
+    from edge_sim.agent.deployment.deployments import Deploy, Deployments
+    from edge_sim.agent.http import Client
 
 RETRY_MOST_S = 64.0
 HandOver = Callable[[], NoReturn]
@@ -103,20 +105,17 @@ class _Agent:
         self._functions = functions
         self._online = False
         """Whether the cloud can be asked, as far as was said."""
-        self._failures: dict[str, str] = {}
-        """What went wrong last with a kind of task, so that it is said once."""
         self._channel: mqtt.Channel | None = None
         self._work = Work()
         self._stop = supervisor.stopping
         self._log = Log(supervisor.gg / BELOW.runtime_log)
+        self._failures = Failures(emit, self._log)
         checked = config.cafile is not None or config.certificate is not None
         self._tls = context(config.cafile, config.certificate, config.key, alpn=config.alpn) if checked else None
-        https = context(config.cafile, config.certificate, config.key) if checked else None
-        loopback = config.allow_loopback or is_loopback(mqtt.address(config.broker)[0])
-        http = Client(tls=https, proxy=config.proxy, loopback=loopback, stop=self._stop)
+        self._https = context(config.cafile, config.certificate, config.key) if checked else None
         self._jobs = JobClient(config.thing, stop=self._stop, on_message=self._tell_message)
         ota_log = Log(inside(root, tree.ota_log(config.greengrass_root)))
-        installation = Installation(supervisor, http_fetch(http), settings)
+        installation = Installation(supervisor, http_fetch(self._http), settings)
         releases = installation.releases
         trouble = partial(ota_log.write, "ERROR")
         journal = Journal(supervisor.gg / BELOW.state, on_trouble=trouble, on_write=self._tell_record)
@@ -129,7 +128,7 @@ class _Agent:
             stable_s=settings.stable_s,
         )
         self._updater = Updater(
-            self._targets(installation, http, settings, hand_over),
+            self._targets(installation, settings, hand_over),
             self._jobs,
             journal,
             board,
@@ -138,11 +137,23 @@ class _Agent:
             log=ota_log,
             stop=self._stop,
         )
-        self._deployments = Deployments(deploy, http, emit=emit, log=self._log, stop=self._stop)
+        self._deploy = deploy
 
-    def _targets(
-        self, core: Installation, http: Client, settings: Settings, hand_over: HandOver | None
-    ) -> Mapping[str, Target]:
+    @cached_property
+    def _deployments(self) -> Deployments:
+        """Made with the first one: until then a board spares the memory."""
+        from edge_sim.agent.deployment.deployments import Deployments
+
+        return Deployments(self._deploy, self._http(), emit=self._emit, log=self._log, stop=self._stop)
+
+    def _http(self) -> Client:
+        """Return what fetches documents and builds."""
+        from edge_sim.agent.http import Client
+
+        loopback = self._config.allow_loopback or is_loopback(mqtt.address(self._config.broker)[0])
+        return Client(tls=self._https, proxy=self._config.proxy, loopback=loopback, stop=self._stop)
+
+    def _targets(self, core: Installation, settings: Settings, hand_over: HandOver | None) -> Mapping[str, Target]:
         """Return what can be updated: the core, and this program where it can hand over."""
         targets = {CORE.name: Target(installation=core, watch=self._guard)}
         if hand_over is not None:
@@ -153,7 +164,9 @@ class _Agent:
                 hand_over=partial(self._hand_over, hand_over),
                 sleep=self._stop.wait,
             )
-            targets[own.software.name] = Target(installation=Installation(own, http_fetch(http), settings), watch=own)
+            targets[own.software.name] = Target(
+                installation=Installation(own, http_fetch(self._http), settings), watch=own
+            )
         return targets
 
     # ---- main thread
@@ -256,7 +269,7 @@ class _Agent:
         try:
             self._updater.resolve()
         except (EdgeSimError, OSError) as error:
-            self._tell_failure("jobs", error)
+            self._failures.say("jobs", error)
 
     def _connect(self) -> None:
         thing = self._config.thing
@@ -282,9 +295,8 @@ class _Agent:
         self.inbox.put(Message(topic=topic, payload=payload))
 
     def _do_tasks(self) -> None:
-        failures: Counter[str] = Counter()
         while not self._stop.is_set():
-            most = max(failures.values(), default=0)
+            most = self._failures.most()
             wait = mqtt.backoff(most, most=RETRY_MOST_S) if most else self._idle_s()
             try:
                 task = self._work.tasks.get(timeout=wait)
@@ -296,11 +308,9 @@ class _Agent:
                 self._work.ask("deployment")
             try:
                 self._do(task)
-                failures.pop(_kind(task), None)  # another kind's stay: its report would wait for the idle time
-                self._failures.pop(_kind(task), None)
+                self._failures.over(_kind(task))
             except (EdgeSimError, OSError) as error:
-                failures[_kind(task)] += 1
-                self._tell_failure(task, error)
+                self._failures.count(_kind(task), error)
 
     def _do(self, task: Task | None) -> None:
         if task == "jobs":
@@ -331,18 +341,6 @@ class _Agent:
     def _tell_record(self, record: Record) -> None:
         ended = {"report": record.report.status} if record.report else {}
         self._emit("journal", job=record.job, phase=record.phase.name, confirmed=record.confirmed, **ended)
-
-    def _tell_failure(self, task: Task | None, error: EdgeSimError | OSError) -> None:
-        """Say what went wrong; the same again and again is said once."""
-        brief, what = error.brief if isinstance(error, EdgeSimError) else str(error), _kind(task)
-        if self._failures.get(what) == brief:
-            return
-        self._failures[what] = brief
-        if isinstance(error, mqtt.OfflineError):
-            self._log.write("WARN", "The cloud did not answer.", task=what, error=brief)
-            return
-        self._emit("error", task=what, error=brief)
-        self._log.write("ERROR", "A task failed.", task=what, error=brief)
 
 
 def _kind(task: Task | None) -> str:

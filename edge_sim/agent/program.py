@@ -12,13 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_sim.agent import loop, supervise
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Log, Progress
 from edge_sim.agent.functions.deployed import DeployedFunctions
-from edge_sim.agent.http import Client
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.installation import Settings
@@ -27,6 +26,9 @@ from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
 from edge_sim.facts import UPDATE_TOOLS, HostFacts
 from edge_sim.greengrass.tree import BELOW, Tree
+
+if TYPE_CHECKING:
+    from edge_sim.agent.http import Client
 
 SIMULATED = Path("/usr/lib/edge-sim/board")
 """Is there on a board in a container, whose programs are its image's and not the real board's."""

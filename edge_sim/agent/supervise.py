@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from typing import Any, NoReturn
 
 SUPERVISED = "EDGE_SIM_FACTORY_AGENT"
@@ -159,6 +159,8 @@ class Supervisor:
 
     def watch(self, trial: dict[str, Any] | None) -> tuple[int, str | None]:
         """Run one agent to its end; return its status, and what was wrong with it where it was ended."""
+        import subprocess  # here, for an agent has this module as well, and does without
+
         environment = {**os.environ, "EDGE_SIM_PYTHON": sys.executable, SUPERVISOR: str(os.getpid())}
         try:
             child = self.child = subprocess.Popen(self.command(), env=environment)

@@ -146,7 +146,7 @@ class ModelBoard:
     def discard(self) -> None:
         self.disk.record = None
 
-    # ---- phases.Watch and ports.Watchman
+    # ---- ports.Watch and ports.Watchman
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -13,9 +13,9 @@ from edge_sim.agent.events import RecentLines
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient
-from edge_sim.agent.update.phases import Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
+from edge_sim.agent.update.task import Target
 from edge_sim.agent.update.updater import Updater
 from edge_sim.fleet.board import ModelBoard, Sleep, Tell
 from edge_sim.fleet.lines import Disk

@@ -13,7 +13,7 @@ from gevent.event import Event
 
 from edge_sim.agent.config import ASK_EVERY_S
 from edge_sim.agent.mqtt import OfflineError, backoff
-from edge_sim.agent.update.phases import StoppingError
+from edge_sim.agent.update.task import StoppingError
 from edge_sim.errors import EdgeSimError
 from edge_sim.fleet.core import Core
 from edge_sim.fleet.lines import Disk

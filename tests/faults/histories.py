@@ -28,9 +28,9 @@ from edge_sim.agent.mqtt import Handler, OfflineError
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient, RefusedError
 from edge_sim.agent.update.journal import Journal
-from edge_sim.agent.update.phases import Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
+from edge_sim.agent.update.task import Target
 from edge_sim.agent.update.updater import Updater
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.errors import UpdateError

@@ -18,8 +18,8 @@ from edge_sim.agent import crashpoints, durable
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Record, Report
-from edge_sim.agent.update.phases import StoppingError
 from edge_sim.agent.update.preflight import BoardIdentity, objection
+from edge_sim.agent.update.task import StoppingError
 from edge_sim.emulation.corebuild import archive_of, core_build
 from edge_sim.emulation.platform import Platform
 from edge_sim.errors import UpdateError

@@ -16,9 +16,9 @@ from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
 from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
 from edge_sim.agent.update.journal import Journal
-from edge_sim.agent.update.phases import Target
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import Supervisor
+from edge_sim.agent.update.task import Target
 from edge_sim.agent.update.updater import Updater
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.errors import UpdateError

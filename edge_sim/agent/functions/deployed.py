@@ -22,7 +22,6 @@ from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.software import CORE
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.facts import HostFacts
-from edge_sim.greengrass.subscriptions import CLOUD
 from edge_sim.greengrass.tree import BELOW, Tree
 
 if TYPE_CHECKING:
@@ -149,6 +148,8 @@ class DeployedFunctions:
 
     def _subscribe(self, group: Group) -> None:
         """Have the cloud's messages routed; a filter that the group no longer has finds no target any more."""
+        from edge_sim.greengrass.subscriptions import CLOUD
+
         missing = {s.subject for s in group.subscriptions if s.source == CLOUD} - self._filters
         if self._channel is None or not missing:
             return
@@ -160,6 +161,8 @@ class DeployedFunctions:
 
     def _take(self, topic: str, payload: bytes) -> None:
         """The network thread's: a message is only put down here."""
+        from edge_sim.greengrass.subscriptions import CLOUD
+
         try:
             self._messages.put_nowait((topic, payload))
         except queue.Full:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from edge_sim.agent.update.journal import Journal, Record
-from edge_sim.agent.update.ports import Versions
-from edge_sim.agent.update.releases import Releases
+from typing import TYPE_CHECKING
+
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.update import Phase
+
+if TYPE_CHECKING:
+    from edge_sim.agent.update.journal import Journal, Record
+    from edge_sim.agent.update.ports import Versions
+    from edge_sim.agent.update.releases import Releases
 
 
 def candidates(releases: Releases, journal: Journal) -> list[str]:

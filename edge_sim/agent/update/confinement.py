@@ -9,7 +9,6 @@ limits are ours; what AWS's daemon was held to is not known.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edge_sim.agent import cgroups
-from edge_sim.agent.elf import running_emulator
 from edge_sim.redaction import redact
 
-if TYPE_CHECKING:  # under QEMU psutil would delay the agent's connection by a tenth of a second
+if TYPE_CHECKING:  # a board without a core spares their memory; under QEMU psutil delays it by a tenth of a second
+    import subprocess
+
     import psutil
+
+    from edge_sim.agent.cgroups import Cgroup
 
 POLL_S = 0.02
 MAX_OUTPUT = 64 * 1024
@@ -53,7 +54,7 @@ class Confinement:
         self._label = f"edge-sim-{name}:{gg}"
         self._mark = f"EDGE_SIM_{name.upper()}"
         self._limits = limits
-        self._groups: Mapping[str, cgroups.Cgroup] = {}
+        self._groups: Mapping[str, Cgroup] = {}
         self._kills = self._refusals = 0
         """What the cgroups counted before this agent had them."""
         self._keepers: list[subprocess.Popen[bytes]] = []
@@ -65,6 +66,8 @@ class Confinement:
 
         Raises TimeoutError when it has not ended after ``limit_s``, OSError when it cannot be started.
         """
+        from edge_sim.agent.elf import running_emulator
+
         with _memory_file() as output, _memory_file() as told:  # no pipes: who keeps one open must not hold us
             if running_emulator() is not None:
                 poll = _started([*argv], {**environment, self._mark: str(self._gg)}, output).poll
@@ -91,6 +94,8 @@ class Confinement:
 
         Under QEMU it is not: the emulator's own memory cannot be told from a core's.
         """
+        from edge_sim.agent.elf import running_emulator
+
         memory, pids = self._groups.get("memory"), self._groups.get("pids")
         used = _NOTHING if (memory and pids) or running_emulator() is not None else self._usage()
         if memory.memory_kills() > self._kills if memory else used.memory > self._limits.memory:
@@ -139,6 +144,8 @@ class Confinement:
 
     def _open_groups(self) -> None:
         """Make the cgroups, or take over what runs in them."""
+        from edge_sim.agent import cgroups
+
         if self._groups:
             return
         try:
@@ -154,7 +161,7 @@ class Confinement:
         self._kills = made["memory"].memory_kills() if made["memory"] else 0
         self._refusals = made["pids"].refused_processes() if made["pids"] else 0
 
-    def _limit_memory(self, group: cgroups.Cgroup) -> None:
+    def _limit_memory(self, group: Cgroup) -> None:
         group.limit_memory(self._limits.memory)
         group.end_together()
 
@@ -162,6 +169,8 @@ class Confinement:
 def _started(
     argv: Sequence[str], environment: Mapping[str, str], output: IO[bytes], *descriptors: int
 ) -> subprocess.Popen[bytes]:
+    import subprocess
+
     return subprocess.Popen(
         argv,
         env=environment,

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge_sim.agent.config import STABLE_WINDOW_S, STEP_TIMEOUT_MINUTES
 from edge_sim.agent.crashpoints import point
-from edge_sim.agent.download import FORBIDDEN, download, leftovers
-from edge_sim.agent.http import Client
-from edge_sim.agent.http_error import HttpError
-from edge_sim.agent.update import hooks, platform
+from edge_sim.agent.update import hooks
 from edge_sim.agent.update.logtail import LogTail
 from edge_sim.agent.update.preflight import FREE_BYTES_NEEDED, BoardIdentity, check_board, managed_respawn
 from edge_sim.agent.update.releases import Releases
@@ -28,6 +25,9 @@ from edge_sim.digests import sha256
 from edge_sim.errors import UpdateError
 from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.update import UpdateDocument
+
+if TYPE_CHECKING:
+    from edge_sim.agent.http import Client
 
 BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
 """How much a build may hold."""
@@ -54,12 +54,15 @@ class Fetch(Protocol):
     ) -> None: ...
 
 
-def http_fetch(http: Client) -> Fetch:
-    """Return a Fetch over HTTP(S)."""
+def http_fetch(http: Callable[[], Client]) -> Fetch:
+    """Return a Fetch over HTTP(S), by a client made for each build."""
 
     def fetch(url: str, target: Path, *, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
+        from edge_sim.agent.download import FORBIDDEN, download
+        from edge_sim.agent.http_error import HttpError
+
         try:
-            download(http, url, target, sha256=sha256, size=size, progress=on_progress)
+            download(http(), url, target, sha256=sha256, size=size, progress=on_progress)
         except HttpError as error:
             if error.status == FORBIDDEN:
                 raise ExpiredError(error.brief) from error
@@ -132,6 +135,8 @@ class Installation:
         With ``managedRespawn`` the owner's script before an update is run, which stops the old core. What an earlier
         attempt at the same job has downloaded stays. Raises UpdateError.
         """
+        from edge_sim.agent.download import leftovers
+
         check_board(self.gg, needed=self.settings.free_bytes_needed)
         self._needed_by = None
         if managed_respawn(self.gg):
@@ -144,6 +149,8 @@ class Installation:
 
     def verify(self, update: UpdateDocument, board: BoardIdentity) -> None:
         """Check size and digest of what lies on the disk, unpack it, check it, and put it beside the others."""
+        from edge_sim.agent.update import platform
+
         _check_digest(self._build, update)
         point("P10 hash-ok")
         tree = self.releases.staging / "tree"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from edge_sim.agent.crashpoints import point
@@ -16,10 +17,12 @@ from edge_sim.agent.events import Emit
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.jobclient import HOLDER, JobEndedError, Jobs, RefusedError
 from edge_sim.agent.update.journal import Record, Report
-from edge_sim.agent.update.ports import Lines, Memory, Steps
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
 from edge_sim.jobs.update import PHASES, Event, Phase
+
+if TYPE_CHECKING:
+    from edge_sim.agent.update.ports import Lines, Memory, Steps
 
 
 class Outbox:

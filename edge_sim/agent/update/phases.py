@@ -8,80 +8,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from edge_sim.agent.crashpoints import point
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.candidates import after_roll_back
 from edge_sim.agent.update.installation import ExpiredError
-from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, Jobs, RefusedError
+from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, RefusedError
 from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.ports import Lines, Memory, Steps
 from edge_sim.agent.update.preflight import BoardIdentity, objection
+from edge_sim.agent.update.task import StoppingError, Target, Task
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
-from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, Reporting, UpdateDocument, parse_document
+from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, Reporting, parse_document
+
+if TYPE_CHECKING:
+    from edge_sim.agent.update.jobclient import Jobs
+    from edge_sim.agent.update.ports import Lines, Memory
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
 PROGRESS_EVERY_S = 3.0
 """How often the cloud is told how far a download or a stable window is. The answer also says whether the job was
 cancelled, so that the board stops within 5 s of it."""
-
-
-class StoppingError(Exception):
-    """The agent is stopping; the journal holds what the next start has to do."""
-
-
-@dataclass
-class Task:
-    """An update under way. ``document`` is the job's; one that is resumed after a restart has none.
-
-    ``started``: it was IN_PROGRESS already when it was handed over.
-    """
-
-    record: Record
-    document: UpdateDocument | None = None
-    started: bool = True
-    canceled: bool = False
-    entered: bool = False
-    """The process that handed over to this one has written the first phase down already."""
-    unwritten: bool = False
-    """Its phase is not in the journal yet: an owner's script makes the disk writable."""
-
-    @property
-    def update(self) -> UpdateDocument:
-        """The job's document, for the phases that are never resumed."""
-        if self.document is None:
-            raise UpdateError(f"{self.record.phase.name} needs the job's document")
-        return self.document
-
-
-class Watch(Protocol):
-    """Who looks after a software while no update does."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Leave the software to the caller while the block lasts."""
-
-    def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
-        """Start ``versions``, the best one first, until one runs well, and return it. Raises UpdateError."""
-
-    def saw(self, version: str, trouble: str | None) -> None:
-        """Note that a version runs, or why it does not, while the software is held."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A software of this board that can be updated."""
-
-    installation: Steps
-    watch: Watch
 
 
 class Phases:

@@ -5,7 +5,8 @@ The rules of an update (``updater``, ``phases``, ``outbox``) know a board by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from edge_sim.jobs.update import UpdateDocument
@@ -104,6 +105,19 @@ class Memory(Protocol):
 
     def discard(self) -> None:
         """Forget the record alone. Raises OSError."""
+
+
+class Watch(Protocol):
+    """Who looks after a software while no update does."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Leave the software to the caller while the block lasts."""
+
+    def bring_up(self, versions: Sequence[str], unhealthy: Callable[[str], str | None]) -> str:
+        """Start ``versions``, the best one first, until one runs well, and return it. Raises UpdateError."""
+
+    def saw(self, version: str, trouble: str | None) -> None:
+        """Note that a version runs, or why it does not, while the software is held."""
 
 
 class Watchman(Protocol):

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from edge_sim.agent import coreconfig
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.confinement import BuildLimits, Confinement
 from edge_sim.agent.update.runner import Runner, Running
@@ -145,6 +144,8 @@ class Supervisor(Runner):
 
     def _configured_limit_s(self) -> float:
         """Return how long a start may take, as the board's config.json says, where it can be read."""
+        from edge_sim.agent import coreconfig
+
         try:
             timeout_ms = coreconfig.read(self.root, self.board_path).start_timeout_ms
         except InvalidDefinitionError:

@@ -12,16 +12,17 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from edge_sim.agent.events import Emit
 from edge_sim.agent.update.jobclient import HOLDER, Jobs, JobTakenError
 from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
-from edge_sim.agent.update.phases import Phases, Target, Task
-from edge_sim.agent.update.ports import Lines, Memory, Steps, Versions, Watchman
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
+from edge_sim.agent.update.task import Target, Task
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
 from edge_sim.jobs.update import (
@@ -34,6 +35,10 @@ from edge_sim.jobs.update import (
     is_software_update,
     parse_document,
 )
+
+if TYPE_CHECKING:
+    from edge_sim.agent.update.phases import Phases
+    from edge_sim.agent.update.ports import Lines, Memory, Steps, Versions, Watchman
 
 
 class Updater:
@@ -54,6 +59,7 @@ class Updater:
         self._targets = targets
         self._jobs = jobs
         self._journal = journal
+        self._board = board
         self._log = log
         self._stop = stop
         self._guard = guard
@@ -63,7 +69,15 @@ class Updater:
         self._outbox = Outbox(
             jobs, journal, self._installation, lambda: guard.events, step_minutes=minutes, emit=emit, log=log
         )
-        self._phases = Phases(targets, jobs, journal, board, self._outbox, log=log, stop=stop)
+
+    @cached_property
+    def _phases(self) -> Phases:
+        """What takes an update through its phases: a board without one spares the memory."""
+        from edge_sim.agent.update.phases import Phases
+
+        return Phases(
+            self._targets, self._jobs, self._journal, self._board, self._outbox, log=self._log, stop=self._stop
+        )
 
     def resolve(self) -> None:
         """Bring the board to one whole version, whatever cut an update off; the report follows in ``work``."""
