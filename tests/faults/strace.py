@@ -1,7 +1,8 @@
 """strace: which calls a board's agent and all it starts make on the board's files, and one of them killed or failed.
 
 A call is known by its name, the path that it is made on, and the how-manieth of these it is in its thread: so neither
-other threads nor the core's own programs shift the count.
+other threads nor the core's own programs shift the count. A thread that becomes another program keeps its count, as
+strace has it, and not its id: the kernel gives it that of its process.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ ON_DESCRIPTOR = frozenset(
 )
 """Their text may hold anything, so only the descriptor's path counts."""
 OURS = "python"
+_SUPERSEDED = re.compile(r"(\d+)(?:<[^>]*>)? +\+\+\+ superseded by execve in pid (\d+)")
+_KILLED = re.compile(r"(\d+)(?:<[^>]*>)? +\+\+\+ killed by SIGKILL")
 _LINE = re.compile(r"(\d+)(?:<([^>]*)>)? +(\w+)\((.*)")
 _DESCRIPTOR, _TEXT = re.compile(r"\d+<(/[^>]*)>"), re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -63,8 +66,15 @@ def fired(log: Path, call: Call, fault: str) -> bool:
         return False
     if fault != "SIGKILL":
         return "(INJECTED)" in text
-    made = Counter(found[1] for found in _LINE.finditer(text) if found[3] == call.name)
-    killed = re.findall(r"^(\d+)(?:<[^>]*>)? +\+\+\+ killed by SIGKILL", text, re.MULTILINE)
+    made: Counter[str] = Counter()
+    killed = set()
+    for line in text.splitlines():
+        if found := _LINE.match(line):
+            made[found[1]] += found[3] == call.name
+        elif found := _SUPERSEDED.match(line):
+            made[found[1]] = made[found[2]]
+        elif found := _KILLED.match(line):
+            killed.add(found[1])
     return any(made[thread] >= call.number for thread in killed)
 
 
@@ -110,12 +120,17 @@ def _made(log: Path, root: Path) -> Iterator[tuple[str, str, list[str]]]:
 def calls(log: Path, root: Path) -> list[Call]:
     """Return the mutating calls on the board's files that were recorded, each once, in their order."""
     made: Counter[tuple[str, str, str]] = Counter()
+    before: dict[str, str] = {}
+    """The threads that became another program under their process's id."""
     found: dict[tuple[str, str, int], Call] = {}
     for line in log.read_text(errors="replace").splitlines():
+        if superseded := _SUPERSEDED.match(line):
+            before[superseded[1]] = before.get(superseded[2], superseded[2])
         match = _LINE.match(line)
         if match is None:
             continue
         thread, program, name, arguments = match.groups()
+        thread = before.get(thread, thread)
         paths = list(_paths(name, re.split(r"\)\s+= |<unfinished", arguments)[0], str(root)))
         for path in set(paths):
             made[thread, name, path] += 1

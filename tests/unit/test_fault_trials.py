@@ -1,4 +1,4 @@
-"""Which trials of a part of the fault tests are drawn, and how they end when they are interrupted."""
+"""Which trials of a part of the fault tests are drawn, how they end when they are interrupted, and what strace saw."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import strace
 from tests.faults.trials import draw
 from tests.waiting import until
 
@@ -41,6 +42,30 @@ def test_without_a_count_and_with_words_all_that_hold_them_are_drawn() -> None:
     assert draw(TRIALS, []) == TRIALS
     assert draw(TRIALS, ["0", "1", "much", " 99"]) == ["much 99"]
     assert len(draw(TRIALS, [], 7)) == 7
+
+
+RECORDED = """\
+10<python> fsync(3</b/greengrass/other>) = 0
+12<python> fsync(7</b/greengrass/trial>) = 0
+10<python> +++ superseded by execve in pid 12 +++
+10<python> fsync(3</b/greengrass/trial>) = 0
+11<python> fsync(3</b/greengrass/trial>) = 0
+10<python> fsync(3</b/greengrass/trial>{}
+"""
+
+
+def test_a_thread_that_becomes_another_program_keeps_its_count_of_calls_as_strace_has_it(tmp_path: Path) -> None:
+    """A supervisor was killed at its first call, which strace counted as the second, and the trial waited for that."""
+    log = tmp_path / "log"
+    log.write_text(RECORDED.format(") = 0"))
+    found = strace.calls(log, Path("/b"))
+    assert [str(call) for call in found if "trial" in call.path] == [
+        f"fsync greengrass/trial ({number})" for number in (1, 2, 3)
+    ]
+    log.write_text(RECORDED.format(" <unfinished ...>\n10<python> +++ killed by SIGKILL +++"))
+    assert [strace.fired(log, call, "SIGKILL") for call in found] == [True, True, True, True]
+    log.write_text("\n".join(RECORDED.splitlines()[:3]) + "\n12<python> +++ killed by SIGKILL +++\n")
+    assert not strace.fired(log, found[-1], "SIGKILL")
 
 
 def wait_to_be_interrupted(said: str, _: Path) -> None:
