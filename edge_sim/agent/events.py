@@ -8,11 +8,13 @@ format there is ours. A presigned URL is a key for as long as it lives: its quer
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -40,11 +42,23 @@ Progress = Callable[[str], object]
 
 
 def emit(event: str, /, **fields: object) -> None:
-    """Print one event line. A reader that has gone away is no reason to stop working."""
+    """Print one event line. That nothing takes it, a full disk or a reader that has gone away, stops no work."""
     text = redact(json.dumps({"event": event, **fields}))
-    with _OUTPUT, suppress(BrokenPipeError):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    with _OUTPUT:
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            complain(f"standard output: {error.strerror}; the agent works on")
+
+
+@cache
+def complain(text: str) -> None:
+    """Say something once on standard error, which may lie on the disk that is full."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            os.write(sys.stderr.fileno(), f"{text}\n".encode())  # nothing is left for the interpreter's last flush
 
 
 def utc_now() -> datetime:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edge_sim.agent.events import complain
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass.tree import BELOW
@@ -26,7 +26,7 @@ def only_one(gg: Path) -> Iterator[None]:
     try:
         descriptor = _lock_file(path)
     except OSError as error:  # the core is to run all the same
-        print(f"{path}: cannot be locked: {error.strerror}; another agent would not be noticed", file=sys.stderr)
+        complain(f"{path}: cannot be locked: {error.strerror}; another agent would not be noticed")
         yield
         return
     try:

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -40,7 +41,8 @@ PAUSE_S = 0.05
 
 def become(version: str, gg: str, trial_s: float, root: str, config: str) -> NoReturn:
     """Have this process's place, of an agent ``version``, taken by a supervisor; one that has one leaves it to that."""
-    sys.stdout.flush()
+    with suppress(OSError):  # that it cannot be printed is no reason to stay
+        sys.stdout.flush()
     if SUPERVISED in os.environ:
         os._exit(HAND_OVER)
     words = [__file__, gg, str(trial_s), root, config]
@@ -85,6 +87,13 @@ def sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, which may lie on the disk that is full."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            os.write(sys.stderr.fileno(), f"{text}\n".encode())  # nothing is left for the interpreter's last flush
 
 
 def wait(child: subprocess.Popen[bytes], limit_s: float | None) -> int | None:
@@ -214,7 +223,7 @@ class Supervisor:
             sync(link.parent)
 
         reason = f"the OTA agent {trial['new']} {reason}"
-        print(reason, file=sys.stderr)
+        say(reason)
         self.given_up = trial
         self.say_if_it_fails(lambda: write_trial(self.gg, {**trial, "failed": reason}))
         self.say_if_it_fails(move_back)
@@ -223,7 +232,7 @@ class Supervisor:
         try:
             step()
         except OSError as error:
-            print(f"the OTA agent's supervisor: {error}", file=sys.stderr)
+            say(f"the OTA agent's supervisor: {error}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.integration.agent_world import (
     NEW,
     OLD,
     THING,
+    Agent,
     World,
     assert_kept,
     broken,
@@ -374,4 +376,19 @@ def test_a_core_runs_without_a_broker_and_its_agent_connects_when_there_is_one(h
         assert [e["event"] for e in agent.events].count("disconnected") == 1
         assert here.cloud.end_of(here.cloud.update_job("good", good()))[0] == "SUCCEEDED"
     relay.cut()
+    assert cores(here.root) == []
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full 2>/dev/full", ">&- 2>&-"], ids=["full", "closed"])
+def test_an_agent_whose_output_cannot_be_written_works_on(here: World, redirected: str) -> None:
+    """With its output in a file on the full disk it ended, and no core ran from then on."""
+    program = [sys.executable, "-m", "tests.integration.agent_program", str(here.config), str(here.root)]
+    agent = Agent(here.root, here.config, ["sh", "-c", f'exec "$@" {redirected}', "-", *program])
+    try:
+        job = here.cloud.update_job("good", good())
+        until(lambda: agent.process.poll() is not None or here.cloud.jobs.execution(THING, job).status == "SUCCEEDED")
+        assert agent.process.poll() is None
+        assert agent.core()["version"] == NEW
+    finally:
+        agent.stop()
     assert cores(here.root) == []

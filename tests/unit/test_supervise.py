@@ -142,6 +142,14 @@ def test_the_way_back_needs_no_disk_that_can_be_written(board: Board) -> None:
     assert [line.split()[0] for line in board.started()] == [NEW, OLD]
 
 
+def test_the_way_back_needs_nobody_who_takes_a_message(board: Board) -> None:
+    """Its error output may lie on the disk that is full: it ended with a traceback, and went back on nothing."""
+    board.try_out("exit 1")
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(board.command(60), check=False, timeout=60, stderr=full).returncode == 0
+    assert [line.split()[0] for line in board.started()] == [NEW, OLD]
+
+
 def test_sigterm_ends_the_agent_and_goes_back_on_nothing(board: Board) -> None:
     board.try_out("trap 'exit 0' TERM; while :; do sleep 0.1; done")
     with subprocess.Popen(board.command(60)) as running:
