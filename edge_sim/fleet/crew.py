@@ -97,10 +97,10 @@ class Crew:
         """Have every core lose its session, and come back after ``down_s``, spread over ``spread_s``."""
         self._everywhere({"do": "drop", "down_s": down_s, "spread_s": spread_s})
 
-    def show(self, states: Mapping[str, int]) -> None:
-        """Have the live page show how many cores are in which state."""
+    def show(self, broker: str, states: Mapping[str, int]) -> None:
+        """Have the live page show how many cores are in which state, and where they are connected."""
         if self.shape.web_port is not None:
-            self.processes.tell(self.shape.head, {"do": "show", "states": dict(states)})
+            self.processes.tell(self.shape.head, {"do": "show", "broker": broker, "states": dict(states)})
 
     def listen(self, limit_s: float) -> None:
         """Take what the processes have said; wait for it at most so long."""
@@ -154,6 +154,8 @@ class Crew:
             self._ready.add(process)
         elif what == "joined":
             self._joined += 1
+        elif what == "stop":
+            self.trouble.append("stopped on Locust's page")
         elif what == "missing" and self.shape.remote:
             self._ended(f"the worker {line['worker']}", "is not heard of any more")
 

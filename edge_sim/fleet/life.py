@@ -113,13 +113,11 @@ class Life:
             self._enter("CANCELED", now, members["text"])
 
     def _enter(self, phase: str, now: float, reason: str | None) -> None:
-        """Tell Locust of the phase that is over now."""
+        """Tell Locust of the phase that is over now: an update that fails does so once, in one phase."""
+        back = Phase.ROLL_BACK.name
         if phase == self._phase:
             return
         if self._phase:
-            bad = phase == Phase.ROLL_BACK.name or (phase in FINAL and phase != Phase.SUCCEEDED.name)
-            self._measure(self._phase, now - self._since, reason if bad else None)
-        ended = phase in FINAL
-        self._phase, self._since = ("" if ended else phase), now
-        if ended:
-            self._measure(phase, 0.0, None if phase == Phase.SUCCEEDED.name else reason or phase)
+            bad = phase == back or (phase in FINAL and phase != Phase.SUCCEEDED.name and self._phase != back)
+            self._measure(self._phase, now - self._since, (reason or phase) if bad else None)
+        self._phase, self._since = ("" if phase in FINAL else phase), now

@@ -1,35 +1,60 @@
-"""Locust's live page, on loopback, with a table of the fleet's own: how many cores are in which state."""
+"""Locust's live page, on loopback, with a table of the fleet's own: how many cores are in which state.
+
+Its buttons would take cores away, or add some, without the rollout's knowledge, which then waits for them until its
+limit: STOP ends the rollout instead, and EDIT is refused.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from locust.env import Environment
 
 _KEY = "fleet"
-_STATS = "/stats/requests"
+_STATS, _STOP, _EDIT = "/stats/requests", "/stop", "/swarm"
 
 
 class LivePage:
-    """The page at ``port``; ``states`` is what its table shows."""
+    """The page at ``port``; ``stop`` ends the rollout."""
 
-    def __init__(self, environment: Environment, port: int) -> None:
-        self.states: Mapping[str, int] = {}
+    def __init__(self, environment: Environment, port: int, stop: Callable[[], None]) -> None:
+        self._environment = environment
+        self._stop = stop
+        self._states: Mapping[str, int] = {}
         page: Any = environment.create_web_ui("127.0.0.1", port)
-        columns = [{"key": "name", "title": "State"}, {"key": "cores", "title": "Cores"}]
+        columns = [{"key": "state", "title": "State"}, {"key": "cores", "title": "Cores"}]
         page.template_args |= {
             "extended_tabs": [{"title": "Cores", "key": _KEY}],
             "extended_tables": [{"key": _KEY, "structure": columns}],
         }
+        page.app.before_request(self._press)
         page.app.after_request(self._add)
 
+    def show(self, broker: str, states: Mapping[str, int]) -> None:
+        """Have the page show the broker in its head, and in its table so many cores in each state, in this order."""
+        self._environment.host = broker
+        self._states = states
+
+    def _press(self) -> Any:
+        """Answer for Locust where a button is pressed; None: it may answer itself."""
+        from flask import jsonify, request
+
+        if request.path == _STOP:
+            self._stop()
+            return jsonify({"success": True, "message": "The rollout is being stopped."})
+        if request.path == _EDIT:
+            message = "The number of cores is fixed for the whole rollout: edge-sim fleet --cores."
+            return jsonify({"success": False, "message": message})
+        return None
+
     def _add(self, response: Any) -> Any:
-        """Put the table into the answer that the page asks for every two seconds."""
+        """Put the table into the answer that the page asks for every two seconds: it sorts the rows by ``name``."""
         from flask import request
 
         if request.path == _STATS:
-            rows = [{"name": state, "safe_name": state, "cores": cores} for state, cores in self.states.items()]
+            states = enumerate(self._states.items())
+            rows = [{"name": at, "state": state, "cores": cores} for at, (state, cores) in states]
             response.set_data(json.dumps({**response.json, "extended_stats": [{"key": _KEY, "data": rows}]}))
         return response

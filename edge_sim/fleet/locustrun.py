@@ -100,7 +100,7 @@ class Pool:
             name=phase,
             response_time=seconds * 1000,
             response_length=0,
-            exception=RuntimeError(trouble) if trouble else None,
+            exception=trouble,  # as text: of an exception the page would show its constructor
             context={},
         )
 
@@ -150,13 +150,13 @@ def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> N
     gevent.spawn(pool.tend)
     if setup["role"] == "worker":
         gevent.spawn(_end_with, runner)
-    page = LivePage(environment, setup["web_port"]) if setup.get("web_port") else None
+    page = _page(environment, setup, write)
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
         elif line["do"] == "show" and page is not None:
-            page.states = line["states"]
+            page.show(line["broker"], line["states"])
         else:
             pool.obey(line)
     pool.end()
@@ -168,16 +168,21 @@ def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> 
     runner.register_message(MESSAGE, lambda msg, **_: write({"from": msg.node_id, "line": msg.data["line"]}))
     environment.events.worker_connect.add_listener(lambda client_id: write({"say": "joined", "worker": client_id}))
     gevent.spawn(_watch, runner, write)
-    page = LivePage(environment, setup["web_port"]) if setup["web_port"] else None
+    page = _page(environment, setup, write)
     write({"say": "ready"})
     for line in _input():
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
         elif line["do"] == "show" and page is not None:
-            page.states = line["states"]
+            page.show(line["broker"], line["states"])
         elif line["do"] == "pass on":
             runner.send_message(MESSAGE, line["line"], line["to"])
     runner.quit()
+
+
+def _page(environment: Environment, setup: Mapping[str, Any], write: Send) -> LivePage | None:
+    port = setup.get("web_port")
+    return LivePage(environment, port, lambda: write({"say": "stop"})) if port else None
 
 
 def _end_with(runner: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -241,6 +242,7 @@ class _Rollout:
 
     def _connect(self) -> None:
         self.crew.spawn(self._options.spawn_rate)
+        self._show()
         while not all(account.connected for account in self._accounts):
             self.crew.listen(POLL_S)
             there = sum(account.connected for account in self._accounts)
@@ -261,11 +263,17 @@ class _Rollout:
                     break
                 self.storms.carry_out(time.time() - (self._report.created_at or 0.0))
             if time.monotonic() - self._told >= SAY_EVERY_S:  # counting thousands of cores takes a while
-                states = counts(self._accounts)
+                states = self._show()
                 self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
-                self.crew.show({state: states[state] for state in STATES})
             self._look_at_clock()
+        self._show()
         self._report.over_at = time.time()
+
+    def _show(self) -> Counter[str]:
+        """Have the live page show how many cores are in which state, and return that."""
+        states = counts(self._accounts)
+        self.crew.show(self._cloud.mqtt, {state: states[state] for state in STATES})
+        return states
 
     def _compare(self) -> None:
         """Compare the accounts, once the cores have heard what is on its way to them."""

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from edge_sim.cloud.brokers.broker import start_broker
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet import rollout
+from edge_sim.fleet.account import STATES
 from edge_sim.fleet.rollout import FleetReport, Options
 from edge_sim.profiles import load_profiles
 from edge_sim.runs.aws import Aws
@@ -139,11 +140,55 @@ def test_ctrl_c_ends_everything_and_the_account_is_true(tmp_path: Path) -> None:
     assert alive == []
 
 
-def test_workers_join_a_master_from_elsewhere(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+@pytest.mark.parametrize("workers", [(), ("--workers", 2)], ids=["alone", "workers"])
+def test_the_live_page_shows_the_states_and_its_buttons_take_no_core_away(
+    workers: Sequence[object], tmp_path: Path
+) -> None:
+    """STOP ends the rollout and EDIT is refused: as Locust has them, the rollout would wait for cores that are gone."""
+    log, port = tmp_path / "log", free_port()
+    words = (BREAKS, "--cores", 40, "--rollout-minute", 60, "--web-port", port, *workers)
+    with started(*words, log=log) as process:
+        said(process, log, b" rolled back")
+
+        def shown() -> tuple[dict[str, int], dict[str, int], str]:
+            stats = page(port, "stats/requests")
+            (table,) = stats["extended_stats"]
+            rows = sorted(table["data"], key=lambda row: row["name"])
+            failures = {row["name"]: row["num_failures"] for row in stats["stats"]}
+            return {row["state"]: row["cores"] for row in rows}, failures, str(stats["errors"])
+
+        def agree() -> bool:
+            states, failures, _ = shown()
+            return failures["Aggregated"] == states["rolled back"] + states["failed"] > 0
+
+        until(agree, lambda: f"each failed core fails once on the page: {shown()}", limit_s=LIMIT_S)
+        states, failures, errors = shown()
+        assert (tuple(states), sum(states.values())) == (STATES, 40)
+        assert (failures["ROLL_BACK"], "ACTIVATE: core 1.11.6 ended" in errors) == (0, True), errors
+        assert not page(port, "swarm", b"user_count=1&spawn_rate=1")["success"]
+        assert page(port, "stats/requests")["user_count"] == 40
+        assert page(port, "stop", b"")["success"]
+        report = ended(process)
+    assert (process.returncode, report["differences"]) == (6, [])
+    assert report["trouble"] == ["stopped on Locust's page"]
+
+
+def page(port: int, path: str, form: bytes | None = None) -> dict[str, Any]:
+    """Return what Locust's page answers."""
+    with urlopen(f"http://127.0.0.1:{port}/{path}", form, timeout=LIMIT_S) as answer:
+        document: dict[str, Any] = json.load(answer)
+    return document
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_workers_join_a_master_from_elsewhere(tmp_path: Path) -> None:
+    log, port = tmp_path / "log", free_port()
     words = (EXAMPLE, "--cores", 40, "--master", "--workers", 1, "--port", port, "--rollout-minute", 0.5)
     with started(*words, log=log) as process:
         said(process, log, b"waiting for")
