@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from edge_sim.fleet.account import ENDS, WAITING, counts
+from edge_sim.fleet.account import ENDS, WAITING, CoreAccount, counts
 from edge_sim.fleet.rollout import FleetReport
 
 _FAILED = ("failed", "rolled back", "rejected")
@@ -75,6 +75,11 @@ def by_profile(report: FleetReport) -> dict[str, Counter[str]]:
     return dict(sorted(profiles.items()))
 
 
+def failures(report: FleetReport) -> list[CoreAccount]:
+    """Return the cores whose update has failed, wherever that was."""
+    return [account for account in report.accounts if account.state in _FAILED]
+
+
 def first_ends(report: FleetReport) -> dict[int, float]:
     """Return when each core came to an end, in seconds from CreateJob."""
     start = report.created_at or 0.0
@@ -103,7 +108,9 @@ def verdict(report: FleetReport) -> str:
         return differing(report)
     stopped = [end for end in report.ends.values() if end.stopped_at is not None]
     what = "An abort criterion stopped the rollout" if stopped else "The rollout is complete"
-    return f"{what}; the cores' account equals the Jobs API's, core by core"
+    failed = len(failures(report))
+    how_many = f": {failed:,} of {len(report.accounts):,} cores failed" if failed else ""
+    return f"{what}{how_many}; the cores' account equals the Jobs API's, core by core"
 
 
 def differing(report: FleetReport) -> str:
@@ -118,8 +125,9 @@ def control(report: FleetReport) -> list[str]:
     if not states:
         return []
     shown = ", ".join(f"{number:,} {state}" for state, number in states.items())
-    lines = [f"finding: {text}" for text in report.findings] or ["they went through it as the simulated cores did"]
-    return [f"{sum(states.values()):,} real agents beside the simulated cores: {shown}", *lines]
+    lines = [f"finding: {text}" for text in report.findings] or ["nothing differs from the simulated cores"]
+    agents = sum(states.values())
+    return [f"{agents:,} real agent{'s' * (agents > 1)} beside the simulated cores: {shown}", *lines]
 
 
 def storms(report: FleetReport) -> list[str]:

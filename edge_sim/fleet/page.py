@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edge_sim.fleet.account import STATES, CoreAccount
-from edge_sim.fleet.facts import aborts, as_json, by_profile, control, first_ends, storms, verdict
+from edge_sim.fleet.facts import aborts, as_json, by_profile, control, failures, first_ends, storms, verdict
 from edge_sim.fleet.rollout import FleetReport
 from edge_sim.pages.page import Block, Board, Cell, Chart, Lines, Page, Section, State, Table, first
 
@@ -16,7 +16,7 @@ SHOWN = 200
 
 def page(report: FleetReport) -> Page:
     """Return a fleet's report as a page."""
-    state: State = "bad" if report.exit_status else "open" if aborts(report) else "good"
+    state: State = "bad" if report.exit_status else "open" if aborts(report) or failures(report) else "good"
     return Page(
         command="fleet",
         subject=report.scenario,
@@ -26,19 +26,20 @@ def page(report: FleetReport) -> Page:
             "cores": f"{len(report.accounts):,}",
             "version": report.fleet.version,
             "seed": str(report.options.seed),
-            "a minute of the rate": f"{report.options.minute_s:g} s",
+            "minute of the rollout rate": f"{report.options.minute_s:g} s",
             **report.parts,
         },
         boards=list(_boards(report)),
+        boards_are="How the cores of each profile ended",
         sections=[
             Section(title="States over time", blocks=[_chart(report)] if report.created_at is not None else []),
             Section(title="Jobs", blocks=[_jobs(report)], note=_MODEL),
             Section(title="What an abort criterion let through", blocks=_aborted(report)),
-            Section(title="What befell the fleet", blocks=_lines(storms(report))),
+            Section(title="Storms", blocks=_lines(storms(report))),
             Section(title="Real agents beside the simulated cores", blocks=_lines(control(report))),
-            Section(title="Boards that failed", blocks=_failed(report)),
+            Section(title="Cores that failed", blocks=_failed(report)),
             Section(title="Differences between the cores' account and the Jobs API", blocks=_differences(report)),
-            Section(title="The run itself", blocks=_lines((*report.trouble, *report.notes))),
+            Section(title="Notes on the run", blocks=_lines((*report.trouble, *report.notes))),
         ],
         data=as_json(report),
     )
@@ -63,11 +64,13 @@ def _chart(report: FleetReport) -> Chart:
     moments = [(end - start) * step / MOMENTS for step in range(MOMENTS + 1)]
     series = {state: [0] * len(moments) for state in STATES}
     for account in report.accounts:
-        for moment, state in zip(moments, _states(account, [start + at for at in moments]), strict=True):
-            series[state][moments.index(moment)] += 1
-    marks = [(abort.at - start, f"{abort.job_id}: abort criterion met") for abort in aborts(report)]
+        for at, state in enumerate(_states(account, [start + moment for moment in moments])):
+            series[state][at] += 1
+    several = len(report.jobs) > 1
+    marks = [(abort.at - start, f"abort criterion met{f': {abort.job_id}' * several}") for abort in aborts(report)]
+    marks += [(at - start, storm.kind) for at, storm in report.storms]
     return Chart(
-        caption=f"How many of {len(report.accounts):,} cores are in which state, from CreateJob on",
+        caption=f"How many of the {len(report.accounts):,} cores were in each state, from CreateJob on",
         seconds=moments,
         series=list(series.items()),
         marks=marks,
@@ -85,6 +88,7 @@ def _states(account: CoreAccount, moments: Sequence[float]) -> Iterator[str]:
 
 
 def _jobs(report: FleetReport) -> Table:
+    commented = any(end.comment for end in report.ends.values())
     rows = []
     for job in report.jobs:
         end = report.ends.get(job.job_id)
@@ -96,12 +100,11 @@ def _jobs(report: FleetReport) -> Table:
                 Cell(text=job.job_id, code=True),
                 Cell(text=f"{job.things:,}"),
                 Cell(text=status, state=state),
-                Cell(text=comment),
+                *[Cell(text=comment)] * commented,
             ]
         )
-    return Table(
-        caption="The jobs, as DescribeJob shows them", columns=["job", "things", "status", "comment"], rows=rows
-    )
+    columns = ["job", "things", "status", *["comment"] * commented]
+    return Table(caption="As DescribeJob shows them", columns=columns, rows=rows)
 
 
 def _aborted(report: FleetReport) -> list[Block]:
@@ -109,10 +112,10 @@ def _aborted(report: FleetReport) -> list[Block]:
 
 
 def _failed(report: FleetReport) -> list[Block]:
-    failed = [account for account in report.accounts if account.state in ("failed", "rolled back", "rejected")]
+    failed = failures(report)
     if not failed:
         return []
-    shown, left_out = first(failed, SHOWN, "boards")
+    shown, left_out = first(failed, SHOWN, "cores")
     ends = first_ends(report)
     rows = [
         [
@@ -125,7 +128,8 @@ def _failed(report: FleetReport) -> list[Block]:
         for account in shown
     ]
     columns = ["core", "profile", "state", "after", "reason"]
-    return [Table(caption="Boards that failed", columns=columns, rows=rows, left_out=left_out)]
+    caption = "When each of them first ended, counted from CreateJob, and why"
+    return [Table(caption=caption, columns=columns, rows=rows, left_out=left_out)]
 
 
 def _differences(report: FleetReport) -> list[Block]:
@@ -140,7 +144,8 @@ def _differences(report: FleetReport) -> list[Block]:
         ]
         for difference in shown
     ]
-    return [Table(caption="Differences", columns=["core", "execution", "difference"], rows=rows, left_out=left_out)]
+    caption, columns = "What the cloud says, and what the core says", ["core", "execution", "difference"]
+    return [Table(caption=caption, columns=columns, rows=rows, left_out=left_out)]
 
 
 def _lines(lines: Sequence[str]) -> list[Block]:

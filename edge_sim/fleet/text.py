@@ -21,7 +21,7 @@ def _lines(report: FleetReport) -> Iterator[str]:
     if report.interrupted:
         yield f"{verdict(report)}: both accounts are compared as they were then"
     yield f"fleet {report.scenario}: {len(report.accounts):,} cores, core {report.fleet.version}"
-    yield f"a minute of the rate lasted {report.options.minute_s:g} s; seed {report.options.seed}"
+    yield f"a minute of the rollout rate lasted {report.options.minute_s:g} s; seed {report.options.seed}"
     for job in report.jobs:
         end = report.ends.get(job.job_id)
         if end is not None:

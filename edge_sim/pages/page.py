@@ -214,7 +214,10 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One report. ``data`` is the JSON document of the same result, which an HTML file carries."""
+    """One report. ``data`` is the JSON document of the same result, which an HTML file carries.
+
+    ``boards_are`` heads the boards where they are not a verdict each.
+    """
 
     command: str
     subject: str
@@ -224,6 +227,7 @@ class Page:
     boards: Sequence[Board]
     sections: Sequence[Section]
     data: Mapping[str, object]
+    boards_are: str = ""
 
 
 def together(boards: Iterable[Board]) -> list[Board]:

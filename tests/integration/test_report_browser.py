@@ -12,7 +12,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from edge_sim.cli.main import edge_sim
+from edge_sim.fleet.account import STATES, CoreAccount, Difference
+from edge_sim.fleet.jobs import FleetJob, Progress
+from edge_sim.fleet.model import cores
+from edge_sim.fleet.page import page as fleet_page
+from edge_sim.fleet.rollout import FleetReport, Options
+from edge_sim.fleetkeys import Fleet, Storm
 from edge_sim.pages.html import render
+from edge_sim.profiles import load_profiles
 from edge_sim.runs.page import page
 from tests import browser
 from tests.reports import PAYLOADS, failed_board, run_report, with_texts
@@ -52,12 +59,38 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     files["run"].write_text(render(page(red)), "utf-8")
     other, files["compare"] = folder / "other.html", folder / "compare.html"
     other.write_text(render(page(run_report(failed_board(layout=[]), failed_board("b")))), "utf-8")
+    files["fleet"] = folder / "fleet.html"
+    files["fleet"].write_text(render(fleet_page(fleet_report())), "utf-8")
     compared = ["compare", str(files["run"]), str(other), "--report", str(files["compare"])]
     CliRunner().invoke(edge_sim, compared)
     return files
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "matrix", "access", "plan", "drift", "compare"])
+def fleet_report() -> FleetReport:
+    """A report with everything in it: a core in each state, an abort, a storm, real agents, differences, notes."""
+    fleet = Fleet(version="1.11.6", weights={"raspberry-pi-3": 1})
+    models = cores(fleet, load_profiles(("raspberry-pi-3",)), len(STATES), 1)
+    accounts = [
+        CoreAccount(model=model, state=state, real=state == "done", changes=[(1000 + number * 60.0, state)])
+        for number, (model, state) in enumerate(zip(models, STATES, strict=True))
+    ]
+    job = "GreengrassUpdateJob_fleet-raspbian-armv7l"
+    return FleetReport(
+        scenario="everything",
+        fleet=fleet,
+        options=Options(cores=len(STATES)),
+        accounts=accounts,
+        jobs=[FleetJob(job_id=job, group="fleet", pair=models[0].pair, things=len(STATES))],
+        ends={job: Progress(status="CANCELED", pending=0, comment="Abort criterion met", stopped_at=1400.0)},
+        differences=[Difference(thing=models[0].thing, job=job, execution=1, text="the cloud says SUCCEEDED")],
+        findings=["staging: longer on real agents"],
+        storms=[(1100.0, Storm(kind="lost sessions", after_s=100, down_s=2, spread_s=3))],
+        notes=["worker 1 was ended by SIGKILL"],
+        created_at=1000.0,
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "matrix", "access", "plan", "drift", "compare", "fleet"])
 def test_a_page_is_for_everybody(driver: webdriver.Chrome, pages: dict[str, Path], command: str) -> None:
     screens: tuple[tuple[browser.Scheme, int], ...] = (("light", 1280), ("dark", 400))
     for scheme, width in screens:

@@ -112,11 +112,27 @@ def test_a_rate_that_aws_refuses_is_refused_with_its_place(tmp_path: Path) -> No
 def test_a_charts_areas_stand_on_each_other_and_end_at_the_whole() -> None:
     chart = Chart(caption="c", seconds=[0, 5, 10], series=[("a", [4, 2, 0]), ("b", [0, 2, 4]), ("none", [0, 0, 0])])
     drawn = plot(chart)
-    assert [area.name for area in drawn.areas] == ["a", "b"]
-    right = drawn.legend - 14
-    assert drawn.areas[1].path.startswith(f"M56 {drawn.top} L")
-    assert f"L{right} {drawn.top} " in drawn.areas[1].path
-    assert [tick.text for tick in drawn.ticks] == ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s", "0", "2", "4"]
+    assert [(area.name, area.last) for area in drawn.areas] == [("a", 0), ("b", 4)]
+    upper, lower = "L500 0 L500 128 L1000 128 L1000 256", "L1000 256 L1000 256 L500 256 L500 256 L0 256"
+    assert drawn.areas[0].path == f"M0 0 {upper} {lower} Z"
+    upper, lower = "L500 0 L500 0 L1000 0 L1000 0", "L1000 256 L1000 128 L500 128 L500 0 L0 0"
+    assert drawn.areas[1].path == f"M0 0 {upper} {lower} Z"
+
+
+@pytest.mark.parametrize(
+    ("end", "whole", "times", "levels"),
+    [
+        (10, 4, {0: "0 s", 20: "2 s", 40: "4 s", 60: "6 s", 80: "8 s", 100: "10 s"}, "0 1 2 3 4"),
+        (22, 500, {0: "0 s", 22.73: "5 s", 45.45: "10 s", 68.18: "15 s", 90.91: "20 s"}, "0 100 200 300 400 500"),
+        (0.4, 1, {0: "0 s", 25: "0.1 s", 50: "0.2 s", 75: "0.3 s", 100: "0.4 s"}, "0 1"),
+        (1500, 20000, {0: "0 s", 33.33: "500 s", 66.67: "1,000 s", 100: "1,500 s"}, "0 5,000 10,000 15,000 20,000"),
+    ],
+)
+def test_the_numbers_beside_a_chart_are_round(end: float, whole: int, times: dict[float, str], levels: str) -> None:
+    drawn = plot(Chart(caption="c", seconds=[0, end], series=[("a", [whole, whole])]))
+    assert {tick.at: tick.text for tick in drawn.times} == times
+    assert " ".join(tick.text for tick in drawn.levels) == levels
+    assert (drawn.levels[0].at, drawn.levels[-1].at) == (100, 0)
 
 
 @pytest.mark.parametrize(
