@@ -12,15 +12,13 @@ import asyncio
 import errno
 import fcntl
 import ipaddress
-import logging
 import secrets
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -36,14 +34,13 @@ from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.greengrass.updates import Catalogue
 from edge_sim.cloud.http_connection import Connection
 from edge_sim.cloud.jobs.rollouts import MINUTE_S
+from edge_sim.cloud.loopthread import LoopThread
 from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
 
 if TYPE_CHECKING:  # cryptography is imported with the first certificate
     from edge_sim.cloud.ca import CertificateAuthority
-
-_log = logging.getLogger(__name__)
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -195,9 +192,9 @@ class Cloud:
         )
         parts = wire(settings, self._stack, self._review)
         context = authority().server_context(self._names(), required=False) if self._tls else None
-        http = _HttpThread(parts.app, listener, context)
-        self._stack.callback(http.stop)
-        http.start()
+        http = LoopThread("the HTTP server", partial(serve, parts.app, listener, context))
+        self._stack.callback(http.stop, STOP_LIMIT_S)
+        http.start(START_LIMIT_S)
         if door is not None and login is not None:
             self._front = self._open_front(door, authority(), parts, int(broker.url.rpartition(":")[2]), login)
         parts.deployments.resume()
@@ -252,53 +249,12 @@ class Cloud:
         return folder
 
 
-class _HttpThread:
-    """The asyncio loop that serves HTTP, in its own thread."""
-
-    def __init__(self, app: App, listener: socket.socket, context: ssl.SSLContext | None) -> None:
-        self._app = app
-        self._listener = listener
-        self._context = context
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="edge-sim-http", daemon=True)
-
-    def start(self) -> None:
-        """Return when requests are answered; raises what starting raised."""
-        self._thread.start()
-        if not self._ready.wait(START_LIMIT_S):
-            raise UnsupportedEnvironmentError(f"the HTTP server did not start within {START_LIMIT_S:g} s")
-        if self._error is not None:
-            raise UnsupportedEnvironmentError(f"the HTTP server did not start: {self._error}") from self._error
-
-    def stop(self) -> None:
-        """Finish what is being answered and stop, in at most STOP_LIMIT_S seconds."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(STOP_LIMIT_S)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except Exception as error:
-            _log.exception("the HTTP server has ended")
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self._app, self._listener, self._stop, self._ready.set, self._context)
-
-
 async def serve(
     app: App,
     listener: socket.socket,
-    stop: asyncio.Event,
+    context: ssl.SSLContext | None,
     ready: Callable[[], None],
-    context: ssl.SSLContext | None = None,
+    stop: asyncio.Event,
 ) -> None:
     """Serve an ASGI application on a bound socket until ``stop`` is set; ``ready()`` is called when it answers.
 

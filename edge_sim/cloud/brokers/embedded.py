@@ -19,15 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import Any
 
 from amqtt.broker import Broker as AmqttBroker
 from amqtt.errors import MQTTError
 
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
-from edge_sim.errors import UnsupportedEnvironmentError
+from edge_sim.cloud.loopthread import LoopThread
 
 _log = logging.getLogger(__name__)
 
@@ -104,52 +103,30 @@ class Embedded:
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._host, self._max_payload, self._stop_limit_s = host, max_payload, stop_limit_s
-        self._started: Future[int] = Future()
-        self._ended = threading.Event()
-        self._why = "its thread has ended"
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="mqtt-broker", daemon=True)
-        self._thread.start()
-        try:
-            self.port = self._started.result(start_limit_s)
-        except Exception as error:
-            raise UnsupportedEnvironmentError(f"the embedded MQTT broker did not start: {error}") from error
+        self.port = 0
+        self._thread = LoopThread("the embedded MQTT broker", self._serve)
+        self._thread.start(start_limit_s)
 
     def alive(self) -> bool:
-        return not self._ended.is_set()
+        return self._thread.alive()
 
     def wait(self) -> str:
-        self._ended.wait()
-        return self._why
+        self._thread.wait()
+        error = self._thread.error
+        return "its thread has ended" if error is None else str(error) or type(error).__name__
 
     def stop(self) -> None:
-        if self._loop is not None and self._stop is not None and self.alive():
-            try:
-                self._loop.call_soon_threadsafe(self._stop.set)
-            except RuntimeError:  # the loop has been closed meanwhile
-                _log.debug("the broker's event loop is already closed")
-        self._thread.join(self._stop_limit_s)
+        self._thread.stop(self._stop_limit_s)
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:
-            self._why = str(error) or type(error).__name__
-            if not self._started.done():
-                self._started.set_exception(error)
-        finally:
-            self._ended.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         listener = {"type": "tcp", "bind": f"{self._host}:{PORT}", "max_connections": MAX_CONNECTIONS}
         plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
         broker = AwsBroker({"listeners": {"default": listener}, "plugins": plugins})
         broker.max_payload = self._max_payload
         await broker.start()
-        self._started.set_result(broker.port)
-        await self._stop.wait()
+        self.port = broker.port
+        ready()
+        await stopping.wait()
         try:
             await asyncio.wait_for(broker.shutdown(), self._stop_limit_s)
         except asyncio.TimeoutError:

@@ -10,20 +10,18 @@ connection; what is no longer allowed after a change does so at once (``review``
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
 import socket
 import sqlite3
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.packets import MalformedError
+from edge_sim.cloud.loopthread import LoopThread
 from edge_sim.cloud.peers import common_name
-from edge_sim.errors import UnsupportedEnvironmentError
 
 _log = logging.getLogger(__name__)
 
@@ -104,53 +102,23 @@ class Front:
         self._listener, self._context, self._gate, self._inner, self._login = listener, context, gate, inner, login
         self._sessions: set[_Session] = set()
         self._count = 0
-        self._stopping: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ready = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="mqtt-front", daemon=True)
-        self._thread.start()
-        if not self._ready.wait(START_LIMIT_S) or self._error is not None:
-            raise UnsupportedEnvironmentError(f"MQTT over TLS cannot be served: {self._error or 'it does not start'}")
+        self._thread = LoopThread("MQTT over TLS", self._serve)
+        self._thread.start(START_LIMIT_S)
 
     def review(self) -> None:
         """Ask again about every connection, and close those that are no longer allowed; returns when that is done."""
-        self._call(self._review)
+        self._thread.call(self._review, STOP_LIMIT_S)
 
     def stop(self) -> None:
         """Close every connection and stop."""
-        self._call(lambda: self._stopping.set() if self._stopping else None)
-        self._thread.join(STOP_LIMIT_S)
+        self._thread.stop(STOP_LIMIT_S)
 
-    def _call(self, work: Callable[[], None]) -> None:
-        async def do() -> None:
-            work()
-
-        if self._loop is None or threading.current_thread() is self._thread:
-            return
-        try:
-            asyncio.run_coroutine_threadsafe(do(), self._loop).result(STOP_LIMIT_S)
-        except RuntimeError:
-            _log.debug("MQTT over TLS has already stopped")
-        except concurrent.futures.TimeoutError:
-            _log.error("MQTT over TLS does not react within %g s", STOP_LIMIT_S)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:
-            _log.exception("MQTT over TLS has ended")
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+    async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         server = await asyncio.start_server(
             self._take, sock=self._listener, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_LIMIT_S
         )
-        self._ready.set()
-        await self._stopping.wait()
+        ready()
+        await stopping.wait()
         server.close()
         for session in list(self._sessions):
             session.close()
