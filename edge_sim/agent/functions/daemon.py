@@ -17,7 +17,6 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from hmac import compare_digest
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from edge_sim.agent import coreconfig
@@ -93,9 +92,7 @@ class Daemon:
         self._endpoint = Endpoint(self, port, self._log)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
