@@ -199,8 +199,8 @@ class World:
         self.config.write_text(json.dumps(settings))
 
     @contextmanager
-    def agent(self) -> Iterator[Agent]:
-        agent = Agent(self.root, self.config)
+    def agent(self, kind: Callable[[Path, Path], Agent] = Agent) -> Iterator[Agent]:
+        agent = kind(self.root, self.config)
         try:
             yield agent
         finally:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,18 +47,9 @@ def here(tmp_path: Path) -> Iterator[World]:
         yield found
 
 
-@contextmanager
-def running(here: World) -> Iterator[WholeAgent]:
-    agent = WholeAgent(here.root, here.config)
-    try:
-        yield agent
-    finally:
-        agent.stop()
-
-
 def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(here: World) -> None:
     lay_shadow(here)
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         agent.wait_for(event="core", status="running")
         core, pid, before = agent.core(), agent.process.pid, kept(here)
@@ -80,7 +71,7 @@ def test_the_running_agent_is_replaced_by_a_release_and_then_by_the_next_one(her
         assert here.cloud.end_of(job)[0] == "SUCCEEDED"
         agent.wait_for(event="reported", job=job)
         assert agent.stop() == 0
-    with running(here) as agent:  # the link decides at the next boot
+    with here.agent(WholeAgent) as agent:  # the link decides at the next boot
         agent.wait_for(event="connected")
         same = here.cloud.update_job("same", agent_build("1.4.0"), version="1.4.0", software="ota_agent")
         assert here.cloud.end_of(same)[1]["reason"] == "already-installed"
@@ -94,7 +85,7 @@ def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_sa
         build, why = agent_build(NEWER), "ended with status -9"
         settings = json.loads(here.config.read_text())
         here.config.write_text(json.dumps({**settings, "stableWindow": 600}))
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         agent.wait_for(event="core", status="running")
         core = agent.core()
@@ -116,7 +107,7 @@ def test_a_new_agent_that_fails_is_given_up_by_the_supervisor_and_the_old_one_sa
 def test_a_new_agent_that_does_not_connect_is_rolled_back_and_the_old_one_says_so(here: World) -> None:
     settings = json.loads(here.config.read_text())
     here.config.write_text(json.dumps({**settings, "connectLimit": 10}))
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         agent.wait_for(event="core", status="running")
         core = agent.core()
@@ -132,7 +123,7 @@ def test_a_new_agent_that_does_not_connect_is_rolled_back_and_the_old_one_says_s
 
 def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here: World) -> None:
     """It lived on with the board's lock, and every agent that init started was refused."""
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         job = here.cloud.update_job("agent", agent_build(NEWER), version=NEWER, software="ota_agent")
         assert here.cloud.end_of(job)[0] == "SUCCEEDED"
@@ -144,7 +135,7 @@ def test_an_agent_ends_with_its_supervisor_so_that_init_starts_one_of_both(here:
         finally:
             with suppress(psutil.NoSuchProcess):
                 below.kill()
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         assert agent.core() == core, "the core has run all the while"
         assert here.cloud.end_of(here.cloud.update_job("next", good()))[0] == "SUCCEEDED"
@@ -162,7 +153,7 @@ def test_an_agent_whose_supervisor_is_killed_before_it_asks_to_end_with_it_ends(
     program.rename(program.with_name("agent"))
     program.write_text(f'#!/bin/sh\nread _ <{fifo}\nexec "${{0%/*}}/agent" "$@"\n')
     program.chmod(0o755)
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         with fifo.open("w"):  # it is opened once the program reads it
             below = psutil.Process(child_of(agent.process.pid))
             agent.process.kill()
@@ -191,7 +182,7 @@ def test_a_power_cut_in_a_new_agents_window_begins_it_again_and_the_owners_scrip
         script.chmod(0o700)
     settings = json.loads(here.config.read_text())
     here.config.write_text(json.dumps({**settings, "stableWindow": 5}))
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         agent.wait_for(event="connected")
         job = here.cloud.update_job("agent", agent_build(NEWER), version=NEWER, software="ota_agent")
         agent.wait_for(event="update", job=job, phase="CONFIRM")
@@ -199,7 +190,7 @@ def test_a_power_cut_in_a_new_agents_window_begins_it_again_and_the_owners_scrip
         agent.process.kill()
         os.kill(new, signal.SIGKILL)
     assert here.cloud.jobs.execution(THING, job).status == "IN_PROGRESS"
-    with running(here) as agent:
+    with here.agent(WholeAgent) as agent:
         status, details = here.cloud.end_of(job)
         agent.wait_for(event="reported", job=job)
         assert (status, details["to"]) == ("SUCCEEDED", NEWER)

@@ -19,7 +19,7 @@ from edge_sim.errors import EdgeSimError
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.plan import Modes
 from edge_sim.greengrass.tree import BELOW
-from tests import needs
+from tests import forked, needs
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import MODEL, Artifacts, board, document, owner, picture
 
@@ -150,21 +150,12 @@ def test_a_place_of_somebody_else(archive: Path, tmp_path: Path) -> None:
         source = (disk / "model.tar.gz").open("rb")
 
         def nobody() -> None:
-            os.setgid(65534)
-            os.setuid(65534)
+            forked.become(65534, 65534)
             with pytest.raises(UnpackError) as failed:
                 unpack(source, inside, file_name="model.tar.gz", modes=OURS)
             assert failed.value.code == "EACCES"
 
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                nobody()
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        forked.result_of(nobody)
         os.close(inside)
         source.close()
         assert list((disk / "model").iterdir()) == []

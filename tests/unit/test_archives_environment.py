@@ -31,13 +31,6 @@ def archive(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    made = tmp_path / "destination"
-    made.mkdir()
-    return made
-
-
 def run(archive: Path, destination: Path) -> None:
     unpack(archive, destination, file_name="model.tar.gz", modes=OURS)
 

@@ -17,13 +17,6 @@ from edge_sim.agent.archives.check import check
 from tests.archive_build import OURS, Zipped, entry, extra_field, longname, tgz, zipped
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    made = tmp_path / "dest"
-    made.mkdir()
-    return made
-
-
 def refusal(data: bytes, destination: Path, limits: Limits, name: str = "m.zip") -> str | None:
     """Return the code with which an archive is refused, as unpacking and checking agree, None when it is taken."""
     archive = destination.parent / name

@@ -16,13 +16,6 @@ COPY = Limits(links="copy")
 HARD = b"1"
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    made = tmp_path / "dest"
-    made.mkdir()
-    return made
-
-
 def copied(data: bytes, destination: Path, name: str = "a.tar.gz", limits: Limits = COPY) -> dict[str, bytes]:
     """Unpack with links copied; return what files there are."""
     archive = destination.parent / "archive"
@@ -41,7 +34,7 @@ def test_hostile_links_stay_refused(case: Case, destination: Path, tmp_path: Pat
         copied(case.data, destination, case.file_name)
     assert refused.value.code in codes
     assert list(destination.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "dest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive", "destination"]
 
 
 @pytest.mark.process

@@ -33,13 +33,6 @@ def model(tmp_path: Path) -> Path:
     return top
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    made = tmp_path / "destination"
-    made.mkdir()
-    return made
-
-
 def assert_same(model: Path, unpacked: Path) -> None:
     wanted = {p.relative_to(model): p.read_bytes() if p.is_file() else None for p in model.rglob("*")}
     assert {p.relative_to(unpacked): p.read_bytes() if p.is_file() else None for p in unpacked.rglob("*")} == wanted
