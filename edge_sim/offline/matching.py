@@ -11,9 +11,11 @@ from dataclasses import replace
 
 from edge_sim.facts import Node, below
 from edge_sim.greengrass.plan import Entry
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.offline.target import Target
 
 _MODELS = ("model-owner", "model-without-owner")
+_PLACES = (f"/{BELOW.models}", f"/{BELOW.public_models}")
 
 
 def align(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, str]]:
@@ -27,9 +29,7 @@ def align(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, s
     names: dict[str, str] = {}
     for entry in entries:
         top = entry.path.rpartition("/")[0]
-        missing = (
-            entry.rule in _MODELS and top.endswith(("/mlmodel", "/mlmodel_public")) and entry.path not in target.disk
-        )
+        missing = entry.rule in _MODELS and top.endswith(_PLACES) and entry.path not in target.disk
         candidates = _like(nodes, target.disk, entry.path, names=names) if missing else []
         if len(candidates) == 1:
             names[candidates[0]] = entry.path

@@ -37,11 +37,11 @@ from edge_sim.greengrass.functions import Function
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import function_process
 from edge_sim.greengrass.subscriptions import CLOUD
-from edge_sim.greengrass.tree import Tree
+from edge_sim.greengrass.tree import BELOW, Tree
 
 MAX_UNFETCHED = 1024
 """How many results may wait to be fetched; the oldest is dropped then."""
-_LOGGED = "See the function's log in ggc/var/log/user."
+_LOGGED = f"See the function's log in {BELOW.user_logs}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -17,6 +17,7 @@ from edge_sim.definitions.definition import Definition
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 from edge_sim.greengrass.functions import DefaultConfig, Function
 from edge_sim.greengrass.group import Group
+from edge_sim.greengrass.tree import BELOW
 from edge_sim.offline.rescue.contents import Code, Model, RescueLog, code, models, safe
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.offline.rescue.settings import certificates, settings, write_directory
@@ -25,6 +26,7 @@ from edge_sim.scenario import SCENARIO
 
 GROUP_FILE, SETTINGS_FILE, REPORT_FILE, EMPTY_FILE = "group.yaml", "config.json", "RESCUED.txt", "empty"
 NOT_RESCUED = "not-rescued"
+_PUBLIC = PurePosixPath(BELOW.public_models).name
 NEVER = (
     "secret values, and the files of volumes",
     "private keys and the contents of certificates: both stay on the board",
@@ -210,11 +212,7 @@ def _by_analogy(group: Group) -> Iterator[str]:
 
 def _owned(bundle: dict[str, Any], packages: Sequence[Model], log: RescueLog) -> dict[str, Any]:
     """Return the bundle with owner settings from the disk, where group.json has none and the disk shows an owner."""
-    by_id = {
-        model.resource.id: model
-        for model in packages
-        if "mlmodel_public" in model.directory and not model.resource.owner
-    }
+    by_id = {model.resource.id: model for model in packages if _PUBLIC in model.directory and not model.resource.owner}
     for resource in (bundle.get("resources") or {}).get("Resources") or []:
         model = by_id.get(str(resource.get("Id")))
         if model:

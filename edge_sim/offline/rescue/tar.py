@@ -24,6 +24,7 @@ from edge_sim import folders
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import NO_ROOM, EdgeSimError, InvalidDefinitionError, UsageError
 from edge_sim.facts import Node
+from edge_sim.greengrass.tree import BELOW, Tree
 from edge_sim.offline.rescue.disk import Disk
 from edge_sim.offline.tarlisting import MAX_BYTES, MAX_ENTRIES, StrictEntry, decompressed, entry_node, entry_path
 
@@ -31,13 +32,14 @@ MAX_DEPTH = 100
 """How many directories deep an entry of the tar file may lie."""
 _CHUNK = 1024 * 1024
 _MOST_NOTES = 10
+_ANY = Tree(".*", write_directory=".*")
+_DEPLOYED = "|".join((_ANY.group, _ANY.functions, _ANY.models, _ANY.public_models))
 _CONTENT = re.compile(
-    r".*/deployment/(?:group|lambda|mlmodel|mlmodel_public)/.*|.*/config/config\.json"
-    r"|(?:/usr/lib|/etc)/os-release|(?:/usr)?/bin/(?:sh|bash|dash|busybox)",
+    rf"(?:{_DEPLOYED})/.*|.*/{re.escape(BELOW.config)}|(?:/usr/lib|/etc)/os-release|(?:/usr)?/bin/(?:sh|bash|dash|busybox)",
     re.DOTALL,
 )
 """Whose content is laid. A Greengrass root and a write directory may have any name, and be reached through links."""
-_BY_NAME = re.compile(r".*/certs/[^/]+")
+_BY_NAME = re.compile(rf"{_ANY.certificates}/[^/]+")
 
 
 @dataclass
