@@ -31,6 +31,48 @@ def test_the_form_of_an_arn_is_written_once() -> None:
     assert [name for name in modules(arn) if any(text.startswith(arn) for text in sources.strings(name))] == ["arns.py"]
 
 
+def test_what_makes_json_strict_is_written_once() -> None:
+    """Repeated keys, NaN, numbers that readers disagree about. What people write has a reader with places."""
+    assert sources.mentioning(r"object_pairs_hook|parse_constant") == ["strictjson.py"]
+    readers = {
+        "jobs/wire.py",
+        "cloud/protocol.py",
+        "agent/configfile.py",
+        "agent/v1core.py",
+        "agent/functions/endpoint.py",
+    }
+    assert readers <= set(sources.mentioning(r"strictjson\.loads\("))
+
+
+def test_the_paths_of_a_core_are_written_once() -> None:
+    """Elsewhere only in AWS's texts, an example, what V2 lacks, and programs that import nothing of ours."""
+    path = re.compile(r"\bggc/\w|\bgreengrass/ggc\b|\bdeployment/\w|\bmlmodel_public\b|\bota/ota_agent\b")
+    written = {name for name in modules("ggc|mlmodel|ota_agent") if any(map(path.search, sources.strings(name)))}
+    texts = {"greengrass/requirements.py", "cli/check_archive.py", "v2/move.py", "v2/checks/processes.py"}
+    programs = {"agent/supervise.py", "emulation/corebuild.py"}
+    assert written == {"greengrass/tree.py", *texts, *programs}
+
+
+def test_updates_and_deployments_are_cut_off_by_one_mechanism() -> None:
+    users = set(sources.mentioning(r"from edge_sim\.agent\.crashpoints import point"))
+    assert {name.split("/")[1] for name in users} == {"update", "deployment"}
+    assert sources.mentioning(r"(?m)^def (point|armed)\(") == ["agent/crashpoints.py"]
+
+
+def test_a_place_is_a_value_and_is_never_read_out_of_a_text() -> None:
+    """A place is made of a parser's numbers: nothing that is matched or split becomes a line or a column."""
+
+    def parsed(node: ast.AST) -> bool:
+        if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Position"):
+            return False
+        values = [inner for keyword in node.keywords for inner in ast.walk(keyword.value)]
+        return any(isinstance(inner, ast.Call) and getattr(inner.func, "id", "") == "int" for inner in values)
+
+    assert len(modules(r"\bPosition\(")) > 5
+    assert having(parsed, r"\bPosition\(") == set()
+    assert sources.mentioning(r"""[:(]\(?\\d\+\)?:\(?\\d\+""") == []
+
+
 def test_text_is_made_printable_in_one_place() -> None:
     """Elsewhere ``isprintable`` only decides."""
 
