@@ -1,4 +1,4 @@
-"""Deploy examples/fleet's stack on this machine's Docker Swarm, as docs/fleet.md says: ``python -m tests.stack``.
+"""Deploy the stack of examples/fleet on this machine's Swarm (docs/fleet-machines.md): ``python -m tests.stack``.
 
 Needs what ``make image`` needs, and builds the image that way. Where the engine is in no swarm it forms one of its own,
 on loopback, and leaves it. Prints the report of the fleet's master, and ends with 1 where that did not end well.

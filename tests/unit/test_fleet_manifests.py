@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
+import pytest
 import yaml
 
 from edge_sim.cli.fleet import command
@@ -44,6 +46,16 @@ def test_the_stacks_files_are_beside_it() -> None:
     assert all((FOLDER / config["file"]).is_file() for config in STACK["configs"].values())
     used = {each["source"] for service in STACK["services"].values() for each in service.get("configs", ())}
     assert used == set(STACK["configs"])
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+def test_kubernetes_own_schemas_take_the_manifests_and_refuse_a_slip_in_each(version: str) -> None:
+    for manifest in MANIFESTS:
+        kubernetes_validate.validate(manifest, version, strict=True)
+        slip = {**manifest, "spec": {**manifest["spec"], "replica": 1}}
+        with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+            kubernetes_validate.validate(slip, version, strict=True)
+    assert [manifest["kind"] for manifest in MANIFESTS] == ["Service", "Service", "Deployment", "Job", "Job"]
 
 
 def test_the_manifests_commands_are_ours() -> None:
