@@ -62,15 +62,16 @@ def check_file(file: Path) -> None:
         raise UsageError(f"{file}: cannot be written: there is no directory {file.parent}")
 
 
-def write_file(file: Path, text: str) -> None:
+def write_file(file: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; raises UsageError where that is not possible."""
     check_file(file)
     draft = file.with_name(f".{file.name}.part")
     try:
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace"))
         draft.replace(file)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise UsageError(f"{file}: cannot be written: {error.strerror}") from error
 
 

@@ -14,6 +14,7 @@ from edge_sim.cli.output import say
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
+from edge_sim.folders import write_file
 
 
 @click.command("bundle", cls=Report)
@@ -43,7 +44,7 @@ def bundle(profile_name: str | None, architecture: str | None, output: Path, deb
         from edge_sim.emulation.bundle.deb import package
 
         content = package(result)
-    output.write_bytes(content)
+    write_file(output, content)
     about = {"file": str(output), "version": result.version, "architecture": chosen}
     sizes = {"bytes": len(content), "unpacked_bytes": result.unpacked}
     if fmt == "json":

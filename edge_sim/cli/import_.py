@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli.group_options import template_choice
-from edge_sim.cli.options import PathType
+from edge_sim.cli.options import PathType, to_file
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report
 from edge_sim.folders import write_file
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("import", cls=Report, empty={"form": None, "bundle": None, "notes": [], "findings": []})
 @click.argument("paths", nargs=-1, required=True, type=PathType(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=PathType(path_type=Path, dir_okay=False),
-    help="Write to this file instead of standard output.",
-)
+@to_file("Write to this file instead of standard output.")
 @click.option("--format", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
 @template_choice
 def command(paths: tuple[Path, ...], output: Path | None, fmt: str, choice: Choice) -> None:

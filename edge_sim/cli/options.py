@@ -58,6 +58,14 @@ def absolute(_context: click.Context, _parameter: click.Parameter, value: str | 
     return value
 
 
+def _writable(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    if file is not None:
+        from edge_sim.folders import check_file
+
+        check_file(file)
+    return file
+
+
 def _directory(context: click.Context, parameter: click.Parameter, value: str) -> str:
     parts = [part for part in str(absolute(context, parameter, value)).split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
@@ -77,17 +85,23 @@ def driver_option(help_: str, *, default: str = "local") -> Option:
     return click.option("--driver", type=drivers, default=default, show_default=True, help=help_)
 
 
+def to_file(help_: str, *, required: bool = False) -> Option:
+    """Return ``-o FILE``: where it cannot be written is said before the work is done."""
+    return click.option(
+        "-o",
+        "--output",
+        type=PathType(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        callback=_writable,
+        help=help_,
+        required=required,
+    )
+
+
 A_ROOT = root_option("A board's root directory.")
 ROOT = root_option("The board's root directory; / on a real board.", required=True)
 ROOT_HERE = root_option("The board's root directory; / on a real board.", default="/", show_default=True)
-TO_FILE = click.option(
-    "-o",
-    "--output",
-    type=PathType(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="Write to this file.",
-)
+TO_FILE = to_file("Write to this file.", required=True)
 GREENGRASS_ROOT = click.option(
     "--greengrass-root",
     default="/greengrass",

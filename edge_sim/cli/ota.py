@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.cli.groups import Commands
-from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT_HERE, PathType
+from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT_HERE, PathType, to_file
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.errors import UsageError
@@ -92,9 +92,7 @@ def _update(update: dict[str, Any] | None) -> str:
 @click.option(
     "--for", "pair", metavar="SYSTEM/ARCHITECTURE", help="With --simulated: the target system and architecture."
 )
-@click.option(
-    "-o", "--output", type=PathType(path_type=Path, dir_okay=False), help="Default: greengrass-SOFTWARE-VERSION.tar.gz"
-)
+@to_file("Default: greengrass-SOFTWARE-VERSION.tar.gz")
 @FORMAT
 def build(
     folder: Path | None,
@@ -116,15 +114,16 @@ def build(
              edge-sim ota build --software ota_agent --simulated good --version 1.4.0
     """
     from edge_sim.digests import sha256
+    from edge_sim.folders import write_file
 
     if (folder is None) == (simulated is None):
-        raise UsageError("ota build needs a FOLDER, or --simulated good or broken")
+        raise UsageError("ota build needs either a FOLDER or --simulated good or broken")
     version = version or (folder.resolve().name.removeprefix("ota_agent_v") if folder else None)
     if version is None:
         raise UsageError("ota build --simulated needs --version VERSION")
     content = _simulated(software, version, simulated, pair) if folder is None else _packed(folder, software, version)
     output = output or Path(f"greengrass-{software}-{version}.tar.gz")
-    output.write_bytes(content)
+    write_file(output, content)
     with output.open("rb") as file:
         about = {"file": str(output), "version": version, "size": len(content), "sha256": sha256(file)}
     click.echo(json.dumps(about) if fmt == "json" else f"{output}: {software} {version}, {len(content):,} bytes")

@@ -8,6 +8,7 @@ import click
 
 from edge_sim.cli.options import TO_FILE
 from edge_sim.cli.output import say
+from edge_sim.folders import write_file
 
 
 @click.command("capture")
@@ -29,5 +30,5 @@ def capture(board: str, output: Path) -> None:
     with Connection(where) as connection:
         connection.become_root()
         text = as_yaml(profile_of(remote.look(connection), where.name))
-    output.write_text(text, encoding="utf-8")
+    write_file(output, text)
     say(f"{output}: the profile of {where}")

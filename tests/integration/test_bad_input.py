@@ -66,6 +66,28 @@ def test_a_name_that_no_file_can_have() -> None:
     refused(edge_sim("run", str(EXAMPLE), "--profile", "x/" * 5000), 2, "too long")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["ota build --simulated good --version 1.11.7", "board bundle --architecture armv7l",
+     "profiles capture ssh://nobody@127.0.0.1:1", f"import {EXAMPLE}"],
+)  # fmt: skip
+def test_a_file_that_cannot_be_written_is_refused_before_the_work_is_done(words: str, tmp_path: Path) -> None:
+    """It was a traceback, after the minutes that a bundle takes."""
+    refused(edge_sim(*words.split(), "-o", str(tmp_path / "no/file")), 2, "no/file: cannot be written: ")
+    refused(edge_sim(*words.split(), "-o", "/dev/full"), 2, "/dev/full: not a regular file")
+
+
+def test_a_build_replaces_the_file_of_its_name_whole_or_not_at_all(tmp_path: Path) -> None:
+    build = ("ota", "build", "--simulated", "good", "--version", "1.11.7", "-o", str(tmp_path / "x.tar.gz"))
+    (tmp_path / "x.tar.gz").write_text("mine")
+    (tmp_path / ".x.tar.gz.part").mkdir()  # where nothing can be written
+    refused(edge_sim(*build), 2, "x.tar.gz: cannot be written: ")
+    assert (tmp_path / "x.tar.gz").read_text() == "mine"
+    (tmp_path / ".x.tar.gz.part").rmdir()
+    assert edge_sim(*build).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
 def test_a_mistyped_command_and_what_was_meant() -> None:
     refused(edge_sim("validat", str(EXAMPLE)), 2, "No such command 'validat'. Did you mean validate?")
     done = edge_sim("xyzzy")
