@@ -2,8 +2,8 @@
 
 ``python -m tests.faults.disk [COUNT [SEED [WORD …]]]``, as root; see ``trials.draw``. At every crash
 point of every update the board goes down and the disk keeps only what was brought to it (ext4's shutdown without a
-flush of its log); the disk turns read-only, and the board is restarted while it is so; the disk fills up, but for some
-random bytes. Then the disk is well again, the board's init starts its agent, and the oracle looks.
+flush of its log); the disk turns read-only, or fills up but for some random bytes, and the board is restarted while
+it is so. Then the disk is well again, the board's init starts its agent, and the oracle looks.
 """
 
 from __future__ import annotations
@@ -94,16 +94,14 @@ def fail(trial: Trial, folder: Path) -> str:
             its.repair()
             return check(found, found.run_to_the_end(agent), [trial.update.end])
         found.wait_for_trouble(agent)
+        found.down()
+        agent = found.start()
+        found.check_core()
+        found.down()
         if trial.action == "turn_read_only":
-            found.down()
-            agent = found.start()
-            found.check_core()
-            found.down()
             its.repair()
         else:
             (its.place / FILLER).unlink()
-            if not found.settled():
-                found.down()
         return check(found, found.run_to_the_end(agent), ["SUCCEEDED", "FAILED"], tidy=False)
 
 
