@@ -60,6 +60,9 @@ class ModelBoard:
     def switch(self, version: str) -> None:
         self.disk.version = version
 
+    def sync(self) -> None:
+        """It is on the disk at once."""
+
     def sweep(self) -> None:
         """Nothing is staged here."""
 

@@ -132,6 +132,9 @@ class Releases:
     def whole(self, _: str) -> bool:
         return True
 
+    def sync(self) -> None:
+        pass
+
     def sweep(self) -> None:
         pass
 

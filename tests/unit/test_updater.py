@@ -17,7 +17,7 @@ import pytest
 from edge_sim.agent import crashpoints, durable
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.journal import NAME as JOURNAL
-from edge_sim.agent.update.journal import Record, Report
+from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.update.preflight import BoardIdentity, objection
 from edge_sim.agent.update.task import StoppingError
 from edge_sim.emulation.corebuild import archive_of, core_build
@@ -419,6 +419,44 @@ def test_a_link_that_is_right_is_not_made_anew_before_the_old_core_starts(
     board.supervisor.kill()
     board.updater.resolve()
     assert (board.running(), link.lstat().st_ino) == (OLD, made)
+
+
+@pytest.mark.parametrize(
+    ("build", "before"), [(GOOD, b'"confirmed": true'), (BROKEN, b"")], ids=["confirmed", "rolled back"]
+)
+def test_what_a_killed_agent_did_to_the_link_is_on_the_disk_before_the_update_is_over(
+    boards: list[UpdateBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: bytes, before: bytes
+) -> None:
+    """Where the disk keeps no order of its own, a power cut had brought the other version back after the report."""
+    board = new_board(boards, tmp_path, build)
+    board.jobs.queue(JOB, document(build))
+    point = "R04 link-back" if before == b"" else "P19 link-renamed"
+    assert point in board.die_at(point)
+    board.supervisor.kill()
+    done: list[str] = []
+    sync, write, close = durable.sync_directory, durable.write, Journal.close
+
+    def noted(path: Path) -> None:
+        sync(path)
+        done.append(path.name)
+
+    def written(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+        if before and before in content:
+            done.append("over")
+        write(path, content, mode=mode)
+
+    def closed(journal: Journal) -> None:
+        done.append("over")
+        close(journal)
+
+    monkeypatch.setattr(durable, "sync_directory", noted)
+    monkeypatch.setattr(durable, "write", written)
+    monkeypatch.setattr(Journal, "close", closed)
+    restarted = new_board(boards, tmp_path, build)
+    restarted.start()
+    restarted.updater.work()
+    assert restarted.releases.current() == (NEW if before else OLD)
+    assert "ggc" in done[: done.index("over")]
 
 
 @pytest.mark.parametrize("target", [None, "packages/1.11.6", "/elsewhere/ggc/packages/1.10.0"])

@@ -202,13 +202,17 @@ class Installation:
             raise UpdateError(f"{self.software.hooks[1]} ended, and {wrong}")
 
     def confirm(self, version: str, on_pass: Callable[[], None], saw: Saw) -> None:
-        """Watch the new version for its stable window. Raises UpdateError when it is not well."""
+        """Watch the new version for its stable window. Raises UpdateError when it is not well.
+
+        Afterwards the link to it is on the disk, whoever has moved it.
+        """
         self._log = self._log or LogTail(self.gg / name for name in self.software.logs)
         wrong = self._runner.not_ready() or self._watch(version, self.settings.stable_checks, on_pass)
         if wrong is not None:
             reason = self._with_log(wrong)
             saw(wrong)
             raise UpdateError(reason)
+        self.releases.sync()
 
     def _with_log(self, wrong: str) -> str:
         """Return what is wrong, with the last lines that the new version logged where they are not in it."""

@@ -191,6 +191,7 @@ class Outbox:
         moved = old not in (None, record.new) and releases.current() == record.new
         if not succeeded and moved and old is not None and releases.whole(old):
             releases.switch(old)
+        releases.sync()
         installation.settle()
         releases.sweep()
         releases.prune((record.old or "",))

@@ -36,6 +36,9 @@ class Versions(Protocol):
     def switch(self, version: str) -> None:
         """Make ``version`` the current one. Raises UpdateError, OSError."""
 
+    def sync(self) -> None:
+        """Bring to the disk which version is the current one. Raises OSError."""
+
     def sweep(self) -> None:
         """Remove everything staged. Raises OSError."""
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from edge_sim.agent import durable
@@ -135,6 +136,11 @@ class Releases:
         point("P19 link-renamed")
         durable.sync_directory(self._link.parent)
         point("P20 dir-fsynced")
+
+    def sync(self) -> None:
+        """Bring the link to the disk: an agent that was killed right after it had moved it has not. Raises OSError."""
+        with suppress(FileNotFoundError):  # there never was one
+            durable.sync_directory(self._link.parent)
 
     def last_known_good(self) -> str | None:
         """Return the version that was last seen healthy, or None."""
