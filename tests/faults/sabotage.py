@@ -138,6 +138,13 @@ MISTAKES = (
             "tests/integration/test_ota_agent.py -k not_connect"),
     Mistake("a trial that was given up is never forgotten", "edge_sim/agent/update/outbox.py",
             "        installation.settle()\n", "", "tests/integration/test_faults.py -k given_up"),
+    Mistake("the link is not brought to the disk before the commit", f"{UPDATE}/installation.py",
+            "            raise UpdateError(reason)\n        self.releases.sync()\n",
+            "            raise UpdateError(reason)\n",
+            "tests/unit/test_updater.py -k killed_agent_did"),
+    Mistake("a full disk below its output ends the agent", "edge_sim/agent/events.py",
+            "        except OSError as error:\n", "        except FileExistsError as error:\n",
+            "tests/integration/test_agent_update.py -k output_cannot"),
 )  # fmt: skip
 
 
