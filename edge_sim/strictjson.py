@@ -28,13 +28,10 @@ def loads(data: bytes, *, max_bytes: int | None = None) -> object:
     if max_bytes is not None and len(data) > max_bytes:
         raise ValueError(f"longer than {max_bytes} bytes")
     try:
-        value = json.loads(
-            data.decode("utf-8", errors="strict"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_exact,
-        )
+        text = data.decode("utf-8", errors="strict")
+        if text.startswith("\ufeff"):
+            raise NotJsonError("not JSON: it begins with a byte order mark")
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise NotJsonError("not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -69,6 +66,11 @@ def _exact(text: str) -> int:
     if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
         raise ValueError("an integer is beyond 2^53")
     return int(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_exact
+)
 
 
 def _check(value: object) -> None:

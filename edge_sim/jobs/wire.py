@@ -30,6 +30,7 @@ Code = Literal[
     "TerminalStateReached",
 ]
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _WHOLE = re.compile(r"-?[0-9]{1,16}")
 
 
@@ -52,7 +53,7 @@ class JobsError(EdgeSimError):
 def encode(value: Mapping[str, object]) -> bytes:
     """Return ``value`` as compact JSON in ASCII; members that are None are left out (top level only)."""
     present = {key: item for key, item in value.items() if item is not None}
-    return json.dumps(present, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(present).encode()
 
 
 def decode(payload: bytes) -> dict[str, object]:

@@ -11,6 +11,7 @@ from edge_sim import strictjson
     ("text", "why"),
     [
         (b"{", "not JSON"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
         (b'{"a": NaN}', "NaN"),
         (b'{"a": -Infinity}', "Infinity"),
         (b'{"a": 1, "a": 2}', "repeated"),
