@@ -220,25 +220,23 @@ def _moved(
     step_minutes: int | None,
     now: float,
 ) -> JobExecution:
-    new_details = execution.status_details if details is None else details
-    if status not in PENDING:
-        started = execution.started_at
-        # The first report starts it, also when it is the last one; a job that was turned down never started.
-        if started is None and status != "REJECTED":
-            started = now
-        return replace(_end(execution, status, now), status_details=new_details, started_at=started)
-    deadline = execution.job_deadline
-    if execution.started_at is None and execution.timeout_minutes is not None:
-        deadline = now + execution.timeout_minutes * MINUTE
+    # The first report starts it, also when it is the last one; a job that was turned down never started.
+    started = now if execution.started_at is None and status != "REJECTED" else execution.started_at
+    job_deadline, step_deadline = None, None
+    if status in PENDING:
+        job_deadline = execution.job_deadline
+        if execution.started_at is None and execution.timeout_minutes is not None:
+            job_deadline = now + execution.timeout_minutes * MINUTE
+        step_deadline = _step_deadline(execution.step_deadline, step_minutes, now)
     return replace(
         execution,
         status=status,
-        status_details=new_details,
-        started_at=now if execution.started_at is None else execution.started_at,
+        status_details=execution.status_details if details is None else details,
+        started_at=started,
         last_updated_at=now,
         version=execution.version + 1,
-        job_deadline=deadline,
-        step_deadline=_step_deadline(execution.step_deadline, step_minutes, now),
+        job_deadline=job_deadline,
+        step_deadline=step_deadline,
     )
 
 

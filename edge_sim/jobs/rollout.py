@@ -119,16 +119,12 @@ def breach(criteria: Sequence[AbortCriterion], counts: Mapping[str, int]) -> Abo
     Every ended execution counts, one that is tried again as well (ours: AWS does not say); canceled and removed
     ones have not been executed.
     """
-    ended = sum(counts.get(status, 0) for status in _ENDED)
-    for criterion in criteria:
-        if ended >= criterion.minimum and _failures(criterion, counts) * 100 >= criterion.threshold * ended:
-            return criterion
-    return None
+    return next((criterion for criterion in criteria if _met(criterion, counts)), None)
 
 
 def abort_comment(criterion: AbortCriterion, counts: Mapping[str, int]) -> str:
     """Return why a job was canceled, for its ``comment``; AWS's sentence is not known, this one is ours."""
-    ended = sum(counts.get(status, 0) for status in _ENDED)
+    ended = _ended(counts)
     kind = "failed, was rejected or timed out" if criterion.failure_type == ALL else criterion.failure_type
     return (
         f"Abort criterion met: {_failures(criterion, counts)} of {ended} ended executions {kind}; "
@@ -166,6 +162,15 @@ def may_retry(criteria: Sequence[RetryCriterion], series: Sequence[str]) -> bool
             counted = [end for end in series if criterion.failure_type in (ALL, end)]
             return len(counted) <= criterion.retries
     return False
+
+
+def _met(criterion: AbortCriterion, counts: Mapping[str, int]) -> bool:
+    ended = _ended(counts)
+    return ended >= criterion.minimum and _failures(criterion, counts) * 100 >= criterion.threshold * ended
+
+
+def _ended(counts: Mapping[str, int]) -> int:
+    return sum(counts.get(status, 0) for status in _ENDED)
 
 
 def _failures(criterion: AbortCriterion, counts: Mapping[str, int]) -> int:

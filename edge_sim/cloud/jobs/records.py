@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from edge_sim.cloud.store import Store, cut, dump, load
@@ -316,6 +317,7 @@ def _row(execution: JobExecution) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=64)
 def _job(job_id: str, status: str, continuous: int, next_batch_at: float | None, body: str) -> Job:
     fields = load(body)
     fields["targets"] = tuple(fields["targets"])

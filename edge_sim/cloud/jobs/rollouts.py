@@ -91,12 +91,17 @@ class Rollouts:
             _log.warning("job %s is canceled. %s", job.job_id, comment)
             self.cancel(job, force=False, reason_code=ABORT_REASON, comment=comment)
             return
-        criteria = rollout.retry_criteria(job.retry, with_timeout=True)
-        if criteria and rollout.may_retry(criteria, self._records.tries(execution)):
+        if self._may_retry(job, execution):
             with self._changing([execution.thing_name]):
                 self._records.add_execution(rules.again(execution, self._now(), retry=True))
         else:
             self._settle(job, counts)
+
+    def _may_retry(self, job: Job, execution: JobExecution) -> bool:
+        if execution.status not in rollout.RETRYABLE:
+            return False
+        criteria = rollout.retry_criteria(job.retry, with_timeout=True)
+        return bool(criteria) and rollout.may_retry(criteria, self._records.tries(execution))
 
     def cancel(self, job: Job, *, force: bool, reason_code: str | None, comment: str | None) -> Job:
         """Cancel what is queued or waits, with ``force`` also what runs; the job is CANCELED at once."""
