@@ -33,7 +33,10 @@ BY_DEVICE = DEVICE_MAY_SET & {*FINAL}
 
 @dataclass
 class End:
-    """How one execution of a job ended, as its core says. ``taken``: the cloud has taken the report."""
+    """How one execution of a job ended, as its core says. ``taken``: the cloud has taken the report.
+
+    ``refused``: it never will.
+    """
 
     job: str
     execution: int
@@ -76,9 +79,9 @@ class CoreAccount:
         elif kind == "canceled":
             self._come_to(at, "canceled")
             self.reason = str(members["text"])
-        elif kind == "error":
+        elif kind in ("error", "refused"):
             self.reason = str(members["text"])
-            if self.ends and not self.ends[-1].taken and "report was not taken" in self.reason:
+            if kind == "refused" and self.ends:
                 self.ends[-1].refused = True
 
     def _journal(self, at: float, record: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from edge_sim.emulation.board import AgentSettings, BoardSpec, Process
 from edge_sim.emulation.drivers import Driver
 from edge_sim.errors import UsageError
 from edge_sim.fleet import model
-from edge_sim.fleet.lines import Line
+from edge_sim.fleet.lines import Line, of_event
 from edge_sim.fleet.model import CoreModel
 from edge_sim.fleetkeys import Fleet
 from edge_sim.jobs.update import Phase
@@ -206,14 +206,12 @@ class Translation:
             yield "up", {}
         elif name == "disconnected":
             yield "down", {"text": str(event.get("reason", "")), "final": False}
-        elif name == "reported":
-            yield "reported", {"job": event["job"], "status": event["status"]}
-        elif name == "error":
-            yield "error", {"text": str(event.get("error", ""))}
-        elif name == "update" and event["phase"] == "CANCELED":
-            yield "canceled", {"job": event["job"], "text": event.get("detail")}
-        elif name == "update":
+        elif name == "update" and event["phase"] != "CANCELED":
             yield "journal", self._journal(event)
+        else:
+            line = of_event(str(name), event)
+            if line is not None:
+                yield line
 
     def _journal(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         job, phase = str(event["job"]), str(event["phase"])

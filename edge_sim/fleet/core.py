@@ -17,6 +17,7 @@ from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.task import Target
 from edge_sim.agent.update.updater import Updater
+from edge_sim.fleet import lines
 from edge_sim.fleet.board import ModelBoard, Sleep, Tell
 from edge_sim.fleet.lines import Disk
 from edge_sim.fleet.model import CoreModel
@@ -76,9 +77,7 @@ class Core:
 
 def _emit(tell: Tell, event: str, /, **fields: object) -> None:
     """Pass on what the agent says of a job's end; its phases are known by the journal."""
-    if event == "reported":
-        tell("reported", job=fields["job"], status=fields["status"])
-    elif event == "update" and fields.get("phase") == "CANCELED":
-        tell("canceled", job=fields["job"], text=fields.get("detail"))
-    elif event == "error":
-        tell("error", text=fields.get("error"))
+    line = lines.of_event(event, fields)
+    if line is not None:
+        kind, members = line
+        tell(kind, **members)

@@ -29,6 +29,18 @@ class Disk:
         return {"version": self.version, "good": self.good, "record": self.record and _fields(self.record)}
 
 
+def of_event(event: str, fields: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return kind and members of what an agent's event says of the end of its job, None for any other event."""
+    if event == "reported":
+        return "reported", {"job": fields["job"], "status": fields["status"]}
+    if event == "update" and fields.get("phase") == "CANCELED":
+        return "canceled", {"job": fields["job"], "text": fields.get("detail")}
+    if event == "error":
+        kind = "refused" if fields.get("status") else "error"  # an error with a status: the cloud did not take this end
+        return kind, {"text": str(fields.get("error", ""))}
+    return None
+
+
 def disk(fields: Mapping[str, Any]) -> Disk:
     """Return what ``Disk.as_json`` was made of."""
     return Disk(version=fields["version"], good=fields["good"], record=_record(fields["record"]))

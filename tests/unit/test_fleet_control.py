@@ -62,11 +62,12 @@ def test_connections_and_errors_are_told_as_well() -> None:
         {"event": "connected"},
         {"event": "disconnected", "reason": "gone"},
         {"event": "error", "error": "no"},
+        {"event": "error", "error": "it has ended", "job": JOB, "status": "SUCCEEDED"},
         {"event": "core", "status": "running"},
         {"event": "update", "phase": "CANCELED", "job": JOB, "detail": "by an operator"},
     ]
     found = [line for event in events for line in Translation().lines(event)]
-    assert [kind for kind, _ in found] == ["up", "down", "error", "canceled"]
+    assert [kind for kind, _ in found] == ["up", "down", "error", "refused", "canceled"]
     assert found[-1][1] == {"job": JOB, "text": "by an operator"}
 
 

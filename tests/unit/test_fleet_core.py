@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,8 @@ class World:
         self.account = CoreAccount(model=model)
         self.told = 0
         self.killed_at: int | None = None
+        self.on_report: Callable[[], object] = lambda: None
+        """Called when the core has written down how its update ended, before it reports it."""
         self.core: Core | None = None
         self.service.register("fleet", [model.thing])
         document = UpdateDocument(
@@ -99,6 +103,9 @@ class World:
     def _tell(self, kind: str, /, **members: object) -> None:
         self.account.hear(float(self.told), kind, json.loads(json.dumps(members)))
         self.told += 1
+        record: Any = members.get("record")
+        if kind == "journal" and record and record["report"]:
+            self.on_report()
         if self.told == self.killed_at:
             raise Killed
 
@@ -143,6 +150,16 @@ def test_an_end_that_only_one_side_knows_is_a_difference() -> None:
     assert otherwise.text == "the cloud says FAILED, the core SUCCEEDED"
     (open_still,) = differences([world.account], [replace(row, status="IN_PROGRESS")])
     assert open_still.text == "the core's SUCCEEDED was taken, and the cloud has not ended it"
+
+
+def test_an_end_that_the_cloud_does_not_take_is_no_difference_and_needs_no_more_waiting() -> None:
+    world = World(MODEL)
+    world.on_report = lambda: world.service.cancel_job(JOB, force=True)
+    world.live()
+    assert [(end.status, end.taken, end.refused) for end in world.account.ends] == [("SUCCEEDED", False, True)]
+    assert "the cloud says CANCELED" in world.account.reason
+    assert [row.status for row in world.executions()] == ["CANCELED"]
+    assert differences([world.account], world.executions()) == []
 
 
 def test_an_update_that_begins_again_after_its_end_was_done_twice() -> None:

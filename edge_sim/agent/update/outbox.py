@@ -176,7 +176,8 @@ class Outbox:
 
     def _conflict(self, record: Record, text: str) -> None:
         self._log.write("ERROR", "The report was not taken.", job=record.job, reason=text)
-        self._emit("error", job=record.job, error=f"the report was not taken: {text}")
+        status = record.report.status if record.report else None
+        self._emit("error", job=record.job, status=status, error=f"the report was not taken: {text}")
 
     def _tidy(self, record: Record) -> None:
         """Remove what nobody needs any more; the version before stays. Raises OSError, and is to be done again then.
