@@ -51,14 +51,18 @@ class OfflineError(UnsupportedEnvironmentError):
     """The broker did not take or answer something in time, or there is no connection now."""
 
 
-class Channel(Protocol):
-    """Where messages come from and go to."""
+class Publisher(Protocol):
+    """Where messages go to."""
+
+    def publish(self, topic: str, payload: bytes, /) -> None:
+        """Send at QoS 1. Raises OfflineError where it cannot be sent now."""
+
+
+class Channel(Publisher, Protocol):
+    """Where messages come from and go to. ``publish`` returns when the broker has the message."""
 
     def subscribe(self, topic_filter: str, handler: Handler, /) -> None:
         """Have ``handler`` called for what matches, now and after every reconnect. Raises OfflineError."""
-
-    def publish(self, topic: str, payload: bytes, /) -> None:
-        """Send at QoS 1 and return when the broker has it. Raises OfflineError after OPERATION_LIMIT_S."""
 
     def close(self) -> None:
         """Say goodbye and stop. Harmless the second time."""

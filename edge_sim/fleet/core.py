@@ -10,7 +10,7 @@ import threading
 from functools import partial
 
 from edge_sim.agent.events import RecentLines
-from edge_sim.agent.mqtt import Channel
+from edge_sim.agent.mqtt import Publisher
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.preflight import BoardIdentity
@@ -52,9 +52,9 @@ class Core:
         self._notices = (topics.notify(model.thing), topics.notify_next(model.thing))
         self.filters = (*self._jobs.reply_filters, *self._notices)
 
-    def attach(self, channel: Channel) -> None:
-        """Ask over ``channel`` from now on."""
-        self._jobs.attach(channel)
+    def attach(self, publisher: Publisher) -> None:
+        """Ask over ``publisher`` from now on."""
+        self._jobs.attach(publisher)
 
     def take(self, topic: str, payload: bytes) -> bool:
         """Take a message of ``filters``; return whether it says that there may be work."""

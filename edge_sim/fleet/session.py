@@ -38,7 +38,7 @@ class Broker:
 
 
 class Session:
-    """A Channel of the agent, for one client id.
+    """A Publisher for the agent's Jobs client, with one client id; its filters are those of its constructor.
 
     ``on_message`` is called in the hub, and so are ``on_up`` (connected and subscribed) and ``on_down`` (why it is not;
     whether trying again is of no use). None of them may wait. ``context`` makes the TLS context, None without TLS.
@@ -108,10 +108,6 @@ class Session:
         if self._up_at is None:
             raise OfflineError(f"message to {topic}: not connected to the broker")
         self._client.publish(topic, payload, qos=1)
-
-    def subscribe(self, topic_filter: str, handler: Callable[[str, bytes], None], /) -> None:
-        """Refuse: a session's filters are given to its constructor."""
-        raise NotImplementedError("a fleet's session has all its filters from the start")
 
     def close(self) -> None:
         """Say goodbye and stay away."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from edge_sim.agent.config import STEP_TIMEOUT_MINUTES
 from edge_sim.agent.events import Log
-from edge_sim.agent.mqtt import Handler, OfflineError
+from edge_sim.agent.mqtt import OfflineError
 from edge_sim.agent.update.installation import Settings
 from edge_sim.agent.update.jobclient import JobClient, RefusedError
 from edge_sim.agent.update.journal import Journal
@@ -164,20 +164,14 @@ class Guard:
         yield
 
 
-class Channel:
+class Lossy:
     """A connection on which messages are lost, come twice, later, or after a restart."""
 
     def __init__(self, history: History) -> None:
         self._history = history
 
-    def subscribe(self, topic_filter: str, handler: Handler, /) -> None:
-        pass
-
     def publish(self, topic: str, payload: bytes, /) -> None:
         self._history.send(topic, payload)
-
-    def close(self) -> None:
-        pass
 
 
 class History:
@@ -251,7 +245,7 @@ class History:
         stop = threading.Event()
         stop.wait = lambda timeout=None: False  # type: ignore[method-assign]  # pauses take no time
         jobs = self.agent = JobClient(THING, stop=stop, answer_limit_s=0, new_token=lambda: f"{self.chance.random()}")
-        jobs.attach(Channel(self))
+        jobs.attach(Lossy(self))
         board: Any = self.board
         guard: Any = Guard()
         updater = Updater(

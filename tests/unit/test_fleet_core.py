@@ -90,11 +90,6 @@ class World:
     def publish(self, topic: str, payload: bytes, /) -> None:
         self.device.take([(topic, payload)])
 
-    def subscribe(self, topic_filter: str, handler: object, /) -> None:
-        raise AssertionError
-
-    def close(self) -> None: ...
-
     def _send(self, topic: str, payload: bytes) -> Sent:
         if self.core is not None:
             self.core.take(topic, payload)

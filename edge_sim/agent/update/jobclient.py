@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Literal, Protocol
 from uuid import uuid4
 
-from edge_sim.agent.mqtt import Channel, OfflineError, backoff
+from edge_sim.agent.mqtt import OfflineError, Publisher, backoff
 from edge_sim.errors import UpdateError
 from edge_sim.jobs import messages, requests, topics, wire
 from edge_sim.jobs.messages import JobExecutionData, Rejected
@@ -88,7 +88,7 @@ class JobClient:
         answer_limit_s: float = ANSWER_LIMIT_S,
         on_message: OnMessage = lambda *_: None,
     ) -> None:
-        self._channel: Channel | None = None
+        self._publisher: Publisher | None = None
         self._thing = thing
         self._stop = stop
         self._new_token = new_token
@@ -96,9 +96,9 @@ class JobClient:
         self._on_message = on_message
         self._waiting: dict[str, queue.SimpleQueue[tuple[bool, bytes] | None]] = {}
 
-    def attach(self, channel: Channel) -> None:
-        """Ask over ``channel`` from now on."""
-        self._channel = channel
+    def attach(self, publisher: Publisher) -> None:
+        """Ask over ``publisher`` from now on."""
+        self._publisher = publisher
 
     @property
     def reply_filters(self) -> tuple[str, ...]:
@@ -229,9 +229,9 @@ class JobClient:
         self, topic: str, payload: bytes, waiting: queue.SimpleQueue[tuple[bool, bytes] | None]
     ) -> bytes | Rejected | None:
         """Send once; None means that it is worth trying again."""
-        if self._channel is None:
+        if self._publisher is None:
             raise OfflineError(f"message to {topic}: not connected to the broker")
-        self._channel.publish(topic, payload)
+        self._publisher.publish(topic, payload)
         try:
             reply = waiting.get(timeout=self._answer_limit_s)
         except queue.Empty:
