@@ -56,6 +56,8 @@ class CoreAccount:
     """The architecture of the container that a real agent runs in, empty for a process."""
     state: str = WAITING
     connected: bool = False
+    kept_out: str = ""
+    """Why it cannot connect, where trying again is of no use; empty otherwise."""
     ends: list[End] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     reason: str = ""
@@ -67,9 +69,9 @@ class CoreAccount:
     def hear(self, at: float, kind: str, members: Mapping[str, Any]) -> None:
         """Take a line of the core's."""
         if kind == "up":
-            self.connected = True
+            self.connected, self.kept_out = True, ""
         elif kind == "down":
-            self.connected = False
+            self.connected, self.kept_out = False, members["text"] if members["final"] else ""
         elif kind == "journal":
             self.disk = members
             if members["record"] is not None:
@@ -162,6 +164,27 @@ def _difference(status: str, end: End | None) -> str:
         return ""
     what = "has not ended it" if status in PENDING else f"says {status}"
     return f"the core's {end.status} was taken, and the cloud {what}"
+
+
+def kept_out(accounts: Iterable[CoreAccount]) -> str:
+    """Return in a sentence which cores cannot connect, and why the first of them cannot; empty when all can."""
+    cores = [account for account in accounts if account.kept_out]
+    if not cores:
+        return ""
+    others = f" and {len(cores) - 1:,} more" if cores[1:] else ""
+    return f"core {cores[0].model.thing}{others} cannot connect: {cores[0].kept_out}"
+
+
+def held_up(accounts: Iterable[CoreAccount], executions: Sequence[Execution], *, timed: bool) -> bool:
+    """Tell whether cores that cannot connect are all that executions still wait for.
+
+    ``timed``: executions that are IN_PROGRESS have a time-out, which will end them.
+    """
+    out = {account.model.thing for account in accounts if account.kept_out}
+    pending = [execution for execution in executions if execution.status in PENDING]
+    return bool(pending) and all(
+        execution.thing in out and not (timed and execution.status == "IN_PROGRESS") for execution in pending
+    )
 
 
 def counts(accounts: Iterable[CoreAccount]) -> Counter[str]:

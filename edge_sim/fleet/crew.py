@@ -59,8 +59,6 @@ class Crew:
     trouble: list[str] = field(default_factory=list)
     """What the fleet cannot go on after."""
     notes: list[str] = field(default_factory=list)
-    refused: str = ""
-    """Why a core can never connect."""
 
     def __post_init__(self) -> None:
         self._simulated = sum(not account.real for account in self.accounts)
@@ -162,10 +160,7 @@ class Crew:
     def _core(self, number: int, at: float, kind: str, members: Mapping[str, Any]) -> None:
         account = self.accounts[number]
         account.hear(at, kind, members)
-        if kind == "down" and members["final"] and not self.refused:
-            self.refused = f"core {account.model.thing} cannot connect: {members['text']}"
-            self.notes.append(self.refused)
-        elif kind == "trouble" and members["text"] not in self.trouble:
+        if kind == "trouble" and members["text"] not in self.trouble:
             self.trouble.append(members["text"])
 
     def _ended(self, process: str, how: str) -> None:

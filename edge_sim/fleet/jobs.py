@@ -40,10 +40,14 @@ class FleetJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A job as DescribeJob shows it. ``pending`` are executions that are not final."""
+    """A job as DescribeJob shows it. ``pending`` are executions that are not final.
+
+    ``waiting``: its rollout has not reached all things yet.
+    """
 
     status: str
     pending: int
+    waiting: bool = False
     comment: str | None = None
     stopped_at: float | None = None
     """When an abort criterion stopped it, in epoch seconds."""
@@ -106,6 +110,7 @@ def progress(client: Aws, job: FleetJob) -> Progress:
     return Progress(
         status=described["status"],
         pending=pending,
+        waiting=described["isConcurrent"],
         comment=described.get("comment"),
         stopped_at=described["completedAt"].timestamp() if stopped else None,
     )

@@ -18,7 +18,7 @@ from edge_sim.emulation.drivers import Driver
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import control, limits, model, sample, seats, storms
 from edge_sim.fleet import jobs as api
-from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences
+from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences, held_up, kept_out
 from edge_sim.fleet.crew import LOOPBACK, Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import CoreModel
@@ -214,9 +214,10 @@ class _Rollout:
             self._watch()
         except KeyboardInterrupt:
             self._report.interrupted = True
-            self._compare()
-            return
         self._compare()
+        text = kept_out(self._accounts)
+        if text and text not in self.crew.trouble:
+            self.crew.notes.append(text)
 
     def _settings(self, core: CoreModel) -> AgentSettings:
         """Return what a real agent is told."""
@@ -248,8 +249,9 @@ class _Rollout:
             there = sum(account.connected for account in self._accounts)
             self._say(f"{there:,} of {len(self._accounts):,} cores are connected")
             self._look_at_clock()
-            if self.crew.refused or self.crew.trouble:
-                raise UnsupportedEnvironmentError(self.crew.refused or self.crew.trouble[0])
+            stopped = self.crew.trouble[:1] or [kept_out(self._accounts)]
+            if stopped[0]:
+                raise UnsupportedEnvironmentError(stopped[0])
         self.crew.settle()
 
     def _watch(self) -> None:
@@ -259,7 +261,7 @@ class _Rollout:
             if time.monotonic() - polled >= POLL_S:
                 polled = time.monotonic()
                 self._report.ends = {job.job_id: api.progress(self._client, job) for job in self._report.jobs}
-                if self.storms.over and all(map(api.is_over, self._report.ends.values())):
+                if self.storms.over and self._is_over():
                     break
                 self.storms.carry_out(time.time() - (self._report.created_at or 0.0))
             if time.monotonic() - self._told >= SAY_EVERY_S:  # counting thousands of cores takes a while
@@ -275,6 +277,20 @@ class _Rollout:
         self.crew.show(self._cloud.mqtt, {state: states[state] for state in STATES})
         return states
 
+    def _is_over(self) -> bool:
+        """Tell whether nothing more will come: all jobs are over, or wait for cores alone that cannot connect."""
+        ends = self._report.ends.values()
+        if all(map(api.is_over, ends)):
+            return True
+        out = sum(bool(account.kept_out) for account in self._accounts)
+        if any(end.waiting for end in ends) or sum(end.pending for end in ends) > out:
+            return False
+        executions = [row for job in self._report.jobs for row in api.executions(self._client, job)]
+        if held_up(self._accounts, executions, timed=bool(self._report.fleet.timeout_minutes)):
+            self.crew.trouble.append(kept_out(self._accounts))
+            return True
+        return False
+
     def _compare(self) -> None:
         """Compare the accounts, once the cores have heard what is on its way to them."""
         if self._report.created_at is None:
@@ -284,7 +300,9 @@ class _Rollout:
         while True:
             self._report.executions = [row for job in self._report.jobs for row in api.executions(self._client, job)]
             self._report.differences = differences(self._accounts, self._report.executions)
-            settled = all(end.taken or end.refused for account in self._accounts for end in account.ends)
+            settled = all(
+                end.taken or end.refused or account.kept_out for account in self._accounts for end in account.ends
+            )
             if (settled and not self._report.differences) or time.monotonic() > deadline:
                 return
             self.crew.listen(POLL_S)

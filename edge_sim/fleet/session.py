@@ -27,6 +27,11 @@ from edge_sim.mqttclient import new_client, number
 KEEP_ALIVE_S = 600
 READ = 1
 _REFUSED = 0x80
+_UNAVAILABLE = (3, 136)
+"""CONNACK's one code that says "later", in MQTT 3.1.1 and as paho 2 has it."""
+REFUSALS = 3
+"""After so many refusals in a row without a connection between them, trying again is of no use: a busy broker may hang
+up on a core once, and a rule that is being changed may refuse it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,8 @@ class Session:
     """A Publisher for the agent's Jobs client, with one client id; its filters are those of its constructor.
 
     ``on_message`` is called in the hub, and so are ``on_up`` (connected and subscribed) and ``on_down`` (why it is not;
-    whether trying again is of no use). None of them may wait. ``context`` makes the TLS context, None without TLS.
+    whether it is likely to stay so, though it is tried again). None of them may wait. ``context`` makes the TLS
+    context, None without TLS.
     """
 
     __slots__ = (
@@ -54,6 +60,8 @@ class Session:
         "_on_down",
         "_on_message",
         "_on_up",
+        "_refusal",
+        "_refusals",
         "_secured",
         "_up_at",
         "_watcher",
@@ -77,6 +85,8 @@ class Session:
         self._on_down = on_down
         self._watcher: Any = None
         self._failures = 0
+        self._refusal = ""
+        self._refusals = 0
         self._awaited = 0
         self._up_at: float | None = None
         self._closing = False
@@ -97,7 +107,7 @@ class Session:
         try:
             self._client.connect(host, port, KEEP_ALIVE_S, bind_address=self._broker.source)
         except (OSError, ValueError) as error:
-            self._failed(str(error), final=isinstance(error, ssl.SSLError))
+            self._failed(str(error), refused=isinstance(error, ssl.SSLError))
             return
         # Before this, what the socket has to say would be read by nobody; libev tells of it now.
         self._watcher = gevent.get_hub().loop.io(self._client.socket().fileno(), READ)
@@ -154,8 +164,9 @@ class Session:
             watcher.close()
 
     def _connected(self, client: Any, _userdata: Any, _flags: Any, reason: Any, *_rest: Any) -> None:
-        if number(reason) != 0:
-            return  # paho tells of the end besides
+        if number(reason) != 0:  # paho tells of the end besides
+            self._refusal = "" if number(reason) in _UNAVAILABLE else f"the broker refused the connection ({reason})"
+            return
         step = SUBSCRIPTIONS_PER_REQUEST
         requests = [self._filters[at : at + step] for at in range(0, len(self._filters), step)]
         self._awaited = len(requests)
@@ -164,11 +175,13 @@ class Session:
 
     def _subscribed(self, client: Any, _userdata: Any, _mid: int, codes: Any, *_rest: Any) -> None:
         if any(number(code) >= _REFUSED for code in codes):
-            self._on_down("the broker refused a subscription: its rules do not let this client hear its topics", True)
+            self._refusal = "the broker refused a subscription: its rules do not let this client hear its topics"
+            self._client.give_up(self._refusal)
             return
         self._awaited -= 1
         if not self._awaited:
             self._up_at = time.monotonic()
+            self._refusals = 0
             self._client.ready = True
             self._on_up()
 
@@ -176,10 +189,11 @@ class Session:
         reason = rest[1] if len(rest) >= 3 else rest[0]  # 2.x passes flags first
         if self._closing:
             return
-        refused = self._secured and self._up_at is None and not client.given_up
-        why = "the broker ends the connection before it answers: it may not take this core's certificate"
+        refusal, self._refusal = self._refusal, ""
+        if not refusal and self._secured and self._up_at is None and not client.given_up:
+            refusal = "the broker ends the connection before it answers: it may not take this core's certificate"
         self._lost()
-        self._failed(why if refused else client.given_up or str(reason), final=refused)
+        self._failed(refusal or client.given_up or str(reason), refused=bool(refusal))
 
     def _arrived(self, _client: Any, _userdata: Any, message: Any) -> None:
         self._on_message(message.topic, message.payload)
@@ -189,8 +203,9 @@ class Session:
             self._failures = 0
         self._up_at = None
 
-    def _failed(self, reason: str, *, final: bool) -> None:
-        self._on_down(reason, final)
+    def _failed(self, reason: str, *, refused: bool) -> None:
+        self._refusals = self._refusals + 1 if refused else 0
+        self._on_down(reason, self._refusals >= REFUSALS)
         wait = backoff(self._failures, most=RETRY_MOST_S)
         self._failures += 1
         if not self._closing:

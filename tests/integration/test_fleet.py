@@ -25,6 +25,7 @@ from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.fleet import jobs as api
 from edge_sim.fleet import rollout
 from edge_sim.fleet.account import STATES
+from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.rollout import FleetReport, Options
 from edge_sim.profiles import load_profiles
 from edge_sim.runs.aws import Aws
@@ -211,14 +212,48 @@ def test_a_core_whose_certificate_is_refused_is_named(monkeypatch: pytest.Monkey
 
     def certify_and_deactivate(cloud: CloudProcess, client: Aws, models: Any, folder: Path) -> Iterator[int]:
         yield from certify(cloud, client, models, folder)
-        (last,) = client.iot.list_thing_principals(thingName=models[-1].thing)["principals"]
-        client.iot.update_certificate(certificateId=last.rpartition("/")[2], newStatus="INACTIVE")
+        deactivate(client, models[-1].thing)
 
     monkeypatch.setattr(api, "certify", certify_and_deactivate)
     with pytest.raises(UnsupportedEnvironmentError) as caught:
         in_process(Options(cores=4, tls=True))
-    refused = "the broker ends the connection before it answers: it may not take this core's certificate"
-    assert caught.value.brief == f"core fleet-00003 cannot connect: {refused}"
+    assert caught.value.brief == f"core fleet-00003 cannot connect: {REFUSED}"
+
+
+REFUSED = "the broker refused the connection (Not authorized)"
+
+
+def deactivate(client: Aws, thing: str) -> None:
+    (arn,) = client.iot.list_thing_principals(thingName=thing)["principals"]
+    client.iot.update_certificate(certificateId=arn.rpartition("/")[2], newStatus="INACTIVE")
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["in its update", "before the rollout reaches it"])
+def test_a_certificate_refused_in_mid_rollout_ends_the_run_once_nothing_else_is_left(
+    begun: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The board goes on, and cannot say so; the others' updates end, and both accounts say what is known."""
+    place = write_scenario(tmp_path, {"rollout": {"maximumPerMinute": 2}, "stableWindow": 8, "version": "1.11.6"})
+    out: list[str] = []
+    ask = api.progress
+
+    def progress(client: Aws, job: FleetJob) -> Progress:
+        running = client.iot.list_job_executions_for_job(jobId=job.job_id, status="IN_PROGRESS")["executionSummaries"]
+        if running and not out:
+            out.append(running[0]["thingArn"].rpartition("/")[2] if begun else "fleet-00003")
+            deactivate(client, out[0])
+        return ask(client, job)
+
+    monkeypatch.setattr(api, "progress", progress)
+    report = in_process(Options(cores=4, tls=True, minute_s=5.0, limit_s=LIMIT_S / 2), scenario=place)
+    assert (report.exit_status, report.differences) == (6, [])
+    assert report.trouble == [f"core {out[0]} cannot connect: {REFUSED}"]
+    ends = {execution.thing: execution.status for execution in report.executions}
+    assert ends.pop(out[0]) == ("IN_PROGRESS" if begun else "QUEUED")
+    assert [*ends.values()] == ["SUCCEEDED"] * 3
+    (core,) = (account for account in report.accounts if account.model.thing == out[0])
+    assert (core.state == "waiting") is not begun
+    assert not any(end.taken for end in core.ends), "whether its update is over by now is the board's"
 
 
 def test_cores_beyond_an_addresss_ports_come_from_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,10 +346,10 @@ def healthy(port: int) -> bool:
     return False
 
 
-def in_process(options: Options, progress: Callable[[str], None] = print) -> FleetReport:
-    scenario = load(EXAMPLE)
-    assert scenario.fleet is not None
-    return rollout.run(scenario, load_profiles(tuple(scenario.fleet.weights)), options, progress)
+def in_process(options: Options, progress: Callable[[str], None] = print, *, scenario: Path = EXAMPLE) -> FleetReport:
+    loaded = load(scenario)
+    assert loaded.fleet is not None
+    return rollout.run(loaded, load_profiles(tuple(loaded.fleet.weights) or loaded.boards), options, progress)
 
 
 @pytest.mark.root

@@ -15,7 +15,7 @@ from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.fleet import facts, lines
-from edge_sim.fleet.account import CoreAccount, Execution, differences
+from edge_sim.fleet.account import CoreAccount, Execution, differences, held_up, kept_out
 from edge_sim.fleet.core import Core
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import BAD, CoreModel, Fault
@@ -164,6 +164,40 @@ def test_an_update_that_begins_again_after_its_end_was_done_twice() -> None:
     world.account.hear(9.0, "journal", {"version": "1.11.6", "good": None, "record": record})
     (twice,) = differences([world.account], world.executions())
     assert twice.text == f"done twice: {JOB}, execution 1: PREFLIGHT after SUCCEEDED"
+
+
+def test_cores_that_cannot_connect_are_named_until_they_can() -> None:
+    accounts = [CoreAccount(model=replace(MODEL, thing=f"core-{number}")) for number in range(3)]
+    assert kept_out(accounts) == ""
+    for account, final in zip(accounts, (False, True, True), strict=True):
+        account.hear(1.0, "down", {"text": "the broker refused the connection (Not authorized)", "final": final})
+    why = "cannot connect: the broker refused the connection (Not authorized)"
+    assert kept_out(accounts) == f"core core-1 and 1 more {why}"
+    accounts[1].hear(2.0, "up", {})
+    assert kept_out(accounts) == f"core core-2 {why}"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "timed", "over"),
+    [
+        (("SUCCEEDED", "QUEUED"), False, True),
+        (("SUCCEEDED", "IN_PROGRESS"), False, True),
+        (("SUCCEEDED", "IN_PROGRESS"), True, False),
+        (("SUCCEEDED", "QUEUED"), True, True),
+        (("QUEUED", "QUEUED"), False, False),
+        (("SUCCEEDED", "TIMED_OUT"), False, False),
+    ],
+)
+def test_a_rollout_is_held_up_where_only_a_core_that_cannot_connect_is_left(
+    statuses: tuple[str, str], timed: bool, over: bool
+) -> None:
+    accounts = [CoreAccount(model=replace(MODEL, thing=thing)) for thing in ("there", "out")]
+    accounts[1].hear(1.0, "down", {"text": "refused", "final": True})
+    rows = [
+        Execution(job=JOB, thing=account.model.thing, number=1, status=status)
+        for account, status in zip(accounts, statuses, strict=True)
+    ]
+    assert held_up(accounts, rows, timed=timed) is over
 
 
 def test_every_fault_of_a_bad_board_has_an_end() -> None:
