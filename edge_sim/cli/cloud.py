@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import queue
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sim.cli import cloud_certs
+from edge_sim.cli.addresses import own_address
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType, SecondsRange
 from edge_sim.cli.output import say
@@ -262,14 +262,7 @@ def _tls(with_tls: bool, mqtt_port: int | None, names: tuple[str, ...], broker: 
 
 def _check_address(text: str, *, open_: bool) -> None:
     """Raise UsageError unless clients can use ``text`` as it stands, for it is part of every URL."""
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError as error:
-        raise UsageError(f"--bind {text}: neither an IPv4 address nor docker") from error
-    if address.is_unspecified:
-        raise UsageError(
-            f"--bind {text}: not an address that a board can connect to", hint="Use one of this machine's addresses."
-        )
+    address = own_address(text, kind="neither an IPv4 address nor docker", who="a board")
     if not open_ and not address.is_loopback:
         raise UsageError(
             f"--bind {text}: other machines could reach a cloud without authentication",

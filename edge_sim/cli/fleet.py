@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from edge_sim.cli.addresses import named_broker, own_address
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, SecondsRange
 from edge_sim.cli.output import Output, output_options, page_writers, say
 from edge_sim.cli.progress import shown
@@ -90,8 +93,11 @@ def command(
     if find_spec("locust") is None:
         raise UnsupportedEnvironmentError("a fleet needs the package locust", hint=FLEET_INSTALL)
     if join is not None:
+        _refuse_beside_worker(("scenario", "weights", *more))
         _join(join, port)
         return
+    if not more["master"] and _is_given("port"):
+        raise UsageError("--port goes with --master and --worker")
     if scenario is None:
         raise UsageError("a fleet needs a SCENARIO", hint="Only a --worker gets its cores from its master.")
     from dataclasses import replace
@@ -116,6 +122,22 @@ def command(
         }
     )
     sys.exit(report.exit_status)
+
+
+def _is_given(name: str) -> bool:
+    """Tell whether the user has named this option."""
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _refuse_beside_worker(names: Collection[str]) -> None:
+    """Raise UsageError for an option of these that goes without effect with --worker."""
+    for parameter in click.get_current_context().command.params:
+        name = parameter.name or ""
+        if name in names and _is_given(name):
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            raise UsageError(
+                f"{what} and --worker cannot be combined", hint="A worker gets everything but --port from its master."
+            )
 
 
 def _join(host: str, port: int) -> None:
@@ -143,7 +165,6 @@ def _options(
 ) -> Options:
     from edge_sim.fleet.crew import LOOPBACK, Shape
     from edge_sim.fleet.rollout import Options
-    from edge_sim.runs.cloudprocess import NamedBroker
 
     tls, boards = more["tls"], more["control_boards"]
     for option, has, against, others in (
@@ -155,10 +176,12 @@ def _options(
             raise UsageError(f"--{option} and --{against} cannot be combined")
     if bind is not None and not master:
         raise UsageError("--bind goes with --master")
+    if bind is not None:
+        own_address(bind, kind="not an IPv4 address", who="a worker")
     shape = Shape(workers=workers or int(master), remote=master, bind=bind or LOOPBACK, port=port, web_port=web_port)
     return Options(
         shape=shape,
-        broker=NamedBroker(url=broker, cafile=broker_cafile) if broker else None,
+        broker=named_broker(broker, broker_cafile),
         minute_s=minute_s or (scenario.fleet.minute_s if scenario.fleet else None) or 60.0,
         **more,
     )

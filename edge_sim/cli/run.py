@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from edge_sim.cli import completion, run_board
+from edge_sim.cli.addresses import named_broker
 from edge_sim.cli.group_options import PROFILES, template_choice
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, PathType, driver_option
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, say
@@ -25,7 +26,6 @@ from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_sim.definitions.conditions import Choice
-    from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.results import RunReport
 _EMPTY: dict[str, object] = {"ok": False, "scenario": None, "parts": {}, "boards": []}
 
@@ -90,11 +90,10 @@ def command(
              edge-sim run examples/no-container-ml --board ssh://pi@raspberrypi.local
     """
     from edge_sim.profiles import load_profiles
-    from edge_sim.runs.cloudprocess import NamedBroker
     from edge_sim.runs.runner import run
     from edge_sim.scenario import load
 
-    named = _broker(broker, broker_cafile, NamedBroker)
+    named = named_broker(broker, broker_cafile)
     loaded = load(scenario, choice)
     real = run_board.chosen(loaded, boards, profiles=bool(names))
     profiles = load_profiles(names or (() if boards else loaded.boards))
@@ -120,18 +119,6 @@ def command(
             )
         output.write(_writers(report, detail), terminal=partial(_show, report, detail, str(scenario)))
     sys.exit(report.exit_status)
-
-
-def _broker(url: str | None, cafile: Path | None, named: type[NamedBroker]) -> NamedBroker | None:
-    """Return the broker of the command line; raises UsageError before anything is started."""
-    if url is None:
-        if cafile:
-            raise UsageError("--broker-cafile goes with --broker mqtts://HOST:PORT")
-        return None
-    from edge_sim.cloud.brokers.broker import tls_context
-
-    tls_context(url, cafile)
-    return named(url=url, cafile=cafile)
 
 
 def _writers(report: RunReport, detail: Literal["summary", "verbose"] | None) -> Writers:

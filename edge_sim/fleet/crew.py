@@ -21,7 +21,10 @@ PORT = 5557
 ALONE, MASTER, CONTROL = "alone", "master", "control"
 MASTER_S = 300.0
 """How long a worker waits for its master."""
-CONNECT_S, RETRY_S = 5.0, 1.0
+CONNECT_S, RETRY_S = 10.0, 1.0
+GREETING = b"\xff"
+"""The first byte that ZeroMQ says on a connection (ZMTP, RFC 23)."""
+_HINT = "Check HOST and --port, and that edge-sim fleet --master runs there."
 READY_S = 120.0
 """A loaded machine takes a while to import Locust; a process that ends early is noticed at once."""
 
@@ -197,7 +200,7 @@ def join(host: str, port: int, say: Callable[[str], None]) -> str:
 
     Raises UnsupportedEnvironmentError when no master answers for ``MASTER_S``: workers may be started before theirs.
     """
-    _await_master(host, port, say)
+    await_master(host, port, say)
     processes = Processes()
     processes.start("worker", {"role": "worker", "remote": True, "host": host, "port": port})
     try:
@@ -209,22 +212,39 @@ def join(host: str, port: int, say: Callable[[str], None]) -> str:
         processes.end()
 
 
-def _await_master(host: str, port: int, say: Callable[[str], None]) -> None:
+def await_master(host: str, port: int, say: Callable[[str], None]) -> None:
+    """Return when a master greets at ``host``; ``say`` hears why it is still waited for. As ``join`` raises."""
     deadline = time.monotonic() + MASTER_S
     shown = ""
     while True:
         try:
-            socket.create_connection((host, port), timeout=CONNECT_S).close()
+            _greet(host, port)
             return
         except (OSError, UnicodeError) as error:  # the latter for what can be no host's name
             text = f"no master at {host}, port {port}: {getattr(error, 'strerror', None) or error}"
         if time.monotonic() >= deadline:
-            hint = "Check HOST and --port, and that edge-sim fleet --master runs there."
-            raise UnsupportedEnvironmentError(text, hint=hint)
+            raise UnsupportedEnvironmentError(text, hint=_HINT)
         if text != shown:
             say(f"{text}; trying again for {MASTER_S:g} s")
             shown = text
         time.sleep(RETRY_S)
+
+
+def _greet(host: str, port: int) -> None:
+    """Return when a ZeroMQ socket, as Locust's master has, greets at this address, as each does unasked.
+
+    Raises OSError when nothing listens there or it hangs up, UnsupportedEnvironmentError when it is something else.
+    """
+    with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
+        try:
+            greeting = connection.recv(1)
+        except TimeoutError:
+            greeting = b"?"
+    if not greeting:
+        raise ConnectionResetError("the connection was closed at once")
+    if greeting != GREETING:
+        text = f"no master at {host}, port {port}: another service listens there"
+        raise UnsupportedEnvironmentError(text, hint=_HINT)
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import resource
 import socket
@@ -50,5 +51,9 @@ def check_port(option: str, address: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
-        text = f"{option} {port}: cannot listen on {address}, port {port}: {error.strerror or error}"
-        raise UnsupportedEnvironmentError(text, hint=f"Choose another {option}, or end what uses this one.") from error
+        text = f"cannot listen on {address}, port {port}: {error.strerror or error}"
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = "Use one of this machine's addresses."
+            raise UnsupportedEnvironmentError(f"--bind {address}: {text}", hint=hint) from error
+        hint = f"Choose another {option}, or end what uses this one."
+        raise UnsupportedEnvironmentError(f"{option} {port}: {text}", hint=hint) from error

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from click.testing import CliRunner
@@ -153,6 +155,19 @@ def test_the_numbers_beside_a_chart_are_round(end: float, whole: int, times: dic
         ),
         (["examples/fleet", "--tls", "--master"], "--tls and --master cannot be combined"),
         (["examples/fleet", "--bind=10.0.0.1"], "--bind goes with --master"),
+        (["examples/fleet", "--port=5558"], "--port goes with --master and --worker"),
+        (["examples/fleet", "--master", "--bind=master"], "--bind master: not an IPv4 address"),
+        (
+            ["examples/fleet", "--master", "--bind=0.0.0.0"],
+            "--bind 0.0.0.0: not an address that a worker can connect to",
+        ),
+        (["examples/fleet", "--broker=nonsense"], "--broker nonsense: not of the form mqtt://host:port"),
+        (["examples/fleet", "--broker-cafile=pyproject.toml"], "--broker-cafile goes with --broker mqtts://HOST:PORT"),
+        *(
+            (["--worker=10.0.0.1", *more], f"{more[0]} and --worker cannot be combined")
+            for more in (["--master"], ["--workers", "2"], ["--cores", "5"], ["--tls"], ["--profile", "raspberry-pi-3"])
+        ),
+        (["examples/fleet", "--worker=10.0.0.1"], "SCENARIO and --worker cannot be combined"),
         *(
             (
                 ["examples/fleet", f"--profile={weight}"],
@@ -197,6 +212,13 @@ def test_a_scenario_without_a_fleet_is_refused() -> None:
     assert "says nothing of a fleet" in result.exception.brief
 
 
+def test_an_address_of_another_machine_is_said_before_anything_starts() -> None:
+    result = CliRunner().invoke(edge_sim, ["fleet", str(ROOT / "examples/fleet"), "--master", "--bind=192.0.2.1"])
+    assert isinstance(result.exception, UnsupportedEnvironmentError)
+    where = "cannot listen on 192.0.2.1, port 5557: Cannot assign requested address"
+    assert result.exception.brief == f"--bind 192.0.2.1: {where}"
+
+
 def test_a_port_that_is_in_use_is_said_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -217,6 +239,45 @@ def test_a_worker_whose_master_never_answers_says_so_and_ends(host: str, monkeyp
     result = CliRunner().invoke(edge_sim, ["fleet", "--worker", host, f"--port={port}"])
     assert isinstance(result.exception, UnsupportedEnvironmentError)
     assert f"no master at {host}, port {port}: " in result.exception.brief
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"], ids=["waits to be asked", "says something else"])
+def test_a_worker_at_another_services_port_says_so_at_once(says: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        done = Event()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(says)
+                done.wait()
+
+        serving = pool.submit(serve)
+        port = server.getsockname()[1]
+        result = CliRunner().invoke(edge_sim, ["fleet", "--worker", "127.0.0.1", f"--port={port}"])
+        done.set()
+        serving.result()
+    assert isinstance(result.exception, UnsupportedEnvironmentError)
+    assert result.exception.brief == f"no master at 127.0.0.1, port {port}: another service listens there"
+
+
+def test_a_master_that_is_about_to_listen_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy in front of it takes connections, and hangs up as long as nothing is behind it."""
+    monkeypatch.setattr(crew, "RETRY_S", 0)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            for greeting in (b"", b"", crew.GREETING):
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(greeting)
+
+        serving = pool.submit(serve)
+        said: list[str] = []
+        crew.await_master("127.0.0.1", port := server.getsockname()[1], said.append)
+        serving.result()
+    assert said == [f"no master at 127.0.0.1, port {port}: the connection was closed at once; trying again for 300 s"]
 
 
 @pytest.mark.process
