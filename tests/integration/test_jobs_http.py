@@ -267,6 +267,40 @@ def test_the_endpoints_are_this_clouds(cloud: Cloud, iot: Any) -> None:
     assert refused(iot.describe_endpoint, endpointType="iot:CredentialProvider") == ("InvalidRequestException", 400)
 
 
+def test_a_rollout_under_way_is_described_and_changed_over_http(iot: Any, thing: str) -> None:
+    groups = {}
+    for name in ("first", "second"):
+        groups[name] = iot.create_thing_group(thingGroupName=f"{name}-{thing}")["thingGroupArn"]
+        for number in range(2):
+            iot.create_thing(thingName=f"{name}{number}-{thing}")
+            iot.add_thing_to_thing_group(thingGroupName=f"{name}-{thing}", thingName=f"{name}{number}-{thing}")
+    job_id = f"slow-{thing}"
+    iot.create_job(
+        jobId=job_id,
+        targets=[groups["first"]],
+        document="{}",
+        targetSelection="CONTINUOUS",
+        jobExecutionsRolloutConfig={"maximumPerMinute": 1},
+    )
+    job = iot.describe_job(jobId=job_id)["job"]
+    assert (job["isConcurrent"], job["jobProcessDetails"]["processingTargets"]) == (True, [groups["first"]])
+    assert job["jobProcessDetails"]["numberOfQueuedThings"] == 1
+    changed = {
+        "description": "slower",
+        "jobExecutionsRolloutConfig": {"maximumPerMinute": 7},
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 3},
+        "presignedUrlConfig": {"roleArn": ROLE, "expiresInSec": 60},
+    }
+    iot.update_job(jobId=job_id, **changed)
+    joined = iot.associate_targets_with_job(jobId=job_id, targets=[groups["second"]], comment="the rest")
+    assert (joined["jobId"], joined["description"]) == (job_id, "slower")
+    job = iot.describe_job(jobId=job_id)["job"]
+    assert {name: job[name] for name in changed} == changed
+    assert (job["targets"], job["comment"]) == ([*groups.values()], "the rest")
+    assert job["jobProcessDetails"]["numberOfQueuedThings"] == 3, "who joins later does not wait for the rate"
+    assert refused(iot.associate_targets_with_job, jobId=job_id, targets=["arn:aws:s3:::x"])[1] == 400
+
+
 def test_a_continuous_rollout_over_http_in_botocores_shapes(iot: Any, data: Any, thing: str) -> None:
     group, cellar = (f"{name}-{thing}" for name in ("group", "cellar"))
     arn = iot.create_thing_group(thingGroupName=group)["thingGroupArn"]
@@ -300,7 +334,8 @@ def test_a_continuous_rollout_over_http_in_botocores_shapes(iot: Any, data: Any,
     assert (job["targetSelection"], job["isConcurrent"]) == ("CONTINUOUS", False)
     assert job["jobExecutionsRolloutConfig"] == rollout
     assert (job["abortConfig"], job["jobExecutionsRetryConfig"]) == ({"criteriaList": [criterion]}, retries)
-    assert [entry["jobId"] for entry in iot.list_jobs(targetSelection="CONTINUOUS")["jobs"]] == [job_id]
+    assert iot.list_jobs(targetSelection="CONTINUOUS")["jobs"][0]["jobId"] == job_id
+    assert job_id not in {entry["jobId"] for entry in iot.list_jobs(targetSelection="SNAPSHOT")["jobs"]}
     data.update_job_execution(jobId=job_id, thingName=thing, status="FAILED")
     summaries = iot.list_job_executions_for_job(jobId=job_id)["executionSummaries"]
     assert [entry["jobExecutionSummary"].get("retryAttempt", 0) for entry in summaries] == [0, 1]

@@ -82,6 +82,9 @@ def test_a_rate_may_grow_with_what_succeeded() -> None:
         ({"maximumPerMinute": 49}, "baseRatePerMinute"),
         ({"incrementFactor": 1.0}, "incrementFactor"),
         ({"incrementFactor": 1.25}, "one decimal"),
+        ({"incrementFactor": 5.1}, "between 1.1 and 5"),
+        ({"baseRatePerMinute": 0}, "baseRatePerMinute"),
+        ({"rateIncreaseCriteria": {"numberOfNotifiedThings": 0}}, "at least 1"),
         ({"rateIncreaseCriteria": {}}, "either"),
         ({"rateIncreaseCriteria": {"numberOfNotifiedThings": 1, "numberOfSucceededThings": 1}}, "either"),
     ],
@@ -119,8 +122,32 @@ def test_an_abort_criterion_asks_for_a_share_of_enough_ended_executions(counts: 
 
 
 @pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (abort("FAILED", 0, 1), "more than 0 and at most 100"),
+        (abort("FAILED", 100.01, 1), "more than 0 and at most 100"),
+        (abort("FAILED", 12.345, 1), "two decimals"),
+        (abort("FAILED", 10, 0), "minNumberOfExecutedThings"),
+        ({"criteriaList": [*abort("ALL", 10, 1)["criteriaList"]] * 2}, "two criteria for one failureType"),
+    ],
+)
+def test_an_abort_criterion_that_aws_refuses_is_refused(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(JobsError, match=words):
+        rollout.abort_criteria(config)
+
+
+def test_the_first_criterion_that_is_met_is_the_one_that_is_named() -> None:
+    both = {"criteriaList": [*abort("ALL", 50, 2)["criteriaList"], *abort("FAILED", 10, 1)["criteriaList"]]}
+    criteria = rollout.abort_criteria(both)
+    met = [rollout.breach(criteria, counts) for counts in ({"FAILED": 1}, {"FAILED": 2}, {"REJECTED": 2})]
+    assert [criterion and criterion.failure_type for criterion in met] == ["FAILED", "ALL", "ALL"]
+
+
+@pytest.mark.parametrize(
     ("config", "timeout", "words"),
     [
+        (retry(FAILED=-1), True, "at most 10"),
+        ({"criteriaList": [*retry(FAILED=1)["criteriaList"]] * 2}, True, "two criteria for one failureType"),
         (retry(ALL=1, FAILED=1), True, "must be the only one"),
         (retry(TIMED_OUT=1), False, "needs a timeoutConfig"),
         (retry(FAILED=6, TIMED_OUT=5), True, "at most 10"),
@@ -197,8 +224,14 @@ def test_a_failure_is_tried_again_under_the_next_number() -> None:
         (2, 1, "TIMED_OUT"),
         (3, 2, "FAILED"),
     ]
-    cloud.report("t01", "REJECTED")
-    assert cloud.service.execution("t01", "j").number == 1
+
+
+def test_what_was_rejected_or_canceled_is_never_tried_again() -> None:
+    cloud = Cloud()
+    cloud.create(retry=retry(ALL=3))
+    cloud.report("t00", "REJECTED")
+    cloud.service.cancel_job_execution("t01", "j")
+    assert [cloud.service.execution(thing, "j").number for thing in ("t00", "t01")] == [1, 1]
 
 
 def test_a_continuous_job_goes_to_who_comes_and_is_taken_from_who_leaves() -> None:
@@ -212,9 +245,9 @@ def test_a_continuous_job_goes_to_who_comes_and_is_taken_from_who_leaves() -> No
     things.create("late")
     cloud.service.add_to_group("cellar", "late")
     assert cloud.queued() == ["late"]
-    version = cloud.service.execution("late", "j").version
     cloud.service.remove_from_group("cellar", "late")
-    assert (cloud.service.execution("late", "j").status, version) == ("REMOVED", 1)
+    left = cloud.service.execution("late", "j")
+    assert (left.status, left.version) == ("REMOVED", 1)
     cloud.service.add_to_group("cellar", "late")
     assert (cloud.service.execution("late", "j").status, cloud.service.execution("late", "j").number) == ("QUEUED", 2)
     cloud.service.add_to_group("all", "late")
@@ -226,6 +259,11 @@ def test_a_continuous_job_goes_to_who_comes_and_is_taken_from_who_leaves() -> No
     assert cloud.queued() == ["late", "far"]
     with pytest.raises(ApiError, match="Only thing groups"):
         cloud.service.associate("j", [things.arn("far")], None)
+    more = [things.create_group(f"g{number}").name for number in range(99)]
+    with pytest.raises(ApiError, match="1 to 100 targets"):
+        cloud.service.associate("j", [things.group_arn(name) for name in more], None)
+    cloud.service.associate("j", [things.group_arn(name) for name in more[1:]], None)
+    assert len(cloud.service.job("j").targets) == 100
 
 
 def test_a_snapshot_keeps_its_things_and_takes_no_targets() -> None:
@@ -254,6 +292,18 @@ def test_update_job_changes_what_has_not_begun() -> None:
     cloud.service.cancel_job("j", force=True)
     with pytest.raises(ApiError, match="CANCELED and cannot be updated"):
         cloud.service.update_job("j", {"description": "newer"})
+
+
+def test_update_job_changes_the_rate_and_the_criteria_of_a_rollout_under_way() -> None:
+    cloud = Cloud()
+    cloud.create(rollout={"maximumPerMinute": 2})
+    cloud.report("t00", "FAILED")
+    cloud.service.update_job("j", {"rollout": {"maximumPerMinute": 5}, "abort": abort("FAILED", 100, 2)})
+    cloud.later(60)
+    assert len(cloud.device.records.executions("j")) == 7
+    assert cloud.service.job("j").status == "IN_PROGRESS"
+    cloud.report("t01", "FAILED")
+    assert cloud.service.job("j").reason_code == "ABORT_CANCEL"
 
 
 def test_a_deleted_execution_counts_no_longer() -> None:
