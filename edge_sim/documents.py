@@ -236,12 +236,14 @@ class Place:
 
 
 @functools.cache
-def _loaders() -> tuple[Callable[[str], Any], ...]:
+def _loaders() -> tuple[Callable[[str], Any], Callable[[str], Any]]:
     """Return YAML as JSON's cousin: dates stay text, and there are no aliases (which can loop, or grow without end).
 
-    libyaml's parser, where PyYAML has it, takes a twentieth of the time. PyYAML's own is the last: its faults are told.
+    PyYAML's own parser, and libyaml's for what ``yamlparsers`` leaves to it.
     """
     import yaml
+
+    from edge_sim import yamlparsers
 
     class Strict(yaml.composer.Composer, yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -271,28 +273,37 @@ def _loaders() -> tuple[Callable[[str], Any], ...]:
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    class OfPyYaml(Strict, yaml.SafeLoader): ...
+    class OfPyYaml(Strict, yamlparsers.OwnLoader): ...
 
     if not yaml.__with_libyaml__:
-        return (OfPyYaml,)
+        return OfPyYaml, OfPyYaml
 
     class OfLibyaml(Strict, yaml.CSafeLoader):
         def __init__(self, stream: str) -> None:
             yaml.CSafeLoader.__init__(self, stream)
             yaml.composer.Composer.__init__(self)
 
-    return OfLibyaml, OfPyYaml
+        def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
+            node = super().compose_scalar_node(anchor)
+            begin, end = cast(Any, node.start_mark), cast(Any, node.end_mark)
+            if begin.index == end.index:  # a value that is not there: PyYAML's own has another place for it
+                raise yaml.composer.ComposerError(None, None, "an empty value", node.start_mark)
+            return node
+
+    return OfPyYaml, OfLibyaml
 
 
 def _compose(path: Path, text: str) -> yaml.Node:
     import yaml
 
+    from edge_sim import yamlparsers
+
     def compose() -> yaml.Node | None:
-        *fast, thorough = _loaders()
-        for loader in fast:
+        own, fast = _loaders()
+        if yamlparsers.libyaml_reads(text):
             with suppress(yaml.YAMLError):
-                return _top(loader(text))
-        return _top(thorough(text))
+                return _top(fast(text))
+        return _top(own(text))
 
     node: yaml.Node | None = _guarded(path, compose)
     if node is None:
@@ -309,7 +320,7 @@ def _top(loader: Any) -> yaml.Node | None:
 
 
 def _plain(node: yaml.Node) -> object:
-    loader = _loaders()[-1]("")
+    loader = _loaders()[0]("")
     try:
         value = loader.construct_document(node)
         json.dumps(value, allow_nan=False)  # what JSON cannot hold (a set, bytes, .nan) must not come further

@@ -15,10 +15,9 @@ import yaml
 
 from edge_sim.definitions.tree import MAX_DEPTH, MAX_VALUES, Array, Object, TextFile
 from edge_sim.definitions.yamlwords import unquoted
+from edge_sim.errors import InvalidDefinitionError
+from edge_sim.yamlparsers import OwnLoader, libyaml_reads
 
-_PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TOO_DEEP = "exceeded maximum nesting depth"
-"""libyaml's words since 0.2.6: it reads ahead, and may meet its own limit of 1,000 levels before we see the first."""
 _CORE = "tag:yaml.org,2002:"
 _ODD_COLLECTIONS = (f"{_CORE}set", f"{_CORE}omap", f"{_CORE}pairs")
 
@@ -28,7 +27,12 @@ def read_yaml(file: TextFile) -> Any:
     odd = yaml.reader.Reader.NON_PRINTABLE.search(file.text)
     if odd:
         file.fail(odd.start(), f"not valid YAML: the character {odd[0]!r} is not allowed")
-    return _built(file, _PARSER)
+    if libyaml_reads(file.text):
+        try:
+            return _built(file, yaml.CSafeLoader)
+        except InvalidDefinitionError:
+            file.faults.clear()
+    return _built(file, OwnLoader)
 
 
 def _built(file: TextFile, parser: Any) -> Any:
@@ -37,9 +41,6 @@ def _built(file: TextFile, parser: Any) -> Any:
         for event in yaml.parse(file.text, Loader=parser):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        if error.problem == _TOO_DEEP and parser is not yaml.SafeLoader:
-            file.faults.clear()
-            return _built(file, yaml.SafeLoader)  # it knows the place of the level that is too deep
         mark = error.problem_mark or error.context_mark
         if mark is None:
             file.fail(0, f"not valid YAML: {error.problem}")
@@ -53,7 +54,7 @@ def _built(file: TextFile, parser: Any) -> Any:
 
 def scalar_spans(file: TextFile) -> Iterator[tuple[int, int]]:
     """Yield start and end of every scalar, so that a comment can be told from a ``#`` inside a text."""
-    for event in yaml.parse(file.text, Loader=_PARSER):
+    for event in yaml.parse(file.text, Loader=OwnLoader):
         if isinstance(event, yaml.ScalarEvent) and event.start_mark and event.end_mark:
             yield event.start_mark.index, event.end_mark.index
 

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_sim.definitions import yamltext
 from edge_sim.definitions.jsontext import read_json
-from edge_sim.definitions.tree import MAX_DEPTH, MAX_FAULTS, Array, Object, TextFile, plain
+from edge_sim.definitions.tree import MAX_DEPTH, MAX_FAULTS, Array, TextFile, plain
 from edge_sim.definitions.yamltext import read_yaml
 from edge_sim.definitions.yamlwords import unquoted
 from edge_sim.errors import InvalidDefinitionError
@@ -76,26 +75,6 @@ def test_yaml_is_read_as_pyyaml_reads_it() -> None:
 
 def test_a_million_brackets_are_too_deep_whatever_the_parser_bears() -> None:
     assert re.fullmatch(r"file:1:(65|1001): nested deeper than 64 levels", fault(read_yaml, "[" * 1_000_000))
-
-
-def test_the_pure_python_parser_gives_the_same_values_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    def all_of_it() -> list[Any]:
-        files = [TextFile(path=path, text=path.read_text()) for path in sorted(FOUND.glob("*.yaml"))]
-        return [(shown(read_yaml(file)), [(f.rule, f.at) for f in file.faults]) for file in files]
-
-    with_libyaml = all_of_it()
-    monkeypatch.setattr(yamltext, "_PARSER", yaml.SafeLoader)
-    assert all_of_it() == with_libyaml
-    assert "nested deeper" in fault(read_yaml, "[" * 1_000_000)
-
-
-def shown(value: Any) -> Any:
-    """A value with the places in it."""
-    if isinstance(value, Object):
-        return (value.at, {key: (value.marks[key], shown(item)) for key, item in value.items()})
-    if isinstance(value, Array):
-        return (value.at, [(mark, shown(item)) for mark, item in zip(value.marks, value, strict=True)])
-    return value
 
 
 @pytest.mark.parametrize(
