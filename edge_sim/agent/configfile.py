@@ -72,7 +72,9 @@ def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
 
 def _config(path: Path, members: Mapping[str, object]) -> AgentConfig:
     thing = _text(path, members, "thing")
-    if thing is None or not is_thing_name(thing):
+    if thing is None:
+        raise UsageError(f"{path}: thing is missing")
+    if not is_thing_name(thing):
         raise UsageError(f"{path}: thing is {thing!r}, not the name of a thing")
     broker, architecture = _text(path, members, "broker"), _text(path, members, "architecture")
     if broker is None:
@@ -139,6 +141,6 @@ def _packages(path: Path, members: object) -> Limits:
 
 def _text(path: Path, members: Mapping[str, object], key: str) -> str | None:
     value = members.get(key)
-    if value is None or (isinstance(value, str) and value):
+    if value is None or (isinstance(value, str) and value and value.isprintable()):
         return value
-    raise UsageError(f"{path}: {key} is {value!r}, not a string")
+    raise UsageError(f"{path}: {key} is {value!r}, not plain text")

@@ -60,11 +60,10 @@ def _private_key(config: object, certificates: str) -> str | None:
     for principal in ("SecretsManager", "IoTCertificate"):
         uri = _at(config, "crypto", "principals", principal).get("privateKeyPath")
         if isinstance(uri, str) and uri:
-            if not uri.startswith("file:///"):
-                raise InvalidDefinitionError(
-                    f"config.json: crypto.principals.{principal}.privateKeyPath {uri!r} is not a file:/// URI",
-                    hint="Keys in a hardware security module are not simulated.",
-                )
+            if not uri.startswith("file:///") or not uri.isprintable():
+                hint = "Keys in a hardware security module are not simulated." if uri.startswith("pkcs11:") else None
+                problem = f"config.json: crypto.principals.{principal}.privateKeyPath {uri!r} is not a file:/// URI"
+                raise InvalidDefinitionError(problem, hint=hint)
             return uri.removeprefix("file://")
     name = _at(config, "coreThing").get("keyPath")
     if not isinstance(name, str) or not name or name.startswith("["):  # a value that the factory's file leaves open

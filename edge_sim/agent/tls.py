@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
+import stat
 import time
 from pathlib import Path
 
@@ -23,9 +25,12 @@ def context(
     the key is not the certificate's, or others may read the key.
     """
     try:
+        if cafile is not None:
+            _check_file(cafile)
         tls = ssl.create_default_context(cafile=cafile)
     except OSError as error:
-        raise UsageError(f"{cafile}: cannot be read as CA certificates ({error})") from error
+        why = _reason(error) if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(f"{cafile}: cannot be read as CA certificates ({why})") from error
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None and key is not None:
         _show(tls, certificate, key)
@@ -36,15 +41,31 @@ def context(
 
 def _show(tls: ssl.SSLContext, certificate: str, key: str) -> None:
     try:
-        mode = Path(key).stat().st_mode & 0o777
+        _check_file(certificate)
+        mode = _check_file(key) & 0o777
         if mode & 0o077:
             raise UsageError(f"{key}: mode {mode:04o} lets others read the private key", hint=f"Run: chmod 400 {key}")
         tls.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         why = "is not the certificate's key" if error.reason == "KEY_VALUES_MISMATCH" else "cannot be read as PEM"
+        if b"ENCRYPTED" in Path(key).read_bytes():
+            why = "is encrypted, and nobody is here to enter its passphrase"
         raise UsageError(f"{certificate}, {key}: the private key {why}") from error
     except OSError as error:
         raise UsageError(f"{error.filename or certificate}: cannot be read: {error.strerror}") from error
+
+
+def _check_file(path: str) -> int:
+    """Return a regular file's mode; another kind may keep its reader waiting, and raises OSError."""
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return mode
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """Return OpenSSL's reason in words, without its numbers and source lines."""
+    return error.reason.lower().replace("_", " ") if error.reason else "not PEM"
 
 
 def distrust(error: ssl.SSLCertVerificationError) -> str:

@@ -6,6 +6,7 @@ in ``certs`` below the Greengrass root, which is the directory above ``config``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from edge_sim.jobs.topics import is_thing_name
 MQTT_PORT, ALPN_PORT = 8883, 443
 _CERTIFICATE = ("crypto", "principals", "IoTCertificate")
 _LONGEST_CLIENT_ID = 128
+_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 _UNUSED = (
     ("mqttOperationTimeout", 5, 5, 86_400),
     ("ggMqttPort", 8883, 1024, 65_535),
     ("ggDaemonPort", 8000, 1024, 65_535),
+    ("iotHttpPort", 8443, 1, 65_535),
+    ("ggHttpPort", 8443, 1, 65_535),
     ("systemComponentAuthTimeout", 5000, 500, 5000),
 )
 """Numbers of coreThing that others than the agent's connection use: key, default, least, most."""
@@ -41,10 +45,12 @@ def from_core(path: Path, content: Mapping[str, Any], root: Path) -> AgentConfig
     if not is_thing_name(thing):
         raise reader.wrong("coreThing.thingArn", "not the ARN of a thing")
     host = reader.text("coreThing", "iotHost")
+    if not _HOST.fullmatch(host):
+        raise reader.wrong("coreThing.iotHost", f"{host!r} is not a host name; the port is iotMqttPort")
     port = reader.number("coreThing", "iotMqttPort", default=MQTT_PORT, least=1, most=65535)
     client_id = reader.text("coreThing", "coreClientId", default=thing)
-    if len(client_id) > _LONGEST_CLIENT_ID:
-        raise reader.wrong("coreThing.coreClientId", f"longer than {_LONGEST_CLIENT_ID} characters")
+    if len(client_id.encode()) > _LONGEST_CLIENT_ID:
+        raise reader.wrong("coreThing.coreClientId", f"longer than {_LONGEST_CLIENT_ID} bytes")
     for key, default, least, most in _UNUSED:
         reader.number("coreThing", key, default=default, least=least, most=most)
 
@@ -94,8 +100,13 @@ class _Reader:
 
     def text(self, section: str, key: str, default: str | None = None) -> str:
         value = self.section(section).get(key, default)
-        if not isinstance(value, str) or not value or value.startswith("["):  # a value that the factory leaves open
-            raise self.wrong(f"{section}.{key}", "missing" if value is None else "not filled in")
+        name = f"{section}.{key}"
+        if value is None:
+            raise self.wrong(name, "missing")
+        if not isinstance(value, str) or not value.isprintable():
+            raise self.wrong(name, f"{value!r} is not plain text")
+        if not value or value.startswith("["):  # a value that the factory leaves open
+            raise self.wrong(name, "not filled in")
         return value
 
     def number(self, *section: str, key: str | None = None, default: int, least: int, most: int) -> int:
@@ -110,8 +121,9 @@ class _Reader:
         uri = self.section(*section).get(key)
         if uri is None:
             return self.text("coreThing", older)
-        if not isinstance(uri, str) or not uri.startswith("file:///"):
-            hint = "Keys in a hardware security module are not simulated."
+        if not isinstance(uri, str) or not uri.startswith("file:///") or not uri.isprintable():
+            hardware = isinstance(uri, str) and uri.startswith("pkcs11:")
+            hint = "Keys in a hardware security module are not simulated." if hardware else None
             raise self.wrong(".".join((*section, key)), f"{uri!r} is not a file:/// URI", hint)
         return uri.removeprefix("file://")
 
@@ -122,6 +134,10 @@ class _Reader:
             return None
         name = "coreThing.networkProxy.proxy.url"
         url, direct = proxy.get("url"), section.get("noProxyAddresses", "")
+        user, password = proxy.get("username") or "", proxy.get("password") or ""
+        for key, text in {"noProxyAddresses": direct, "proxy.username": user, "proxy.password": password}.items():
+            if not isinstance(text, str):
+                raise self.wrong(f"coreThing.networkProxy.{key}", "not plain text")
         try:
             parts = urlsplit(url if isinstance(url, str) else "")
             port = parts.port or 80
@@ -132,7 +148,7 @@ class _Reader:
         return Proxy(
             host=parts.hostname,
             port=port,
-            username=proxy.get("username") or parts.username,
-            password=proxy.get("password") or parts.password,
-            direct=tuple(each.strip().lower() for each in str(direct).split(",") if each.strip()),
+            username=user or parts.username,
+            password=password or parts.password,
+            direct=tuple(each.strip().lower() for each in direct.split(",") if each.strip()),
         )

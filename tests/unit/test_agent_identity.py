@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -98,7 +99,16 @@ def test_crypto_ports_and_proxy_of_a_core_are_read(tmp_path: Path) -> None:
         ({"ggMqttPort": 80}, {}, "coreThing.ggMqttPort: 80 is not a number from 1024 to 65535"),
         ({"ggDaemonPort": 70_000}, {}, "coreThing.ggDaemonPort: 70000 is not a number from 1024 to 65535"),
         ({"systemComponentAuthTimeout": 100}, {}, "coreThing.systemComponentAuthTimeout: 100 is not a number from 500"),
-        ({"coreClientId": "c" * 129}, {}, "coreThing.coreClientId: longer than 128 characters"),
+        ({"coreClientId": "c" * 129}, {}, "coreThing.coreClientId: longer than 128 bytes"),
+        ({"coreClientId": "é" * 65}, {}, "coreThing.coreClientId: longer than 128 bytes"),
+        ({"iotHost": "bench.local:8883"}, {}, "coreThing.iotHost: 'bench.local:8883' is not a host name; the port is"),
+        ({"iotHost": "https://bench.local"}, {}, "coreThing.iotHost: 'https://bench.local' is not a host name"),
+        ({"iotHost": "x.iot.[AWS_REGION_HERE].amazonaws.com"}, {}, r"coreThing.iotHost: .* is not a host name"),
+        ({"caPath": "ca\0pem"}, {}, r"coreThing.caPath: 'ca.x00pem' is not plain text"),
+        ({}, {"crypto": {"caPath": "file:///ca\0"}}, "crypto.caPath: .* is not a file:/// URI"),
+        ({"iotHttpPort": "8443"}, {}, "coreThing.iotHttpPort: '8443' is not a number"),
+        ({"networkProxy": {"noProxyAddresses": ["a"]}}, {}, "networkProxy.noProxyAddresses: not plain text"),
+        ({"networkProxy": {"proxy": {"username": 5}}}, {}, "networkProxy.proxy.username: not plain text"),
         ({"iotMqttPort": "8883"}, {}, "coreThing.iotMqttPort: '8883' is not a number"),
         ({}, {"crypto": {"caPath": "pkcs11:object=ca"}}, r"crypto.caPath: 'pkcs11:object=ca' is not a file:/// URI"),
         ({}, {"crypto": {"principals": []}}, "crypto.principals: not an object"),
@@ -144,7 +154,20 @@ def test_files_that_cannot_be_shown_are_named(issued: Path, tmp_path: Path) -> N
     open_key = tmp_path / "open.key"
     open_key.write_bytes(Path(key).read_bytes())
     open_key.chmod(0o644)
+    sealed = tmp_path / "sealed.key"
+    plain = serialization.load_pem_private_key(Path(key).read_bytes(), None)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    sealed.write_bytes(plain.private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
+    sealed.chmod(0o400)
+    pipe, empty = tmp_path / "pipe", tmp_path / "empty"
+    os.mkfifo(pipe)
+    empty.touch()
     cases = {
+        (ca, certificate, str(sealed)): "is encrypted, and nobody is here to enter its passphrase",
+        (ca, certificate, str(pipe)): "pipe: cannot be read: not a regular file",
+        (ca, str(pipe), key): "pipe: cannot be read: not a regular file",
+        (str(pipe), certificate, key): r"pipe: cannot be read as CA certificates \(not a regular file\)",
+        (str(empty), certificate, key): r"empty: cannot be read as CA certificates \([a-z ]+\)",
         (ca, certificate, str(issued / "two.key")): "is not the certificate's key",
         (ca, key, key): "cannot be read as PEM",
         (ca, certificate, str(tmp_path / "none")): "cannot be read: No such file",
