@@ -20,7 +20,7 @@ from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType, SecondsRange
 from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
-from edge_sim.cloud import notes
+from edge_sim.cloud import hosts, notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.interrupts import awaited
 
@@ -255,7 +255,7 @@ def _tls(with_tls: bool, mqtt_port: int | None, names: tuple[str, ...], broker: 
     from edge_sim.cloud.server import Tls
 
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?", name):
+        if not hosts.NAME.fullmatch(name):
             raise UsageError(f"--name {name!r}: neither a host name nor an IPv4 address")
     return Tls(mqtt_port=8883 if mqtt_port is None else mqtt_port, names=tuple(map(str.lower, names)))
 

@@ -11,6 +11,8 @@ import ipaddress
 import re
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(:[0-9]{1,5})?", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
+"""A host name or an IPv4 address, as a certificate may have it."""
 _LOCAL_SUFFIXES = (".localhost", ".internal")
 
 

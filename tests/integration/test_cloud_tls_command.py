@@ -77,3 +77,22 @@ def test_a_release_is_offered_and_an_update_created_at_a_cloud_of_another_addres
         words = ("ota", "create", "--thing", "core", "--for", "raspbian/armv7l", "--version", "1.10.4")
         made = edge_sim(environment, *words, "--format", "json")
     assert json.loads(made.stdout)["version"] == "1.10.4"
+
+
+def test_a_board_gets_no_name_that_it_could_not_trust(tmp_path: Path) -> None:
+    with serving(tmp_path, "--name", "bench.local") as (cloud, environment):
+        until_it_serves(cloud)
+
+        def certs(host: str) -> subprocess.CompletedProcess[str]:
+            argv = [*EDGE_SIM, "cloud", "certs", "core", "--out", str(tmp_path / "core"), "--host", host]
+            return subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=LIMIT_S, check=False)
+
+        for host in ("https://bench.local:8443", "a b", "::1", ""):
+            done = certs(host)
+            assert done.returncode == 2
+            assert done.stderr == f"error: --host {host!r}: neither a host name nor an IPv4 address\n"
+        done = certs("other.local")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --host other.local: the cloud's certificate is for other names\n")
+        assert not (tmp_path / "core").exists()
+        assert certs("bench.local").returncode == 0
