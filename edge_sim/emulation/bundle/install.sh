@@ -17,6 +17,12 @@ fail() {
     exit "${2:-6}"
 }
 
+# At a signal, until what is installed is being replaced.
+interrupted() {
+    undo
+    fail "interrupted; what is installed is as it was${waits:+, but its service is stopped: run this again}" 130
+}
+
 usage() {
     echo "$USAGE" >&2
     exit 2
@@ -51,7 +57,6 @@ agents() {
 
 # End the service, and wait for its process, which ends a core and its functions first. Nothing else is ended.
 stop() {
-    waits=
     if [ -e "$UNIT" ] || [ -e "$PACKAGED" ] || [ -e "$SCRIPT" ]; then
         service stop || { undo; fail "the service edge-sim-agent does not stop"; }
         waits='1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40'
@@ -72,6 +77,7 @@ remove() {
         fail "a run of edge-sim is on this board, or was cut off: edge-sim board restore ssh://… puts it back first"
     fi
     stop
+    trap '' HUP INT TERM
     rm -f "$UNIT" "$SCRIPT" || fail "the service edge-sim-agent could not be removed"
     [ ! -e "$TOP/made" ] || above=yes
     rm -rf "$TOP" || fail "$TOP could not be removed whole"
@@ -136,9 +142,11 @@ install() {
     *) fail "greengrassRoot ${root:-/greengrass} may be a V1 core's: name one below /opt/edge-sim" 2 ;;
     esac
     [ -d "${TOP%/*}" ] || above=yes
+    trap interrupted HUP INT TERM
     prepare || { undo; fail "$TOP cannot be written: it needs at most 45 MB, on a file system that is not read-only"; }
     works
     stop
+    trap '' HUP INT TERM
     replace || fail "$TOP cannot be written; run this again when it can"
     case $INIT in
     systemd)
@@ -192,15 +200,18 @@ works() {
     fail "the bundle for $(sed -n 's/^architecture=//p' "$here/about") does not run on this board ($(uname -m)): $why"
 }
 
+# A power cut leaves the old bundle or the new one whole; between two renames none, until this is run again.
 replace() {
-    if [ -d "$TOP/new/bundle" ]; then rm -rf "$TOP/bundle" || return; fi
+    if [ -d "$TOP/new/bundle" ] && [ -d "$TOP/bundle" ]; then
+        rm -rf "$TOP/old" && mv "$TOP/bundle" "$TOP/old" || return
+    fi
     for name in bundle made ca.pem certificate.pem key.pem agent.json; do
         [ ! -e "$TOP/new/$name" ] || mv -f "$TOP/new/$name" "$TOP/$name" || return
     done
-    rm -rf "$TOP/new" && mkdir -p "${DESTDIR:-}$root"
+    rm -rf "$TOP/new" "$TOP/old" && mkdir -p "${DESTDIR:-}$root"
 }
 
-THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE='' above=''
+THING='' BROKER='' CAFILE='' CERTIFICATE='' KEY='' CONFIG='' REMOVE='' above='' waits=''
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
