@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.group_options import BOARD, GROUP, LIMITS, LINKS, PROFILES, SOURCE, template_choice
+from edge_sim.cli.group_options import BOARD, GROUP, PROFILES, group_inputs
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN, absolute
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes, progress
 from edge_sim.cli.report import Report
@@ -20,10 +20,9 @@ from edge_sim.errors import UsageError
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.conditions import Choice
+    from edge_sim.cli.group_options import ReadInputs
     from edge_sim.greengrass.group import Group
     from edge_sim.greengrass.rows import AccessRow
-    from edge_sim.limits import Links
     from edge_sim.offline.inputs import Inputs
     from edge_sim.offline.page import BoardAccess
     from edge_sim.offline.plan import OfflinePlan
@@ -59,12 +58,9 @@ _EMPTY: dict[str, object] = {"boards": [], "unknown": 0, "notes": []}
     help="With --root or --board, as root: also open each path from a process with the function's identity.",
 )
 @GREENGRASS_ROOT
-@SOURCE
-@LINKS
-@LIMITS
+@group_inputs
 @STRICT
 @output_options("text", "json", "html", "markdown")
-@template_choice
 def command(
     group: Path,
     function_id: str | None,
@@ -74,12 +70,9 @@ def command(
     remote_board: str | None,
     probe: bool,
     greengrass_root: str,
-    sources: tuple[str, ...],
-    links: Links | None,
-    limits: tuple[str, ...],
+    read_inputs: ReadInputs,
     strict: bool,
     output: Output,
-    choice: Choice,
 ) -> None:
     """For each function and resource, show whether it can be read, written, listed or executed, and why.
 
@@ -94,12 +87,11 @@ def command(
     """
     if probe and root is None and remote_board is None:
         raise UsageError("--probe needs a board that the group has been deployed to: --root DIR or --board ssh://HOST")
-    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.plan import make_plan
     from edge_sim.scenario import redaction
 
-    read = read_inputs(group, sources, limits, links, choice)
+    read = read_inputs(group)
     _check(function_id, [function.id for function in read.group.functions])
     if bool(root) + bool(names) + bool(remote_board) > 1:
         raise UsageError("--root, --board and --profile cannot be combined")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.group_options import GROUP, group_inputs
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT
 from edge_sim.cli.output import print_notes, say
 from edge_sim.cli.report import Report
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.conditions import Choice
-    from edge_sim.limits import Links
+    from edge_sim.cli.group_options import ReadInputs
 _EMPTY: dict[str, object] = {"changed": False, "entries": [], "notes": []}
 
 
@@ -23,20 +22,14 @@ _EMPTY: dict[str, object] = {"changed": False, "entries": [], "notes": []}
 @GROUP
 @ROOT
 @GREENGRASS_ROOT
-@SOURCE
-@LINKS
-@LIMITS
+@group_inputs
 @FORMAT
-@template_choice
 def command(
     group: Path,
     root: Path,
     greengrass_root: str,
-    sources: tuple[str, ...],
-    links: Links | None,
-    limits: tuple[str, ...],
+    read_inputs: ReadInputs,
     fmt: str,
-    choice: Choice,
 ) -> None:
     """Apply the plan shown by "edge-sim plan GROUP --root DIR". If anything fails, nothing is changed.
 
@@ -49,10 +42,9 @@ def command(
     """
     from edge_sim.offline import plantext, target
     from edge_sim.offline.apply import apply
-    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
 
-    read = read_inputs(group, sources, limits, links, choice)
+    read = read_inputs(group)
     board = target.of_root(root, read.group, greengrass_root)
     with packed_group(read, listed=False) as packed:
         applied = apply(packed, root, board)

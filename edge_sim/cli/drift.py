@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.group_options import BOARD, GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.group_options import BOARD, GROUP, group_inputs
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, PathType
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
@@ -20,9 +20,8 @@ from edge_sim.errors import UsageError
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.conditions import Choice
+    from edge_sim.cli.group_options import ReadInputs
     from edge_sim.greengrass.group import Group
-    from edge_sim.limits import Links
     from edge_sim.offline.drift import Drift
     from edge_sim.offline.target import Target
     from edge_sim.scenario import Scenario
@@ -40,11 +39,8 @@ _EMPTY: dict[str, object] = {"target": None, "compared": 0, "differences": [], "
 @click.option("--image", metavar="NAME", help="A Docker image; it is not started.")
 @BOARD
 @GREENGRASS_ROOT
-@SOURCE
-@LINKS
-@LIMITS
+@group_inputs
 @output_options("text", "json", "html", "markdown")
-@template_choice
 def command(
     group: Path,
     root: Path | None,
@@ -53,11 +49,8 @@ def command(
     image: str | None,
     remote_board: str | None,
     greengrass_root: str,
-    sources: tuple[str, ...],
-    links: Links | None,
-    limits: tuple[str, ...],
+    read_inputs: ReadInputs,
     output: Output,
-    choice: Choice,
 ) -> None:
     """Show where a board differs from GROUP's plan; status 7 if it does.
 
@@ -71,11 +64,10 @@ def command(
     if sum(source is not None for source in (root, snapshot, tar_file, image, remote_board)) != 1:
         raise UsageError("drift needs exactly one of --root, --snapshot, --tar, --image and --board")
     from edge_sim.offline.drift import drift
-    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.scenario import redaction
 
-    read = read_inputs(group, sources, limits, links, choice)
+    read = read_inputs(group)
     with (
         packed_group(read) as packed,
         _board(root, snapshot, tar_file, image, remote_board, read.group, greengrass_root) as board,

@@ -5,14 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_sim.cli import completion
 from edge_sim.cli.options import Option, PathType
 from edge_sim.limits import LINKS as _LINKS
-from edge_sim.limits import NAMES, Limits
+from edge_sim.limits import NAMES, Limits, Links
+
+if TYPE_CHECKING:
+    from edge_sim.definitions.conditions import Choice
+    from edge_sim.offline.inputs import Inputs
+
+    ReadInputs = Callable[..., Inputs]
+    """``read_inputs`` of ``offline/inputs.py``, to be called with GROUP."""
 
 
 def template_choice(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,3 +102,27 @@ LIMITS = click.option(
     + ", ".join(f"{name}={getattr(Limits(), name)}" for name in NAMES)
     + ".",
 )
+
+
+def group_inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that GROUP is read with, as one ``read_inputs``."""
+
+    @SOURCE
+    @LINKS
+    @LIMITS
+    @template_choice
+    @functools.wraps(command)
+    def with_inputs(
+        *args: Any,
+        sources: tuple[str, ...],
+        links: Links | None,
+        limits: tuple[str, ...],
+        choice: Choice,
+        **others: Any,
+    ) -> None:
+        from edge_sim.offline.inputs import read_inputs
+
+        reading = functools.partial(read_inputs, sources=sources, limits=limits, links=links, choice=choice)
+        command(*args, read_inputs=reading, **others)
+
+    return with_inputs

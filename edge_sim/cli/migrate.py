@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_sim.cli import completion
-from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, template_choice
+from edge_sim.cli.group_options import GROUP, group_inputs
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
@@ -20,8 +20,8 @@ from edge_sim.errors import REPORT_INSTALL, UsageError
 from edge_sim.report import printable
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.conditions import Choice
-    from edge_sim.limits import Limits, Links
+    from edge_sim.cli.group_options import ReadInputs
+    from edge_sim.limits import Limits
     from edge_sim.offline.migration.materials import Materials
     from edge_sim.offline.migration.moves import Migration, NucleusChoice
 BLOCKED = 3
@@ -95,9 +95,7 @@ _EMPTY: dict[str, object] = {
     is_flag=True,
     help="Write the values of variables that look like secrets, instead of placeholders.",
 )
-@SOURCE
-@LINKS
-@LIMITS
+@group_inputs
 @STRICT
 @click.option(
     "--format",
@@ -106,7 +104,6 @@ _EMPTY: dict[str, object] = {
     default="text",
     show_default=True,
 )
-@template_choice
 def command(
     group: Path,
     target: NucleusChoice,
@@ -117,12 +114,9 @@ def command(
     config_file: Path | None,
     run_file: Path | None,
     include_values: bool,
-    sources: tuple[str, ...],
-    links: Links | None,
-    limits: tuple[str, ...],
+    read_inputs: ReadInputs,
     strict: bool,
     fmt: str,
-    choice: Choice,
 ) -> None:
     """Show what changes for GROUP on Greengrass V2: what blocks, what changes without an error, what to know.
 
@@ -132,7 +126,6 @@ def command(
     \b
     Example: edge-sim migrate examples/no-container-ml --from-profile raspberry-pi-3 --to-profile raspberry-pi-4
     """
-    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.migration.materials import materials
     from edge_sim.offline.migration.moves import migration
     from edge_sim.offline.migration.runreport import Observations, observations
@@ -142,7 +135,7 @@ def command(
     Output(fmt=fmt).check(())
     leaving, *_ = load_profiles([from_name])
     going = load_profiles(to_names or [from_name])
-    inputs = read_inputs(group, sources, limits, links, choice, faulty=True)
+    inputs = read_inputs(group, faulty=True)
     with materials(inputs) as packages:
         result = migration(
             inputs,

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.cli.group_options import GROUP, LIMITS, LINKS, SOURCE, profile_option, template_choice
+from edge_sim.cli.group_options import GROUP, group_inputs, profile_option
 from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN
 from edge_sim.cli.output import Output, output_options, page_writers, print_notes
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_sim.definitions.conditions import Choice
-    from edge_sim.limits import Links
+    from edge_sim.cli.group_options import ReadInputs
 _EMPTY: dict[str, object] = {
     "target": None,
     "entries": [],
@@ -33,23 +32,17 @@ _EMPTY: dict[str, object] = {
 @profile_option("A fresh board with this profile.")
 @A_ROOT
 @GREENGRASS_ROOT
-@SOURCE
-@LINKS
-@LIMITS
+@group_inputs
 @STRICT
 @output_options("text", "json", "html", "markdown")
-@template_choice
 def command(
     group: Path,
     profile_name: str | None,
     root: Path | None,
     greengrass_root: str,
-    sources: tuple[str, ...],
-    links: Links | None,
-    limits: tuple[str, ...],
+    read_inputs: ReadInputs,
     strict: bool,
     output: Output,
-    choice: Choice,
 ) -> None:
     """Show every path that deploying GROUP creates: type, owner, mode, link target, and why.
 
@@ -62,14 +55,13 @@ def command(
     if (profile_name is None) == (root is None):
         raise UsageError("plan needs either --profile NAME or --root DIR", hint="See: edge-sim profiles list")
     from edge_sim.offline import plantext, target
-    from edge_sim.offline.inputs import read_inputs
     from edge_sim.offline.packages import packed_group
     from edge_sim.offline.page import plan_page
     from edge_sim.offline.plan import make_plan
     from edge_sim.profiles import load_profile
     from edge_sim.scenario import redaction
 
-    read = read_inputs(group, sources, limits, links, choice)
+    read = read_inputs(group)
     if profile_name:
         board = target.of_profile(load_profile(profile_name), read.scenario.files)
     else:
