@@ -139,9 +139,14 @@ class CertificateRow:
         )
 
 
-def judge(claims: Claims, seen: Observed) -> list[CertificateRow]:
+def judge(claims: Claims, observed: Observed) -> list[CertificateRow]:
     """Return the certificate, always in the same order."""
-    return [*_processor(claims, seen), *_programs(claims, seen), *_accounts(claims, seen), *_kernel(claims, seen)]
+    return [
+        *_processor(claims, observed),
+        *_programs(claims, observed),
+        *_accounts(claims, observed),
+        *_kernel(claims, observed),
+    ]
 
 
 def summary(rows: Iterable[CertificateRow]) -> str:
@@ -162,14 +167,16 @@ def _row(fact: str, claimed: str, found: str, reason: str, *, emulator: str | No
     return CertificateRow(fact=fact, claimed=claimed, found=found, verdict="true")
 
 
-def _processor(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
+def _processor(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
     ours = claims.architecture
-    yield _row("uname -m", ours, seen.machine, "its programs are built for another processor", emulator=seen.emulator)
-    text, family = seen.cpuinfo, _family(seen.cpuinfo)
+    yield _row(
+        "uname -m", ours, observed.machine, "its programs are built for another processor", emulator=observed.emulator
+    )
+    text, family = observed.cpuinfo, _family(observed.cpuinfo)
     name = text.get("Model") or text.get("model name") or text.get("Hardware") or "unnamed"
     machine = family if family == ours else f"{family} ({name})"
-    yield _row("cpuinfo", ours, machine, "/proc/cpuinfo is this machine's", emulator=seen.emulator)
-    expected, elf = ARCHITECTURES[ours].elf_machine, seen.elf
+    yield _row("cpuinfo", ours, machine, "/proc/cpuinfo is this machine's", emulator=observed.emulator)
+    expected, elf = ARCHITECTURES[ours].elf_machine, observed.elf
     actual = _MACHINES.get(elf.machine, str(elf.machine)) if elf else "unreadable"
     yield _row("ELF machine", _MACHINES[expected], actual, "the board's own programs are not used here")
     if expected == EM_ARM:
@@ -177,8 +184,8 @@ def _processor(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
         if elf and elf.flags & _EF_ARM_ABI_FLOAT_SOFT and ours == "armv6l":
             reason = f"Debian armel (soft float) stands in for {claims.operating_system}'s hard float on ARMv6"
         yield _row("float ABI", _claimed_float(claims), _found_float(elf), reason)
-    page = f"pages of {seen.page_size} bytes"
-    yield _row("page size", str(PAGE_SIZE), str(seen.page_size), page, emulator=seen.emulator)
+    page = f"pages of {observed.page_size} bytes"
+    yield _row("page size", str(PAGE_SIZE), str(observed.page_size), page, emulator=observed.emulator)
 
 
 def _family(cpuinfo: Mapping[str, str]) -> str:
@@ -203,17 +210,17 @@ def _found_float(elf: Elf | None) -> str:
     return "hard" if elf.flags & _EF_ARM_ABI_FLOAT_HARD else "soft"
 
 
-def _programs(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
-    same = claims.libc == seen.libc
-    yield _row("libc", claims.libc, seen.libc, f"{seen.libc} for {claims.libc}")
+def _programs(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
+    same = claims.libc == observed.libc
+    yield _row("libc", claims.libc, observed.libc, f"{observed.libc} for {claims.libc}")
     if same:
         yield _row(
-            "libc version", claims.libc_version, seen.libc_version or "unknown",
-            f"{seen.libc} {seen.libc_version} for {claims.libc_version}: other symbols, other faults",
+            "libc version", claims.libc_version, observed.libc_version or "unknown",
+            f"{observed.libc} {observed.libc_version} for {claims.libc_version}: other symbols, other faults",
         )  # fmt: skip
-    claimed, base = release(claims.os_release), release(seen.base_release)
+    claimed, base = release(claims.os_release), release(observed.base_release)
     overlay = "a file of ours" if base != "unknown" and base != claimed else None
-    yield _row("os-release", claimed, release(seen.os_release), "another system's", emulator=overlay)
+    yield _row("os-release", claimed, release(observed.os_release), "another system's", emulator=overlay)
     if overlay:
         yield _row("user land", claimed, base, f"the programs are those of {base}")
 
@@ -223,11 +230,11 @@ def release(fields: Mapping[str, str]) -> str:
     return " ".join(filter(None, (fields.get("ID"), fields.get("VERSION_ID")))) or "unknown"
 
 
-def _accounts(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
-    yield _table("groups", claims.groups, seen.groups)
-    yield _table("users", claims.users, seen.users)
-    answer = {True: "honoured", False: "ignored", None: "not checked"}[seen.set_id]
-    yield _row("set-id bits", "honoured", answer, seen.set_id_reason)
+def _accounts(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
+    yield _table("groups", claims.groups, observed.groups)
+    yield _table("users", claims.users, observed.users)
+    answer = {True: "honoured", False: "ignored", None: "not checked"}[observed.set_id]
+    yield _row("set-id bits", "honoured", answer, observed.set_id_reason)
 
 
 def _table(fact: str, claimed: Mapping[str, object], found: Mapping[str, object]) -> CertificateRow:
@@ -243,46 +250,46 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _kernel(claims: Claims, seen: Observed) -> Iterable[CertificateRow]:
+def _kernel(claims: Claims, observed: Observed) -> Iterable[CertificateRow]:
     for name in LINK_PROTECTION:
         yield _row(
             name,
             "1",
-            seen.links.get(name) or "unknown",
+            observed.links.get(name) or "unknown",
             "this machine's sysctl; with 0 a core runs only in insecure mode",
         )
-    yield _row("umask", f"{claims.umask:04o}", f"{seen.umask:04o}", "files get different modes")
-    yield _row("kernel", claims.kernel, seen.kernel, "this machine's kernel")
-    yield _row("cgroups", CGROUP, seen.cgroup, "a core needs the memory and devices hierarchies for its containers")
+    yield _row("umask", f"{claims.umask:04o}", f"{observed.umask:04o}", "files get different modes")
+    yield _row("kernel", claims.kernel, observed.kernel, "this machine's kernel")
+    yield _row("cgroups", CGROUP, observed.cgroup, "a core needs the memory and devices hierarchies for its containers")
     yield _row(
-        "a build's limits", "kept", "not kept" if seen.emulator else "kept",
-        f"{seen.emulator}: memory and processes of an update's core are not limited, and what it leaves behind is "
+        "a build's limits", "kept", "not kept" if observed.emulator else "kept",
+        f"{observed.emulator}: memory and processes of an update's core are not limited, and what it leaves behind is "
         "found by its environment alone",
     )  # fmt: skip
-    yield _memory(claims, seen)
-    yield _cpus(claims, seen)
+    yield _memory(claims, observed)
+    yield _cpus(claims, observed)
 
 
-def _memory(claims: Claims, seen: Observed) -> CertificateRow:
-    claimed, total = f"{claims.memory_kib // 1024} MiB", f"{seen.memory_kib // 1024} MiB"
-    if claims.memory_kib * (1 - _KERNELS_SHARE) <= seen.memory_kib <= claims.memory_kib:
+def _memory(claims: Claims, observed: Observed) -> CertificateRow:
+    claimed, total = f"{claims.memory_kib // 1024} MiB", f"{observed.memory_kib // 1024} MiB"
+    if claims.memory_kib * (1 - _KERNELS_SHARE) <= observed.memory_kib <= claims.memory_kib:
         return CertificateRow(fact="memory", claimed=claimed, found=total, verdict="true")
-    if seen.memory_limit_kib == claims.memory_kib:
+    if observed.memory_limit_kib == claims.memory_kib:
         reason = f"a control group's limit; /proc/meminfo shows {total}"
         return CertificateRow(fact="memory", claimed=claimed, found=claimed, verdict="emulated", reason=reason)
-    limit = seen.memory_limit_kib
+    limit = observed.memory_limit_kib
     actual = total if limit is None else f"{limit // 1024} MiB"
     return CertificateRow(
         fact="memory", claimed=claimed, found=actual, verdict="not faithful", reason="not the board's limit"
     )
 
 
-def _cpus(claims: Claims, seen: Observed) -> CertificateRow:
-    quota = seen.cpu_quota
-    if quota == claims.cpus != seen.cpus:
-        reason = f"a control group's quota; programs see {seen.cpus}"
+def _cpus(claims: Claims, observed: Observed) -> CertificateRow:
+    quota = observed.cpu_quota
+    if quota == claims.cpus != observed.cpus:
+        reason = f"a control group's quota; programs see {observed.cpus}"
         return CertificateRow(
             fact="cpus", claimed=str(claims.cpus), found=f"{quota:g}", verdict="emulated", reason=reason
         )
-    usable = seen.cpus if quota is None else min(float(seen.cpus), quota)
+    usable = observed.cpus if quota is None else min(float(observed.cpus), quota)
     return _row("cpus", str(claims.cpus), f"{usable:g}", "as many as this machine has")

@@ -16,12 +16,12 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 def objection(address: str, *, loopback: bool) -> str | None:
     """Return what forbids a connection to an IP address, or None; ``loopback``: the board's own are allowed."""
-    found = _plain(address)
-    if found.is_link_local or found in _METADATA:
+    plain = _plain(address)
+    if plain.is_link_local or plain in _METADATA:
         return "a link-local or metadata address, where machines keep their credentials"
-    if found.is_loopback:
+    if plain.is_loopback:
         return None if loopback else "the board itself"
-    if found.is_unspecified or found.is_multicast or (isinstance(found, IPv4Address) and found.is_reserved):
+    if plain.is_unspecified or plain.is_multicast or (isinstance(plain, IPv4Address) and plain.is_reserved):
         return "not a server's address"
     return None
 
@@ -36,10 +36,10 @@ def is_loopback(host: str) -> bool:
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
     """Return an address without the disguises in which IPv6 carries those of IPv4, and without its zone."""
-    found = ip_address(address.partition("%")[0])
-    if isinstance(found, IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if found in _NAT64:
-            inner = IPv4Address(int(found) & 0xFFFFFFFF)
-        return inner or found
-    return found
+    parsed = ip_address(address.partition("%")[0])
+    if isinstance(parsed, IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if parsed in _NAT64:
+            inner = IPv4Address(int(parsed) & 0xFFFFFFFF)
+        return inner or parsed
+    return parsed

@@ -93,8 +93,8 @@ def connected(
 
 def _looked_up(host: str, port: int, watch: Watch) -> Sequence[Place]:
     """Return the addresses of ``host``; a resolver that does not answer is not waited for beyond the limits."""
-    found = _in_background(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM), watch)
-    return [(family, place[:2]) for family, _, _, _, place in found]  # type: ignore[misc]
+    addresses = _in_background(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM), watch)
+    return [(family, place[:2]) for family, _, _, _, place in addresses]  # type: ignore[misc]
 
 
 def _allowed(host: str, places: Sequence[Place], *, loopback: bool) -> Sequence[Place]:
@@ -118,15 +118,15 @@ def _in_background(work: Callable[[], _T], watch: Watch) -> _T:
             answer.put(lambda: result)
 
     threading.Thread(target=run, name="connect", daemon=True).start()
-    found: list[Callable[[], _T]] = []
+    results: list[Callable[[], _T]] = []
 
     def ready() -> bool:
         with suppress(queue.Empty):
-            found.append(answer.get(timeout=TICK_S))
-        return bool(found)
+            results.append(answer.get(timeout=TICK_S))
+        return bool(results)
 
     _wait(ready, watch)
-    return found[0]()
+    return results[0]()
 
 
 def _raise(error: Exception) -> NoReturn:
@@ -142,21 +142,21 @@ def _first_that_answers(places: Sequence[Place], watch: Watch) -> socket.socket:
 
 def _connection(place: Place, watch: Watch) -> socket.socket:
     family, address = place
-    made = socket.socket(family, socket.SOCK_STREAM)
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         watch.received(0)  # each address has its own time
-        made.setblocking(False)
-        code = made.connect_ex(address)
+        connection.setblocking(False)
+        code = connection.connect_ex(address)
         if code == errno.EINPROGRESS:
-            _wait(lambda: bool(select.select([], [made], [], TICK_S)[1]), watch)
-            code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            _wait(lambda: bool(select.select([], [connection], [], TICK_S)[1]), watch)
+            code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
-        made.close()
+        connection.close()
         raise
-    return made
+    return connection
 
 
 def _shake_hands(secured: ssl.SSLSocket, watch: Watch) -> None:

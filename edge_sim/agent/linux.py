@@ -55,9 +55,9 @@ def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
     """Make ``source`` visible at ``target`` as well; the mount flags of the source are kept."""
     mount(str(source), target, flags=MS_BIND)
     if read_only:
-        seen = os.statvfs(target).f_flag
-        kept = (seen & _ST_SAME) | (_MS_RELATIME if seen & _ST_RELATIME else 0)
-        mount("none", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY | kept)
+        flags = os.statvfs(target).f_flag
+        same = (flags & _ST_SAME) | (_MS_RELATIME if flags & _ST_RELATIME else 0)
+        mount("none", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY | same)
 
 
 def change_root(new: Path) -> None:
@@ -107,8 +107,8 @@ def syncfs(descriptor: int) -> None:
 
 
 def _tells_errors(release: str) -> bool:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return found is not None and (int(found[1]), int(found[2])) >= (5, 8)
+    version = re.match(r"(\d+)\.(\d+)", release)
+    return version is not None and (int(version[1]), int(version[2])) >= (5, 8)
 
 
 SYNCFS_TELLS_ERRORS = _tells_errors(os.uname().release)

@@ -73,8 +73,8 @@ def node_at(place: Path) -> Node | None:
     Raises UnsupportedEnvironmentError when this process may not know.
     """
     try:
-        seen = place.lstat()
-        target = os.readlink(place) if stat.S_ISLNK(seen.st_mode) else None  # noqa: PTH115 - the text as it is
+        status = place.lstat()
+        target = os.readlink(place) if stat.S_ISLNK(status.st_mode) else None  # noqa: PTH115 - the text as it is
     except ValueError:  # a zero byte: no path has one
         return None
     except OSError as error:
@@ -83,12 +83,12 @@ def node_at(place: Path) -> Node | None:
         hint = "Run it as root." if isinstance(error, PermissionError) else None
         raise UnsupportedEnvironmentError(f"{place}: cannot be read: {error.strerror}", hint=hint) from error
     return Node(
-        type=_TYPES[stat.S_IFMT(seen.st_mode)],
-        uid=seen.st_uid,
-        gid=seen.st_gid,
-        mode=stat.S_IMODE(seen.st_mode),
+        type=_TYPES[stat.S_IFMT(status.st_mode)],
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mode=stat.S_IMODE(status.st_mode),
         target=target,
-        acl=_acl(place, seen.st_gid) if target is None else (),
+        acl=_acl(place, status.st_gid) if target is None else (),
     )
 
 

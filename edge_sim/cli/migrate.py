@@ -144,7 +144,7 @@ def command(
             leaving=Target(name=leaving.name, facts=boards(inputs.scenario, [leaving])[0][leaving.name]),
             boards={profile.name: profile.facts() for profile in going},
             config=_config(config_file),
-            seen=observations(run_file) if run_file else Observations(),
+            observations=observations(run_file) if run_file else Observations(),
             bucket=bucket,
             include_values=include_values,
         )

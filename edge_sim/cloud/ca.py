@@ -185,12 +185,14 @@ class CertificateAuthority:
 
     def _serves(self, path: Path, key: ec.EllipticCurvePrivateKey, names: x509.SubjectAlternativeName) -> bool:
         try:
-            kept = x509.load_pem_x509_certificate(path.read_bytes())
-            kept.verify_directly_issued_by(self._certificate)
-            same = kept.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            certificate.verify_directly_issued_by(self._certificate)
+            same = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names
         except Exception:  # not there, half written, of another authority: it is made anew
             return False
-        return same and kept.public_key() == key.public_key() and kept.not_valid_after_utc > _now() + RENEW
+        return (
+            same and certificate.public_key() == key.public_key() and certificate.not_valid_after_utc > _now() + RENEW
+        )
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -58,8 +58,8 @@ class Conditions:
         if not isinstance(operand, Array):
             return None
         if name == "Fn::Equals" and len(operand) == 2:
-            one, other = map(self._text, operand)
-            return None if one is None or other is None else one == other
+            first, second = map(self._text, operand)
+            return None if first is None or second is None else first == second
         parts = [self._decided(part, place) for part in operand]
         if name == "Fn::Not" and len(parts) == 1:
             return None if parts[0] is None else not parts[0]

@@ -222,11 +222,11 @@ def _account(file: BoardFile, profile: DeviceProfile) -> tuple[int, int]:
     user = profile.users.get(file.owner)
     uid = int(file.owner) if file.owner.isdigit() else user.uid if user else None
     gid = int(file.group) if file.group.isdigit() else profile.groups.get(file.group)
-    for what, name, found, known in (
+    for what, name, id_, known in (
         ("user", file.owner, uid, profile.users),
         ("group", file.group, gid, profile.groups),
     ):
-        if found is None:
+        if id_ is None:
             raise InvalidDefinitionError(
                 f"{file.path}: the board {profile.name} has no {what} {name}", hint=f"It has: {', '.join(known)}."
             )

@@ -57,8 +57,8 @@ def real(profile: DeviceProfile) -> list[CertificateRow]:
         "cpus": str(profile.cpus),
     }
     return [
-        CertificateRow(fact=fact, claimed=found, found=found, verdict="true", reason="a real board")
-        for fact, found in facts.items()
+        CertificateRow(fact=fact, claimed=value, found=value, verdict="true", reason="a real board")
+        for fact, value in facts.items()
     ]
 
 

@@ -83,14 +83,14 @@ def _primary(facts: HostFacts, gid: int) -> Iterator[str]:
 
 def _also(group: Group, functions: tuple[str, ...], facts: HostFacts, gid: int) -> Iterator[str]:
     """Yield the board's paths that the group opens, and not everybody may, to a function without an attachment."""
-    seen = [(View(function_process(group, f, facts), facts.paths), f) for f in group.functions if f.id in functions]
+    views = [(View(function_process(group, f, facts), facts.paths), f) for f in group.functions if f.id in functions]
     anybody, member = Identity(uid=NOBODY, gid=NOBODY), Identity(uid=NOBODY, gid=gid)
     for path, node in facts.paths.items():
         opens = any(grants(member, node, bit) and not grants(anybody, node, bit) for bit in (4, 2))
         if (
             node.type != "link"
             and opens
-            and any(not view.hides(path) and not _attached(path, group, f) for view, f in seen)
+            and any(not view.hides(path) and not _attached(path, group, f) for view, f in views)
         ):
             yield path
 

@@ -16,4 +16,4 @@ def only_files(definition: Mapping[str, object] | None) -> bool:
     loggers = (definition or {}).get("Loggers")
     if not isinstance(loggers, list) or not loggers:
         return False
-    return all(isinstance(one, Mapping) and one.get("Type") == "FileSystem" for one in loggers)
+    return all(isinstance(logger, Mapping) and logger.get("Type") == "FileSystem" for logger in loggers)

@@ -57,10 +57,10 @@ def drift(packed: PackedGroup, target: Target) -> Drift:
     refuse(packed, None)
     packed, notes = adopt(packed, target)
     entries = plan(packed.group, target.facts, packed.contents, packed.code)
-    seen, own = align(entries, target)
-    lines = _comparable(entries, packed, seen)
+    board, own = align(entries, target)
+    lines = _comparable(entries, packed, board)
     differences = [_difference(line) for line in lines if line.kind]
-    differences += [*_extra(entries, packed, seen), *_sources(packed.group, seen)]
+    differences += [*_extra(entries, packed, board), *_sources(packed.group, board)]
     renamed_differences = [replace(difference, path=renamed(difference.path, own)) for difference in differences]
     matches = (f"{new}: taken to be {old}, the one with its files" for new, old in own.items())
     core = (finding for finding in rules.refusals(packed.group, target.facts) if finding.id != "source-exists")
@@ -68,7 +68,7 @@ def drift(packed: PackedGroup, target: Target) -> Drift:
     return Drift(
         compared=len(lines),
         differences=tuple(sorted(renamed_differences, key=lambda difference: difference.path.split("/"))),
-        not_compared=(*_not_compared(packed, target), *_bytes(packed, seen, own)),
+        not_compared=(*_not_compared(packed, target), *_bytes(packed, board, own)),
         notes=(*notes, *matches, *target.notes, *refusals),
     )
 

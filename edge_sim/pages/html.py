@@ -43,14 +43,14 @@ def render(page: Page, *, at: datetime | None = None, dated: bool = True) -> str
     data = embedded(page.data)
     left_out = _LEFT_OUT.format(size=len(data) >> 20) if len(data) > DATA_MOST else None
     style = (_TEMPLATES / "style.css").read_text("utf-8")
-    made = (at or datetime.now(timezone.utc)).strftime("%Y-%m-%d %H:%M UTC, ") if dated else ""
+    created = (at or datetime.now(timezone.utc)).strftime("%Y-%m-%d %H:%M UTC, ") if dated else ""
     return (
         _environment()
         .get_template("page.html")
         .render(
             page=page,
             version=__version__,
-            made=made,
+            made=created,
             style=Markup(style),  # noqa: S704 - a file of ours
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             left_out=left_out,

@@ -145,9 +145,9 @@ def ask(board: Board, verb: str, *options: str, read: Callable[[JsonObject], _T]
     try:
         return read(JsonObject.parse(result.stdout))
     except ValueError as error:
-        said = result.stderr.strip()
-        if result.returncode == NotHereError.exit_status and said.startswith("error: "):
-            raise NotHereError(said.splitlines()[0].removeprefix("error: ")) from error
+        errors = result.stderr.strip()
+        if result.returncode == NotHereError.exit_status and errors.startswith("error: "):
+            raise NotHereError(errors.splitlines()[0].removeprefix("error: ")) from error
         details = "\n".join(filter(None, [result.stdout and str(error), result.stderr.strip()[-2000:]]))
         raise UnsupportedEnvironmentError(
             f"agent {verb} ended with status {result.returncode} and without a response", details=details or None

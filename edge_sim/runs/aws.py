@@ -110,8 +110,8 @@ def create_definitions(aws: Aws, name: str, versions: Mapping[str, Mapping[str, 
     for section, family in FAMILIES.items():
         if section in versions and section != "core":
             operation = f"create_{family.noun}_definition"
-            made = aws.call(gg, operation, Name=name, InitialVersion=versions[section])["LatestVersionArn"]
-            stored = _stored(aws, made, versions[section]) if section == "resources" else made
+            arn = aws.call(gg, operation, Name=name, InitialVersion=versions[section])["LatestVersionArn"]
+            stored = _stored(aws, arn, versions[section]) if section == "resources" else arn
             arns[f"{family.kind}DefinitionVersionArn"] = stored
     return arns
 

@@ -211,12 +211,12 @@ class BoardRun:
     def _judge(self, invocation: Invocation, row: FunctionRow) -> None:
         expected = invocation.expect  # empty: whatever comes back, an object or not
         error = str(row.error).removeprefix(f"{row.function}: ")
-        found = (differences(expected, row.result) if expected else []) if row.ok else [error]
-        self.report.functions.append(replace(row, ok=not found))
+        problems = (differences(expected, row.result) if expected else []) if row.ok else [error]
+        self.report.functions.append(replace(row, ok=not problems))
         self.report.notes += [note for note in row.notes if note not in self.report.notes]
-        refused = any(one.function == row.function and one.ok is False for one in self.report.access)
+        refused = any(cell.function == row.function and cell.ok is False for cell in self.report.access)
         hint = row.hint or ("Its access is not as defined: correct that first." if refused else None)
-        for number, difference in enumerate(found):
+        for number, difference in enumerate(problems):
             log = () if number else self._log(invocation.function_id)
             self._problem("function", invocation.function_id, difference, hint=hint, log=log, about=(row.function,))
 
@@ -283,8 +283,8 @@ class BoardRun:
         """Return the version that the software's link leads to, read on the board but not by the agent."""
         board, tree = self.live.board, Tree(self.profile.greengrass.root)
         link = PurePosixPath(board.root) / (tree.core if software == "core" else tree.ota_agent).lstrip("/")
-        found = PurePosixPath(board.exec(["readlink", str(link)], COMMAND_S).stdout.strip()).name
-        return found if software == "core" else found.removeprefix(OTA_AGENT.prefix) or AGENT_VERSION
+        version = PurePosixPath(board.exec(["readlink", str(link)], COMMAND_S).stdout.strip()).name
+        return version if software == "core" else version.removeprefix(OTA_AGENT.prefix) or AGENT_VERSION
 
     def obstacle_to_updates(self) -> str | None:
         """Return why no update can be tried on this board, None where one can."""

@@ -51,7 +51,9 @@ def of_run(report: RunReport) -> list[Result]:
     for board in report.boards:
         for result in _results(board):
             merged.setdefault(result, []).append(board.profile)
-    return [replace(one, boards=boards, text=f"{', '.join(boards)}: {one.text}") for one, boards in merged.items()]
+    return [
+        replace(result, boards=boards, text=f"{', '.join(boards)}: {result.text}") for result, boards in merged.items()
+    ]
 
 
 def _results(board: BoardReport) -> Iterator[Result]:

@@ -29,10 +29,10 @@ def log(row: FunctionRow) -> Iterator[Text]:
 
 def exchange(row: UpdateRow) -> Iterator[Text]:
     """Yield the messages and journal entries of an update, in the order of their times."""
-    heard = [(one.seconds, f"{one.way} {one.topic} {one.status or ''}") for one in row.messages]
+    heard = [(message.seconds, f"{message.way} {message.topic} {message.status or ''}") for message in row.messages]
     written = [
-        (one.seconds, f"journal {one.phase}{', confirmed' if one.confirmed else ''}{_report(one.report)}")
-        for one in row.journal
+        (entry.seconds, f"journal {entry.phase}{', confirmed' if entry.confirmed else ''}{_report(entry.report)}")
+        for entry in row.journal
     ]
     lines = [f"{seconds:7.2f} s  {text}".rstrip() for seconds, text in sorted(heard + written)]
     if lines:

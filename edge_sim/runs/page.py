@@ -44,9 +44,9 @@ _RESULT = 240
 
 def page(report: RunReport) -> Page:
     """Return the page of a run."""
-    found = _Found.of(report)
-    boards = [_board(board, found) for board in report.boards]
-    wrong = [issue for issue in found.issues if issue.state == "bad"]
+    index = _IssueIndex.of(report)
+    boards = [_board(board, index) for board in report.boards]
+    wrong = [issue for issue in index.issues if issue.state == "bad"]
     return Page(
         command="run",
         subject=report.scenario,
@@ -55,11 +55,11 @@ def page(report: RunReport) -> Page:
         about={**_about(report), "exit status": str(report.exit_status)},
         boards=together(boards),
         sections=[
-            Section(title="Problems" if wrong else "Not decided", blocks=_issues(found.issues)),
-            Section(title="Access", blocks=_access(report, found), note=_ACCESS),
+            Section(title="Problems" if wrong else "Not decided", blocks=_issues(index.issues)),
+            Section(title="Access", blocks=_access(report, index), note=_ACCESS),
             Section(title="Reach", blocks=reach.pictures(_reachable(report)), note=_REACH),
             Section(title="Layout", blocks=_layouts(report), note=_LAYOUT),
-            Section(title="Functions", blocks=_functions(report, found)),
+            Section(title="Functions", blocks=_functions(report, index)),
             Section(title="Updates", blocks=_updates(report)),
             Section(title="Fidelity", blocks=_fidelity(report), note=_FIDELITY),
             Section(title="Notes", blocks=_notes(report)),
@@ -99,7 +99,7 @@ def verdict(report: RunReport) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Found:
+class _IssueIndex:
     """Every issue of a run once, with the boards that have it; those of access rows by row."""
 
     issues: Sequence[Issue]
@@ -108,14 +108,14 @@ class _Found:
     by_board: Mapping[str, Sequence[Issue]]
 
     @classmethod
-    def of(cls, report: RunReport) -> _Found:
+    def of(cls, report: RunReport) -> _IssueIndex:
         judged = [
             access.Judged(board=board.profile, row=row, place=_located(board, row))
             for board in report.boards
             for row in board.access
         ]
         rows = access.issues(judged)
-        by_name = {(one.board, one.row.name): issue for one, issue in rows.items()}
+        by_name = {(cell.board, cell.row.name): issue for cell, issue in rows.items()}
         merged: dict[tuple[object, ...], Issue] = {}
         by_board: dict[str, list[tuple[object, ...]]] = {}
         for board in report.boards:
@@ -127,7 +127,7 @@ class _Found:
                 anchor = issue.anchor or (same.anchor if same else f"problem-{len(merged) + 1}")
                 merged[key] = replace(same or issue, boards=issue.boards or boards, anchor=anchor)
                 by_board.setdefault(board.profile, []).append(key)
-        open_rows = [issue for issue in rows.values() if issue.anchor not in {one.anchor for one in merged.values()}]
+        open_rows = [issue for issue in rows.values() if issue.anchor not in {same.anchor for same in merged.values()}]
         ordered = sorted([*merged.values(), *dict.fromkeys(open_rows)], key=lambda issue: issue.state)
         shown = {name: [merged[key] for key in keys] for name, keys in by_board.items()}
         return cls(issues=ordered, judged=judged, rows=rows, by_board=shown)
@@ -165,7 +165,7 @@ def _about(report: RunReport) -> dict[str, str]:
     return {"driver": drivers, **{key: report.parts[key] for key in ("broker", "region") if key in report.parts}}
 
 
-def _board(board: BoardReport, found: _Found) -> Board:
+def _board(board: BoardReport, index: _IssueIndex) -> Board:
     count = len(board.problems)
     state: State = "bad" if count else "open" if board.not_proven else "good"
     words = {"bad": f"{count} problem{'s' * (count != 1)}", "open": "not proven", "good": "as the scenario says"}
@@ -176,7 +176,7 @@ def _board(board: BoardReport, found: _Found) -> Board:
         verdict=words[state],
         about=about + (f" ({board.standing_in})" if board.standing_in else ""),
         fidelity=fidelity.sentence(board.certificate),
-        issues=found.by_board.get(board.profile, ()),
+        issues=index.by_board.get(board.profile, ()),
     )
 
 
@@ -185,9 +185,9 @@ def _issues(issues: Sequence[Issue]) -> list[Block]:
     return [Issues(issues=some, left_out=left_out)] if issues else []
 
 
-def _access(report: RunReport, found: _Found) -> list[Block]:
+def _access(report: RunReport, index: _IssueIndex) -> list[Block]:
     boards = [board.profile for board in report.boards if board.access or not _deployed(board)]
-    return [access.matrix(found.judged, boards, found.rows)] if found.judged else []
+    return [access.matrix(index.judged, boards, index.rows)] if index.judged else []
 
 
 def _deployed(board: BoardReport) -> bool:
@@ -249,11 +249,11 @@ def _whose(row: LayoutRow) -> str | None:
     return row.resource or row.function
 
 
-def _functions(report: RunReport, found: _Found) -> list[Block]:
+def _functions(report: RunReport, index: _IssueIndex) -> list[Block]:
     rows, logs = [], []
     for board in report.boards:
         for row in board.functions:
-            anchors = [one.anchor for one in found.by_board.get(board.profile, ()) if one.where == row.function]
+            anchors = [issue.anchor for issue in index.by_board.get(board.profile, ()) if issue.where == row.function]
             text = row.error or json.dumps(row.result, ensure_ascii=False)
             rows.append(
                 [
@@ -308,10 +308,10 @@ def _phases(row: UpdateRow) -> Iterator[Moment]:
 
 
 def _messages(row: UpdateRow) -> Iterator[Moment]:
-    for one in row.messages:
-        arrow = "→" if one.way == "sent" else "←"
-        text = f"{arrow} {one.topic}" + (f" {one.status}" if one.status else "")
-        yield Moment(seconds=one.seconds, kind="message", text=text)
+    for message in row.messages:
+        arrow = "→" if message.way == "sent" else "←"
+        text = f"{arrow} {message.topic}" + (f" {message.status}" if message.status else "")
+        yield Moment(seconds=message.seconds, kind="message", text=text)
 
 
 def _journal(row: UpdateRow) -> Iterator[Moment]:

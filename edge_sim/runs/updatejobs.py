@@ -124,7 +124,7 @@ def create_software_update(
     ``role`` signs S3 URLs; a cloud of ours looks at its form only.
     """
     system, _, architecture = pair.partition("/")
-    made = endpoint.call(
+    created = endpoint.call(
         endpoint.greengrass,
         "create_software_update_job",
         S3UrlSignerRole=role or SIGNER,
@@ -134,7 +134,7 @@ def create_software_update(
         UpdateTargetsArchitecture=architecture,
         UpdateTargetsOperatingSystem=system,
     )
-    return made["IotJobId"], made["PlatformSoftwareVersion"]
+    return created["IotJobId"], created["PlatformSoftwareVersion"]
 
 
 def create_plain(
@@ -252,9 +252,11 @@ def watch(
             before = known.get(thing)
             if before is not None and before.status == status and status != "IN_PROGRESS":
                 continue
-            found = endpoint.call(endpoint.iot, "describe_job_execution", jobId=job_id, thingName=thing)["execution"]
-            details = found.get("statusDetails", {}).get("detailsMap", {})
-            now = known[thing] = Execution(thing=thing, status=found["status"], details=details)
+            execution = endpoint.call(endpoint.iot, "describe_job_execution", jobId=job_id, thingName=thing)[
+                "execution"
+            ]
+            details = execution.get("statusDetails", {}).get("detailsMap", {})
+            now = known[thing] = Execution(thing=thing, status=execution["status"], details=details)
             if now != before:
                 tell(now)
         if all(execution.status not in PENDING for execution in known.values()):
@@ -263,12 +265,12 @@ def watch(
 
 
 def _statuses(endpoint: Endpoint, job_id: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    statuses: list[tuple[str, str]] = []
     more: dict[str, str] = {}
     while True:
         page = endpoint.call(endpoint.iot, "list_job_executions_for_job", jobId=job_id, maxResults=PAGE, **more)
         rows = page["executionSummaries"]
-        found += [(row["thingArn"].rpartition("/")[2], row["jobExecutionSummary"]["status"]) for row in rows]
+        statuses += [(row["thingArn"].rpartition("/")[2], row["jobExecutionSummary"]["status"]) for row in rows]
         if "nextToken" not in page:
-            return found
+            return statuses
         more = {"nextToken": page["nextToken"]}

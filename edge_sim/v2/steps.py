@@ -42,10 +42,10 @@ def _lines(
         yield ""
     steps = [*_steps(move, components, placeholders)]
     yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
-    left = [(f.id, verdict(move, f).reason) for f in move.own_functions if verdict(move, f).becomes == "nothing"]
-    if left:
+    stranded = [(f.id, verdict(move, f).reason) for f in move.own_functions if verdict(move, f).becomes == "nothing"]
+    if stranded:
         yield from ("", "## What cannot be migrated", "")
-        yield from (f"* {printable(f'function {name}: {reason}')}" for name, reason in left)
+        yield from (f"* {printable(f'function {name}: {reason}')}" for name, reason in stranded)
 
 
 def _steps(move: Move, components: Sequence[Component], placeholders: Sequence[str]) -> Iterator[str]:

@@ -38,9 +38,11 @@ def log(results: Sequence[Result], checks: Sequence[Check]) -> dict[str, Any]:
     """Return the SARIF log of some results, the worst first; ``checks`` are those that were asked."""
     index = {check.id: number for number, check in enumerate(checks)}
     ordered = sorted(results, key=lambda result: LEVELS.index(result.level))
-    left = len(ordered) - MOST
+    omitted = len(ordered) - MOST
     omission = (
-        _invocation("warning", f"{left} more results are omitted: code hosts show no more", None) if left > 0 else {}
+        _invocation("warning", f"{omitted} more results are omitted: code hosts show no more", None)
+        if omitted > 0
+        else {}
     )
     seen: Counter[str] = Counter()
     return _log([_result(result, index, seen) for result in ordered[:MOST]], checks, omission)

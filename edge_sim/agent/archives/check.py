@@ -51,7 +51,7 @@ class Verdict:
     @property
     def flat(self) -> bool:
         """Tell whether a tar.gz has no directory at all: the guide asks for one (ml-console.md)."""
-        plain = all(one.type == "file" and "/" not in one.path for one in self.contents)
+        plain = all(content.type == "file" and "/" not in content.path for content in self.contents)
         return self.kind == "tar.gz" and plain and bool(self.contents)
 
 

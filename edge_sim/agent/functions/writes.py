@@ -59,9 +59,9 @@ def _below(top: Path, path: str = "") -> Iterator[tuple[str, _State]]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(top / path) as entries:
         for entry in entries:
             name = f"{path}/{entry.name}".lstrip("/")
-            seen = entry.stat(follow_symlinks=False)
+            status = entry.stat(follow_symlinks=False)
             if entry.is_dir(follow_symlinks=False):  # its times tell only of names in it, which have rows of their own
-                yield name, (seen.st_ino, 0, 0, 0)
+                yield name, (status.st_ino, 0, 0, 0)
                 yield from _below(top, name)
             else:
-                yield name, (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+                yield name, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

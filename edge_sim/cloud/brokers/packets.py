@@ -132,9 +132,9 @@ def check_first(first: int) -> None:
 
 def check_size(kind: int, size: int, version: int) -> None:
     """Raise MalformedError for a packet whose body cannot have ``size`` bytes."""
-    wanted = 0 if kind == PINGREQ else _PLAIN_SIZES.get(kind) if version != V5 else None
-    if wanted is not None and size != wanted:
-        raise MalformedError(f"a packet of type {kind} with {size} bytes for {wanted}")
+    expected = 0 if kind == PINGREQ else _PLAIN_SIZES.get(kind) if version != V5 else None
+    if expected is not None and size != expected:
+        raise MalformedError(f"a packet of type {kind} with {size} bytes for {expected}")
 
 
 def connect(body: bytes) -> Connect:

@@ -105,12 +105,12 @@ def shared_local_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     for function, resource, gid, by in _reached(case, facts):
         model = f"model {resource.id}, which is not attached to it"
         if by == "loan":
-            told = f"function {function.id} reaches {model}, by the group {gid} that a device or volume lends it"
-            yield _unattached(function, resource, told)
+            text = f"function {function.id} reaches {model}, by the group {gid} that a device or volume lends it"
+            yield _unattached(function, resource, text)
         elif by == "unknown loan":
             doubt = next(group_doubts(case.group, function, facts))
-            told = f"function {function.id} may reach {model}, by the group that a device or volume lends it: {doubt}"
-            yield replace(_unattached(function, resource, told), unknown=True)
+            text = f"function {function.id} may reach {model}, by the group that a device or volume lends it: {doubt}"
+            yield replace(_unattached(function, resource, text), unknown=True)
 
 
 def _reached(case: Case, facts: HostFacts) -> Iterator[tuple[Function, Resource, int, _By]]:

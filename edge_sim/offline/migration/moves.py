@@ -60,7 +60,7 @@ def migration(
     leaving: Target,
     boards: Mapping[str, HostFacts],
     config: Mapping[str, object],
-    seen: Observations,
+    observations: Observations,
     bucket: str | None,
     include_values: bool = False,
 ) -> Migration:
@@ -78,8 +78,8 @@ def migration(
             code_known={name: material.package for name, material in packages.code.items()},
             uses=packages.uses,
             config=config,
-            published=seen.published,
-            written=seen.written,
+            published=observations.published,
+            written=observations.written,
             bucket=bucket,
             include_values=include_values,
         )

@@ -117,8 +117,8 @@ def allowed(client: Client, service: str, operation: str, resource: str) -> bool
     policies = pointer(client.configuration, f"accessControl/{service}")
     for policy in policies.values() if isinstance(policies, Mapping) else ():
         operations, resources = policy.get("operations") or [], policy.get("resources") or []
-        named = any(one in ("*", f"aws.greengrass#{operation}") for one in operations)
-        if named and any(_covers(str(one), resource, mqtt=service == MQTT) for one in resources):
+        named = any(name in ("*", f"aws.greengrass#{operation}") for name in operations)
+        if named and any(_covers(str(pattern), resource, mqtt=service == MQTT) for pattern in resources):
             return True
     return False
 

@@ -98,7 +98,7 @@ class Disk:
 
         Execute bits are kept, nothing else of modes and owners. Raises UsageError where something cannot be read.
         """
-        left: list[str] = []
+        omitted: list[str] = []
         count = 0
         top = self.place(path)
         try:
@@ -107,7 +107,7 @@ class Disk:
                 here = target / Path(at).relative_to(top)
                 for name in sorted(names):
                     if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
-                        left.append(str(Path(at, name).relative_to(top)))
+                        omitted.append(str(Path(at, name).relative_to(top)))
                     else:
                         (here / name).mkdir(mode=0o700)
                 for name in sorted(files):
@@ -115,12 +115,12 @@ class Disk:
                     if count > MAX_FILES:
                         raise UsageError(f"{path}: more than {MAX_FILES} files: no package")
                     if not self._copy_file(descriptor, name, here / name, f"{path}/{Path(at, name).relative_to(top)}"):
-                        left.append(str(Path(at, name).relative_to(top)))
+                        omitted.append(str(Path(at, name).relative_to(top)))
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
             raise UsageError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
-        return left
+        return omitted
 
     def _copy_file(self, descriptor: int, name: str, target: Path, path: str) -> bool:
         with suppress(OSError):

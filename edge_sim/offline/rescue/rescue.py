@@ -78,8 +78,8 @@ def rescue(disk: Disk, folder: Path, profile: str | None) -> Rescued:
     packages, coded = models(disk, group, folder, log), code(disk, group, folder, log)
     bundle = _owned(writer.canonical(definition), packages, log)
     _write(folder / GROUP_FILE, writer.bundle_text(bundle))
-    config, left = settings(disk)
-    log.notes += left
+    config, omissions = settings(disk)
+    log.notes += omissions
     if config is not None:
         _write(folder / SETTINGS_FILE, json.dumps(config, indent=2) + "\n")
     _write(folder / EMPTY_FILE, "")

@@ -22,8 +22,10 @@ def settings(disk: Disk) -> tuple[dict[str, object] | None, list[str]]:
         config = _config(disk)
     except (ValueError, EdgeSimError) as error:
         return None, [f"{disk.tree.config}: {error}: the core's settings are not known"]
-    left: list[str] = []
-    return {str(key): _clean(str(key), value, left) for key, value in config.items() if _keeps(str(key), left)}, left
+    omitted: list[str] = []
+    return {
+        str(key): _clean(str(key), value, omitted) for key, value in config.items() if _keeps(str(key), omitted)
+    }, omitted
 
 
 def write_directory(disk: Disk) -> str | None:
@@ -59,22 +61,22 @@ def _config(disk: Disk) -> Mapping[str, object]:
     return config
 
 
-def _keeps(path: str, left: list[str]) -> bool:
+def _keeps(path: str, omitted: list[str]) -> bool:
     if _SECRET.search(path.rpartition(".")[2]):
-        left.append(f"config.json: {path}: {LEFT}")
+        omitted.append(f"config.json: {path}: {LEFT}")
         return False
     return True
 
 
-def _clean(path: str, value: object, left: list[str]) -> object:
+def _clean(path: str, value: object, omitted: list[str]) -> object:
     if isinstance(value, Mapping):
         inner = {str(key): f"{path}.{key}" for key in value}
-        return {key: _clean(inner[key], value[key], left) for key in inner if _keeps(inner[key], left)}
+        return {key: _clean(inner[key], value[key], omitted) for key in inner if _keeps(inner[key], omitted)}
     if isinstance(value, list):
-        return [_clean(path, item, left) for item in value]
+        return [_clean(path, item, omitted) for item in value]
     if isinstance(value, str):
         cleaned = _PIN.sub(r"\1", _WITH_PASSWORD.sub(r"\1", value))
         if cleaned != value:
-            left.append(f"config.json: {path}: the secret part was {LEFT}")
+            omitted.append(f"config.json: {path}: the secret part was {LEFT}")
         return cleaned
     return value

@@ -106,10 +106,10 @@ def case_twins(move: Move) -> Iterator[Fault]:
     """Names in a package that differ only in case are the same file on a case-insensitive file system."""
     for resource, package in _models(move):
         first: dict[str, str] = {}
-        for one in package.contents if package else ():
-            other = first.setdefault(one.path.casefold(), one.path)
-            if other != one.path:
-                yield _at(resource, f"{other} and {one.path} are the same file on a case-insensitive file system")
+        for content in package.contents if package else ():
+            other = first.setdefault(content.path.casefold(), content.path)
+            if other != content.path:
+                yield _at(resource, f"{other} and {content.path} are the same file on a case-insensitive file system")
 
 
 @check("model-dots", "error", source="LITE measured: every path that contains ../ is skipped", nuclei=("lite",))

@@ -135,7 +135,7 @@ def _do(core: IPCClient, work: WorkItem, handler: Callable[[object, object], obj
 
 def _context(work: WorkItem) -> SimpleNamespace:
     text = base64.b64decode(work.client_context) if work.client_context else b"{}"
-    given = json.loads(text or b"{}")
+    context = json.loads(text or b"{}")
     arn = FunctionArnFields(_ARN)
     return SimpleNamespace(
         function_name=arn.name,
@@ -143,7 +143,7 @@ def _context(work: WorkItem) -> SimpleNamespace:
         invoked_function_arn=_ARN,
         aws_request_id=work.invocation_id,
         client_context=SimpleNamespace(
-            client=given.get("client"), custom=given.get("custom", {}), env=given.get("env")
+            client=context.get("client"), custom=context.get("custom", {}), env=context.get("env")
         ),
     )
 
