@@ -16,7 +16,7 @@ _SUBSYSTEM_LIST = keys.each(keys.choice(SUBSYSTEMS))
 CGROUP_SUBSYSTEMS = Key(
     "subsystems",
     Value(read=lambda place: frozenset(_SUBSYSTEM_LIST.read(place)), schema=_SUBSYSTEM_LIST.schema),
-    "Which of version 1's that V1 needs are mounted; left out where that is not known.",
+    "Which of the version 1 subsystems that V1 needs are mounted; omit it if unknown.",
     None,
 )
 _CGROUP_TABLE = Table(keys=(CGROUP_VERSION, CGROUP_SUBSYSTEMS))
@@ -33,7 +33,7 @@ _TOOLS = keys.choice((_GNU, "busybox"))
 CGROUPS = Key(
     "cgroups",
     keys.table(_CGROUP_TABLE.read, _CGROUP_TABLE),
-    "How control groups are mounted; left out where that is not known.",
+    "How control groups are mounted; omit it if unknown.",
     None,
 )
 _FLAG_LIST = keys.each(keys.choice(MOUNT_FLAGS))
@@ -51,21 +51,21 @@ def _read_mounts(place: Place) -> dict[str, frozenset[str]]:
 MOUNTS = Key(
     "mounts",
     Value(read=_read_mounts, schema={**_POINTS.schema, "propertyNames": {"pattern": "^/"}}),
-    "Mount points and those of their flags that matter; what lies below none of them is not known. Judged only: "
+    "Mount points and those of their flags that matter; paths below none of them are unknown. Only judged: "
     "simulated boards have mounts of their own.",
     {},
 )
 TOOLS = Key(
     "update_tools",
     Value(read=lambda place: dict.fromkeys(UPDATE_TOOLS, _TOOLS.read(place) == _GNU), schema=_TOOLS.schema),
-    "gnu where the shell commands that the OTA update agent calls (wget, tar, readlink …, /bin/bash) are on the board, "
-    "busybox where they are BusyBox's, which do not do; left out where that is not known.",
+    "The shell commands that the OTA update agent calls (wget, tar, readlink …, /bin/bash): gnu if the board has them, "
+    "busybox if they are BusyBox's, which are not enough; omit it if unknown.",
     {},
 )
 ON_PATH = Key(
     "programs",
     keys.table(_read_programs, _PROGRAM_TABLE),
     "Whether a program is on PATH under the exact name that V1 looks for: the interpreters, and each of the update "
-    "agent's commands that differs from update_tools. What is not listed is not known.",
+    "agent's commands that differs from update_tools. Programs that are not listed are unknown.",
     {},
 )

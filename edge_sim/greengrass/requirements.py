@@ -149,7 +149,7 @@ def _containers(facts: HostFacts) -> Iterator[Requirement]:
         needs="memory and devices of version 1, mounted",
         state="unknown" if missing is None else _state(not missing),
         consequence="no function starts in a container",
-        source=f"{GUIDE}; that version 2 does not do: aws-greengrass-samples issue 41",
+        source=f"{GUIDE}; that version 2 is not enough: aws-greengrass-samples issue 41",
         aws_text=CGROUPS_TEXT.replace("<subsystems>", ", ".join(missing)) if missing else None,
     )
 

@@ -55,7 +55,7 @@ def unique_ids(case: Case) -> Iterator[Fault]:
     hint="Here they share the code, and calls and messages to the ARN reach the last of them. Make an alias for each.",
 )
 def shared_arns(case: Case) -> Iterator[Fault]:
-    """A FunctionArn is that of one function."""
+    """A FunctionArn belongs to one function only."""
     first: dict[str, Function] = {}
     for function in case.group.functions:
         before = first.setdefault(function.arn, function)
@@ -185,7 +185,7 @@ def executables(case: Case) -> Iterator[Fault]:
     source=f"{LISTED}; refused with the deployment here, as the sibling about resource types was",
 )
 def memory_size(case: Case) -> Iterator[Fault]:
-    """MemorySize is required in a container and forbidden outside; of system functions see the note."""
+    """MemorySize is required in a container and forbidden outside; AWS's pages disagree about system functions."""
     for function in case.group.functions:
         contained = case.contained(function)
         if contained == (function.memory_size_kb is not None) or is_system(function):

@@ -224,7 +224,7 @@ def shared_owner(case: Case) -> Iterator[Fault]:
     severity="warning",
     phase="run",
     source=f"{ML} (the code opens AWS_GG_RESOURCE_PREFIX + DestinationPath); that code which mentions only the path "
-    "does not is inferred",
+    "fails is inferred",
     since="1.10",
     hint=f"The handler opens os.environ['{prefix.VARIABLE}'] + DestinationPath.",
 )

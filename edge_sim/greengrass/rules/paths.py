@@ -34,8 +34,7 @@ _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
     "absolute-path",
     condition="sourced",
     timing="inferred",
-    source=f"{LOCAL}; '.', '..', '//' and control characters are this project's refusal, but for NUL, which no path of "
-    "the kernel's holds",
+    source=f"{LOCAL}; '.', '..', '//' and control characters are refused by this project, and NUL by the kernel",
     hint="Write the whole path from /, as it is on the board.",
 )
 def absolute(case: Case) -> Iterator[Fault]:

@@ -65,7 +65,7 @@ def install_path(_case: Case, facts: HostFacts) -> Iterator[Fault]:
     timing="inferred",
     phase="run",
     aws_text=CGROUPS_TEXT,
-    source=f"{GUIDE}; aws-greengrass-samples issue 41 (the text, and that version 2 does not do)",
+    source=f"{GUIDE}; aws-greengrass-samples issue 41 (the text, and that version 2 is not enough)",
     hint="On a Raspberry Pi: cgroup_enable=memory cgroup_memory=1 in cmdline.txt; where systemd uses version 2, also "
     "systemd.unified_cgroup_hierarchy=0. Or run the functions without containers.",
 )

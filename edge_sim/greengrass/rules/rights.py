@@ -43,7 +43,7 @@ _ANY_BOARD = HostFacts(architecture="", operating_system="")
 def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """A function's user and groups really have the requested access to a local resource's source.
 
-    Unknown where a source that no profile lists may lend the group that is missing.
+    Unknown if the missing group may come from a source that no profile lists.
     """
     answers: dict[tuple[Identity, Mount], Access] = {}
     absent = {r.source_path for r in case.group.resources if r.source_path and facts.at(r.source_path) is None}
@@ -76,7 +76,7 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
 def shared_group(case: Case) -> Iterator[Fault]:
     """A function may not reach a model only because its group is the model's owner group; root is not checked.
 
-    The GID of ggc_group, and of any other name, takes a board (--profile).
+    Only a board (--profile) tells the GID of ggc_group, or of any other name.
     """
     for function, resource, gid, by in _reached(case, case.facts or _ANY_BOARD):
         if by == "identity":

@@ -120,7 +120,7 @@ def subscriptions(case: Case) -> Iterator[Fault]:
     severity="warning",
     until="1.10",
     source=f"what-is-gg.md: 1.11 increased the devices of a group from 200 to 2500, its subscriptions from 1000 to "
-    f"10000; {_QUOTAS}: 2500 and 10000, of whatever core",
+    f"10000; {_QUOTAS}: 2500 and 10000, for any core",
     hint="Use GGC 1.11, or split the group.",
 )
 def totals_before_1_11(case: Case) -> Iterator[Fault]:
@@ -183,7 +183,7 @@ def filters(case: Case) -> Iterator[Fault]:
     condition="ours",
     timing="ours",
     severity="warning",
-    source="ours: how V1 took it is not known; what is not in the group sends and gets nothing",
+    source="ours: how V1 took it is not known; what is not in the group sends and receives nothing",
     hint="Name the version or alias that the group's function has, or add what is missing to the group.",
 )
 def unknown_parties(case: Case) -> Iterator[Fault]:

@@ -157,7 +157,9 @@ def writable(move: Move) -> Iterator[Fault]:
             )
 
 
-@check("model-written", "warning", condition="inferred", source=f"{MODES}: there is no write permission; a run of ours")
+@check(
+    "model-written", "warning", condition="inferred", source=f"{MODES}: there is no write permission; the run's report"
+)
 def written(move: Move) -> Iterator[Fault]:
     """Files of a model that a run saw a function write (migrate --run) cannot be written in place in V2."""
     for attachment in move.models:

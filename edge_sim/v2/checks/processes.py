@@ -107,9 +107,7 @@ def run_as_default(move: Move) -> Iterator[Fault]:
         yield Fault(path="$.DefaultConfig.Execution.RunAs", message=message)
 
 
-@check(
-    "run-as-lite", "error", source="deployment_queue.c of aws-greengrass-lite (runWith is to be done)", nuclei=("lite",)
-)
+@check("run-as-lite", "error", source="deployment_queue.c of aws-greengrass-lite (runWith: to do)", nuclei=("lite",))
 def run_as_on_lite(move: Move) -> Iterator[Fault]:
     """On nucleus lite every component has one user: there is no runWith."""
     for function in move.own_functions:
