@@ -71,7 +71,7 @@ class Cgroup:
         return self._event("memory.events" if self.version == "v2" else "memory.oom_control", "oom_kill")
 
     def close(self) -> None:
-        """Remove it, and what is left in it: the kernel takes a moment to let killed processes go."""
+        """Remove it with the processes in it: the kernel takes a moment to let killed ones go."""
         try:
             for _ in range(_END_TRIES):
                 for pid in self.pids():

@@ -1,4 +1,4 @@
-"""What the agent is told when it starts: who it is and where its broker is. ``configfile`` reads it."""
+"""The agent's settings at its start: who it is and where its broker is. ``configfile`` reads it."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class _Part:
         durable.sync_directory(destination.parent)
 
     def stop(self) -> None:
-        """Leave what is there for a later run."""
+        """Leave what has arrived to a later run."""
         self._file.close()
 
     def remove(self) -> None:
@@ -126,8 +126,8 @@ def download(
 ) -> None:
     """Fetch ``url`` to ``destination`` (mode 0600); afterwards it is on the disk and its digest is right.
 
-    ``sha256`` is lower-case hex, ``size`` in bytes. ``progress`` is told the bytes received so far, also while
-    nothing comes; what it raises ends the download. Raises HttpError; there is nothing at ``destination`` then. Where
+    ``sha256`` is lower-case hex, ``size`` in bytes. ``progress`` is called with the bytes received so far, also while
+    nothing comes; what it raises ends the download. Raises HttpError; ``destination`` does not exist then. Where
     trying later or a fresh URL may help, what has arrived stays beside it (``leftovers``), and the next call continues.
     """
     job = _Job(http=http, url=url, size=size, sha256=sha256, patience=patience, progress=progress)

@@ -1,4 +1,4 @@
-"""What the agent tells: events for whoever started it, and the log files of a core.
+"""What the agent reports: events for the process that started it, and the log files of a core.
 
 Events go to stdout, one JSON object a line, at once. Log files have the format of a real core's ``runtime.log``
 (``[time][LEVEL]-message.<TAB>{json}``, a field capture); no line of AWS's ``ggc_ota.txt`` is known, so the same

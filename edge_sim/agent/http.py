@@ -129,7 +129,7 @@ class Client:
         progress: Callable[[], int] = lambda: 0,
         on_wait: Callable[[], object] = lambda: None,
     ) -> _T:
-        """Return what ``exchange`` returns, which is told when all must be over (``now``'s seconds).
+        """Return what ``exchange`` returns; its argument is the time at which all must be over (``now``'s seconds).
 
         While its HttpError may go away by itself it is tried again, after longer and longer, or when the server said.
         A try that brought ``progress`` on (bytes) does not count. ``on_wait`` is called again and again in a pause.

@@ -64,12 +64,12 @@ class Watch:
         self._waited_at = self._quiet_since = now()
 
     def begin_header(self) -> None:
-        """A request was sent: its answer's header has so and so long."""
+        """A request was sent: the wait for its answer's header begins."""
         self._quiet_since = self._now()
         self._header_end = self._quiet_since + 2 * self._patience.timeout_s
 
     def begin_body(self) -> None:
-        """The header is there: look at the pace from now on."""
+        """The header has arrived: check the pace from now on."""
         self._header_end = None
         self._window_start, self._window_bytes = self._now(), 0
 

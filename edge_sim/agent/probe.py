@@ -65,7 +65,7 @@ def probe(
 ) -> HostFacts:
     """Return the facts of the board below ``root``, with nodes for ``paths``, their parents and what links lead to.
 
-    Raises InvalidDefinitionError when the core's config.json is there and cannot be read.
+    Raises InvalidDefinitionError when the core's config.json exists but cannot be read.
     """
     facts = describe(_below(root), paths, greengrass_root=greengrass_root, stand_in=stand_in)
     if root == Path("/") and (stand_in is None or stand_in == StandIn()):
@@ -228,7 +228,7 @@ def _paths(files: Files, paths: Iterable[str]) -> dict[str, Node]:
 
 
 def _near(files: Files, paths: Iterable[str]) -> Iterator[str]:
-    """Yield, for each path that is not there, those beside it that it may be a slip of."""
+    """For each path that does not exist, yield those beside it that may be meant."""
     for path in map(Path, paths):
         if files.look(str(path)) is None:
             near = near_miss(path.name, files.names(str(path.parent)))

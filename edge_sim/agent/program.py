@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_sim.agent.http import Client
 
 SIMULATED = Path("/usr/lib/edge-sim/board")
-"""Is there on a board in a container, whose programs are its image's and not the real board's."""
+"""Exists on a board in a container, whose programs are its image's and not the real board's."""
 
 
 def run(root: Path, config: Path) -> None:

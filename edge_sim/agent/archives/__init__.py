@@ -42,7 +42,7 @@ def unpack(
     modes: Modes,
     sha256: str | None = None,
 ) -> tuple[Content, ...]:
-    """Unpack ``source`` into an existing empty directory and return what is there now, parents first.
+    """Unpack ``source`` into an existing empty directory and return its contents, parents first.
 
     ``source`` is an open file that can seek, or a path; ``destination`` a directory's descriptor, or a path
     without links. ``file_name`` says which kind is expected (``.tar.gz``, ``.tgz``, ``.zip``); the content must

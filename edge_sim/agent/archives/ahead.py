@@ -69,7 +69,7 @@ class Ahead(Iterator[T], Generic[T]):
             self._changed.notify_all()
 
     def _put(self, item: T) -> bool:
-        """Hand one item over; False when nobody wants more."""
+        """Hand one item over; False when the consumer has left."""
         with self._changed:
             self._wait_until(lambda: len(self._ready) < self._depth or self._stopped)
             self._ready.append(item)

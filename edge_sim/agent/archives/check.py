@@ -18,14 +18,14 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 
 MOST_FAULTS = 100
-"""After so many the reading stops."""
+"""Reading stops after this many faults."""
 V1_SOURCE = "DG ml-console.md"
 V1Verdict = Literal["refused", "taken", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What would become of a package. ``kind`` and ``sha256`` are None where the reading did not get to know them.
+    """The verdict on a package. ``kind`` and ``sha256`` are None where the reading ended before they were known.
 
     ``entries`` counts headers, ``unpacked_bytes`` what came out, headers included. With ``complete`` false the reading
     stopped at the last fault, and there may be more behind it.

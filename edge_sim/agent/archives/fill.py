@@ -49,9 +49,8 @@ class Nowhere:
 def fill(
     sink: Sink, members: Iterable[Member], budget: Budget, *, parents_implied: bool, refuse: Refuse
 ) -> tuple[Content, ...]:
-    """Take every member into ``sink``, and return what is there now, parents first.
-
-    ``refuse`` is told of members that may not be there; when it does not raise, they are read over.
+    """Take every member into ``sink``, and return the contents, parents first. ``refuse`` is called for each member
+    that is not allowed; when it does not raise, the member is skipped.
     """
     register = Register(parents_implied=parents_implied, refuse=refuse)
     filling = _Filling(sink, budget, register)
@@ -81,7 +80,7 @@ class _Filling:
         self._links: dict[Parts, links.Link] = {}
 
     def enter(self, member: Member) -> bool:
-        """Claim the member's name and make the directories that it implies; False when it is there already."""
+        """Claim the member's name and make the directories that it implies; False when it exists already."""
         if not member.path:
             if self._rooted:
                 raise ArchiveError("DUPLICATE", "it has two entries for its root directory")

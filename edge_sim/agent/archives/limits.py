@@ -49,7 +49,7 @@ class Budget:
         self._check_total()
 
     def copied(self, count: int) -> None:
-        """Account for ``count`` more bytes that are there a second time, for a link."""
+        """Account for ``count`` more bytes that the copy for a link takes."""
         self._beside += count
         self._check_total()
 

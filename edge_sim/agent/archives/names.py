@@ -78,7 +78,7 @@ class Register:
 
     @property
     def contents(self) -> tuple[Content, ...]:
-        """Everything there is, parents first."""
+        """All members so far, parents first."""
         return tuple(self._seen.values())
 
     def get(self, path: Parts) -> Content | None:

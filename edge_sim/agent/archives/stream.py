@@ -14,7 +14,7 @@ Chunk = bytes | memoryview
 
 
 def chunks(source: BinaryIO, seen: Callable[[bytes], None]) -> Iterator[bytes]:
-    """Yield what is left of ``source``, and tell ``seen`` (a digest's ``update``) of it."""
+    """Yield the rest of ``source``, and hand it to ``seen`` (a digest's ``update``)."""
     while data := source.read(PACKED_CHUNK):
         seen(data)
         yield data
@@ -50,7 +50,7 @@ class Stream:
         return self._chunk[:count]
 
     def rest(self) -> Iterator[Chunk]:
-        """Yield everything that is left."""
+        """Yield the rest."""
         while self._more():
             piece = memoryview(self._chunk)[self._at :]
             self._at = len(self._chunk)

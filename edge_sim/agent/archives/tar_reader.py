@@ -48,7 +48,7 @@ _REFUSALS: dict[bytes, tuple[Code, str]] = {
 def members(stream: Stream, budget: Budget, refuse: Refuse) -> Iterator[Member]:
     """Yield the members in the archive's order. Raises ArchiveError where nothing that follows can be trusted.
 
-    ``refuse`` is told of members that may not be there; when it does not raise, they are read over.
+    ``refuse`` is called for each member that is not allowed; when it does not raise, the member is skipped.
     """
     extension = pax.NONE
     while (block := _block(stream)) != bytes(BLOCK):
@@ -86,7 +86,7 @@ def _member(
 
 
 def _accepted(header: Header, raw: bytes, extension: pax.Extension, limits: Limits) -> tuple[Parts, links.Link | None]:
-    """Return where the member goes, and for a link where it leads to; raises when it may not be there."""
+    """Return where the member goes, and for a link where it leads to; raises when it is not allowed."""
     label = escaped(raw)
     linked = header.kind in (_HARD_LINK, _SYMBOLIC_LINK)
     if not (header.kind in (*_FILES, _DIRECTORY) or (linked and limits.links == "copy")):

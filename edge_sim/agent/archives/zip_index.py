@@ -47,7 +47,7 @@ class Entry:
     attributes: int
     """Unix mode in the upper half, that of DOS in the lower one, whatever the host."""
     refused: bool
-    """It may not be unpacked, and somebody has been told."""
+    """It may not be unpacked, and ``refuse`` has been called for it."""
 
     @property
     def label(self) -> str:
@@ -163,7 +163,7 @@ def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse
 
 
 def _refused(flags: int, method: int, version_needed: int, label: str, refuse: Refuse) -> bool:
-    """Tell whether the entry cannot be read, having told ``refuse`` why."""
+    """Tell whether the entry cannot be read, after calling ``refuse`` with the reason."""
     try:
         _check_supported(flags, method, version_needed, label)
     except ArchiveError as error:

@@ -63,7 +63,7 @@ class LocatedEntry:
 
 
 def locate(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> list[LocatedEntry]:
-    """Return all entries of a zip in the file's order, checked; ``refuse`` is told of those that may not be there."""
+    """Return all entries of a zip in the file's order, checked; ``refuse`` is called for those that are not allowed."""
     waiting, directory_start = entries(source, length, budget, refuse)
     waiting.sort(key=lambda entry: entry.offset, reverse=True)
     if (waiting[-1].offset if waiting else directory_start) != 0:
@@ -129,7 +129,7 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
 
 
 def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | None, Kind]:
-    """Return where an entry goes, and as what; None (and ``refuse`` has been told) when it may not be there."""
+    """Return where an entry goes, and as what; None (after a call of ``refuse``) when it is not allowed."""
     if entry.refused:
         return None, "file"
     try:

@@ -36,7 +36,7 @@ def contents(index: Sequence[LocatedEntry], raw: Stream, budget: Budget) -> Iter
 
 
 def members(index: Sequence[LocatedEntry], data: Iterator[Chunk], budget: Budget, refuse: Refuse) -> Iterator[Member]:
-    """Yield the members; ``data`` is what ``contents`` hands over. ``refuse`` is told of bad links."""
+    """Yield the members; ``data`` is what ``contents`` hands over. ``refuse`` is called for bad links."""
     for entry in index:
         mine = iter(lambda: next(data), END)
         if entry.kind == "link":

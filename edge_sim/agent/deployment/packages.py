@@ -48,7 +48,7 @@ def packages(group: Group, facts: HostFacts) -> tuple[Package, ...]:
 def sources(document: Mapping[str, Any], required: tuple[Package, ...]) -> dict[str, str]:
     """Return the URL of each package by ARN, from the document's ``Artifacts``.
 
-    Raises InvalidDefinitionError when one is missing or is not the one that group.json means.
+    Raises InvalidDefinitionError when one is missing or differs from the one in group.json.
     """
     artifacts = document.get("Artifacts")
     known = artifacts if isinstance(artifacts, Mapping) else {}

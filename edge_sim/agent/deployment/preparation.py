@@ -189,7 +189,7 @@ class Preparation:
                 self._changeover.directory(self._relative(entry.path), entry.node.mode, own)
 
     def _stage_group(self, body: bytes, node: Node) -> bool:
-        """Stage group.json and tell whether it is not the one that lies there."""
+        """Stage group.json and tell whether it differs from the present one."""
         staged = self._changeover.stage_group(body)
         self._owners.give(self._staged(staged), node)
         place = self._changeover.gg / BELOW.group_file

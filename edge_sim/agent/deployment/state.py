@@ -65,7 +65,7 @@ class State:
 def read(gg: Path) -> State:
     """Return the recorded state, an empty one when nothing was ever deployed.
 
-    Raises UnsupportedEnvironmentError when the file is there and cannot be read.
+    Raises UnsupportedEnvironmentError when the file exists but cannot be read.
     """
     path = gg / BELOW.record
     try:

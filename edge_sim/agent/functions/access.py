@@ -105,7 +105,7 @@ def secret_rows(
     *,
     stopped: str | None = None,
 ) -> list[AccessRow]:
-    """Return a row for each secret of the group; ``answers`` says by ARN what came of asking the core for it."""
+    """Return a row for each secret of the group; ``answers`` has the core's answers by ARN."""
     attached = {resource.id for resource, _ in group.attached(function)}
     secrets = [(r, r.secret) for r in group.resources if r.secret]
     by_arn = answers or {}

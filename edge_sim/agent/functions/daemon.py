@@ -1,4 +1,4 @@
-"""The part of the core that runs functions: what the local endpoint's calls come to.
+"""The part of the core that runs functions: what answers the local endpoint's calls.
 
     worker ──HTTP──► endpoint ──► Daemon ─┬─ Workers    calls of the group's functions
                                           └─ System     publish, shadows, secrets: the core's own functions

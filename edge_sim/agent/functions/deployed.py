@@ -1,4 +1,5 @@
-"""The functions of the group that is deployed, kept running by the agent: anew after each deployment and core update.
+"""The functions of the group that is deployed, kept running by the agent: restarted after each deployment and core
+update.
 
 Nothing of what runs functions is imported before a group has some: an idle agent stays small. Where the daemon is, and
 the token for it, is written to a file of root's, so that ``edge-sim agent invoke`` finds it.

@@ -72,7 +72,7 @@ class WorkerHealth:
 
 
 class Core(Protocol):
-    """What the calls come to. ``token`` is what the caller has shown; each method raises Refusal."""
+    """What answers the calls. ``token`` is what the caller has shown; each method raises Refusal."""
 
     def invoke(self, token: str, arn: str, payload: bytes, client_context: str, kind: str) -> str: ...
 

@@ -1,4 +1,4 @@
-"""One call of a function on its way through the core, and what whoever asked for it is told."""
+"""One call of a function on its way through the core, and the answer to its caller."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Invocation:
     notes: tuple[str, ...] = ()
 
     def end(self, result: bytes, error: FunctionError = "") -> None:
-        """Set what the call came to, the first time that somebody does."""
+        """Set the outcome of the call; the first one counts."""
         if not self.done.is_set():
             self.result, self.error = result, error
             self.done.set()

@@ -175,7 +175,7 @@ def probe(path: str) -> dict[str, Any]:
 
 
 def ask_for_secret(arn: str, environment: Mapping[str, str]) -> dict[str, object]:
-    """Ask the core for a secret as the Core SDK does, and return whether it came; its value is looked at no further."""
+    """Ask the core for a secret as the Core SDK does, and return whether it came; the value itself is not looked at."""
     import http.client
 
     core = http.client.HTTPConnection("127.0.0.1", int(environment["GG_DAEMON_PORT"]), timeout=_ANSWER_LIMIT_S)

@@ -1,7 +1,7 @@
 """Local shadows: one file a thing, below ``<gg>/ggc/var/state/shadows``; the rules are ``greengrass.shadow``'s.
 
-They are not synchronised with the cloud. Whatever a request changed is told to ``publish`` as the shadow service's
-messages, so that subscriptions with the source ``GGShadowService`` get them.
+They are not synchronised with the cloud. Every change goes to ``publish`` as the shadow service's messages, so that
+subscriptions with the source ``GGShadowService`` get them.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Worker:
         self.notes: list[str] = []
         """What differs from a real core's worker."""
         self.call_notes: list[str] = []
-        """What became of the things that the current call asked for."""
+        """The outcomes of what the current call asked for."""
         self._code, self._site, self._log, self._staff = code, site, log, staff
         self._child: subprocess.Popen[bytes] | None = None
         self._killed: str | None = None
@@ -113,7 +113,7 @@ class Worker:
                 os.killpg(child.pid, signal.SIGKILL)
 
     def join(self, limit_s: float) -> None:
-        """Wait for the thread to have told of the end."""
+        """Wait until the thread has reported the end."""
         self._thread.join(limit_s)
 
     def output(self) -> str:
@@ -220,7 +220,7 @@ class Worker:
         return text is None
 
     def _death(self, status: int, peak: int | None) -> str:
-        """Tell the end in runtime.log, in V1's words, and in a sentence."""
+        """Report the end in runtime.log, in V1's words, and in a sentence."""
         members = {"workerId": self.id, "funcArn": self.arn}
         size = self.process.function.memory_size_kb
         if peak is not None:

@@ -2,7 +2,7 @@
 
 On-demand functions (lambda-functions.md): a worker for each call that finds none idle, up to ``maxConcurrentLimit``
 altogether; idle ones are used again, and end after IDLE_LIMIT_S (ours: silent). Long-lived (pinned) functions have
-exactly one worker, whose calls wait in a line, and which is started anew when it dies (ours, with growing pauses).
+exactly one worker, whose calls wait in a line, and which is restarted when it dies (ours, with growing pauses).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the Greengrass Core SDK imports from V1's runtime under this name, written anew from its documented use."""
+"""What the Greengrass Core SDK imports from V1's runtime under this name, rewritten from its documented use."""

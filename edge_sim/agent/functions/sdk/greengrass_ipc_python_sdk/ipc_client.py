@@ -32,7 +32,7 @@ class WorkItem(NamedTuple):
 
 
 class WorkResult(NamedTuple):
-    """What a call came to: ``func_err`` is "", "Handled" or "Unhandled"."""
+    """The outcome of a call: ``func_err`` is "", "Handled" or "Unhandled"."""
 
     payload: bytes
     func_err: str
@@ -65,7 +65,7 @@ class IPCClient:
         return response.getheader("X-Amz-InvocationId") or ""
 
     def get_work_result(self, function_arn: str, invocation_id: str) -> WorkResult:
-        """Wait for what a call came to. The router has no results."""
+        """Wait for the outcome of a call. The router has no results."""
         if _ROUTER in function_arn:
             return WorkResult(payload=b"", func_err="")
         response, body = self._call("GET", function_arn, None, {"X-Amz-InvocationId": invocation_id})
