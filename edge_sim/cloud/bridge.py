@@ -179,7 +179,8 @@ class _Lost:
 
 
 class _Client(Client):
-    """paho's client, which calls ``arrived`` when it has read what there is: messages that came together are one batch.
+    """paho's client, which calls ``arrived`` when it has read all that has arrived: messages that came together are one
+    batch.
 
     In the client's own thread, as a second one would wait for the interpreter after each of paho's system calls.
     """

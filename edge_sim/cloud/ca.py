@@ -1,7 +1,7 @@
 """The cloud's own certificate authority: its root, the server's certificate, and the certificates of things.
 
 Everything lies in one folder beside the state (0700), keys are readable by their owner alone (0400), and a restart
-keeps all of it, so that boards need not be provisioned anew. A thing's private key is handed out once and never kept.
+keeps all of it, so that boards need not be provisioned again. A thing's private key is handed out once and never kept.
 """
 
 from __future__ import annotations

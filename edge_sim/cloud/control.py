@@ -1,4 +1,4 @@
-"""``/edge-sim/``: what a scenario tells the cloud that AWS had from elsewhere. Simulator-defined, JSON.
+"""``/edge-sim/``: what a scenario gives the cloud that AWS had from elsewhere. Simulator-defined, JSON.
 
 * ``PUT /edge-sim/sources``    a list of ``{"uri", "path" | "secret", "format"?}``: objects, models, secrets
 * ``PUT /edge-sim/functions``  ``{arn: {"path", "handler", "runtime"}}``: the code behind function ARNs

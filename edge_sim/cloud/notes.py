@@ -19,7 +19,7 @@ from edge_sim.folders import user_cache
 
 
 def read() -> list[dict[str, Any]]:
-    """Return what the clouds that are running have left, the first one first; a dead one's note is removed."""
+    """Return the notes of the running clouds, the oldest first; a dead one's note is removed."""
     notes = []
     with contextlib.suppress(OSError):
         for path in _folder().glob("*.json"):

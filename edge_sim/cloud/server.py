@@ -66,9 +66,9 @@ class Cloud:
     ``state``: the SQLite file, or None. ``port``: of HTTP, 0 means a free one. ``address``: of this machine, for HTTP
     and a broker of its own; it also stands in every URL that is handed out. ``broker``: None for one of its own, or the
     URL of a running one; ``broker_cafile`` is what an mqtts:// one is checked with. ``sources``: "moto" (in this
-    process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``catalogue`` has
-    the builds that CreateSoftwareUpdateJob offers where none was registered. ``died`` is told, from another thread,
-    when the broker ends on its own. ``tls`` None serves without.
+    process), "aws", or the URL of a server that speaks S3, SageMaker and Secrets Manager. ``catalogue`` has the builds
+    that CreateSoftwareUpdateJob offers where none was registered. ``died`` is called, from another thread, when the
+    broker ends on its own. ``tls`` None serves without.
 
     Enter it in a thread that lives as long as the cloud is needed: mosquitto ends with the thread that started it.
     """
@@ -212,7 +212,7 @@ class Cloud:
         return front
 
     def _review(self) -> None:
-        """Cut off whoever has lost a right."""
+        """Disconnect clients that have lost a right."""
         if self._front is not None:
             self._front.review()
 

@@ -28,7 +28,7 @@ _TIME = "%Y%m%dT%H%M%SZ"
 
 
 class _Check(SigV4Auth):  # type: ignore[misc]
-    """botocore's signer for exactly the headers that are there."""
+    """botocore's signer for exactly the headers that the request has."""
 
     def headers_to_sign(self, request: AWSRequest) -> AWSRequest:
         return request.headers

@@ -1,7 +1,7 @@
 """moto's server in this process, as S3, SageMaker and Secrets Manager, filled from a scenario's ``sources``.
 
 It starts when it is first needed. What was loaded is remembered by path, so that a restart of the cloud fills it again;
-secret values are not remembered: after a restart a secret is there, but a deployment that needs it is refused.
+secret values are not remembered: after a restart a secret exists, but a deployment that needs it is refused.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SourceServer:
         return self._server is not None
 
     def load(self, entries: Sequence[Mapping[str, object]]) -> None:
-        """Add sources: ``{"uri", "path", "format"?}`` or ``{"uri", "secret"}``; one that is there is replaced.
+        """Add sources: ``{"uri", "path", "format"?}`` or ``{"uri", "secret"}``; an existing one is replaced.
 
         ``secret`` is ``{"SecretString": text, "Stages"?: {label: text}}``. Raises InvalidDefinitionError naming the
         source; all are looked at before the first one is loaded.

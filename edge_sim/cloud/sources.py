@@ -79,7 +79,7 @@ class Sources:
         return make_client(service, self._region, self._endpoint())
 
     def package(self, resource: Resource, data: Model) -> Package:
-        """Copy a model's package to the artifact store, unless it is there and did not change.
+        """Copy a model's package to the artifact store, unless it is stored already and did not change.
 
         Raises InvalidDefinitionError, with V1's fragments, when it cannot be read.
         """
@@ -118,7 +118,7 @@ class Sources:
     def secret_value(self, arn: str, versions: Sequence[str]) -> dict[str, object]:
         """Return ``{"ARN", "Name", "Versions"}`` with the values of some versions, as the core stores them.
 
-        Raises InvalidDefinitionError when one of them is not there any more.
+        Raises InvalidDefinitionError when one of them no longer exists.
         """
         client = self.client("secretsmanager")
         value = {}

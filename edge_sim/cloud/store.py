@@ -46,7 +46,7 @@ class Store:
         self._db = statefile.connect(path)
 
     def put(self, kind: str, id: str, body: Document, parent: str | None = None) -> None:  # noqa: A002
-        """Write a document; one that is there already keeps its place in the order, and its parent unless given."""
+        """Write a document; an existing one keeps its place in the order, and its parent unless given."""
         self.execute(
             "INSERT INTO documents (kind, id, parent, body) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) "
             "DO UPDATE SET body = excluded.body, parent = coalesce(excluded.parent, parent)",

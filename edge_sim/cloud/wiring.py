@@ -71,7 +71,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts that somebody outside has to do with."""
+    """The parts that callers use."""
 
     app: App
     store: Store
@@ -151,7 +151,7 @@ def _signed(signer: UrlSigner, base: str, method: str, path: str, expires_s: int
 def _registry(
     settings: Settings, store: Store, jobs: JobsService, changed: Callable[[], None]
 ) -> tuple[Gate, Door | None, IotApi]:
-    """Return who may do what, over MQTT and over HTTPS, and the operations that say so."""
+    """Return the gate of MQTT, the door of HTTPS (None without TLS) and the operations on certificates and policies."""
     region, account = settings.region, settings.account
     certificates = Certificates(store, settings.authority, region=region, account=account)
     policies = Policies(store, region=region, account=account)

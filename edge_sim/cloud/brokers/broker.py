@@ -92,12 +92,12 @@ def start_broker(
 ) -> Broker:
     """Return a broker that takes connections.
 
-    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already, ``cafile`` the CA certificates (PEM)
-    that the latter is checked with, None for the system's. ``host``: the address of this machine on which one of our
-    own listens, ``connections`` how many clients it takes at once (the embedded one 200). Raises UsageError when one of
+    ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already, ``cafile`` the CA certificates (PEM) that
+    the latter is checked with, None for the system's. ``host``: the address of this machine on which one of our own
+    listens, ``connections`` how many clients it takes at once (the embedded one 200). Raises UsageError when one of
     them cannot be used and UnsupportedEnvironmentError when nothing, or nobody trusted, answers there, or no broker can
-    be started: a mosquitto that is there but does not start is told, not replaced. Call it from a thread that lives as
-    long as the broker is needed: Linux ends mosquitto with the thread that started it.
+    be started: a mosquitto that is installed but does not start is reported, not replaced. Call it from a thread that
+    lives as long as the broker is needed: Linux ends mosquitto with the thread that started it.
     """
     if url is not None:
         return _external(url, cafile)

@@ -1,4 +1,4 @@
-"""The door of a broker with mutual TLS: who is there, and what of it passes.
+"""The front of a broker with mutual TLS: who may connect, and which packets pass.
 
 mosquitto knows a client by its certificate's CN, but its dynamic-security plugin is then not asked at CONNECT (tried
 with 2.0.11): neither the client id nor a disabled client is looked at, so a thing could take another's session over.
@@ -62,7 +62,7 @@ class _Session:
     client_id: str
     version: int
     keep_alive: int | None
-    """What a client of version 5 has to be told, because it asked for another."""
+    """The keep-alive that a client of version 5 gets in place of the one that it asked for; None: no other."""
     permit: Permit
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter

@@ -44,7 +44,7 @@ _NO_CORE = "You need a Greengrass Core in this Group before you can deploy."
 
 
 class Deployments:
-    """All deployments of one cloud. ``announce`` is told when a core has something to do."""
+    """All deployments of one cloud. ``announce`` is called when a core has something to do."""
 
     def __init__(
         self,

@@ -264,7 +264,7 @@ class DevicePlane:
     def _execution_reply(
         self, execution: JobExecution | None, token: str | None, *, document: bool = True
     ) -> ExecutionReply:
-        """Return an execution as a device is told of it; a document goes with fresh URLs every time."""
+        """Return an execution as a device sees it, its document with fresh URLs every time."""
         now = self.now()
         if execution is None:
             return ExecutionReply(timestamp=int(now), client_token=token)

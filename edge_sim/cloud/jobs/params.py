@@ -41,11 +41,11 @@ def invalid(message: str) -> ApiError:
 
 
 def missing(message: str) -> ApiError:
-    """Return AWS IoT's answer to a request for something that there is not."""
+    """Return AWS IoT's answer to a request for something that does not exist."""
     return ApiError("ResourceNotFoundException", message, 404)
 
 
 def exists(message: str, resource_id: str, arn: str) -> ApiError:
-    """Return AWS IoT's answer to the creation of something that there is already."""
+    """Return AWS IoT's answer to the creation of something that exists already."""
     details = {"resourceId": resource_id, "resourceArn": arn}
     return ApiError("ResourceAlreadyExistsException", message, 409, details)

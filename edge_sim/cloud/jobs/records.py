@@ -223,7 +223,7 @@ class Records:
         self._store.execute(_INSERT, _row(execution))
 
     def put_execution(self, execution: JobExecution) -> None:
-        """Write an execution that is there already."""
+        """Update an existing execution."""
         self._store.execute(_UPDATE, _row(execution))
 
     def counts(self, job_id: str) -> Counter[str]:

@@ -34,7 +34,7 @@ _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """How a job is to reach its things, and what becomes of those that fail: AWS's members of CreateJob."""
+    """How a job reaches its things, and what happens when it fails on one: AWS's members of CreateJob."""
 
     continuous: bool = False
     timeout_minutes: int | None = None
@@ -44,7 +44,7 @@ class Spread:
 
 
 AT_ONCE = Spread()
-"""What a job is that says nothing of it."""
+"""The default of a job."""
 
 
 class JobsService:

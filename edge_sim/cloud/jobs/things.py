@@ -30,7 +30,7 @@ class Things:
         return f"{self.prefix}thinggroup/{name}"
 
     def create(self, name: str, attributes: Mapping[str, str] | None = None) -> Thing:
-        """Return the thing, made now or, with the same attributes, before."""
+        """Return the thing, created now or earlier with the same attributes."""
         with self._records.transaction():
             thing = self._records.thing(name)
             if thing is None:
@@ -58,7 +58,7 @@ class Things:
         return None if thing is None else thing.attributes
 
     def create_group(self, name: str, parent: str | None = None) -> ThingGroup:
-        """Return the static thing group, made now or, with the same parent, before."""
+        """Return the static thing group, created now or earlier with the same parent."""
         with self._records.transaction():
             group = self._records.group(name)
             if group is None:
