@@ -29,7 +29,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """What a board's agent is told: its thing, its broker's URL, and the limits of packages.
+    """The settings of a board's agent: its thing, its broker's URL, and the limits of packages.
 
     ``cafile`` is a file of this machine, the CA certificates (PEM) that the broker is checked with; None: the board's.
     ``identity`` is what it shows to a broker that asks for certificates, which boards over ssh and in containers have.

@@ -188,7 +188,7 @@ def _refuse_below_files(items: Mapping[str, Item]) -> None:
 
 
 def _refuse_bind(bind: Bind, profile: DeviceProfile, own: Mapping[str, Item], items: Mapping[str, Item]) -> None:
-    """Refuse a bind into which the board's own files would be written, or whose way there the board makes anew.
+    """Refuse a bind into which the board's own files would be written, or whose parent directories the board replaces.
 
     Laying a link where an image has a directory removes what is below it, the bind's files on this machine included.
     """

@@ -173,7 +173,8 @@ def lasting(name: str, spec: BoardSpec, progress: Progress) -> Iterator[Board]:
 
 @contextmanager
 def reserved(name: str) -> Iterator[None]:
-    """Keep the name of a board that is not there yet; raises UsageError while another process makes one of that name.
+    """Reserve the name of a board that does not exist yet; raises UsageError while another process makes one of that
+    name.
 
     An abstract socket: it goes with its process, however that ends.
     """

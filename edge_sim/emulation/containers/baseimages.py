@@ -1,6 +1,7 @@
 """``python -m edge_sim.emulation.containers.baseimages``: the bases of all four architectures, made and in the engine.
 
-This is ``make base-images``. What is there already is not made again; one that cannot be made is told, the others are.
+This is ``make base-images``. Existing bases are not made again; one that cannot be made is reported, the others are
+made.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 def make_all() -> list[EdgeSimError]:
-    """Return what failed, after telling it. Raises UnsupportedEnvironmentError when no engine answers."""
+    """Return what failed, after reporting it. Raises UnsupportedEnvironmentError when no engine answers."""
     failed: list[EdgeSimError] = []
     for architecture in ARCHITECTURES:
         with engine.connected() as client:  # without an engine a base is of no use

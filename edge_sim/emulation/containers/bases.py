@@ -151,7 +151,7 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def digest(file: Path) -> str:
-    """Return the first twelve hexadecimal digits of a file's SHA-256, by which bases are told apart."""
+    """Return the first twelve hexadecimal digits of a file's SHA-256, which tell bases apart."""
     with file.open("rb") as stream:
         return sha256(stream)[:12]
 
@@ -245,7 +245,7 @@ def _process(argv: list[str], environment: dict[str, str]) -> Iterator[subproces
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the session. As root its first process takes the namespaces with it."""
+    """Kill the rest of the session. As root its first process takes the namespaces with it."""
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

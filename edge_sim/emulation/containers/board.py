@@ -40,8 +40,8 @@ class DockerBoard:
     """A board in a container, made from a spec; a context manager. Leaving it removes the container and its volume.
 
     ``engine`` is a client of the docker SDK, ``image`` holds the agent for the profile's architecture, ``network`` is
-    the name of one that is there, ``name`` the board's, unique at the engine. ``lasting``: the board stays when the
-    block ends without an error; otherwise it ends with this process, however that ends.
+    the name of an existing one, ``name`` the board's, unique at the engine. ``lasting``: the board stays when the block
+    ends without an error; otherwise it ends with this process, however that ends.
 
     After ``with``: ``facts``, ``notes`` and ``proves`` as for ``LocalBoard``, ``machine`` the board's own ``uname -m``,
     ``program`` its first process.
@@ -210,7 +210,7 @@ class DockerBoard:
         self.notes = (*self.notes, *about["notes"])
 
     def _first_words(self) -> dict[str, Any]:
-        """Return what the board's first process says once its devices are there."""
+        """Return what the board's first process says once its devices exist."""
         ready, _, _ = select.select([self.program.stdout], [], [], START_LIMIT_S)
         line = self.program.stdout.readline() if ready else ""
         try:

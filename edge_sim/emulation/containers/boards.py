@@ -75,7 +75,7 @@ def find(engine: Any, name: str) -> Any:
 
 
 def umask_of(container: Any) -> int:
-    """Return the umask of a board's programs: its first process is told it. The engine starts others with 0022."""
+    """Return the umask of a board's programs, an argument of its first process; the engine starts others with 0022."""
     return int(container.attrs["Config"]["Cmd"][0], 8)
 
 
@@ -96,7 +96,7 @@ class ContainerShell:
 
 
 def names(engine: Any, *, lasting: bool = False) -> list[str]:
-    """Return the names of all boards of which anything is there, a volume alone included; ``lasting``: those that stay.
+    """Return the names of all boards of which anything exists, be it a volume alone; ``lasting``: those that stay.
 
     A ``board up`` or ``board down`` that is killed leaves a part of one.
     """
@@ -110,7 +110,7 @@ def names(engine: Any, *, lasting: bool = False) -> list[str]:
 def remove(engine: Any, name: str) -> None:
     """Remove a board: its container, volume and network, and the shared network when nobody else uses it.
 
-    What is left of a board counts as one. Raises UsageError when there is nothing of that name.
+    The remains of a board count as one. Raises UsageError when there is nothing of that name.
     """
     if name not in names(engine):
         find(engine, name)

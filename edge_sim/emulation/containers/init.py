@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PLAN = "/usr/lib/edge-sim/board"
 TREE_LAID = "/usr/lib/edge-sim/laid"
-"""Is there when everything else is."""
+"""Exists once everything else does."""
 LAID_LIMIT_S = 60.0
 AGENT_STOP_S = 8.0
 BLOCK = 4096
@@ -153,7 +153,7 @@ def go_on_as(argv: list[str], waits: int) -> None:
 
 
 def await_tree(life: Life) -> None:
-    """Wait until the board's files are there; the agent imports its modules in the meantime."""
+    """Wait until the board's files exist; the agent imports its modules in the meantime."""
     end = time.monotonic() + LAID_LIMIT_S
     while not os.path.exists(TREE_LAID):
         if time.monotonic() > end:
@@ -243,7 +243,7 @@ def libc_name() -> str:
 
 
 def say(notes: list[str]) -> None:
-    """Say that the board is there, in JSON; nothing in it has to be escaped."""
+    """Report in JSON that the board is ready; nothing in it has to be escaped."""
     quoted = ", ".join(f'"{note}"' for note in notes)
     about = f'"event": "board", "machine": "{os.uname().machine}", "libc": "{libc_name()}", "notes": [{quoted}]'
     print("{" + about + "}", flush=True)

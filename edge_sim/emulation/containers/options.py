@@ -1,7 +1,7 @@
 """How the engine is to make a board's container: pure, from a profile.
 
 Least privilege: every capability is dropped but those that a core's own work needs, ``no-new-privileges`` is set,
-devices are named one by one, memory, processors and processes are the profile's. SYS_ADMIN is there only for a board
+devices are named one by one, memory, processors and processes are the profile's. SYS_ADMIN is granted only to a board
 whose functions may run in containers: the agent then makes namespaces and mounts, as V1 did. The engine's own seccomp
 profile stays; it lets mount, unshare and setns through exactly when SYS_ADMIN is granted.
 """
@@ -37,7 +37,7 @@ class ContainerSpec:
     named volume of the Greengrass root. ``agent``: the module and the arguments of the program that the first process
     starts, none for a board without one. ``cpus``: how many this machine has.
     ``apparmor``: the engine confines containers with AppArmor, whose default profile refuses every mount.
-    ``firewall``: the engine keeps members of a network apart. ``loops``: board path → loop device that is there for it.
+    ``firewall``: the engine keeps members of a network apart. ``loops``: board path → its loop device.
     """
 
     name: str

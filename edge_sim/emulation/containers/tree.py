@@ -23,7 +23,7 @@ FILES = {
 }
 """Where a board has the files that its agent's configuration names."""
 ENGINES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
-"""Files that the engine lays over whatever is there."""
+"""Files that the engine lays over any others."""
 _KERNELS = ("/", "/dev", "/proc", "/sys")
 
 

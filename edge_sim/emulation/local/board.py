@@ -93,7 +93,7 @@ class LocalBoard:
         self.close()
 
     def start_agent(self) -> Program:
-        """Start the agent, this Python's, which is told what the board stands in for."""
+        """Start the agent with this Python, and tell it what the board stands in for."""
         argv = [*self.agent_command, "run", "--root", str(self.root), "--config", self.agent_config]
         return self.popen(argv, stderr=subprocess.PIPE)
 
