@@ -1,8 +1,8 @@
 """How a disk differs from a plan: what is to be made, changed and removed, path by path.
 
-Pure: the planned entries and the nodes that are there go in. ``plan``, ``apply`` and ``drift`` are readings of the
-answer. Type, owner, group, permission bits, ACLs (no plan has one) and link targets are compared; that the bytes in a
-file become others must be told.
+Pure: the planned entries and the existing nodes go in. ``plan``, ``apply`` and ``drift`` are readings of the answer.
+Type, owner, group, permission bits, ACLs (no plan has one) and link targets are compared; that the bytes in a file
+change must be said (``rewritten``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ MARKS: dict[Kind | None, str] = {"create": "+", "change": "~", "remove": "-", No
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One path of the plan, or one that is there without it. ``kind`` is None where nothing is to be done.
-
-    ``expected`` is None for what goes, ``actual`` for what is not there. ``entry`` is the planned one, if there is.
+    """One path of the plan, or of the disk alone. ``kind`` is None where nothing changes. ``expected`` is None for a
+    path to remove, ``actual`` for one that does not exist. ``entry`` is the planned one, if any.
     """
 
     path: str
@@ -42,7 +41,7 @@ class Line:
 
     @property
     def node(self) -> Node:
-        """Return what is planned, or what is there where nothing is."""
+        """Return the planned node, or else the actual one."""
         node = self.expected or self.actual
         assert node is not None  # noqa: S101 - one of the two is always given
         return node
@@ -56,7 +55,7 @@ def compare(
 ) -> tuple[Line, ...]:
     """Return one line for every planned path and every path of ``ours`` that is on the disk without being planned.
 
-    ``ours`` are the paths an earlier deployment made; whatever else is there is somebody else's and stays. Files in
+    ``ours`` are the paths an earlier deployment made; everything else is somebody else's and stays. Files in
     ``rewritten`` get new content. The order is that of the paths, component by component.
     """
     lines = [_line(entry, disk.get(entry.path), entry.path in rewritten) for entry in entries]

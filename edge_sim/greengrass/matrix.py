@@ -1,8 +1,8 @@
 """Who can reach what: every function against every resource, as rows. Pure: trees, nodes and probed answers come in.
 
-The computed answer comes from ``access``; a probed one, where there is one, from a process with the function's
-identity and view that opened the paths. They are two roads to one truth: where they part, ``agree`` is false and one of
-the two is wrong. ``ok`` asks whether the access is what the definition says.
+The computed answer comes from ``access``; a probed one, where there is one, from a process with the function's identity
+and view that opened the paths. Where the two differ, ``agree`` is false and one of them is wrong. ``ok`` asks whether
+the access is what the definition says.
 
 A model that is not attached is asked for as well, at its place on the board: sharing a group must not open it.
 """
@@ -31,7 +31,7 @@ MAX_COUNTED = 10_000
 MAX_REASONS = 5
 """How many paths with a fault are named in one row."""
 NO_DEVICE = ("ENXIO", "ENODEV")
-"""Refusals of a driver that is not there: the kernel asks for one after it has looked at the rights."""
+"""Refusals where a driver is missing: the kernel asks for one after it has looked at the rights."""
 OVERLAY = "writing is not judged: what a function in a container writes there stays in its own overlay"
 NO_LANDLOCK = "ro on a device is not enforced here, where the kernel (or QEMU) has no Landlock"
 _GRANTS: Mapping[Expected, Mapping[Right, bool]] = {

@@ -1,4 +1,4 @@
-"""Why a right is there, and which change would give or take it. Pure, from the same values as ``access``."""
+"""Why a function has a right, and which change would give or take it. Pure, from the same values as ``access``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AccessCase:
 
 
 def by(case: AccessCase, path: str, right: Right) -> By:
-    """Return what gives a right that ``computed`` says is there."""
+    """Return what gives a right that ``computed`` grants."""
     who, view = case.process.identity, case.view
     if who.uid == 0 and not view.access(path, replace(who, uid=NOBODY)).grants(right):
         return "root"
@@ -44,7 +44,7 @@ def by(case: AccessCase, path: str, right: Right) -> By:
 
 
 def fix(case: AccessCase, answer: Access, right: Right, path: str) -> str | None:
-    """Return the change that would turn the answer round; None where none could."""
+    """Return the change that would reverse the answer; None where none could."""
     function = case.process.function.id
     if answer.grants(right):
         return _taking(case, answer, right, by(case, path, right), function)

@@ -252,7 +252,7 @@ class Resource:
 
     @classmethod
     def read(cls, reader: ObjectReader) -> Resource | None:
-        """Return one of the API's resources, None for one whose kind cannot be told."""
+        """Return one of the API's resources, None for one of an unknown kind."""
         identifier, name = reader.required_text("Id"), reader.required_text("Name")
         container = reader.child("ResourceDataContainer")
         present = [key for key in KINDS if container.value.get(key) is not None]

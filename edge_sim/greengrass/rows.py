@@ -45,7 +45,7 @@ class Answer:
     """One right of an access row.
 
     ``computed`` and ``probed`` are None where the question makes no sense or has no answer; ``by`` is what gives the
-    right, ``fix`` the change that would turn the answer round.
+    right, ``fix`` the change that would reverse the answer.
     """
 
     computed: bool | None = None

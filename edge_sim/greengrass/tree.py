@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BESIDE_V1 = "/opt/edge-sim"
-"""Where edge_sim lives on a board of somebody's, with a Greengrass root of its own: a V1 core may run there as well."""
+"""Where edge_sim lives on a user's board, with a Greengrass root of its own: a V1 core may run there as well."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Tree:
 
     @property
     def staging(self) -> str:
-        """Where a deployment is prepared (ours). It is there while one is at work, or was killed."""
+        """Where a deployment is prepared (ours). It exists while one is at work, and after one was killed."""
         return self._below("ggc/.deploying")
 
     # ---- logs

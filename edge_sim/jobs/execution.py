@@ -193,7 +193,7 @@ def summary(execution: JobExecution) -> Summary:
 
 
 def data(execution: JobExecution, document: Mapping[str, Any] | None, now: float) -> JobExecutionData:
-    """Return the execution as a device is told of it, with the document it is to work on."""
+    """Return the execution as a device sees it, with the document it is to work on."""
     return JobExecutionData(
         job_id=execution.job_id,
         status=execution.status,

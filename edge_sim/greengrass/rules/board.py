@@ -155,7 +155,7 @@ def gid_without_group(case: Case, facts: HostFacts) -> Iterator[Fault]:
     hint="It must be there before the deployment.",
 )
 def sources_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
-    """A local resource's source is there when the group is deployed; unknown where a profile does not list it."""
+    """A local resource's source exists when the group is deployed; unknown where a profile does not list it."""
     for resource, path in _missing(case, facts):
         doubt, near = facts.doubt(path), facts.near_path(path)
         yield Fault(

@@ -212,7 +212,7 @@ def _doubled(before: Resource, resource: Resource, more: str) -> Fault:
 
 
 def _nested(places: list[tuple[str, Resource]]) -> Iterator[tuple[tuple[str, Resource], tuple[str, Resource]]]:
-    """Yield each place with the one that holds it, in one pass: sorted by components, a holder stands right before."""
+    """Yield each place with the place above it, in one pass: sorted by components, that one comes right before."""
     holders: list[tuple[str, Resource]] = []
     for place in sorted(places, key=lambda p: p[0].split("/")):
         while holders and not below(place[0], holders[-1][0]):

@@ -246,7 +246,7 @@ def shm_read_write(case: Case) -> Iterator[Fault]:
 
 
 def _known(path: str, start: str = "/") -> str:
-    """Return a path as it may be once a template's values are there; ``start`` is how it may begin."""
+    """Return a path as it may be once a template's values are known; ``start`` is how it may begin."""
     literal, opened, _ = path.partition("${")
     if opened and start.startswith(literal):
         path = start + path.removeprefix(literal)
