@@ -23,7 +23,7 @@ from edge_sim.offline.target import Target
 
 
 def changed_files(packed: PackedGroup, target: Target) -> Iterator[str]:
-    """Yield the board's paths of files that are there and do not hold the bytes of their package."""
+    """Yield the board's paths of existing files that do not hold the bytes of their package."""
     if target.digest is None:
         return
     for directory, archive in fixed_packages(packed, target):

@@ -1,4 +1,4 @@
-"""Where a board is not as a group's plan says: exactly the paths that differ, and what could not be compared."""
+"""Where a board differs from a group's plan: exactly the paths that differ, and what could not be compared."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _comparable(entries: Sequence[Entry], packed: PackedGroup, target: Target) -
 
 
 def _extra(entries: Sequence[Entry], packed: PackedGroup, target: Target) -> Iterator[Difference]:
-    """Yield what is there without being planned, but for what is in code that is not known."""
+    """Yield what exists without being planned, except in code whose content is unknown."""
     paths = {entry.path for entry in entries}
     open_code = {f"/{owner.address.replace('/', '_')}/" for owner in packed.unknown if owner.kind == "function"}
     for path, node in target.disk.items():
@@ -99,7 +99,7 @@ def _not_compared(packed: PackedGroup, target: Target) -> Iterator[str]:
 
 
 def _group_file(packed: PackedGroup, target: Target) -> Iterator[str]:
-    """Tell of a group.json that is only known by its digest, unless that is the one that a deployment writes."""
+    """Report a group.json of which only the digest is known, unless it is what a deployment writes."""
     path = Tree(target.facts.greengrass.root).group_file
     node = target.disk.get(path)
     if target.deployed is not None or node is None or node.type != "file" or path in target.closed:
@@ -127,7 +127,7 @@ def _difference(line: Line) -> Difference:
 
 
 def _sources(group: Group, target: Target) -> Iterator[Difference]:
-    """Yield the sources of local resources that are not there."""
+    """Yield the missing sources of local resources."""
     for resource in group.resources:
         path = resource.source_path
         if path is not None and target.facts.at(path) is None and path not in target.unseen:

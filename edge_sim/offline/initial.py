@@ -53,9 +53,9 @@ def initial(
 ) -> Initial:
     """Return a scenario for a group as it would lie in ``folder``; nothing is written.
 
-    ``names`` are the boards' profiles. Without any the board is guessed, and ``ask`` may have somebody name another.
-    A template with a choice made becomes a group of its own: a scenario's file has no word for the choice. Raises
-    UsageError where a file of it is there already.
+    ``names`` are the boards' profiles. Without any the board is guessed, and ``ask`` may have somebody name another. A
+    template with a choice made becomes a group of its own: a scenario's file has no word for the choice. Raises
+    UsageError where a file of it exists already.
     """
     definition = reader.definition(sources, choice)
     definition.refuse(definition.errors)

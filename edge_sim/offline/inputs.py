@@ -74,7 +74,7 @@ def read_inputs(
     *,
     faulty: bool = False,
 ) -> Inputs:
-    """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and what becomes of links.
+    """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and how links are handled.
 
     ``faulty``: take a definition with faults as far as it could be read.
 

@@ -166,7 +166,7 @@ class _Reader:
 
 
 def some_acl(gid: int) -> tuple[AclEntry, ...]:
-    """Return what stands for an ACL of which it is only known that it is there."""
+    """Return what stands for an ACL that is only known to exist."""
     return (AclEntry(kind="group", id=gid, bits=0),)
 
 
@@ -226,7 +226,7 @@ def with_system(facts: HostFacts, listing: Listing) -> HostFacts:
 
 
 def _is_there(name: str, place: str) -> bool:
-    """Return whether a program is at ``place``; BusyBox's commands do not do for V1's update agent."""
+    """Return whether a program is at ``place``; BusyBox's commands are not enough for V1's update agent."""
     return place != "-" and not (name in UPDATE_TOOLS and posixpath.basename(place) == "busybox")
 
 
@@ -236,7 +236,7 @@ def _number(pattern: str, text: str) -> int | None:
 
 
 def _unseen(paths: Iterable[str], facts: HostFacts, absent: Collection[str]) -> Iterator[str]:
-    """Yield the paths of which nobody has looked what is there: of a link, what it leads to."""
+    """Yield the paths that nobody has looked at: of a link, what it leads to."""
     for path in paths:
         ends = {path, resolve(facts.paths, path)}
         if any(end not in facts.paths and end not in absent for end in ends):

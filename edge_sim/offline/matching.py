@@ -21,7 +21,7 @@ _PLACES = (f"/{BELOW.models}", f"/{BELOW.public_models}")
 def align(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, str]]:
     """Return the board as if its models had the plan's names, and those names with the board's own.
 
-    Where the deployer's own record is there, names are the plan's already, and the board is returned as it is.
+    Where the deployer's own record exists, names are the plan's already, and the board is returned as it is.
     """
     if target.record.installed:
         return target, {}
@@ -41,7 +41,7 @@ def align(entries: Sequence[Entry], target: Target) -> tuple[Target, dict[str, s
 
 
 def _like(nodes: Mapping[str, Node], disk: Mapping[str, Node], top: str, *, names: Mapping[str, str]) -> list[str]:
-    """Return the directories beside ``top`` that are nobody's and hold the same files and directories."""
+    """Return the directories beside ``top`` that no plan has and that hold the same files and directories."""
     content = _inside(nodes, top)
     parent = top.rpartition("/")[0]
     beside = (path for path in disk if path.rpartition("/")[0] == parent and path not in nodes and path not in names)

@@ -30,7 +30,7 @@ _LINKS = ("prefix-directory", "prefix-link")
 class Use:
     """A local resource's source: a path that the group uses and no deployment makes.
 
-    ``node`` is what is there; ``doubt`` is why nobody knows whether anything is.
+    ``node`` is what lies there; ``doubt`` is why that is unknown.
     """
 
     path: str
@@ -127,7 +127,7 @@ def group_json(group: Group) -> dict[str, object]:
 
 
 def rewritten_files(packed: PackedGroup, target: Target) -> Iterator[str]:
-    """Yield the files that are there and get other bytes: of a package that changed in its place, and group.json.
+    """Yield the existing files that get other bytes: of a package that changed in its place, and group.json.
 
     Where a file's bytes cannot be known, it counts as changed when its package has.
     """

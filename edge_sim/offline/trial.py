@@ -42,8 +42,8 @@ def parts(
 ) -> Parts:
     """Read ``RESOURCE=PATH``, ``FUNCTION=FOLDER`` and ``FUNCTION=JSON``; each is named by its id or its name.
 
-    Raises UsageError for one that the group does not have, for a path that is not there, for code whose handler is not
-    clear, and for an event that is not JSON.
+    Raises UsageError for one that the group does not have, for a path that does not exist, for code whose handler is
+    not clear, and for an event that is not JSON.
     """
     resources = {key: resource.id for resource in starter.models(group) for key in (resource.name, resource.id)}
     functions = {

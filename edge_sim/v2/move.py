@@ -38,7 +38,7 @@ End = Literal["cloud", "shadow", "function", "connector", "device", "stranger"]
 class Package:
     """What is known of the package of a model or of a function's code. Sizes are in bytes.
 
-    ``links`` are links in it, as ``name -> target``. ``problem`` is why it cannot be packed anew, if so.
+    ``links`` are links in it, as ``name -> target``. ``problem`` is why it cannot be packed again, if so.
     """
 
     file_name: str

@@ -15,7 +15,7 @@ from edge_sim.errors import UsageError
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside ``folder``, which takes its name at the end; after an error nothing is left.
 
-    Its mode is 0700. Raises UsageError where ``folder`` is there already and not empty, or cannot be made.
+    Its mode is 0700. Raises UsageError where ``folder`` exists already and is not empty, or cannot be made.
     """
     try:
         if (

@@ -1,6 +1,6 @@
-"""A group's packages, read as a core reads them and laid in a folder of this program's, to be packed anew.
+"""A group's packages, read as a core reads them and laid in a folder of this program's, to be packed again.
 
-A package that a core would refuse is not unpacked; what is wrong with it is told, and the others go on.
+A package that a core would refuse is not unpacked; its faults are reported, and the others are unpacked all the same.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ NucleusChoice = Literal["classic", "lite", "auto"]
 class Migration:
     """A group on its way to one or more boards. ``moves`` are by the names of the boards, on the chosen nucleus.
 
-    ``judgement`` is what the checks say. ``chosen`` says why the nucleus is the one that it is.
+    ``judgement`` is what the checks say. ``chosen`` says why that nucleus was chosen.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Migration:
 
     @property
     def strictest(self) -> Move:
-        """The move that models and mapping are told for: the one on which most functions cannot stay as they are."""
+        """The move that models and mapping show: the one on which most functions cannot stay as they are."""
         return max(
             self.moves.values(), key=lambda move: sum(verdict(move, f).becomes != "lambda" for f in move.own_functions)
         )

@@ -28,12 +28,12 @@ class Frame:
     """Headers of types that this protocol does not use."""
 
     def number(self, name: str) -> int:
-        """Return a header that is a number; 0 where it is not there."""
+        """Return a header that is a number; 0 where it is missing."""
         value = self.headers.get(name)
         return value if isinstance(value, int) else 0
 
     def text(self, name: str) -> str:
-        """Return a header that is a text; "" where it is not there."""
+        """Return a header that is a text; "" where it is missing."""
         value = self.headers.get(name)
         return value if isinstance(value, str) else ""
 

@@ -61,7 +61,7 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a session. ``sent`` are messages as JSON has them; ``unheard`` topics that nobody heard."""
+    """The outcome of a session. ``sent`` are messages as JSON has them; ``unheard`` topics that nobody heard."""
 
     sent: tuple[Mapping[str, str], ...]
     refused: tuple[str, ...]

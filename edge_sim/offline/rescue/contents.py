@@ -1,7 +1,7 @@
 """Models and code of a group on a board: where each lies, copied from there, and models packed again.
 
 A model's directory is the last part of its ArtifactArn. Where group.json has none (nobody published how it encodes
-models), a directory is taken for a model only if there is one of each; that is a guess, and is told as one.
+models), a directory is taken for a model only if there is one of each; that is a guess, and is reported as one.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ NEVER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Rescued:
-    """What came of it. ``lost`` cannot be had again from there, ``guessed`` was not said by anything on the disk."""
+    """The outcome. ``lost`` cannot be recovered from the disk, ``guessed`` is said by nothing on it."""
 
     name: str
     functions: int
@@ -153,7 +153,7 @@ def scenario_text(
 
 
 def _located(disk: Disk, log: RescueLog) -> Disk:
-    """Return the disk with the directory that the core writes to, if config.json names one and a group is there."""
+    """Return the disk with the directory that the core writes to, if config.json names one and a group lies in it."""
     elsewhere = write_directory(disk)
     if elsewhere is None:
         return disk
