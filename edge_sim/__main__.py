@@ -20,9 +20,9 @@ def main() -> None:
 
 
 def _start_in_utf8() -> None:
-    """Begin anew in UTF-8 mode where the locale has ASCII alone and Python was told to keep to it.
+    """Restart in UTF-8 mode where the locale has ASCII alone and Python is set to keep to it.
 
-    Names of files would be text that JSON has no way to write, and those in a scenario could not be opened.
+    Otherwise file names would be text that JSON cannot hold, and those in a scenario could not be opened.
     https://docs.python.org/3/library/os.html#utf8-mode
     """
     if not sys.flags.utf8_mode and sys.getfilesystemencoding() == "ascii":

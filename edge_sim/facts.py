@@ -53,7 +53,7 @@ class AclEntry:
 class Node:
     """One path as ``lstat`` shows it. ``mode`` holds the permission bits (07777); ``target`` is a link's text.
 
-    ``acl`` is there where a POSIX ACL says more than the mode does: its users and groups, the owning group as well, for
+    ``acl`` is set where a POSIX ACL says more than the mode does: its users and groups, the owning group as well, for
     all of whom the mode's group bits are the mask then.
     """
 

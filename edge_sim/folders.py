@@ -55,7 +55,7 @@ def user_cache() -> Path | None:
 
 
 def check_file(file: Path) -> None:
-    """Raise UsageError where a file cannot be written anew."""
+    """Raise UsageError where a file cannot be overwritten."""
     if file.exists() and not file.is_file():
         raise UsageError(f"{file}: not a regular file, so it cannot be overwritten")
     if not file.parent.is_dir():

@@ -25,7 +25,7 @@ def _limit(usual: int, meaning: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Budgets of one archive, and what becomes of its links. They are ours: AWS names no limit for a model package."""
+    """Budgets of one archive, and how its links are handled. They are ours: AWS names no limit for a model package."""
 
     entries: int = _limit(
         100_000, "Files, directories (with those that a zip only implies) and a tar's extension headers."

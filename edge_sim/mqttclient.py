@@ -60,7 +60,7 @@ class Client(paho.Client):
         return super().loop_misc()
 
     def give_up(self, reason: str) -> None:
-        """Close the connection, as if the broker had: paho says so, and it is made anew."""
+        """Close the connection as if the broker had: paho reports that, and connects again."""
         self.given_up = reason
         connection: Any = self.socket()
         if connection is not None:

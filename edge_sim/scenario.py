@@ -81,7 +81,7 @@ class Scenario:
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """Read GROUP as the commands take it: a scenario's folder or file, or a definition in one file or several.
 
-    Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
+    Raises UsageError for a path that does not exist, InvalidDefinitionError for what cannot be read as a definition.
     """
     if len(paths) == 1 and is_scenario(paths[0]):
         return load(paths[0], choice)
@@ -92,7 +92,7 @@ def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
 def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
     """Read a scenario from its folder or its YAML file, and the definition that it names: every file once.
 
-    A fault beside the definition is one of its findings. Raises UsageError when ``path`` is not there,
+    A fault beside the definition is one of its findings. Raises UsageError when ``path`` does not exist,
     InvalidDefinitionError where the definition cannot be read.
     """
     file = path / SCENARIO if path.is_dir() else path

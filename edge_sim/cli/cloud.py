@@ -227,7 +227,7 @@ def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _address(bind: str, *, open_: bool) -> Iterator[str]:
-    """Yield the address to listen on; for ``docker`` the boards' network is there as long as somebody uses it.
+    """Yield the address to listen on; for ``docker`` the boards' network exists as long as somebody uses it.
 
     ``open_``: it may be any address of this machine.
     """

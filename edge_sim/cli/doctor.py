@@ -1,4 +1,4 @@
-"""``edge-sim doctor``: what this machine can do, or what about one simulated board is true."""
+"""``edge-sim doctor``: what this machine can do, or how faithful a simulated board is."""
 
 from __future__ import annotations
 

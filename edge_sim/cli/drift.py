@@ -1,4 +1,4 @@
-"""``edge-sim drift``: where a board is not as a group's plan says."""
+"""``edge-sim drift``: where a board differs from a group's plan."""
 
 from __future__ import annotations
 

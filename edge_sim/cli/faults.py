@@ -1,4 +1,4 @@
-"""What went wrong, as one of our errors: what the terminal and every format tell is the same."""
+"""What went wrong, as one of our errors: the same in the terminal and in every format."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _COMMANDS = {
 }
 
 _READER_GONE = 128 + signal.SIGPIPE
-"""What a shell makes of a program that SIGPIPE ended."""
+"""The status that a shell gives a program that SIGPIPE ended."""
 
 
 class LazyGroup(Commands):
@@ -147,7 +147,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _no_bug() -> Iterator[None]:
-    """Tell ends for what they are: a reader that went away (click and rich make status 1), an interruption, a bug."""
+    """Tell ends apart: a reader that went away (click and rich make status 1), an interruption, a bug."""
     try:
         yield
     except Exception as error:

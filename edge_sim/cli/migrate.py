@@ -1,4 +1,4 @@
-"""``edge-sim migrate``: what becomes of a group on Greengrass V2, and the files to go there with."""
+"""``edge-sim migrate``: what changes for a group on Greengrass V2, and the files to migrate it with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edge-sim plan``: what a deployment would make on a board, path by path, beside what is there."""
+"""``edge-sim plan``: what a deployment would create on a board, path by path, compared with the board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edge-sim try``: whether functions can open their models, from a definition and what lies behind it."""
+"""``edge-sim try``: whether functions can open their models, from a definition, its models and its code."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def _parse(sources: Sequence[Source], sections: Mapping[str, Object]) -> tuple[G
 
 
 def _placeholders(sources: Sequence[Source]) -> Iterator[Note]:
-    """Tell of the placeholders in one note, where the first of them stands."""
+    """Report the placeholders in one note, at the place of the first."""
     places: dict[str, Position] = {}
     sections = [section for source in sources for section in source.part.sections.values()]
     filled_in = [source.file for source in sources if source.part.fills_in]
@@ -121,7 +121,7 @@ def _sections(sources: Sequence[Source]) -> dict[str, Object]:
 
 
 def _strangers(sections: Mapping[str, Object]) -> Iterator[Note]:
-    """Tell of the functions, devices and connectors that subscriptions name and no file holds."""
+    """Report the functions, devices and connectors that subscriptions name and no file holds."""
     members = {"core": "ThingArn", "functions": "FunctionArn", "devices": "ThingArn", "connectors": "ConnectorArn"}
     known = {str(item.get(key)) for name, key in members.items() for item in _items(sections, name)}
     strangers: dict[str, Position] = {}

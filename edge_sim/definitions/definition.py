@@ -170,7 +170,7 @@ class Definition:
 
 
 def _step(value: object, rest: str) -> tuple[str | int, str] | None:
-    """Return the member that the rest of a path begins with, and what is left; a key may hold dots and brackets."""
+    """Return the member that the rest of a path begins with, and the remainder; a key may hold dots and brackets."""
     if isinstance(value, Object):
         keys = [key for key in value if rest.startswith(f".{key}") and rest[len(key) + 1 :][:1] in ("", ".", "[")]
         key = max(keys, key=len, default=None)

@@ -61,7 +61,7 @@ def _uncollected() -> Iterator[None]:
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Definition:
     """Read a group from a file, a folder, or several of them together.
 
-    Raises UsageError for a path that is not there, InvalidDefinitionError for what cannot be read as a definition.
+    Raises UsageError for a path that does not exist, InvalidDefinitionError for what cannot be read as a definition.
     """
     return definition(sources(paths, choice), choice)
 

@@ -1,1 +1,1 @@
-"""One run of a scenario: the local cloud, boards, boto3's calls, and what came of it."""
+"""One run of a scenario: the local cloud, boards, boto3's calls, and the outcome."""

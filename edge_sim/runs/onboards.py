@@ -1,4 +1,4 @@
-"""A scenario on simulated boards of many kinds, each told in as few words as ``edge-sim matrix`` has room for.
+"""A scenario on simulated boards of many kinds, each in as few words as ``edge-sim matrix`` has room for.
 
 What was run before with the same content, board, code and machine is not run again.
 """

@@ -37,7 +37,7 @@ from edge_sim.validation.text import place
 
 _PHASES: Mapping[str, State] = {"SUCCEEDED": "good", "FAILED": "bad", "REJECTED": "bad", "ROLL_BACK": "open"}
 _PROCESS = re.compile(r"\[pid = \d+\]")
-"""What is another on every board, though all say the same."""
+"""What differs from board to board in messages that say the same."""
 _RESULT = 240
 """Characters of a function's result that the table shows."""
 

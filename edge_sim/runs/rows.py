@@ -115,7 +115,7 @@ class JobMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalEntry:
-    """One record that the update's journal got; ``report`` is the end that waits to be told to the cloud."""
+    """One record that the update's journal got; ``report`` is the end that waits to be reported to the cloud."""
 
     phase: str
     confirmed: bool

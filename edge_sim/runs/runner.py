@@ -36,7 +36,7 @@ from edge_sim.validation.verdict import judge
 
 @dataclass(frozen=True, kw_only=True)
 class RealBoard:
-    """A board of somebody's: its profile as it was seen, the driver that leads to it, what is to be said of it."""
+    """A real board: its profile as it was seen, the driver that leads to it, what is to be said of it."""
 
     profile: DeviceProfile
     driver: Driver

@@ -53,7 +53,7 @@ def messages(events: Sequence[dict[str, Any]], job_id: str) -> tuple[JobMessage,
 
 
 def journal(events: Sequence[dict[str, Any]], job_id: str) -> tuple[JournalEntry, ...]:
-    """Return what the journal of an update was told, in order."""
+    """Return the entries of an update's journal, in order."""
     start = _began(events, job_id)
     return tuple(
         JournalEntry(phase=e["phase"], confirmed=e["confirmed"], report=e.get("report"), seconds=_since(start, e))

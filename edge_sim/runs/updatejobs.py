@@ -245,7 +245,7 @@ def watch(
     *,
     wait: Callable[[float], object] = time.sleep,
 ) -> Sequence[Execution]:
-    """Tell of every core's execution when it changes, until all are over; return how they ended."""
+    """Report every core's execution when it changes, until all are over; return how they ended."""
     known: dict[str, Execution] = {}
     while True:
         for thing, status in _statuses(endpoint, job_id):

@@ -129,7 +129,7 @@ class Simulated:
 
 
 class Real:
-    """The board at an address, which is looked at, and judged, anew for each group: it is put back between them."""
+    """The board at an address, which is looked at, and judged, again for each group: it is put back between them."""
 
     bind = None
 

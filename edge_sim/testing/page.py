@@ -20,7 +20,7 @@ MOST = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class SessionReport:
-    """What a session's tests came to, and what they did on boards; ``lost`` says what is missing in it."""
+    """The outcomes of a session's tests, and what they did on boards; ``lost`` says what is missing in it."""
 
     name: str
     tests: Sequence[Result]

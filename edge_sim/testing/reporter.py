@@ -62,7 +62,7 @@ class _Worker:
 
 
 class _Reporter:
-    """Collects what tests came to and what was done on boards, and writes it when the session is over."""
+    """Collects the outcomes of tests and what was done on boards, and writes it when the session is over."""
 
     def __init__(self, name: str, file: Path, session: Callable[[], Session]) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""What tests came to, as pytest reports it phase by phase, also from its other processes."""
+"""The outcomes of tests, as pytest reports them phase by phase, also from its other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules say about a definition, told to people and machines. Runs on the host.
+"""What the rules say about a definition, for people and machines. Runs on the host.
 
 examples.py   a minimal bad and a minimal good definition for each rule
 explain.py    the catalogue as text, JSON and Markdown

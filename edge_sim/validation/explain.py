@@ -1,4 +1,4 @@
-"""The catalogue of rules told: as a list, one rule with its examples, as JSON, and as docs/rules.md."""
+"""The catalogue of rules: as a list, one rule with its examples, as JSON, and as docs/rules.md."""
 
 from __future__ import annotations
 
