@@ -59,6 +59,18 @@ def test_updates_and_deployments_are_cut_off_by_one_mechanism() -> None:
     assert sources.mentioning(r"(?m)^def (point|armed)\(") == ["agent/crashpoints.py"]
 
 
+def test_one_road_leads_into_a_roll_back() -> None:
+    """Whatever goes wrong, the table of phases (``jobs/update.py``) leads there, and one method does it."""
+
+    def rolls_back(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("roll_back", "_roll_back")
+
+    phases = "agent/update/phases.py"
+    assert having(rolls_back, "roll_back") == {phases}
+    assert len(re.findall(r"\b_roll_back\b", sources.text(phases))) == 2, "its definition, and its row of the table"
+    assert len(re.findall(r"\.roll_back\(", sources.text(phases))) == 1
+
+
 def test_a_place_is_a_value_and_is_never_read_out_of_a_text() -> None:
     """A place is made of a parser's numbers: nothing that is matched or split becomes a line or a column."""
 
