@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,14 @@ from pathlib import Path
 
 from edge_sim.errors import UnsupportedEnvironmentError
 
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where a system has its daemons. Debian leaves it out of the PATH of everybody but root."""
 _PR_SET_PDEATHSIG = 1
+
+
+def daemon(name: str) -> str | None:
+    """Return the file of a daemon that is installed, whether the PATH leads to it or not."""
+    return shutil.which(name) or shutil.which(name, path=SBIN)
 
 
 def ending_with(parent: int, number: signal.Signals) -> Callable[[], None]:

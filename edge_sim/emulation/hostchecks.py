@@ -25,7 +25,7 @@ from edge_sim.emulation.containers import advice, engine
 from edge_sim.emulation.drivers import DriverName
 from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import INSTALL, EdgeSimError, UnsupportedEnvironmentError
-from edge_sim.process import run
+from edge_sim.process import daemon, run
 from edge_sim.profiles import load_profile
 
 Status = Literal["ok", "missing", "different"]
@@ -197,7 +197,7 @@ def _is_elsewhere(info: Mapping[str, Any] | EdgeSimError) -> bool:
 
 def mosquitto() -> Check:
     """Return which broker a run will use."""
-    program = shutil.which("mosquitto")
+    program = daemon("mosquitto")
     if program is None:
         state = "none: the embedded broker is used, MQTT 3.1.1 only"
         return _row("mosquitto", "different", state, OPTIONAL, "apt-get install mosquitto")

@@ -6,7 +6,6 @@ that stays; a cloud to be restarted keeps its state in a file.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from edge_sim.cloud.brokers.broker import HOST, MAX_PAYLOAD, START_LIMIT_S, STOP
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.fleetkeys import Storm
+from edge_sim.process import daemon
 from edge_sim.runs.cloudprocess import CloudProcess, NamedBroker
 
 Drop = Callable[[float, float], None]
@@ -58,9 +58,9 @@ def ground(
     if broker is not None or not kinds & {"broker restart", "cloud restart"}:
         yield Ground(broker=broker, state=state)
         return
-    program = shutil.which("mosquitto")
+    program = daemon("mosquitto")
     if program is None:
-        why = "a storm that restarts the broker or the cloud needs mosquitto, which is not on the PATH"
+        why = "a storm that restarts the broker or the cloud needs mosquitto, which is not installed"
         raise UnsupportedEnvironmentError(why, hint="apt-get install mosquitto")
     engine = Mosquitto(
         program,

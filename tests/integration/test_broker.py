@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -250,6 +250,17 @@ def test_nobody_at_the_named_address_is_a_clear_failure() -> None:
 def test_what_is_no_broker_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError, match="--broker"):
         start_broker(url)
+
+
+def test_the_embedded_broker_takes_as_many_clients_as_it_is_told_to() -> None:
+    """A fleet has more of them than any other cloud: those beyond the limit waited for an answer for ever."""
+    many = packets.MAX_CONNECTIONS + 5
+    with start_embedded(connections=many) as broker, ExitStack() as stack:
+        for number in range(many):
+            client = socket.create_connection(("127.0.0.1", int(broker.url.rpartition(":")[2])), timeout=LIMIT_S)
+            stack.enter_context(client)
+            client.sendall(b"\x10\x10\0\4MQTT\4\2\0\x3c\0\4" + f"{number:04}".encode())
+            assert client.recv(4) == b"\x20\2\0\0"
 
 
 def test_the_embedded_broker_refuses_other_reserved_topics_and_retained_messages() -> None:

@@ -441,5 +441,6 @@ def test_the_brokers_death_is_told_and_ends_every_connection(tmp_path: Path) -> 
 
 def test_the_embedded_broker_stays_on_plain_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("edge_sim.process.SBIN", str(tmp_path))
     with pytest.raises(UnsupportedEnvironmentError, match="--tls needs mosquitto"), tls_cloud(tmp_path):
         pass

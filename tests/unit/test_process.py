@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,15 @@ from edge_sim import process
 from edge_sim.emulation.local import namespaces
 
 pytestmark = pytest.mark.process
+
+
+def test_a_daemon_is_found_where_a_users_path_does_not_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games")
+    monkeypatch.setattr(process, "SBIN", f"{tmp_path}:/usr/sbin")
+    assert process.daemon("edge-sim-daemon") is None
+    file = tmp_path / "edge-sim-daemon"
+    file.touch(0o755)
+    assert process.daemon("edge-sim-daemon") == str(file)
 
 
 @pytest.fixture

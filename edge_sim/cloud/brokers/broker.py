@@ -6,7 +6,6 @@ nobody without a subscription, rates are not limited, mosquitto keeps retained m
 
 from __future__ import annotations
 
-import shutil
 import socket
 import ssl
 import threading
@@ -18,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from edge_sim.cloud.brokers.mosquitto import Mosquitto
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.errors import INSTALL, UnsupportedEnvironmentError, UsageError
+from edge_sim.process import daemon
 
 Kind = Literal["external", "mosquitto", "embedded"]
 Died = Callable[[str], None]
@@ -94,18 +94,18 @@ def start_broker(
 
     ``url``: ``mqtt://host[:port]`` or ``mqtts://…`` of one that runs already, ``cafile`` the CA certificates (PEM) that
     the latter is checked with, None for the system's. ``host``: the address of this machine on which one of our own
-    listens, ``connections`` how many clients it takes at once (the embedded one 200). Raises UsageError when one of
-    them cannot be used and UnsupportedEnvironmentError when nothing, or nobody trusted, answers there, or no broker can
-    be started: a mosquitto that is installed but does not start is reported, not replaced. Call it from a thread that
-    lives as long as the broker is needed: Linux ends mosquitto with the thread that started it.
+    listens, ``connections`` how many clients it takes at once. Raises UsageError when one of them cannot be used and
+    UnsupportedEnvironmentError when nothing, or nobody trusted, answers there, or no broker can be started: a mosquitto
+    that is installed but does not start is reported, not replaced. Call it from a thread that lives as long as the
+    broker is needed: Linux ends mosquitto with the thread that started it.
     """
     if url is not None:
         return _external(url, cafile)
     if cafile is not None:
         raise UsageError(f"--broker-cafile {cafile}: only together with --broker", hint=_CAFILE_HINT)
-    program = shutil.which("mosquitto")
+    program = daemon("mosquitto")
     if program is None:
-        return start_embedded(died, host=host)
+        return start_embedded(died, host=host, connections=connections)
     engine = _mosquitto(program, host, connections)
     return Broker(f"mqtt://{host}:{engine.port}", "mosquitto", engine, died)
 
@@ -115,10 +115,10 @@ def start_private(login: tuple[str, str], died: Died | None = None, *, connectio
 
     Raises UnsupportedEnvironmentError when there is none: the embedded broker knows no passwords.
     """
-    program = shutil.which("mosquitto")
+    program = daemon("mosquitto")
     if program is None:
         raise UnsupportedEnvironmentError(
-            "--tls needs mosquitto, which is not on the PATH: the embedded broker has no TLS",
+            "--tls needs mosquitto, which is not installed: the embedded broker has no TLS",
             hint="apt-get install mosquitto",
         )
     engine = _mosquitto(program, HOST, connections, login)
@@ -137,16 +137,22 @@ def _mosquitto(program: str, host: str, connections: int, login: tuple[str, str]
     )
 
 
-def start_embedded(died: Died | None = None, *, host: str = HOST) -> Broker:
+def start_embedded(died: Died | None = None, *, host: str = HOST, connections: int = MAX_CONNECTIONS) -> Broker:
     """Return the broker that needs nothing but pip: amqtt in a thread of this process."""
     try:
         from edge_sim.cloud.brokers.embedded import Embedded  # amqtt takes half a second to load
     except ImportError as error:
         raise UnsupportedEnvironmentError(
-            "no MQTT broker: mosquitto is not on the PATH and amqtt is not installed",
+            "no MQTT broker: neither mosquitto nor amqtt is installed",
             hint=f"apt-get install mosquitto; or {INSTALL}; or give one with --broker",
         ) from error
-    engine = Embedded(host, max_payload=MAX_PAYLOAD, start_limit_s=START_LIMIT_S, stop_limit_s=STOP_LIMIT_S)
+    engine = Embedded(
+        host,
+        max_payload=MAX_PAYLOAD,
+        start_limit_s=START_LIMIT_S,
+        stop_limit_s=STOP_LIMIT_S,
+        connections=connections,
+    )
     return Broker(f"mqtt://{host}:{engine.port}", "embedded", engine, died)
 
 

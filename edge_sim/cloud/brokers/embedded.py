@@ -99,10 +99,19 @@ class AwsBroker(AmqttBroker):  # type: ignore[misc]
 class Embedded:
     """The broker on an event loop in a thread of its own. Raises UnsupportedEnvironmentError when it cannot start."""
 
-    def __init__(self, host: str, *, max_payload: int, start_limit_s: float, stop_limit_s: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        *,
+        max_payload: int,
+        start_limit_s: float,
+        stop_limit_s: float,
+        connections: int = MAX_CONNECTIONS,
+    ) -> None:
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self._host, self._max_payload, self._stop_limit_s = host, max_payload, stop_limit_s
+        self._connections = connections
         self.port = 0
         self._thread = LoopThread("the embedded MQTT broker", self._serve)
         self._thread.start(start_limit_s)
@@ -119,7 +128,7 @@ class Embedded:
         self._thread.stop(self._stop_limit_s)
 
     async def _serve(self, ready: Callable[[], None], stopping: asyncio.Event) -> None:
-        listener = {"type": "tcp", "bind": f"{self._host}:{PORT}", "max_connections": MAX_CONNECTIONS}
+        listener = {"type": "tcp", "bind": f"{self._host}:{PORT}", "max_connections": self._connections}
         plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
         broker = AwsBroker({"listeners": {"default": listener}, "plugins": plugins})
         broker.max_payload = self._max_payload

@@ -24,7 +24,7 @@ from edge_sim.process import run
 OLDEST_API = (1, 41)
 """Docker 20.10, Debian 12's: the first that records an image's processor variant and cgroup namespaces."""
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_START = f"As root on Debian: {advice.ENGINE}. Without Docker: --driver local."
+_START = f"As root on Debian: {advice.ENGINE}. Without Docker: --driver local; for a fleet --control."
 _SLOW_ANSWER_S = 60
 
 
