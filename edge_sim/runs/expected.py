@@ -13,7 +13,7 @@ def differences(expect: object, actual: object, where: str = "result") -> list[s
         texts = []
         for key, value in expect.items():
             if key not in actual:
-                texts.append(f"{where}.{key}: expected {value!r}, but it is not there")
+                texts.append(f"{where}.{key}: expected {value!r}, but it is missing")
             else:
                 texts += differences(value, actual[key], f"{where}.{key}")
         return texts

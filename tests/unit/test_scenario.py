@@ -231,7 +231,7 @@ def test_definitions_may_be_yaml_and_of_any_form_that_is_read(folder: Path) -> N
     [
         ({"a": 1}, {"a": 1, "b": 2}, []),
         ({"a": {"b": 1}}, {"a": {"b": 2}}, ["result.a.b: expected 1, got 2"]),
-        ({"a": 1}, {}, ["result.a: expected 1, but it is not there"]),
+        ({"a": 1}, {}, ["result.a: expected 1, but it is missing"]),
         ({"a": True}, {"a": 1}, ["result.a: expected True, got 1"]),
         ({"a": 1}, None, ["result: expected an object, got None"]),
         ([1, 2], [1, 2, 3], ["result: expected [1, 2], got [1, 2, 3]"]),

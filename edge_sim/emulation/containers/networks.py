@@ -62,7 +62,7 @@ def find(engine: Any, name: str) -> Network | None:
 
 
 def remove(engine: Any, name: str) -> None:
-    """Remove a network; one that boards are still on is left, one that is not there is no fault."""
+    """Remove a network; one that boards are still on stays, a missing one is no fault."""
     import docker
 
     with interrupts.hold():

@@ -59,7 +59,7 @@ def make(engine: Any, name: str, place: str, size_kib: int, labels: Mapping[str,
 
 
 def remove(engine: Any, name: str) -> None:
-    """Remove a volume and the device behind it; one that is not there is no fault."""
+    """Remove a volume and the device behind it; a missing one is no fault."""
     import docker
 
     with interrupts.hold():  # between the two only the volume knows its device
@@ -85,7 +85,7 @@ def block_device(name: str, path: str, size_kib: int) -> str:
 
 
 def remove_container(container: Any) -> None:
-    """Remove a board's container and the block devices behind its nodes; one that is not there is no fault."""
+    """Remove a board's container and the block devices behind its nodes; a missing one is no fault."""
     import docker
 
     loops = str(container.labels.get(LOOP_LABEL) or "").split()

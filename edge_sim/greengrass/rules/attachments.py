@@ -210,7 +210,7 @@ def mount_hidden(case: Case) -> Iterator[Fault]:
     phase="run",
     source="ours: what V1 itself mounts there; what it did with such a destination is not known",
     hint="Here the function does not start with one in /proc or /runtime, in /sys with AccessSysfs, nor with one in "
-    "/lambda that is not there.",
+    "/lambda that does not exist.",
 )
 def reserved_destination(case: Case) -> Iterator[Fault]:
     """A destination does not hide what the container itself has: /dev, /lambda, /proc, /runtime, /sys."""

@@ -17,7 +17,7 @@ RULES: tuple[Rule, ...] = (
     ),
     reading_rule(
         "shape",
-        "Every member has the type that the API's model gives it, and what the model requires is there.",
+        "Every member has the type that the API's model gives it, and no required member is missing.",
         condition="sourced",
         timing="sourced",
         source=MODEL,
