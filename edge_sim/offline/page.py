@@ -204,7 +204,7 @@ def _use_issue(use: Use, places: Places) -> Issue:
 def _uses(uses: Sequence[Use]) -> list[Block]:
     def there(node: Node | None, doubt: str | None) -> Cell:
         if node is None:
-            return Cell(text="unknown" if doubt else "not there", state="open" if doubt else "bad", detail=doubt)
+            return Cell(text="unknown" if doubt else "missing", state="open" if doubt else "bad", detail=doubt)
         return Cell(text=f"{node.type} {node.mode:04o} {node.uid}:{node.gid}", code=True)
 
     rows = [[Cell(text=use.path), Cell(text=use.resource), there(use.node, use.doubt)] for use in uses]

@@ -57,7 +57,7 @@ def tree(plan: OfflinePlan) -> Iterator[str]:
     yield from lines(plan.lines, facts)
     owners = _Names(facts)
     for use in plan.uses:
-        missing = f"{'?' * 10} {'unknown' if use.doubt else 'not there'}"
+        missing = f"{'?' * 10} {'unknown' if use.doubt else 'missing'}"
         there = f"{symbolic(use.node)} {owners.of(use.node)}" if use.node else missing
         yield f"  {there}  {use.path}  [{use.resource}]  # {use.reason}"
     yield summary(plan.lines) + (f", {plan.unknowns} unknown" if plan.unknowns else "")
