@@ -1,8 +1,8 @@
 """The agent's MQTT connection (``mqttclient`` knows which paho it is).
 
 ``connect`` makes a channel that keeps trying for as long as it lives: to connect at first and after a lost connection,
-waiting a little longer and with some chance in it each time, and it subscribes before it says that it is there. Why it
-cannot connect is said once, not at every try. Everything is QoS 1; the session is clean, because what was missed is
+waiting a little longer and with some chance in it each time, and it subscribes before it says that it is connected. Why
+it cannot connect is said once, not at every try. Everything is QoS 1; the session is clean, because what was missed is
 asked for again (``$next/get``, shadow get) at every connect.
 
 Handlers and the two callbacks run in the network thread: they may only put what they got into a queue.
@@ -89,7 +89,7 @@ def connect(
 ) -> Channel:
     """Return a channel to ``mqtt://host:port`` or ``mqtts://host:port``, which connects by itself from now on.
 
-    ``on_connect`` is called whenever the connection is up and every subscription is there, ``on_disconnect`` when it is
+    ``on_connect`` is called whenever the connection is up with every subscription, ``on_disconnect`` when it is
     lost or cannot be made; each reason is said once until the next good connection. ``tls``: how an mqtts:// broker is
     checked, None for the system's CAs; ``proxy``: what it is reached through. ``wait`` is asked for the seconds before
     an attempt by its number since the last good connection (from 0), ``now`` for the time. Raises UsageError for an

@@ -51,7 +51,7 @@ def become(version: str, gg: str, trial_s: float, root: str, config: str) -> NoR
 
 
 def read_trial(gg: str) -> dict[str, Any] | None:
-    """Return the trial that was written down; ``failed`` is there where it was given up."""
+    """Return the trial that was written down; ``failed`` is set where it was given up."""
     try:
         with Path(gg, TRIAL).open(encoding="utf-8") as file:
             found = json.load(file)

@@ -123,7 +123,7 @@ class Guard:
         in_hand.wait()
 
     def wait(self) -> None:
-        """Return when the first look is over: the core runs then, or it is told why it does not."""
+        """Return when the first look is over: the core runs then, or the reason is known why it does not."""
         self._first_look.wait()
 
     def look(self) -> float:

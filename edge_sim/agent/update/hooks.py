@@ -18,7 +18,7 @@ from edge_sim.greengrass.tree import Tree
 
 LIMIT_S = 60.0
 RESPAWN_LIMIT_S = 900.0
-"""How long an owner's script may leave the board without a core until the build is there."""
+"""How long an owner's script may leave the board without a core until the build has arrived."""
 NAMES = ("ggc_pre_update.sh", "ggc_post_update.sh", "ota_pre_update.sh", "ota_post_update.sh")
 
 

@@ -28,7 +28,7 @@ HOLDER = "update-holder.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The end of a job as it is to be told to the cloud."""
+    """The end of a job as it is to be reported to the cloud."""
 
     status: str
     details: Mapping[str, str]
@@ -93,7 +93,7 @@ class Journal:
         self._on_write(record)
 
     def read(self) -> Record | None:
-        """Return the open record, or None when there is none (or none that is whole: that is told).
+        """Return the open record, or None when there is none (or none that is whole: that is logged).
 
         Raises UpdateError when the disk does not let it be read: nothing is known then.
         """

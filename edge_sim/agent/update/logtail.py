@@ -10,7 +10,7 @@ LINES = 3
 
 
 class LogTail:
-    """What comes to ``files`` from now on. One that cannot be read says nothing."""
+    """The lines that ``files`` get from now on. One that cannot be read says nothing."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._sizes = {file: _size(file) for file in files}

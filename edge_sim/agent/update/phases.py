@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
 PROGRESS_EVERY_S = 3.0
-"""How often the cloud is told how far a download or a stable window is. The answer also says whether the job was
+"""How often the cloud hears how far a download or a stable window is. The answer also says whether the job was
 cancelled, so that the board stops within 5 s of it."""
 
 
@@ -182,7 +182,7 @@ class Phases:
         return tell
 
     def _fresh_url(self, task: Task) -> str:
-        """Ask for the job document again: each time it is handed out its URL is signed anew."""
+        """Ask for the job document again: each time it is handed out its URL is signed again."""
         execution = self._jobs.next()
         if execution is None or execution.job_id != task.record.job:
             raise JobEndedError(task.record.job, "no longer pending")

@@ -25,7 +25,7 @@ class Versions(Protocol):
         """Return the version that is to run, or None."""
 
     def whole(self, version: str) -> bool:
-        """Tell whether ``version`` is there and can be run."""
+        """Tell whether ``version`` is installed and can be run."""
 
     def last_known_good(self) -> str | None:
         """Return the version that was last seen healthy, or None."""
@@ -55,7 +55,7 @@ class Steps(Protocol):
 
     @property
     def releases(self) -> Versions:
-        """The versions that are there."""
+        """The installed versions."""
 
     def respawns(self) -> bool:
         """Tell whether the owner's scripts stop and start the software."""

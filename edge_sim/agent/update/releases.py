@@ -62,14 +62,14 @@ class Releases:
         return version if here and VERSION.fullmatch(version) else None
 
     def installed(self) -> list[str]:
-        """Return the versions that are there, the oldest first."""
+        """Return the installed versions, the oldest first."""
         prefix = self.software.prefix
         names = (entry.name for entry in self._packages.iterdir()) if self._packages.is_dir() else ()
         versions = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
         return sorted((version for version in versions if VERSION.fullmatch(version)), key=version_key)
 
     def whole(self, version: str) -> bool:
-        """Tell whether ``version`` is there and can be run."""
+        """Tell whether ``version`` is installed and can be run."""
         try:
             self._verify(self.directory(version), version)
         except (UpdateError, OSError):

@@ -15,7 +15,7 @@ HEALTH_INTERVAL_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A software that says it runs, and whose process is there."""
+    """A software that says it runs, and whose process exists."""
 
     version: str
     pid: int

@@ -103,7 +103,7 @@ class Supervisor(Runner):
     def running(self) -> Running | None:
         """Return the core that is up, or None.
 
-        What it says of itself counts where its process is there; on a disk that cannot be written it says nothing, or
+        What it says of itself counts where its process exists; on a disk that cannot be written it says nothing, or
         what is no longer true, and its process is looked for.
         """
         from edge_sim.agent.update import processes

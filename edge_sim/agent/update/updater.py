@@ -135,7 +135,7 @@ class Updater:
             done = (execution.job_id, execution.execution_number)
 
     def _forget(self) -> None:
-        """Remove what is left of an update that the cloud does not ask for any more."""
+        """Remove the remains of an update that the cloud no longer asks for."""
         self._sweep()
         self._journal.close()
 
