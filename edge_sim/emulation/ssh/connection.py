@@ -265,7 +265,7 @@ class Connection:
 
 @dataclass
 class Output:
-    """What a program on a board prints; ``status`` and ``errors`` are there once the block has ended."""
+    """What a program on a board prints; ``status`` and ``errors`` are set once the block has ended."""
 
     file: io.BufferedReader
     status: int = 0
@@ -305,7 +305,7 @@ class RemoteProgram:
                 self._process.stdin.close()
 
     def kill(self) -> None:
-        """Let go of it; what is left on the board is ended when the board is put back."""
+        """Let go of it; what still runs on the board is ended when the board is put back."""
         _kill(self._process)
 
 

@@ -62,7 +62,7 @@ class Hold:
         return f"{self.place}/bin/edge-sim"
 
     def take(self) -> None:
-        """Take the board, and bring the bundle unless it is there; raises UnsupportedEnvironmentError.
+        """Take the board, and bring the bundle unless the board has it; raises UnsupportedEnvironmentError.
 
         Whatever happens, ``release`` must follow.
         """
