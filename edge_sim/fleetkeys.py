@@ -108,7 +108,7 @@ def _range(least: float, most: float, unit: str) -> Value[Range]:
 
 
 def _written(table: Table) -> Callable[[Place], dict[str, Any]]:
-    """Return a reader of a mapping as CreateJob has it: the keys that are there, by their names."""
+    """Return a reader of a mapping as CreateJob has it: the keys that are set, by their names."""
     return lambda place: dict(table.read(place).values)
 
 

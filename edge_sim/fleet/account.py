@@ -1,6 +1,6 @@
 """What the cores of a fleet say of their jobs, and how that differs from what the Jobs API says: pure.
 
-A core's own word is its journal, told before it acts, and what it has heard from the cloud. The API is asked once,
+A core's own word is its journal, written before it acts, and what it has heard from the cloud. The API is asked once,
 at the end. ``differences`` finds no end that only one of the two knows, and nothing that was done twice.
 """
 

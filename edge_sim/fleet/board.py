@@ -1,6 +1,6 @@
 """A core's model behind the ports of the agent's updater: time passes, nothing is written, what must fail fails.
 
-What an update does to this board is a version that changes and a record that is kept. The record is told to the fleet
+What an update does to this board is a version that changes and a record that is kept. The record goes to the fleet
 before anything is done, as the agent writes its journal first: a process that is killed loses no board's memory.
 """
 
@@ -20,7 +20,7 @@ from edge_sim.jobs.update import UpdateDocument
 
 Sleep = Callable[[float], object]
 PROGRESS_PARTS = 8
-"""How often in a download the agent is told how far it is; it passes on what is 3 s apart."""
+"""How often in a download the agent hears how far it is; it passes on what is 3 s apart."""
 
 
 class Tell(Protocol):

@@ -91,7 +91,7 @@ class Crew:
         self.processes.tell(self.shape.head, {"do": "spawn", "count": self._simulated, "rate": rate})
 
     def settle(self) -> None:
-        """Have the processes take note that their cores are there to stay."""
+        """Have the processes note that their cores are there to stay."""
         self._everywhere({"do": "settle"})
 
     def drop(self, down_s: float, spread_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What a fleet's report comes to: counts, times, what an abort criterion let through; and all of it as JSON."""
+"""What a fleet's report adds up to: counts, times, what an abort criterion let through; and all of it as JSON."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def seconds(report: FleetReport) -> float | None:
 
 
 def verdict(report: FleetReport) -> str:
-    """Return what came of it in a sentence."""
+    """Return the outcome in a sentence."""
     if report.trouble:
         return f"The rollout did not come to its end: {report.trouble[0]}"
     if report.interrupted:

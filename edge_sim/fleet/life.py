@@ -85,7 +85,7 @@ class Life:
         self.session.close()
 
     def _say(self, error: EdgeSimError | OSError) -> None:
-        """Tell of an error, the same one once; that the cloud cannot be asked is told of the connection."""
+        """Report an error, the same one once; that the cloud cannot be asked is reported of the connection."""
         text = error.brief if isinstance(error, EdgeSimError) else str(error)
         if text != self._trouble and not isinstance(error, OfflineError):
             self._tell("error", text=text)

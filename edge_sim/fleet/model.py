@@ -13,7 +13,7 @@ from edge_sim.fleetkeys import Fleet, Range
 from edge_sim.jobs.update import VERSION
 
 Fault = Literal["none", "no space", "bad download", "does not start", "dies"]
-"""What becomes of an update on a board. A bad board has one of the others, whatever the build."""
+"""How an update goes on a board. A bad board has one of the others, whatever the build."""
 BAD: tuple[Fault, ...] = get_args(Fault)[1:]
 FACTORY = "1.10.0"
 """The version that every profile comes with."""
@@ -59,7 +59,7 @@ def cores(fleet: Fleet, profiles: Sequence[DeviceProfile], count: int, seed: int
 
 
 def shares(weights: Mapping[str, int], count: int) -> dict[str, int]:
-    """Return how many of ``count`` each name gets; what is left over goes to the largest remainders."""
+    """Return how many of ``count`` each name gets; the rest goes to the largest remainders."""
     total = sum(weights.values())
     exact = {name: count * weight / total for name, weight in weights.items()}
     whole = {name: int(share) for name, share in exact.items()}

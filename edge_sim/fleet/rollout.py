@@ -66,7 +66,7 @@ class Options:
 
 @dataclass(kw_only=True)
 class FleetReport:
-    """What came of it. Times are epoch seconds; ``trouble``: what went wrong with the run itself."""
+    """The outcome. Times are epoch seconds; ``trouble``: what went wrong with the run itself."""
 
     scenario: str
     fleet: Fleet
@@ -220,7 +220,7 @@ class _Rollout:
             self.crew.notes.append(text)
 
     def _settings(self, core: CoreModel) -> AgentSettings:
-        """Return what a real agent is told."""
+        """Return a real agent's settings."""
         broker = self._options.broker
         cafile, identity = broker.cafile if broker else None, None
         if self._folder is not None:

@@ -1,7 +1,7 @@
 """A core's MQTT session under gevent: paho's external loop, one descriptor, no thread and no select() of its own.
 
 libev watches the socket; what arrives is read in the hub, which must not wait, and only handed on there. A lost
-connection is made anew with the agent's own back-off. To be imported where gevent has changed Python's sockets.
+connection is made again with the agent's own back-off. To be imported where gevent has changed Python's sockets.
 """
 
 from __future__ import annotations
