@@ -10,12 +10,15 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edge_sim.agent import crashpoints, durable
 from edge_sim.agent.mqtt import OfflineError
+from edge_sim.agent.patience import TICK_S
+from edge_sim.agent.update import phases
 from edge_sim.agent.update.journal import NAME as JOURNAL
 from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.update.preflight import BoardIdentity, objection
@@ -279,6 +282,27 @@ def test_a_job_that_the_cloud_ends_leaves_the_old_version_running(
     assert (board.running(), board.releases.current(), board.releases.installed()) == (OLD, OLD, [OLD])
     assert board.journal.read() is None
     assert board.events[-1]["phase"] == "CANCELED"
+
+
+def test_a_forced_cancellation_is_heard_within_five_seconds_of_a_download_that_stands_still(
+    boards: list[UpdateBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+
+    def stall(board: UpdateBoard, *_: object, on_progress: Callable[[int], None], **__: object) -> None:
+        board.jobs.force(JOB, "CANCELED")
+        while seconds[0] < 100:
+            seconds[0] += TICK_S  # as often as the HTTP client looks up
+            on_progress(0)
+
+    monkeypatch.setattr(UpdateBoard, "_fetch", stall)
+    board = new_board(boards, tmp_path)
+    board.jobs.queue(JOB, document(GOOD))
+    board.start()
+    monkeypatch.setattr(phases, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    board.updater.work()
+    assert board.events[-1]["phase"] == "CANCELED"
+    assert 0 < seconds[0] <= 5
 
 
 def test_a_confirmed_update_stays_whatever_the_cloud_says_then(boards: list[UpdateBoard], tmp_path: Path) -> None:
