@@ -51,12 +51,13 @@ class Board:
         self.events: list[dict[str, Any]] = []
         self.seconds = 0.0
         self.versions = [OLD]
+        self.log = root / "log"
         self.guard = Guard(
             self.cores,
             self.releases,
             lambda: self.versions,
             emit=lambda event, /, **fields: self.events.append({"event": event, **fields}),
-            log=Log(root / "log"),
+            log=Log(self.log),
             stable_s=60,
             now=lambda: self.seconds,
             sleep=self._sleep,
@@ -94,6 +95,7 @@ def test_a_core_that_dies_after_a_good_while_is_started_again_at_once(board: Boa
     board.cores.up, now = None, board.seconds
     assert board.pass_time(100) == [now]
     assert [event["status"] for event in board.events] == ["running", "died", "running"]
+    assert "[ERROR]-The core is no longer running." in board.log.read_text()
 
 
 def test_a_core_that_never_starts_is_tried_ever_more_rarely_and_for_ever(board: Board) -> None:
@@ -106,6 +108,7 @@ def test_a_core_that_never_starts_is_tried_ever_more_rarely_and_for_ever(board: 
     assert starts[-1] > 20_000 - LONGEST_PAUSE_S - LOOK_EVERY_S, "it never gives up"
     assert board.events[-1]["error"] == "greengrassd start: no space left on device"
     assert board.events[-1]["next_try_s"] == LONGEST_PAUSE_S
+    assert "[ERROR]-The core did not start." in board.log.read_text()
 
     board.cores.broken = set()
     assert len(board.pass_time(LONGEST_PAUSE_S + LOOK_EVERY_S)) == 1

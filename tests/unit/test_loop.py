@@ -240,6 +240,12 @@ def test_a_quiet_agent_asks_by_itself(tmp_path: Path, monkeypatch: pytest.Monkey
     quiet.stop()
 
 
+def test_a_fleet_that_was_switched_on_together_does_not_ask_together(running: Running) -> None:
+    waits = [running.agent._idle_s() for _ in range(100)]
+    assert len(set(waits)) > 50
+    assert all(0.75 * 86_400 <= wait <= 1.25 * 86_400 for wait in waits)
+
+
 def test_a_question_that_was_not_answered_is_asked_again_soon_though_another_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,7 +352,9 @@ def test_a_journal_that_cannot_be_read_stops_neither_the_core_nor_the_agent(
 def test_a_configuration_is_read(tmp_path: Path) -> None:
     path = tmp_path / "agent.json"
     path.write_text('{"thing": "board", "broker": "mqtt://h:1", "keepAlive": 30, "architecture": "armv6l"}')
-    assert read_config(path) == AgentConfig(thing="board", broker="mqtt://h:1", keep_alive_s=30, architecture="armv6l")
+    config = read_config(path)
+    assert config == AgentConfig(thing="board", broker="mqtt://h:1", keep_alive_s=30, architecture="armv6l")
+    assert (config.ask_every_s, config.stable_window_s) == (300, 60)
 
 
 def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
