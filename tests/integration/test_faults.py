@@ -1,4 +1,4 @@
-"""A sample of the fault tests with a real agent; ``make faults`` has all of them."""
+"""A sample of the fault tests with a real agent, some of it in ``make test``; ``make faults`` has all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import needs
+from tests import needs, sweeps
 from tests.faults import builds, calls, clock, cloud, downloads, points, strace
 from tests.faults.board import Update, board, check
 from tests.faults.strace import Call
@@ -16,16 +16,17 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 CORE, AGENT = Update(), Update(software="ota_agent")
 
 
-@pytest.mark.parametrize(
-    ("update", "point", "powered"),
-    [
-        (CORE, f"{AGENT.old} P16 staged-recorded", True),
-        (CORE, f"{AGENT.old} P19 link-renamed", False),
-        (Update(good=False), f"{AGENT.old} R04 link-back", True),
-        (AGENT, f"{AGENT.new} P22 health-pass", True),
-    ],
-    ids=["core before its switch", "core", "bad core", "OTA agent"],
-)
+CUTS = [
+    pytest.param(CORE, f"{AGENT.old} P19 link-renamed", False, id="core"),
+    pytest.param(CORE, f"{AGENT.old} P16 staged-recorded", True, id="core before its switch"),
+    pytest.param(Update(good=False), f"{AGENT.old} R04 link-back", True, id="bad core"),
+    pytest.param(AGENT, f"{AGENT.new} P22 health-pass", True, id="OTA agent"),
+]
+ILL_BUILDS = ["dies after 59 s", "forks", "leaves a child with a cleared environment and ends"]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("update", "point", "powered"), sweeps.points(CUTS, every=4))
 def test_an_update_that_is_cut_off_ends_on_one_whole_version(
     tmp_path: Path, update: Update, point: str, powered: bool
 ) -> None:
@@ -34,6 +35,7 @@ def test_an_update_that_is_cut_off_ends_on_one_whole_version(
 
 
 @needs.program("strace")
+@pytest.mark.sweep
 @pytest.mark.parametrize("fault", ["SIGKILL", "EIO"])
 def test_a_system_call_of_an_update_that_is_its_last_or_fails_leaves_one_whole_version(
     tmp_path: Path, fault: str
@@ -64,12 +66,14 @@ def test_what_an_update_renames_was_brought_to_the_disk_and_the_new_name_after_i
     assert renames > 10
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["another file after a cut", "redirected to instance metadata"])
 def test_an_ill_download_leaves_one_whole_version(tmp_path: Path, name: str) -> None:
     downloads.download(name, tmp_path / "trial")
 
 
-@pytest.mark.parametrize("name", ["dies after 59 s", "forks", "leaves a child with a cleared environment and ends"])
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", sweeps.points(ILL_BUILDS, every=3))
 def test_an_ill_build_leaves_the_old_core_and_nothing_of_its_own(tmp_path: Path, name: str) -> None:
     (ill,) = (kind for kind in builds.KINDS if kind.name == name)
     assert builds.install(ill, tmp_path / "trial") == "FAILED"
@@ -80,6 +84,7 @@ def test_a_cloud_and_a_broker_that_are_killed_in_the_switch_hear_of_its_end(tmp_
     assert cloud.lose(trial, tmp_path / "trial") == "SUCCEEDED"
 
 
+@pytest.mark.sweep
 def test_a_clock_that_jumps_in_the_switch_ends_no_update(tmp_path: Path) -> None:
     trial = clock.Jump(update=CORE, point=f"{AGENT.old} P19 link-renamed", jump="a day forward")
     assert clock.leap(trial, tmp_path / "trial") == "SUCCEEDED"
