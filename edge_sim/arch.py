@@ -82,3 +82,17 @@ UPDATE_TARGETS: frozenset[tuple[str, str]] = frozenset(
     }
 )
 """(operating system, architecture) pairs that CreateSoftwareUpdateJob accepted; the other nine were refused."""
+
+_GLIBC_BUILDS = {"armv6l": "raspbian", "armv7l": "raspbian", "aarch64": "ubuntu"}
+"""Whose build was the only one with glibc for an architecture; for x86_64 there were two."""
+_DEBIANS = frozenset({"debian", "raspbian", "ubuntu"})
+
+
+def update_system(system: str, architecture: str) -> str:
+    """Return the system whose builds a board takes: another one of Debian's kind where AWS built none for its own.
+
+    So 64-bit Raspberry Pi OS, which calls itself Debian, takes ubuntu's.
+    """
+    if system in _DEBIANS and (system, architecture) not in UPDATE_TARGETS:
+        return _GLIBC_BUILDS.get(architecture, system)
+    return system

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
+from edge_sim.arch import update_system
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import (
     INTERPRETERS,
@@ -67,12 +68,13 @@ def probe(
 
     Raises InvalidDefinitionError when the core's config.json exists but cannot be read.
     """
-    facts = describe(_below(root), paths, greengrass_root=greengrass_root, stand_in=stand_in)
-    if root == Path("/") and (stand_in is None or stand_in == StandIn()):
+    stand_in = stand_in or StandIn()
+    board = replace(stand_in, architecture=stand_in.architecture or platform.machine())
+    facts = describe(_below(root), paths, greengrass_root=greengrass_root, stand_in=board)
+    if root == Path("/") and stand_in.architecture is None:
         facts = _with_its_kernel(facts)
     return replace(
         facts,
-        architecture=facts.architecture or platform.machine(),
         memory_kib=_memory_kib(),
         cpus=os.cpu_count() or 1,
         protected_links=_protected_links(),
@@ -84,9 +86,10 @@ def describe(
 ) -> HostFacts:
     """Return what a board's files say about it; the architecture is "" unless ``stand_in`` says it."""
     stand_in = stand_in or StandIn()
-    system = stand_in.operating_system or _operating_system(files)
+    architecture = stand_in.architecture or ""
+    system = stand_in.operating_system or _operating_system(files, architecture)
     return HostFacts(
-        architecture=stand_in.architecture or "",
+        architecture=architecture,
         operating_system=system,
         libc="musl" if any(name.startswith("ld-musl-") for name in files.names("/lib")) else "glibc",
         init=_init(files),
@@ -267,14 +270,14 @@ def _members(files: Files) -> Iterator[tuple[int, tuple[str, ...]]]:
             yield int(gid), tuple(names.split(","))
 
 
-def _operating_system(files: Files) -> str:
-    """Return the board's system in the API's word where it has one, else os-release's ID."""
+def _operating_system(files: Files, architecture: str) -> str:
+    """Return the system whose builds the board takes, in the API's word where it has one, else os-release's ID."""
     lines = (files.text("/etc/os-release") or files.text("/usr/lib/os-release")).splitlines()
     release = dict(line.split("=", 1) for line in lines if "=" in line)
     name = release.get("ID", "unknown").strip("\"'")
     if name == "debian" and files.look("/etc/rpi-issue"):  # Raspberry Pi OS, 64 bit, calls itself Debian
-        return "raspbian"
-    return _SYSTEMS.get(name, name)
+        name = "raspbian"
+    return update_system(_SYSTEMS.get(name, name), architecture)
 
 
 def _memory_kib() -> int:

@@ -51,6 +51,33 @@ def test_a_stand_in_says_what_the_board_would_be(root: Path) -> None:
     assert facts.unsupported == {"ml-inference"}
 
 
+@pytest.mark.parametrize(
+    ("release", "architecture", "system"),
+    [
+        ("ID=debian", "aarch64", "ubuntu"),  # 64-bit Raspberry Pi OS
+        ("ID=raspbian", "aarch64", "ubuntu"),
+        ("ID=debian", "armv7l", "raspbian"),
+        ("ID=ubuntu", "armv7l", "raspbian"),
+        ("ID=ubuntu", "x86_64", "ubuntu"),
+        ('ID="amzn"', "x86_64", "amazon_linux"),
+        ("ID=debian", "x86_64", "debian"),  # ubuntu's or amazon_linux's: not known
+        ("ID=openwrt", "x86_64", "openwrt"),
+        ("ID=poky", "armv7l", "poky"),
+    ],
+)
+def test_a_board_takes_the_builds_that_v1_had_for_its_like(
+    root: Path, release: str, architecture: str, system: str
+) -> None:
+    (root / "etc/os-release").write_text(f"{release}\n")
+    assert probe(root, stand_in=StandIn(architecture=architecture)).operating_system == system
+
+
+def test_raspberry_pi_os_that_calls_itself_debian_is_known_by_its_issue(root: Path) -> None:
+    (root / "etc/os-release").write_text("ID=debian\n")
+    (root / "etc/rpi-issue").write_text("Raspberry Pi reference 2022-01-28\n")
+    assert probe(root, stand_in=StandIn(architecture="x86_64")).operating_system == "raspbian"
+
+
 def test_an_empty_board_has_defaults_and_no_accounts(tmp_path: Path) -> None:
     facts = probe(tmp_path)
     assert (facts.users, facts.groups, facts.greengrass.allow_functions_to_run_as_root) == ({}, {}, False)
@@ -184,6 +211,8 @@ def test_the_running_kernel_is_a_real_boards_and_no_simulated_ones(tmp_path: Pat
     simulated = probe(Path("/"), stand_in=StandIn(architecture="armv7l", operating_system="raspbian"))
     assert (simulated.kernel, simulated.cgroups, dict(simulated.programs)) == ("", None, {})
     assert probe(tmp_path).kernel == ""
+    in_a_container = probe(Path("/"), stand_in=StandIn(operating_system="openwrt"))
+    assert (in_a_container.kernel, in_a_container.operating_system) == (platform.release(), "openwrt")
 
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_sim.agent.probe import StandIn, probe
 from edge_sim.arch import UPDATE_TARGETS
 from edge_sim.emulation import boardplan
 from edge_sim.emulation.board import BoardSpec
@@ -39,6 +40,16 @@ def test_a_shipped_profile_is_sound(name: str) -> None:
     assert facts.paths[profile.greengrass.root].type == "directory"
     for device in profile.devices:
         assert facts.paths[device.path].gid == profile.groups[device.group]
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_the_agent_on_a_profiles_board_takes_the_updates_for_it(name: str, tmp_path: Path) -> None:
+    profile = load_profile(name)
+    release = next(item for item in boardplan.plan(BoardSpec(profile=profile)).items if item.path == "/etc/os-release")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text(release.text, encoding="utf-8")
+    facts = probe(tmp_path, stand_in=StandIn(architecture=profile.architecture))
+    assert facts.operating_system == profile.operating_system
 
 
 def test_groups_are_those_of_the_operating_system() -> None:

@@ -354,7 +354,7 @@ def test_a_profile_made_of_a_board_can_be_read_and_says_what_was_seen(tmp_path: 
     ("old", "new", "said"),
     [
         ("m armv7l", "m mips", "Greengrass V1 had no core for mips"),
-        ("ID=raspbian", "ID=debian", "Greengrass V1 had no debian on armv7l"),
+        ("ID=raspbian", "ID=poky", "Greengrass V1 had no poky on armv7l"),
         ("ggc_user:x:110", "other:x:110", "the board has no user ggc_user"),
     ],
 )

@@ -64,7 +64,8 @@ class DockerBoard:
         self.profile = spec.profile
         self._engine = engine
         self._plan = boardplan.plan(spec)
-        self._agent = {**spec.agent_config(None), **{name: tree.FILES[name] for name in self._files}}
+        files = {name: tree.FILES[name] for name in self._files}
+        self._agent = {**spec.agent_config(None), "operatingSystem": spec.profile.operating_system, **files}
         self._lasting = lasting
         self._container: Any = None
         self._closing = threading.Lock()
