@@ -1,8 +1,8 @@
 """Where boards come from: a driver is opened once, and then asked for one board after the other, or several at once.
 
 ``local`` (namespaces of this machine), ``docker`` (containers, QEMU where needed) or ``ssh`` (a board of somebody's).
-``run`` and ``doctor`` open one; ``lasting`` makes the one board of ``board up``. Whoever holds a ``Board`` does not
-know which driver it has.
+``run`` and ``doctor`` open one; ``lasting`` makes the one board of ``board up``, ``local_board`` one without a driver.
+Whoever holds a ``Board`` does not know which driver it has.
 """
 
 from __future__ import annotations
@@ -53,9 +53,14 @@ def local(*, keep: Path | None = None) -> Iterator[Driver]:
     """Open the driver of boards in namespaces; ``keep`` is a directory in which their roots stay behind."""
 
     def board(spec: BoardSpec) -> LocalBoard:
-        return LocalBoard(spec, keep / spec.profile.name if keep else None, keep=keep is not None)
+        return local_board(spec, keep / spec.profile.name if keep else None)
 
     yield Driver(name="local", bind=None, at_once=AT_ONCE_HERE, board=board)
+
+
+def local_board(spec: BoardSpec, directory: Path | None = None) -> LocalBoard:
+    """Return a board in namespaces, by itself; ``directory`` is where its root stays behind."""
+    return LocalBoard(spec, directory, keep=directory is not None)
 
 
 @contextmanager

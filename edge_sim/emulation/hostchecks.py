@@ -22,8 +22,7 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation import capabilities
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import advice, engine
-from edge_sim.emulation.drivers import DriverName
-from edge_sim.emulation.local.board import LocalBoard
+from edge_sim.emulation.drivers import DriverName, local_board
 from edge_sim.errors import INSTALL, EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.process import daemon, run
 from edge_sim.profiles import load_profile
@@ -122,7 +121,7 @@ def local_boards() -> Check:
     """Make a local board and return what it proves: owners, ids and mounts are tried, not guessed."""
     name = "namespaces, mounts"
     try:
-        with LocalBoard(BoardSpec(profile=load_profile("generic-x86_64"))) as board:
+        with local_board(BoardSpec(profile=load_profile("generic-x86_64"))) as board:
             proves, mode = board.proves, board.mode
     except EdgeSimError as error:
         fix = error.hint or "Run as root, or use --driver docker."

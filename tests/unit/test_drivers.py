@@ -38,13 +38,10 @@ def test_usual_limits_are_not_mentioned() -> None:
 
 
 def test_run_board_up_and_doctor_have_their_boards_from_one_place() -> None:
-    """Two more make a local one, for what only that has: the check of this machine, and the V2 core's programs."""
     makers = {
         name: set(re.findall(r"(?<!class )\b((?:Local|Docker|Ssh)Board)\(", sources.text(name)))
         for name in sources.mentioning(r"(Local|Docker|Ssh)Board\(")
     }
     assert {name: made for name, made in makers.items() if made} == {
         "emulation/drivers.py": {"LocalBoard", "DockerBoard", "SshBoard"},
-        "emulation/hostchecks.py": {"LocalBoard"},
-        "offline/nucleus/boards.py": {"LocalBoard"},
     }

@@ -25,7 +25,6 @@ from edge_sim.emulation import drivers
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers.bases import SUITE
 from edge_sim.emulation.drivers import DriverName, Progress
-from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.jsonobject import JsonObject
 from edge_sim.offline.migration.several import lay_over
@@ -99,7 +98,7 @@ class _Place:
 def _board(spec: BoardSpec, driver: DriverName, progress: Progress) -> Iterator[_Place]:
     name = spec.profile.name
     if driver == "local":
-        with LocalBoard(spec) as local:
+        with drivers.local_board(spec) as local:
             note = f"{name}: programs, Python and kernel are this machine's ({platform.machine()})"
             yield _Place(run=partial(local.exec, inside=True), python=sys.executable, notes=(note, *local.notes))
         return
