@@ -92,8 +92,7 @@ def visit(seen: Listing, scenario: Scenario) -> Visit:
     return Visit(
         machine=seen.architecture or "unknown",
         free_kib=free_kib(seen),
-        writable=sorted(path for path in written if not path.startswith("/dev/")),
-        devices=sorted(path for path in written if path.startswith("/dev/")),
+        writable=sorted(written),
     )
 
 

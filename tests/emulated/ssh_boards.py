@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from edge_sim.emulation.bundle.packages import File, packages
+from edge_sim.emulation.containers.board import DockerBoard
 from tests.emulated.containers import LIMIT_S
 
 OPENSSH = (
@@ -38,6 +39,9 @@ _TOOLS = (
     "sh ls readlink sed uname id df date sha256sum tar gzip cat mkdir rmdir rm grep tr head find sleep kill sync "
     "tail wc mv cp ln chmod chown setsid cut dirname touch mknod"
 )
+_EVERYTHING = """find / /greengrass -xdev -not -path '/proc/*' -not -path '/etc/hosts' \\( -type d -printf '%M %U:%G %p\\n' \\
+    -o -printf '%M %U:%G %p -> %l %s %T@\\n' \\) 2>/dev/null | sort -u"""
+"""Directories without their times: those of the ones above a run's folder change. /etc/hosts is the engine's."""
 _SSHD = "HostKey /etc/ssh/host\nUsePAM no\nPermitRootLogin yes\nStrictModes no\nMaxStartups 100\n"
 
 
@@ -89,6 +93,18 @@ def user(folder: Path) -> Ssh:
     for name in ("id", "host", "other"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     return Ssh(folder)
+
+
+def shell(board: DockerBoard, text: str) -> str:
+    """Return what a shell prints on a board."""
+    done = board.exec(["sh", "-c", text])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def everything(board: DockerBoard) -> list[str]:
+    """Return a line for each file of a Debian board: mode, owner, path, and what shows that it has changed."""
+    return shell(board, _EVERYTHING).splitlines()
 
 
 def with_openssh(container: Any, architecture: str, ssh: Ssh) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import tarfile
@@ -100,8 +101,7 @@ def unchanged(debian: DockerBoard) -> Iterator[None]:
 
 
 def _state(board: DockerBoard) -> tuple[list[str], int]:
-    listed = board.exec(["sh", "-c", LISTING]).stdout.splitlines()
-    listed = [path for path in listed if path != "/opt/edge-sim" and not path.startswith(KEPT)]
+    listed = [line for line in ssh_boards.everything(board) if not re.search(rf" (/opt/edge-sim|{KEPT}.*)$", line)]
     ours = board.exec(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -c ^/opt/edge-sim"]).stdout
     return listed, int(ours)
 

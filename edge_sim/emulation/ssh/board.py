@@ -41,7 +41,6 @@ class Visit:
     machine: str
     free_kib: int | None
     writable: Sequence[str] = ()
-    devices: Sequence[str] = ()
 
 
 class SshBoard:
@@ -100,16 +99,13 @@ class SshBoard:
 
     def close(self) -> None:
         """Put the board back; ``left`` says what stays. Safe to call again, from any thread."""
-        stays = self._hold.release(self._visit.writable)
+        stays = self._hold.release()
         if stays is not None:
-            self.left = (*stays, *self._open_devices())
+            self.left = stays
 
     def _leave(self) -> None:
         """End the run's processes, and leave everything else on the board."""
-        self.left = (*self._hold.leave(), *self._open_devices())
-
-    def _open_devices(self) -> Iterator[str]:
-        return (f"{device} could be written to during the run" for device in self._visit.devices)
+        self.left = self._hold.leave()
 
     def _lay(self) -> None:
         """Make the core and the scenario's files: those where the board has nothing, each noted before it is made."""
@@ -130,6 +126,8 @@ class SshBoard:
         places = {name: (f"{RUN}/{name}.pem", file.absolute()) for name, file in files.items()}
         yield from boardplan.core(self._spec)
         yield corebuild.private_key(f"{GREENGRASS_ROOT}/{corebuild.KEY}")
+        open_to = (f"{'d' if path.startswith('/dev/') else 'v'} {path}\n" for path in self._visit.writable)
+        yield Item(path=f"{RUN}/writable", type="file", mode=0o600, text="".join(open_to))
         config = {**self._spec.agent_config(None), **{name: path for name, (path, _) in places.items()}}
         yield Item(path=self.agent_config, type="file", mode=0o600, text=json.dumps(config))
         for path, file in places.values():

@@ -96,13 +96,28 @@ end() {
     done
 }
 
-# restore [PLACE...]: end the run, undo what is in its journal, and say what stays; PLACEs are what it could write to
+# say what functions wrote, and could write to: of the standard input's lines, "v VOLUME" and "d DEVICE"
+written() {
+    newer=
+    for test in -newer -cnewer; do # the second, where find has it, shows copies that kept an earlier time as well
+        ! find "$RUN/owner" "$test" "$RUN/owner" >/dev/null 2>&1 || newer=$test
+    done
+    while IFS= read -r line; do
+        place=${line#? }
+        case $line in
+        d*) printf 'open %s\n' "$place" ;;
+        v*)
+            [ -n "$newer" ] || { printf 'unlisted %s\n' "$place"; continue; }
+            find -H "$place" "$newer" "$RUN/owner" ! -type d 2>/dev/null | head -n 101 | sed 's/^/wrote /; 101s/.*/more/'
+            ;;
+        esac
+    done
+}
+
+# restore: end the run, undo what is in its journal, and say what stays
 restore() {
     [ -d "$RUN" ] || { echo none; exit 0; }
     end
-    for place; do
-        find "$place" -newer "$RUN/owner" -type f 2>/dev/null | head -n 100 | sed 's/^/wrote /'
-    done
     for bundle in "$KEPT" "$TOP/bundle" "$RUN/edge-sim"; do
         [ -x "$bundle/bin/python3.11" ] || continue
         "$bundle/bin/python3.11" -c 'from edge_sim.agent.cgroups import sweep; sweep()' 2>/dev/null
@@ -117,6 +132,7 @@ restore() {
         esac
         [ ! -e "$path" ] || [ -z "$path" ] || echo "left $path"
     done
+    [ ! -f "$RUN/writable" ] || written <"$RUN/writable"
     rm -rf "$RUN" || exit 6
     empty "$(printf '%s\n' "$undo" | grep -E "$SHARED")"
     echo restored

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import resources
 from typing import IO
 
@@ -32,8 +32,18 @@ INSTALLED, KEPT = f"{BESIDE_V1}/bundle", f"{BESIDE_V1}/bundle-of-runs"
 BRING_S = 900.0
 """For a bundle of 10 MB on a slow line, unpacked to slow flash."""
 RESTORE_S = 120.0
+MAX_STAYING = 1000
+"""How much of what stays on a board is listed."""
 _BUSY = 5
 """board.sh's status where the board is taken."""
+_STAYING = {
+    "left": "{} stays on the board: the run created it, and it contains other files now",
+    "wrote": "{} was written during the run, and stays",
+    "more": "more files there were written during the run, and stay",
+    "unlisted": "what was written to {} during the run stays; the board's find cannot list it",
+    "open": "{} could be written to during the run",
+}
+"""What board.sh says of it."""
 
 
 class Hold:
@@ -74,16 +84,16 @@ class Hold:
         else:
             self._bring()
 
-    def release(self, writable: Sequence[str] = ()) -> tuple[str, ...] | None:
+    def release(self) -> tuple[str, ...] | None:
         """Put the board back, and return a sentence for each thing that stays; None where it is not taken any more.
 
-        ``writable``: the places that functions could write to. Safe to call again, from any thread.
+        Safe to call again, from any thread.
         """
         with interrupts.hold(), self._closing:
             if not self._taken:
                 return None
             self._taken = False
-            return (*restore(self._connection, writable), *self._stays())
+            return (*restore(self._connection), *self._stays())
 
     def leave(self) -> tuple[str, ...]:
         """End the run's processes, leave everything else on the board, and return what stays, in sentences."""
@@ -158,12 +168,12 @@ def held(connection: Connection, bundle: Bundle, *, free_kib: int | None, spare_
     hold.release()
 
 
-def restore(connection: Connection, writable: Sequence[str] = ()) -> Iterator[str]:
+def restore(connection: Connection) -> Iterator[str]:
     """End the run that is on a board, undo its journal, and yield a sentence for each thing that stays.
 
     Raises UnsupportedEnvironmentError where that fails.
     """
-    done = connection.run(script("restore", *writable), timeout=RESTORE_S)
+    done = connection.run(script("restore"), timeout=RESTORE_S)
     lines = done.stdout.splitlines()
     if done.returncode or not lines or lines[-1] not in ("restored", "none"):
         raise UnsupportedEnvironmentError(
@@ -171,12 +181,13 @@ def restore(connection: Connection, writable: Sequence[str] = ()) -> Iterator[st
             details=done.stderr.strip()[-2000:] or None,
             hint=f"Try again: edge-sim board restore {connection.address}",
         )
-    for line in lines[:-1]:
+    *lines, _ = lines
+    for line in lines[:MAX_STAYING]:
         word, _, path = line.partition(" ")
-        if word == "wrote":
-            yield f"{path} was written during the run, and stays"
-        elif word == "left":
-            yield f"{path} stays on the board: the run created it, and it contains other files now"
+        if word in _STAYING:
+            yield _STAYING[word].format(path)
+    if len(lines) > MAX_STAYING:
+        yield f"{len(lines) - MAX_STAYING} more things stay on the board than are listed"
 
 
 def forget(connection: Connection) -> None:
