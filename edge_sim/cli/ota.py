@@ -13,7 +13,7 @@ import click
 
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import FORMAT, GREENGRASS_ROOT, ROOT_HERE, PathType, to_file
-from edge_sim.cli.output import say
+from edge_sim.cli.output import confirm, say
 from edge_sim.cli.report import Report, printed
 from edge_sim.errors import UsageError
 from edge_sim.jobs.update import SOFTWARE, Software
@@ -250,7 +250,7 @@ def _confirm(endpoint: Endpoint, targets: list[str], *, yes: bool) -> None:
         raise UsageError(
             f"this creates a job on {endpoint.name}, and there is no terminal to confirm it", hint="Add --yes."
         )
-    click.confirm(f"Create an update job for {', '.join(targets)} on {endpoint.name}?", abort=True, err=True)
+    confirm(f"Create an update job for {', '.join(targets)} on {endpoint.name}?")
 
 
 @command.command(cls=Report)

@@ -30,6 +30,8 @@ SUFFIXES: Mapping[str, str] = {
 """What the name of a --report FILE says about its format."""
 Writers = Mapping[str, Callable[[], str]]
 """For each format of a command what makes the document; only those that are asked for are called."""
+_DECLINED = 130
+"""The status of an interruption: nobody has to act."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,13 @@ def page_writers(page: Callable[[], Page]) -> Writers:
 def say(*lines: str, err: bool = False) -> None:
     """Print lines of text: each stays one, whatever a path or a name in it holds."""
     click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; anything but a yes ends the command as an interruption does."""
+    if not click.confirm(question, err=True):
+        say("Nothing was changed.", err=True)
+        raise click.exceptions.Exit(_DECLINED)
 
 
 def progress(text: str) -> None:

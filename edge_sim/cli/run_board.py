@@ -8,9 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from edge_sim.cli.output import progress, say
+from edge_sim.cli.output import confirm, progress, say
 from edge_sim.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ def opened(
             real.append(judged(connection, inputs, keep=keep, tls=tls, progress=progress, show=_show))
         if not yes:
             back = "leave it there" if keep else "put everything back"
-            click.confirm(f"Run the scenario there, and {back} afterwards?", abort=True, err=True)
+            confirm(f"Run the scenario there, and {back} afterwards?")
         yield real
 
 

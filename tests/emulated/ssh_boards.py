@@ -39,8 +39,8 @@ _TOOLS = (
     "sh ls readlink sed uname id df date sha256sum tar gzip cat mkdir rmdir rm grep tr head find sleep kill sync "
     "tail wc mv cp ln chmod chown setsid cut dirname touch mknod"
 )
-_EVERYTHING = """find / /greengrass -xdev -not -path '/proc/*' -not -path '/etc/hosts' \\( -type d -printf '%M %U:%G %p\\n' \\
-    -o -printf '%M %U:%G %p -> %l %s %T@\\n' \\) 2>/dev/null | sort -u"""
+_EVERYTHING = """find / /greengrass -xdev -not -path '/proc/*' -not -path '/etc/hosts' \\
+    \\( -type d -printf '%M %U:%G %p\\n' -o -printf '%M %U:%G %p -> %l %s %T@\\n' \\) 2>/dev/null | sort -u"""
 """Directories without their times: those of the ones above a run's folder change. /etc/hosts is the engine's."""
 _SSHD = "HostKey /etc/ssh/host\nUsePAM no\nPermitRootLogin yes\nStrictModes no\nMaxStartups 100\n"
 
