@@ -211,7 +211,7 @@ def test_a_board_that_complains_without_end_is_cut_short(board: Connection, monk
 @pytest.mark.parametrize(
     "words",
     [
-        ("profiles", "capture", "ssh://bench", "-o", "/nowhere/own.yaml"),
+        ("profiles", "capture", "ssh://bench", "-o", "HERE/own.yaml"),
         ("drift", str(EXAMPLE), "--board", "ssh://bench"),
         ("access", str(EXAMPLE), "--board", "ssh://bench", "--probe"),
     ],
@@ -229,7 +229,7 @@ def test_a_board_that_does_not_answer_as_a_board_is_one_sentence_and_status_6(
 {answer}""",
     )
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    error = CliRunner().invoke(edge_sim, words).exception
+    error = CliRunner().invoke(edge_sim, [word.replace("HERE", str(tmp_path)) for word in words]).exception
     assert isinstance(error, UnsupportedEnvironmentError)
     assert error.brief == f"ssh://bench: the board cannot be listed: {said}"
     assert (error.exit_status, error.details) == (6, None)
