@@ -56,6 +56,8 @@ class CoreAccount:
     """The architecture of the container that a real agent runs in, empty for a process."""
     state: str = WAITING
     connected: bool = False
+    links: list[tuple[float, bool]] = field(default_factory=list)
+    """When its session was made and lost."""
     kept_out: str = ""
     """Why it cannot connect, where trying again is of no use; empty otherwise."""
     ends: list[End] = field(default_factory=list)
@@ -68,10 +70,9 @@ class CoreAccount:
 
     def hear(self, at: float, kind: str, members: Mapping[str, Any]) -> None:
         """Take a line of the core's."""
-        if kind == "up":
-            self.connected, self.kept_out = True, ""
-        elif kind == "down":
-            self.connected, self.kept_out = False, members["text"] if members["final"] else ""
+        if kind in ("up", "down"):
+            self._link(at, kind == "up")
+            self.kept_out = members["text"] if kind == "down" and members["final"] else ""
         elif kind == "journal":
             self.disk = members
             if members["record"] is not None:
@@ -102,6 +103,11 @@ class CoreAccount:
         elif known.status != status:
             self.doubled.append(f"{job}, execution {execution}: {known.status} and {status}")
         self._come_to(at, _ended(status, self._phase))
+
+    def _link(self, at: float, there: bool) -> None:
+        if there != self.connected:
+            self.connected = there
+            self.links.append((at, there))
 
     def _come_to(self, at: float, state: str) -> None:
         if state != self.state:

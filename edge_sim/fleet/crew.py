@@ -172,7 +172,7 @@ class Crew:
             return
         lost = self._seats.lost(process)
         for number in lost:
-            self.accounts[number].connected = False
+            self.accounts[number].hear(time.time(), "down", {"text": how, "final": False})
         others = [name for name in self.processes.names if name != MASTER]
         needed = process == self.shape.head or not self._begun
         if needed or not (others or self.shape.remote):

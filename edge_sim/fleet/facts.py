@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -130,10 +131,45 @@ def control(report: FleetReport) -> list[str]:
     return [f"{agents:,} real agent{'s' * (agents > 1)} beside the simulated cores: {shown}", *lines]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Sessions that were lost from a storm on until the next one. ``last_back_s``: seconds from the storm."""
+
+    lost: int
+    back: int
+    last_back_s: float | None
+
+    def __str__(self) -> str:
+        if not self.lost:
+            return "no session was lost"
+        last = "" if self.last_back_s is None else f", the last was back {self.last_back_s:.1f} s after it"
+        away = f", {self.lost - self.back:,} of them not back at the end" if self.back < self.lost else ""
+        return f"{self.lost:,} session{'s' if self.lost > 1 else ''} lost{last}{away}"
+
+
+def losses(report: FleetReport) -> list[Losses]:
+    """Return for each storm what became of the cores' sessions."""
+    begun = [at for at, _ in report.storms]
+    return [_losses(report, at, until) for at, until in zip(begun, [*begun[1:], math.inf], strict=False)]
+
+
+def _losses(report: FleetReport, begun: float, until: float) -> Losses:
+    links = [account.links for account in report.accounts]
+    gone = [next((at for at, there in each if not there and begun <= at < until), None) for each in links]
+    back = [
+        next((at for at, there in each if there and at >= lost), None)
+        for each, lost in zip(links, gone, strict=True)
+        if lost is not None
+    ]
+    times = [at for at in back if at is not None]
+    return Losses(lost=len(back), back=len(times), last_back_s=max(times) - begun if times else None)
+
+
 def storms(report: FleetReport) -> list[str]:
     """Return what befell the fleet, line by line."""
     start = report.created_at or 0.0
-    return [f"{at - start:.1f} s after CreateJob: {storm}" for at, storm in report.storms]
+    rows = zip(report.storms, losses(report), strict=True)
+    return [f"{at - start:.1f} s after CreateJob: {storm}; {lost}" for (at, storm), lost in rows]
 
 
 def as_json(report: FleetReport) -> dict[str, Any]:
@@ -169,7 +205,10 @@ def as_json(report: FleetReport) -> dict[str, Any]:
             for account in report.accounts
         ],
         "differences": [difference.as_json() for difference in report.differences],
-        "storms": [{"at": at, **vars(storm)} for at, storm in report.storms],
+        "storms": [
+            {"at": at, **vars(storm), "sessions": vars(lost)}
+            for (at, storm), lost in zip(report.storms, losses(report), strict=True)
+        ],
         "findings": report.findings,
         "trouble": report.trouble,
         "notes": report.notes,

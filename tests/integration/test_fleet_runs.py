@@ -78,8 +78,34 @@ def test_a_storm_loses_and_doubles_nothing(storms: list[dict[str, Any]], tmp_pat
     assert report["statuses"] == {"SUCCEEDED": 36, "FAILED": 4}
     (passed,) = report["storms"]
     assert passed["kind"] == storms[0]["what"]
-    ends = [at for core in report["cores"] for at, state in core["changes"] if state == "done"]
-    assert max(ends) > passed["at"], "it came in the middle"
+    assert under_way(report, passed["at"]), "it came in the middle"
+    assert passed["sessions"]["lost"] == (0 if passed["kind"] == "cloud restart" else 40)
+    if passed["kind"] == "lost sessions":
+        assert passed["sessions"]["back"] == 40
+
+
+def under_way(report: dict[str, Any], at: float) -> int:
+    """Return how many cores were in the middle of their update then."""
+    return sum(
+        bool(core["changes"]) and core["changes"][0][0] < at < core["changes"][-1][0] for core in report["cores"]
+    )
+
+
+def test_hundreds_of_cores_come_back_from_every_storm_of_one_rollout(tmp_path: Path) -> None:
+    storms = [
+        {"what": "lost sessions", "after": 3, "down": 1},
+        {"what": "lost sessions", "after": 8, "down": 0, "spread": 4},
+        {"what": "broker restart", "after": 15, "down": 2},
+        {"what": "cloud restart", "after": 22, "down": 2},
+    ]
+    place = scenario(tmp_path, **TIMES, rollout={"maximumPerMinute": 10}, badBoards=3, storms=storms)
+    status, report = fleet(place, "--cores", "300")
+    assert (status, report["differences"], report["trouble"]) == (0, [], []), report["trouble"]
+    assert report["statuses"] == {"SUCCEEDED": 291, "FAILED": 9}
+    assert [storm["kind"] for storm in report["storms"]] == [storm["what"] for storm in storms]
+    sessions = [(storm["sessions"]["lost"], storm["sessions"]["back"]) for storm in report["storms"]]
+    assert sessions == [(300, 300), (300, 300), (300, 300), (0, 0)]
+    assert all(under_way(report, storm["at"]) for storm in report["storms"])
 
 
 def test_a_named_broker_is_not_restarted(tmp_path: Path) -> None:

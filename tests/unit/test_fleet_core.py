@@ -21,7 +21,7 @@ from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import BAD, CoreModel, Fault
 from edge_sim.fleet.page import page
 from edge_sim.fleet.rollout import FleetReport, Options
-from edge_sim.fleetkeys import Fleet
+from edge_sim.fleetkeys import Fleet, Storm
 from edge_sim.jobs.update import UpdateDocument, build_document
 from edge_sim.pages import html, markdown
 
@@ -229,6 +229,31 @@ def test_a_report_says_how_many_an_abort_let_through_and_draws_the_states() -> N
     assert "failed" not in drawn
     assert "rolled back: 2 at the end" in markdown.render(page(found))
     assert json.loads(json.dumps(facts.as_json(found)))["aborts"][0]["spared"] == 1
+
+
+def test_a_report_says_of_each_storm_how_many_sessions_went_and_when_the_last_was_back() -> None:
+    found = report("none", "none", "none")
+    found.storms = [
+        (10.0, Storm(kind="lost sessions", after_s=10)),
+        (20.0, Storm(kind="cloud restart", after_s=20)),
+    ]
+    links: list[list[tuple[float, str]]] = [
+        [(1, "up"), (10.5, "down"), (12, "up")],
+        [(2, "up"), (11, "down"), (15.5, "up"), (30, "down")],
+        [(3, "up")],
+    ]
+    for account, changes in zip(found.accounts, links, strict=True):
+        for at, kind in changes:
+            account.hear(at, kind, {"text": "", "final": False})
+            account.hear(at + 0.1, kind, {"text": "again", "final": False})
+    first, second = facts.storms(found)
+    assert first.endswith("down for 1 s; 2 sessions lost, the last was back 5.5 s after it")
+    assert second.endswith("down for 1 s; 1 session lost, 1 of them not back at the end")
+    found.storms = found.storms[:1]
+    found.accounts = found.accounts[2:]
+    assert facts.storms(found)[0].endswith("; no session was lost")
+    (row,) = json.loads(json.dumps(facts.as_json(found)))["storms"]
+    assert row["sessions"] == {"lost": 0, "back": 0, "last_back_s": None}
 
 
 def test_a_report_without_an_abort_is_complete_or_not_at_its_end() -> None:
