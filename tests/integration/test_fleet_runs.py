@@ -39,6 +39,7 @@ def scenario(place: Path, **members: Any) -> Path:
 def fleet(place: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Run a fleet; return its exit status and its report."""
     argv = [sys.executable, "-m", "edge_sim", "fleet", str(place), "--format", "json", *options]
+    argv += ["--limit", str(LIMIT_S / 2)]  # what is lost would be waited for
     done = subprocess.run(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=LIMIT_S)
     report: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, report
