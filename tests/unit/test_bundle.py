@@ -333,21 +333,36 @@ def test_without_root_nothing_is_tried(shell: list[str], board: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("shell", SHELLS)
-def test_procds_script_names_the_agents_command(shell: list[str], board: Path) -> None:
-    """With a stand-in for ``/etc/rc.common``, which reads the script and calls what it defines."""
+def test_procds_script_says_to_procd_how_the_agent_is_started_restarted_and_ended(
+    shell: list[str], board: Path
+) -> None:
+    """With a stand-in for ``/etc/rc.common``, which reads the script and calls what it defines (procd.sh, "procd API").
+
+    respawn: a run of less than 3600 s is a failure, it starts anew after 10 s, and no number of failures is the last.
+    term_timeout: procd kills after 5 s what was not given more, and the agent ends a core and its functions first.
+    """
     (board / "sbin").mkdir()
     program(board / "sbin/procd", "")
     assert installed(shell, board, *NAMED).returncode == 0
-    stub = 'procd_open_instance() { :; }\nprocd_close_instance() { :; }\nprocd_set_param() { echo "$@"; }\n'
     script = board / "etc/init.d/edge-sim-agent"
-    assert script.read_text(encoding="utf-8").startswith("#!/bin/sh /etc/rc.common\nUSE_PROCD=1\n")
+    first, uses = script.read_text(encoding="utf-8").splitlines()[:2]
+    assert (first, uses) == ("#!/bin/sh /etc/rc.common", "USE_PROCD=1")
     assert script.stat().st_mode & 0o111 == 0o111
-    argv = [*shell, "-euc", f"{stub}. {script}\nstart_service\necho $START $STOP"]
+    names = ("procd_open_instance", "procd_set_param", "procd_close_instance")
+    common = "".join(f'{name}() {{ printf "<%s>" {name} "$@"; echo; }}\n' for name in names)
+    common += 'initscript=$1; . "$1"; start_service; echo "S$START K$STOP"\n'
+    (board.parent / "rc.common").write_text(common, encoding="ascii")
+    argv = [*shell, "-eu", str(board.parent / "rc.common"), str(script), "start"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
-        "command /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json",
-        *("respawn 3600 10 0", "stdout 1", "stderr 1", "95 05"),
+    agent = ["/opt/edge-sim/bundle/bin/edge-sim", "agent", "run", "--root", "/"]
+    agent += ["--config", "/opt/edge-sim/agent.json"]
+    calls = [["procd_open_instance"]]
+    calls += [["procd_set_param", *words] for words in (["command", *agent], ["respawn", "3600", "10", "0"])]
+    calls += [
+        ["procd_set_param", name, value] for name, value in (("term_timeout", "30"), ("stdout", "1"), ("stderr", "1"))
     ]
+    calls += [["procd_close_instance"]]
+    assert done.stdout.splitlines() == [*("".join(f"<{word}>" for word in call) for call in calls), "S95 K05"]
 
 
 @pytest.mark.process

@@ -118,6 +118,7 @@ start_service() {
     procd_open_instance
     procd_set_param command /opt/edge-sim/bundle/bin/edge-sim agent run --root / --config /opt/edge-sim/agent.json
     procd_set_param respawn 3600 10 0
+    procd_set_param term_timeout 30
     procd_set_param stdout 1
     procd_set_param stderr 1
     procd_close_instance
