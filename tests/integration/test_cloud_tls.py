@@ -69,6 +69,16 @@ class Watcher:
             found.append(message)
         return found
 
+    def until_answer(self, token: str) -> list[tuple[str, bytes]]:
+        """Return what has come before the service accepts the request with this token; it answers in their order."""
+        found = []
+        while (
+            not (message := self.messages.get(timeout=LIMIT_S))[0].endswith("/accepted")
+            or token.encode() not in message[1]
+        ):
+            found.append(message)
+        return found
+
     def stop(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
@@ -185,6 +195,7 @@ def test_another_things_topics_are_never_reached(
 ) -> None:
     """Twelve topics, five ways each: the connection ends, and nothing of it is seen on the other side."""
     reached = []
+    intruder = b'{"clientToken": "intruder"}'
     for topic in OTHERS:
         for way in ("publish", "retained", "subscribe", "wildcard", "will"):
             with world.raw(a, "a", will=topic if way == "will" else None) as raw:
@@ -194,15 +205,16 @@ def test_another_things_topics_are_never_reached(
                 else:
                     assert raw.connected()
                     if way in ("publish", "retained"):
-                        raw.publish(topic, retain=way == "retained")
+                        raw.publish(topic, intruder, retain=way == "retained")
                     else:
                         raw.subscribe(topic if way == "subscribe" else topic.replace("things/b", "things/+", 1))
                     watcher.client.publish(topic, b"secret", 0)
                 if raw.read() is not None:
                     reached.append((topic, way))
     assert reached == []
-    seen = watcher.until("$aws/things/b/sentinel")
-    assert [message for message in seen if message[1] == b"intruder"] == []
+    watcher.client.publish("$aws/things/b/jobs/get", b'{"clientToken": "last"}', 1)
+    seen = watcher.until_answer("last")
+    assert [message for message in seen if b"intruder" in message[1]] == [], "an answer has its request's token"
     assert len([message for message in seen if message[1] == b"secret"]) == 4 * len(OTHERS)
 
 
@@ -218,6 +230,9 @@ def test_wide_filters_reserved_topics_and_limits_end_the_connection(world: World
             assert raw.connected()
             raw.publish(own + topic)
             assert raw.read() is None, topic
+    for topic in ("get", "j1/update"):
+        with world.raw(a, "a", will=own + topic) as raw:
+            assert raw.read() == (packets.CONNACK, b"\0\5"), topic
     acts: tuple[Callable[[Raw], None], ...] = (
         lambda raw: raw.publish(own + "get", b"x" * 131073),
         lambda raw: raw.publish(own + "get", retain=True),

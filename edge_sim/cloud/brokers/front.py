@@ -252,6 +252,8 @@ def _connect_problem(request: packets.Connect, permit: Permit) -> str | None:
         return f"its client id is longer than {MAX_CLIENT_ID} bytes"
     if request.will_topic is None:
         return None
+    if request.will_topic.startswith("$"):
+        return f"a will on the reserved topic {request.will_topic!r:.300} would speak for a device that is gone"
     will = packets.Publish(topic=request.will_topic, retain=request.will_retain, id=None, size=request.will_size)
     problem = _publish_problem(will, permit)
     return problem and f"its will: {problem}"
