@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.limits import Limits
 
 MAX_BYTES = 64 * 1024
+_BELOW_ROOT = re.compile(r"(/(?!\.\.?(/|$))[^/]+)+")
 _KEYS = frozenset(
     {
         *(
@@ -94,7 +96,7 @@ def _config(path: Path, members: Mapping[str, object]) -> AgentConfig:
         keep_alive_s=_seconds(path, members, "keepAlive", KEEP_ALIVE_S, 1, 1200),
         architecture=architecture,
         operating_system=_text(path, members, "operatingSystem"),
-        greengrass_root=_text(path, members, "greengrassRoot") or "/greengrass",
+        greengrass_root=_root(path, members),
         packages=_packages(path, members["packages"]) if "packages" in members else None,
         ask_every_s=_seconds(path, members, "askEvery", ASK_EVERY_S, 1, 86_400),
         allow_loopback=_flag(path, members, "allowLoopback"),
@@ -137,6 +139,13 @@ def _packages(path: Path, members: object) -> Limits:
         return Limits().changed((f"{name}={value}" for name, value in members.items() if name != "links"), links)
     except UsageError as error:
         raise UsageError(f"{path}: packages: {error.brief}", hint=error.hint) from error
+
+
+def _root(path: Path, members: Mapping[str, object]) -> str:
+    root = _text(path, members, "greengrassRoot") or "/greengrass"
+    if not _BELOW_ROOT.fullmatch(root):
+        raise UsageError(f"{path}: greengrassRoot is {root!r}, not an absolute path below / without . and ..")
+    return root
 
 
 def _text(path: Path, members: Mapping[str, object], key: str) -> str | None:

@@ -110,6 +110,12 @@ def address(url: str) -> tuple[str, int, bool]:
         parts, port = urlsplit(""), None
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
         raise UsageError(f"broker address {url!r}: not like mqtt://host:port or mqtts://host:port")
+    if "@" in parts.netloc:  # its text would show the password
+        raise UsageError(
+            "broker address: a user and a password are not used; a broker knows the agent by a certificate"
+        )
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UsageError(f"broker address {url!r}: only a host and a port can be in it")
     secure = parts.scheme == "mqtts"
     return parts.hostname, port or (8883 if secure else 1883), secure
 

@@ -246,7 +246,9 @@ def test_nobody_at_the_named_address_is_a_clear_failure() -> None:
         start_broker(f"mqtt://127.0.0.1:{port}")
 
 
-@pytest.mark.parametrize("url", ["http://x:1", "mqtt://", "mqtt://h:99999", "localhost:1883", "mqtt://h/path"])
+@pytest.mark.parametrize(
+    "url", ["http://x:1", "mqtt://", "mqtt://h:99999", "localhost:1883", "mqtt://h/path", "mqtt://u:p@h"]
+)
 def test_what_is_no_broker_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError, match="--broker"):
         start_broker(url)

@@ -372,6 +372,12 @@ def test_limits_of_packages_are_settings(tmp_path: Path) -> None:
         ('{"broker": "x"}', "thing is missing"),
         ('{"thing": "a b", "broker": "x"}', "thing is 'a b'"),
         ('{"thing": "b"}', "broker is missing"),
+        (
+            '{"thing": "b", "broker": "x", "greengrassRoot": "gg"}',
+            "greengrassRoot is 'gg', not an absolute path below /",
+        ),
+        ('{"thing": "b", "broker": "x", "greengrassRoot": "/"}', "greengrassRoot is '/', not an absolute path below /"),
+        ('{"thing": "b", "broker": "x", "greengrassRoot": "/a/../../b"}', "greengrassRoot is '/a/../../b', not"),
         ('{"thing": "b", "broker": 1}', "broker is 1, not plain text"),
         ('{"thing": "b", "broker": "x", "keepAlive": 0}', "keepAlive is 0"),
         ('{"thing": "b", "broker": "x", "stableWindow": 0}', "stableWindow is 0, not a number of seconds from 1"),

@@ -199,6 +199,15 @@ def test_an_address_that_cannot_be_read_is_a_usage_error(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "why"), [("mqtt://u:secret@x", "a user and a password"), ("mqtt://x/y", "only a host")]
+)
+def test_what_would_not_be_used_of_an_address_is_refused(url: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as refused:
+        Client(url)
+    assert "secret" not in refused.value.brief
+
+
 @pytest.mark.process
 def test_a_server_with_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

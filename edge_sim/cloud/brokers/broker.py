@@ -163,6 +163,8 @@ def address(url: str) -> tuple[str, int, bool]:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"--broker {url}: {error}") from error
+    if "@" in parts.netloc:  # its text would show the password
+        raise UsageError("--broker: a user and a password cannot be in its URL: edge-sim logs in nowhere")
     if parts.scheme not in PORTS or not parts.hostname or parts.path not in ("", "/") or parts.query:
         raise UsageError(f"--broker {url}: not of the form mqtt://host:port or mqtts://host:port")
     return parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts"
