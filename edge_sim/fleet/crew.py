@@ -158,7 +158,7 @@ class Crew:
         elif what == "stop":
             self.trouble.append("stopped on Locust's page")
         elif what == "missing" and self.shape.remote:
-            self._ended(f"the worker {line['worker']}", "is not heard of any more")
+            self._ended(f"the worker {line['worker']}", "is no longer heard from")
 
     def _core(self, number: int, at: float, kind: str, members: Mapping[str, Any]) -> None:
         account = self.accounts[number]
@@ -176,9 +176,19 @@ class Crew:
         others = [name for name in self.processes.names if name != MASTER]
         needed = process == self.shape.head or not self._begun
         if needed or not (others or self.shape.remote):
-            self.trouble.append(f"{process}: the process of {len(lost):,} cores {how}")
+            self.trouble.append(self._without(process, how, len(lost)))
         else:
-            self.notes.append(f"{process} {how}: its {len(lost):,} cores started again elsewhere")
+            self.notes.append(f"{process} {how}; its {len(lost):,} cores continue on other workers")
+
+    def _without(self, process: str, how: str, cores: int) -> str:
+        """Return why the fleet cannot go on without a process."""
+        if process == ALONE:
+            return f"the process of all {self._simulated:,} cores {how}"
+        if process == MASTER:
+            return f"the workers' master {how}"
+        if not self._begun:
+            return f"{process} {how} before the cores were connected"
+        return f"{process} {how}, and no other is left to continue with its {cores:,} cores"
 
     def _give(self, process: str, number: int) -> None:
         self._tell(process, self.seat(number))

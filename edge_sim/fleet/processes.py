@@ -100,4 +100,4 @@ def in_words(status: int) -> str:
     """Return how a process ended."""
     if status >= 0:
         return f"ended with status {status}"
-    return f"was ended by {signal.Signals(-status).name}"
+    return f"was killed by {signal.Signals(-status).name}"

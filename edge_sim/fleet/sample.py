@@ -93,5 +93,5 @@ def _times(real: Mapping[str, Spread], simulated: Mapping[str, Spread], where: s
             continue
         if spread.middle < model.least - SLACK_S or spread.middle > model.most + SLACK_S:
             which = "less" if spread.middle < model.least else "more"
-            who = f"{spread.count} real agents{where}"
+            who = f"{spread.count} real agent{'s' * (spread.count > 1)}{where}"
             yield f"{state}: {spread} on {who}, {which} than any simulated core's ({model})"

@@ -85,7 +85,7 @@ def fleet_report() -> FleetReport:
         differences=[Difference(thing=models[0].thing, job=job, execution=1, text="the cloud says SUCCEEDED")],
         findings=["staging: longer on real agents"],
         storms=[(1100.0, Storm(kind="lost sessions", after_s=100, down_s=2, spread_s=3))],
-        notes=["worker 1 was ended by SIGKILL"],
+        notes=["worker 1 was killed by SIGKILL; its 6 cores continue on other workers"],
         created_at=1000.0,
     )
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -17,6 +18,8 @@ from click.testing import CliRunner
 from edge_sim.cli.main import edge_sim
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError, UsageError
 from edge_sim.fleet import crew, limits, model
+from edge_sim.fleet.account import CoreAccount
+from edge_sim.fleet.processes import Heard, Processes
 from edge_sim.fleet.seats import Seats, source_address
 from edge_sim.fleetkeys import Fleet, Range
 from edge_sim.pages.page import Chart
@@ -75,6 +78,58 @@ def test_seats_go_to_who_wants_and_come_back_from_who_is_lost() -> None:
     assert given[3:] == [("two", 0)], "the seat that two still wants"
     seats.want("two")
     assert (given[4:], seats.runs) == ([("two", 2)], {0: "two", 1: "two", 2: "two"})
+
+
+class Named(Processes):
+    """Processes that are names alone: they run until they are taken away."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.running = [*names]
+
+    @property
+    def names(self) -> list[str]:
+        return self.running
+
+    def tell(self, name: str, line: Mapping[str, object]) -> None:
+        assert name in self.running
+
+    def kill(self, name: str) -> None:
+        self.running.remove(name)
+        self.heard.put(Heard(name, None, -9))
+
+
+@pytest.mark.parametrize(
+    ("workers", "begun", "killed", "notes", "trouble"),
+    [
+        (0, True, ["alone"], [], ["the process of all 4 cores was killed by SIGKILL"]),
+        (2, True, ["master"], [], ["the workers' master was killed by SIGKILL"]),
+        (2, False, ["worker 1"], [], ["worker 1 was killed by SIGKILL before the cores were connected"]),
+        (2, True, ["worker 1"], ["worker 1 was killed by SIGKILL; its 2 cores continue on other workers"], []),
+        (
+            2,
+            True,
+            ["worker 1", "worker 2"],
+            ["worker 1 was killed by SIGKILL; its 2 cores continue on other workers"],
+            ["worker 2 was killed by SIGKILL, and no other is left to continue with its 4 cores"],
+        ),
+    ],
+)
+def test_a_killed_process_is_a_note_where_others_continue_and_else_the_end(
+    workers: int, begun: bool, killed: Sequence[str], notes: list[str], trouble: list[str]
+) -> None:
+    there = Named("master", *(f"worker {number + 1}" for number in range(workers))) if workers else Named("alone")
+    accounts = [CoreAccount(model=each) for each in model.cores(FLEET, PROFILES, 4, 1)]
+    fleet = crew.Crew(crew.Shape(workers=workers), accounts, lambda number: {}, there)
+    if begun:
+        fleet.spawn(1)
+    for name in [name for name in there.running if name != "master"] * 4:
+        there.heard.put(Heard(name, {"say": "want"}))
+    for name in killed:
+        fleet.listen(1)
+        there.kill(name)
+    fleet.listen(1)
+    assert (fleet.notes, fleet.trouble) == (notes, trouble)
 
 
 def test_cores_beyond_one_addresss_ports_come_from_another_of_loopback() -> None:
