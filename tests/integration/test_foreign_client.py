@@ -26,7 +26,7 @@ def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if request.param == "mosquitto" and shutil.which("mosquitto") is None:
         pytest.skip("only the embedded broker was tried: apt-get install mosquitto")
     if request.param == "embedded":
-        monkeypatch.setattr("edge_sim.cloud.brokers.broker.shutil.which", lambda _: None)
+        monkeypatch.setattr("edge_sim.cloud.brokers.broker.daemon", lambda _: None)
     with Cloud() as running:
         yield running
 
