@@ -62,6 +62,7 @@ lock: $(VENV)/.made
 # The newest packages instead of the locked ones: shows what is coming, and proves nothing about this change.
 newest:
 	@$(PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade pip
 	@$(NEWEST)/bin/python -m pip --quiet --disable-pip-version-check install --editable ".[sim,dev]"
 	@$(NEWEST)/bin/edge-sim profiles list
 	@$(NEWEST)/bin/python -m pytest -n logical --dist worksteal tests/unit -m "not process and not slow"
