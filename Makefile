@@ -147,9 +147,9 @@ install-check: $(VENV)/.dev
 image: $(VENV)/.sim
 	@$(BIN)/python -m tests.image
 
-# The quick tests on Debian 13's Python, in a chroot that is removed afterwards: needs root, mmdebstrap and a Debian mirror.
+# make test on Debian 13's Python, in a root directory that is removed afterwards: needs root, mmdebstrap and a Debian mirror.
 trixie:
-	@.ci/trixie make quick
+	@.ci/trixie make test
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache
