@@ -276,6 +276,7 @@ def _applied(board: DockerBoard, root: Path) -> None:
     for place in ("/etc", "/greengrass", "/srv"):
         chunks, _ = board._container.get_archive(place)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            tar.extraction_filter = lambda member, _: member  # devices and owners as well
             tar.extractall(root, numeric_owner=True)
     for name in ("dev", "proc", "tmp", "sys"):
         (root / name).mkdir()

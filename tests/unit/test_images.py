@@ -107,7 +107,8 @@ def test_the_context_holds_the_agent_and_nothing_of_the_simulator() -> None:
 def test_what_goes_in_is_enough_for_every_module_of_it(tmp_path: Path) -> None:
     """Python sees only the context's edge_sim, and imports each of its modules; `agent run` reads its configuration."""
     with tarfile.open(fileobj=io.BytesIO(images.context("armv7l"))) as tar:
-        tar.extractall(tmp_path, filter="data") if sys.version_info >= (3, 12) else tar.extractall(tmp_path)
+        tar.extraction_filter = lambda member, _: member
+        tar.extractall(tmp_path)
     program = (
         "import importlib, pkgutil, sys; sys.path.insert(0, sys.argv[1]); import edge_sim\n"
         "for found in pkgutil.walk_packages(edge_sim.__path__, 'edge_sim.'):\n"
