@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,15 +45,13 @@ class Gate:
 
 @contextmanager
 def front(folder: Path, gate: Gate) -> Iterator[ssl.SSLSocket]:
-    """Yield a client that has sent CONNECT to a front, behind which a broker takes everything and says nothing."""
+    """Yield a client that has sent CONNECT to a front, behind which a broker's connections open and stay silent."""
     authority = CertificateAuthority(folder / "ca")
     made, keys = authority.issue_pair()
     (folder / "one.pem").write_text(made.pem + keys.private)
     context = ssl.create_default_context(cafile=str(authority.cafile))
     context.load_cert_chain(folder / "one.pem")
     with socket.create_server(("127.0.0.1", 0)) as broker, socket.create_server(("127.0.0.1", 0)) as listener:
-        kept: list[object] = []  # open but silent
-        threading.Thread(target=lambda: kept.append(broker.accept()), daemon=True).start()
         server = authority.server_context(["127.0.0.1"], required=True)
         opened = Front(listener, server, gate, inner=broker.getsockname()[1], login=("u", "p"))
         try:
