@@ -198,7 +198,7 @@ class Cloud:
         self._parts = parts
 
     def _start_broker(self, login: tuple[str, str] | None) -> Broker:
-        limit = {"connections": self._connections}
+        limit = {"connections": self._connections + 1}  # with the cloud's own; mosquitto 2.0.11 takes another
         if login is not None:
             return start_private(login, self._died, **limit)
         return start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile, **limit)

@@ -21,6 +21,7 @@ import pytest
 from edge_sim.cloud.brokers import broker as brokers
 from edge_sim.cloud.brokers import packets
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
+from edge_sim.cloud.server import Cloud
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from tests import needs
 from tests.integration.jobs_device import LIMIT_S, Device
@@ -262,6 +263,19 @@ def test_the_embedded_broker_takes_as_many_clients_as_it_is_told_to() -> None:
             client = socket.create_connection(("127.0.0.1", int(broker.url.rpartition(":")[2])), timeout=LIMIT_S)
             stack.enter_context(client)
             client.sendall(b"\x10\x10\0\4MQTT\4\2\0\x3c\0\4" + f"{number:04}".encode())
+            assert client.recv(4) == b"\x20\2\0\0"
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("mosquitto", marks=needs_mosquitto)])
+def test_the_connection_of_the_cloud_itself_is_none_of_its_clients(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "embedded":
+        monkeypatch.setattr(brokers, "daemon", lambda _: None)
+    with Cloud(connections=2) as cloud, ExitStack() as stack:
+        assert cloud.broker_kind == kind
+        for number in range(2):
+            port = int(cloud.mqtt_url.rpartition(":")[2])
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S))
+            client.sendall(b"\x10\x0d\0\4MQTT\4\2\0\x3c\0\1" + f"{number}".encode())
             assert client.recv(4) == b"\x20\2\0\0"
 
 
