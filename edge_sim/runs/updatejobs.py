@@ -20,7 +20,13 @@ from urllib.parse import urlsplit
 from edge_sim.arns import arn
 from edge_sim.digests import sha256
 from edge_sim.emulation.buildfolder import FORMS
-from edge_sim.errors import EdgeSimError, InvalidPackageError, UnsupportedEnvironmentError, UsageError
+from edge_sim.errors import (
+    EdgeSimError,
+    InvalidDefinitionError,
+    InvalidPackageError,
+    UnsupportedEnvironmentError,
+    UsageError,
+)
 from edge_sim.jobs.requests import PENDING
 from edge_sim.jobs.update import JOB_ID_PREFIX, VERSION, Software, UpdateDocument, build_document
 from edge_sim.runs.aws import call
@@ -164,7 +170,11 @@ def create_plain(
 
 def thing_arns(endpoint: Endpoint, things: Sequence[str]) -> list[str]:
     """Return the ARNs of things, all of which exist."""
-    return [endpoint.call(endpoint.iot, "describe_thing", thingName=name)["thingArn"] for name in things]
+    try:
+        return [endpoint.call(endpoint.iot, "describe_thing", thingName=name)["thingArn"] for name in things]
+    except InvalidDefinitionError as error:
+        hint = "aws iot list-things shows which things there are; aws iot create-thing --thing-name NAME creates one."
+        raise InvalidDefinitionError(error.brief, details=error.details, hint=hint) from error
 
 
 def group_arns(endpoint: Endpoint, groups: Sequence[str]) -> list[str]:

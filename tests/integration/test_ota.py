@@ -166,7 +166,10 @@ def test_a_job_is_created_and_every_core_is_watched(running: Cloud, tmp_path: Pa
     assert ota("build", "--simulated", "broken", "--version", "1.11.7", *WHERE, "-o", str(build)).exit_code == 0
     made = json.loads(ota("create", *NAMED, *WHERE, "--build", str(build), "--format", "json").output)
     assert made["version"] == "1.11.7"
-    assert "ResourceNotFound" in str(refused("watch", "none").brief) or "not" in refused("watch", "none").brief
+    assert refused("watch", "none").brief == "list_job_executions_for_job was refused: Job none does not exist."
+    unknown = refused("create", "--thing", "core-9", *WHERE)
+    assert unknown.brief == "describe_thing was refused: Thing core-9 not found."
+    assert "aws iot create-thing" in str(unknown.hint)
 
 
 @pytest.mark.network
