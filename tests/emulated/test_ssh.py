@@ -22,6 +22,9 @@ from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import BoardSpec
 from edge_sim.emulation.containers import boards, networks
 from edge_sim.emulation.containers.board import DockerBoard
+from edge_sim.emulation.ssh.address import Address
+from edge_sim.emulation.ssh.connection import Connection
+from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.profiles import load_profile
 from edge_sim.scenario import load
 from tests import needs
@@ -422,6 +425,21 @@ def test_an_interrupted_run_puts_the_board_back_and_a_clock_of_1970_is_told(
         debian.exec(["rm", "/usr/local/bin/date"])
     assert any(note.startswith("the board's clock says 1970-01-02") for note in notes)
     assert "error: ssh://debian: the board's clock says 1970-01-02" in with_tls
+
+
+@pytest.mark.usefixtures("debian")
+def test_a_program_that_does_not_end_is_given_up(ssh: Ssh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{ssh.folder}/bin:{os.environ['PATH']}")
+    endless = ["sh", "-c", "trap '' PIPE HUP; sleep 3600"]
+    with Connection(Address(host="debian")) as connection:
+        with pytest.raises(UnsupportedEnvironmentError, match="ssh://debian: sh timed out after 2 s on the board"):
+            connection.run(endless, timeout=2)
+        assert connection.run(["true"]).returncode == 0, "the board can still be put back"
+        with (
+            pytest.raises(UnsupportedEnvironmentError, match="ssh://debian: sh timed out after 2 s on the board"),
+            connection.output(endless, timeout=2) as output,
+        ):
+            output.file.read()
 
 
 def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(

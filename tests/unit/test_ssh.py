@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,15 @@ def test_a_board_that_says_too_much_or_nothing_is_no_endless_run(
     assert endless.wait(10) != 0
     for _ in endless.stderr:
         pass
+
+
+@pytest.mark.process
+def test_a_program_whose_pipes_stay_open_is_given_up(board: Connection, tmp_path: Path) -> None:
+    """As with a real ssh, whose master holds the pipes of a command that was killed: a run never ended."""
+    holder = f"setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 600' & wait"
+    with pytest.raises(UnsupportedEnvironmentError, match=r"sh timed out after 2 s on the board"):
+        board.run(["sh", "-c", holder], timeout=2)
+    os.kill(int((tmp_path / "pid").read_text("ascii")), signal.SIGKILL)  # it is still there
 
 
 @pytest.mark.process

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, cast
 
 from edge_sim.emulation.ssh.address import Address
+from edge_sim.emulation.ssh.gather import gather
 from edge_sim.emulation.ssh.text import LAYOUT, complaints, harmless
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
@@ -36,6 +37,8 @@ MAX_OUTPUT = 64 * 1024 * 1024
 """Bytes that a command on a board may say."""
 MAX_LINE = 64 * 1024
 """Bytes of a line that are read as one."""
+_LETTING_GO_S = 5.0
+"""For a program on the board to end once nobody reads what it prints."""
 _SOCKET_BYTES = 80
 """A socket's path has at most 107 bytes, of which ssh needs some for a name of its own at first."""
 _SAFE = (
@@ -124,15 +127,10 @@ class Connection:
         """
         self.check()
         process = self._spawn(argv, stdin or subprocess.DEVNULL)
-        outputs: dict[str, bytes] = {}
         with process:
-            readers = [
-                threading.Thread(target=_read, args=(process, name, outputs), daemon=True)
-                for name in ("stdout", "stderr")
-            ]
-            for reader in readers:
-                reader.start()
             try:
+                outputs = gather(process, timeout, MAX_OUTPUT)
+                self._check_size(argv, outputs)
                 status = process.wait(timeout)
             except subprocess.TimeoutExpired as error:
                 raise UnsupportedEnvironmentError(
@@ -140,9 +138,6 @@ class Connection:
                 ) from error
             finally:
                 _kill(process)
-                for reader in readers:
-                    reader.join()
-        self._check_size(argv, outputs)
         if status == SSH_FAILED:
             self.check()
         out = harmless(outputs["stdout"].decode(errors="replace"))
@@ -161,6 +156,7 @@ class Connection:
 
         def stop() -> None:
             late.set()
+            self._end()  # its pipes are the master's too
             _kill(process)
 
         errors: dict[str, bytes] = {}
@@ -183,7 +179,10 @@ class Connection:
                 timer.cancel()
                 _kill(process)
                 output.file.close()  # ssh's master holds both pipes until it is rid of what nobody has read
-                reader.join()
+                reader.join(_LETTING_GO_S)
+                if reader.is_alive():
+                    self._end()
+                    reader.join()
         self._say_why(argv, timeout, late)
         self._check_size(argv, errors)
         output.errors = complaints(errors["stderr"])
