@@ -11,6 +11,7 @@ from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.ssh.address import parse
 from edge_sim.emulation.ssh.board import Visit
 from edge_sim.emulation.ssh.connection import Connection
+from edge_sim.emulation.ssh.text import ending
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import effective_permission
@@ -45,7 +46,7 @@ def look(connection: Connection, greengrass_root: str = "/greengrass", paths: Se
             )
         raise UnsupportedEnvironmentError(
             f"{name}: the board cannot be listed: {why}",
-            details=done.stderr.strip()[-2000:] or None,
+            details=ending(done.stderr),
             hint="The account's login shell must be a POSIX one, and print nothing itself.",
         ) from error
 

@@ -10,6 +10,7 @@ from edge_sim.emulation.bundle import archive
 from edge_sim.emulation.drivers import Progress
 from edge_sim.emulation.ssh.connection import Connection
 from edge_sim.emulation.ssh.hold import held, temporary
+from edge_sim.emulation.ssh.text import ending
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass.rows import AccessRow
 from edge_sim.jsonobject import JsonObject
@@ -50,6 +51,6 @@ def probe_rows(
         why = lines[0].removeprefix("error: ") if lines else f"the agent gave no answer (status {done.returncode})"
         raise UnsupportedEnvironmentError(
             f"{connection.address}: cannot probe the board: {why}",
-            details=done.stderr.strip()[-2000:] or None,
+            details=ending(done.stderr),
             hint="The board is as it was.",
         ) from error

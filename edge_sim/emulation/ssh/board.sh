@@ -19,7 +19,7 @@ begin() {
         exit 6
     fi
     {
-        for folder in $made; do echo "d $folder"; done | sed '1!G;h;$!d' >"$RUN/journal" && echo "$1" >"$RUN/owner"
+        for folder in $made; do echo "d $folder"; done | sed '1!G;h;$!d' >"$RUN/journal" && echo "$1" | cat >"$RUN/owner"
     } || { restore >/dev/null; exit 6; }
     for bundle in "$TOP/bundle" "$KEPT"; do
         grep -qx "version=$2" "$bundle/about" 2>/dev/null || continue
@@ -32,7 +32,7 @@ begin() {
 # keep: put the bundle that was brought where the next run finds it, in place of an older one
 keep() {
     made=$(cat "$KEPT/made" 2>/dev/null; grep -E "$SHARED" "$RUN/journal")
-    rm -rf "$KEPT" && mv "$RUN/edge-sim" "$KEPT" && printf '%s\n' "$made" >"$KEPT/made" || exit 6
+    printf '%s\n' "$made" | cat >"$RUN/edge-sim/made" && rm -rf "$KEPT" && mv "$RUN/edge-sim" "$KEPT" || exit 6
     sync
 }
 
@@ -51,14 +51,16 @@ empty() {
 
 # journal: note the paths of the standard input ("d PATH" and "f PATH", parents first) at which nothing is, and print them
 journal() {
-    while IFS= read -r line; do
+    new=$(while IFS= read -r line; do
         path=${line#? }
-        if [ ! -e "$path" ] && [ ! -h "$path" ]; then
-            printf '%s\n' "$line" >>"$RUN/journal" || exit 6
-            printf '%s\n' "$line"
-        fi
-    done
+        [ -e "$path" ] || [ -h "$path" ] || printf '%s\n' "$line"
+    done)
+    # all of them or none: a line that is cut off may name something of the board's
+    { cat "$RUN/journal" && printf '%s\n' "$new" | cat; } >"$RUN/journal.new" || exit 6
     sync
+    mv "$RUN/journal.new" "$RUN/journal" || exit 6
+    sync
+    printf '%s\n' "$new"
 }
 
 # agent BUNDLE: run the agent until the standard input ends

@@ -22,6 +22,7 @@ from edge_sim import interrupts
 from edge_sim.emulation.bundle.archive import TOP as BUNDLE_FOLDER
 from edge_sim.emulation.bundle.archive import Bundle
 from edge_sim.emulation.ssh.connection import Connection
+from edge_sim.emulation.ssh.text import ending, reason
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.greengrass.tree import BESIDE_V1
 
@@ -106,11 +107,9 @@ class Hold:
     def check(self, done: subprocess.CompletedProcess[str], what: str) -> None:
         """Raise UnsupportedEnvironmentError that says ``what`` failed, and why, unless it went well."""
         if done.returncode:
-            errors = done.stderr.strip()
-            last = errors.splitlines()[-1] if errors else f"status {done.returncode}"
             raise UnsupportedEnvironmentError(
-                f"{self._connection.address}: {what}: {last}",
-                details=errors[-2000:] or None,
+                f"{self._connection.address}: {what}: {reason(done.stderr, done.returncode)}",
+                details=ending(done.stderr),
                 hint=f"The board is as it was{f', but for the bundle in {KEPT}' if self._kept else ''}.",
             )
 
@@ -178,7 +177,7 @@ def restore(connection: Connection) -> Iterator[str]:
     if done.returncode or not lines or lines[-1] not in ("restored", "none"):
         raise UnsupportedEnvironmentError(
             f"{connection.address}: the board could not be put back",
-            details=done.stderr.strip()[-2000:] or None,
+            details=ending(done.stderr),
             hint=f"Try again: edge-sim board restore {connection.address}",
         )
     *lines, _ = lines
@@ -195,7 +194,7 @@ def forget(connection: Connection) -> None:
     done = connection.run(script("forget"), timeout=RESTORE_S)
     if done.returncode:
         raise UnsupportedEnvironmentError(
-            f"{connection.address}: {KEPT} could not be removed", details=done.stderr.strip()[-2000:] or None
+            f"{connection.address}: {KEPT} could not be removed", details=ending(done.stderr)
         )
 
 

@@ -10,6 +10,7 @@ LAYOUT = "\n\t"
 """What may stay of the characters that do not print: line breaks and tabs."""
 MAX_ERRORS, MAX_ERROR_LINE = 64 * 1024, 500
 """Bytes that are kept of a command's standard error, and characters of a line of it."""
+_DETAIL_LINES, _DETAIL_TEXT = 5, 2000
 
 
 def harmless(text: str) -> str:
@@ -38,3 +39,14 @@ def complaints(data: bytes) -> str:
     """Return the end of a command's standard error, made harmless, in lines that people can read."""
     lines = harmless(data[-MAX_ERRORS:].decode(errors="replace")).splitlines()
     return "".join(f"{line[:MAX_ERROR_LINE]}\n" for line in lines)
+
+
+def reason(errors: str, status: int) -> str:
+    """Return the line that says why a command failed; tar's last one only says that there were others before it."""
+    lines = [line for line in errors.splitlines() if line.strip() and "Exiting with failure status" not in line]
+    return lines[-1].strip() if lines else f"status {status}"
+
+
+def ending(errors: str) -> str | None:
+    """Return the last lines of a command's complaints, None where there are none."""
+    return "\n".join(errors.strip().splitlines()[-_DETAIL_LINES:])[-_DETAIL_TEXT:] or None
