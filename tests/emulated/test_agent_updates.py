@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.profiles import profile_folder
 from tests.emulated.containers import EXAMPLE, edge_sim, those_ready
 
 pytestmark = pytest.mark.emulated
@@ -25,7 +26,10 @@ PHASES = ["PREFLIGHT", "STAGE", "VERIFY", "ACTIVATE", "HAND_OVER"]
 
 
 def test_an_agent_in_a_container_is_replaced_and_a_broken_one_is_given_up(client: Any, tmp_path: Path) -> None:
-    names = those_ready(client, ("generic-x86_64", "raspberry-pi-3"))
+    own = tmp_path / "own.yaml"  # a system that only the profile says takes ubuntu's builds
+    text = (profile_folder() / "generic-x86_64.yaml").read_text(encoding="utf-8")
+    own.write_text(text.replace("  ID: ubuntu", "  ID: poky"), encoding="utf-8")
+    names = those_ready(client, ("generic-x86_64", "raspberry-pi-3", str(own)))
     (tmp_path / "edge-sim.yaml").write_text(SCENARIO)
     (tmp_path / "core.json").write_bytes(Path(EXAMPLE, "core.json").read_bytes())
     for kind in ("Resources", "Functions"):
