@@ -45,10 +45,13 @@ def updated(folder: Path, cloud_broker: str, agent_broker: str) -> Iterator[Boar
         cloud.kill()
 
 
-def test_an_update_ends_when_the_clouds_node_was_killed_and_has_come_back(system: Path, tmp_path: Path) -> None:
-    """With RabbitMQ's own settings. The agent stays connected to the other node, and gives its report up meanwhile."""
+@pytest.mark.parametrize("mirrored", [False, True], ids=["own settings", "mirrored queues"])
+def test_an_update_ends_when_the_clouds_node_was_killed_and_has_come_back(
+    mirrored: bool, system: Path, tmp_path: Path
+) -> None:
+    """The agent stays connected to the other node, and gives its report up meanwhile."""
     with (
-        rabbitmq.cluster(system, tmp_path / "nodes", ("one", "two")) as (ours, other),
+        rabbitmq.cluster(system, tmp_path / "nodes", ("one", "two"), mirrored=mirrored) as (ours, other),
         updated(tmp_path / "board", ours.url, other.url) as board,
     ):
         ours.kill()
