@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_all_faults_of_a_zip_at_once(tmp_path: Path) -> None:
     told = as_json(tmp_path / "m.zip")
     assert sorted(f["id"] for f in told["findings"]) == ["ENCRYPTED", "LINK", "NAME", "UNSUPPORTED"]
     assert (told["complete"], told["files"], told["unpacked_bytes"]) == (True, 1, 99)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_another_compression_is_one_fault_not_two(tmp_path: Path, method: int) -> None:
+    """Both headers then ask for a newer zip, and agree: that is no contradiction."""
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", method) as made:
+        made.writestr("m/a", "a" * 99)
+        made.writestr(zipfile.ZipInfo("m/b"), "b", zipfile.ZIP_DEFLATED)
+    told = as_json(tmp_path / "m.zip")
+    assert ([f["id"] for f in told["findings"]], told["complete"], told["files"]) == (["UNSUPPORTED"], True, 1)
 
 
 def test_v1s_own_words(tmp_path: Path) -> None:

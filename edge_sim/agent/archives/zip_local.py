@@ -110,7 +110,8 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
     extra = extras(blob[name_length:], entry.label)
     if blob[:name_length] != entry.raw_name or member_name(entry.raw_name, flags, extra) != entry.name:
         raise conflict(entry.label, "has another name in its local header")
-    if (flags, method, day << 16 | clock) != (entry.flags, entry.method, entry.time) or not is_old(version_needed):
+    alike = (flags, method, day << 16 | clock) == (entry.flags, entry.method, entry.time)
+    if not alike or not (entry.refused or is_old(version_needed)):
         raise conflict(entry.label, "has a local header that contradicts the central directory")
     size, packed = _wide(extra.get(ZIP64), (size, packed), entry)
     _check_numbers(source, entry, (crc, packed, size), start, end, zip64=ZIP64 in extra)
