@@ -157,7 +157,7 @@ def permission_default(case: Case) -> Iterator[Fault]:
     for a in case.local:
         if a.policy.permission is None:
             message = f"function {a.function.id}: no Permission for {a.resource.id}; it is treated as ro here"
-            yield _fault(a, message)
+            yield _fault(a, message, ".Permission")
 
 
 @rule(

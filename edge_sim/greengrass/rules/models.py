@@ -151,7 +151,7 @@ def permission_somewhere(case: Case) -> Iterator[Fault]:
         if not a.resource.owner and not (a.policy.permission and a.contained):
             where = "its policy or" if a.contained else "(it runs without container)"
             yield Fault(
-                path=a.path,
+                path=f"{a.path}.Permission",
                 message=f"function {a.function.id} needs a permission for model {a.resource.id}: {where} OwnerSetting",
                 resource=a.resource.id,
                 function=a.function.id,

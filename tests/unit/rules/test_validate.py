@@ -333,7 +333,7 @@ def test_every_board_has_the_shared_memory_that_may_be_a_volume(profile: str, tm
 def test_a_placeholder_that_nobody_filled_in_is_noted_in_every_form(tmp_path: Path) -> None:
     volume = {"SourcePath": "${VOLUME}", "DestinationPath": "/data"}
     resource = {"Id": "a", "Name": "a${", "ResourceDataContainer": {"LocalVolumeResourceData": volume}}
-    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1"}
+    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f:1"}
     configuration = {"MemorySize": 16384, "Timeout": 3, "ExecArgs": "${A}", "Environment": {"Variables": {"B": "${C}"}}}
     (tmp_path / "a.json").write_text(
         json.dumps({"Resources": [resource], "Functions": [{**function, "FunctionConfiguration": configuration}]})
@@ -367,7 +367,11 @@ def test_an_ignore_that_leads_nowhere_silences_nothing(path: str, tmp_path: Path
 
 
 def test_what_is_missing_is_silenced_where_it_would_stand(tmp_path: Path) -> None:
-    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1", "FunctionConfiguration": {}}
+    function = {
+        "Id": "f",
+        "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f:1",
+        "FunctionConfiguration": {},
+    }
     place = "$.Functions[?Id=f].FunctionConfiguration.MemorySize"
     entry = {"rule": "memory-size", "path": place, "reason": "set by hand"}
     (tmp_path / "a.json").write_text(json.dumps({"Functions": [function], "x-edge-sim-ignore": [entry]}))
@@ -377,13 +381,30 @@ def test_what_is_missing_is_silenced_where_it_would_stand(tmp_path: Path) -> Non
 
 def test_a_missing_member_hides_nothing_else_of_its_resource(tmp_path: Path) -> None:
     resource = {"Id": "a", "ResourceDataContainer": {"LocalDeviceResourceData": {"SourcePath": "/dev/ttyS0"}}}
-    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:f:1"}
+    function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f:1"}
     configuration = {"FunctionConfiguration": {"MemorySize": 16384, "Timeout": 3}}
     (tmp_path / "a.json").write_text(
         json.dumps({"Resources": [resource], "Functions": [{**function, **configuration}]})
     )
     told = findings("a.json", cwd=tmp_path)
     assert {f["id"] for f in told["findings"]} == {"core-missing", "shape", "unused-resource"}
+
+
+@pytest.mark.parametrize("kind", ["volume", "model"])
+def test_a_permission_that_cannot_be_read_is_not_called_missing(kind: str, tmp_path: Path) -> None:
+    data = {
+        "volume": {"LocalVolumeResourceData": {"SourcePath": "/srv/a", "DestinationPath": "/a"}},
+        "model": {"S3MachineLearningModelResourceData": {"S3Uri": "s3://greengrass-a/m.zip", "DestinationPath": "/a"}},
+    }
+    resource = {"Id": "a", "Name": "a", "ResourceDataContainer": data[kind]}
+    for permission in ("RO", "Ro", "read"):
+        policies = {"ResourceAccessPolicies": [{"ResourceId": "a", "Permission": permission}]}
+        configuration = {"MemorySize": 16384, "Timeout": 3, "Environment": policies}
+        function = {"Id": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f:1"}
+        (tmp_path / "a.json").write_text(
+            json.dumps({"Resources": [resource], "Functions": [{**function, "FunctionConfiguration": configuration}]})
+        )
+        assert {f["id"] for f in findings("a.json", cwd=tmp_path)["findings"]} == {"core-missing", "shape"}
 
 
 @pytest.mark.process
