@@ -40,9 +40,8 @@ _MOTO = f"moto greengrass models (copied from the service); {LOCAL}"
 def absolute(case: Case) -> Iterator[Fault]:
     """Sources and destinations are absolute paths below /, without '.', '..', '//' or control characters."""
     for resource in case.group.resources:
-        for key, path in _paths(resource):
-            known = _known(path)
-            if not known.startswith("/") or CONTROL.search(known) or {"", ".", ".."} & set(known[1:].split("/")):
+        for key, path in paths_of(resource):
+            if not is_plain(path):
                 message = (
                     f"resource {resource.id}: {key} {path!r} must be an absolute path below /, without '.', '..', '//' "
                     "and control characters"
@@ -60,7 +59,7 @@ def absolute(case: Case) -> Iterator[Fault]:
 def too_long(case: Case) -> Iterator[Fault]:
     """A name in a path has at most 255 bytes, a path 4095, and that of a model outside a container with its prefix."""
     for resource in case.group.resources:
-        for key, path in _paths(resource):
+        for key, path in paths_of(resource):
             if _bytes(path) > _PATH_MAX or any(_bytes(name) > _NAME_MAX for name in path.split("/")):
                 most = f"{_NAME_MAX} bytes for a name, {_PATH_MAX} in all"
                 message = f"resource {resource.id}: {key} is longer than the kernel allows: {most}"
@@ -245,6 +244,12 @@ def shm_read_write(case: Case) -> Iterator[Fault]:
     yield from _attached_wrongly(case, "/dev/shm", "ro", "/dev/shm can only be attached with permission rw")
 
 
+def is_plain(path: str) -> bool:
+    """Return whether a path is absolute, below /, and written in the one way in which it is taken."""
+    known = _known(path)
+    return known.startswith("/") and not CONTROL.search(known) and not {"", ".", ".."} & set(known[1:].split("/"))
+
+
 def _known(path: str, start: str = "/") -> str:
     """Return a path as it may be once a template's values are known; ``start`` is how it may begin."""
     literal, opened, _ = path.partition("${")
@@ -257,7 +262,8 @@ def _bytes(path: str) -> int:
     return len(_known(path).encode("utf-8", "surrogatepass"))
 
 
-def _paths(resource: Resource) -> Iterator[tuple[str, str]]:
+def paths_of(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Yield a resource's source and destination, each with its member's name."""
     for key, path in (("SourcePath", resource.source_path), ("DestinationPath", resource.destination_path)):
         if path is not None:
             yield key, path

@@ -23,10 +23,13 @@ from edge_sim.greengrass.process import (
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Attachment, Case
 from edge_sim.greengrass.rules.models import ML
+from edge_sim.greengrass.rules.paths import is_plain, paths_of
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
 
 _By = Literal["identity", "loan", "unknown loan"]
 """Whose a group is: the function's own, a device's or volume's, or one that nobody knows."""
+_ELSEWHERE = "/attached"
+"""Stands for a destination at which nothing is mounted; no message shows it."""
 _ANY_BOARD = HostFacts(architecture="", operating_system="")
 """What is true of every board: digits are a GID, and no name is known."""
 
@@ -51,6 +54,8 @@ def local_access(case: Case, facts: HostFacts) -> Iterator[Fault]:
         who = case.identities[a.number]
         if not isinstance(who, Identity) or not a.contained or a.resource.source_path in absent:
             continue  # "source-exists" reports an absent source
+        if not all(is_plain(path) for _, path in paths_of(a.resource)):
+            continue  # "absolute-path" refuses it: what the kernel would make of it is beside the point
         mount = _mount(a)
         if (who, mount) not in answers:
             answers[who, mount] = compute_access(_process(a, who, mount), facts.paths, mount.destination)
@@ -159,7 +164,7 @@ def _mount(a: Attachment) -> Mount:
     """Return how a device or volume is mounted."""
     source, destination = a.resource.source_path or "", a.resource.container_path or ""
     if containers_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
-        destination = "/attached"
+        destination = _ELSEWHERE
     read_only = effective_permission(a.resource, a.policy) == "ro"
     return Mount(source=source, destination=destination, read_only=read_only)
 
@@ -180,9 +185,12 @@ def _process(a: Attachment, who: Identity, mount: Mount) -> FunctionProcess:
 def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault:
     permission = "ro" if mount.read_only else "rw"
     verdict = "may not have" if answer.doubt else "does not have"
+    reasons = "; ".join(answer.reasons)
+    if mount.destination == _ELSEWHERE:
+        reasons = reasons.replace(_ELSEWHERE, mount.source)
     return Fault(
         path=a.path,
-        message=f"function {a.function.id} {verdict} {permission} on {mount.source}: {'; '.join(answer.reasons)}",
+        message=f"function {a.function.id} {verdict} {permission} on {mount.source}: {reasons}",
         unknown=answer.doubt is not None,
         resource=a.resource.id,
         function=a.function.id,
@@ -193,7 +201,7 @@ def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault
             "gids": " ".join(str(gid) for gid in (who.gid, *who.groups)),
             "ro/rw": permission,
         },
-        hint="; ".join(answer.reasons),
+        hint=reasons,
     )
 
 

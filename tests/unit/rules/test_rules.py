@@ -285,6 +285,32 @@ def test_a_control_character_makes_no_arn(arn: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("resource", "refused"),
+    [
+        (volume(to="/"), "absolute-path"),
+        (volume(source="/srv/./readings"), "absolute-path"),
+        (device(source="/dev/ttyAMA0/"), "absolute-path"),
+        (device(source="/dev/./ttyAMA0"), "absolute-path"),
+    ],
+)
+def test_what_a_refused_path_would_allow_is_beside_the_point(resource: dict[str, Any], refused: str) -> None:
+    made = group([resource], [function("f", (resource["Id"], "rw"), isolation=C)])
+    found = ids(rules.check(made, board()))
+    assert refused in found
+    assert "local-access" not in found
+
+
+def test_a_denied_volume_is_called_by_its_own_path_wherever_it_appears() -> None:
+    """Nothing is mounted below a container's own /sys or /proc, so that another place is computed with."""
+    for destination in ("/sys/readings", "/proc/readings"):
+        made = group([volume(to=destination)], [function("f", ("volume", "rw"), isolation=C)])
+        (denied,) = [f for f in rules.check(made, board()) if f.id == "local-access"]
+        assert denied.message.partition(": ")[2].startswith("/srv/readings is 0755 0:0;")
+        assert denied.hint is not None
+        assert denied.hint.startswith("/srv/readings is 0755 0:0;")
+
+
+@pytest.mark.parametrize(
     ("config", "found"),
     [
         ({"variables": {"KEY": "a\0b"}}, True),
