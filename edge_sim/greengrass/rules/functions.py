@@ -20,7 +20,9 @@ from edge_sim.greengrass.rules.system import LISTED, is_system
 
 CONFIG = "lambda-group-config.md"
 _PART = r"[^:\0-\x1f\x7f-\x9f]+"
-_QUALIFIED = re.compile(pattern("lambda", f"function:{_PART}:({_PART})", f"{_PART}:{_PART}"))
+_QUALIFIED = re.compile(pattern("lambda", f"function:{_PART}:({_PART})", f"{_PART}:({_PART})"))
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_NO_VERSION = re.compile(r"0[0-9]*")
 _DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
 """An ARN that has no version or alias, whatever a template's values are."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -76,11 +78,12 @@ def total(case: Case) -> Iterator[Fault]:
     "function-version",
     condition="sourced",
     timing="inferred",
-    source=f"{CONFIG} and lambda-functions.md; V1's text is not known",
+    source=f"{CONFIG} and lambda-functions.md; botocore lambda 2015-03-31 for account and alias; that no version "
+    "is 0 is inferred; V1's text is not known",
     hint="Publish a version, or make an alias, and name it: …:function:NAME:VERSION.",
 )
 def qualified(case: Case) -> Iterator[Fault]:
-    """A FunctionArn names a version or an alias; $LATEST was not supported."""
+    """A FunctionArn names an account, and a version or an alias; $LATEST was not supported."""
     for function in case.group.functions:
         if (
             EXECUTABLE.fullmatch(function.arn)
@@ -88,10 +91,20 @@ def qualified(case: Case) -> Iterator[Fault]:
             or (is_open(function.arn) and not _DECIDED.fullmatch(function.arn))
         ):
             continue
-        match = _QUALIFIED.fullmatch(function.arn)
-        if match is None or match[1] == "$LATEST":
-            what = "names $LATEST" if match else "is not a function's ARN with a version or alias"
+        if what := _misqualified(function.arn):
             yield _fault(function, f"function {function.id}: {function.arn!r} {what}", ".FunctionArn")
+
+
+def _misqualified(arn: str) -> str | None:
+    match = _QUALIFIED.fullmatch(arn)
+    if match is None:
+        return "is not a function's ARN with a version or alias"
+    account, qualifier = match.groups()
+    if not _ACCOUNT.fullmatch(account):
+        return f"names the account {account!r}, but an account's id has 12 digits"
+    if _NO_VERSION.fullmatch(qualifier):
+        return f"names version {qualifier!r}, but Lambda counts versions from 1, and an alias is not a number"
+    return "names $LATEST" if qualifier == "$LATEST" else None
 
 
 @rule(

@@ -285,6 +285,25 @@ def test_a_control_character_makes_no_arn(arn: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arn", "words"),
+    [
+        ("arn:aws:lambda:eu-west-1:12345678901:function:f:1", "an account's id has 12 digits"),
+        ("arn:aws:lambda:eu-west-1:<account>:function:f:1", "an account's id has 12 digits"),
+        (f"{ARN}f:0", "Lambda counts versions from 1"),
+        (f"{ARN}f:01", "Lambda counts versions from 1"),
+        (f"{ARN}f:0prod", None),
+        (f"{ARN}f:10", None),
+        ("arn:aws-cn:lambda:cn-north-1:012345678901:function:f:live", None),
+    ],
+)
+def test_a_function_s_arn_has_an_account_and_a_version_that_can_be(arn: str, words: str | None) -> None:
+    made = group([], [{**function("f"), "FunctionArn": arn}])
+    told = [f.message for f in rules.check(made) if f.id == "function-version"]
+    assert len(told) == (words is not None)
+    assert all(str(words) in message for message in told)
+
+
+@pytest.mark.parametrize(
     ("resource", "refused"),
     [
         (volume(to="/"), "absolute-path"),
