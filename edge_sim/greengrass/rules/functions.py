@@ -19,8 +19,7 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 from edge_sim.greengrass.rules.system import LISTED, is_system
 
 CONFIG = "lambda-group-config.md"
-_PART = r"[^:\0-\x1f\x7f-\x9f]+"
-_QUALIFIED = re.compile(pattern("lambda", f"function:{_PART}:({_PART})", f"{_PART}:({_PART})"))
+_QUALIFIED = re.compile(pattern("lambda", r"function:[\w.-]+:(\$LATEST|[\w-]+)", "[a-z0-9-]+:([^:]+)"), re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _NO_VERSION = re.compile(r"0[0-9]*")
 _DECIDED = re.compile(r"arn:.*:function:[\w-]+(:\$LATEST)?", re.ASCII)
