@@ -14,7 +14,7 @@ from edge_sim.greengrass.model import is_open
 from edge_sim.greengrass.resources import LocalDevice, LocalVolume, Resource
 from edge_sim.greengrass.rules.case import Case, environment_path
 from edge_sim.greengrass.rules.connectors import DOCKER, instances
-from edge_sim.greengrass.rules.paths import LOCAL
+from edge_sim.greengrass.rules.paths import LOCAL, is_plain
 from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule
 from edge_sim.greengrass.rules.system import STREAM_MANAGER
 
@@ -185,7 +185,7 @@ def destinations_exist(case: Case, facts: HostFacts) -> Iterator[Fault]:
     """According to AWS's console tutorial, a volume's destination must exist on the board as well."""
     for resource, data in case.of_kind(LocalVolume):
         path = data.destination_path
-        if facts.presence(path) == "present" or is_open(path):
+        if facts.presence(path) == "present" or is_open(path) or not is_plain(path):
             continue
         doubt = facts.doubt(path)
         yield Fault(
@@ -257,7 +257,7 @@ def _group_names(case: Case) -> Iterator[tuple[Resource, str, str]]:
 def _missing(case: Case, facts: HostFacts) -> Iterator[tuple[Resource, str]]:
     for resource in case.group.resources:
         path = resource.source_path
-        if path is not None and facts.presence(path) != "present" and not is_open(path):
+        if path is not None and facts.presence(path) != "present" and is_plain(path) and not is_open(path):
             yield resource, path
 
 

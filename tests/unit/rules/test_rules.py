@@ -325,6 +325,15 @@ def test_what_a_refused_path_would_allow_is_beside_the_point(resource: dict[str,
     assert "local-access" not in found
 
 
+@pytest.mark.parametrize("path", ["~/data", "srv/data", "//srv/data", "C:\\data"])
+def test_nobody_asks_whether_a_refused_path_exists(path: str) -> None:
+    made = group([volume(source=path, to=path)], [])
+    assert set(ids(rules.check(made, board(whole=frozenset())))) == {"absolute-path"}
+    assert {"source-exists", "destination-exists"} <= set(
+        ids(rules.check(group([volume(source="/a", to="/b")], []), board()))
+    )
+
+
 def test_a_denied_volume_is_called_by_its_own_path_wherever_it_appears() -> None:
     """Nothing is mounted below a container's own /sys or /proc, so that another place is computed with."""
     for destination in ("/sys/readings", "/proc/readings"):
