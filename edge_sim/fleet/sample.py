@@ -26,6 +26,8 @@ class Spread:
     count: int
 
     def __str__(self) -> str:
+        if self.count == 1:
+            return f"{self.middle:.2f} s"
         return f"{self.least:.2f} to {self.most:.2f} s, median {self.middle:.2f} s"
 
 
