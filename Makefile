@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NEWEST := .venv-newest
 
 .PHONY: demo test quick slow lint lock newest base-images emulated faults faults-messages faults-rollouts faults-packets faults-points faults-calls faults-disk faults-blocks \
-	faults-cloud faults-downloads faults-builds faults-clock faults-containers sabotage readme schemas install-check image trixie clean
+	faults-cloud faults-downloads faults-builds faults-clock faults-containers sabotage readme schemas install-check image trixie cgroups-v2 clean
 
 # Anew where an earlier call was cut off: a Python without its pip is there before the rest.
 $(VENV)/.made:
@@ -150,6 +150,9 @@ image: $(VENV)/.sim
 # make test on Debian 13's Python, in a root directory that is removed afterwards: needs root, mmdebstrap and a Debian mirror.
 trixie:
 	@.ci/trixie make test
+
+cgroups-v2:
+	@.ci/cgroups-v2
 
 clean:
 	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache
