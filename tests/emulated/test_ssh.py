@@ -174,6 +174,17 @@ def test_a_board_over_ssh_shows_a_certificate_of_its_own_to_a_cloud_with_tls(ssh
     assert "PRIVATE KEY" not in out + err
 
 
+@pytest.mark.usefixtures("unchanged")
+def test_a_board_behind_a_jump_host_and_a_simulated_one_are_in_one_report(ssh: Ssh, quick: str) -> None:
+    address = ssh.know("behind", "127.0.0.1")  # as the jump host sees it
+    with (ssh.folder / "config").open("a", encoding="ascii") as file:
+        file.write("Host behind\n ProxyJump debian\n")
+    words = ("run", quick, "--board", address, "--profile", PROFILE, "--yes", "--format", "json")
+    boards = json.loads(ssh.edge_sim(*words).stdout)["boards"]
+    assert {board["profile"]: board["driver"] for board in boards} == {PROFILE: "local", "behind": "ssh"}
+    assert rows(boards[0]) == rows(boards[1])
+
+
 def test_a_user_with_sudo_and_no_password_runs_as_root(ssh: Ssh, client: Any, quick: str, tmp_path: Path) -> None:
     image = image_of(client, "x86_64")  # without no-new-privileges, which a simulated board has
     container = client.containers.create(
@@ -442,8 +453,9 @@ def test_a_program_that_does_not_end_is_given_up(ssh: Ssh, monkeypatch: pytest.M
             output.file.read()
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(
-    ssh: Ssh, debian: DockerBoard, quick: str
+    ssh: Ssh, quick: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = Path(quick) / "edge-sim.yaml"
     text = file.read_text(encoding="utf-8")
@@ -453,5 +465,10 @@ def test_a_strangers_scenario_reaches_no_board_that_the_user_has_not_named(
         assert "the scenario names a real board, ssh://debian, and you have not" in done.stderr
         done = ssh.edge_sim("run", quick, "--board", "ssh://debian", status=2)
         assert "there is no terminal to confirm it" in done.stderr
+        (tmp_path / "edge-sim").mkdir()
+        (tmp_path / "edge-sim/boards").write_text("ssh://debian\n", encoding="utf-8")
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        done = ssh.edge_sim("run", quick, "--yes", "--format", "json")
+        assert [board["profile"] for board in json.loads(done.stdout)["boards"]] == ["debian"]
     finally:
         file.write_text(text, encoding="utf-8")
