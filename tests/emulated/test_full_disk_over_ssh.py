@@ -62,3 +62,12 @@ def test_a_disk_that_fills_up_is_one_sentence(
     assert [line for line in everything(small) if "/run/count" not in line] == [
         line for line in before if "/run/count" not in line
     ]
+
+
+def test_a_full_temporary_folder_stops_no_run(ssh: Ssh, debian: DockerBoard, quick: str) -> None:
+    shell(debian, "mount -t tmpfs -o size=4k none /tmp; cat /dev/zero >/tmp/filler || true")
+    try:
+        ssh.edge_sim("run", quick, "--board", "ssh://debian", "--yes")
+        assert shell(debian, "ls -A /tmp") == "filler\n"
+    finally:
+        shell(debian, "umount /tmp")
