@@ -1,12 +1,10 @@
-"""The agent's bundle where there is nothing but a kernel: an empty root of two architectures."""
+"""The agent's bundle where there is nothing but a kernel: an empty root of each architecture."""
 
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
-import tarfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +12,8 @@ import pytest
 
 from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.bundle import archive, content
-from edge_sim.emulation.containers import bases
-from tests.emulated.containers import image_of
+from edge_sim.emulation.containers import bases, engine
+from edge_sim.errors import UnsupportedEnvironmentError
 
 pytestmark = pytest.mark.emulated
 LIB = "/edge-sim/lib"
@@ -41,9 +39,12 @@ print(json.dumps({"machine": platform.machine(), "prefix": sys.prefix, "wrong": 
 """
 
 
-@pytest.fixture(scope="module", params=["x86_64", "armv7l"])
+@pytest.fixture(scope="module", params=list(ARCHITECTURES))
 def bundle(request: pytest.FixtureRequest, client: Any) -> archive.Bundle:
-    image_of(client, request.param)
+    try:
+        engine.require(request.param, client)
+    except UnsupportedEnvironmentError as error:
+        pytest.skip(f"no program of {request.param} runs here: {error.brief}")
     return archive.bundle(request.param, print, newest=False)
 
 
@@ -57,7 +58,9 @@ def image(bundle: archive.Bundle, client: Any) -> Iterator[str]:
 
 
 def test_everything_in_the_bundle_works_in_an_empty_root(bundle: archive.Bundle, image: str, client: Any) -> None:
-    said = json.loads(client.containers.run(image, [*PYTHON, LOOK], remove=True, network_mode="none"))
+    cpu = ARCHITECTURES[bundle.architecture].qemu_cpu
+    options = {"environment": {"QEMU_CPU": cpu} if cpu else {}, "network_mode": "none", "remove": True}
+    said = json.loads(client.containers.run(image, [*PYTHON, LOOK], **options))
     assert said == {
         "machine": bundle.architecture,
         "prefix": "/edge-sim",
@@ -77,18 +80,3 @@ def test_the_bundle_is_small_and_has_a_licence_for_each_part_and_no_key(bundle: 
     assert folder
     (folder / f"{bundle.version}-{bundle.architecture}.tar.gz").unlink()
     assert archive.bundle(bundle.architecture, print) == bundle
-
-
-@pytest.mark.parametrize("architecture", ["armv6l", "aarch64"])
-def test_the_other_bundles_are_small_as_well(architecture: str) -> None:
-    made = archive.bundle(architecture, print, newest=False)
-    assert len(made.packed) <= 15_000_000
-    assert made.unpacked <= 40_000_000
-    assert ARCHITECTURES[architecture].elf_machine.to_bytes(2, "little") == _loader(made)[18:20]
-
-
-def _loader(made: archive.Bundle) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(made.packed)) as tar:
-        opened = tar.extractfile("edge-sim/lib/loader")
-        assert opened
-        return opened.read(64)
