@@ -108,6 +108,7 @@ def test_a_tmpfs_that_grows_until_it_fits(archive: Path, tmp_path: Path, what: s
         assert (disk / "model/d/9").read_bytes() == NOISE[27_000:]
 
 
+@needs.loop_devices
 def test_an_ext4_without_inodes(archive: Path, tmp_path: Path) -> None:
     """G05: 16 inodes, of which ext4 keeps eleven for itself."""
     with ext4(tmp_path / "disk", tmp_path / "image", 1 << 20, "-N", "16") as disk:
@@ -118,6 +119,7 @@ def test_an_ext4_without_inodes(archive: Path, tmp_path: Path) -> None:
         assert unpacking(archive, disk / "model") is None
 
 
+@needs.loop_devices
 def test_a_full_ext4(tmp_path: Path) -> None:
     """G01: the blocks end while a large file is written, or when delayed ones are brought to the disk."""
     (tmp_path / "model.tar.gz").write_bytes(tgz(entry("large", random.Random(2).randbytes(4 << 20))))
@@ -161,6 +163,7 @@ def test_a_place_of_somebody_else(archive: Path, tmp_path: Path) -> None:
         assert list((disk / "model").iterdir()) == []
 
 
+@needs.loop_devices
 def test_a_disk_that_breaks_when_it_is_brought_to_it(tmp_path: Path) -> None:
     """G04: writing succeeds, syncfs tells EIO (the image has no room behind it); never a success."""
     archive = tmp_path / "model.tar.gz"
