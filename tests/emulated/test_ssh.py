@@ -27,7 +27,7 @@ from edge_sim.emulation.ssh.connection import Connection
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.profiles import load_profile
 from edge_sim.scenario import load
-from tests import needs
+from tests import needs, sweeps
 from tests.emulated import ssh_boards
 from tests.emulated.containers import EXAMPLE, LIMIT_S, edge_sim, image_of
 from tests.emulated.ssh_boards import Ssh
@@ -35,7 +35,14 @@ from tests.emulated.ssh_boards import Ssh
 Simulated = Callable[[str], dict[str, Any]]
 pytestmark = [pytest.mark.emulated, needs.program("ssh"), needs.program("ssh-keygen")]
 PROFILE = "generic-x86_64"
-PROFILES = {"x86_64": PROFILE, "armv7l": "raspberry-pi-3"}
+PROFILES = {
+    "x86_64": PROFILE,
+    "armv7l": "raspberry-pi-3",
+    "armv6l": "raspberry-pi-zero-w",
+    "aarch64": "raspberry-pi-4-bullseye",
+}
+OTHERS = ("armv7l", "armv6l", "aarch64")[: sweeps.size(whole=3, sample=1)]
+"""Architectures under QEMU; all of them with ``EDGE_SIM_SWEEPS=whole make emulated``."""
 ROOT = "/opt/edge-sim/run/greengrass"
 KEPT = "/opt/edge-sim/bundle-of-runs"
 LISTING = "find / -xdev -not -path '/proc/*' -not -path '/tmp/date*' 2>/dev/null | sort"
@@ -136,10 +143,13 @@ def test_a_board_over_ssh_gives_the_rows_of_a_simulated_one(ssh: Ssh, simulated:
     assert "/srv/meter is the board's own: the scenario's was not put over it" in over_ssh["notes"]
 
 
-def test_a_board_of_another_architecture_over_ssh_gives_them_too(ssh: Ssh, client: Any, simulated: Simulated) -> None:
-    with _debian(client, ssh, "raspberry-pi-3", "armv7l") as board:
+@pytest.mark.parametrize("architecture", OTHERS)
+def test_a_board_of_another_architecture_over_ssh_gives_them_too(
+    ssh: Ssh, client: Any, simulated: Simulated, architecture: str
+) -> None:
+    with _debian(client, ssh, PROFILES[architecture], architecture) as board:
         before = _state(board)
-        _like_a_simulated_one(ssh, "ssh://armv7l", simulated("armv7l"))
+        _like_a_simulated_one(ssh, f"ssh://{architecture}", simulated(architecture))
         assert _state(board) == before
 
 
