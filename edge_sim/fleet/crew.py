@@ -98,10 +98,10 @@ class Crew:
         """Have every core lose its session, and come back after ``down_s``, spread over ``spread_s``."""
         self._everywhere({"do": "drop", "down_s": down_s, "spread_s": spread_s})
 
-    def show(self, broker: str, states: Mapping[str, int]) -> None:
-        """Have the live page show how many cores are in which state, and where they are connected."""
+    def show(self, broker: str, cores: Mapping[str, str]) -> None:
+        """Have the live page show which core is in which state, and where they are connected."""
         if self.shape.web_port is not None:
-            self.processes.tell(self.shape.head, {"do": "show", "broker": broker, "states": dict(states)})
+            self.processes.tell(self.shape.head, {"do": "show", "broker": broker, "cores": dict(cores)})
 
     def listen(self, limit_s: float) -> None:
         """Take what the processes have said; wait for it at most so long."""

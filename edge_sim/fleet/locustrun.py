@@ -156,7 +156,7 @@ def _cores(environment: Environment, setup: Mapping[str, Any], write: Send) -> N
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
         elif line["do"] == "show" and page is not None:
-            page.show(line["broker"], line["states"])
+            page.show(line["broker"], line["cores"])
         else:
             pool.obey(line)
     pool.end()
@@ -174,7 +174,7 @@ def _master(environment: Environment, setup: Mapping[str, Any], write: Send) -> 
         if line["do"] == "spawn":
             runner.start(line["count"], line["rate"])
         elif line["do"] == "show" and page is not None:
-            page.show(line["broker"], line["states"])
+            page.show(line["broker"], line["cores"])
         elif line["do"] == "pass on":
             runner.send_message(MESSAGE, line["line"], line["to"])
     runner.quit()

@@ -272,10 +272,9 @@ class _Rollout:
         self._report.over_at = time.time()
 
     def _show(self) -> Counter[str]:
-        """Have the live page show how many cores are in which state, and return that."""
-        states = counts(self._accounts)
-        self.crew.show(self._cloud.mqtt, {state: states[state] for state in STATES})
-        return states
+        """Have the live page show which core is in which state, and return how many are in each."""
+        self.crew.show(self._cloud.mqtt, {account.model.thing: account.state for account in self._accounts})
+        return counts(self._accounts)
 
     def _is_over(self) -> bool:
         """Tell whether nothing more will come: all jobs are over, or wait for cores alone that cannot connect."""

@@ -167,6 +167,8 @@ def test_the_live_page_shows_the_states_and_its_buttons_take_no_core_away(
         states, failures, errors = shown()
         assert (tuple(states), sum(states.values())) == (STATES, 40)
         assert (failures["ROLL_BACK"], "ACTIVATE: core 1.11.6 ended" in errors) == (0, True), errors
+        cores = page(port, "cores")
+        assert (len(cores), set(cores.values()) <= set(STATES), "rolled back" in cores.values()) == (40, True, True)
         assert not page(port, "swarm", b"user_count=1&spawn_rate=1")["success"]
         assert page(port, "stats/requests")["user_count"] == 40
         assert page(port, "stop", b"")["success"]
