@@ -28,8 +28,6 @@ from edge_sim.greengrass.rules.rule import Fault, Rule, board_rule, rule
 
 _By = Literal["identity", "loan", "unknown loan"]
 """Whose a group is: the function's own, a device's or volume's, or one that nobody knows."""
-_ELSEWHERE = "/attached"
-"""Stands for a destination at which nothing is mounted; no message shows it."""
 _ANY_BOARD = HostFacts(architecture="", operating_system="")
 """What is true of every board: digits are a GID, and no name is known."""
 
@@ -164,7 +162,7 @@ def _mount(a: Attachment) -> Mount:
     """Return how a device or volume is mounted."""
     source, destination = a.resource.source_path or "", a.resource.container_path or ""
     if containers_own(destination, sysfs=True):  # no mount is made there, but the source is looked at all the same
-        destination = _ELSEWHERE
+        destination = source
     read_only = effective_permission(a.resource, a.policy) == "ro"
     return Mount(source=source, destination=destination, read_only=read_only)
 
@@ -186,8 +184,6 @@ def _denied(a: Attachment, who: Identity, mount: Mount, answer: Access) -> Fault
     permission = "ro" if mount.read_only else "rw"
     verdict = "may not have" if answer.doubt else "does not have"
     reasons = "; ".join(answer.reasons)
-    if mount.destination == _ELSEWHERE:
-        reasons = reasons.replace(_ELSEWHERE, mount.source)
     return Fault(
         path=a.path,
         message=f"function {a.function.id} {verdict} {permission} on {mount.source}: {reasons}",

@@ -334,14 +334,19 @@ def test_nobody_asks_whether_a_refused_path_exists(path: str) -> None:
     )
 
 
-def test_a_denied_volume_is_called_by_its_own_path_wherever_it_appears() -> None:
-    """Nothing is mounted below a container's own /sys or /proc, so that another place is computed with."""
-    for destination in ("/sys/readings", "/proc/readings"):
-        made = group([volume(to=destination)], [function("f", ("volume", "rw"), isolation=C)])
-        (denied,) = [f for f in rules.check(made, board()) if f.id == "local-access"]
-        assert denied.message.partition(": ")[2].startswith("/srv/readings is 0755 0:0;")
-        assert denied.hint is not None
-        assert denied.hint.startswith("/srv/readings is 0755 0:0;")
+@pytest.mark.parametrize(
+    ("destination", "named"),
+    [("/sys/readings", "/srv/readings"), ("/proc/readings", "/srv/readings"), ("/attached", "/attached")],
+)
+def test_a_denied_volume_is_called_as_the_function_sees_it_or_where_it_sees_none_by_its_source(
+    destination: str, named: str
+) -> None:
+    """Nothing is mounted below a container's own /sys or /proc."""
+    made = group([volume(to=destination)], [function("f", ("volume", "rw"), isolation=C)])
+    (denied,) = [f for f in rules.check(made, board()) if f.id == "local-access"]
+    assert denied.message.partition(": ")[2].startswith(f"{named} is 0755 0:0;")
+    assert denied.hint is not None
+    assert denied.hint.startswith(f"{named} is 0755 0:0;")
 
 
 @pytest.mark.parametrize(
