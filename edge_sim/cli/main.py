@@ -20,10 +20,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from edge_sim import __version__, cli, interrupts
-from edge_sim.cli.faults import fault
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.topics import EXIT_STATUS_HELP
-from edge_sim.report import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -57,6 +55,7 @@ _COMMANDS = {
     "validate": "Show what V1 would have refused in a definition, with file and line.",
 }
 
+_FAULTS = "edge_sim.cli.faults"
 _READER_GONE = 128 + signal.SIGPIPE
 """The status that a shell gives a program that SIGPIPE ended."""
 
@@ -71,6 +70,7 @@ class LazyGroup(Commands):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
+        importlib.import_module(_FAULTS)  # now: a command may leave no descriptor to read it with
         with _no_bug():
             return super().invoke(ctx)
 
@@ -130,11 +130,13 @@ def main() -> None:
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
     except click.ClickException as error:
+        from edge_sim.report import printable
+
         context = error.ctx if isinstance(error, click.UsageError) else None
         click.UsageError(printable(error.format_message()), context).show()
         status = error.exit_code
     except Exception as error:
-        failure = fault(error)
+        failure = importlib.import_module(_FAULTS).fault(error)
         if failure is None:
             raise
         if isinstance(error, OSError):
@@ -174,7 +176,9 @@ def _end_unread(error: BaseException) -> NoReturn:
 def _discard_output() -> None:
     """Have what is still to be written go nowhere: the interpreter's last flush must not fail again."""
     if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        number = sys.stdout.fileno()
+        os.close(number)  # first: there may be no other left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 if __name__ == "__main__":

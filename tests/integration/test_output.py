@@ -57,6 +57,24 @@ def test_a_full_disk_is_said() -> None:
     assert b"Traceback" not in done.stderr
 
 
+def test_a_command_that_leaves_no_descriptor_is_explained() -> None:
+    program = (
+        "import os, resource, sys\n"
+        "from edge_sim.cli import main\n"
+        "main.edge_sim.add_command(main.click.Command('x', callback=lambda: exhaust()))\n"
+        "main.LazyGroup.get_command = main.click.Group.get_command\n"
+        "def exhaust():\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "    while True:\n"
+        "        os.open(os.devnull, os.O_RDONLY)\n"
+        "sys.argv[1:] = ['x']\n"
+        "main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 6, done.stderr
+    assert b"error: /dev/null: Too many open files" in done.stderr
+
+
 def test_a_locale_without_our_characters_is_no_error() -> None:
     done = rules(subprocess.PIPE, PYTHONIOENCODING="latin-1")
     assert done.returncode == 0, done.stderr
