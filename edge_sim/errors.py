@@ -10,7 +10,7 @@ import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,25 +30,29 @@ _ASSIGNED = rf"(\b(?:aws_?)?(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?)[^\s\"',;}}\\]+"
 _KEY = "[A-Z ]*PRIVATE KEY-----"
 _BODY = r"A-Za-z0-9+/=\s\\:,-"
 
-_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, flags), into)
-    for pattern, flags, into in (
-        # A presigned URL is a key for as long as it lives. Ends at a backslash too: JSON's escapes must stay whole.
-        (r"(https?://[^\s\"'?<>\\]+)\?[^\s\"'<>\\]*", re.IGNORECASE, rf"\1?{HIDDEN}"),
-        (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:\"']+:[^\s/@\"']+@", re.IGNORECASE, rf"\1{HIDDEN}@"),
-        (r"\b(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'<>\\]+", re.IGNORECASE, rf"\1{HIDDEN}"),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", 0, HIDDEN),
-        (_ASSIGNED, re.IGNORECASE, rf"\1{HIDDEN}"),
-        # A key that is cut off at either end, as by the last lines of a log, is one all the same.
-        (rf"-----BEGIN {_KEY}(?:[{_BODY}]*?-----END {_KEY}|[{_BODY}]*)", 0, HIDDEN),
-        (rf"\A(?:[A-Za-z0-9+/=]{{16,}}\s+)+-----END {_KEY}", 0, HIDDEN),
+
+@cache
+def _forms() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return the forms of secrets; compiled when they are first used, which an idle agent never does."""
+    return tuple(
+        (re.compile(pattern, flags), into)
+        for pattern, flags, into in (
+            # A presigned URL is a key for as long as it lives. Ends at a backslash too: JSON's escapes must stay whole.
+            (r"(https?://[^\s\"'?<>\\]+)\?[^\s\"'<>\\]*", re.IGNORECASE, rf"\1?{HIDDEN}"),
+            (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:\"']+:[^\s/@\"']+@", re.IGNORECASE, rf"\1{HIDDEN}@"),
+            (r"\b(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"'<>\\]+", re.IGNORECASE, rf"\1{HIDDEN}"),
+            (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", 0, HIDDEN),
+            (_ASSIGNED, re.IGNORECASE, rf"\1{HIDDEN}"),
+            # A key that is cut off at either end, as by the last lines of a log, is one all the same.
+            (rf"-----BEGIN {_KEY}(?:[{_BODY}]*?-----END {_KEY}|[{_BODY}]*)", 0, HIDDEN),
+            (rf"\A(?:[A-Za-z0-9+/=]{{16,}}\s+)+-----END {_KEY}", 0, HIDDEN),
+        )
     )
-)
 
 
 def redact(text: str) -> str:
     """Return text without what looks like a secret: queries and passwords of URLs, access keys, private keys."""
-    for pattern, into in _FORMS:
+    for pattern, into in _forms():
         text = pattern.sub(into, text)
     return text
 

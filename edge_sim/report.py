@@ -1,4 +1,4 @@
-"""Findings: what a rule has to say about one place of a definition; and how a line of a report is printed."""
+"""Findings: what a rule has to say about one place of a definition."""
 
 from __future__ import annotations
 
@@ -37,15 +37,3 @@ class Finding:
     def note(self) -> str:
         """The finding as a note of a report: its rule, what it says, and what to do."""
         return f"{self.id}: {self.message}" + (f". {self.hint}" if self.hint else "")
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Return a text as one line: what does not print, line ends too, is escaped, but for the characters in ``keep``.
-
-    The words of a definition, a path or a peer must not end a line, begin one that looks like ours, or move a cursor.
-    """
-    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

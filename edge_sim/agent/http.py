@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from edge_sim.agent.http_error import HttpError, UnreachableError, in_words, shown
 from edge_sim.agent.http_wire import Wire, connected
 from edge_sim.agent.patience import MESSAGE, TICK_S, Patience, Watch
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from edge_sim.agent.tls import distrust
 from edge_sim.errors import EdgeSimError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 
 class HttpError(EdgeSimError):

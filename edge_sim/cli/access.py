@@ -17,7 +17,7 @@ from edge_sim.cli.options import A_ROOT, GREENGRASS_ROOT, STRICT, UNKNOWN, absol
 from edge_sim.cli.output import Output, Writers, output_options, page_writers, print_notes, progress
 from edge_sim.cli.report import Report
 from edge_sim.errors import UsageError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from edge_sim.cli.group_options import ReadInputs

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from edge_sim.cli import cloud, completion
+from edge_sim.cli import completion, running_cloud
 from edge_sim.cli.board_bundle import bundle
 from edge_sim.cli.board_exec import exec_
 from edge_sim.cli.board_restore import restore
@@ -143,7 +143,7 @@ def up(
     profile = load_profile(profile_name)
     name = _checked(name or profile.name)
     thing = _checked(thing or name)
-    mqtt = _broker(mqtt or cloud.advertised_broker("edge-sim cloud serve --bind docker"), broker_cafile)
+    mqtt = _broker(mqtt or running_cloud.broker("edge-sim cloud serve --bind docker"), broker_cafile)
     spec = BoardSpec(
         profile=profile,
         agent=AgentSettings(thing=thing, broker=mqtt, cafile=broker_cafile),

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sim.cli import cloud_certs
+from edge_sim.cli import cloud_certs, running_cloud
 from edge_sim.cli.addresses import own_address
 from edge_sim.cli.groups import Commands
 from edge_sim.cli.options import BROKER, BROKER_CAFILE, FORMAT, PathType, SecondsRange
-from edge_sim.cli.output import say
 from edge_sim.cli.report import Report, printed
 from edge_sim.cloud import hosts, notes
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -194,35 +193,8 @@ def _register(cloud: Cloud, offers: Sequence[Offer]) -> None:
 def env(fmt: str) -> None:
     """Print the exports of the cloud that is running; of several, those of the first. Example:
     eval "$(edge-sim cloud env)" """
-    about = _running()
+    about = running_cloud.note()
     click.echo(json.dumps(about["exports"]) if fmt == "json" else _exports(about["exports"]))
-
-
-def advertised_broker(starts: str) -> str:
-    """Return the broker of the cloud that is running, for a board without a certificate.
-
-    Raises UnsupportedEnvironmentError when there is none; its hint is ``starts``, the command that starts one.
-    """
-    about = _running(starts)
-    if about.get("cafile"):
-        why = f"the cloud at {about['http']} wants certificates, which boards in containers do not have"
-        raise UnsupportedEnvironmentError(why, hint=f"Stop it, and start one without --tls: {starts}")
-    return str(about["mqtt"])
-
-
-def running_cloud() -> dict[str, Any]:
-    """Return the note of the cloud that is running. Raises UnsupportedEnvironmentError when none is."""
-    return _running()
-
-
-def _running(starts: str = "edge-sim cloud serve") -> dict[str, Any]:
-    clouds = notes.read()
-    if not clouds:
-        raise UnsupportedEnvironmentError("no local cloud is running for this user", hint=f"Start one: {starts}")
-    if len(clouds) > 1:
-        others = ", ".join(cloud["http"] for cloud in clouds[1:])
-        say(f"note: several clouds are running; this is the first, {clouds[0]['http']}, not {others}", err=True)
-    return clouds[0]
 
 
 @contextlib.contextmanager

@@ -130,7 +130,7 @@ def main() -> None:
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         status = 130
     except click.ClickException as error:
-        from edge_sim.report import printable
+        from edge_sim.printing import printable
 
         context = error.ctx if isinstance(error, click.UsageError) else None
         click.UsageError(printable(error.format_message()), context).show()

@@ -17,7 +17,7 @@ from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
 from edge_sim.errors import REPORT_INSTALL, UsageError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from edge_sim.cli.group_options import ReadInputs

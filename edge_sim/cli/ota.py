@@ -289,12 +289,12 @@ def _line(fmt: str) -> Callable[[Execution], None]:
 
 
 def _endpoint(url: str | None, *, aws: bool) -> Endpoint:
-    from edge_sim.cli.cloud import running_cloud
+    from edge_sim.cli import running_cloud
     from edge_sim.runs import updatejobs
 
     if aws and url:
         raise UsageError("--aws and --endpoint-url name two endpoints")
-    return updatejobs.remote(url) if aws or url else updatejobs.local(running_cloud())
+    return updatejobs.remote(url) if aws or url else updatejobs.local(running_cloud.note())
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.options import PathType
 from edge_sim.errors import REPORT_INSTALL, UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import check_file, write_file
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from edge_sim.pages.page import Page

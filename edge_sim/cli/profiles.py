@@ -16,8 +16,8 @@ from edge_sim.cli.profiles_capture import capture
 from edge_sim.cli.report import Report, failed, printed
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
+from edge_sim.printing import printable
 from edge_sim.profiles import list_profiles, load_profile, profile_path
-from edge_sim.report import printable
 
 
 @click.group("profiles", cls=Commands)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,7 +14,7 @@ import click
 from edge_sim.cli.faults import fault
 from edge_sim.cli.output import Output, page_writers
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from edge_sim.pages.page import Page

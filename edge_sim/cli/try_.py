@@ -19,7 +19,7 @@ from edge_sim.cli.output import Output, Writers, output_options, page_writers, p
 from edge_sim.cli.progress import shown
 from edge_sim.cli.report import Report
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 if TYPE_CHECKING:
     from edge_sim.definitions.assembly import Source

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_sim.comparison.facts import KINDS, Fields, Kind, Name, Report
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 Change = Literal["only in A", "only in B", "different"]
 

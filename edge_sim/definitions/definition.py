@@ -18,7 +18,8 @@ from edge_sim.definitions.tree import Array, Note, Object, member_path
 from edge_sim.errors import InvalidDefinitionError, Position
 from edge_sim.greengrass.families import FAMILIES
 from edge_sim.greengrass.group import Group
-from edge_sim.report import Finding, printable
+from edge_sim.printing import printable
+from edge_sim.report import Finding
 
 _INDEX = re.compile(r"\[(\d{1,9})\]|\[\?([A-Za-z]+)=(.*?)\](?=[.\[]|$)", re.DOTALL)
 _ITEM = re.compile(r"(\$\.\w+\[\d+\]).*", re.DOTALL)

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 from edge_sim import interrupts
 from edge_sim.deviceprofile import DeviceProfile
 from edge_sim.emulation.board import Board, BoardSpec
-from edge_sim.emulation.local.board import LocalBoard
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 
 if TYPE_CHECKING:
     from edge_sim.emulation.bundle.archive import Bundle
+    from edge_sim.emulation.local.board import LocalBoard
     from edge_sim.emulation.ssh.board import Visit
     from edge_sim.emulation.ssh.connection import Connection
 
@@ -60,6 +60,8 @@ def local(*, keep: Path | None = None) -> Iterator[Driver]:
 
 def local_board(spec: BoardSpec, directory: Path | None = None) -> LocalBoard:
     """Return a board in namespaces, by itself; ``directory`` is where its root stays behind."""
+    from edge_sim.emulation.local.board import LocalBoard
+
     return LocalBoard(spec, directory, keep=directory is not None)
 
 
@@ -120,7 +122,6 @@ def image_of(profile: DeviceProfile, progress: Progress, client: Any, suite: str
     Where that base cannot be made it is an image of the default release, of which the board's certificate tells.
     ``suite`` is another release than the profile's own.
     """
-    from edge_sim.emulation.bundle import archive
     from edge_sim.emulation.containers import bases, images
 
     architecture, suite = profile.architecture, suite or suite_of(profile)
@@ -130,6 +131,8 @@ def image_of(profile: DeviceProfile, progress: Progress, client: Any, suite: str
         except UnsupportedEnvironmentError as error:
             progress(f"{architecture}: Debian {bases.SUITE} stands in for {suite}: {error.brief}")
         else:
+            from edge_sim.emulation.bundle import archive
+
             bundle = archive.bundle(architecture, progress, newest=False)
             return images.build(architecture, None, progress, client, bundle=bundle.packed)
     return images.build(architecture, None, progress, client)

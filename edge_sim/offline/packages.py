@@ -23,7 +23,7 @@ from edge_sim.greengrass.plan import Content
 from edge_sim.limits import Limits
 from edge_sim.offline.codetext import mentions
 from edge_sim.offline.inputs import Inputs, PackageSource, address
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 _ARN = arn("greengrass", "/edge-sim/artifacts")
 

@@ -10,7 +10,7 @@ from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.plan import deployment_directory
 from edge_sim.greengrass.rows import node_json
 from edge_sim.offline.plan import OfflinePlan
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 
 def as_json(plan: OfflinePlan) -> dict[str, object]:

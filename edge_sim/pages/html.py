@@ -23,7 +23,7 @@ from edge_sim import __version__
 from edge_sim.pages.drawing import draw
 from edge_sim.pages.page import Page
 from edge_sim.pages.plot import plot
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 _TEMPLATES = Path(__file__).parent / "templates"
 DATA_MOST = 8 * 1024 * 1024

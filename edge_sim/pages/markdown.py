@@ -29,7 +29,7 @@ from edge_sim.pages.page import (
     Timeline,
     Tree,
 )
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 LIMIT = 65_000
 """Characters, and bytes."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from edge_sim.greengrass.rows import AccessRow
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.runs.rows import FunctionRow, UpdateRow
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import FunctionRow, UpdateRow
 from edge_sim.validation.junitxml import Case, Suite, document

@@ -19,7 +19,7 @@ from edge_sim.certificate import summary as certified
 from edge_sim.greengrass.modes import symbolic
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.runs import details, summary
 from edge_sim.runs.results import BoardReport, Problem, RunReport
 from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, UpdateRow

@@ -9,7 +9,7 @@ import pytest
 
 import edge_sim
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 _OURS = Path(edge_sim.__file__).parent
 

@@ -14,8 +14,8 @@ from edge_sim.errors import InvalidDefinitionError, UnknownFactError, UsageError
 from edge_sim.jobs.requests import FINAL, Status
 from edge_sim.jobs.update import SOFTWARE, Software
 from edge_sim.offline.target import boards as judged_boards
+from edge_sim.printing import printable
 from edge_sim.profiles import load_profiles
-from edge_sim.report import printable
 from edge_sim.runs.rows import UpdateRow
 from edge_sim.scenario import SCENARIO, Scenario, Update, is_scenario, load, read, redaction
 from edge_sim.testing.bench import Bench

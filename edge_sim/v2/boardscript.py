@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 from edge_sim.greengrass.functions import Function
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.v2.move import Move
 from edge_sim.v2.verdicts import stays_contained, verdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.v2.components import CODE_ARCHIVE, ENTRY_POINT, Component, bucket
 from edge_sim.v2.deployment import configurations
 from edge_sim.v2.move import Move

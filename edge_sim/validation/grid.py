@@ -16,7 +16,8 @@ from edge_sim.errors import Position
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.rules import by_id
 from edge_sim.jsonobject import JsonObject
-from edge_sim.report import Finding, printable
+from edge_sim.printing import printable
+from edge_sim.report import Finding
 from edge_sim.validation.text import relative
 from edge_sim.validation.verdict import LocatedFinding, judge
 from edge_sim.versions import Version

@@ -15,7 +15,7 @@ from edge_sim import __version__
 from edge_sim.errors import Position
 from edge_sim.greengrass.rules import RULES
 from edge_sim.greengrass.rules.rule import Rule
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.validation.results import LEVELS, Check, Result, of_verdict
 from edge_sim.validation.text import relative
 from edge_sim.validation.verdict import Verdict

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from edge_sim.errors import Position
-from edge_sim.report import SEVERITIES, printable
+from edge_sim.printing import printable
+from edge_sim.report import SEVERITIES
 from edge_sim.validation.verdict import LocatedFinding, Verdict
 
 NOT_LOOKED_AT = "no board was checked: groups, devices, paths and permissions need --profile NAME."

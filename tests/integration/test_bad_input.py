@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.cli import cloud
+from edge_sim.cli import running_cloud
 from edge_sim.cloud import notes
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests import needs
@@ -228,7 +228,7 @@ def test_a_user_without_a_home_is_served(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     with notes.left({"mqtt": "mqtt://h"}), pytest.raises(UnsupportedEnvironmentError) as caught:
-        cloud.advertised_broker("edge-sim cloud serve")
+        running_cloud.broker("edge-sim cloud serve")
     assert "no local cloud is running" in caught.value.brief
 
 

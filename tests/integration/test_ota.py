@@ -19,7 +19,7 @@ from edge_sim.agent.archives import Limits, unpack
 from edge_sim.agent.lock import only_one
 from edge_sim.agent.update.journal import Journal, Record, Report
 from edge_sim.agent.version import VERSION
-from edge_sim.cli import cloud as cloud_command
+from edge_sim.cli import running_cloud
 from edge_sim.cli.ota import command
 from edge_sim.cloud.server import REGION, Cloud
 from edge_sim.emulation import catalogue
@@ -67,7 +67,7 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture
 def running(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     note = {"http": cloud.http_url, "region": REGION, "cafile": None, "exports": cloud.exports()}
-    monkeypatch.setattr(cloud_command, "running_cloud", lambda: note)
+    monkeypatch.setattr(running_cloud, "note", lambda: note)
     for name, value in cloud.exports().items():  # what a user of another endpoint has
         if not name.startswith("AWS_ENDPOINT"):
             monkeypatch.setenv(name, value)
@@ -147,7 +147,7 @@ def test_a_job_is_created_and_every_core_is_watched(running: Cloud, tmp_path: Pa
         thing, status, details = steps.pop(0)
         report(running, thing, job, status, **details)
 
-    endpoint = updatejobs.local(cloud_command.running_cloud())
+    endpoint = updatejobs.local(running_cloud.note())
     ended = updatejobs.watch(endpoint, job, seen.append, wait=wait)
     assert [(e.thing, e.status) for e in ended] == [("core-1", "FAILED"), ("core-2", "SUCCEEDED")]
     assert [(e.thing, e.status) for e in seen[2:]] == [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from edge_sim.cli import cloud
+from edge_sim.cli import cloud, running_cloud
 from edge_sim.cloud import notes
 from edge_sim.cloud.provisioning import Endpoints, provision
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
@@ -47,7 +47,7 @@ def test_boards_in_containers_are_not_sent_to_a_cloud_with_tls(tmp_path: Path, m
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     about = {"http": "https://127.0.0.1:1", "mqtt": "mqtts://127.0.0.1:2", "cafile": "/ca.pem"}
     with notes.left(about), pytest.raises(UnsupportedEnvironmentError, match="wants certificates") as failed:
-        cloud.advertised_broker("edge-sim cloud serve --bind docker")
+        running_cloud.broker("edge-sim cloud serve --bind docker")
     assert "without --tls: edge-sim cloud serve --bind docker" in str(failed.value.hint)
 
 

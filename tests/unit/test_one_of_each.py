@@ -91,7 +91,7 @@ def test_text_is_made_printable_in_one_place() -> None:
     def replaces(node: ast.AST) -> bool:
         return isinstance(node, ast.GeneratorExp) and "isprintable" in ast.dump(node)
 
-    assert having(replaces, "isprintable") == {"report.py"}
+    assert having(replaces, "isprintable") == {"printing.py"}
 
 
 def test_statuses_are_listed_once() -> None:

@@ -14,7 +14,7 @@ from edge_sim.facts import Node
 from edge_sim.greengrass.rows import LayoutRow
 from edge_sim.pages.html import DATA_MOST, embedded, render
 from edge_sim.pages.page import Cell, Lines, Moment, Page, Section, Table, from_first
-from edge_sim.report import printable
+from edge_sim.printing import printable
 from edge_sim.runs.page import page
 from edge_sim.runs.results import BoardReport, RunReport
 from edge_sim.strictjson import loads

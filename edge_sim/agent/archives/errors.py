@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from edge_sim.errors import NO_ROOM, InvalidPackageError, UnsupportedEnvironmentError
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 Code = Literal[
     "CHANGED",

@@ -20,8 +20,8 @@ from edge_sim.jobs import messages, requests, topics, wire
 from edge_sim.jobs.messages import JobExecutionData, Rejected
 from edge_sim.jobs.requests import MAX_PENDING_SHOWN
 from edge_sim.jobs.update import JOB_ID_PREFIX, is_software_update
+from edge_sim.printing import printable
 from edge_sim.redaction import redact
-from edge_sim.report import printable
 
 ANSWER_LIMIT_S = 10.0
 """How long one attempt waits: what AWS's own device client waits."""

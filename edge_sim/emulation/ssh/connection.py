@@ -26,7 +26,7 @@ from edge_sim.emulation.ssh.gather import gather
 from edge_sim.emulation.ssh.text import LAYOUT, complaints, harmless
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 CONNECT_S = 120.0
 """For all of it, with a password that somebody types."""

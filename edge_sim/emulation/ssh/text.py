@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from edge_sim.report import printable
+from edge_sim.printing import printable
 
 LAYOUT = "\n\t"
 """What may stay of the characters that do not print: line breaks and tabs."""

@@ -10,7 +10,8 @@ from typing import Any
 from edge_sim.greengrass.rules import by_id
 from edge_sim.greengrass.rules.rule import Labels, Rule
 from edge_sim.offline.migration.moves import Migration
-from edge_sim.report import Severity, printable
+from edge_sim.printing import printable
+from edge_sim.report import Severity
 from edge_sim.v2.access import WHY, AccessCell, AccessDifference
 from edge_sim.v2.checks import CHECKS
 from edge_sim.v2.designs import Placement, placements
