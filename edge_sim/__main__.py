@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -13,8 +14,11 @@ def main() -> None:
     if before is signal.default_int_handler:  # a shell may have it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _start_in_utf8()
+    gc.disable()  # all that imports create stays; to search it for garbage would cost a twentieth of --help
     from edge_sim.cli import main as command_line
 
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, before)
     command_line.main()
 

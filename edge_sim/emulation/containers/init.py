@@ -141,11 +141,15 @@ def go_on_as(argv: list[str], waits: int) -> None:
     os.closerange(4, OWN_DESCRIPTORS)
     with open("/proc/self/comm", "w") as name:
         name.write(NAME)
+    import gc
     import site
 
     site.main()
     sys.argv = argv
+    gc.disable()  # all that imports create stays; to search it for garbage would cost a thirtieth of them
     __import__(argv[0])
+    gc.freeze()
+    gc.enable()
     os.read(3, 1)
     os.close(3)
     sys.modules[argv[0]].main()
