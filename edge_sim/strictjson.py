@@ -8,47 +8,60 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import NoReturn
 
-MAX_DEPTH = 32
+MAX_DEPTH, MAX_FREE_DEPTH = 32, 200
 MAX_INTEGER = 2**53
 """Integers beyond this are not the same in every JSON reader."""
-_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+MAX_DIGITS = 300
+"""Of an integer that need not be the same in every reader: about as many as the largest float has."""
 
 
 class NotJsonError(ValueError):
     """What cannot be read as JSON at all."""
 
 
-def loads(data: bytes, *, max_bytes: int | None = None) -> object:
+def members(data: bytes, *, max_bytes: int | None = None) -> dict[str, object]:
+    """Return the members of the object in a text. Raises ValueError: what ``loads`` raises, and for another value."""
+    value = loads(data, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def loads(data: bytes, *, max_bytes: int | None = None, exact: bool = True) -> object:
     """Return the value of a UTF-8 JSON text of at most ``max_bytes``.
+
+    ``exact=False`` takes larger integers and up to MAX_FREE_DEPTH levels: functions exchange them, reports hold them.
 
     Raises ValueError, which says in a few words what is wrong with it; NotJsonError where no reader would take it.
     """
+    most = MAX_DEPTH if exact else MAX_FREE_DEPTH
     if max_bytes is not None and len(data) > max_bytes:
         raise ValueError(f"longer than {max_bytes} bytes")
     try:
         text = data.decode("utf-8", errors="strict")
         if text.startswith("\ufeff"):
             raise NotJsonError("not JSON: it begins with a byte order mark")
-        value = _DECODER.decode(text)
+        value = (_EXACT if exact else _LONG).decode(text)
     except UnicodeDecodeError as error:
         raise NotJsonError("not UTF-8") from error
     except json.JSONDecodeError as error:
         raise NotJsonError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
-        raise NotJsonError(_TOO_DEEP) from error
-    _check(value)
+        raise NotJsonError(_too_deep(most)) from error
+    _check(value, most)
     return value
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members: dict[str, object] = {}
+    known: dict[str, object] = {}
     for key, value in pairs:
-        if key in members:
+        if key in known:
             raise ValueError(f"the key {json.dumps(key)} is repeated")
-        members[key] = value
-    return members
+        known[key] = value
+    return known
 
 
 def _refuse_constant(text: str) -> NoReturn:
@@ -68,15 +81,25 @@ def _exact(text: str) -> int:
     return int(text)
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_exact
-)
+def _long(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"an integer has more than {MAX_DIGITS} digits")
+    return int(text)
 
 
-def _check(value: object) -> None:
+def _decoder(whole: Callable[[str], int]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=whole
+    )
+
+
+_EXACT, _LONG = _decoder(_exact), _decoder(_long)
+
+
+def _check(value: object, most: int) -> None:
     """Depth and surrogates, without recursion."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(most + 1):
         below: list[object] = []
         for item in level:
             if isinstance(item, str):
@@ -89,7 +112,11 @@ def _check(value: object) -> None:
         if not below:
             return
         level = below
-    raise ValueError(_TOO_DEEP)
+    raise ValueError(_too_deep(most))
+
+
+def _too_deep(most: int) -> str:
+    return f"nested deeper than {most} levels"
 
 
 def _check_text(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,9 +109,10 @@ def invoke(function_id: str, root: Path, greengrass_root: str, config: Path | No
     from edge_sim.agent.functions import calls as functions
     from edge_sim.agent.functions.writes import states, writes
     from edge_sim.greengrass.process import function_process
+    from edge_sim.strictjson import loads
 
     try:
-        value = json.loads(event)
+        value = loads(event.encode("utf-8", "surrogateescape"), exact=False)
     except ValueError as error:
         raise UsageError(f"--event is not JSON: {error}") from error
     group, facts, _, _ = _deployed(root, greengrass_root, config)
@@ -148,7 +149,7 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     from edge_sim.greengrass import groupfile
     from edge_sim.greengrass.plan import paths_of_interest, plan
     from edge_sim.greengrass.tree import Tree
-    from edge_sim.strictjson import loads
+    from edge_sim.strictjson import members
 
     stand_in = StandIn()
     if config is not None:
@@ -158,9 +159,7 @@ def _deployed(root: Path, greengrass_root: str, config: Path | None) -> tuple[Gr
     gg = inside(root.resolve(), greengrass_root)
     path = inside(root.resolve(), Tree(greengrass_root).group_file)
     try:
-        document = loads(file_bytes(path, MAX_DOCUMENT_BYTES + 1), max_bytes=MAX_DOCUMENT_BYTES)
-        if not isinstance(document, Mapping):
-            raise ValueError("not a JSON object")
+        document = members(file_bytes(path, MAX_DOCUMENT_BYTES + 1), max_bytes=MAX_DOCUMENT_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", hint="Deploy a group first.") from error
     except ValueError as error:

@@ -56,7 +56,7 @@ def read(file: Path) -> Report:
     data = read_bytes(file, MAX_BYTES)
     inside = _DATA.search(data)
     try:
-        document = JsonObject(loads(inside[1] if inside else data), "the report")
+        document = JsonObject(loads(inside[1] if inside else data, exact=False), "the report")
         _refuse_empty(file, document)
         readers = [reader for members, reader in _READERS if members <= {*document}]
         if not readers:

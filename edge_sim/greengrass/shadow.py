@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_sim import strictjson
+
 MAX_DOCUMENT_BYTES = 8 * 1024
 MAX_DEPTH = 8
 _SECTIONS = ("desired", "reported")
@@ -104,9 +106,11 @@ def _request(payload: bytes) -> Document:
     if len(payload) > MAX_DOCUMENT_BYTES * 2:
         raise ShadowError(413, "The payload exceeds the maximum size allowed")
     try:
-        request = json.loads(payload)
-    except (ValueError, RecursionError):
+        request = strictjson.loads(payload, exact=False)
+    except strictjson.NotJsonError:
         raise ShadowError(400, "Invalid JSON") from None
+    except ValueError as error:
+        raise ShadowError(400, f"Invalid JSON: {error}") from None
     if not isinstance(request, dict):
         raise ShadowError(400, "Invalid JSON")
     token = request.get("clientToken")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from edge_sim import strictjson
 from edge_sim.arns import arn
 from edge_sim.definitions import reader, standins, writer
 from edge_sim.definitions.assembly import Source
@@ -176,9 +176,8 @@ def _pair(option: str, text: str, known: Mapping[str, object]) -> tuple[str, str
 def _event(text: str, known: Mapping[str, object]) -> tuple[str, object]:
     name, value = _pair("--event", text, known)
     try:
-        event = json.loads(value)
-        json.dumps(event, allow_nan=False)
-    except (ValueError, RecursionError) as error:
+        event = strictjson.loads(value.encode("utf-8", "surrogateescape"), exact=False)
+    except ValueError as error:
         raise UsageError(
             f"--event {text}: not JSON: {error}", hint="Example: --event watch='{\"images\": 3}'"
         ) from error

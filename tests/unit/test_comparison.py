@@ -134,3 +134,13 @@ def test_what_is_no_report_is_told_in_a_sentence(text: str, words: str, tmp_path
     assert result.exception.exit_status == 2
     assert words in result.exception.brief
     assert str(file) in result.exception.brief
+
+
+def test_a_result_with_an_integer_beyond_2_53_is_compared(tmp_path: Path) -> None:
+    """A function may return nanoseconds; what ``run`` writes, ``compare`` reads."""
+    one, other = failed_board(), failed_board()
+    one.functions = [replace(one.functions[0], result={"at": 1_700_000_000_123_456_789})]
+    other.functions = [replace(one.functions[0], result={"at": 1_700_000_000_123_456_788})]
+    a, b = (written(tmp_path, name, run_report(board)) for name, board in (("a.json", one), ("b.html", other)))
+    assert compare(a, a).exit_code == 0
+    assert compare(a, b).exit_code == 0, "results are no facts that are compared"

@@ -49,3 +49,24 @@ def test_what_no_reader_takes_is_told_from_what_readers_take_differently(text: b
     with pytest.raises(strictjson.NotJsonError if syntax else ValueError, match=r"JSON|UTF-8|repeated|large") as caught:
         strictjson.loads(text)
     assert isinstance(caught.value, strictjson.NotJsonError) is syntax
+
+
+def test_what_functions_exchange_may_be_larger_and_deeper_but_is_json_all_the_same() -> None:
+    nanoseconds = b'{"at": 1700000000123456789}'
+    assert strictjson.loads(nanoseconds, exact=False) == {"at": 1_700_000_000_123_456_789}
+    assert strictjson.loads(b"[" * 200 + b"]" * 200, exact=False)
+    for text, why in (
+        (nanoseconds.replace(b"1700000000123456789", b"NaN"), "NaN"),
+        (b'{"a": 1, "a": 2}', "repeated"),
+        (b"[" * 202 + b"]" * 202, "deeper than 200"),
+        (b"[" * 100_000, "deeper than 200|not JSON"),
+        (b"9" * 301, "more than 300 digits"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            strictjson.loads(text, exact=False)
+
+
+def test_members_are_those_of_an_object() -> None:
+    assert strictjson.members(b'{"a": 1}') == {"a": 1}
+    with pytest.raises(ValueError, match="not a JSON object"):
+        strictjson.members(b"[]")

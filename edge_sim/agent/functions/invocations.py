@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edge_sim import strictjson
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.greengrass import prefix
 from edge_sim.greengrass.functions import Function
@@ -61,9 +62,9 @@ class Outcome:
 def outcome(group: Group, function: Function, invocation: Invocation) -> Outcome:
     """Return how a call that has ended went. Raises UnsupportedEnvironmentError when no process could be made."""
     if not invocation.error:
-        result = _result(function, invocation.result)
-        return Outcome(ok=True, result=result, log=invocation.log, notes=invocation.notes)
-    cause = invocation.cause or json.loads(invocation.result)["errorMessage"]
+        result, notes = _result(function, invocation.result)
+        return Outcome(ok=True, result=result, log=invocation.log, notes=(*invocation.notes, *notes))
+    cause = invocation.cause or _error_message(invocation.result)
     error = f"{function.id}: {cause}"
     if invocation.forbidden:
         hint = "Run as root, or where user namespaces with subordinate ids are allowed."
@@ -72,11 +73,26 @@ def outcome(group: Group, function: Function, invocation: Invocation) -> Outcome
     return Outcome(ok=False, error=error, log=invocation.log, notes=invocation.notes, hint=advice)
 
 
-def _result(function: Function, payload: bytes) -> Any:
-    """Return a result as JSON holds it: of a binary function its text, or base64 where it is none."""
+def _result(function: Function, payload: bytes) -> tuple[object, Sequence[str]]:
+    """Return a result as JSON holds it: of a binary function its text, or base64 where it is none.
+
+    A core hands on whatever a function posts; what is not JSON though it should be is shown as text, with a note.
+    """
+    notes = []
     if function.encoding_type == "json":
-        return json.loads(payload or b"null")
+        try:
+            return strictjson.loads(payload or b"null", exact=False), ()
+        except ValueError as error:
+            notes.append(f"function {function.id}: its result is shown as text: {error}")
     try:
-        return payload.decode()
+        return payload.decode(), notes
     except UnicodeDecodeError:
-        return base64.b64encode(payload).decode("ascii")
+        return base64.b64encode(payload).decode("ascii"), notes
+
+
+def _error_message(payload: bytes) -> str:
+    """Return what a handler's error says: the ``errorMessage`` that AWS's runtimes post, or what another one posted."""
+    try:
+        return str(strictjson.members(payload)["errorMessage"])
+    except (ValueError, KeyError):
+        return payload.decode(errors="replace")

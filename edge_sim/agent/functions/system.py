@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_sim import strictjson
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.events import Log
 from edge_sim.agent.functions.endpoint import Refusal
@@ -69,7 +70,7 @@ class System:
         invocation.end(self._shadows.request(str(custom.get("subject", "")), invocation.payload))
 
     def _secret(self, invocation: Invocation, caller: Function, custom: Mapping[str, object]) -> None:
-        request = json.loads(invocation.payload)
+        request = strictjson.loads(invocation.payload)
         if not isinstance(request, dict) or not isinstance(request.get("SecretId"), str):
             raise ValueError('the request must be {"SecretId": name or ARN, "VersionStage"?: label}')
         attached = self._group.attached(caller)
@@ -91,6 +92,6 @@ def _custom(client_context: str) -> Mapping[str, object]:
     """Return the ``custom`` part of a client context. Raises ValueError."""
     if not client_context:
         return {}
-    context = json.loads(base64.b64decode(client_context, validate=True))
+    context = strictjson.loads(base64.b64decode(client_context, validate=True), exact=False)
     custom = context.get("custom") if isinstance(context, dict) else None
     return custom if isinstance(custom, dict) else {}

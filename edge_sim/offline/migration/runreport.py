@@ -29,7 +29,7 @@ class Observations:
 def observations(file: Path) -> Observations:
     """Raises InvalidDefinitionError where the file is no run's report."""
     try:
-        report = loads(read_bytes(file, _MAX_BYTES))
+        report = loads(read_bytes(file, _MAX_BYTES), exact=False)
     except ValueError as error:
         raise _foreign(file, f": {error}") from error
     boards = report.get("boards") if isinstance(report, Mapping) and "scenario" in report else None

@@ -90,3 +90,21 @@ def test_what_is_rejected(payload: bytes, code: int, message: str) -> None:
         shadow.update({"state": {}, "version": 3}, payload, NOW)
     assert raised.value.body["code"] == code
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ('{"state": {"reported": {"x": NaN}}}', "Invalid JSON"),
+        ('{"state": {"reported": {"x": ' + "[" * 10_000, "Invalid JSON"),
+        ('{"state": {}, "state": {"reported": {"x": 1}}}', 'Invalid JSON: the key "state" is repeated'),
+    ],
+)
+def test_what_readers_of_json_disagree_about_is_no_update(request_: str, why: str) -> None:
+    with pytest.raises(shadow.ShadowError) as refusal:
+        shadow.update(None, request_.encode(), NOW)
+    assert (refusal.value.body["code"], refusal.value.body["message"]) == (400, why)
+
+
+def test_a_large_integer_is_kept_to_its_last_digit() -> None:
+    assert updated(None, state={"reported": {"at_ns": 2**60 + 1}}).document["state"]["reported"] == {"at_ns": 2**60 + 1}
