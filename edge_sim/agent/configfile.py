@@ -55,13 +55,11 @@ def read_config(path: Path, root: Path = Path("/")) -> AgentConfig:
     """
     try:
         text = file_bytes(path, MAX_BYTES + 1).removeprefix(codecs.BOM_UTF8)
-        members = strictjson.loads(text, max_bytes=MAX_BYTES)
+        members = strictjson.members(text, max_bytes=MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
-    if not isinstance(members, dict):
-        raise UsageError(f"{path}: not a JSON object")
     if "coreThing" in members:
         from edge_sim.agent.v1config import from_core
 

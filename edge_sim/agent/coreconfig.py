@@ -9,12 +9,12 @@ crypto.principals.SecretsManager.privateKeyPath, else …IoTCertificate.privateK
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sim import strictjson
 from edge_sim.agent.rooted import file_bytes, inside
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.greengrass.tree import Tree
@@ -40,7 +40,7 @@ def read(root: Path, greengrass_root: str) -> CoreConfig:
     tree = Tree(greengrass_root)
     path = tree.config
     try:
-        document = json.loads(file_bytes(inside(root, path), MAX_BYTES))
+        document = strictjson.members(file_bytes(inside(root, path), MAX_BYTES))
     except FileNotFoundError:
         return CoreConfig()
     except (OSError, ValueError) as error:

@@ -6,7 +6,6 @@ board's own passwd and group files, never asked of the machine this runs on.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -14,8 +13,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from edge_sim import strictjson
 from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
 from edge_sim.arch import update_system
 from edge_sim.errors import InvalidDefinitionError
@@ -311,13 +310,10 @@ def _greengrass(files: Files, greengrass_root: str) -> GreengrassInstall:
     )
 
 
-def _config(text: str, path: str) -> dict[str, Any]:
+def _config(text: str, path: str) -> dict[str, object]:
     if not text:
         return {}
     try:
-        config = json.loads(text)
+        return strictjson.members(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise InvalidDefinitionError(f"Failed to parse {path}.", details=str(error)) from error
-    if not isinstance(config, dict):
-        raise InvalidDefinitionError(f"Failed to parse {path}.", details="it must hold an object")
-    return config

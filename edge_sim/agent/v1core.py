@@ -72,6 +72,5 @@ def _shares(top: Path, config: AgentConfig, own: bytes) -> bool:
 
 def _json(path: Path) -> Mapping[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        content = strictjson.loads(path.read_bytes())
-        return content if isinstance(content, Mapping) else {}
+        return strictjson.members(path.read_bytes())
     return {}

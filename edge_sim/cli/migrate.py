@@ -16,7 +16,7 @@ from edge_sim.cli.group_options import GROUP, group_inputs
 from edge_sim.cli.options import STRICT, UNKNOWN, PathType
 from edge_sim.cli.output import Output, Writers, page_writers, say
 from edge_sim.cli.report import Report
-from edge_sim.errors import REPORT_INSTALL, UsageError
+from edge_sim.errors import REPORT_INSTALL
 from edge_sim.printing import printable
 
 if TYPE_CHECKING:
@@ -162,15 +162,12 @@ def _config(file: Path | None) -> Mapping[str, object]:
         return {}
     from edge_sim.documents import read_bytes
     from edge_sim.errors import InvalidDefinitionError, Position
-    from edge_sim.strictjson import loads
+    from edge_sim.strictjson import members
 
     try:
-        config = loads(read_bytes(file))
+        return members(read_bytes(file))
     except ValueError as error:
         raise InvalidDefinitionError(f"not a config.json: {error}", place=Position(file=file)) from error
-    if not isinstance(config, Mapping):
-        raise UsageError(f"{file}: not a config.json: not a JSON object")
-    return config
 
 
 def _write(result: Migration, packages: Materials, limits: Limits, output: Path) -> list[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.coreconfig import CoreConfig, read
-from edge_sim.errors import InvalidDefinitionError
+from edge_sim.agent.probe import probe
+from edge_sim.agent.update.preflight import managed_respawn
+from edge_sim.errors import InvalidDefinitionError, UpdateError
 from tests.factory import install_core
 
 
@@ -51,3 +53,16 @@ def test_everything_said(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidDefinitionError):
         config(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"runtime": {}, "runtime": {}}', '{"a": NaN}', '{"a": ' + "[" * 100_000])
+def test_everyone_who_reads_it_says_the_same_of_a_file_that_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidDefinitionError) as refusal:
+        config(tmp_path, text)
+    assert refusal.value.problem == "Failed to parse /greengrass/config/config.json."
+    with pytest.raises(InvalidDefinitionError) as probed:
+        probe(tmp_path)
+    assert (probed.value.problem, probed.value.details) == (refusal.value.problem, refusal.value.details)
+    gg = tmp_path / "greengrass"
+    with pytest.raises(UpdateError, match=rf"^Failed to parse {gg}/config/config\.json\.$"):
+        managed_respawn(gg)

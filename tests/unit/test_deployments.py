@@ -71,7 +71,7 @@ def raising(error: Exception) -> Deploy:
         (raising(InvalidDefinitionError("refused")), b"{}", "refused"),
         (raising(PermissionError(13, "Permission denied", "/x")), b"{}", "cannot be put in place: .*Permission denied"),
         (lambda *_: (), b"{", "the deployment document cannot be read: not JSON"),
-        (lambda *_: (), b"[]", "the deployment document is not a JSON object"),
+        (lambda *_: (), b"[]", "the deployment document cannot be read: not a JSON object"),
     ],
 )
 def test_every_end_is_reported(tmp_path: Path, deploy: Deploy, answer: bytes, error: str | None) -> None:

@@ -42,7 +42,7 @@ def ask(endpoint: Endpoint, method: str, path: str, body: bytes = b"", token: st
         ("GET", "/2016-11-01/functions/a/b", 404, "there is nothing at GET"),
         ("PUT", "/2016-11-01/functions/a", 404, "there is nothing at PUT"),
         ("GET", "/latest/meta-data", 404, "there is nothing at"),
-        ("PUT", "/2016-11-01/functions/a/initialized", 400, "not a JSON object"),
+        ("PUT", "/2016-11-01/functions/a/initialized", 400, "the body cannot be read: not JSON"),
         ("GET", "/2016-11-01/functions/a/work", 410, "must exit"),
     ],
 )

@@ -159,9 +159,6 @@ class Deployments:
 
 def _decoded(answer: bytes) -> dict[str, Any]:
     try:
-        document = strictjson.loads(answer)
+        return strictjson.members(answer)
     except ValueError as error:
         raise InvalidDefinitionError(f"the deployment document cannot be read: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidDefinitionError("the deployment document is not a JSON object")
-    return document

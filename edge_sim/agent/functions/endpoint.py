@@ -289,12 +289,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def _json(self) -> dict[str, object]:
         try:
-            document = strictjson.loads(self._body())
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise Refusal(400, "the body is not a JSON object")
-        return document
+            return strictjson.members(self._body())
+        except ValueError as error:
+            raise Refusal(400, f"the body cannot be read: {error}") from error
 
     def _answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)

@@ -6,12 +6,12 @@ sentences that are AWS's are from core-ota-update.md and what-is-gg.md.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from edge_sim import strictjson
+from edge_sim.agent.rooted import file_bytes
 from edge_sim.agent.update.releases import version_key
 from edge_sim.errors import UpdateError
 from edge_sim.facts import UPDATE_TOOLS
@@ -65,14 +65,12 @@ def managed_respawn(gg: Path) -> bool:
     return _config(gg).get("managedRespawn") is True
 
 
-def _config(gg: Path) -> dict[str, Any]:
+def _config(gg: Path) -> dict[str, object]:
     path = gg / BELOW.config
     try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(MAX_CONFIG_BYTES))
+        return strictjson.members(file_bytes(path, MAX_CONFIG_BYTES))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         # V1's own words for a broken file
         raise UpdateError(f"Failed to parse {path}.") from error
-    return found if isinstance(found, dict) else {}

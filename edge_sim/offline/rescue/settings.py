@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from edge_sim.errors import EdgeSimError
 from edge_sim.offline.rescue.disk import Disk
-from edge_sim.strictjson import loads
+from edge_sim.strictjson import members
 
 _SECRET = re.compile(r"pin$|passw|secret|token|credential|username|^user$", re.IGNORECASE)
 _WITH_PASSWORD = re.compile(r"(://)[^/@\s]+@")
@@ -53,12 +53,9 @@ def _config(disk: Disk) -> Mapping[str, object]:
     if text is None:
         raise ValueError("not there")
     try:
-        config = loads(text)
-    except (ValueError, RecursionError) as error:
+        return members(text)
+    except ValueError as error:
         raise ValueError(f"cannot be read: {error}") from error
-    if not isinstance(config, Mapping):
-        raise ValueError("not a JSON object")
-    return config
 
 
 def _keeps(path: str, omitted: list[str]) -> bool:
