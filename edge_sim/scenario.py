@@ -76,6 +76,8 @@ class Scenario:
     updates: tuple[Update, ...] = ()
     stable_window_s: int | None = None
     fleet: Fleet | None = None
+    fault: InvalidDefinitionError | None = None
+    """Why nothing could be read of the file but the definition; a finding of that as well."""
 
 
 def read(*paths: Path, choice: Choice = NO_CHOICE) -> Scenario:
@@ -109,7 +111,8 @@ def load(path: Path, choice: Choice = NO_CHOICE) -> Scenario:
         keys = scenariofile.SCENARIO.read(top)
         scenario = _scenario(keys, definition, file)
     except InvalidDefinitionError as error:
-        scenario = Scenario(name=file.parent.name, definition=_with_fault(definition, error), file=file)
+        faulty = _with_fault(definition, error)
+        scenario = Scenario(name=file.parent.name, definition=faulty, file=file, fault=error)
     else:
         scenario = _checked(scenario, keys)
     mentions = {function: sorted(names) for function, names in scenario.definition.mentions.items()}

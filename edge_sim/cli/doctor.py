@@ -118,17 +118,16 @@ def _certificate(driver: Literal["local", "docker"], profile_name: str | None, b
     profile = load_profile(profile_name) if profile_name is not None else None
     notes: tuple[str, ...] | None = None
     if board is not None:
-        name, rows = doctor.running_certificate(board, profile)
+        profile, rows = doctor.running_certificate(board, profile)
     else:
         assert profile is not None  # noqa: S101 - the caller asks only with one of the two
-        name = profile.name
         with shown() as display:
-            display.say(f"{name}: making a board to look at")
+            display.say(f"{profile.name}: making a board to look at")
             rows, notes = doctor.certificate(driver, profile, display.say)
-    needs = requirements((profile or load_profile(name)).facts())
+    needs = requirements(profile.facts())
     if fmt == "json":
         document = {
-            "profile": name,
+            "profile": profile.name,
             "board": board,
             "summary": summary(rows),
             "certificate": [row.as_json() for row in rows],

@@ -130,11 +130,11 @@ def command(
     from edge_sim.offline.migration.moves import migration
     from edge_sim.offline.migration.runreport import Observations, observations
     from edge_sim.offline.target import Target, boards
-    from edge_sim.profiles import load_profiles
+    from edge_sim.profiles import load_profile, load_profiles
 
     Output(fmt=fmt).check(())
-    leaving, *_ = load_profiles([from_name])
-    going = load_profiles(to_names or [from_name])
+    leaving = load_profile(from_name)
+    going = load_profiles(to_names) or [leaving]
     inputs = read_inputs(group, faulty=True)
     with materials(inputs) as packages:
         result = migration(

@@ -75,8 +75,8 @@ def certificate(
         return certificate_for(board, profile), board.notes
 
 
-def running_certificate(name: str, profile: DeviceProfile | None = None) -> tuple[str, list[CertificateRow]]:
-    """Return the profile's name and the certificate of the board that ``edge-sim board up`` called ``name``.
+def running_certificate(name: str, profile: DeviceProfile | None = None) -> tuple[DeviceProfile, list[CertificateRow]]:
+    """Return the profile and the certificate of the board that ``edge-sim board up`` called ``name``.
 
     ``profile`` is what to judge it by, if not by its own. Raises UsageError when there is no such board or its
     profile is not known here, UnsupportedEnvironmentError without an engine.
@@ -86,7 +86,7 @@ def running_certificate(name: str, profile: DeviceProfile | None = None) -> tupl
     with engine.connected() as client:
         container = boards.find(client, name)
         judged_by = profile or _profile_of(name, container)
-        return judged_by.name, certificate_for(boards.ContainerShell(client, container), judged_by)
+        return judged_by, certificate_for(boards.ContainerShell(client, container), judged_by)
 
 
 def _profile_of(name: str, container: Any) -> DeviceProfile:

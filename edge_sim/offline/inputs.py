@@ -76,12 +76,15 @@ def read_inputs(
 ) -> Inputs:
     """Read GROUP, the ``URI=PATH`` pairs, the limits ``NAME=NUMBER``, and how links are handled.
 
-    ``faulty``: take a definition with faults as far as it could be read.
+    ``faulty``: take a definition with faults as far as it could be read. A scenario with a fault is not taken: all that
+    it names would be missed.
 
     Raises UsageError for a path or pair that leads nowhere and for what is no limit, InvalidDefinitionError for a
-    definition that cannot be read.
+    definition or scenario that cannot be read.
     """
     scenario = read(path, choice=choice)
+    if scenario.fault is not None:
+        raise scenario.fault
     if not faulty:
         scenario.definition.refuse(scenario.definition.errors)
     own = inputs_of(scenario)

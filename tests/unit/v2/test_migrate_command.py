@@ -153,3 +153,19 @@ def test_what_is_broken_is_one_sentence_and_the_rest_is_there(tmp_path: Path, br
 
 def test_the_command_is_listed() -> None:
     assert "migrate" in edge_sim.list_commands(None)  # type: ignore[arg-type]
+
+
+def test_a_fault_of_the_scenario_is_the_only_one(tmp_path: Path) -> None:
+    """What it names cannot be missed: its models and code are there, only nothing of it could be read."""
+    group = write_group(tmp_path / "group", [ml("m")], [function("f", ("m", None))])
+    file = group / "edge-sim.yaml"
+    file.write_text(f"{file.read_text()}devise: []\n")
+    refusal = report(group)
+    assert refusal["error"]["message"] == "devise: unknown key"
+    assert (refusal["error"]["file"], refusal["error"]["line"]) == (str(file), len(file.read_text().splitlines()))
+    assert not refusal.get("findings")
+
+
+def test_a_group_leaves_one_board(tmp_path: Path) -> None:
+    group = write_group(tmp_path / "group", [ml("m")], [function("f", ("m", None))])
+    assert str(edge("migrate", group, "--from-profile", "all", status=2).exception) == "all: no such device profile"

@@ -238,7 +238,11 @@ def test_names_break_out_of_nothing(tmp_path: Path) -> None:
     functions = [function("f", ("m", None), variables={"A\nB": HOSTILE}), function("g", ("v", "rw"), isolation=C)]
     functions[0]["FunctionArn"] = f"{ARN}{HOSTILE.replace(':', '')}:1"
     functions[1]["FunctionConfiguration"]["Executable"] = HOSTILE
-    out = migrated(write_group(tmp_path / "group", resources, functions), tmp_path / "out")
+    group = write_group(tmp_path / "group", resources, functions)
+    text = yaml.safe_load((group / "edge-sim.yaml").read_text())
+    text["code"] = text["code"][1:]  # a scenario takes code for no such ARN
+    (group / "edge-sim.yaml").write_text(yaml.safe_dump(text))
+    out = migrated(group, tmp_path / "out")
     script = (out / "board.sh").read_text()
     subprocess.run(["sh", "-n", out / "board.sh"], check=True)
     words = shlex.split("\n".join(line for line in script.splitlines() if not line.startswith("#")), comments=True)
