@@ -342,7 +342,10 @@ def test_a_packet_that_mqtt_does_not_have_ends_the_connection_and_no_other(world
 
 
 def test_a_client_that_does_not_read_costs_a_bounded_amount_of_memory(world: World, watcher: Watcher) -> None:
-    """Five times as much is published for it as the broker may keep; whoever reads receives all of it."""
+    """Eight times as much is published for it as the broker may queue; whoever reads receives all of it.
+
+    Beside the queue the broker holds what is in flight, up to 100 messages (12.5 MiB) on either side.
+    """
     slow = world.certificate("slow", "everything")
     broker = next(child for child in psutil.Process().children() if child.name() == "mosquitto")
     with world.raw(slow, "slow") as raw:
@@ -354,7 +357,7 @@ def test_a_client_that_does_not_read_costs_a_bounded_amount_of_memory(world: Wor
         for _ in range(8 * MAX_QUEUED_BYTES // MAX_PAYLOAD):
             watcher.client.publish("news/today", bytes(MAX_PAYLOAD), 1)
         watcher.until("$aws/things/b/sentinel")
-        assert broker.memory_info().rss - before < 3 * MAX_QUEUED_BYTES
+        assert broker.memory_info().rss - before < 4 * MAX_QUEUED_BYTES
 
 
 def test_a_client_that_falls_silent_is_gone_after_its_keep_alive(world: World, a: Credentials, b: Credentials) -> None:
