@@ -53,7 +53,8 @@ def test_a_board_in_a_container_is_known_by_what_its_first_process_reads() -> No
 
 
 IDLE = {
-    "edge_sim": "agent arch cli digests errors facts greengrass interrupts jobs mqttclient printing redaction strictjson",
+    "edge_sim": "agent arch cli digests errors facts greengrass interrupts jobs mqttclient printing redaction "
+    "strictjson",
     "edge_sim.agent": "config configfile crashpoints destinations durable events failures functions inbox lock loop "
     "mqtt probe program rooted supervise tls update version",
     "edge_sim.agent.functions": "deployed",
