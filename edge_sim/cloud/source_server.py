@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_sim import s3
 from edge_sim.arns import SOMEWHERE, arn, pattern
 from edge_sim.cloud.hosts import is_local
 from edge_sim.cloud.packages import FORMATS, Format, archive_format, packed
@@ -23,7 +24,7 @@ from edge_sim.errors import InvalidDefinitionError
 
 _log = logging.getLogger(__name__)
 
-_S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SECRET = re.compile(pattern("secretsmanager", "secret:(?P<name>[A-Za-z0-9/_+=.@-]+?)(-[A-Za-z0-9]{6})?", SOMEWHERE))
 
 
@@ -113,16 +114,16 @@ class SourceServer:
             self._load_secret(uri, match["name"], entry["secret"])
         elif match := TRAINING_JOB.fullmatch(uri):
             self._load_training_job(match["name"], entry)
-        elif match := _S3.fullmatch(uri):
-            self._upload(match[1], match[2], entry)
+        elif place := _object(uri):
+            self._upload(*place, entry)
 
     def _upload(self, bucket: str, key: str, entry: Mapping[str, object]) -> None:
-        s3 = self._client("s3")
-        if bucket not in {existing["Name"] for existing in s3.list_buckets()["Buckets"]}:
+        client = self._client("s3")
+        if bucket not in {existing["Name"] for existing in client.list_buckets()["Buckets"]}:
             outside = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-            s3.create_bucket(Bucket=bucket, **(outside if self._region != "us-east-1" else {}))
+            client.create_bucket(Bucket=bucket, **(outside if self._region != "us-east-1" else {}))
         with _as_file(entry) as path:
-            s3.upload_file(str(path), bucket, key)
+            client.upload_file(str(path), bucket, key)
 
     def _load_training_job(self, name: str, entry: Mapping[str, object]) -> None:
         from moto.sagemaker.models import sagemaker_backends
@@ -168,10 +169,15 @@ def _without_web_pages(app: Any) -> Any:
     return guarded
 
 
+def _object(uri: str) -> s3.S3Object | None:
+    place = s3.of_uri(uri)
+    return place if place and _BUCKET.fullmatch(place.bucket) else None
+
+
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a source with an absolute path; raises InvalidDefinitionError when it cannot be loaded."""
     uri = entry.get("uri") if isinstance(entry, Mapping) else None
-    if not isinstance(uri, str) or not any(form.fullmatch(uri) for form in (_S3, TRAINING_JOB, _SECRET)):
+    if not isinstance(uri, str) or not (_object(uri) or TRAINING_JOB.fullmatch(uri) or _SECRET.fullmatch(uri)):
         hint = "It needs an s3://bucket/key URI, or the ARN of a training job or a secret."
         raise InvalidDefinitionError(f"source {uri!r}: not the address of a source", hint=hint)
     if _SECRET.fullmatch(uri):

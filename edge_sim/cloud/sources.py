@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from edge_sim import s3
 from edge_sim.arns import SOMEWHERE, pattern
 from edge_sim.cloud import clients
 from edge_sim.cloud.artifacts import CHUNK, ArtifactStore, StoredFile
@@ -165,19 +165,18 @@ class Sources:
         return uri
 
     def _copy(self, resource: Resource, uri: str) -> Package:
+        place = s3.of_address(uri)
+        if place is None:
+            raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object")
         try:
-            bucket, key = location(uri)
-        except ValueError as error:
-            raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object") from error
-        try:
-            file = self._fetched(uri, bucket, key)
+            file = self._fetched(uri, *place)
         except ClientError as error:
             raise _object_problem(resource, uri, error) from error
         except BotoCoreError as error:
             raise _unreachable(resource, error) from error
         except InvalidDefinitionError as error:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri}: {error.brief}") from error
-        return Package(file=file, file_name=key.rsplit("/", 1)[-1])
+        return Package(file=file, file_name=place.key.rsplit("/", 1)[-1])
 
     def _fetched(self, uri: str, bucket: str, key: str) -> StoredFile:
         """Fetch an object, or return the copy of it that its ETag still names (DG ml-inference.md: only if changed)."""
@@ -221,26 +220,6 @@ def _version(answer: Mapping[str, Any]) -> dict[str, object]:
 
 def _chunks(body: Any) -> Iterator[bytes]:
     yield from body.iter_chunks(CHUNK)
-
-
-_HTTP = ("http", "https")
-
-
-def location(uri: str) -> tuple[str, str]:
-    """Return (bucket, key) of ``s3://…`` and of S3's http forms; raises ValueError for anything else."""
-    parts = urlsplit(uri)
-    path = unquote(parts.path).lstrip("/")
-    if parts.scheme == "s3":
-        bucket, key = parts.netloc, path
-    elif parts.scheme in _HTTP and re.fullmatch(r"s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc):
-        bucket, _, key = path.partition("/")
-    elif parts.scheme in _HTTP and (host := re.fullmatch(r"(.+)\.s3[.-][a-z0-9.-]*amazonaws\.com", parts.netloc)):
-        bucket, key = host[1], path
-    else:
-        raise ValueError(uri)
-    if not bucket or not key:
-        raise ValueError(uri)
-    return bucket, key
 
 
 def _object_problem(resource: Resource, uri: str, error: ClientError) -> InvalidDefinitionError:

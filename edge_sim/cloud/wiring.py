@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_sim import s3
 from edge_sim.cloud.app import App
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, artifact_path, object_path, signing_key
 from edge_sim.cloud.bridge import Bridge
@@ -34,7 +35,7 @@ from edge_sim.cloud.jobs.rollouts import MINUTE_S
 from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.protocol import Service
 from edge_sim.cloud.source_server import SourceServer
-from edge_sim.cloud.sources import Sources, location
+from edge_sim.cloud.sources import Sources
 from edge_sim.cloud.store import Store
 from edge_sim.errors import InvalidDefinitionError
 
@@ -201,15 +202,12 @@ def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_u
         digest = build_digest(store, url)
         if digest is not None:
             return sign_url("GET", artifact_path(digest, thing), expires_s)
-        try:
-            bucket, key = location(url)
-        except ValueError:
-            bucket = key = ""
-        if not bucket or (server is not None and not server.running):
+        place = s3.of_address(url)
+        if place is None or (server is not None and not server.running):
             raise InvalidDefinitionError(f"{url}: there is no such object in this cloud")
         if server is not None:
-            return sign_url("GET", object_path(bucket, key, thing), expires_s)
-        return sources.presigned(bucket, key, expires_s)
+            return sign_url("GET", object_path(*place, thing), expires_s)
+        return sources.presigned(*place, expires_s)
 
     return presign
 

@@ -7,7 +7,6 @@ elsewhere it is a plain IoT job with the same document; what carries it out is a
 from __future__ import annotations
 
 import json
-import re
 import tarfile
 import time
 import uuid
@@ -15,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from edge_sim import s3
 from edge_sim.arns import arn
 from edge_sim.digests import sha256
 from edge_sim.emulation.buildfolder import FORMS
@@ -218,10 +218,10 @@ def update_document(
     """Return what a plain job's document says. Raises UsageError for what does not go together."""
     if file is None or url is None:
         raise UsageError("a plain IoT job needs --build FILE, and --url URL from which devices download it")
-    s3 = re.fullmatch(r"s3://([^/]+)/(.+)", url)
-    if (s3 is None) is not (role is None):
+    place = s3.of_uri(url)
+    if (place is None) is not (role is None):
         raise UsageError("--role and an s3:// URL go together: IoT Jobs signs such a URL for each device")
-    if s3 is None and not url.startswith(("http://", "https://")):
+    if place is None and not url.startswith(("http://", "https://")):
         raise UsageError(f"--url {url}: neither https://… nor s3://BUCKET/KEY")
     build = read_build(file, software)
     return UpdateDocument(
@@ -230,7 +230,7 @@ def update_document(
         architecture=architecture,
         operating_system=system,
         log_level=log_level,
-        url=f"https://s3.amazonaws.com/{s3[1]}/{s3[2]}" if s3 else url,
+        url=f"https://s3.amazonaws.com/{place.bucket}/{quote(place.key)}" if place else url,
         sha256=build.sha256,
         size=build.size,
     )

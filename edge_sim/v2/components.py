@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge_sim import s3
 from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
 from edge_sim.greengrass.process import effective_permission
 from edge_sim.greengrass.resources import Resource
@@ -85,7 +86,7 @@ def _components(move: Move) -> Iterator[Component]:
 def bucket(move: Move) -> str:
     """Return where artifacts will be: as asked for, else where the first model came from, else a placeholder."""
     uris = (str(r.data.members().get("S3Uri") or "") for r in move.group.resources)
-    buckets = (uri.removeprefix("s3://").partition("/")[0] for uri in uris if uri.startswith("s3://"))
+    buckets = (place.bucket for place in map(s3.of_uri, uris) if place)
     return move.bucket or next(buckets, "") or placeholder("bucket")
 
 

@@ -82,6 +82,14 @@ def test_models_arrive_packed_as_asked_and_secrets_by_an_address_of_their_own(cl
     assert models["model"]["ArtifactArn"] != second["model"]["ArtifactArn"]
 
 
+@pytest.mark.parametrize("key", ["model#2.tar.gz", "100%25?.tar.gz", "a b.tar.gz"])
+def test_a_key_is_taken_as_it_is_written(cloud: Cloud, model: Path, key: str) -> None:
+    uri = f"s3://greengrass-models/{key}"
+    cloud.load_sources([{"uri": uri, "path": str(model)}])
+    assert deploy(cloud, *group(cloud, [s3_model(uri)]))["DeploymentStatus"] == "InProgress"
+    finish(cloud)
+
+
 @pytest.mark.parametrize(
     ("resource", "text"),
     [

@@ -31,6 +31,17 @@ def test_the_form_of_an_arn_is_written_once() -> None:
     assert [name for name in modules(arn) if any(text.startswith(arn) for text in sources.strings(name))] == ["arns.py"]
 
 
+def test_an_address_in_s3_is_taken_apart_in_one_place() -> None:
+    """``scenariofile`` has a form for its schema, ``v2/recipes`` the forms of an artifact's address on V2."""
+
+    def pattern_of_s3(node: ast.AST) -> bool:
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        return re.search(r"s3://[\[(]", text) is not None
+
+    assert having(pattern_of_s3, "s3://") == {"s3.py", "scenariofile.py", "v2/recipes.py"}
+    assert sources.mentioning(r"""partition\(["']s3://|removeprefix\(["']s3://""") == []
+
+
 def test_what_makes_json_strict_is_written_once() -> None:
     """Repeated keys, NaN, numbers that readers disagree about. What people write has a reader with places."""
     assert sources.mentioning(r"object_pairs_hook|parse_constant") == ["strictjson.py"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from edge_sim import s3
 from edge_sim.arns import pattern
 from edge_sim.facts import below
 from edge_sim.greengrass.functions import Function
@@ -17,8 +18,6 @@ from edge_sim.greengrass.rules.case import Case
 from edge_sim.greengrass.rules.rule import Fault, Rule, rule
 
 _TRAINING_JOB = re.compile(pattern("sagemaker", "training-job/.+"))
-_S3 = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?"
-_OBJECT = re.compile(rf"(?:s3://([^/]+)|https?://{_S3}/([^/]+)|https?://([^/]+)\.{_S3})/(?P<key>.+)", re.DOTALL)
 _PROVISIONER = "aws-greengrass-provisioner (what the service will not accept)"
 _SECRET = re.compile(pattern("secretsmanager", "secret:(.+)"))
 
@@ -226,9 +225,8 @@ def _s3(case: Case) -> Iterator[tuple[Resource, str, str, str]]:
     """Yield each S3 model with URI, bucket and key, both empty where it is no S3 object; open ones are passed over."""
     for resource, model in case.of_kind(S3Model):
         if not is_open(model.s3_uri):
-            match = _OBJECT.fullmatch(model.s3_uri)
-            bucket = next(filter(None, match.groups()[:3]), "") if match else ""
-            yield resource, model.s3_uri, bucket, match["key"] if match else ""
+            place = s3.of_address(model.s3_uri)
+            yield resource, model.s3_uri, place.bucket if place else "", place.key if place else ""
 
 
 def _secrets(case: Case) -> Iterator[tuple[Resource, str]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_sim import s3
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.v2.nucleus import Nucleus
 
@@ -174,7 +175,7 @@ def _artifacts(look: _Reader, artifacts: Any, name: str) -> Iterator[Artifact]:
         unarchive = look(artifact, "Unarchive") or "NONE"
         if unarchive not in ("NONE", "ZIP"):
             raise InvalidDefinitionError(f"component {name}: Unarchive {unarchive}: a nucleus unpacks ZIP only")
-        if not re.fullmatch(r"s3://[^/]+/.+", uri):
+        if s3.of_uri(uri) is None:
             raise InvalidDefinitionError(f"component {name}: {uri!r}: a nucleus fetches s3://bucket/key")
         permission = look(artifact, "Permission") or {}
         yield Artifact(

@@ -6,10 +6,10 @@ Sources: COM is aws-greengrass-component-common, NUC aws-greengrass-nucleus at a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import combinations
 
+from edge_sim import s3
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import below
 from edge_sim.greengrass.process import effective_permission
@@ -23,7 +23,6 @@ ARTIFACTS = "COM (Unarchive: NONE or ZIP), NUC ArtifactDownloaderFactory (s3://b
 SHOWN = 5
 """How many paths a sentence names."""
 MODES = "NUC Permissions and RunWithPathOwnershipHandler, LITE's table of modes"
-_S3 = re.compile(r"s3://[^/]+/.+")
 
 
 def _at(resource: Resource, message: str, key: str = "", hint: str | None = None, *, unknown: bool = False) -> Fault:
@@ -126,7 +125,7 @@ def source(move: Move) -> Iterator[Fault]:
     """An artifact's address has the form s3://bucket/key, not http or a training job."""
     for resource, _ in _models(move):
         address, key = _address(resource)
-        if not _S3.fullmatch(address) and not move.bucket:
+        if s3.of_uri(address) is None and not move.bucket:
             hint = "Choose the bucket for the zip: --bucket NAME"
             yield _at(resource, f"{address} is not an artifact's address: choose where to store the zip", key, hint)
 
