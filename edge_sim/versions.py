@@ -1,4 +1,4 @@
-"""Versions of the Greengrass core, as text and as something that compares.
+"""Versions of the Greengrass core, as text and as something that compares; and of what is around it.
 
 V1 had 1.0 to 1.11 (what-is-gg.md); 1.11.6 was the last.
 """
@@ -25,6 +25,7 @@ _LAST_PATCHES = {8: 4, 9: 4, 10: 5, 11: 6}
 RELEASES = {"1.9": "1.9.4", "1.10": "1.10.4", "1.11": "1.11.6"}
 """The release that stands for a line where a core has to run; AWS's guide names these (what-is-gg.md, gg-core.md)."""
 _FORM = re.compile(r"1\.([0-9]|1[01])(?:\.(0|[1-9][0-9]?))?", re.ASCII)
+_NUMBERS = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _HINT = "V1 had 1.0 to 1.11.6; for example 1.10 or 1.10.4."
 
 
@@ -53,3 +54,9 @@ def core_version(text: str) -> Version:
         return parse_version(text)
     except UsageError:
         return LATEST
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers that the version of a kernel, a library or a program begins with; none where it has none."""
+    match = _NUMBERS.match(text)
+    return tuple(map(int, match[0].split("."))) if match else ()

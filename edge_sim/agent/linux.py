@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import select
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from edge_sim.versions import numbers
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
@@ -107,8 +108,7 @@ def syncfs(descriptor: int) -> None:
 
 
 def _tells_errors(release: str) -> bool:
-    version = re.match(r"(\d+)\.(\d+)", release)
-    return version is not None and (int(version[1]), int(version[2])) >= (5, 8)
+    return numbers(release) >= (5, 8)
 
 
 SYNCFS_TELLS_ERRORS = _tells_errors(os.uname().release)

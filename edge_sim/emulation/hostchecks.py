@@ -26,6 +26,7 @@ from edge_sim.emulation.drivers import DriverName, local_board
 from edge_sim.errors import INSTALL, EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.process import daemon, run
 from edge_sim.profiles import load_profile
+from edge_sim.versions import numbers
 
 Status = Literal["ok", "missing", "different"]
 OLDEST_KERNEL = (5, 8)
@@ -85,7 +86,7 @@ def _row(check: str, status: Status, found: str, needed_for: str, fix: str = "")
 
 def kernel(release: str) -> Iterator[Check]:
     """Yield whether the kernel is new enough for local boards, and for a core itself."""
-    version = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
+    version = numbers(release)
     status: Status = "ok" if version >= OLDEST_KERNEL else "missing"
     yield _row("kernel", status, release, "local", "Use a kernel of 5.8 or newer, or --driver docker.")
     status = "ok" if version >= CORE_KERNEL_ADVISED else "different" if version >= CORE_KERNEL else "missing"

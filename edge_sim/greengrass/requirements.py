@@ -6,13 +6,13 @@ Source, where a requirement names no other: what-is-gg.md, "Supported platforms 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
 
 from edge_sim.facts import INTERPRETERS, SUBSYSTEMS, UPDATE_TOOLS, HostFacts
+from edge_sim.versions import numbers
 
 Subject = Literal["core", "containers", "functions", "stream manager", "updates"]
 """What does not work where a requirement is unmet: the whole core, functions in containers, one runtime or feature."""
@@ -63,7 +63,7 @@ def requirements(facts: HostFacts) -> tuple[Requirement, ...]:
 
 
 def _core(facts: HostFacts) -> Iterator[Requirement]:
-    kernel = _numbers(facts.kernel)
+    kernel = numbers(facts.kernel)
     yield Requirement(
         fact="kernel",
         subject="core",
@@ -78,7 +78,7 @@ def _core(facts: HostFacts) -> Iterator[Requirement]:
         subject="core",
         has=f"{facts.libc} {facts.libc_version}".strip(),
         needs="glibc 2.14 or newer; on OpenWrt musl 1.1.16 or newer",
-        state=_at_least(_numbers(facts.libc_version), least),
+        state=_at_least(numbers(facts.libc_version), least),
         consequence="the core does not run",
     )
     yield from _start(facts)
@@ -135,7 +135,7 @@ def _containers(facts: HostFacts) -> Iterator[Requirement]:
         subject="containers",
         has=facts.kernel or "not known",
         needs="4.4 or newer",
-        state=_at_least(_numbers(facts.kernel), _CONTAINER_KERNEL),
+        state=_at_least(numbers(facts.kernel), _CONTAINER_KERNEL),
         consequence="functions run without containers only, and the group's default must be NoContainer",
     )
     missing = missing_subsystems(facts)
@@ -239,11 +239,6 @@ def _size(fact: str, subject: Subject, kib: int, least: int, needs: str, consequ
 
 def _state(met: bool) -> State:
     return "met" if met else "unmet"
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(\.\d+)*", text)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def _at_least(has: tuple[int, ...], least: tuple[int, ...]) -> State:

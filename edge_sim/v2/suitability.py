@@ -6,11 +6,11 @@ and its build, where armv6 is a compile-time name only. Sudo, Java and memory ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from edge_sim.facts import HostFacts
 from edge_sim.v2.nucleus import Nucleus
+from edge_sim.versions import numbers
 
 _GLIBC = (2, 25)
 
@@ -30,7 +30,8 @@ def libc(facts: HostFacts) -> str | None:
     """Return why nucleus classic does not run with the board's C library."""
     if facts.libc != "glibc":
         return f"the new board has {facts.libc}, nucleus classic needs glibc 2.25 or newer"
-    if facts.libc_version and tuple(map(int, re.findall(r"\d+", facts.libc_version))) < _GLIBC:
+    version = numbers(facts.libc_version)
+    if version and version < _GLIBC:
         return f"the new board has glibc {facts.libc_version}, nucleus classic needs 2.25 or newer"
     return None
 

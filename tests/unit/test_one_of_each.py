@@ -42,6 +42,11 @@ def test_an_address_in_s3_is_taken_apart_in_one_place() -> None:
     assert sources.mentioning(r"""partition\(["']s3://|removeprefix\(["']s3://""") == []
 
 
+def test_numbers_are_taken_out_of_a_version_in_one_place() -> None:
+    """``releases`` orders the software that updates bring, whose versions may end in a word."""
+    assert modules(r"int\(\w+\) for \w+ in \w+\.split|map\(int, ") == ["agent/update/releases.py", "versions.py"]
+
+
 def test_what_makes_json_strict_is_written_once() -> None:
     """Repeated keys, NaN, numbers that readers disagree about. What people write has a reader with places."""
     assert sources.mentioning(r"object_pairs_hook|parse_constant") == ["strictjson.py"]

@@ -20,6 +20,7 @@ from edge_sim.arch import ARCHITECTURES
 from edge_sim.emulation.containers import advice
 from edge_sim.errors import INSTALL, UnsupportedEnvironmentError
 from edge_sim.process import run
+from edge_sim.versions import numbers
 
 OLDEST_API = (1, 41)
 """Docker 20.10, Debian 12's: the first that records an image's processor variant and cgroup namespaces."""
@@ -65,7 +66,7 @@ def connect() -> Any:
     except (DockerException, OSError) as error:
         raise explain(error) from error
     version = client.api.api_version
-    if _numbers(version) < OLDEST_API:
+    if numbers(version) < OLDEST_API:
         client.close()
         raise UnsupportedEnvironmentError(
             f"Docker is too old: its API is {version}",
@@ -218,7 +219,3 @@ def check(architecture: str, registered: Mapping[str, Interpreter]) -> Interpret
             hint=f"As root: echo -1 >{BINFMT}/{name}; then {advice.INTERPRETERS} (Debian's registers it with F)",
         )
     return entry
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -13,6 +13,7 @@ from edge_sim.v2 import suitability
 from edge_sim.v2.checks.check import MoveRule, check
 from edge_sim.v2.move import Move
 from edge_sim.v2.nucleus import MIB
+from edge_sim.versions import numbers
 
 SETUP = "V2 guide, setting-up.md"
 LITE_SETUP = "aws-greengrass-lite, docs/SETUP.md"
@@ -39,7 +40,13 @@ def architecture(move: Move) -> Iterator[Fault]:
 @check("board-libc", "error", phase="deploy", source=f"{SETUP} (glibc 2.25)", nuclei=("classic",))
 def libc(move: Move) -> Iterator[Fault]:
     """Nucleus classic needs glibc 2.25 or newer; musl is not enough."""
-    yield from _faults(suitability.libc(move.to) if move.to else None)
+    if move.to is None:
+        return
+    unsuited = suitability.libc(move.to)
+    yield from _faults(unsuited)
+    if not unsuited and not numbers(move.to.libc_version):
+        message = "the new board's version of glibc is unknown; nucleus classic needs 2.25 or newer"
+        yield Fault(path="$", message=message, hint="On the board: ldd --version", unknown=True)
 
 
 @check("board-init", "error", phase="deploy", source=f"{LITE_SETUP} (systemd 249)", nuclei=("lite",))

@@ -291,3 +291,11 @@ def test_a_check_speaks_of_its_case_and_of_no_other(rule: Any) -> None:
     assert {one.severity for one in found} <= {rule.severity, "unknown"}
     assert any(one.severity == rule.severity for one in found) or rule.id == "v2-model-prefix"
     assert list(rule.findings(made(good))) == []
+
+
+def test_an_unknown_version_of_glibc_is_neither_new_nor_old_enough() -> None:
+    """A board that ``profiles capture`` looked at may not have told its version."""
+    (rule,) = [one for one in CHECKS if one.id == "v2-board-libc"]
+    for version in ("", "unknown"):
+        (finding,) = rule.findings(made(to(libc_version=version)))
+        assert finding.severity == "unknown"
