@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_sim import strictjson
-from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, node_at
+from edge_sim.agent.rooted import LinkLoopError, file_bytes, inside, mount_point, node_at
 from edge_sim.arch import update_system
 from edge_sim.errors import InvalidDefinitionError
 from edge_sim.facts import (
@@ -35,8 +34,6 @@ from edge_sim.greengrass.tree import Tree
 
 MAX_FILE_BYTES = 1024 * 1024
 """How much of a board's text file is read."""
-_ESCAPE = re.compile(r"\\([0-7]{3})")
-"""A blank, tab, line end or backslash in a field of /proc/self/mounts (proc(5))."""
 _SYSTEMS = {"ubuntu": "ubuntu", "raspbian": "raspbian", "amzn": "amazon_linux", "openwrt": "openwrt"}
 
 
@@ -174,11 +171,7 @@ def cgroup_mounts(mounts: str) -> tuple[CgroupVersion | None, frozenset[str] | N
 def mount_flags(mounts: str) -> dict[str, frozenset[str]]:
     """Return which of ``MOUNT_FLAGS`` each mount point of a ``/proc/self/mounts`` has; the last mount on one counts."""
     rows = [fields for line in mounts.splitlines() if len(fields := line.split()) > 3]
-    return {_ESCAPE.sub(_escaped, point): frozenset(MOUNT_FLAGS) & {*text.split(",")} for _, point, _, text, *_ in rows}
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return chr(int(match[1], 8))
+    return {mount_point(point): frozenset(MOUNT_FLAGS) & {*text.split(",")} for _, point, _, text, *_ in rows}
 
 
 def _protected_links() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import struct
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ ACL_TO_COME = "system.posix_acl_default"
 """The one that a directory hands on to what is made in it."""
 _ACL_HEADER, _ACL_ENTRY = 4, struct.Struct("<HHI")
 _ACL_USER, _ACL_OWNING_GROUP, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
+_ESCAPE = re.compile(r"\\([0-7]{3})")
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _TYPES: dict[int, NodeType] = {
     stat.S_IFDIR: "directory",
@@ -65,6 +67,11 @@ def inside(root: Path, path: str, *, follow_last: bool = True) -> Path:
             here, target = [], target.relative_to("/")
         waiting.extend(reversed(target.parts))
     return root.joinpath(*here)
+
+
+def mount_point(field: str) -> str:
+    """Return the path in a field of a mounts or mountinfo, where blanks and backslashes are octal (proc(5))."""
+    return _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), field)
 
 
 def node_at(place: Path) -> Node | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_sim.agent.functions.sandbox import probe as open_for_real
+from edge_sim.agent.functions.view import mount_points
 from edge_sim.agent.probe import NodesBelow, StandIn, cgroup_mounts, mount_flags, probe
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
@@ -242,6 +243,13 @@ def test_the_last_mount_on_a_point_counts_and_its_name_is_read_as_the_kernel_wri
         "a / ext4 rw,noatime 0 0\nb /tmp tmpfs rw,noexec 0 0\nc /tmp tmpfs ro,nosuid 0 0\nd /my\\040disk ext4 rw 0 0\n"
     )
     assert mount_flags(mounts) == {"/": frozenset(), "/tmp": frozenset({"ro", "nosuid"}), "/my disk": frozenset()}
+
+
+def test_a_mount_point_may_have_any_name(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    name = b"/srv/a\\040b\\134040\xff\x85c"
+    table.write_bytes(b"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / " + name + b" rw - tmpfs t rw\n")
+    assert mount_points(table) == [Path("/"), Path(os.fsdecode(b"/srv/a b\\040\xff\x85c"))]
 
 
 def test_what_lies_below_no_known_mount_is_unknown_and_a_link_is_followed() -> None:

@@ -13,12 +13,11 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import linux
-from edge_sim.agent.rooted import file_bytes, inside
+from edge_sim.agent.rooted import file_bytes, inside, mount_point
 from edge_sim.facts import below
 from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, containers_own, mounting_order
 
@@ -147,7 +146,7 @@ def _mirror(view: View, merged: Path, directory: str, ours: set[str]) -> None:
 def _rebind_submounts(view: View, merged: Path) -> None:
     """Show again what is mounted below the board's root: an overlay does not cross into its lower layer's mounts."""
     skipped = ("/proc", "/dev", "/sys", *view.masked)
-    for point in _mount_points():
+    for point in mount_points(Path("/proc/self/mountinfo")):
         if view.root not in point.parents or view.scratch in (point, *point.parents):
             continue
         path = "/" + point.relative_to(view.root).as_posix()
@@ -158,11 +157,10 @@ def _rebind_submounts(view: View, merged: Path) -> None:
             linux.bind(point, target)
 
 
-def _mount_points() -> Iterator[Path]:
-    """Return every mount point of this namespace, in the order they were made."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        field = line.split(" ")[4]
-        yield Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), field))
+def mount_points(table: Path) -> list[Path]:
+    """Return every mount point of a mountinfo, in the order they were made."""
+    with table.open("rb") as lines:
+        return [Path(mount_point(os.fsdecode(line.split(b" ")[4]))) for line in lines]
 
 
 def _kernel_file_systems(view: View, merged: Path, notes: list[str]) -> None:
