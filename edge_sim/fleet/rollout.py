@@ -78,7 +78,6 @@ class FleetReport:
     executions: list[Execution] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     created_at: float | None = None
-    over_at: float | None = None
     findings: list[str] = field(default_factory=list)
     """Where the real agents went through it otherwise than the simulated cores."""
     storms: Sequence[tuple[float, Storm]] = ()
@@ -269,7 +268,6 @@ class _Rollout:
                 self._say(", ".join(f"{states[state]:,} {state}" for state in STATES if states[state]))
             self._look_at_clock()
         self._show()
-        self._report.over_at = time.time()
 
     def _show(self) -> Counter[str]:
         """Have the live page show which core is in which state, and return how many are in each."""

@@ -67,7 +67,7 @@ def matrix(rows: Sequence[Judged], boards: Sequence[str], issues: Mapping[Judged
     )
 
 
-def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue]:
+def issues(rows: Iterable[Judged]) -> dict[Judged, Issue]:
     """Return an issue for each row that is bad or open; boards of which the same is to be said share one."""
     merged: dict[tuple[object, ...], tuple[Issue, list[Judged]]] = {}
     for judged in rows:
@@ -88,7 +88,7 @@ def issues(rows: Iterable[Judged], prefix: str = "access") -> dict[Judged, Issue
                 boards=(judged.board,),
                 details=row.chain,
                 details_are="The path, step by step",
-                anchor=f"{prefix}-{len(merged) + 1}",
+                anchor=f"access-{len(merged) + 1}",
             )
             merged[key] = issue, [judged]
     return {judged: issue for issue, same in merged.values() for judged in same}

@@ -11,7 +11,7 @@ from typing import Literal
 from edge_sim.arns import NOWHERE, pattern
 from edge_sim.facts import HostFacts
 from edge_sim.greengrass.functions import Function, is_system_function
-from edge_sim.greengrass.model import is_open, text
+from edge_sim.greengrass.model import text
 from edge_sim.greengrass.plan import Content
 from edge_sim.greengrass.resources import Resource
 from edge_sim.greengrass.rules.case import Case
@@ -158,7 +158,3 @@ class Move(Case):
     @cached_property
     def by_arn(self) -> Mapping[str, Function]:
         return {function.arn: function for function in self.group.functions}
-
-    def is_left_open(self, function: Function) -> bool:
-        """Return whether a template leaves the function's ARN open."""
-        return is_open(function.arn)
