@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_sim import s3
+from edge_sim.errors import assert_never
 from edge_sim.greengrass.functions import Function, ResourceAccessPolicy
 from edge_sim.greengrass.process import effective_permission
-from edge_sim.greengrass.resources import Resource
+from edge_sim.greengrass.resources import Local, LocalDevice, LocalVolume, Resource, S3Model, SageMakerModel, Secret
 from edge_sim.v2.designs import OWN_ARCHIVE, Placement, placements
 from edge_sim.v2.move import Move, Route
 from edge_sim.v2.names import (
@@ -165,14 +166,17 @@ def _container(move: Move, function: Function, own: list[Placement]) -> Json:
     devices: list[Json] = []
     volumes: list[Json] = []
     for resource, policy in move.group.attached(function):
-        data = resource.local
-        if data is None:
-            continue
-        rights = {**_rights(resource, policy), "addGroupOwner": data.group_owner.auto_add_group_owner}
-        if resource.volume:
-            volumes.append({"sourcePath": resource.source_path, "destinationPath": resource.destination_path, **rights})
-        else:
-            devices.append({"path": resource.source_path, **rights})
+        data = resource.data
+        match data:
+            case LocalDevice():
+                devices.append({"path": data.source_path, **_rights(resource, policy, data)})
+            case LocalVolume():
+                paths = {"sourcePath": data.source_path, "destinationPath": data.destination_path}
+                volumes.append({**paths, **_rights(resource, policy, data)})
+            case S3Model() | SageMakerModel() | Secret():
+                pass  # models are artifacts, secrets come by accessControl
+            case _:
+                assert_never(data)
     mounted: list[Json] = [
         {"sourcePath": placement.path, "destinationPath": placement.seen, "permission": "ro", "addGroupOwner": False}
         for placement in own
@@ -311,8 +315,9 @@ def _script(move: Move, function: Function) -> str:
     return f"{INTERPRETERS[language]} -u {{artifacts:path}}/{ENTRY_POINT} {{artifacts:decompressedPath}}/code"
 
 
-def _rights(resource: Resource, policy: ResourceAccessPolicy) -> Json:
-    return {"permission": effective_permission(resource, policy)}
+def _rights(resource: Resource, policy: ResourceAccessPolicy, data: Local) -> Json:
+    add_group_owner = data.group_owner.auto_add_group_owner
+    return {"permission": effective_permission(resource, policy), "addGroupOwner": add_group_owner}
 
 
 def _executable(move: Move, resource: Resource) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge_sim.cloud.greengrass.kinds import FAMILY_KINDS, GROUP
 from edge_sim.cloud.protocol import load_model
 from edge_sim.greengrass import rules
 from edge_sim.greengrass.families import FAMILIES
@@ -52,6 +53,14 @@ def test_the_families_are_the_api_s() -> None:
     suffix = "DefinitionVersion"
     created = {name for name in MODEL.operation_names if name.startswith("Create") and name.endswith(suffix)}
     assert {f"Create{family.kind}{suffix}" for family in FAMILIES.values()} == created
+
+
+def test_a_group_s_refusal_names_every_family_in_aws_s_order() -> None:
+    """The order is AWS's, so the rows cannot give it; a family that it lacks could be missing unnoticed."""
+    versions = {kind.reference: f"arn:aws:greengrass:::{word}" for word, kind in FAMILY_KINDS.items()}
+    assert sorted(GROUP.problems(versions, lambda _kind, _arn: False)) == sorted(
+        f"{family.texts.reference} definition reference does not exist" for family in FAMILIES.values()
+    )
 
 
 @pytest.mark.parametrize("word", FAMILIES)
