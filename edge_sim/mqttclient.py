@@ -18,7 +18,7 @@ ACKNOWLEDGED_S = 30.0
 far above what a busy broker takes."""
 
 
-class Client(paho.Client):
+class MqttClient(paho.Client):
     """paho's client, which closes a connection on which the broker keeps it waiting.
 
     paho itself waits for a PUBACK or SUBACK for ever, as long as pings are answered; a broker whose queue is dead
@@ -86,7 +86,7 @@ class Client(paho.Client):
             return self._sent[0][0] if self._sent else None
 
 
-def new_client(client_id: str, kind: type[Client] = Client) -> Any:
+def new_client(client_id: str, kind: type[MqttClient] = MqttClient) -> Any:
     """Return a client that speaks MQTT 3.1.1 in a clean session and sends at once; ``kind`` is its class."""
     versions = getattr(paho, "CallbackAPIVersion", None)
     options: dict[str, Any] = {"client_id": client_id, "clean_session": True, "protocol": paho.MQTTv311}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.endpoint import Endpoint, Refusal, WorkerHealth
 from edge_sim.agent.functions.invocations import Invocation
 
@@ -74,7 +74,7 @@ class FakeCore:
 
 @contextmanager
 def serving(core: FakeCore, tmp_path: Path) -> Iterator[Endpoint]:
-    endpoint = Endpoint(core, 0, Log(tmp_path / "runtime.log"))
+    endpoint = Endpoint(core, 0, LogFile(tmp_path / "runtime.log"))
     try:
         yield endpoint
     finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sim.agent import durable
-from edge_sim.agent.http import CHUNK, Answer, Client
+from edge_sim.agent.http import CHUNK, HttpClient, HttpResponse
 from edge_sim.agent.http_error import HttpError, shown
 from edge_sim.agent.patience import Patience
 
@@ -115,7 +115,7 @@ class _Part:
 
 
 def download(
-    http: Client,
+    http: HttpClient,
     url: str,
     destination: Path,
     *,
@@ -161,7 +161,7 @@ def download(
 class _Job:
     """One artifact to fetch."""
 
-    http: Client
+    http: HttpClient
     url: str
     size: int
     sha256: str
@@ -201,7 +201,7 @@ class _Job:
             hint="the file changed or was damaged after the deployment was built; deploy again",
         )
 
-    def _receive(self, where: str, answer: Answer, part: _Part) -> None:
+    def _receive(self, where: str, answer: HttpResponse, part: _Part) -> None:
         for data in answer.chunks():
             if part.received + len(data) > self.size:
                 raise HttpError(f"{where}: it is larger than the {self.size} bytes announced")
@@ -211,7 +211,7 @@ class _Job:
             raise HttpError(f"{where}: it ended after {part.received} of {self.size} bytes", retryable=True)
 
 
-def _check_answer(where: str, answer: Answer, part: _Part, size: int) -> None:
+def _check_answer(where: str, answer: HttpResponse, part: _Part, size: int) -> None:
     """Raise unless the answer's body is what is missing; a whole file instead of a range starts afresh."""
     if answer.status in (CHANGED, BEYOND) and part.received:
         part.restart()

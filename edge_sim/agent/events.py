@@ -96,7 +96,7 @@ class RecentLines:
         return THRESHOLDS.index(level) >= THRESHOLDS.index(self.threshold)
 
 
-class Log(RecentLines):
+class LogFile(RecentLines):
     """One log file of the core; made when the first line is written, readable by its owner only (as V1's)."""
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now, space: int = LOG_SPACE) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.events import Emit, LogFile
 from edge_sim.agent.mqtt import OfflineError
 from edge_sim.errors import EdgeSimError
 
@@ -12,7 +12,7 @@ from edge_sim.errors import EdgeSimError
 class Failures:
     """The failures of each kind of task since it last went well."""
 
-    def __init__(self, emit: Emit, log: Log) -> None:
+    def __init__(self, emit: Emit, log: LogFile) -> None:
         self._emit = emit
         self._log = log
         self._count: Counter[str] = Counter()

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from edge_sim.agent.http_error import HttpError, UnreachableError, in_words, shown
 from edge_sim.agent.http_wire import Wire, connected
-from edge_sim.agent.patience import MESSAGE, TICK_S, Patience, Watch
+from edge_sim.agent.patience import MESSAGE, TICK_S, Patience, RequestWatch
 from edge_sim.printing import printable
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
@@ -37,7 +37,7 @@ _XML_FIELD = re.compile(r"<(Code|Message)>([^<]{1,200})</")
 _T = TypeVar("_T")
 
 
-class Answer:
+class HttpResponse:
     """An answer whose body is still to be read."""
 
     def __init__(self, where: str, response: http.client.HTTPResponse) -> None:
@@ -81,7 +81,7 @@ class Answer:
         )
 
 
-class Client:
+class HttpClient:
     """Makes HTTP(S) requests. ``tls`` checks servers, None for the system's CAs; ``now`` is a monotonic clock.
 
     ``proxy``: what https servers are reached through; http ones are reached without, as V1's proxy was for TLS alone.
@@ -173,14 +173,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         on_wait: Callable[[], object] = lambda: None,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[HttpResponse]:
         """Send one request, a GET also behind redirects on the same host, and yield the answer; then hang up.
 
         ``on_wait`` is called again and again while nothing comes; what it raises ends the exchange. Raises HttpError.
         """
         target = url
         for _ in range(patience.redirects + 1):
-            watch = Watch(shown(target), patience, deadline, now=self._now, stop=self._stop, on_wait=on_wait)
+            watch = RequestWatch(shown(target), patience, deadline, now=self._now, stop=self._stop, on_wait=on_wait)
             with closing(self._connected(target, patience, watch)) as connection, in_words(target, patience.timeout_s):
                 wire = connection.sock = Wire(connection.sock, watch, patience.timeout_s)
                 with closing(wire.socket):
@@ -192,7 +192,7 @@ class Client:
                     target = _redirection(target, answer)
         raise HttpError(f"{shown(url)}: more than {patience.redirects} redirects")
 
-    def _connected(self, url: str, patience: Patience, watch: Watch) -> http.client.HTTPConnection:
+    def _connected(self, url: str, patience: Patience, watch: RequestWatch) -> http.client.HTTPConnection:
         parts, port = _address(url)
         host, secure = parts.hostname or "", parts.scheme == "https"
         if secure and self._tls is None:
@@ -229,7 +229,7 @@ def _address(url: str) -> tuple[SplitResult, int]:
 
 def _ask(
     connection: http.client.HTTPConnection, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> Answer:
+) -> HttpResponse:
     """Send the request and wait for the answer's header."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -237,10 +237,10 @@ def _ask(
     if body is not None:
         own["Content-Type"] = "application/json"
     connection.request(method, target, body=body, headers={**own, **headers})
-    return Answer(shown(url), connection.getresponse())
+    return HttpResponse(shown(url), connection.getresponse())
 
 
-def _redirection(url: str, answer: Answer) -> str:
+def _redirection(url: str, answer: HttpResponse) -> str:
     target = urljoin(url, answer.header("Location") or "")
     before, after = urlsplit(url), urlsplit(target)
     same = (before.hostname, before.port) == (after.hostname, after.port)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from edge_sim.agent.destinations import objection
 from edge_sim.agent.http_error import HttpError
-from edge_sim.agent.patience import TICK_S, Watch
+from edge_sim.agent.patience import TICK_S, RequestWatch
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
@@ -30,7 +30,7 @@ Place = tuple[socket.AddressFamily, tuple[str, int]]
 class Wire(io.RawIOBase):
     """A connected socket, as http.client uses one, that keeps the limits while it waits for bytes."""
 
-    def __init__(self, connected: socket.socket, watch: Watch, timeout_s: float) -> None:
+    def __init__(self, connected: socket.socket, watch: RequestWatch, timeout_s: float) -> None:
         self.socket = connected
         self._watch = watch
         self._timeout_s = timeout_s
@@ -61,7 +61,7 @@ class Wire(io.RawIOBase):
 
 
 def connected(
-    host: str, port: int, tls: ssl.SSLContext | None, watch: Watch, *, loopback: bool, proxy: Proxy | None = None
+    host: str, port: int, tls: ssl.SSLContext | None, watch: RequestWatch, *, loopback: bool, proxy: Proxy | None = None
 ) -> socket.socket:
     """Return a connection to ``host``, by TLS if ``tls`` is given.
 
@@ -91,7 +91,7 @@ def connected(
     return secured
 
 
-def _looked_up(host: str, port: int, watch: Watch) -> Sequence[Place]:
+def _looked_up(host: str, port: int, watch: RequestWatch) -> Sequence[Place]:
     """Return the addresses of ``host``; a resolver that does not answer is not waited for beyond the limits."""
     addresses = _in_background(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM), watch)
     return [(family, place[:2]) for family, _, _, _, place in addresses]  # type: ignore[misc]
@@ -105,7 +105,7 @@ def _allowed(host: str, places: Sequence[Place], *, loopback: bool) -> Sequence[
     return allowed
 
 
-def _in_background(work: Callable[[], _T], watch: Watch) -> _T:
+def _in_background(work: Callable[[], _T], watch: RequestWatch) -> _T:
     """Return what ``work`` returns, or raise what it raises, with a look at the limits while it takes its time."""
     answer: queue.SimpleQueue[Callable[[], _T]] = queue.SimpleQueue()
 
@@ -133,14 +133,14 @@ def _raise(error: Exception) -> NoReturn:
     raise error
 
 
-def _first_that_answers(places: Sequence[Place], watch: Watch) -> socket.socket:
+def _first_that_answers(places: Sequence[Place], watch: RequestWatch) -> socket.socket:
     for place in places[:-1]:
         with suppress(OSError):
             return _connection(place, watch)
     return _connection(places[-1], watch)
 
 
-def _connection(place: Place, watch: Watch) -> socket.socket:
+def _connection(place: Place, watch: RequestWatch) -> socket.socket:
     family, address = place
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -159,7 +159,7 @@ def _connection(place: Place, watch: Watch) -> socket.socket:
     return connection
 
 
-def _shake_hands(secured: ssl.SSLSocket, watch: Watch) -> None:
+def _shake_hands(secured: ssl.SSLSocket, watch: RequestWatch) -> None:
     def ready() -> bool:
         try:
             secured.do_handshake()
@@ -174,7 +174,7 @@ def _shake_hands(secured: ssl.SSLSocket, watch: Watch) -> None:
     _wait(ready, watch)
 
 
-def _wait(ready: Callable[[], bool], watch: Watch) -> None:
+def _wait(ready: Callable[[], bool], watch: RequestWatch) -> None:
     """Return once ``ready()``, which may take TICK_S, says so."""
     while not ready():
         watch.look()

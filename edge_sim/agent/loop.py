@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from edge_sim.agent import mqtt
 from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.destinations import is_loopback
-from edge_sim.agent.events import Emit, Log, emit
+from edge_sim.agent.events import Emit, LogFile, emit
 from edge_sim.agent.failures import Failures
 from edge_sim.agent.functions.deployed import Functions
 from edge_sim.agent.inbox import Connected, Disconnected, Entry, Message, Stopped, Task, Work, signals
@@ -32,14 +32,14 @@ from edge_sim.agent.rooted import inside
 from edge_sim.agent.tls import context
 from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
-from edge_sim.agent.update.installation import Installation, Settings, http_fetch
+from edge_sim.agent.update.installation import Installation, UpdateSettings, http_fetch
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.agent.update.ownprogram import OwnProgram
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
 from edge_sim.agent.update.supervisor import CoreError, Supervisor
-from edge_sim.agent.update.task import StoppingError, Target
+from edge_sim.agent.update.task import StoppingError, UpdateTarget
 from edge_sim.agent.update.updater import Updater
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
@@ -50,7 +50,7 @@ from edge_sim.jobs import shadow, topics, wire
 
 if TYPE_CHECKING:
     from edge_sim.agent.deployment.deployments import Deploy, Deployments
-    from edge_sim.agent.http import Client
+    from edge_sim.agent.http import HttpClient
 
 RETRY_MOST_S = 64.0
 HandOver = Callable[[], NoReturn]
@@ -66,7 +66,7 @@ def run(
     board: BoardIdentity,
     *,
     functions: Functions | None = None,
-    settings: Settings = Settings(),  # noqa: B008 - a frozen value
+    settings: UpdateSettings = UpdateSettings(),  # noqa: B008 - a frozen value
     hand_over: HandOver | None = None,
 ) -> None:
     """Run the agent of the board below ``root`` until SIGTERM or SIGINT.
@@ -94,7 +94,7 @@ class _Agent:
         board: BoardIdentity,
         supervisor: Supervisor,
         emit: Emit,
-        settings: Settings,
+        settings: UpdateSettings,
         functions: Functions | None = None,
         hand_over: HandOver | None = None,
     ) -> None:
@@ -108,13 +108,13 @@ class _Agent:
         self._channel: mqtt.Channel | None = None
         self._work = Work()
         self._stop = supervisor.stopping
-        self._log = Log(supervisor.gg / BELOW.runtime_log)
+        self._log = LogFile(supervisor.gg / BELOW.runtime_log)
         self._failures = Failures(emit, self._log)
         checked = config.cafile is not None or config.certificate is not None
         self._tls = context(config.cafile, config.certificate, config.key, alpn=config.alpn) if checked else None
         self._https = context(config.cafile, config.certificate, config.key) if checked else None
         self._jobs = JobClient(config.thing, stop=self._stop, on_message=self._tell_message)
-        ota_log = Log(inside(root, tree.ota_log(config.greengrass_root)))
+        ota_log = LogFile(inside(root, tree.ota_log(config.greengrass_root)))
         installation = Installation(supervisor, http_fetch(self._http), settings)
         releases = installation.releases
         trouble = partial(ota_log.write, "ERROR")
@@ -146,16 +146,18 @@ class _Agent:
 
         return Deployments(self._deploy, self._http(), emit=self._emit, log=self._log, stop=self._stop)
 
-    def _http(self) -> Client:
+    def _http(self) -> HttpClient:
         """Return what fetches documents and builds."""
-        from edge_sim.agent.http import Client
+        from edge_sim.agent.http import HttpClient
 
         loopback = self._config.allow_loopback or is_loopback(mqtt.address(self._config.broker)[0])
-        return Client(tls=self._https, proxy=self._config.proxy, loopback=loopback, stop=self._stop)
+        return HttpClient(tls=self._https, proxy=self._config.proxy, loopback=loopback, stop=self._stop)
 
-    def _targets(self, core: Installation, settings: Settings, hand_over: HandOver | None) -> Mapping[str, Target]:
+    def _targets(
+        self, core: Installation, settings: UpdateSettings, hand_over: HandOver | None
+    ) -> Mapping[str, UpdateTarget]:
         """Return what can be updated: the core, and this program where it can hand over."""
-        targets = {CORE.name: Target(installation=core, watch=self._guard)}
+        targets = {CORE.name: UpdateTarget(installation=core, watch=self._guard)}
         if hand_over is not None:
             own = OwnProgram(
                 self._supervisor,
@@ -164,7 +166,7 @@ class _Agent:
                 hand_over=partial(self._hand_over, hand_over),
                 sleep=self._stop.wait,
             )
-            targets[own.software.name] = Target(
+            targets[own.software.name] = UpdateTarget(
                 installation=Installation(own, http_fetch(self._http), settings), watch=own
             )
         return targets

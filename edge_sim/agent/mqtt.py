@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 
 from edge_sim.agent.tls import NOT_YET_VALID, context, distrust
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
-from edge_sim.mqttclient import Client, new_client
+from edge_sim.mqttclient import MqttClient, new_client
 
 if TYPE_CHECKING:  # under QEMU every module delays the agent's connection
     from edge_sim.agent.proxy import Proxy
@@ -274,7 +274,7 @@ class _PahoChannel:
         self._client.reconnect_delay_set(min_delay=wait, max_delay=wait)
 
 
-class _Client(Client):
+class _Client(MqttClient):
     """A client that says why it could not connect."""
 
     on_failure: Callable[[str], None]

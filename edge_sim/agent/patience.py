@@ -36,7 +36,7 @@ MESSAGE = Patience(pace_window_s=10.0, total_s=300.0)
 """Of a document, a secret or a status: small, and a board's only work thread waits for it."""
 
 
-class Watch:
+class RequestWatch:
     """The limits of one request: ``look`` is called at least every TICK_S while anything is waited for.
 
     ``on_wait`` is called as often; what it raises ends the request. ``deadline`` and ``now`` are a monotonic clock's.

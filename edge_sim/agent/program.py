@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from edge_sim.agent import loop, supervise
 from edge_sim.agent.configfile import read_config
-from edge_sim.agent.events import Log, Progress
+from edge_sim.agent.events import LogFile, Progress
 from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.probe import StandIn, probe
 from edge_sim.agent.rooted import inside
-from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.installation import UpdateSettings
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.version import VERSION
 from edge_sim.errors import EdgeSimError
@@ -28,7 +28,7 @@ from edge_sim.facts import UPDATE_TOOLS, HostFacts
 from edge_sim.greengrass.tree import BELOW, Tree
 
 if TYPE_CHECKING:
-    from edge_sim.agent.http import Client
+    from edge_sim.agent.http import HttpClient
 
 SIMULATED = Path("/usr/lib/edge-sim/board")
 """Exists on a board in a container, whose programs are its image's and not the real board's."""
@@ -58,7 +58,7 @@ def run(root: Path, config: Path) -> None:
     def facts(paths: Sequence[str] = ()) -> HostFacts:
         return probe(root, paths, greengrass_root=settings.greengrass_root, stand_in=stand_in)
 
-    def carry_out(document: Mapping[str, Any], http: Client, progress: Progress) -> Sequence[str]:
+    def carry_out(document: Mapping[str, Any], http: HttpClient, progress: Progress) -> Sequence[str]:
         from edge_sim.agent.deployment import secrets
         from edge_sim.agent.deployment.deployer import deploy, group_of
         from edge_sim.agent.download import download
@@ -84,7 +84,7 @@ def run(root: Path, config: Path) -> None:
         progress("starting the functions")
         return (*result.not_proven, *functions.start())
 
-    log = Log(inside(root, Tree(settings.greengrass_root).runtime_log))
+    log = LogFile(inside(root, Tree(settings.greengrass_root).runtime_log))
     functions = DeployedFunctions(root, settings.greengrass_root, facts, log)
     who = facts()
     identity = BoardIdentity(
@@ -92,7 +92,7 @@ def run(root: Path, config: Path) -> None:
         operating_system=who.operating_system,
         missing_tools=() if SIMULATED.exists() else missing_tools(who),
     )
-    update = Settings(stable_s=settings.stable_window_s, step_minutes=settings.step_timeout_minutes)
+    update = UpdateSettings(stable_s=settings.stable_window_s, step_minutes=settings.step_timeout_minutes)
     loop.run(settings, root, carry_out, identity, functions=functions, settings=update, hand_over=become)
 
 

@@ -113,7 +113,7 @@ def wait(child: subprocess.Popen[bytes], limit_s: float | None) -> int | None:
             time.sleep(PAUSE_S)
 
 
-class Supervisor:
+class AgentSupervisor:
     """The agent of one board, one process after the other."""
 
     def __init__(self, gg: str, trial_s: float, root: str, config: str) -> None:
@@ -236,4 +236,4 @@ class Supervisor:
 
 
 if __name__ == "__main__":
-    sys.exit(Supervisor(sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4]).run())
+    sys.exit(AgentSupervisor(sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4]).run())

@@ -19,7 +19,7 @@ from edge_sim.errors import InvalidDefinitionError
 from edge_sim.limits import Limits
 
 if TYPE_CHECKING:
-    from edge_sim.agent.archives.check import Verdict
+    from edge_sim.agent.archives.check import ArchiveVerdict
     from edge_sim.agent.archives.errors import ArchiveError
     from edge_sim.limits import Links
 
@@ -64,7 +64,7 @@ def command(file: Path, links: Links | None, limits: tuple[str, ...], fmt: str) 
     sys.exit(InvalidDefinitionError.exit_status if verdict.faults else 0)
 
 
-def _as_json(file: Path, verdict: Verdict) -> dict[str, Any]:
+def _as_json(file: Path, verdict: ArchiveVerdict) -> dict[str, Any]:
     return {
         "ok": not verdict.faults,
         "file": str(file),
@@ -98,7 +98,7 @@ def _finding(fault: ArchiveError) -> dict[str, Any]:
     }
 
 
-def _lines(file: Path, verdict: Verdict) -> Iterator[str]:
+def _lines(file: Path, verdict: ArchiveVerdict) -> Iterator[str]:
     count = len(verdict.faults)
     yield f"{file}: " + (f"refused, {count} fault{'s' if count > 1 else ''}" if count else "ok")
     before = None

@@ -21,7 +21,7 @@ from edge_sim.cloud.jobs.device import DevicePlane
 from edge_sim.cloud.jobs.outbox import Receipt
 from edge_sim.errors import UnsupportedEnvironmentError
 from edge_sim.jobs import shadow, topics
-from edge_sim.mqttclient import Client, new_client, number, readable
+from edge_sim.mqttclient import MqttClient, new_client, number, readable
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class _Lost:
         return True
 
 
-class _Client(Client):
+class _Client(MqttClient):
     """paho's client, which calls ``arrived`` when it has read all that has arrived: messages that came together are one
     batch.
 

@@ -11,11 +11,11 @@ from functools import partial
 
 from edge_sim.agent.events import RecentLines
 from edge_sim.agent.mqtt import Publisher
-from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.installation import UpdateSettings
 from edge_sim.agent.update.jobclient import JobClient
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
-from edge_sim.agent.update.task import Target
+from edge_sim.agent.update.task import UpdateTarget
 from edge_sim.agent.update.updater import Updater
 from edge_sim.fleet import lines
 from edge_sim.fleet.board import ModelBoard, Sleep, Tell
@@ -34,11 +34,11 @@ class Core:
         self.model = model
         self._tell = tell
         interval = 1.0 if model.stable_s else QUIET
-        settings = Settings(stable_s=model.stable_s, health_interval_s=interval)
+        settings = UpdateSettings(stable_s=model.stable_s, health_interval_s=interval)
         board = ModelBoard(model, disk, settings, sleep, tell)
         self._jobs = JobClient(model.thing, stop=stop)
         self._updater = Updater(
-            {CORE.name: Target(installation=board, watch=board)},
+            {CORE.name: UpdateTarget(installation=board, watch=board)},
             self._jobs,
             board,
             BoardIdentity(architecture=model.architecture, operating_system=model.operating_system),

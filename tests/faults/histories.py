@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent.config import STEP_TIMEOUT_MINUTES
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.installation import UpdateSettings
 from edge_sim.agent.update.jobclient import JobClient, RefusedError
 from edge_sim.agent.update.journal import Journal
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
-from edge_sim.agent.update.task import Target
+from edge_sim.agent.update.task import UpdateTarget
 from edge_sim.agent.update.updater import Updater
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.errors import UpdateError
@@ -64,7 +64,7 @@ class Board:
     # as ``Installation``, of which it is the model
 
     software = CORE
-    settings = Settings(stable_s=0)
+    settings = UpdateSettings(stable_s=0)
 
     @property
     def releases(self) -> Releases:
@@ -249,13 +249,13 @@ class History:
         board: Any = self.board
         guard: Any = Guard()
         updater = Updater(
-            {"core": Target(installation=board, watch=guard)},
+            {"core": UpdateTarget(installation=board, watch=guard)},
             jobs,
             Journal(self.state),
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),
             guard=guard,
             emit=lambda *_, **__: None,
-            log=Log(Path("/dev/null")),
+            log=LogFile(Path("/dev/null")),
             stop=stop,
         )
         updater.resolve()

@@ -13,14 +13,14 @@ from typing import Any
 from edge_sim.agent.config import STABLE_WINDOW_S
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.events import Progress
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.loop import run
-from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.installation import UpdateSettings
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError
 
 
-def deploy(document: Mapping[str, Any], http: Client, progress: Progress) -> Sequence[str]:
+def deploy(document: Mapping[str, Any], http: HttpClient, progress: Progress) -> Sequence[str]:
     wish = document["Group"]["wish"]
     if wish != "work":
         raise InvalidDefinitionError(f"the group says {wish}", hint="Wish something else.")
@@ -31,7 +31,7 @@ def main() -> None:
     config = read_config(Path(sys.argv[1]))
     board = BoardIdentity(architecture=config.architecture or "", operating_system=config.operating_system or "")
     stable_s = 0.2 if config.stable_window_s == STABLE_WINDOW_S else config.stable_window_s
-    settings = Settings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05, stable_s=stable_s)
+    settings = UpdateSettings(free_bytes_needed=1, health_checks=3, health_interval_s=0.05, stable_s=stable_s)
     try:
         run(config, Path(sys.argv[2]), deploy, board, settings=settings)
     except EdgeSimError as error:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.deployment.deployer import Result, deploy, group_of
+from edge_sim.agent.deployment.deployer import DeploymentResult, deploy, group_of
 from edge_sim.agent.download import download
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.cloud.server import Cloud
 from tests.archive_build import directory, entry, tgz
 from tests.deployments import board
@@ -137,13 +137,13 @@ def test_the_board_fetches_what_changed(s3: S3, tmp_path: Path) -> None:
 
     def counting(url: str, destination: Path, *, sha256: str, size: int) -> None:
         fetched.append(sha256)
-        download(Client(), url, destination, sha256=sha256, size=size)
+        download(HttpClient(), url, destination, sha256=sha256, size=size)
 
     with Cloud(sources=s3.url) as cloud:
         register_code(cloud, tmp_path)
         made = group(cloud, [s3_model(URI)])
 
-        def lay_out() -> Result:
+        def lay_out() -> DeploymentResult:
             body = document(cloud, *made)
             return deploy(group_of(body), body, root, facts, RecordingHost(root), counting)
 

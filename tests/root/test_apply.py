@@ -21,7 +21,7 @@ import pytest
 from edge_sim.agent import linux
 from edge_sim.agent.crashpoints import armed
 from edge_sim.agent.deployment import changeover
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.deployed import DeployedFunctions
 from edge_sim.agent.rooted import ACL, ACL_TO_COME
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
@@ -456,7 +456,7 @@ def test_what_runs_functions_makes_a_killed_deployment_whole_first(
     seen = []
     monkeypatch.setattr(DeployedFunctions, "_start", lambda *_: seen.append(below(root)))
     facts = HostFacts(architecture="", operating_system="")
-    functions = DeployedFunctions(root, "/greengrass", lambda _: facts, Log(tmp_path / "agent.log"))
+    functions = DeployedFunctions(root, "/greengrass", lambda _: facts, LogFile(tmp_path / "agent.log"))
     assert killed_at(group, root, 5) is not None
     half = below(root)
     with changeover.exclusive(root / "greengrass"), pytest.raises(UnsupportedEnvironmentError, match="is running here"):

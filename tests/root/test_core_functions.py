@@ -220,14 +220,14 @@ def test_one_function_calls_another(here: Board, name: str) -> None:
 
 def test_a_call_from_the_command_line_goes_to_the_agent_that_runs(here: Board) -> None:
     """Which of the two it was shows in the process: the agent's worker stays for the next call."""
-    from edge_sim.agent.events import Log
+    from edge_sim.agent.events import LogFile
     from edge_sim.agent.functions.deployed import DeployedFunctions
     from edge_sim.greengrass import groupfile
 
     with_code(here, "read-digits", "def function_handler(e, c):\n    return os.getpid()\n")
     document = groupfile.encode(here.group, region="us-east-1")
     (here.root / "greengrass/ggc/deployment/group/group.json").write_text(json.dumps(document))
-    log = Log(here.root / "agent.log")
+    log = LogFile(here.root / "agent.log")
     deployed = DeployedFunctions(here.root, "/greengrass", lambda _: here.facts, log)
     address = here.root / "greengrass" / BELOW.daemon_address
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.functions.calls import Outcome, invoke
+from edge_sim.agent.functions.calls import InvocationOutcome, invoke
 from edge_sim.errors import UsageError
 from edge_sim.runs.expected import differences
 from tests import mounts, needs
@@ -38,7 +38,7 @@ def replace_code(made: Board, name: str, text: str) -> None:
     made.path(f"/greengrass/ggc/deployment/lambda/{function.arn}/{name.replace('-', '_')}.py").write_text(text)
 
 
-def call(made: Board, name: str, event: object = None) -> Outcome:
+def call(made: Board, name: str, event: object = None) -> InvocationOutcome:
     return invoke(made.group, name, event, made.root, made.facts)
 
 

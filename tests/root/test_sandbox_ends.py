@@ -50,7 +50,7 @@ def core(folder: Path, isolation: str, fifo: Path | None) -> Iterator[subprocess
         "isolation": isolation,
         "identity": {"uid": 998, "gid": 998, "groups": []},
         "masked": [],
-        "attachments": [],
+        "mounts": [],
         "sysfs": False,
         "runtime": None,
         "environment": {},

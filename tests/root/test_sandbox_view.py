@@ -133,12 +133,12 @@ def test_root_without_container_is_the_boards_root(root: Path) -> None:
 
 
 def test_landlock_is_asked_only_for_what_is_a_device() -> None:
-    attachments = (
-        view.Attachment(source="/dev/null", destination="/dev/null", read_only=True),
-        view.Attachment(source="/etc", destination="/etc", read_only=True),
-        view.Attachment(source="/dev/zero", destination="/dev/zero", read_only=False),
+    mounts = (
+        Mount(source="/dev/null", destination="/dev/null", read_only=True),
+        Mount(source="/etc", destination="/etc", read_only=True),
+        Mount(source="/dev/zero", destination="/dev/zero", read_only=False),
     )
-    seen = view.View(root=Path("/"), scratch=Path("/x"), masked=(), attachments=attachments, sysfs=False)
+    seen = view.ContainerView(root=Path("/"), scratch=Path("/x"), masked=(), mounts=mounts, sysfs=False)
     assert view.read_only_devices(seen) == [Path("/dev/null")]
 
 
@@ -151,7 +151,7 @@ def test_the_overlay_has_the_boards_resolv_conf_though_it_lies_on_another_mount(
     (root / "etc").chmod(0o750)
     scratch = tmp_path / "scratch"
     (scratch / "merged").mkdir(parents=True)
-    seen = view.View(root=root, scratch=scratch, masked=("/greengrass",), attachments=(), sysfs=False)
+    seen = view.ContainerView(root=root, scratch=scratch, masked=("/greengrass",), mounts=(), sysfs=False)
     linux.mount("tmpfs", scratch, "tmpfs")
     (scratch / "merged").mkdir()
     view._overlay(seen, scratch / "merged")

@@ -17,7 +17,7 @@ import pytest
 from edge_sim.agent import cgroups
 from edge_sim.agent.functions import launch, memory, workers
 from edge_sim.agent.functions.endpoint import Refusal
-from edge_sim.agent.functions.invocations import Outcome
+from edge_sim.agent.functions.invocations import InvocationOutcome
 from tests import needs
 from tests.root.functions_board import Board
 from tests.root.sdk_board import daemon, runtime_log, with_code, with_config
@@ -76,7 +76,7 @@ def test_no_more_workers_than_allowed_and_an_idle_one_makes_room(here: Board) ->
 def test_too_many_waiting_calls_are_refused(here: Board) -> None:
     with_config(here, '{"runtime": {"maxWorkItemCount": 1, "maxConcurrentLimit": 1}}')
     with_code(here, "read-digits", MEET)
-    results: list[Outcome] = []
+    results: list[InvocationOutcome] = []
     with daemon(here.with_function("read-digits", timeout_s=60)) as core:
         calls = [threading.Thread(target=lambda: results.append(core.run("read-digits", b"1"))) for _ in range(3)]
         for call in calls:

@@ -14,7 +14,7 @@ import pytest
 from edge_sim.agent import crashpoints
 from edge_sim.agent.archives import ArchiveError
 from edge_sim.agent.deployment import changeover, state
-from edge_sim.agent.deployment.deployer import Result, deploy, group_of
+from edge_sim.agent.deployment.deployer import DeploymentResult, deploy, group_of
 from edge_sim.agent.deployment.layout import differences, layout
 from edge_sim.agent.host import HostError
 from edge_sim.agent.http_error import HttpError
@@ -36,7 +36,7 @@ class Board:
         self.facts: HostFacts = board(root)
         self.store = Artifacts()
 
-    def deploy(self, made: dict[str, Any], *, host: RecordingHost | None = None, **more: Any) -> Result:
+    def deploy(self, made: dict[str, Any], *, host: RecordingHost | None = None, **more: Any) -> DeploymentResult:
         host = host or RecordingHost(self.root)
         return deploy(group_of(made), made, self.root, self.facts, host, self.store.fetch, **more)
 

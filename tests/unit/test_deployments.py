@@ -14,8 +14,8 @@ import pytest
 
 from edge_sim.agent.archives.errors import ArchiveError
 from edge_sim.agent.deployment.deployments import Deploy, Deployments
-from edge_sim.agent.events import Log, Progress
-from edge_sim.agent.http import Client
+from edge_sim.agent.events import LogFile, Progress
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import UnreachableError
 from edge_sim.agent.patience import MESSAGE, Patience
 from edge_sim.errors import InvalidDefinitionError
@@ -23,7 +23,7 @@ from edge_sim.errors import InvalidDefinitionError
 MESSAGE_BODY = {"DeploymentId": "d", "DocumentUrl": "http://h/document", "StatusUrl": "http://h/status"}
 
 
-class Web(Client):
+class Web(HttpClient):
     """Answers every request with ``answer`` and keeps the statuses."""
 
     def __init__(self, answer: bytes) -> None:
@@ -54,11 +54,11 @@ class Told(Deployments):
         self.web = web = Web(answer)
         self.statuses = web.statuses
         emit = lambda *_, **fields: self.events.append(fields)  # noqa: E731
-        super().__init__(deploy, web, emit=emit, log=Log(tmp_path / "log"), stop=self.stop, now=now)
+        super().__init__(deploy, web, emit=emit, log=LogFile(tmp_path / "log"), stop=self.stop, now=now)
 
 
 def raising(error: Exception) -> Deploy:
-    def deploy(_: Mapping[str, Any], __: Client, ___: Progress) -> Sequence[str]:
+    def deploy(_: Mapping[str, Any], __: HttpClient, ___: Progress) -> Sequence[str]:
         raise error
 
     return deploy
@@ -111,7 +111,7 @@ def test_the_hint_and_what_could_not_be_proven_go_along(tmp_path: Path) -> None:
 
 
 def test_a_deployment_that_the_agent_s_end_cuts_off_is_not_called_failed(tmp_path: Path) -> None:
-    def cut_off(_: Mapping[str, Any], __: Client, ___: Progress) -> Sequence[str]:
+    def cut_off(_: Mapping[str, Any], __: HttpClient, ___: Progress) -> Sequence[str]:
         cut.stop.set()
         raise InvalidDefinitionError("the connection was lost")
 
@@ -125,7 +125,7 @@ def test_a_slow_deployment_says_now_and_then_what_it_is_doing(tmp_path: Path) ->
     """Whoever waits for it goes by that, not by the time it takes."""
     seconds = [0.0]
 
-    def deploy(_: Mapping[str, Any], __: Client, progress: Progress) -> Sequence[str]:
+    def deploy(_: Mapping[str, Any], __: HttpClient, progress: Progress) -> Sequence[str]:
         for second, step in enumerate(["look", *["unpack"] * 25, *["sync"] * 5, "start"]):
             seconds[0] = float(second)
             progress(step)

@@ -14,7 +14,7 @@ import pytest
 
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.download import download
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import HttpError, shown
 from edge_sim.agent.patience import Patience
 from tests.ports import port_of_nobody
@@ -56,7 +56,7 @@ def fetch(
             pauses.append(0.0)
         pauses[-1] += seconds
 
-    http = Client(pause=pause, chance=lambda: 1.0)
+    http = HttpClient(pause=pause, chance=lambda: 1.0)
     download(http, server.url, target, sha256=sha256, size=size, patience=patience)
     return pauses
 
@@ -91,7 +91,7 @@ def test_progress_and_abort(server: Server, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        download(Client(), server.url, tmp_path / "a", sha256=DIGEST, size=len(BODY), progress=stop)
+        download(HttpClient(), server.url, tmp_path / "a", sha256=DIGEST, size=len(BODY), progress=stop)
     assert len(seen) == 1
     assert [path.name for path in tmp_path.iterdir()] == [".a.part"]
 
@@ -137,7 +137,7 @@ def test_pauses_are_left_to_chance(server: Server, tmp_path: Path) -> None:
     server.script = [ok(b"", status="503 Slow Down")]
     with pytest.raises(HttpError):
         download(
-            Client(pause=pauses.append, chance=lambda: 0.0), server.url, tmp_path / "a", sha256=DIGEST, size=1,
+            HttpClient(pause=pauses.append, chance=lambda: 0.0), server.url, tmp_path / "a", sha256=DIGEST, size=1,
             patience=QUICK,
         )  # fmt: skip
     assert sum(pauses) == 0.5 + 1.0
@@ -301,7 +301,7 @@ def test_too_slow(server: Server, tmp_path: Path) -> None:
     clock = iter(range(0, 10**9, 1000))
     with pytest.raises(HttpError, match="slower than 1024 bytes/s") as failed:
         download(
-            Client(now=lambda: float(next(clock))),
+            HttpClient(now=lambda: float(next(clock))),
             server.url,
             tmp_path / "a",
             sha256=DIGEST,
@@ -314,7 +314,12 @@ def test_too_slow(server: Server, tmp_path: Path) -> None:
 def test_nobody_listens(tmp_path: Path) -> None:
     with port_of_nobody() as port, pytest.raises(HttpError, match="Connection refused") as failed:
         download(
-            Client(), f"http://127.0.0.1:{port}/a", tmp_path / "a", sha256=DIGEST, size=1, patience=Patience(tries=1)
+            HttpClient(),
+            f"http://127.0.0.1:{port}/a",
+            tmp_path / "a",
+            sha256=DIGEST,
+            size=1,
+            patience=Patience(tries=1),
         )
     assert failed.value.retryable
 
@@ -335,7 +340,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 )
 def test_other_urls(tmp_path: Path, url: str) -> None:
     with pytest.raises(HttpError) as refused:
-        download(Client(), url, tmp_path / "a", sha256=DIGEST, size=1)
+        download(HttpClient(), url, tmp_path / "a", sha256=DIGEST, size=1)
     assert not refused.value.retryable
 
 
@@ -365,7 +370,7 @@ METADATA = "a link-local or metadata address"
 )
 def test_addresses_that_a_board_does_not_fetch_from(tmp_path: Path, host: str, why: str) -> None:
     with pytest.raises(HttpError, match=f"refused, because .* is {why}") as refused:
-        download(Client(loopback=False), f"http://{host}/latest", tmp_path / "a", sha256=DIGEST, size=1)
+        download(HttpClient(loopback=False), f"http://{host}/latest", tmp_path / "a", sha256=DIGEST, size=1)
     assert not refused.value.retryable
     assert list(tmp_path.iterdir()) == []
 
@@ -381,9 +386,9 @@ def test_a_name_is_judged_by_its_addresses(server: Server, tmp_path: Path, monke
     url = server.url.replace("127.0.0.1", "updates.example")
     server.script = [ok(BODY)]
     with pytest.raises(HttpError, match=f"updates.example: refused, because 169.254.169.254 is {METADATA}"):
-        download(Client(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
+        download(HttpClient(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
     found.append("127.0.0.1")
-    download(Client(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
+    download(HttpClient(), url, tmp_path / "a", sha256=DIGEST, size=len(BODY))
     assert f"Host: updates.example:{url.split(':')[2].split('/')[0]}".encode() in server.requests[0]
 
 
@@ -412,7 +417,7 @@ def test_a_secret_is_fetched_as_patiently_as_an_artifact(server: Server) -> None
         ok(b"", status="503 Slow Down"),
         ok(secret),
     ]
-    assert secrets.fetch(Client(), server.url, quick) == {"ARN": "arn"}
+    assert secrets.fetch(HttpClient(), server.url, quick) == {"ARN": "arn"}
     assert len(server.requests) == 4
 
 
@@ -430,10 +435,10 @@ def test_a_secret_is_fetched_as_patiently_as_an_artifact(server: Server) -> None
 def test_a_secret_that_does_not_come_is_told_as_an_artifact_would_be(server: Server, answer: bytes, text: str) -> None:
     server.script = [answer]
     with pytest.raises(HttpError, match=text) as raised:
-        secrets.fetch(Client(), server.url, Patience(tries=1))
+        secrets.fetch(HttpClient(), server.url, Patience(tries=1))
     assert SECRET not in str(raised.value.__dict__)
 
 
 def test_a_secret_whose_url_cannot_be_one_is_told(server: Server) -> None:
     with pytest.raises(HttpError, match="not a URL"):
-        secrets.fetch(Client(), "http://" + "a" * 70 + ".local/", Patience(tries=1))
+        secrets.fetch(HttpClient(), "http://" + "a" * 70 + ".local/", Patience(tries=1))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.endpoint import MAX_BODY_BYTES, Endpoint
 from edge_sim.errors import UnsupportedEnvironmentError
 from tests.fakes_core import TOKEN, FakeCore, serving
@@ -94,7 +94,7 @@ def test_a_body_that_is_too_large_or_of_unknown_length_is_refused(endpoint: Endp
 
 def test_it_listens_on_loopback_only_and_says_when_the_port_is_taken(endpoint: Endpoint, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedEnvironmentError, match="cannot listen on") as raised:
-        Endpoint(FakeCore(), endpoint.port, Log(tmp_path / "log"))
+        Endpoint(FakeCore(), endpoint.port, LogFile(tmp_path / "log"))
     assert "ggDaemonPort" in str(raised.value.hint)
     with socket.socket() as other:
         other.settimeout(LIMIT_S)

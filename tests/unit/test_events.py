@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sim.agent.events import Log, emit
+from edge_sim.agent.events import LogFile, emit
 from edge_sim.redaction import redact
 
 NOON = datetime(2020, 8, 3, 23, 7, 31, 85_900, tzinfo=timezone.utc)
@@ -22,7 +22,7 @@ def test_an_event_is_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_presigned_queries_are_redacted_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "https://h:1/a/b.tar.gz?X-Amz-Signature=secret&X=1"
     emit("error", error=f'GET "{url}"\n{url}')
-    log = Log(tmp_path / "log")
+    log = LogFile(tmp_path / "log")
     log.write("ERROR", f"failed: {url}", url=url)
     told = capsys.readouterr().out + (tmp_path / "log").read_text()
     assert "secret" not in told
@@ -31,7 +31,7 @@ def test_presigned_queries_are_redacted_everywhere(tmp_path: Path, capsys: pytes
 
 
 def test_a_log_line_has_v1s_format(tmp_path: Path) -> None:
-    log = Log(tmp_path / "deep/runtime.log", now=lambda: NOON)
+    log = LogFile(tmp_path / "deep/runtime.log", now=lambda: NOON)
     log.write("INFO", "message.", json="context")
     log.write("INFO", "two\nlines")
     assert (tmp_path / "deep/runtime.log").read_text() == (
@@ -41,7 +41,7 @@ def test_a_log_line_has_v1s_format(tmp_path: Path) -> None:
 
 
 def test_a_full_log_is_set_aside(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", space=100)
+    log = LogFile(tmp_path / "log", space=100)
     for number in range(20):
         log.write("INFO", f"line {number}")
     assert (tmp_path / "log").stat().st_size < 200
@@ -50,7 +50,7 @@ def test_a_full_log_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_the_jobs_log_level_decides_what_is_written(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log")
+    log = LogFile(tmp_path / "log")
     log.threshold = "ERROR"
     log.write("WARN", "quiet")
     log.write("ERROR", "loud")
@@ -61,4 +61,4 @@ def test_the_jobs_log_level_decides_what_is_written(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    Log(tmp_path / "file/log").write("INFO", "x")
+    LogFile(tmp_path / "file/log").write("INFO", "x")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.update.guard import EVENTS_KEPT, LONGEST_PAUSE_S, LOOK_EVERY_S, Guard
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.runner import Running
@@ -57,7 +57,7 @@ class Board:
             self.releases,
             lambda: self.versions,
             emit=lambda event, /, **fields: self.events.append({"event": event, **fields}),
-            log=Log(self.log),
+            log=LogFile(self.log),
             stable_s=60,
             now=lambda: self.seconds,
             sleep=self._sleep,

@@ -16,8 +16,8 @@ import pytest
 from edge_sim.agent import tls
 from edge_sim.agent.deployment.deployments import Deployments
 from edge_sim.agent.download import download
-from edge_sim.agent.events import Log
-from edge_sim.agent.http import Client
+from edge_sim.agent.events import LogFile
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.patience import MESSAGE, Patience
 from tests.certificates import certificate_authority, server_certificate
@@ -51,8 +51,8 @@ class Clock:
 
 def test_a_message_is_brought_and_a_status_is_taken(server: Server) -> None:
     server.script = [ok(b"{}"), ok(b"", status="204 No Content")]
-    assert Client().message("GET", server.url, most=10) == b"{}"
-    assert Client().message("PUT", server.url, b'{"a": 1}', most=10) == b""
+    assert HttpClient().message("GET", server.url, most=10) == b"{}"
+    assert HttpClient().message("PUT", server.url, b'{"a": 1}', most=10) == b""
     assert server.requests[0].startswith(f"GET /artifacts/model?{SECRET} HTTP/1.1".encode())
     assert b"Content-Type: application/json" in server.requests[1]
 
@@ -62,7 +62,7 @@ def test_a_trickle_is_given_up_for_its_pace(server: Server, answer: bytes) -> No
     """A byte now and then keeps every single read busy, the read of a chunk's length as well."""
     server.script = [answer]
     with pytest.raises(HttpError, match="slower than 1024 bytes/s") as failed:
-        Client(now=Clock()).message("GET", server.url, most=10**7, patience=ONCE)
+        HttpClient(now=Clock()).message("GET", server.url, most=10**7, patience=ONCE)
     assert failed.value.retryable
 
 
@@ -70,18 +70,18 @@ def test_the_whole_has_a_limit_with_all_its_tries(server: Server) -> None:
     server.script = [DRIP]
     patience = Patience(least_bytes_per_s=0, total_s=40, tries=10**6)
     with pytest.raises(HttpError, match="not finished after 40 s"):
-        Client(now=Clock()).message("GET", server.url, most=10**7, patience=patience)
+        HttpClient(now=Clock()).message("GET", server.url, most=10**7, patience=patience)
     server.script = [ok(b"", status="503 Slow Down")]
     with pytest.raises(HttpError, match="HTTP 503"):
-        Client(now=Clock(), pause=lambda _: None).message("GET", server.url, most=1, patience=patience)
+        HttpClient(now=Clock(), pause=lambda _: None).message("GET", server.url, most=1, patience=patience)
 
 
 def test_a_server_that_trickles_a_document_does_not_hold_the_only_work_thread(server: Server, tmp_path: Path) -> None:
     server.script = [*[DRIP] * MESSAGE.tries, ok(b"{}")]
     clock, events = Clock(), []
-    http = Client(now=clock, pause=lambda _: None)
+    http = HttpClient(now=clock, pause=lambda _: None)
     board = Deployments(
-        lambda *_: (), http, emit=lambda _, /, **more: events.append(more), log=Log(tmp_path / "log"),
+        lambda *_: (), http, emit=lambda _, /, **more: events.append(more), log=LogFile(tmp_path / "log"),
         stop=threading.Event(),
     )  # fmt: skip
     board.carry_out({"DeploymentId": "d", "DocumentUrl": server.url, "StatusUrl": server.url})
@@ -100,7 +100,7 @@ def test_an_agent_that_stops_waits_for_no_server(server: Server, answer: bytes) 
 
     def wait() -> None:
         with pytest.raises(HttpError) as failed:
-            Client(stop=stop).message("GET", server.url, most=2000, patience=Patience(timeout_s=3600))
+            HttpClient(stop=stop).message("GET", server.url, most=2000, patience=Patience(timeout_s=3600))
         failures.append(failed.value.brief)
 
     waiting = threading.Thread(target=wait, daemon=True)
@@ -116,7 +116,7 @@ def test_who_waits_is_called_while_nothing_comes(server: Server) -> None:
     def on_wait() -> None:
         raise LookupError("the job was cancelled")
 
-    http = Client()
+    http = HttpClient()
     with (
         pytest.raises(LookupError, match="cancelled"),
         http.open("GET", server.url, Patience(timeout_s=3600), 10**9, on_wait=on_wait) as answer,
@@ -134,7 +134,7 @@ def test_who_waits_is_called_in_a_handshake_that_never_ends() -> None:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
         with (
             pytest.raises(LookupError, match="cancelled"),
-            Client().open("GET", url, Patience(timeout_s=3600), time.monotonic() + 3600, on_wait=on_wait),
+            HttpClient().open("GET", url, Patience(timeout_s=3600), time.monotonic() + 3600, on_wait=on_wait),
         ):
             pass
 
@@ -146,7 +146,7 @@ def test_who_waits_is_called_in_a_pause(server: Server, tmp_path: Path) -> None:
         raise LookupError("the job was cancelled")
 
     with pytest.raises(LookupError, match="cancelled"):
-        download(Client(), server.url, tmp_path / "a", sha256="0" * 64, size=1, progress=progress)
+        download(HttpClient(), server.url, tmp_path / "a", sha256="0" * 64, size=1, progress=progress)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_who_waits_is_called_in_a_pause(server: Server, tmp_path: Path) -> None:
 def test_what_is_not_a_whole_small_answer_is_refused(server: Server, answer: bytes, message: str) -> None:
     server.script = [answer]
     with pytest.raises(HttpError, match=message) as failed:
-        Client().message("PUT", server.url, b"{}", most=10, patience=ONCE)
+        HttpClient().message("PUT", server.url, b"{}", most=10, patience=ONCE)
     assert "c0ffee" not in str(failed.value.__dict__)
     assert len(server.requests) == 1
 
@@ -175,8 +175,8 @@ def test_a_tls_server_is_checked_with_the_configured_ca(tmp_path: Path) -> None:
     server = Server(context)
     try:
         server.script = [ok(b"{}")]
-        assert Client(tls=tls.context(str(ca))).message("GET", server.url, most=10) == b"{}"
-        for http in (Client(), Client(tls=tls.context(str(other)))):
+        assert HttpClient(tls=tls.context(str(ca))).message("GET", server.url, most=10) == b"{}"
+        for http in (HttpClient(), HttpClient(tls=tls.context(str(other)))):
             with pytest.raises(HttpError, match="certificate is not trusted") as failed:
                 http.message("GET", server.url, most=10)
             assert not failed.value.retryable

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge_sim.agent.functions.invocations import Invocation, Outcome, outcome
+from edge_sim.agent.functions.invocations import Invocation, InvocationOutcome, outcome
 from edge_sim.greengrass import parse
 from edge_sim.greengrass.group import Group
 
@@ -20,7 +20,7 @@ def group(encoding: str = "json") -> Group:
     return read
 
 
-def ended(result: bytes, *, failed: bool = False, encoding: str = "json") -> Outcome:
+def ended(result: bytes, *, failed: bool = False, encoding: str = "json") -> InvocationOutcome:
     invocation = Invocation(function_id="f", payload=b"{}", notes=("earlier",))
     invocation.end(result, "Handled" if failed else "")
     of = group(encoding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge_sim.agent.events import RECENT_LINES, Log
+from edge_sim.agent.events import RECENT_LINES, LogFile
 from edge_sim.agent.update.logtail import LogTail
 
 
@@ -23,7 +23,7 @@ def test_only_what_was_added_is_told_and_only_its_end(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_of_a_log_fit_into_a_detail_and_hold_no_key(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", now=lambda: datetime(2026, 11, 29, 9, 8, 7, tzinfo=timezone.utc))
+    log = LogFile(tmp_path / "log", now=lambda: datetime(2026, 11, 29, 9, 8, 7, tzinfo=timezone.utc))
     log.write("DEBUG", "not wanted")
     log.write("INFO", "Fetching.", job="j", url="http://h/f?X-Amz-Signature=s", reason=None)
     assert log.recent(1024) == "09:08:07 INFO Fetching. url=http://h/f?[redacted]"

@@ -19,7 +19,7 @@ from edge_sim.agent.config import AgentConfig
 from edge_sim.agent.configfile import read_config
 from edge_sim.agent.lock import only_one
 from edge_sim.agent.mqtt import OfflineError
-from edge_sim.agent.update.installation import Settings
+from edge_sim.agent.update.installation import UpdateSettings
 from edge_sim.agent.update.jobclient import JobClient, JobEndedError, RefusedError, clean
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import Supervisor
@@ -164,7 +164,9 @@ class Running:
         monkeypatch.setattr(mqtt, "connect", self._connect)
         config = AgentConfig(thing="board", broker="mqtt://127.0.0.1:1", ask_every_s=ask_every_s)
         board = BoardIdentity(architecture="armv7l", operating_system="raspbian")
-        self.agent = loop._Agent(config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, Settings())
+        self.agent = loop._Agent(
+            config, tmp_path, _no_deployment, board, Supervisor(tmp_path), self._emit, UpdateSettings()
+        )
         self.thread = threading.Thread(target=self.agent.run, daemon=True)
         self.thread.start()
         self.expect("core")

@@ -130,7 +130,7 @@ def test_a_broker_that_is_not_there_is_waited_for_and_told_once(broker: Broker) 
 
 
 def test_what_takes_a_connection_and_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqttclient.Client, "answer_limit_s", 0.2)
+    monkeypatch.setattr(mqttclient.MqttClient, "answer_limit_s", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Client(f"mqtt://127.0.0.1:{silent.getsockname()[1]}")
         with closing(client.channel):
@@ -165,7 +165,7 @@ def test_a_broker_that_stops_acknowledging_is_left_and_the_message_goes_out_agai
 def test_a_broker_that_leaves_the_subscriptions_unanswered_is_left(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqttclient.Client, "answer_limit_s", 0.5)
+    monkeypatch.setattr(mqttclient.MqttClient, "answer_limit_s", 0.5)
     withheld = {packets.SUBACK}
     relay = withholding(broker, withheld)
     client = Client(relay.url, "deaf", "heard/topic")

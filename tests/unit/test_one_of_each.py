@@ -142,10 +142,10 @@ def test_the_board_has_one_http_client() -> None:
 
 def test_everything_that_a_board_fetches_or_tells_over_http_goes_through_its_client() -> None:
     """Documents, artifacts, secrets, statuses and builds: the loop makes one client and hands it on."""
-    users = set(sources.mentioning(r"from edge_sim\.agent\.http import .*\bClient\b"))
+    users = set(sources.mentioning(r"from edge_sim\.agent\.http import .*\bHttpClient\b"))
     parts = {"deployment/deployments", "deployment/secrets", "update/installation", "download"}
     assert users == {f"agent/{name}.py" for name in (*parts, "loop", "program")}
-    assert sources.mentioning(r"\bClient\(tls=") == ["agent/loop.py"]
+    assert sources.mentioning(r"\bHttpClient\(tls=") == ["agent/loop.py"]
 
 
 @pytest.mark.parametrize("command", ["access", "apply", "drift", "plan"])

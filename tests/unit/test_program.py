@@ -14,7 +14,7 @@ import pytest
 
 from edge_sim.agent import loop, program
 from edge_sim.agent.events import Progress
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.probe import probe
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.cloud.brokers.broker import start_broker
@@ -26,11 +26,11 @@ from edge_sim.errors import InvalidDefinitionError
 def test_a_group_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: object) -> None:
     config = tmp_path / "agent.json"
     config.write_text('{"thing": "core", "broker": "mqtt://127.0.0.1", "architecture": "armv7l"}')
-    given: list[Callable[[dict[str, Any], Client, Progress], object]] = []
+    given: list[Callable[[dict[str, Any], HttpClient, Progress], object]] = []
     monkeypatch.setattr(loop, "run", lambda configuration, root, carry_out, *_, **more: given.append(carry_out))
     program.run(tmp_path, config)
     with pytest.raises(InvalidDefinitionError, match="has no Group"):
-        given[0]({"Group": group}, Client(), lambda _: None)
+        given[0]({"Group": group}, HttpClient(), lambda _: None)
 
 
 def test_only_what_a_real_board_is_known_to_lack_counts_as_missing(

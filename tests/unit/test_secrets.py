@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_sim.agent.deployment import libcrypto, secrets
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import HttpError
 from edge_sim.agent.patience import Patience
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, UnsupportedEnvironmentError
@@ -137,7 +137,7 @@ def test_a_group_without_secrets_has_no_file_and_needs_no_key(tmp_path: Path) ->
 
 def test_a_url_that_leads_nowhere_is_told_without_its_query() -> None:
     with pytest.raises(HttpError) as raised:
-        secrets.fetch(Client(), "http://127.0.0.1:9/secrets/0?X-Amz-Signature=key", Patience(tries=1))
+        secrets.fetch(HttpClient(), "http://127.0.0.1:9/secrets/0?X-Amz-Signature=key", Patience(tries=1))
     assert "key" not in str(raised.value.__dict__)
 
 

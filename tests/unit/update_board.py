@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import crashpoints
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.update.candidates import candidates
 from edge_sim.agent.update.guard import Guard
-from edge_sim.agent.update.installation import ExpiredError, Installation, Settings
+from edge_sim.agent.update.installation import ExpiredError, Installation, UpdateSettings
 from edge_sim.agent.update.journal import Journal
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.supervisor import Supervisor
-from edge_sim.agent.update.task import Target
+from edge_sim.agent.update.task import UpdateTarget
 from edge_sim.agent.update.updater import Updater
 from edge_sim.emulation.corebuild import core_build
 from edge_sim.errors import UpdateError
@@ -74,14 +74,14 @@ class UpdateBoard:
         self.supervisor = supervisor or Supervisor(self.root, sleep=lambda _: None)
         self.gg = self.supervisor.gg
         self.journal = Journal(self.gg / "ggc/var/state")
-        settings = Settings(
+        settings = UpdateSettings(
             free_bytes_needed=free_bytes_needed,
             health_checks=checks,
             health_interval_s=1,
             stable_s=checks - 1,
             hook_limit_s=hook_limit_s,
         )
-        log = Log(directory / "ggc_ota.txt")
+        log = LogFile(directory / "ggc_ota.txt")
         installation = Installation(self.supervisor, self._fetch, settings)
         self.releases = releases = installation.releases
         self.guard = Guard(
@@ -93,7 +93,7 @@ class UpdateBoard:
             sleep=lambda _: None,
         )
         self.updater = Updater(
-            {"core": Target(installation=installation, watch=self.guard)},
+            {"core": UpdateTarget(installation=installation, watch=self.guard)},
             self.jobs,
             self.journal,
             BoardIdentity(architecture="armv7l", operating_system="raspbian"),

@@ -26,7 +26,7 @@ from typing import BinaryIO
 from edge_sim.agent.archives.errors import ArchiveError, UnpackError, at_once
 from edge_sim.agent.archives.fill import fill
 from edge_sim.agent.archives.reading import Reading
-from edge_sim.agent.archives.tree import Tree, check_empty, empty, open_directory
+from edge_sim.agent.archives.tree import TreeWriter, check_empty, empty, open_directory
 from edge_sim.greengrass.plan import Content, Modes
 from edge_sim.limits import Limits
 
@@ -54,7 +54,7 @@ def unpack(
     """
     try:
         with _directory(destination) as descriptor, _all_or_nothing(descriptor), _file(source) as stream:
-            return _unpack(stream, Tree(descriptor, modes), file_name, limits, sha256)
+            return _unpack(stream, TreeWriter(descriptor, modes), file_name, limits, sha256)
     except ArchiveError as error:
         raise error.inside(file_name) from error
     except MemoryError as error:
@@ -63,7 +63,9 @@ def unpack(
         raise UnpackError(file_name, error) from error
 
 
-def _unpack(source: BinaryIO, tree: Tree, file_name: str, limits: Limits, sha256: str | None) -> tuple[Content, ...]:
+def _unpack(
+    source: BinaryIO, tree: TreeWriter, file_name: str, limits: Limits, sha256: str | None
+) -> tuple[Content, ...]:
     with closing(tree):
         with Reading(source, file_name=file_name, limits=limits, refuse=at_once) as reading:
             implied = reading.kind == "zip"

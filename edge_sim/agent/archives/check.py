@@ -24,7 +24,7 @@ V1Verdict = Literal["refused", "taken", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class ArchiveVerdict:
     """The verdict on a package. ``kind`` and ``sha256`` are None where the reading ended before they were known.
 
     ``entries`` counts headers, ``unpacked_bytes`` what came out, headers included. With ``complete`` false the reading
@@ -55,7 +55,7 @@ class Verdict:
         return self.kind == "tar.gz" and plain and bool(self.contents)
 
 
-def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdict:
+def check(path: Path, *, limits: Limits, file_name: str | None = None) -> ArchiveVerdict:
     """Read the package at ``path`` as ``unpack`` would. Raises UsageError when it cannot be read at all.
 
     ``file_name`` is what it is called where it comes from, when that is not the path's own name.
@@ -84,7 +84,7 @@ def check(path: Path, *, limits: Limits, file_name: str | None = None) -> Verdic
                 faults.last(error)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    return Verdict(
+    return ArchiveVerdict(
         kind=reading.kind if reading else None,
         sha256=digest,
         size=size,

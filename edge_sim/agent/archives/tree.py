@@ -24,7 +24,7 @@ _WRITE_BACK = 8 * 1024 * 1024
 """Bytes of one file after which the disk is set to work, so that little is left to wait for at the end."""
 
 
-class Tree:
+class TreeWriter:
     """A directory being filled. ``close`` it in any case; call ``finish`` when everything is written.
 
     A uid or gid of -1 in ``modes`` is left as the process makes it (a plain user may not give files away).

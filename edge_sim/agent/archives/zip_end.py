@@ -19,7 +19,7 @@ _MAX_COMMENT = 0xFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class EndRecord:
     """``start`` is where the first end record lies, ``offset`` where the central directory of ``size`` bytes does."""
 
     start: int
@@ -37,7 +37,7 @@ def read_at(source: BinaryIO, offset: int, count: int) -> bytes:
     return data
 
 
-def end(source: BinaryIO, length: int) -> End:
+def end(source: BinaryIO, length: int) -> EndRecord:
     """Return where the central directory of a zip of ``length`` bytes lies. Raises ArchiveError."""
     tail_length = min(length, _END.size + _MAX_COMMENT)
     tail = read_at(source, length - tail_length, tail_length)
@@ -50,7 +50,7 @@ def end(source: BinaryIO, length: int) -> End:
         return wide_end
     if disk or first_disk or here != count:
         raise ArchiveError("UNSUPPORTED", "it is one part of a multi-disk zip")
-    return End(start=start, count=count, size=size, offset=offset)
+    return EndRecord(start=start, count=count, size=size, offset=offset)
 
 
 def _end_position(tail: bytes) -> int:
@@ -81,7 +81,7 @@ def end_records(tail: bytes) -> list[int]:
     return records
 
 
-def _end64(source: BinaryIO, start: int, end: tuple[int, ...]) -> End | None:
+def _end64(source: BinaryIO, start: int, end: tuple[int, ...]) -> EndRecord | None:
     """Return what the zip64 end record says, None without one.
 
     Programs that write to a pipe (``zip -``, bsdtar) write one that repeats what the end record has.
@@ -98,4 +98,4 @@ def _end64(source: BinaryIO, start: int, end: tuple[int, ...]) -> End | None:
     agrees = all(n in (w, FULL if i > 3 else 0xFFFF) for i, (n, w) in enumerate(zip(narrow, values, strict=True)))
     if mark != b"PK\6\6" or size != _END64.size - 12 or not agrees or any(values[:2]) or values[2] != values[3]:
         raise ArchiveError("CONFLICT", "its zip64 end record contradicts its end record")
-    return End(start=at, count=values[3], size=values[4], offset=values[5])
+    return EndRecord(start=at, count=values[3], size=values[4], offset=values[5])

@@ -30,7 +30,7 @@ _READ_FLAGS = 0x0808 | _LEVEL_BITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class ZipEntry:
     """One line of the central directory. ``size`` is what comes out, ``packed`` what lies in the file."""
 
     raw_name: bytes
@@ -54,7 +54,7 @@ class Entry:
         return escaped(self.name)
 
 
-def entries(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> tuple[list[Entry], int]:
+def entries(source: BinaryIO, length: int, budget: Budget, refuse: Refuse) -> tuple[list[ZipEntry], int]:
     """Return the entries in the directory's order, and where the directory starts in the file."""
     end = zip_end.end(source, length)
     if end.offset + end.size != end.start:
@@ -125,7 +125,7 @@ def member_name(raw: bytes, flags: int, extra: Mapping[int, bytes]) -> bytes:
     return raw
 
 
-def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse) -> tuple[Entry, int]:
+def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse) -> tuple[ZipEntry, int]:
     if at + _CENTRAL.size > limit:
         raise ArchiveError("DAMAGED", "its central directory is damaged")
     fields = _CENTRAL.unpack(read_at(source, at, _CENTRAL.size))
@@ -145,7 +145,7 @@ def _entry(source: BinaryIO, at: int, limit: int, budget: Budget, refuse: Refuse
     size, packed, offset = wide(extra.get(ZIP64), (size, packed, offset), label)
     if disk:
         raise ArchiveError("UNSUPPORTED", "it is one part of a multi-disk zip")
-    entry = Entry(
+    entry = ZipEntry(
         raw_name=raw,
         name=member_name(raw, flags, extra),
         flags=flags,

@@ -17,7 +17,7 @@ from edge_sim.agent.archives.limits import Budget
 from edge_sim.agent.archives.links import LONGEST_TARGET
 from edge_sim.agent.archives.names import Parts, parts
 from edge_sim.agent.archives.zip_end import FULL, read_at
-from edge_sim.agent.archives.zip_index import ZIP64, Entry, entries, extras, is_old, member_name, wide
+from edge_sim.agent.archives.zip_index import ZIP64, ZipEntry, entries, extras, is_old, member_name, wide
 from edge_sim.limits import Limits
 
 Kind = Literal["file", "directory", "link"]
@@ -94,7 +94,7 @@ def conflict(label: str, what: str) -> ArchiveError:
     return ArchiveError("CONFLICT", f"{label} {what}", member=label)
 
 
-def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Refuse) -> LocatedEntry:
+def _locate(source: BinaryIO, entry: ZipEntry, end: int, budget: Budget, refuse: Refuse) -> LocatedEntry:
     """Check one local header, and that its data reaches exactly to ``end``."""
     path, kind = _accepted(entry, budget.limits, refuse)
     budget.file(entry.size, entry.label)
@@ -129,7 +129,7 @@ def _locate(source: BinaryIO, entry: Entry, end: int, budget: Budget, refuse: Re
     )
 
 
-def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | None, Kind]:
+def _accepted(entry: ZipEntry, limits: Limits, refuse: Refuse) -> tuple[Parts | None, Kind]:
     """Return where an entry goes, and as what; None (after a call of ``refuse``) when it is not allowed."""
     if entry.refused:
         return None, "file"
@@ -141,7 +141,7 @@ def _accepted(entry: Entry, limits: Limits, refuse: Refuse) -> tuple[Parts | Non
         return None, "file"
 
 
-def _kind(entry: Entry, limits: Limits) -> Kind:
+def _kind(entry: ZipEntry, limits: Limits) -> Kind:
     """Tell a directory from a file; refuse anything else, and what only some readers take for something else.
 
     7-Zip goes by the Unix mode whatever the host, Go by that of Unix and macOS, Info-ZIP by what each host means.
@@ -168,7 +168,7 @@ def _kind(entry: Entry, limits: Limits) -> Kind:
     return "directory" if is_directory else "file"
 
 
-def _special(entry: Entry, kind: int) -> ArchiveError:
+def _special(entry: ZipEntry, kind: int) -> ArchiveError:
     what = _SPECIAL_KINDS.get(kind, "something unknown")
     reader = "Go" if entry.host in _UNIX else "7-Zip" if kind == stat.S_IFLNK else "some readers"
     brief = f"the mode of {entry.label} makes it {what} for {reader}, and a file for others"
@@ -176,7 +176,7 @@ def _special(entry: Entry, kind: int) -> ArchiveError:
     return ArchiveError("SPECIAL", brief, member=entry.label, hint=hint)
 
 
-def _link(entry: Entry, limits: Limits) -> Kind:
+def _link(entry: ZipEntry, limits: Limits) -> Kind:
     if limits.links == "copy" and entry.size <= LONGEST_TARGET:
         return "link"
     hint = "repack it without links (zip without --symlinks)" + (f", or {COPYING}" if limits.links == "refuse" else "")
@@ -184,7 +184,7 @@ def _link(entry: Entry, limits: Limits) -> Kind:
 
 
 def _check_numbers(
-    source: BinaryIO, entry: Entry, local: tuple[int, int, int], start: int, end: int, *, zip64: bool
+    source: BinaryIO, entry: ZipEntry, local: tuple[int, int, int], start: int, end: int, *, zip64: bool
 ) -> None:
     """Check checksum and sizes in the local header, or in the descriptor behind the data; nothing may follow."""
     truth = (entry.crc, entry.packed, entry.size)
@@ -210,7 +210,7 @@ def _check_numbers(
         raise conflict(entry.label, "has a data descriptor that contradicts the central directory")
 
 
-def _wide(value: bytes | None, sizes: tuple[int, int], entry: Entry) -> tuple[int, ...]:
+def _wide(value: bytes | None, sizes: tuple[int, int], entry: ZipEntry) -> tuple[int, ...]:
     """Return a local header's sizes; Python writes the zip64 field of a stream beside narrow sizes, repeating them."""
     if value == struct.pack("<2Q", *sizes) and FULL not in sizes:
         return sizes

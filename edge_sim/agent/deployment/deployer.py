@@ -19,7 +19,7 @@ from edge_sim.agent.archives import Limits
 from edge_sim.agent.deployment import secrets
 from edge_sim.agent.deployment.changeover import Changeover, exclusive
 from edge_sim.agent.deployment.packages import Fetch, packages, sources
-from edge_sim.agent.deployment.preparation import Means, Preparation, Result
+from edge_sim.agent.deployment.preparation import DeploymentResult, Means, Preparation
 from edge_sim.agent.deployment.secrets import FetchSecret
 from edge_sim.agent.events import Progress
 from edge_sim.agent.host import Host, HostError
@@ -30,7 +30,7 @@ from edge_sim.greengrass import groupfile, rules
 from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.tree import Tree
 
-__all__ = ["Result", "deploy", "group_of", "refuse"]
+__all__ = ["DeploymentResult", "deploy", "group_of", "refuse"]
 
 
 def deploy(
@@ -46,7 +46,7 @@ def deploy(
     owners_required: bool = False,
     renewed: Collection[str] = (),
     progress: Progress = lambda _: None,
-) -> Result:
+) -> DeploymentResult:
     """Carry out the deployment ``document`` (``Group``, ``Artifacts``, ``Secrets``) on the board below ``root``.
 
     ``group`` is the document's (``group_of``); ``facts`` were probed with its ``paths_of_interest``; for the options
@@ -72,7 +72,7 @@ def deploy(
     )
     sealed = secrets.sealed(group, document, root, facts.greengrass.root, fetch_secret) if fetch_secret else None
 
-    def stage(changeover: Changeover) -> Result:
+    def stage(changeover: Changeover) -> DeploymentResult:
         result = Preparation(means, changeover).stage(group, required, urls, group_file(document["Group"]))
         secrets.stage(changeover, group, sealed)
         return result
@@ -99,7 +99,9 @@ def group_file(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, indent=2).encode() + b"\n"
 
 
-def _carry_out(stage: Callable[[Changeover], Result], changeover: Changeover, host: Host, facts: HostFacts) -> Result:
+def _carry_out(
+    stage: Callable[[Changeover], DeploymentResult], changeover: Changeover, host: Host, facts: HostFacts
+) -> DeploymentResult:
     """Stage a deployment and change over, unless nothing has to change; a failure on the way leaves no trace."""
     try:
         result = stage(changeover)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edge_sim import strictjson
-from edge_sim.agent.events import Emit, Log, Progress
-from edge_sim.agent.http import Client
+from edge_sim.agent.events import Emit, LogFile, Progress
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import UnreachableError
 from edge_sim.errors import EdgeSimError, InvalidDefinitionError, InvalidPackageError
 from edge_sim.greengrass.deployment import Status
 
-Deploy = Callable[[Mapping[str, Any], Client, Progress], Sequence[str]]
+Deploy = Callable[[Mapping[str, Any], HttpClient, Progress], Sequence[str]]
 """Carries out a deployment document, whose URLs it fetches with the client, and returns what could not be proven.
 
 Raises EdgeSimError when it fails.
@@ -38,7 +38,7 @@ MAX_NOT_PROVEN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DeploymentOutcome:
     """How a deployment ended: with an ``error`` (and a ``hint`` what to do), or well, with what is ``not_proven``.
 
     ``cause`` is ``package`` where the content of a package is at fault, of which a definition says nothing.
@@ -81,10 +81,10 @@ class Deployments:
     def __init__(
         self,
         deploy: Deploy,
-        http: Client,
+        http: HttpClient,
         *,
         emit: Emit,
-        log: Log,
+        log: LogFile,
         stop: threading.Event,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,7 +95,7 @@ class Deployments:
         self._stop = stop
         self._now = now
         self._begun = ""
-        self._last: tuple[str, Outcome] | None = None
+        self._last: tuple[str, DeploymentOutcome] | None = None
 
     def carry_out(self, deployment: Mapping[str, Any]) -> None:
         """Carry out what a shadow message brought.
@@ -121,20 +121,20 @@ class Deployments:
             self._tell(id_, outcome)
         self._report(status_url, self._last[1])
 
-    def _outcome(self, document_url: str, progress: Progress) -> Outcome:
+    def _outcome(self, document_url: str, progress: Progress) -> DeploymentOutcome:
         try:
             document = _decoded(self._http.message("GET", document_url, most=MAX_DOCUMENT_BYTES))
         except UnreachableError:
             raise
         except EdgeSimError as problem:
-            return Outcome(error=problem.brief, hint=problem.hint)
+            return DeploymentOutcome(error=problem.brief, hint=problem.hint)
         try:
-            return Outcome(not_proven=tuple(self._deploy(document, self._http, progress)))
+            return DeploymentOutcome(not_proven=tuple(self._deploy(document, self._http, progress)))
         except EdgeSimError as problem:
             cause: Literal["package"] | None = "package" if isinstance(problem, InvalidPackageError) else None
-            return Outcome(error=problem.brief, hint=problem.hint, cause=cause)
+            return DeploymentOutcome(error=problem.brief, hint=problem.hint, cause=cause)
         except OSError as problem:
-            return Outcome(error=f"the deployment cannot be put in place: {problem}")
+            return DeploymentOutcome(error=f"the deployment cannot be put in place: {problem}")
 
     def _progress(self, id_: str) -> Progress:
         """Return what passes on a deployment's steps as events: some of them, no step twice, none on a quick board."""
@@ -148,12 +148,12 @@ class Deployments:
 
         return progress
 
-    def _tell(self, id_: str, outcome: Outcome) -> None:
+    def _tell(self, id_: str, outcome: DeploymentOutcome) -> None:
         self._emit("deployment", id=id_, status=outcome.status, **outcome.as_event())
         more = {"error": outcome.error} if outcome.error else {}
         self._log.write("ERROR" if more else "INFO", f"Deployment: {outcome.status}.", deploymentId=id_, **more)
 
-    def _report(self, url: str, outcome: Outcome) -> None:
+    def _report(self, url: str, outcome: DeploymentOutcome) -> None:
         self._http.message("PUT", url, json.dumps(outcome.as_status()).encode(), most=MAX_ANSWER_BYTES)
 
 

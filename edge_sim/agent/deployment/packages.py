@@ -27,7 +27,7 @@ class Fetch(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class DeploymentPackage:
     """Something to unpack. ``owner`` names it in messages; ``directory`` is the board's; ``modes`` as planned."""
 
     owner: str
@@ -39,13 +39,13 @@ class Package:
     modes: Modes
 
 
-def packages(group: Group, facts: HostFacts) -> tuple[Package, ...]:
+def packages(group: Group, facts: HostFacts) -> tuple[DeploymentPackage, ...]:
     """Return the packages of ``group``, one for each directory. Raises InvalidDefinitionError (no such Linux group)."""
     by_directory = {package.directory: package for package in (*_code(group, facts), *_models(group, facts))}
     return tuple(by_directory.values())
 
 
-def sources(document: Mapping[str, Any], required: tuple[Package, ...]) -> dict[str, str]:
+def sources(document: Mapping[str, Any], required: tuple[DeploymentPackage, ...]) -> dict[str, str]:
     """Return the URL of each package by ARN, from the document's ``Artifacts``.
 
     Raises InvalidDefinitionError when one is missing or differs from the one in group.json.
@@ -67,7 +67,14 @@ def sources(document: Mapping[str, Any], required: tuple[Package, ...]) -> dict[
 
 
 def install(
-    package: Package, url: str, destination: Path, modes: Modes, *, fetch: Fetch, limits: Limits, progress: Progress
+    package: DeploymentPackage,
+    url: str,
+    destination: Path,
+    modes: Modes,
+    *,
+    fetch: Fetch,
+    limits: Limits,
+    progress: Progress,
 ) -> tuple[Content, ...]:
     """Fetch and unpack ``package`` into the new directory ``destination``; return what is in it.
 
@@ -126,11 +133,11 @@ def as_it_can_be(actual: Node, target: Node) -> bool:
     return not differ(replace(target, uid=uid, gid=gid), actual)
 
 
-def _code(group: Group, facts: HostFacts) -> Iterator[Package]:
+def _code(group: Group, facts: HostFacts) -> Iterator[DeploymentPackage]:
     for function in group.functions:
         code = group.code.get(function.id)
         if code is not None:
-            yield Package(
+            yield DeploymentPackage(
                 owner=f"function {function.id}",
                 arn=code.artifact_arn,
                 sha256=code.sha256,
@@ -141,11 +148,11 @@ def _code(group: Group, facts: HostFacts) -> Iterator[Package]:
             )
 
 
-def _models(group: Group, facts: HostFacts) -> Iterator[Package]:
+def _models(group: Group, facts: HostFacts) -> Iterator[DeploymentPackage]:
     for resource in group.resources:
         artifact = group.artifacts.get(resource.id)
         if resource.model and artifact is not None:
-            yield Package(
+            yield DeploymentPackage(
                 owner=f"resource {resource.id}",
                 arn=artifact.arn,
                 sha256=artifact.sha256,
@@ -156,10 +163,10 @@ def _models(group: Group, facts: HostFacts) -> Iterator[Package]:
             )
 
 
-def _wrapped(package: Package) -> str:
+def _wrapped(package: DeploymentPackage) -> str:
     return f"{package.owner}: unable to download the artifact {package.arn}:"
 
 
-def _unpacking(package: Package, error: ArchiveError) -> str:
+def _unpacking(package: DeploymentPackage, error: ArchiveError) -> str:
     source = f"/tmp/greengrass/artifacts/{package.arn.rsplit('/', 1)[-1]}"
     return v1_text(error, source=source, directory=package.directory)

@@ -18,7 +18,7 @@ from edge_sim.agent.deployment.belongings import Belongings, belongings, in_the_
 from edge_sim.agent.deployment.changeover import Changeover
 from edge_sim.agent.deployment.layout import walk
 from edge_sim.agent.deployment.owners import Owners
-from edge_sim.agent.deployment.packages import Fetch, Package, as_it_can_be, install, intact
+from edge_sim.agent.deployment.packages import DeploymentPackage, Fetch, as_it_can_be, install, intact
 from edge_sim.agent.deployment.state import Installed, State
 from edge_sim.agent.events import Progress
 from edge_sim.agent.host import Host
@@ -31,7 +31,7 @@ from edge_sim.greengrass.tree import BELOW
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class DeploymentResult:
     """A deployment that stands. ``contents`` by resource id; ``not_proven``: owners this process could not set.
 
     ``changed`` is False when everything lay there already.
@@ -77,7 +77,9 @@ class Preparation:
         probe.touch(mode=0o600)
         self._owners = Owners(means.host, self._staged(probe), required=means.owners_required)
 
-    def stage(self, group: Group, required: Sequence[Package], urls: Mapping[str, str], body: bytes) -> Result:
+    def stage(
+        self, group: Group, required: Sequence[DeploymentPackage], urls: Mapping[str, str], body: bytes
+    ) -> DeploymentResult:
         """Stage everything, so that only renames are left to do; ``changed`` tells whether group.json is another."""
         functions = [f for f in group.functions if group.isolation_mode(f) == "NoContainer"]
         work = tuple(work_directory(self._facts, function) for function in functions)
@@ -94,7 +96,7 @@ class Preparation:
             self._remove(directory)
         changed = self._stage_group(body, next(e.node for e in entries if e.rule == "group-json"))
         self._record(replace(state, links=tuple(links), not_proven=tuple(self._owners.not_proven)))
-        return Result(
+        return DeploymentResult(
             group=group,
             contents=contents,
             entries=entries,
@@ -104,7 +106,7 @@ class Preparation:
             not_proven=tuple(self._owners.not_proven),
         )
 
-    def _reusable(self, package: Package) -> Installed | None:
+    def _reusable(self, package: DeploymentPackage) -> Installed | None:
         """Return the record of a package that lies there unchanged, as it would be unpacked now."""
         known = self._before.installed.get(package.directory)
         modes = self._owners.modes(package.modes, package.owner)
@@ -113,7 +115,7 @@ class Preparation:
         place = inside(self._root, package.directory, follow_last=False)
         return known if intact(place, known.contents, modes) else None
 
-    def _install(self, package: Package, url: str) -> Installed:
+    def _install(self, package: DeploymentPackage, url: str) -> Installed:
         self._own.claim(package.directory)
         modes = self._owners.modes(package.modes, package.owner)
         place = self._replace(package.directory)

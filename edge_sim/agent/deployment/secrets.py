@@ -20,7 +20,7 @@ from edge_sim import strictjson
 from edge_sim.agent import coreconfig, durable
 from edge_sim.agent.deployment import libcrypto
 from edge_sim.agent.deployment.changeover import Changeover
-from edge_sim.agent.http import Client
+from edge_sim.agent.http import HttpClient
 from edge_sim.agent.http_error import HttpError, shown
 from edge_sim.agent.patience import MESSAGE, Patience
 from edge_sim.agent.rooted import file_bytes, inside
@@ -38,7 +38,7 @@ FetchSecret = Callable[[str], Mapping[str, object]]
 """Brings ``{"ARN", "Name", "Versions": [{"VersionId", "VersionStages", "CreatedDate", "SecretString" | …}]}``."""
 
 
-def fetch(http: Client, url: str, patience: Patience = MESSAGE) -> Mapping[str, object]:
+def fetch(http: HttpClient, url: str, patience: Patience = MESSAGE) -> Mapping[str, object]:
     """Get a secret from its presigned URL. Raises HttpError."""
     body = http.message("GET", url, most=MAX_BYTES, patience=patience)
     try:

@@ -29,7 +29,7 @@ from edge_sim.agent.deployment import secrets as secrets_file
 from edge_sim.agent.functions import launch
 from edge_sim.agent.functions.daemon import Daemon
 from edge_sim.agent.functions.deployed import address
-from edge_sim.agent.functions.invocations import Outcome
+from edge_sim.agent.functions.invocations import InvocationOutcome
 from edge_sim.agent.functions.worker import START_LIMIT_S
 from edge_sim.agent.functions.workers import QUEUE_LIMIT_S
 from edge_sim.errors import AccessError, UnsupportedEnvironmentError, UsageError
@@ -38,7 +38,7 @@ from edge_sim.greengrass.group import Group
 from edge_sim.greengrass.process import FunctionProcess
 from edge_sim.greengrass.rows import Probe
 
-__all__ = ["Asker", "Outcome", "asking", "invoke", "probe"]
+__all__ = ["Asker", "InvocationOutcome", "asking", "invoke", "probe"]
 
 LIMIT_S = 30.0
 CALL_LIMIT_S = START_LIMIT_S + QUEUE_LIMIT_S + 10.0
@@ -46,7 +46,7 @@ CALL_LIMIT_S = START_LIMIT_S + QUEUE_LIMIT_S + 10.0
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 
 
-def invoke(group: Group, function_id: str, event: object, root: Path, facts: HostFacts) -> Outcome:
+def invoke(group: Group, function_id: str, event: object, root: Path, facts: HostFacts) -> InvocationOutcome:
     """Call a deployed function with ``event`` and return how that went.
 
     Raises UsageError for an unknown function, UnsupportedEnvironmentError when this machine or account cannot make
@@ -60,7 +60,7 @@ def invoke(group: Group, function_id: str, event: object, root: Path, facts: Hos
         return daemon.run(function_id, payload)
 
 
-def _ask(running: Mapping[str, Any], group: Group, function_id: str, payload: bytes) -> Outcome:
+def _ask(running: Mapping[str, Any], group: Group, function_id: str, payload: bytes) -> InvocationOutcome:
     """Have the agent's daemon make the call."""
     timeout = max((f.timeout_s for f in group.functions if f.id == function_id), default=0)
     connection = http.client.HTTPConnection("127.0.0.1", running["port"], timeout=timeout + CALL_LIMIT_S)
@@ -73,7 +73,7 @@ def _ask(running: Mapping[str, Any], group: Group, function_id: str, payload: by
     finally:
         connection.close()
     if "outcome" in answer:
-        return Outcome(**{**answer["outcome"], "notes": tuple(answer["outcome"]["notes"])})
+        return InvocationOutcome(**{**answer["outcome"], "notes": tuple(answer["outcome"]["notes"])})
     kind = UsageError if answer["error"]["exit_status"] == UsageError.exit_status else UnsupportedEnvironmentError
     raise kind(answer["error"]["brief"], hint=answer["error"]["hint"])
 

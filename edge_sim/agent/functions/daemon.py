@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.agent import coreconfig
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions import launch
 from edge_sim.agent.functions.endpoint import Endpoint, Refusal, WorkerHealth
-from edge_sim.agent.functions.invocations import Invocation, Outcome, outcome
+from edge_sim.agent.functions.invocations import Invocation, InvocationOutcome, outcome
 from edge_sim.agent.functions.router import ToCloud
 from edge_sim.agent.functions.system import System
 from edge_sim.agent.functions.userlog import UserLog
@@ -68,7 +68,7 @@ class Daemon:
         self._root, self._facts = root, facts
         self._port = port
         self._config = coreconfig.read(root, facts.greengrass.root)
-        self._log = Log(inside(root, Tree(facts.greengrass.root).runtime_log))
+        self._log = LogFile(inside(root, Tree(facts.greengrass.root).runtime_log))
         self._site = Site(root=root, facts=facts, log=self._log, environment=self._environment)
         self._user_logs: dict[str, UserLog] = {}
         runnable = {f.id: f for f in group.functions if f.id in group.code}
@@ -128,7 +128,7 @@ class Daemon:
         failed = self._workers.wait_for_pinned(0).values()
         return [f"function {worker.process.function.id}: {reason}" for worker, reason in failed if worker.forbidden]
 
-    def run(self, function_id: str, payload: bytes) -> Outcome:
+    def run(self, function_id: str, payload: bytes) -> InvocationOutcome:
         """Call a function of the group and wait for the end. Raises UsageError for an unknown one."""
         function = next((f for f in self.group.functions if f.id == function_id), None)
         if function is None:
@@ -138,10 +138,12 @@ class Daemon:
             raise UsageError(f"function {function_id} has no deployed code")
         refusal = launch.refusal(self.group, function, self._root, self._facts)
         if refusal is not None:
-            return Outcome(ok=False, error=f"{function_id}: {refusal}")
+            return InvocationOutcome(ok=False, error=f"{function_id}: {refusal}")
         invocation = Invocation(function_id=function_id, payload=payload)
         if not self._workers.submit(invocation):
-            return Outcome(ok=False, error=f"{function_id}: too many calls are waiting already (maxWorkItemCount)")
+            return InvocationOutcome(
+                ok=False, error=f"{function_id}: too many calls are waiting already (maxWorkItemCount)"
+            )
         self._workers.wait(invocation)
         return outcome(self.group, function, invocation)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_sim.agent import durable
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.mqtt import Channel
 from edge_sim.agent.rooted import inside
 from edge_sim.agent.update.releases import Releases
@@ -54,7 +54,7 @@ class Functions(Protocol):
 class DeployedFunctions:
     """The functions deployed on the board below ``root``."""
 
-    def __init__(self, root: Path, greengrass_root: str, facts: Facts, log: Log) -> None:
+    def __init__(self, root: Path, greengrass_root: str, facts: Facts, log: LogFile) -> None:
         self._root, self._greengrass_root, self._facts, self._log = root, greengrass_root, facts, log
         self._gg = inside(root, greengrass_root)
         self._releases = Releases(root, self._gg, CORE)

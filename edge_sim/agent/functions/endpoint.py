@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from edge_sim import strictjson
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.invocations import Invocation
 from edge_sim.errors import UnsupportedEnvironmentError
 
@@ -71,7 +71,7 @@ class WorkerHealth:
         }
 
 
-class Core(Protocol):
+class CallHandler(Protocol):
     """What answers the calls. ``token`` is what the caller has shown; each method raises Refusal."""
 
     def invoke(self, token: str, arn: str, payload: bytes, client_context: str, kind: str) -> str: ...
@@ -94,7 +94,7 @@ class Core(Protocol):
 class Endpoint:
     """The server. ``port`` 0 takes a free one. Raises UnsupportedEnvironmentError when it is taken."""
 
-    def __init__(self, core: Core, port: int, log: Log) -> None:
+    def __init__(self, core: CallHandler, port: int, log: LogFile) -> None:
         try:
             self._server = _Server(("127.0.0.1", port), _Request)
         except OSError as error:
@@ -129,8 +129,8 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    core: Core
-    log: Log
+    core: CallHandler
+    log: LogFile
 
     def __init__(self, *arguments: Any) -> None:
         self._open: dict[threading.Thread, socket.socket] = {}

@@ -45,7 +45,7 @@ class Invocation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class InvocationOutcome:
     """How one call ended: ``result`` when ``ok``, else ``error`` in one sentence, and perhaps a ``hint`` what to do.
 
     ``log`` is this call's part.
@@ -59,18 +59,18 @@ class Outcome:
     hint: str | None = None
 
 
-def outcome(group: Group, function: Function, invocation: Invocation) -> Outcome:
+def outcome(group: Group, function: Function, invocation: Invocation) -> InvocationOutcome:
     """Return how a call that has ended went. Raises UnsupportedEnvironmentError when no process could be made."""
     if not invocation.error:
         result, notes = _result(function, invocation.result)
-        return Outcome(ok=True, result=result, log=invocation.log, notes=(*invocation.notes, *notes))
+        return InvocationOutcome(ok=True, result=result, log=invocation.log, notes=(*invocation.notes, *notes))
     cause = invocation.cause or _error_message(invocation.result)
     error = f"{function.id}: {cause}"
     if invocation.forbidden:
         hint = "Run as root, or where user namespaces with subordinate ids are allowed."
         raise UnsupportedEnvironmentError(error, hint=hint)
     advice = prefix.hint(cause, group, function)
-    return Outcome(ok=False, error=error, log=invocation.log, notes=invocation.notes, hint=advice)
+    return InvocationOutcome(ok=False, error=error, log=invocation.log, notes=invocation.notes, hint=advice)
 
 
 def _result(function: Function, payload: bytes) -> tuple[object, Sequence[str]]:

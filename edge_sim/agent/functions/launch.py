@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_sim.agent import durable
-from edge_sim.agent.functions.view import Attachment
 from edge_sim.agent.rooted import inside
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from edge_sim.facts import HostFacts
@@ -121,9 +120,6 @@ def specification(
     """
     contained = process.isolation == "GreengrassContainer"
     own = dict(process.environment)
-    attachments = [
-        Attachment(source=m.source, destination=m.destination, read_only=m.read_only) for m in process.mounts
-    ]
     if runtime is not None:
         own["PYTHONPATH"] = f"{own['PYTHONPATH']}:{RUNTIME if contained else runtime}/python".lstrip(":")
     with while_in_use("edge-sim-container-") as (scratch, _):
@@ -131,7 +127,7 @@ def specification(
             "root": str(root.resolve()),
             "isolation": process.isolation,
             "identity": asdict(process.identity),
-            "attachments": [asdict(attachment) for attachment in attachments if contained],
+            "mounts": [asdict(mount) for mount in process.mounts if contained],
             "masked": list(process.masked),
             "sysfs": bool(process.function.access_sysfs),
             "runtime": runtime,

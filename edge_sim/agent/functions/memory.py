@@ -48,7 +48,7 @@ def limit(size_kb: int, name: str) -> MemoryLimit:
     group = cgroups.make("memory", name, lambda cgroup: cgroup.limit_memory(size_kb * 1024))
     if group is not None:
         return Enforced(note=f"{text} is enforced by a memory cgroup ({group.version})", group=group)
-    return Watch(
+    return Sampled(
         note=f"{text} is only sampled, because no memory cgroup could be created; short peaks may be missed",
         size_kb=size_kb,
     )
@@ -69,7 +69,7 @@ class Unlimited:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Sampled:
     """A limit that this process keeps an eye on."""
 
     note: str

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.errors import EdgeSimError
 from edge_sim.greengrass.subscriptions import (
@@ -34,7 +34,7 @@ class Router:
     """The core's message router."""
 
     def __init__(
-        self, table: Sequence[Subscription], submit: Submit, to_cloud: ToCloud | None, shadows: Shadows, log: Log
+        self, table: Sequence[Subscription], submit: Submit, to_cloud: ToCloud | None, shadows: Shadows, log: LogFile
     ) -> None:
         self._table = table
         self._submit = submit

@@ -28,6 +28,7 @@ from typing import Any
 from edge_sim.agent import linux
 from edge_sim.agent.functions import view
 from edge_sim.errors import EdgeSimError
+from edge_sim.greengrass.process import Mount
 
 FAILED = 120
 """Exit status when the function could not be started."""
@@ -89,11 +90,11 @@ def _in_namespaces(spec: Mapping[str, object]) -> int:
 
 
 def _contained(spec: Mapping[str, Any], lives: Callable[[], bool]) -> int:
-    seen = view.View(
+    seen = view.ContainerView(
         root=Path(spec["root"]),
         scratch=Path(spec["scratch"]),
         masked=tuple(spec["masked"]),
-        attachments=tuple(view.Attachment(**a) for a in spec["attachments"]),
+        mounts=tuple(Mount(**mount) for mount in spec["mounts"]),
         sysfs=bool(spec["sysfs"]),
         runtime=spec["runtime"],
     )

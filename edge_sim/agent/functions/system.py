@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_sim import strictjson
 from edge_sim.agent.deployment import secrets
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.endpoint import Refusal
 from edge_sim.agent.functions.invocations import Invocation
 from edge_sim.agent.functions.router import Router, Submit, ToCloud
@@ -31,7 +31,7 @@ class System:
     """The system functions of one core. ``submit`` hands a message to a function of the group."""
 
     def __init__(
-        self, group: Group, root: Path, facts: HostFacts, *, submit: Submit, to_cloud: ToCloud | None, log: Log
+        self, group: Group, root: Path, facts: HostFacts, *, submit: Submit, to_cloud: ToCloud | None, log: LogFile
     ) -> None:
         self._group, self._root, self._gg = group, root, facts.greengrass.root
         self._log = log

@@ -19,23 +19,14 @@ from pathlib import Path
 from edge_sim.agent import linux
 from edge_sim.agent.rooted import file_bytes, inside, mount_point
 from edge_sim.facts import below
-from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, containers_own, mounting_order
+from edge_sim.greengrass.process import RUNTIME, STANDARD_DEVICES, Mount, containers_own, mounting_order
 
 _RESOLV_CONF = "/etc/resolv.conf"
 _STANDARD_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attachment:
-    """One path of the board shown at ``destination``."""
-
-    source: str
-    destination: str
-    read_only: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
+class ContainerView:
     """A container's file system.
 
     ``scratch`` is an empty directory of this machine to build it on, ``runtime`` the board's of the runtime, for a
@@ -45,12 +36,12 @@ class View:
     root: Path
     scratch: Path
     masked: tuple[str, ...]
-    attachments: tuple[Attachment, ...]
+    mounts: tuple[Mount, ...]
     sysfs: bool
     runtime: str | None = None
 
 
-def build(view: View) -> tuple[Path, list[str]]:
+def build(view: ContainerView) -> tuple[Path, list[str]]:
     """Mount the view and return its root and notes about what could not be done as V1 did it.
 
     To be called in a mount namespace and, for /proc, as the first process of a PID namespace. Raises OSError.
@@ -74,19 +65,19 @@ def build(view: View) -> tuple[Path, list[str]]:
     _kernel_file_systems(view, merged, notes)
     _dev(view, merged)
     if view.runtime:
-        _show(view, merged, Attachment(source=view.runtime, destination=RUNTIME, read_only=True))
-    for attachment in sorted(view.attachments, key=lambda a: mounting_order(a.destination)):
-        _attach(view, merged, attachment)
+        _show(view, merged, Mount(source=view.runtime, destination=RUNTIME, read_only=True))
+    for mount in sorted(view.mounts, key=lambda m: mounting_order(m.destination)):
+        _mount(view, merged, mount)
     return merged, notes
 
 
-def read_only_devices(view: View) -> list[Path]:
+def read_only_devices(view: ContainerView) -> list[Path]:
     """Return the attached character and block devices that may only be read, as paths in the container."""
-    paths = (Path(a.destination) for a in view.attachments if a.read_only)
+    paths = (Path(m.destination) for m in view.mounts if m.read_only)
     return [path for path in paths if path.is_char_device() or path.is_block_device()]
 
 
-def _overlay(view: View, merged: Path) -> None:
+def _overlay(view: ContainerView, merged: Path) -> None:
     upper, work = view.scratch / "upper", view.scratch / "work"
     upper.mkdir()
     work.mkdir()
@@ -99,7 +90,7 @@ def _overlay(view: View, merged: Path) -> None:
     linux.mount("overlay", merged, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}")
 
 
-def _name_service(view: View, upper: Path) -> None:
+def _name_service(view: ContainerView, upper: Path) -> None:
     """Show what the board's resolv.conf says: it often is a link into /run, or a mount, which an overlay leaves out.
 
     V1 had a layer ``dns`` over ``/`` for it.
@@ -115,17 +106,17 @@ def _name_service(view: View, upper: Path) -> None:
     (upper / _RESOLV_CONF.lstrip("/")).write_bytes(content)
 
 
-def _binds(view: View, merged: Path) -> None:
+def _binds(view: ContainerView, merged: Path) -> None:
     """Show the board's tree without an overlay: directories that need mount points are ours, the rest is bound."""
     linux.bind(merged, merged)
     ours = {"/", "/dev", "/proc", "/sys", "/tmp"}  # the board's, not this machine's
-    for path in (*view.masked, *(a.destination for a in view.attachments)):
+    for path in (*view.masked, *(m.destination for m in view.mounts)):
         ours.update(str(parent) for parent in Path(path).parents)
     _mirror(view, merged, "/", ours)
     (merged / "tmp").chmod(0o1777)
 
 
-def _mirror(view: View, merged: Path, directory: str, ours: set[str]) -> None:
+def _mirror(view: ContainerView, merged: Path, directory: str, ours: set[str]) -> None:
     here = view.root / directory.lstrip("/")
     for entry in sorted(here.iterdir()) if here.is_dir() else ():
         path = f"{directory.rstrip('/')}/{entry.name}"
@@ -143,7 +134,7 @@ def _mirror(view: View, merged: Path, directory: str, ours: set[str]) -> None:
             linux.bind(entry, target, read_only=True)
 
 
-def _rebind_submounts(view: View, merged: Path) -> None:
+def _rebind_submounts(view: ContainerView, merged: Path) -> None:
     """Show again what is mounted below the board's root: an overlay does not cross into its lower layer's mounts."""
     skipped = ("/proc", "/dev", "/sys", *view.masked)
     for point in mount_points(Path("/proc/self/mountinfo")):
@@ -163,7 +154,7 @@ def mount_points(table: Path) -> list[Path]:
         return [Path(mount_point(os.fsdecode(line.split(b" ")[4]))) for line in lines]
 
 
-def _kernel_file_systems(view: View, merged: Path, notes: list[str]) -> None:
+def _kernel_file_systems(view: ContainerView, merged: Path, notes: list[str]) -> None:
     flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
     proc = merged / "proc"
     _mount_point(proc, directory=True)
@@ -176,7 +167,7 @@ def _kernel_file_systems(view: View, merged: Path, notes: list[str]) -> None:
         linux.bind(Path("/sys"), merged / "sys", read_only=True)
 
 
-def _dev(view: View, merged: Path) -> None:
+def _dev(view: ContainerView, merged: Path) -> None:
     dev = merged / "dev"
     _mount_point(dev, directory=True)
     linux.mount("tmpfs", dev, "tmpfs", linux.MS_NOSUID, "mode=755")
@@ -189,20 +180,20 @@ def _dev(view: View, merged: Path) -> None:
         (dev / name).symlink_to(f"/proc/self/fd{fd}")
 
 
-def _attach(view: View, merged: Path, attachment: Attachment) -> None:
-    target = inside(merged, attachment.destination)
+def _mount(view: ContainerView, merged: Path, mount: Mount) -> None:
+    target = inside(merged, mount.destination)
     own = containers_own("/" + target.relative_to(merged).as_posix(), sysfs=view.sysfs)
     if own:
-        raise OSError(errno.EINVAL, f"nothing is mounted in the container's own {own}", attachment.destination)
-    _show(view, merged, attachment)
+        raise OSError(errno.EINVAL, f"nothing is mounted in the container's own {own}", mount.destination)
+    _show(view, merged, mount)
 
 
-def _show(view: View, merged: Path, attachment: Attachment) -> None:
-    source, target = inside(view.root, attachment.source), inside(merged, attachment.destination)
+def _show(view: ContainerView, merged: Path, mount: Mount) -> None:
+    source, target = inside(view.root, mount.source), inside(merged, mount.destination)
     if not source.exists():
-        raise FileNotFoundError(2, "file doesn't exist", attachment.source)
+        raise FileNotFoundError(2, "file doesn't exist", mount.source)
     _mount_point(target, directory=source.is_dir())
-    linux.bind(source, target, read_only=attachment.read_only)
+    linux.bind(source, target, read_only=mount.read_only)
 
 
 def _mount_point(target: Path, *, directory: bool) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions import launch, memory
 from edge_sim.agent.functions.invocations import Invocation
 from edge_sim.agent.functions.userlog import UserLog
@@ -58,7 +58,7 @@ class Site:
 
     root: Path
     facts: HostFacts
-    log: Log
+    log: LogFile
     environment: Callable[[str], dict[str, str]]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from edge_sim.agent.config import STABLE_WINDOW_S
-from edge_sim.agent.events import Emit, Log
+from edge_sim.agent.events import Emit, LogFile
 from edge_sim.agent.update.releases import Releases
 from edge_sim.agent.update.supervisor import Supervisor
 from edge_sim.errors import EdgeSimError, UpdateError
@@ -37,7 +37,7 @@ class Guard:
         candidates: Callable[[], Sequence[str]],
         *,
         emit: Emit,
-        log: Log,
+        log: LogFile,
         stable_s: float = STABLE_WINDOW_S,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,

@@ -27,7 +27,7 @@ from edge_sim.greengrass.tree import BELOW
 from edge_sim.jobs.update import UpdateDocument
 
 if TYPE_CHECKING:
-    from edge_sim.agent.http import Client
+    from edge_sim.agent.http import HttpClient
 
 BUILD_ENTRIES, BUILD_BYTES = 50_000, 1 << 30
 """How much a build may hold."""
@@ -43,7 +43,7 @@ class ExpiredError(UpdateError):
     """The URL is not valid any more (403); a freshly presigned one may be."""
 
 
-class Fetch(Protocol):
+class FetchBuild(Protocol):
     """Brings ``size`` bytes from ``url`` into the new file ``target``; calls ``on_progress`` with the bytes so far.
 
     Raises ExpiredError when a fresh URL may help, another EdgeSimError when nothing does.
@@ -54,8 +54,8 @@ class Fetch(Protocol):
     ) -> None: ...
 
 
-def http_fetch(http: Callable[[], Client]) -> Fetch:
-    """Return a Fetch over HTTP(S), by a client made for each build."""
+def http_fetch(http: Callable[[], HttpClient]) -> FetchBuild:
+    """Return a FetchBuild over HTTP(S), by a client made for each build."""
 
     def fetch(url: str, target: Path, *, size: int, sha256: str, on_progress: Callable[[int], None]) -> None:
         from edge_sim.agent.download import FORBIDDEN, download
@@ -72,7 +72,7 @@ def http_fetch(http: Callable[[], Client]) -> Fetch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class UpdateSettings:
     """What a test or a slow board may want to change."""
 
     free_bytes_needed: int = FREE_BYTES_NEEDED
@@ -97,8 +97,8 @@ class Installation:
     def __init__(
         self,
         runner: Runner,
-        fetch: Fetch,
-        settings: Settings,
+        fetch: FetchBuild,
+        settings: UpdateSettings,
     ) -> None:
         self._runner = runner
         self._fetch = fetch

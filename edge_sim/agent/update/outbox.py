@@ -22,7 +22,7 @@ from edge_sim.jobs.requests import MAX_DETAIL_CHARS, Update
 from edge_sim.jobs.update import PHASES, Event, Phase
 
 if TYPE_CHECKING:
-    from edge_sim.agent.update.ports import Lines, Memory, Steps
+    from edge_sim.agent.update.ports import Memory, Steps, UpdateLog
 
 
 class Outbox:
@@ -40,7 +40,7 @@ class Outbox:
         *,
         step_minutes: int,
         emit: Emit,
-        log: Lines,
+        log: UpdateLog,
     ) -> None:
         self._jobs = jobs
         self._step_minutes = step_minutes

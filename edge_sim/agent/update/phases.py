@@ -23,14 +23,14 @@ from edge_sim.agent.update.jobclient import ATTEMPTS, JobEndedError, RefusedErro
 from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.preflight import BoardIdentity, objection
-from edge_sim.agent.update.task import StoppingError, Target, Task
+from edge_sim.agent.update.task import StoppingError, Task, UpdateTarget
 from edge_sim.errors import EdgeSimError, UpdateError
 from edge_sim.jobs.requests import Update
 from edge_sim.jobs.update import MAX_STARTS, PHASES, Event, Phase, Reach, Reporting, parse_document
 
 if TYPE_CHECKING:
     from edge_sim.agent.update.jobclient import Jobs
-    from edge_sim.agent.update.ports import Lines, Memory
+    from edge_sim.agent.update.ports import Memory, UpdateLog
 
 FRESH_URLS = 5
 """How often an expired URL is replaced by asking for the job document again."""
@@ -44,13 +44,13 @@ class Phases:
 
     def __init__(
         self,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, UpdateTarget],
         jobs: Jobs,
         journal: Memory,
         board: BoardIdentity,
         outbox: Outbox,
         *,
-        log: Lines,
+        log: UpdateLog,
         stop: threading.Event,
     ) -> None:
         self._targets = targets
@@ -222,7 +222,7 @@ class Phases:
         if running != task.record.old:
             raise UpdateError(f"{task.record.old} does not start, {running} runs instead")
 
-    def _target(self, task: Task) -> Target:
+    def _target(self, task: Task) -> UpdateTarget:
         return self._targets[task.record.software]
 
     def _progress(self, task: Task, text: str) -> None:

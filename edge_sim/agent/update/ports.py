@@ -13,7 +13,7 @@ from edge_sim.jobs.update import UpdateDocument
 
 if TYPE_CHECKING:
     from edge_sim.agent.events import Level
-    from edge_sim.agent.update.installation import BringUp, Saw, Settings
+    from edge_sim.agent.update.installation import BringUp, Saw, UpdateSettings
     from edge_sim.agent.update.journal import Record
     from edge_sim.agent.update.preflight import BoardIdentity
 
@@ -50,7 +50,7 @@ class Steps(Protocol):
     """What each phase does to a board; ``installation.Installation`` on a disk. Each raises EdgeSimError or OSError."""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> UpdateSettings:
         """How long the board waits, and how often it looks."""
 
     @property
@@ -134,8 +134,8 @@ class Watchman(Protocol):
         """Begin a new list of events: a job begins."""
 
 
-class Lines(Protocol):
-    """Where an update says what it does; ``events.Log`` in a file."""
+class UpdateLog(Protocol):
+    """Where an update says what it does; ``events.LogFile`` in a file."""
 
     threshold: str
 

@@ -42,7 +42,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class UpdateTarget:
     """A software of this board that can be updated."""
 
     installation: Steps

@@ -22,7 +22,7 @@ from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.outbox import Outbox
 from edge_sim.agent.update.preflight import BoardIdentity
 from edge_sim.agent.update.software import CORE
-from edge_sim.agent.update.task import Target, Task
+from edge_sim.agent.update.task import Task, UpdateTarget
 from edge_sim.errors import UpdateError
 from edge_sim.jobs.messages import JobExecutionData
 from edge_sim.jobs.update import (
@@ -38,7 +38,7 @@ from edge_sim.jobs.update import (
 
 if TYPE_CHECKING:
     from edge_sim.agent.update.phases import Phases
-    from edge_sim.agent.update.ports import Lines, Memory, Steps, Versions, Watchman
+    from edge_sim.agent.update.ports import Memory, Steps, UpdateLog, Versions, Watchman
 
 
 class Updater:
@@ -46,14 +46,14 @@ class Updater:
 
     def __init__(
         self,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, UpdateTarget],
         jobs: Jobs,
         journal: Memory,
         board: BoardIdentity,
         *,
         guard: Watchman,
         emit: Emit,
-        log: Lines,
+        log: UpdateLog,
         stop: threading.Event,
     ) -> None:
         self._targets = targets

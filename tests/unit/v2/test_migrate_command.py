@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge_sim.agent.events import Log
+from edge_sim.agent.events import LogFile
 from edge_sim.agent.functions.router import Router
 from edge_sim.agent.functions.shadows import Shadows
 from edge_sim.cli.main import edge_sim
@@ -44,7 +44,7 @@ def test_a_message_that_a_run_saw_go_nowhere_is_told(tmp_path: Path) -> None:
     arn = f"{ARN}predict:1"
     group = write_group(tmp_path / "group", [], [{**function("predict"), "FunctionArn": arn}])
     shadows = Shadows(tmp_path, "/greengrass", lambda _topic, _payload: None)
-    router = Router([], lambda _arn, _payload, _context: None, None, shadows, Log(tmp_path / "runtime.log"))
+    router = Router([], lambda _arn, _payload, _context: None, None, shadows, LogFile(tmp_path / "runtime.log"))
     notes = router.publish(arn, "up/a b", b"{}")
     run = {"scenario": "small", "boards": [{"functions": [{"function": "predict", "notes": [*notes, "another"]}]}]}
     (tmp_path / "run.json").write_text(json.dumps(run))
