@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from edge_sim.cloud import protocol
-from edge_sim.cloud.control import Control
+from edge_sim.cloud.control import ControlApi
 from edge_sim.cloud.door import Door
 from edge_sim.cloud.downloads import Downloads, error_answer
 from edge_sim.cloud.hosts import is_local
@@ -40,7 +40,7 @@ class App:
         services: Mapping[str, Service],
         *,
         downloads: Downloads,
-        control: Control,
+        control: ControlApi,
         region: str,
         door: Door | None = None,
     ) -> None:
@@ -136,5 +136,5 @@ def _refuse_web_page(request: Request, names: frozenset[str]) -> None:
         raise ApiError("AccessDeniedException", text, 403)
 
 
-def _response(answer: protocol.Answer) -> Response:
+def _response(answer: protocol.Response) -> Response:
     return Response(answer.body, answer.status, headers=dict(answer.headers))

@@ -32,7 +32,7 @@ from edge_sim.jobs.topics import is_thing_name
 LoadSources = Callable[[Sequence[Mapping[str, object]]], None]
 
 
-class Control:
+class ControlApi:
     """Answers requests below ``/edge-sim/``. ``health`` and ``advice`` return what the two GET show."""
 
     def __init__(

@@ -15,7 +15,7 @@ HEAD_LIMIT_S = 10.0
 MAX_CONNECTIONS = 256
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """A connection that is closed when its client falls silent before or within a request."""
 
     _limit: asyncio.TimerHandle | None = None

@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -111,7 +111,7 @@ class Service:
         route, uri = min(matches, key=lambda match: len(match[1]))  # a literal segment beats a parameter
         return route.operation, uri
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Return the answer to a request; never raises."""
         try:
             return self._call(request)
@@ -124,12 +124,12 @@ class Service:
             _log.exception("%s %s failed", request.method, request.path)
             return self._failure("The request failed because of an error in edge-sim.")
 
-    def _failure(self, message: str) -> Answer:
+    def _failure(self, message: str) -> Response:
         modelled = "InternalServerErrorException" in self.model.shape_names
         code = "InternalServerErrorException" if modelled else "InternalFailureException"
         return self.refusal(ApiError(code, message, 500))
 
-    def _call(self, request: Request) -> Answer:
+    def _call(self, request: Request) -> Response:
         route = self.find(request.method, request.path)
         if route is None:
             text = f"{self.model.service_id} has no operation for {request.method} {request.path}."
@@ -187,7 +187,7 @@ class Service:
             if key in names and item is not None
         }
 
-    def success(self, operation: Any, result: Mapping[str, Any]) -> Answer:
+    def success(self, operation: Any, result: Mapping[str, Any]) -> Response:
         """Return a result as an answer: members in headers and body as the model places them."""
         status = int(operation.http.get("responseCode", 200))
         headers, body = _headers(), b"{}"
@@ -197,9 +197,9 @@ class Service:
                 if member.serialization.get("location") == "header" and result.get(name) is not None:
                     headers[member.serialization["name"]] = str(result[name])
             body = dump(to_json(shape, result))
-        return Answer(status=status, headers=headers, body=b"" if status == 204 else body)
+        return Response(status=status, headers=headers, body=b"" if status == 204 else body)
 
-    def refusal(self, error: ApiError) -> Answer:
+    def refusal(self, error: ApiError) -> Response:
         """Return an error as a rest-json answer."""
         known = error.code in self.model.shape_names
         shape = self.model.shape_for(error.code if known else self._bad_request)
@@ -213,7 +213,7 @@ class Service:
         headers = _headers()
         if not error.code.isdigit():
             headers["x-amzn-ErrorType"] = error.code
-        return Answer(status=status, headers=headers, body=dump(body))
+        return Response(status=status, headers=headers, body=dump(body))
 
 
 def too_large() -> ApiError:

@@ -31,10 +31,10 @@ from edge_sim.cloud.brokers.front import ALPN_MQTT, Front
 from edge_sim.cloud.brokers.packets import MAX_CONNECTIONS
 from edge_sim.cloud.clients import TEST_ACCESS_KEY
 from edge_sim.cloud.greengrass.updates import Catalogue
-from edge_sim.cloud.http_connection import Connection
+from edge_sim.cloud.http_connection import HttpConnection
 from edge_sim.cloud.jobs.rollouts import MINUTE_S
 from edge_sim.cloud.loopthread import LoopThread
-from edge_sim.cloud.wiring import Parts, Settings, load_sources, wire
+from edge_sim.cloud.wiring import CloudParts, CloudSettings, load_sources, wire
 from edge_sim.errors import UnsupportedEnvironmentError, UsageError
 from edge_sim.folders import while_in_use
 
@@ -108,7 +108,7 @@ class Cloud:
         self.cafile: Path | None = None
         """The CA certificate of a cloud with TLS."""
         self._stack = ExitStack()
-        self._parts: Parts | None = None
+        self._parts: CloudParts | None = None
 
     def __enter__(self) -> Cloud:
         try:
@@ -122,7 +122,7 @@ class Cloud:
         self._stack.close()
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> CloudParts:
         """What the cloud is made of, for callers in the same process."""
         if self._parts is None:
             raise RuntimeError("the cloud is not running")
@@ -170,7 +170,7 @@ class Cloud:
             door = self._listener(self._tls.mqtt_port)
             self.mqtt_url = f"mqtts://{self._address}:{door.getsockname()[1]}"
             self.cafile, self._key = authority().cafile.resolve(), (TEST_ACCESS_KEY, authority().access_key())
-        settings = Settings(
+        settings = CloudSettings(
             state=self.state,
             folder=folder,
             http_url=self.http_url,
@@ -204,7 +204,12 @@ class Cloud:
         return start_broker(self._broker, self._died, host=self._address, cafile=self._broker_cafile, **limit)
 
     def _open_front(
-        self, listener: socket.socket, authority: CertificateAuthority, parts: Parts, inner: int, login: tuple[str, str]
+        self,
+        listener: socket.socket,
+        authority: CertificateAuthority,
+        parts: CloudParts,
+        inner: int,
+        login: tuple[str, str],
     ) -> Front:
         context = authority.server_context(self._names(), required=True, alpn=[ALPN_MQTT])
         front = Front(listener, context, parts.gate, inner=inner, login=login, connections=self._connections)
@@ -260,7 +265,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=HttpConnection,
         ws="none",
         loop="asyncio",
         lifespan="off",

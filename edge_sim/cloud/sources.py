@@ -46,7 +46,7 @@ _FORBIDDEN = {"AccessDenied", "403", "AllAccessDisabled", "InvalidAccessKeyId", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Package:
+class ModelPackage:
     """A model package in the artifact store; ``file_name`` is the last part of its S3 key."""
 
     file: StoredFile
@@ -78,7 +78,7 @@ class Sources:
         """Return a boto3 client of the endpoint. Test credentials are used everywhere but at real AWS."""
         return make_client(service, self._region, self._endpoint())
 
-    def package(self, resource: Resource, data: Model) -> Package:
+    def package(self, resource: Resource, data: Model) -> ModelPackage:
         """Copy a model's package to the artifact store, unless it is stored already and did not change.
 
         Raises InvalidDefinitionError, with V1's fragments, when it cannot be read.
@@ -164,7 +164,7 @@ class Sources:
             raise InvalidDefinitionError(text)
         return uri
 
-    def _copy(self, resource: Resource, uri: str) -> Package:
+    def _copy(self, resource: Resource, uri: str) -> ModelPackage:
         place = s3.of_address(uri)
         if place is None:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri} is not the URI of an S3 object")
@@ -176,7 +176,7 @@ class Sources:
             raise _unreachable(resource, error) from error
         except InvalidDefinitionError as error:
             raise InvalidDefinitionError(f"resource {resource.name}: {uri}: {error.brief}") from error
-        return Package(file=file, file_name=place.key.rsplit("/", 1)[-1])
+        return ModelPackage(file=file, file_name=place.key.rsplit("/", 1)[-1])
 
     def _fetched(self, uri: str, bucket: str, key: str) -> StoredFile:
         """Fetch an object, or return the copy of it that its ETag still names (DG ml-inference.md: only if changed)."""

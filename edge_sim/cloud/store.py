@@ -25,7 +25,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 Value = str | int | float | bytes | None
 
 
-class Page(NamedTuple):
+class DocumentPage(NamedTuple):
     """Some of the documents of a kind, and the position to continue from; None when there are no more."""
 
     documents: Documents
@@ -65,7 +65,7 @@ class Store:
 
     def page(
         self, kind: str, parent: str | None = None, *, limit: int, position: int = 0, newest_first: bool = False
-    ) -> Page:
+    ) -> DocumentPage:
         """Return at most ``limit`` documents of a kind (of one parent), in the order they were first written.
 
         ``position`` is the last page's, 0 for the first page. What is written or deleted between two pages moves no
@@ -74,7 +74,7 @@ class Store:
         where = {"kind": kind, "parent": parent}
         rows = self.select("body", "documents", where, limit=limit + 1, position=position, newest_first=newest_first)
         rows_of_page, more = cut(rows, limit)
-        return Page([load(body) for _, body in rows_of_page], more)
+        return DocumentPage([load(body) for _, body in rows_of_page], more)
 
     def delete(self, kind: str, id: str) -> bool:  # noqa: A002
         """Remove a document; False when there was none."""

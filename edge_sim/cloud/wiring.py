@@ -13,7 +13,7 @@ from edge_sim import s3
 from edge_sim.cloud.app import App
 from edge_sim.cloud.artifacts import ArtifactStore, UrlSigner, artifact_path, object_path, signing_key
 from edge_sim.cloud.bridge import Bridge
-from edge_sim.cloud.control import Control
+from edge_sim.cloud.control import ControlApi
 from edge_sim.cloud.door import Door
 from edge_sim.cloud.downloads import Downloads
 from edge_sim.cloud.greengrass import cores
@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # cryptography is imported with the first certificate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class CloudSettings:
     """What a cloud is started with. ``sources`` is "moto", "aws" or a URL.
 
     ``mqtt_url`` is where devices find the broker; the cloud itself finds it at ``broker_url``, with the CA certificates
@@ -71,7 +71,7 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class CloudParts:
     """The parts that callers use."""
 
     app: App
@@ -85,7 +85,7 @@ class Parts:
     gate: Gate
 
 
-def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> Parts:
+def wire(settings: CloudSettings, stack: ExitStack, changed: Callable[[], None]) -> CloudParts:
     """Make all parts and connect them to the broker; whatever has to be closed is put on ``stack``.
 
     ``changed`` is called when somebody has gained or lost a right.
@@ -117,7 +117,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
     stack.callback(deployments.close)
     api = GreengrassApi(store, definitions=definitions, deployments=deployments, updates=updates)
     gate, door, registry = _registry(settings, store, jobs, changed)
-    control = Control(
+    control = ControlApi(
         load_sources=lambda entries: load_sources(server, entries),
         functions=functions,
         updates=updates,
@@ -132,7 +132,7 @@ def wire(settings: Settings, stack: ExitStack, changed: Callable[[], None]) -> P
         region=settings.region,
         door=door,
     )
-    return Parts(
+    return CloudParts(
         app=app,
         store=store,
         deployments=deployments,
@@ -150,7 +150,7 @@ def _signed(signer: UrlSigner, base: str, method: str, path: str, expires_s: int
 
 
 def _registry(
-    settings: Settings, store: Store, jobs: JobsService, changed: Callable[[], None]
+    settings: CloudSettings, store: Store, jobs: JobsService, changed: Callable[[], None]
 ) -> tuple[Gate, Door | None, IotApi]:
     """Return the gate of MQTT, the door of HTTPS (None without TLS) and the operations on certificates and policies."""
     region, account = settings.region, settings.account
@@ -177,7 +177,7 @@ def load_sources(server: SourceServer | None, entries: Sequence[Mapping[str, Any
     server.load(entries)
 
 
-def _source_server(settings: Settings, store: Store, stack: ExitStack) -> SourceServer | None:
+def _source_server(settings: CloudSettings, store: Store, stack: ExitStack) -> SourceServer | None:
     if settings.sources != "moto":
         return None
     server = SourceServer(store, region=settings.region, account=settings.account)
@@ -185,7 +185,7 @@ def _source_server(settings: Settings, store: Store, stack: ExitStack) -> Source
     return server
 
 
-def _sources(settings: Settings, artifacts: ArtifactStore, store: Store, server: SourceServer | None) -> Sources:
+def _sources(settings: CloudSettings, artifacts: ArtifactStore, store: Store, server: SourceServer | None) -> Sources:
     url = None if settings.sources == "aws" else settings.sources
     endpoint = server.url if server else lambda: url
     return Sources(artifacts, store, region=settings.region, origin=settings.sources, endpoint=endpoint)
@@ -212,7 +212,7 @@ def _presign(store: Store, sources: Sources, server: SourceServer | None, sign_u
     return presign
 
 
-def _iot(settings: Settings, jobs: JobsService, registry: IotApi) -> dict[str, Service]:
+def _iot(settings: CloudSettings, jobs: JobsService, registry: IotApi) -> dict[str, Service]:
     mqtt, http = (url.partition("://")[2] for url in (settings.mqtt_url, settings.http_url))
     endpoints = {"iot:Data": mqtt, "iot:Data-ATS": mqtt, "iot:Jobs": http}
     return {
@@ -221,7 +221,7 @@ def _iot(settings: Settings, jobs: JobsService, registry: IotApi) -> dict[str, S
     }
 
 
-def _health(settings: Settings, bridge: Bridge) -> dict[str, Any]:
+def _health(settings: CloudSettings, bridge: Bridge) -> dict[str, Any]:
     return {
         "http": settings.http_url,
         "mqtt": settings.mqtt_url,

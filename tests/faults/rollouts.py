@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.service import JobsService, Spread
+from edge_sim.cloud.jobs.service import JobSettings, JobsService
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
 from tests.faults.trials import end, summed
@@ -172,7 +172,7 @@ class World:
             "j",
             [self.service.things.group_arn(group) for group in targets],
             "{}",
-            spread=Spread(
+            settings=JobSettings(
                 continuous=model.continuous,
                 timeout_minutes=5,
                 rollout=rollout,

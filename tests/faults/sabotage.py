@@ -103,7 +103,7 @@ MISTAKES = (
             "            ),\n        )\n        self._store.on_commit(partial(self._send, message))\n",
             "            ),\n        )\n        self._send(message)\n", "tests/unit/test_jobs_outbox.py"),
     Mistake("nothing is said again after a restart", "edge_sim/cloud/jobs/outbox.py",
-            "            self._store.on_commit(partial(self._send, Message(*row)))\n", "            pass\n",
+            "            self._store.on_commit(partial(self._send, _Message(*row)))\n", "            pass\n",
             "tests/unit/test_jobs_outbox.py -k killed_between"),
     Mistake("the core is left dead", f"{UPDATE}/guard.py",
             "            self._start(_turn(versions, self._starts))\n", "            pass\n",

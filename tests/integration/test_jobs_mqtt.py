@@ -15,7 +15,7 @@ import pytest
 from edge_sim.cloud.bridge import Bridge
 from edge_sim.cloud.brokers.broker import Broker, start_broker, start_embedded
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.service import JobsService, Spread
+from edge_sim.cloud.jobs.service import JobSettings, JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.errors import EdgeSimError, UnsupportedEnvironmentError
 from tests import needs
@@ -372,7 +372,7 @@ def test_the_sweeper_times_out_by_itself(tmp_path: Any) -> None:
     first = DevicePlane(store, presign=lambda url, *_: url, now=clock)
     service = JobsService(first, region=REGION, account=ACCOUNT)
     service.things.create("t")
-    service.create_job("j", [service.things.arn("t")], "{}", spread=Spread(timeout_minutes=1))
+    service.create_job("j", [service.things.arn("t")], "{}", settings=JobSettings(timeout_minutes=1))
     first.take([("$aws/things/t/jobs/start-next", b"")])
     clock.at += 61
     told, seen = threading.Event(), []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_sim.cloud.jobs.device import DevicePlane
-from edge_sim.cloud.jobs.service import JobsService, Spread
+from edge_sim.cloud.jobs.service import JobSettings, JobsService
 from edge_sim.cloud.protocol import ApiError
 from edge_sim.cloud.store import Store
 from edge_sim.jobs import rollout
@@ -46,8 +46,8 @@ class Cloud:
             self.service.things.create(f"t{number:02}")
             self.service.add_to_group("all", f"t{number:02}")
 
-    def create(self, **spread: Any) -> None:
-        self.service.create_job("j", [self.service.things.group_arn("all")], "{}", spread=Spread(**spread))
+    def create(self, **settings: Any) -> None:
+        self.service.create_job("j", [self.service.things.group_arn("all")], "{}", settings=JobSettings(**settings))
 
     def report(self, thing: str, status: str) -> None:
         self.device.take([(f"$aws/things/{thing}/jobs/j/update", json.dumps({"status": status}).encode())])

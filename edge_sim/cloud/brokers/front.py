@@ -2,8 +2,8 @@
 
 mosquitto knows a client by its certificate's CN, but its dynamic-security plugin is then not asked at CONNECT (tried
 with 2.0.11): neither the client id nor a disabled client is looked at, so a thing could take another's session over.
-So TLS ends here. A ``Gate`` is asked about every CONNECT, PUBLISH and SUBSCRIBE and about every message to a client;
-mosquitto, which only this process has the password of, does the rest. As at AWS, what is not allowed ends the
+So TLS ends here. An ``Admission`` is asked about every CONNECT, PUBLISH and SUBSCRIBE and about every message to a
+client; mosquitto, which only this process has the password of, does the rest. As at AWS, what is not allowed ends the
 connection; what is no longer allowed after a change does so at once (``review``).
 """
 
@@ -49,7 +49,7 @@ class Permit(Protocol):
     def receive(self, topic: str, /) -> bool: ...
 
 
-class Gate(Protocol):
+class Admission(Protocol):
     """Who may do what. Called in the front's thread."""
 
     def admit(self, certificate_id: str, client_id: str, /) -> Permit | str:
@@ -92,7 +92,7 @@ class Front:
         self,
         listener: socket.socket,
         context: ssl.SSLContext,
-        gate: Gate,
+        gate: Admission,
         *,
         inner: int,
         login: tuple[str, str],

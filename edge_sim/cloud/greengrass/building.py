@@ -30,7 +30,7 @@ from edge_sim.report import Finding
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class BuildProblem:
     """One reason why a group cannot be deployed."""
 
     code: str
@@ -44,7 +44,7 @@ class BuildError(Exception):
     ``hint`` says what to do about the first reason that comes with one; AWS had nothing like it.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[BuildProblem]) -> None:
         models = ", ".join(f"ErrorModel(errorCode={p.code}, errorMsg={p.message})" for p in problems)
         self.message = (
             "We cannot deploy because the group definition is invalid or corrupted for the following reasons: "
@@ -56,7 +56,7 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build:
+class DeploymentContent:
     """What the deployment document is made of.
 
     ``files`` maps artifact ARNs to ``{"sha256", "size"}``, ``secrets`` resource ids to the secret's ARN and the ids of
@@ -84,7 +84,7 @@ class Builder:
         core_definition = self._definitions.resolve(kind, version["Definition"].get(kind.reference, ""))
         return parse.group({"core": core_definition or {}})[0].core
 
-    def build(self, version: Mapping[str, Any], deployment_id: str) -> Build:
+    def build(self, version: Mapping[str, Any], deployment_id: str) -> DeploymentContent:
         """Build a deployment of a group version; raises BuildError with every reason at once."""
         contents, problems = self._contents(version["Definition"])
         group, faults = parse.group(contents)
@@ -106,7 +106,7 @@ class Builder:
         complete = replace(group, artifacts=artifacts, code=code)
         files = {a.arn: {"sha256": a.sha256, "size": a.size} for a in artifacts.values()}
         files |= {c.artifact_arn: {"sha256": c.sha256, "size": c.size} for c in code.values()}
-        return Build(
+        return DeploymentContent(
             group=groupfile.encode(complete, region=self._namespace.region),
             files=files,
             secrets=secrets,
@@ -124,17 +124,17 @@ class Builder:
         except InvalidDefinitionError as error:
             raise ApiError("ResourceNotFoundException", error.brief, 404) from error
 
-    def empty(self, version: Mapping[str, Any]) -> Build:
+    def empty(self, version: Mapping[str, Any]) -> DeploymentContent:
         """Return what a reset sends: the group with its core and nothing else. Its form is inferred."""
         bare = Group(arn=version["Arn"], core=self.core(version))
-        return Build(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
+        return DeploymentContent(group=groupfile.encode(bare, region=self._namespace.region), files={}, secrets={})
 
-    def _contents(self, references: Mapping[str, str]) -> tuple[dict[str, Document], list[Problem]]:
+    def _contents(self, references: Mapping[str, str]) -> tuple[dict[str, Document], list[BuildProblem]]:
         """Return the definitions that a group version refers to, and a problem for each that has been deleted."""
         kinds = {word: kind for word, kind in FAMILY_KINDS.items() if kind.reference in references}
         contents = {word: self._definitions.resolve(kind, references[kind.reference]) for word, kind in kinds.items()}
         missing = [
-            Problem(
+            BuildProblem(
                 code="DEFINITION_NOT_FOUND_ERROR",
                 message=f"{kinds[word].texts.reference} definition reference does not exist",
                 hint=f"The definition that {kinds[word].reference} names has been deleted: create a new group version.",
@@ -146,7 +146,7 @@ class Builder:
 
     def _resolve(
         self, resource: Resource, base: str, artifacts: dict[str, Artifact], secrets: dict[str, dict[str, object]]
-    ) -> Iterator[Problem]:
+    ) -> Iterator[BuildProblem]:
         data = resource.data
         try:
             match data:
@@ -166,15 +166,15 @@ class Builder:
                 case _:
                     assert_never(data)
         except InvalidDefinitionError as error:
-            yield Problem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief, hint=error.hint)
+            yield BuildProblem(code="RESOURCE_NOT_AVAILABLE_ERROR", message=error.brief, hint=error.hint)
 
-    def _code(self, function: Function, base: str, code: dict[str, FunctionCode]) -> Iterator[Problem]:
+    def _code(self, function: Function, base: str, code: dict[str, FunctionCode]) -> Iterator[BuildProblem]:
         if is_system_function(function.arn):
             return
         published = self._codes.get(function.arn)
         if published is None:
             text = f"Function {function.arn} has no code in this cloud: register it with PUT /edge-sim/functions"
-            yield Problem(code="FUNCTION_NOT_FOUND_ERROR", message=text)
+            yield BuildProblem(code="FUNCTION_NOT_FOUND_ERROR", message=text)
             return
         code[function.id] = FunctionCode(
             artifact_arn=f"{base}/lambda/{artifact_id(function.id, published.sha256)}",
@@ -185,7 +185,7 @@ class Builder:
         )
 
 
-def _problem(finding: Finding) -> Problem:
+def _problem(finding: Finding) -> BuildProblem:
     rule = rules.by_id(finding.id)
     code = (rule and rule.aws_code) or f"{finding.id.upper().replace('-', '_')}_ERROR"
-    return Problem(code=code, message=finding.aws_text or finding.message, hint=finding.hint)
+    return BuildProblem(code=code, message=finding.aws_text or finding.message, hint=finding.hint)

@@ -16,7 +16,7 @@ from edge_sim.cloud.greengrass.arns import Namespace
 from edge_sim.cloud.greengrass.clock import timestamp
 from edge_sim.cloud.greengrass.kinds import KINDS, Content, Kind
 from edge_sim.cloud.protocol import ApiError
-from edge_sim.cloud.store import Document, Page, Store
+from edge_sim.cloud.store import Document, DocumentPage, Store
 
 PAGE, MAX_PAGE = 50, 250
 MAX_TAGS, MAX_KEY, MAX_VALUE = 50, 128, 256
@@ -207,7 +207,7 @@ def _listed_item(kind: Kind, document: Document) -> Result:
     return {**_answer(document), **tags}
 
 
-def _list(member: str, page: Page, items: list[Result]) -> Result:
+def _list(member: str, page: DocumentPage, items: list[Result]) -> Result:
     return {member: items, "NextToken": pages.token(page.position)}
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from edge_sim.cloud.artifacts import artifact_path
 from edge_sim.cloud.greengrass.arns import Namespace
-from edge_sim.cloud.greengrass.building import Build, Builder, BuildError
+from edge_sim.cloud.greengrass.building import Builder, BuildError, DeploymentContent
 from edge_sim.cloud.greengrass.clock import timestamp
 from edge_sim.cloud.greengrass.cores import CURRENT, DESIRED
 from edge_sim.cloud.greengrass.definitions import Definitions
@@ -291,13 +291,13 @@ class Deployments:
             _log.exception("deployment %s could not be built", deployment_id)
             self._fail(deployment_id, "The deployment could not be built because of an error in edge-sim.", [])
 
-    def _build_outcome(self, deployment: Document) -> Build:
+    def _build_outcome(self, deployment: Document) -> DeploymentContent:
         version = self._group_version(deployment["GroupId"], deployment["GroupVersionId"])
         if deployment["DeploymentType"] in _RESETS:
             return self._builder.empty(version)
         return self._builder.build(version, deployment["DeploymentId"])
 
-    def _finish(self, deployment: Document, build: Build) -> None:
+    def _finish(self, deployment: Document, build: DeploymentContent) -> None:
         id_, thing = deployment["DeploymentId"], deployment["ThingName"]
         forced = deployment["DeploymentType"] == "ForceResetDeployment"  # does not wait for the core
         status = "Success" if forced else "InProgress"

@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_sim.cloud.jobs.params import invalid, page, place, refuse
 from edge_sim.cloud.jobs.records import DEFAULT_EXPIRES_S, Job
-from edge_sim.cloud.jobs.service import JobsService, Spread
+from edge_sim.cloud.jobs.service import JobSettings, JobsService
 from edge_sim.jobs import requests
 from edge_sim.jobs.execution import JobExecution, seconds_left
 from edge_sim.jobs.wire import JobsError
@@ -51,13 +51,13 @@ def create_job(service: JobsService, params: dict[str, Any]) -> dict[str, object
         description=params.get("description"),
         presigned_role_arn=presigned.get("roleArn"),
         expires_s=presigned.get("expiresInSec") or DEFAULT_EXPIRES_S,
-        spread=Spread(continuous=params.get("targetSelection") == "CONTINUOUS", **_spread(params)),
+        settings=JobSettings(continuous=params.get("targetSelection") == "CONTINUOUS", **_settings(params)),
     )
     return {"jobArn": arn, "jobId": params["jobId"], "description": params.get("description")}
 
 
-def _spread(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of Spread, and of Job, that ``params`` has something to say of."""
+def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of JobSettings, and of Job, that ``params`` has something to say of."""
     fields = {field: params[member] for member, field in _SPREAD.items() if params.get(member) is not None}
     if params.get("timeoutConfig") is not None:
         fields["timeout_minutes"] = params["timeoutConfig"].get("inProgressTimeoutInMinutes")
@@ -66,7 +66,7 @@ def _spread(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_job(service: JobsService, params: dict[str, Any]) -> dict[str, object]:
     refuse(params, ("namespaceId",))
-    changes = _spread(params)
+    changes = _settings(params)
     if params.get("description") is not None:
         changes["description"] = params["description"]
     if params.get("presignedUrlConfig") is not None:

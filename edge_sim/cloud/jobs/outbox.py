@@ -26,7 +26,7 @@ Publish = Callable[[str, bytes], Receipt | None]
 """Hands one message to the broker's client, in order; must not block or raise. None: it cannot take any more now."""
 
 
-class Message(NamedTuple):
+class _Message(NamedTuple):
     """``position`` is its place in the outbox; None for one that is not stored."""
 
     position: int | None
@@ -43,14 +43,14 @@ class Outbox:
     def __init__(self, store: Store, publish: Publish) -> None:
         self.publish = publish
         self._store = store
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[_Message] = deque()
         self._unacknowledged: deque[tuple[int, Receipt]] = deque()
         rows = store.execute("SELECT coalesce(max(position), 0) FROM outbox")
         self._positions = count(rows[0][0] + 1)
 
     def add(self, topic: str, payload: bytes, *, thing: str | None = None) -> None:
         """Send a message when the open transaction is stored. ``thing``: it is a notification of this thing's."""
-        message = Message(next(self._positions), topic, payload)
+        message = _Message(next(self._positions), topic, payload)
         self._store.execute(
             "INSERT INTO outbox (position, thing, topic, payload) VALUES (?, ?, ?, ?)",
             (
@@ -64,7 +64,7 @@ class Outbox:
 
     def pass_on(self, topic: str, payload: bytes) -> None:
         """Send a message that tells of no change, so that it need not outlive this process."""
-        self._store.on_commit(partial(self._send, Message(None, topic, payload)))
+        self._store.on_commit(partial(self._send, _Message(None, topic, payload)))
 
     def tidy(self) -> None:
         """Send what could not be sent before, and forget what the broker has acknowledged."""
@@ -83,7 +83,7 @@ class Outbox:
         things = self._store.execute("SELECT DISTINCT thing FROM outbox WHERE thing IS NOT NULL ORDER BY thing")
         self._store.execute("DELETE FROM outbox WHERE thing IS NOT NULL")
         for row in self._store.execute("SELECT position, topic, payload FROM outbox ORDER BY position"):
-            self._store.on_commit(partial(self._send, Message(*row)))
+            self._store.on_commit(partial(self._send, _Message(*row)))
         return [thing for (thing,) in things]
 
     @property
@@ -91,7 +91,7 @@ class Outbox:
         """Whether everything was handed to the broker's client."""
         return not self._waiting
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: _Message) -> None:
         self._waiting.append(message)
         self._flush()
 

@@ -33,7 +33,7 @@ _ANY_PLACEHOLDER = "${aws:iot:s3-presigned-url"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class JobSettings:
     """How a job reaches its things, and what happens when it fails on one: AWS's members of CreateJob."""
 
     continuous: bool = False
@@ -43,7 +43,7 @@ class Spread:
     retry: Config = field(default_factory=dict)
 
 
-AT_ONCE = Spread()
+AT_ONCE = JobSettings()
 """The default of a job."""
 
 
@@ -93,7 +93,7 @@ class JobsService:
         presigned_role_arn: str | None = None,
         expires_s: int = DEFAULT_EXPIRES_S,
         *,
-        spread: Spread = AT_ONCE,
+        settings: JobSettings = AT_ONCE,
     ) -> str:
         """Create a job, queue it on the first of its targets and notify them; return the job's ARN.
 
@@ -115,9 +115,9 @@ class JobsService:
             expires_s=expires_s,
             created_at=now,
             last_updated_at=now,
-            **vars(spread),
+            **vars(settings),
         )
-        _check_spread(job)
+        _check_settings(job)
         with self._records.transaction():
             things = self.things.meant(targets)
             if self._records.job(job_id) is not None:
@@ -136,7 +136,7 @@ class JobsService:
             if job.status != "IN_PROGRESS":
                 raise invalid(f"Job {job_id} is {job.status} and cannot be updated.")
             updated = replace(job, **changes, last_updated_at=self.device.now())
-            _check_spread(updated)
+            _check_settings(updated)
             if "retry" in changes:
                 _check_fewer_retries(job, updated)
             self._records.put_job(updated)
@@ -257,8 +257,8 @@ class JobsService:
             self._records.delete_job(job_id)
 
 
-def _check_spread(job: Job) -> None:
-    """Refuse what AWS refuses in the members that say how a job spreads."""
+def _check_settings(job: Job) -> None:
+    """Refuse what AWS refuses in the members that say how a job reaches its things."""
     minutes = job.timeout_minutes
     if minutes is not None and not 1 <= minutes <= MAX_TIMEOUT_MINUTES:
         raise invalid(f"inProgressTimeoutInMinutes must be between 1 and {MAX_TIMEOUT_MINUTES}.")
