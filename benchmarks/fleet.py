@@ -161,15 +161,15 @@ def bare_sessions(url: str, number: int) -> float:
     import gevent
     from gevent.event import Event
 
-    from edge_sim.fleet.session import Broker, Session
+    from edge_sim.fleet.session import BrokerAddress, MqttSession
 
     up, begin = [Event() for _ in range(number)], Event()
 
     def live(at: int) -> None:
         topic, came = f"bare/{at}", Event()
-        session = Session(
+        session = MqttSession(
             f"bare-{at}",
-            Broker(url=url),
+            BrokerAddress(url=url),
             [topic],
             on_message=lambda *_: came.set(),
             on_up=up[at].set,

@@ -16,7 +16,7 @@ from edge_sim.greengrass.blast import BlastRadius, Reach
 from edge_sim.greengrass.process import Identity
 from edge_sim.greengrass.rows import AccessRow, Answer, LayoutRow
 from edge_sim.runs.results import BoardReport, Problem, RunReport
-from edge_sim.runs.rows import DeploymentRow, FunctionRow, Step, UpdateRow
+from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow, UpdateStep
 
 _T = TypeVar("_T")
 PAYLOADS = (
@@ -105,8 +105,8 @@ def failed_board(name: str = "raspberry-pi-3", **changes: Any) -> BoardReport:
                 running="1.10.0",
                 details={"reason": "ACTIVATE: died"},
                 timeline=(
-                    Step(phase="STAGE", detail=None, seconds=0.0),
-                    Step(phase="FAILED", detail="died", seconds=2.0),
+                    UpdateStep(phase="STAGE", detail=None, seconds=0.0),
+                    UpdateStep(phase="FAILED", detail="died", seconds=2.0),
                 ),
                 as_expected=False,
             )

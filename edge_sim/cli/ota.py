@@ -19,7 +19,7 @@ from edge_sim.errors import UsageError
 from edge_sim.jobs.update import SOFTWARE, Software
 
 if TYPE_CHECKING:
-    from edge_sim.runs.updatejobs import Endpoint, Execution
+    from edge_sim.runs.updatejobs import JobProgress, JobsEndpoint
 
 FAILED = 5
 """The exit status of a job that did not succeed on every core."""
@@ -243,7 +243,7 @@ def create(
     click.echo(json.dumps(about) if fmt == "json" else text)
 
 
-def _confirm(endpoint: Endpoint, targets: list[str], *, yes: bool) -> None:
+def _confirm(endpoint: JobsEndpoint, targets: list[str], *, yes: bool) -> None:
     if not endpoint.real or yes:
         return
     if not sys.stdin.isatty():
@@ -275,11 +275,11 @@ def watch(job: str, endpoint_url: str | None, aws: bool, fmt: str) -> None:
     sys.exit(FAILED if failed else 0)
 
 
-def _line(fmt: str) -> Callable[[Execution], None]:
+def _line(fmt: str) -> Callable[[JobProgress], None]:
     if fmt == "json":
         return lambda execution: click.echo(json.dumps(execution.as_json()))
 
-    def tell(execution: Execution) -> None:
+    def tell(execution: JobProgress) -> None:
         details = execution.details
         words = [details.get("phase", ""), details.get("progress", ""), details.get("reason", "")]
         more = "  ".join(word for word in words if word and word != execution.status)
@@ -288,7 +288,7 @@ def _line(fmt: str) -> Callable[[Execution], None]:
     return tell
 
 
-def _endpoint(url: str | None, *, aws: bool) -> Endpoint:
+def _endpoint(url: str | None, *, aws: bool) -> JobsEndpoint:
     from edge_sim.cli import running_cloud
     from edge_sim.runs import updatejobs
 

@@ -126,7 +126,7 @@ class Execution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Disagreement:
     """Where a core's account and the Jobs API do not agree."""
 
     thing: str
@@ -138,7 +138,7 @@ class Difference:
         return vars(self) | {}
 
 
-def differences(accounts: Iterable[CoreAccount], executions: Sequence[Execution]) -> list[Difference]:
+def differences(accounts: Iterable[CoreAccount], executions: Sequence[Execution]) -> list[Disagreement]:
     """Return where the cores' account and the API's differ, core by core."""
     by_thing: dict[str, list[Execution]] = {}
     for execution in executions:
@@ -146,19 +146,19 @@ def differences(accounts: Iterable[CoreAccount], executions: Sequence[Execution]
     return [found for account in accounts for found in _of_core(account, by_thing.get(account.model.thing, []))]
 
 
-def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[Difference]:
+def _of_core(account: CoreAccount, executions: Sequence[Execution]) -> Iterable[Disagreement]:
     thing = account.model.thing
     ends = {(end.job, end.execution): end for end in account.ends}
     for execution in executions:
         end = ends.pop((execution.job, execution.number), None)
         text = _difference(execution.status, end)
         if text:
-            yield Difference(thing=thing, job=execution.job, execution=execution.number, text=text)
+            yield Disagreement(thing=thing, job=execution.job, execution=execution.number, text=text)
     for (job, number), end in ends.items():
         text = f"the core ended with {end.status}, and the cloud has no such execution"
-        yield Difference(thing=thing, job=job, execution=number, text=text)
+        yield Disagreement(thing=thing, job=job, execution=number, text=text)
     for text in account.doubled:
-        yield Difference(thing=thing, job="", execution=0, text=f"done twice: {text}")
+        yield Disagreement(thing=thing, job="", execution=0, text=f"done twice: {text}")
 
 
 def _difference(status: str, end: End | None) -> str:

@@ -14,7 +14,7 @@ from edge_sim.agent.update.installation import BringUp, Saw, UpdateSettings
 from edge_sim.agent.update.journal import Record
 from edge_sim.agent.update.preflight import DISK_SPACE, BoardIdentity
 from edge_sim.errors import UpdateError
-from edge_sim.fleet.lines import Disk
+from edge_sim.fleet.lines import ModelDisk
 from edge_sim.fleet.model import CoreModel
 from edge_sim.jobs.update import UpdateDocument
 
@@ -32,7 +32,7 @@ class Tell(Protocol):
 class ModelBoard:
     """The disk and the processes of one core: versions, steps, memory and watch of its updates."""
 
-    def __init__(self, model: CoreModel, disk: Disk, settings: UpdateSettings, sleep: Sleep, tell: Tell) -> None:
+    def __init__(self, model: CoreModel, disk: ModelDisk, settings: UpdateSettings, sleep: Sleep, tell: Tell) -> None:
         self._model = model
         self._sleep = sleep
         self._tell = tell

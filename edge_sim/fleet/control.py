@@ -90,7 +90,7 @@ def boards(
     return models([*drawn(cores, fleet, count), *containers], first=len(cores))
 
 
-class Control:
+class ControlAgents:
     """The agents, from ``start`` to the end of the ``with`` block.
 
     ``hear`` is called with each line of theirs, from threads of this class.
@@ -104,7 +104,7 @@ class Control:
         self._ending = False
         self._folder = tempfile.TemporaryDirectory(prefix="edge-sim-control-", ignore_cleanup_errors=True)
 
-    def __enter__(self) -> Control:
+    def __enter__(self) -> ControlAgents:
         return self
 
     def __exit__(

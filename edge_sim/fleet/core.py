@@ -19,7 +19,7 @@ from edge_sim.agent.update.task import UpdateTarget
 from edge_sim.agent.update.updater import Updater
 from edge_sim.fleet import lines
 from edge_sim.fleet.board import ModelBoard, Sleep, Tell
-from edge_sim.fleet.lines import Disk
+from edge_sim.fleet.lines import ModelDisk
 from edge_sim.fleet.model import CoreModel
 from edge_sim.jobs import messages, topics, wire
 
@@ -27,10 +27,10 @@ QUIET = 10.0
 """How often a board that is watched for no time is looked at: once."""
 
 
-class Core:
+class FleetCore:
     """One core of a fleet. ``tell`` hears what it does; ``stop`` ends its waits."""
 
-    def __init__(self, model: CoreModel, disk: Disk, *, sleep: Sleep, stop: threading.Event, tell: Tell) -> None:
+    def __init__(self, model: CoreModel, disk: ModelDisk, *, sleep: Sleep, stop: threading.Event, tell: Tell) -> None:
         self.model = model
         self._tell = tell
         interval = 1.0 if model.stable_s else QUIET

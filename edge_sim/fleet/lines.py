@@ -18,7 +18,7 @@ Line = tuple[int, float, str, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
-class Disk:
+class ModelDisk:
     """What a core keeps over a restart: the version that is to run, the last good one, an update under way."""
 
     version: str
@@ -41,9 +41,9 @@ def of_event(event: str, fields: Mapping[str, Any]) -> tuple[str, Mapping[str, A
     return None
 
 
-def disk(fields: Mapping[str, Any]) -> Disk:
-    """Return what ``Disk.as_json`` was made of."""
-    return Disk(version=fields["version"], good=fields["good"], record=_record(fields["record"]))
+def disk(fields: Mapping[str, Any]) -> ModelDisk:
+    """Return what ``ModelDisk.as_json`` was made of."""
+    return ModelDisk(version=fields["version"], good=fields["good"], record=_record(fields["record"]))
 
 
 def encode(line: object) -> bytes:

@@ -19,10 +19,10 @@ from locust.runners import MasterRunner
 
 from edge_sim import strictjson
 from edge_sim.fleet import lines
-from edge_sim.fleet.life import Life, Send
+from edge_sim.fleet.connectedcore import ConnectedCore, Send
 from edge_sim.fleet.livepage import LivePage
 from edge_sim.fleet.model import CoreModel
-from edge_sim.fleet.session import Broker
+from edge_sim.fleet.session import BrokerAddress
 
 TEND_EVERY_S = 5.0
 TEND_AT_ONCE = 200
@@ -38,20 +38,20 @@ class Pool:
         self._send = send
         self._waiting: Queue[Mapping[str, Any]] = Queue()
         self._stop = threading.Event()
-        self.lives: dict[int, Life] = {}
+        self.cores: dict[int, ConnectedCore] = {}
 
     def live(self) -> None:
         """Run one core in this greenlet until it is ended."""
         self._send({"say": "want"})
-        life = self._life(self._waiting.get())  # by no name: the line is larger than what is made of it
-        self.lives[life.number] = life
+        core = self._core(self._waiting.get())  # by no name: the line is larger than what is made of it
+        self.cores[core.number] = core
         try:
-            life.run()
+            core.run()
         finally:
-            del self.lives[life.number]
-            life.close()
+            del self.cores[core.number]
+            core.close()
             if not self._stop.is_set():
-                self._send({"say": "left", "number": life.number, "disk": life.disk.as_json()})
+                self._send({"say": "left", "number": core.number, "disk": core.disk.as_json()})
 
     def obey(self, line: Mapping[str, Any]) -> None:
         """Do what a line says."""
@@ -67,8 +67,8 @@ class Pool:
         """Look after the connections, for ever."""
         while True:
             gevent.sleep(TEND_EVERY_S)
-            for number, life in enumerate(list(self.lives.values())):
-                life.session.tend()
+            for number, core in enumerate(list(self.cores.values())):
+                core.session.tend()
                 if number % TEND_AT_ONCE == 0:
                     gevent.sleep(0)
 
@@ -76,12 +76,12 @@ class Pool:
         """End all waits: the fleet is stopping."""
         self._stop.set()
 
-    def _life(self, seat: Mapping[str, Any]) -> Life:
+    def _core(self, seat: Mapping[str, Any]) -> ConnectedCore:
         tls = seat.get("tls")
-        return Life(
+        return ConnectedCore(
             CoreModel(**seat["model"]),
             lines.disk(seat["disk"]),
-            Broker(**seat["broker"]),
+            BrokerAddress(**seat["broker"]),
             stop=self._stop,
             send=self._send,
             measure=self._measure,
@@ -90,9 +90,9 @@ class Pool:
 
     def _drop(self, down_s: float, spread_s: float) -> None:
         """Have every session lost, and back after ``down_s``, spread evenly over ``spread_s``."""
-        lives = list(self.lives.values())
-        for number, life in enumerate(lives):
-            life.session.drop(down_s + spread_s * number / len(lives))
+        cores = list(self.cores.values())
+        for number, core in enumerate(cores):
+            core.session.drop(down_s + spread_s * number / len(cores))
 
     def _measure(self, phase: str, seconds: float, trouble: str | None) -> None:
         self._environment.events.request.fire(

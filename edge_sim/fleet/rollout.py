@@ -18,7 +18,7 @@ from edge_sim.emulation.drivers import Driver
 from edge_sim.errors import InvalidDefinitionError, UnsupportedEnvironmentError
 from edge_sim.fleet import control, limits, model, sample, seats, storms
 from edge_sim.fleet import jobs as api
-from edge_sim.fleet.account import STATES, CoreAccount, Difference, Execution, counts, differences, held_up, kept_out
+from edge_sim.fleet.account import STATES, CoreAccount, Disagreement, Execution, counts, differences, held_up, kept_out
 from edge_sim.fleet.crew import LOOPBACK, Crew, Shape
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import CoreModel
@@ -76,7 +76,7 @@ class FleetReport:
     jobs: list[FleetJob] = field(default_factory=list)
     ends: dict[str, Progress] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Disagreement] = field(default_factory=list)
     created_at: float | None = None
     findings: list[str] = field(default_factory=list)
     """Where the real agents went through it otherwise than the simulated cores."""
@@ -139,7 +139,7 @@ def run(
         rollout = _Rollout(report, cloud, client, progress, folder if options.tls else None)
         rollout.storms.engine = ground.engine
         stack.callback(rollout.crew.end)
-        agents = stack.enter_context(control.Control(rollout.crew.hear))
+        agents = stack.enter_context(control.ControlAgents(rollout.crew.hear))
         rollout.run(agents, containers, driver)
         report.findings = sample.findings(report.accounts)
     return report
@@ -193,7 +193,7 @@ class _Rollout:
         self._told = 0.0
         self._deadline = time.monotonic() + report.options.limit_s
 
-    def run(self, agents: control.Control, profiles: Sequence[DeviceProfile], driver: Driver | None) -> None:
+    def run(self, agents: control.ControlAgents, profiles: Sequence[DeviceProfile], driver: Driver | None) -> None:
         """Connect the cores, create the job, and wait for its end; compare the accounts however that goes.
 
         ``profiles`` are those of the real agents that ``driver`` has containers for.

@@ -35,14 +35,14 @@ up on a core once, and a rule that is being changed may refuse it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broker:
+class BrokerAddress:
     """Where sessions go. ``source``: the address that they come from, empty for the system's choice."""
 
     url: str
     source: str = ""
 
 
-class Session:
+class MqttSession:
     """A Publisher for the agent's Jobs client, with one client id; its filters are those of its constructor.
 
     ``on_message`` is called in the hub, and so are ``on_up`` (connected and subscribed) and ``on_down`` (why it is not;
@@ -70,7 +70,7 @@ class Session:
     def __init__(
         self,
         client_id: str,
-        broker: Broker,
+        broker: BrokerAddress,
         filters: Sequence[str],
         *,
         on_message: Callable[[str, bytes], None],

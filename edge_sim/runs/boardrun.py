@@ -38,7 +38,7 @@ from edge_sim.runs.expected import differences
 from edge_sim.runs.liveboard import COMMAND_S, LiveBoard
 from edge_sim.runs.results import BoardReport, Kind, Problem
 from edge_sim.runs.rows import DeploymentRow, FunctionRow, UpdateRow
-from edge_sim.runs.steps import OnStep, Steps
+from edge_sim.runs.steps import OnStep, StepCounter
 from edge_sim.runs.summary import verdict
 from edge_sim.runs.updateevents import core_events, journal, messages, timeline
 from edge_sim.scenario import Invocation, Scenario, Update
@@ -58,9 +58,9 @@ _CLAIMS = {
 }
 
 
-def steps(scenario: Scenario, board: str, on_step: OnStep) -> Steps:
+def steps(scenario: Scenario, board: str, on_step: OnStep) -> StepCounter:
     """Return the steps of a board's part of a run."""
-    return Steps(board, _STEPS + len(scenario.invocations) + len(scenario.updates), on_step)
+    return StepCounter(board, _STEPS + len(scenario.invocations) + len(scenario.updates), on_step)
 
 
 class BoardRun:

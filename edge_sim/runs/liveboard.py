@@ -17,7 +17,7 @@ from edge_sim.runs import aws
 from edge_sim.runs.agentprocess import AgentProcess, agent_running
 from edge_sim.runs.aws import Aws
 from edge_sim.runs.cloudprocess import CloudProcess
-from edge_sim.runs.steps import Steps
+from edge_sim.runs.steps import StepCounter
 
 COMMAND_S, COMMAND_OVER_SSH_S = 120.0, 600.0
 """For a command of the agent, which ends by itself: a limit for what hangs."""
@@ -36,7 +36,7 @@ class LiveBoard:
     agent: AgentProcess
     thing_arn: str
 
-    def __init__(self, spec: BoardSpec, driver: Driver, cloud: CloudProcess, client: Aws, steps: Steps) -> None:
+    def __init__(self, spec: BoardSpec, driver: Driver, cloud: CloudProcess, client: Aws, steps: StepCounter) -> None:
         self.spec = spec
         self.driver = driver
         self.cloud = cloud

@@ -80,7 +80,7 @@ class FunctionRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class UpdateStep:
     """A phase that an update went through, or HAND_OVER; ``seconds`` since its first event."""
 
     phase: str
@@ -139,7 +139,7 @@ class UpdateRow:
     running: str
     software: str = "core"
     details: Mapping[str, str] = field(default_factory=dict)
-    timeline: tuple[Step, ...] = ()
+    timeline: tuple[UpdateStep, ...] = ()
     stable_window_s: float = 0.0
     core: tuple[CoreEvent, ...] = ()
     messages: tuple[JobMessage, ...] = ()

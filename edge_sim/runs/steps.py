@@ -27,7 +27,7 @@ OnStep = Callable[[BoardStep], None]
 """Called from each board's own thread."""
 
 
-class Steps:
+class StepCounter:
     """Counts the steps of one board's part, as they are begun."""
 
     def __init__(self, board: str, total: int, on_step: OnStep) -> None:

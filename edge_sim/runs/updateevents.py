@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge_sim.runs.rows import CoreEvent, JobMessage, JournalEntry, Step
+from edge_sim.runs.rows import CoreEvent, JobMessage, JournalEntry, UpdateStep
 
 
-def timeline(events: Sequence[dict[str, Any]], job_id: str) -> tuple[Step, ...]:
+def timeline(events: Sequence[dict[str, Any]], job_id: str) -> tuple[UpdateStep, ...]:
     """Return the phases an update went through, and where one agent ended in favour of another (HAND_OVER)."""
     own = [number for number, event in enumerate(events) if _is_phase(event, job_id)]
     during = events[own[0] : own[-1] + 1] if own else ()
@@ -20,10 +20,10 @@ def _is_phase(event: dict[str, Any], job_id: str) -> bool:
     return event.get("event") == "update" and event.get("job") == job_id
 
 
-def _step(event: dict[str, Any], start: float) -> Step:
+def _step(event: dict[str, Any], start: float) -> UpdateStep:
     if event["event"] == "handed over":
-        return Step(phase="HAND_OVER", detail=f"OTA agent {event['version']} ends", seconds=_since(start, event))
-    return Step(phase=event["phase"], detail=event.get("detail"), seconds=_since(start, event))
+        return UpdateStep(phase="HAND_OVER", detail=f"OTA agent {event['version']} ends", seconds=_since(start, event))
+    return UpdateStep(phase=event["phase"], detail=event.get("detail"), seconds=_since(start, event))
 
 
 def core_events(events: Sequence[dict[str, Any]], job_id: str) -> tuple[CoreEvent, ...]:

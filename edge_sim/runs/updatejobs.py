@@ -40,7 +40,7 @@ AWS_NAMES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Endpoint:
+class JobsEndpoint:
     """Where jobs are kept. ``greengrass`` is V1's API, None where it is not served any more; ``real``: AWS itself.
 
     ``secret`` is the key of a cloud of ours.
@@ -61,7 +61,7 @@ class Endpoint:
         return UnsupportedEnvironmentError(f"{self.name} does not answer: {text}")
 
 
-def local(note: Mapping[str, Any]) -> Endpoint:
+def local(note: Mapping[str, Any]) -> JobsEndpoint:
     """Return the endpoint of a cloud of ours, as its note describes it."""
     from edge_sim.cloud.clients import make_client
 
@@ -70,10 +70,10 @@ def local(note: Mapping[str, Any]) -> Endpoint:
     secret = note["exports"]["AWS_SECRET_ACCESS_KEY"]
     iot, greengrass = (make_client(service, secret=secret, **where) for service in ("iot", "greengrass"))
     name = f"the local cloud at {note['http']}"
-    return Endpoint(name=name, iot=iot, greengrass=greengrass, cafile=cafile, secret=secret)
+    return JobsEndpoint(name=name, iot=iot, greengrass=greengrass, cafile=cafile, secret=secret)
 
 
-def remote(url: str | None) -> Endpoint:
+def remote(url: str | None) -> JobsEndpoint:
     """Return AWS, or what answers for it at ``url``, with the user's own credentials and region.
 
     Raises UsageError for a URL that is none, UnsupportedEnvironmentError where boto3 has no region or profile.
@@ -92,7 +92,7 @@ def remote(url: str | None) -> Endpoint:
     host = urlsplit(iot.meta.endpoint_url).hostname or ""
     real = host.endswith(AWS_NAMES)
     name = f"AWS IoT in {iot.meta.region_name}" if real else f"the IoT endpoint {iot.meta.endpoint_url}"
-    return Endpoint(name=name, iot=iot, real=real)
+    return JobsEndpoint(name=name, iot=iot, real=real)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def read_build(path: Path, software: Software = "core") -> BuildFile:
 
 
 def create_software_update(
-    endpoint: Endpoint, targets: Sequence[str], software: str, pair: str, log_level: str, role: str | None
+    endpoint: JobsEndpoint, targets: Sequence[str], software: str, pair: str, log_level: str, role: str | None
 ) -> tuple[str, str]:
     """Create a job as V1's users did; return its id and the version that it installs.
 
@@ -144,7 +144,7 @@ def create_software_update(
 
 
 def create_plain(
-    endpoint: Endpoint, targets: Sequence[str], update: UpdateDocument, role: str | None
+    endpoint: JobsEndpoint, targets: Sequence[str], update: UpdateDocument, role: str | None
 ) -> tuple[str, str]:
     """Create a plain IoT job; return its id and the version that it installs.
 
@@ -168,7 +168,7 @@ def create_plain(
     return job_id, update.version
 
 
-def thing_arns(endpoint: Endpoint, things: Sequence[str]) -> list[str]:
+def thing_arns(endpoint: JobsEndpoint, things: Sequence[str]) -> list[str]:
     """Return the ARNs of things, all of which exist."""
     try:
         return [endpoint.call(endpoint.iot, "describe_thing", thingName=name)["thingArn"] for name in things]
@@ -177,7 +177,7 @@ def thing_arns(endpoint: Endpoint, things: Sequence[str]) -> list[str]:
         raise InvalidDefinitionError(error.brief, details=error.details, hint=hint) from error
 
 
-def group_arns(endpoint: Endpoint, groups: Sequence[str]) -> list[str]:
+def group_arns(endpoint: JobsEndpoint, groups: Sequence[str]) -> list[str]:
     """Return the ARNs of thing groups, all of which exist; one that is an ARN already is not looked at."""
     return [
         group
@@ -187,14 +187,14 @@ def group_arns(endpoint: Endpoint, groups: Sequence[str]) -> list[str]:
     ]
 
 
-def offer(endpoint: Endpoint, software: str, pair: str, version: str, content: bytes) -> None:
+def offer(endpoint: JobsEndpoint, software: str, pair: str, version: str, content: bytes) -> None:
     """Make a build the newest one of a cloud of ours."""
     path = f"/edge-sim/builds/{software}/{pair}/{version}"
     where = f"{endpoint.iot.meta.endpoint_url}{path}"
     put(where, content, name=endpoint.name, cafile=endpoint.cafile, secret=endpoint.secret)
 
 
-def offer_release(endpoint: Endpoint, software: str, pair: str, version: str) -> None:
+def offer_release(endpoint: JobsEndpoint, software: str, pair: str, version: str) -> None:
     """Make a simulated build of one of AWS's releases the newest one of a cloud of ours. Raises UsageError."""
     from edge_sim.emulation import catalogue
 
@@ -237,7 +237,7 @@ def update_document(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution:
+class JobProgress:
     """How far one core is with a job. ``details`` are its statusDetails."""
 
     thing: str
@@ -249,14 +249,14 @@ class Execution:
 
 
 def watch(
-    endpoint: Endpoint,
+    endpoint: JobsEndpoint,
     job_id: str,
-    tell: Callable[[Execution], None],
+    tell: Callable[[JobProgress], None],
     *,
     wait: Callable[[float], object] = time.sleep,
-) -> Sequence[Execution]:
+) -> Sequence[JobProgress]:
     """Report every core's execution when it changes, until all are over; return how they ended."""
-    known: dict[str, Execution] = {}
+    known: dict[str, JobProgress] = {}
     while True:
         for thing, status in _statuses(endpoint, job_id):
             before = known.get(thing)
@@ -266,7 +266,7 @@ def watch(
                 "execution"
             ]
             details = execution.get("statusDetails", {}).get("detailsMap", {})
-            now = known[thing] = Execution(thing=thing, status=execution["status"], details=details)
+            now = known[thing] = JobProgress(thing=thing, status=execution["status"], details=details)
             if now != before:
                 tell(now)
         if all(execution.status not in PENDING for execution in known.values()):
@@ -274,7 +274,7 @@ def watch(
         wait(POLL_S)
 
 
-def _statuses(endpoint: Endpoint, job_id: str) -> list[tuple[str, str]]:
+def _statuses(endpoint: JobsEndpoint, job_id: str) -> list[tuple[str, str]]:
     statuses: list[tuple[str, str]] = []
     more: dict[str, str] = {}
     while True:

@@ -26,7 +26,7 @@ from edge_sim.runs.onboards import inputs
 from edge_sim.runs.results import BoardReport
 from edge_sim.runs.rows import UpdateRow
 from edge_sim.runs.runner import check_definition, provide
-from edge_sim.runs.steps import BoardStep, Steps
+from edge_sim.runs.steps import BoardStep, StepCounter
 from edge_sim.scenario import Scenario, Update, redaction
 from edge_sim.testing.boards import Boards, KeptBoard, Real, Simulated, quiet
 from edge_sim.testing.deployment import Deployment, reported
@@ -163,7 +163,7 @@ class Bench:
             return board
         self._drop(name)
         making = self.kind.making(scenario, profile_name, self.cloud)
-        steps = Steps(name, 0, _ignore)
+        steps = StepCounter(name, 0, _ignore)
         closing = ExitStack()
         live = closing.enter_context(LiveBoard(making.spec, making.driver, self.cloud, self.client, steps))
         self._boards[name] = KeptBoard(

@@ -141,7 +141,7 @@ def test_a_job_is_created_and_every_core_is_watched(running: Cloud, tmp_path: Pa
         ("core-2", "SUCCEEDED", {}),
         ("core-1", "FAILED", {"phase": "VERIFY", "reason": "no"}),
     ]
-    seen: list[updatejobs.Execution] = []
+    seen: list[updatejobs.JobProgress] = []
 
     def wait(_: float) -> None:
         thing, status, details = steps.pop(0)

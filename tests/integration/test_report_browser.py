@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from edge_sim.cli.main import edge_sim
-from edge_sim.fleet.account import STATES, CoreAccount, Difference
+from edge_sim.fleet.account import STATES, CoreAccount, Disagreement
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import cores
 from edge_sim.fleet.page import page as fleet_page
@@ -82,7 +82,7 @@ def fleet_report() -> FleetReport:
         accounts=accounts,
         jobs=[FleetJob(job_id=job, group="fleet", pair=models[0].pair, things=len(STATES))],
         ends={job: Progress(status="CANCELED", pending=0, comment="Abort criterion met", stopped_at=1400.0)},
-        differences=[Difference(thing=models[0].thing, job=job, execution=1, text="the cloud says SUCCEEDED")],
+        differences=[Disagreement(thing=models[0].thing, job=job, execution=1, text="the cloud says SUCCEEDED")],
         findings=["staging: longer on real agents"],
         storms=[(1100.0, Storm(kind="lost sessions", after_s=100, down_s=2, spread_s=3))],
         notes=["worker 1 was killed by SIGKILL; its 6 cores continue on other workers"],

@@ -23,7 +23,7 @@ from edge_sim.runs.answers import undecided
 from edge_sim.runs.aws import until_ended
 from edge_sim.runs.boardrun import BoardRun
 from edge_sim.runs.liveboard import LiveBoard
-from edge_sim.runs.steps import BoardStep, Steps
+from edge_sim.runs.steps import BoardStep, StepCounter
 from edge_sim.scenario import BoardFile, Scenario, Update
 from tests.unit.greengrass import build
 from tests.unit.greengrass.build import access
@@ -72,7 +72,7 @@ def test_an_update_is_asked_for_of_the_software_that_the_scenario_names() -> Non
         agent=SimpleNamespace(check=lambda: None, events=[]),
         board=SimpleNamespace(root="/", exec=lambda *_: SimpleNamespace(stdout="ota_agent_v1.2.0\n")),
         alive=lambda: None,
-        steps=Steps("raspberry-pi-3", 5, entries.append),
+        steps=StepCounter("raspberry-pi-3", 5, entries.append),
     )
     run = BoardRun(scenario, live, {})
     run.update(Update(version="1.3.0", starts=True, software="ota_agent", status="REJECTED", running="1.2.0"))
@@ -118,7 +118,7 @@ def test_a_board_that_cannot_have_a_scenarios_file_ends_its_own_part_only() -> N
     spec = BoardSpec(profile=load_profile("docker-core"), files=(BoardFile(path="/srv/x", group="netdev"),))
     driver: Any = SimpleNamespace(name="fake", board=boardplan.plan)
     cloud: Any = Cloud()
-    live = LiveBoard(spec, driver, cloud, cloud, Steps("docker-core", 5, lambda step: None))
+    live = LiveBoard(spec, driver, cloud, cloud, StepCounter("docker-core", 5, lambda step: None))
     (problem,) = BoardRun(scenario, live, {}).run().problems
     assert (problem.kind, problem.message) == ("definition", "/srv/x: the board docker-core has no group netdev")
 

@@ -118,10 +118,10 @@ def test_boards_in_containers_come_after_the_processes_and_are_their_profiles() 
 SAMPLE = """
 import time
 from edge_sim.emulation.board import AgentSettings
-from edge_sim.fleet.control import Control
+from edge_sim.fleet.control import ControlAgents
 from tests.unit.test_fleet_control import core
 
-with Control(print) as control:
+with ControlAgents(print) as control:
     settings = AgentSettings(thing="fleet-control-000", broker="mqtt://127.0.0.1:1", stable_window_s=1)
     control.start([core(0)], lambda _: settings)
     time.sleep(1000)

@@ -16,7 +16,7 @@ from edge_sim.cloud.jobs.service import JobsService
 from edge_sim.cloud.store import Store
 from edge_sim.fleet import facts, lines
 from edge_sim.fleet.account import CoreAccount, Execution, differences, held_up, kept_out
-from edge_sim.fleet.core import Core
+from edge_sim.fleet.core import FleetCore
 from edge_sim.fleet.jobs import FleetJob, Progress
 from edge_sim.fleet.model import BAD, CoreModel, Fault
 from edge_sim.fleet.page import page
@@ -59,7 +59,7 @@ class World:
         self.killed_at: int | None = None
         self.on_report: Callable[[], object] = lambda: None
         """Called when the core has written down how its update ended, before it reports it."""
-        self.core: Core | None = None
+        self.core: FleetCore | None = None
         self.service.register("fleet", [model.thing])
         document = UpdateDocument(
             software="core",
@@ -78,8 +78,8 @@ class World:
     def live(self) -> None:
         """Run the core, from what its disk holds, until there is nothing more to do."""
         model, disk = self.account.model, self.account.disk
-        found = lines.disk(disk) if disk else lines.Disk(version=model.version)
-        self.core = Core(model, found, sleep=lambda _: None, stop=threading.Event(), tell=self._tell)
+        found = lines.disk(disk) if disk else lines.ModelDisk(version=model.version)
+        self.core = FleetCore(model, found, sleep=lambda _: None, stop=threading.Event(), tell=self._tell)
         self.core.attach(self)
         self.core.work()
 

@@ -18,7 +18,7 @@ from edge_sim.greengrass.blast import BlastRadius, Reach
 from edge_sim.greengrass.rows import AccessRow, LayoutRow
 from edge_sim.jsonobject import JsonObject
 from edge_sim.runs.results import BoardReport, Problem
-from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, Step, UpdateRow
+from edge_sim.runs.rows import CoreEvent, DeploymentRow, FunctionRow, JobMessage, JournalEntry, UpdateRow, UpdateStep
 from edge_sim.validation.grid import MatrixRow, Outcome
 from tests import sources
 from tests.small_group import answer, group_of
@@ -58,7 +58,7 @@ def read_board(text: str) -> BoardReport:
                 running=update["running"],
                 software=update["software"],
                 details=update["details"],
-                timeline=tuple(Step(**step) for step in update["timeline"]),
+                timeline=tuple(UpdateStep(**step) for step in update["timeline"]),
                 stable_window_s=update["stable_window_s"],
                 core=tuple(CoreEvent(**event) for event in update["core"]),
                 messages=tuple(JobMessage(**message) for message in update["messages"]),

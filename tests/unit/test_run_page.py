@@ -9,7 +9,7 @@ from edge_sim.greengrass.rows import Answer
 from edge_sim.pages.html import render
 from edge_sim.pages.page import Page, Picture, Timeline
 from edge_sim.runs.page import page
-from edge_sim.runs.rows import CoreEvent, JobMessage, JournalEntry, Step
+from edge_sim.runs.rows import CoreEvent, JobMessage, JournalEntry, UpdateStep
 from tests.reports import access_row, failed_board, run_report
 
 MEBIBYTE = 1 << 20
@@ -23,7 +23,10 @@ def test_the_timeline_has_every_message_phase_and_journal_entry_in_order() -> No
     (update,) = failed_board().updates
     full = replace(
         update,
-        timeline=(Step(phase="STAGE", detail=None, seconds=0.2), Step(phase="FAILED", detail="died", seconds=3.0)),
+        timeline=(
+            UpdateStep(phase="STAGE", detail=None, seconds=0.2),
+            UpdateStep(phase="FAILED", detail="died", seconds=3.0),
+        ),
         messages=(
             JobMessage(way="received", topic="$aws/things/t/jobs/notify", status=None, seconds=0.0),
             JobMessage(way="sent", topic="$aws/things/t/jobs/j/update", status="FAILED", seconds=3.2),

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_sim.agent.update.journal import Journal, Record
 from edge_sim.jobs.update import Phase
-from edge_sim.runs.rows import JobMessage, JournalEntry, Step
+from edge_sim.runs.rows import JobMessage, JournalEntry, UpdateStep
 from edge_sim.runs.updateevents import journal, messages, timeline
 
 EVENTS: list[dict[str, Any]] = [
@@ -44,9 +44,9 @@ def test_an_agent_that_hands_over_is_a_step_of_its_own_update_only() -> None:
         handed_over(5),
     ]
     assert timeline(events, "j") == (
-        Step(phase="ACTIVATE", detail=None, seconds=0.0),
-        Step(phase="HAND_OVER", detail="OTA agent 1.2.0 ends", seconds=1.0),
-        Step(phase="FAILED", detail="no", seconds=2.0),
+        UpdateStep(phase="ACTIVATE", detail=None, seconds=0.0),
+        UpdateStep(phase="HAND_OVER", detail="OTA agent 1.2.0 ends", seconds=1.0),
+        UpdateStep(phase="FAILED", detail="no", seconds=2.0),
     )
     assert timeline(events, "other") == ()
 

@@ -15,10 +15,10 @@ from edge_sim.agent.config import ASK_EVERY_S
 from edge_sim.agent.mqtt import OfflineError, backoff
 from edge_sim.agent.update.task import StoppingError
 from edge_sim.errors import EdgeSimError
-from edge_sim.fleet.core import Core
-from edge_sim.fleet.lines import Disk
+from edge_sim.fleet.core import FleetCore
+from edge_sim.fleet.lines import ModelDisk
 from edge_sim.fleet.model import CoreModel
-from edge_sim.fleet.session import Broker, Session
+from edge_sim.fleet.session import BrokerAddress, MqttSession
 from edge_sim.jobs.requests import FINAL
 from edge_sim.jobs.update import Phase
 
@@ -30,14 +30,14 @@ Measure = Callable[[str, float, str | None], None]
 """Hears of a phase that is over: its name, how many seconds it took, and why it ended badly."""
 
 
-class Life:
+class ConnectedCore:
     """One core, connected until ``close``. ``send`` takes its lines."""
 
     def __init__(
         self,
         model: CoreModel,
-        disk: Disk,
-        broker: Broker,
+        disk: ModelDisk,
+        broker: BrokerAddress,
         *,
         stop: threading.Event,
         send: Send,
@@ -52,8 +52,8 @@ class Life:
         self._phase = ""
         self._since = 0.0
         self._trouble = ""
-        self._core = Core(model, disk, sleep=gevent.sleep, stop=stop, tell=self._tell)
-        self.session = Session(
+        self._core = FleetCore(model, disk, sleep=gevent.sleep, stop=stop, tell=self._tell)
+        self.session = MqttSession(
             model.thing,
             broker,
             self._core.filters,
